@@ -1,0 +1,48 @@
+"""Mean and variance of the loss itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+
+
+@dataclass(frozen=True)
+class LossMoments(Accumulator):
+    """Mean and centred sum of squares of unweighted losses.
+
+    Notes
+    -----
+    Merged by the pairwise update of [1]_ eq. (2.1).
+
+    References
+    ----------
+    .. [1] Chan, Golub & LeVeque, *Algorithms for computing the sample variance*, Am. Stat. 37, 1983.
+    """
+
+    n: int
+    mean: float
+    squares: float
+
+    @classmethod
+    def of_block(cls, loss: Float) -> Self:
+        """Summarise the losses (n,) of one block."""
+        mean = float(loss.mean())
+        return cls(loss.size, mean, float(((loss - mean) ** 2).sum()))
+
+    def merge(self, other: Self) -> Self:
+        n = self.n + other.n
+        gap = other.mean - self.mean
+        return type(self)(
+            n,
+            self.mean + gap * other.n / n,
+            self.squares + other.squares + gap * gap * self.n * other.n / n,
+        )
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation, divisor ``n - 1``."""
+        return math.sqrt(self.squares / (self.n - 1))

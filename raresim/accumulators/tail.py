@@ -1,0 +1,108 @@
+"""Weighted moments of the indicator of each event: all that a probability and its error are read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Bool, Float
+from raresim.information import weighted_kl
+from raresim.problem import Event
+
+
+@dataclass(frozen=True, eq=False)
+class TailMoments(Accumulator):
+    """Sums over the hits of ``m`` events, each relative to its largest log weight.
+
+    Parameters
+    ----------
+    n : int
+        Rows, hits or not.
+    hits : (m,) int64
+        Rows in each event.
+    peak : (m,) float64
+        Largest log weight among the hits, in nats; ``-inf`` without a hit.
+    sum_w, sum_w2, sum_w_log : (m,) float64
+        Sums of ``v``, ``v^2`` and ``v log v`` with ``v = exp(log_weight - peak)``.
+    """
+
+    n: int
+    hits: np.ndarray[tuple[int], np.dtype[np.int64]]
+    peak: Float
+    sum_w: Float
+    sum_w2: Float
+    sum_w_log: Float
+
+    @classmethod
+    def of_block(cls, log_weight: Float, masks: Sequence[Bool]) -> Self:
+        """Summarise one block: ``log_weight`` (n,) in nats and the rows of each event."""
+        m = len(masks)
+        hits = np.zeros(m, dtype=np.int64)
+        peak = np.full(m, -np.inf)
+        sum_w, sum_w2, sum_w_log = np.zeros(m), np.zeros(m), np.zeros(m)
+        for k, mask in enumerate(masks):
+            lw = log_weight[mask]
+            hits[k] = lw.size
+            if lw.size and (top := lw.max()) > -np.inf:
+                peak[k] = top
+                lw -= top
+                v = np.exp(lw)
+                sum_w[k] = v.sum()
+                sum_w2[k] = np.square(v).sum()
+                lw[v == 0] = 0.0
+                lw *= v
+                sum_w_log[k] = lw.sum()
+        return cls(log_weight.size, hits, peak, sum_w, sum_w2, sum_w_log)
+
+    def merge(self, other: Self) -> Self:
+        peak = np.maximum(self.peak, other.peak)
+        a, b = _shrink(self.peak, peak), _shrink(other.peak, peak)
+        fa, fb = np.exp(a), np.exp(b)
+        return type(self)(
+            n=self.n + other.n,
+            hits=self.hits + other.hits,
+            peak=peak,
+            sum_w=fa * self.sum_w + fb * other.sum_w,
+            sum_w2=fa**2 * self.sum_w2 + fb**2 * other.sum_w2,
+            sum_w_log=fa * (self.sum_w_log + a * self.sum_w) + fb * (other.sum_w_log + b * other.sum_w),
+        )
+
+    def log_probability(self, k: int) -> float:
+        """Log of the estimate of event ``k``, ``sum w / n``, in nats; ``-inf`` without a hit."""
+        return float(self.peak[k]) + math.log(self.sum_w[k] / self.n) if self.sum_w[k] > 0 else -math.inf
+
+    def relative_error(self, k: int) -> float:
+        """Standard error of the estimate of event ``k`` divided by it; infinite without a hit."""
+        if self.n < 2 or self.sum_w[k] == 0:
+            return math.inf
+        second = self.n * self.sum_w2[k] / self.sum_w[k] ** 2
+        return math.sqrt(max(0.0, second - 1.0) / (self.n - 1))
+
+    def ess(self, k: int) -> float:
+        """Effective number of hits, ``(sum w)^2 / sum w^2`` (Kish)."""
+        return float(self.sum_w[k] ** 2 / self.sum_w2[k]) if self.sum_w[k] > 0 else 0.0
+
+    def max_share(self, k: int) -> float:
+        """Share of the estimate that its largest weight carries."""
+        return float(1.0 / self.sum_w[k]) if self.sum_w[k] > 0 else math.nan
+
+    def kl(self, k: int) -> float:
+        """KL(optimal || proposal) of event ``k`` in nats; NaN without a hit."""
+        return weighted_kl(self.sum_w[k], self.sum_w_log[k], self.n)
+
+
+def masks(events: Sequence[Event], loss: Float) -> list[Bool]:
+    """The rows of each event."""
+    return [loss >= e.threshold if e.direction == "above" else loss <= e.threshold for e in events]
+
+
+def _shrink(old: Float, new: Float) -> Float:
+    """``old - new`` where ``old`` is finite, else 0: an empty sum stays an empty sum."""
+    shift = np.zeros_like(old)
+    np.subtract(old, new, out=shift, where=np.isfinite(old))
+    return shift

@@ -1,0 +1,48 @@
+"""The largest weights of each event, for the tail check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Bool, Float
+
+CAPACITY = 8192
+"""Weights kept per event: enough for the Pareto fit's ``3 sqrt(hits)`` up to 7 million hits."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopWeights(Accumulator):
+    """The `CAPACITY` largest log weights of each event, unordered (more while merging: cut in `largest`).
+
+    Parameters
+    ----------
+    log_weights : tuple of (j,) float64
+        One array per event, in nats.
+    """
+
+    log_weights: tuple[Float, ...]
+
+    @classmethod
+    def of_block(cls, log_weight: Float, masks: Sequence[Bool]) -> Self:
+        """Keep the largest log weights of one block."""
+        return cls(tuple(_cut(log_weight[mask]) for mask in masks))
+
+    def merge(self, other: Self) -> Self:
+        pairs = zip(self.log_weights, other.log_weights, strict=True)
+        return type(self)(tuple(_cut(np.concatenate(pair)) for pair in pairs))
+
+    def largest(self, k: int) -> Float:
+        """The kept log weights of event ``k``, largest first."""
+        return np.sort(self.log_weights[k])[::-1][:CAPACITY]
+
+
+def _cut(log_weight: Float) -> Float:
+    """Drop what cannot be among the largest, once twice the capacity has come together."""
+    if log_weight.size <= 2 * CAPACITY:
+        return log_weight
+    return np.partition(log_weight, log_weight.size - CAPACITY)[-CAPACITY:]

@@ -1,0 +1,118 @@
+"""Array types, checks of array arguments, and the buffers a worker reuses.
+
+A block of ``n`` draws in ``d`` dimensions is an ``(n, d)`` float64 array in Fortran order: each
+column is contiguous, so kernels loop over columns outside and rows inside.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raresim.errors import FieldError
+
+A = TypeVar("A", bound=NDArray[Any])
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+Vector = Annotated[ArrayLike, "vector"]
+"""A constructor argument that is one number or a list of numbers."""
+
+Matrix = Annotated[ArrayLike, "matrix"]
+"""A constructor argument that is a square matrix, as rows."""
+
+_buffers = threading.local()
+
+
+def scratch(name: str, n: int, d: int) -> Float:
+    """An uninitialised ``(n, d)`` Fortran-ordered buffer, owned by this thread and reused by name."""
+    flat: Float | None = getattr(_buffers, name, None)
+    if flat is None or flat.size < n * d:
+        flat = np.empty(n * d)
+        setattr(_buffers, name, flat)
+    return flat[: n * d].reshape((n, d), order="F")
+
+
+def vector(field: str, value: ArrayLike, dim: int | None = None) -> Float:
+    """Return ``value`` as a read-only ``(dim,)`` array; a single number is repeated."""
+    array = _finite(field, value)
+    if array.ndim == 0:
+        array = np.full(1 if dim is None else dim, float(array))
+    if array.ndim != 1:
+        raise FieldError(field, f"must be one number or a list of numbers, got {array.ndim} dimensions")
+    if dim is not None and array.size != dim:
+        raise FieldError(field, f"must have {dim} entries, got {array.size}")
+    if array.size == 0:
+        raise FieldError(field, "must not be empty")
+    return frozen(array)
+
+
+def positive_vector(field: str, value: ArrayLike, dim: int | None = None) -> Float:
+    """As `vector`, with every entry above zero."""
+    array = vector(field, value, dim)
+    if not (array > 0).all():
+        raise FieldError(field, f"must be positive, got {array.min():g}")
+    return array
+
+
+def matrix(field: str, value: ArrayLike, dim: int | None = None) -> Float:
+    """Return ``value`` as a read-only, square, symmetric ``(dim, dim)`` array."""
+    array = _finite(field, value)
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise FieldError(field, f"must be a square matrix, got shape {array.shape}")
+    if dim is not None and array.shape[0] != dim:
+        raise FieldError(field, f"must be {dim} x {dim}, got {array.shape[0]} x {array.shape[1]}")
+    gap = np.abs(array - array.T)
+    if gap.max(initial=0.0) > 1e-10 * np.abs(array).max(initial=0.0):
+        i, j = np.unravel_index(int(gap.argmax()), gap.shape)
+        raise FieldError(
+            field, f"must be symmetric, got {array[i, j]:g} at [{i}][{j}] and {array[j, i]:g} at [{j}][{i}]"
+        )
+    return frozen(array)
+
+
+def cholesky(field: str, cov: Float) -> Float:
+    """Lower Cholesky factor of ``cov``; raises `FieldError` when it is not positive definite."""
+    try:
+        factor = np.asarray(np.linalg.cholesky(cov), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        smallest = float(np.linalg.eigvalsh(cov)[0])
+        raise FieldError(
+            field, f"must be positive definite, got a matrix with smallest eigenvalue {smallest:.3g}"
+        ) from None
+    return frozen(factor)
+
+
+def positive(field: str, value: float) -> float:
+    """Return ``value`` as a float; raises `FieldError` unless it is finite and above zero."""
+    if not (math.isfinite(value) and value > 0):
+        raise FieldError(field, f"must be positive and finite, got {value:g}")
+    return float(value)
+
+
+def between(field: str, value: float, low: float, high: float) -> float:
+    """Return ``value``; raises `FieldError` unless ``low < value < high``."""
+    if not low < value < high:
+        raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:g}")
+    return float(value)
+
+
+def frozen(array: A) -> A:
+    """Make ``array`` read-only and return it."""
+    array.flags.writeable = False
+    return array
+
+
+def _finite(field: str, value: ArrayLike) -> Float:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FieldError(field, f"must be numbers in equal rows, got {value!r}") from None
+    if not np.isfinite(array).all():
+        raise FieldError(field, "must be finite, got NaN or infinity")
+    return array

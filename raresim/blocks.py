@@ -1,0 +1,100 @@
+"""How a stage is cut into blocks, and blocks into chunks: by the plan alone, never by the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+BLOCK_BYTES = 2 * 1024 * 1024
+"""Size of one block's draws. A block costs about 25 microseconds beside its rows; at 2 MiB that is under 3 %."""
+
+MAX_ROWS = 65_536
+MIN_ROWS = 256
+CHUNK_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class Block:
+    """``rows`` draws of the stream ``(seed, stage, index)``; ``first`` counts the stage's rows before it."""
+
+    stage: int
+    index: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The blocks of one stage.
+
+    Parameters
+    ----------
+    stage : int
+        Index of the stage in its run.
+    n_samples : int
+        Rows in all, at least one.
+    block_rows : int
+        Rows of every block but the last.
+    dim : int
+        Columns of a draw.
+    first_block, first_row : int
+        Where this plan starts when it continues an earlier one of the same stage.
+    """
+
+    stage: int
+    n_samples: int
+    block_rows: int
+    dim: int
+    first_block: int = 0
+    first_row: int = 0
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return -(-self.n_samples // self.block_rows)
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return -(-self.n_blocks // self._chunk_blocks)
+
+    def chunks(self) -> Iterator[tuple[Block, ...]]:
+        """Groups of neighbouring blocks: the unit of work that is handed to a worker."""
+        size = self._chunk_blocks
+        for start in range(0, self.n_blocks, size):
+            yield tuple(self._block(b) for b in range(start, min(start + size, self.n_blocks)))
+
+    def then(self, n_samples: int) -> Plan:
+        """The plan of ``n_samples`` further rows of the same stage."""
+        return Plan(
+            stage=self.stage,
+            n_samples=n_samples,
+            block_rows=block_rows(n_samples, self.dim),
+            dim=self.dim,
+            first_block=self.first_block + self.n_blocks,
+            first_row=self.first_row + self.n_samples,
+        )
+
+    @property
+    def _chunk_blocks(self) -> int:
+        return max(1, min(CHUNK_BLOCKS, self.n_blocks // 16))
+
+    def _block(self, b: int) -> Block:
+        done = b * self.block_rows
+        return Block(
+            stage=self.stage,
+            index=self.first_block + b,
+            first=self.first_row + done,
+            rows=min(self.block_rows, self.n_samples - done),
+        )
+
+
+def block_rows(n_samples: int, dim: int) -> int:
+    """Rows of a block: the byte budget, or a sixteenth of the stage where that is less (but not tiny)."""
+    budget = max(1, min(MAX_ROWS, BLOCK_BYTES // (8 * dim)))
+    return min(budget, max(-(-n_samples // 16), MIN_ROWS))
+
+
+def plan(stage: int, n_samples: int, dim: int) -> Plan:
+    """The plan of a stage of ``n_samples`` rows of ``dim`` columns."""
+    return Plan(stage=stage, n_samples=n_samples, block_rows=block_rows(n_samples, dim), dim=dim)

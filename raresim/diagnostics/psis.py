@@ -1,0 +1,66 @@
+"""The shape of the weights' tail."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from raresim.arrays import Float
+
+MIN_TAIL = 5
+
+
+def khat(log_weights: Float, n: int) -> float | None:
+    """Pareto shape of the largest of ``n`` weights.
+
+    Above 0.5 the weights have no variance, so neither has the estimate a standard error.
+
+    Parameters
+    ----------
+    log_weights : (j,) float64
+        The largest log weights, in any order: all, or more than ``3 sqrt(n)``. Adding a constant changes nothing.
+    n : int
+        Weights in all.
+
+    Returns
+    -------
+    float or None
+        None where there is no tail to fit: fewer than five weights beyond the cut-off, or all of them equal to it.
+
+    Notes
+    -----
+    Tail of ``min(n / 5, 3 sqrt(n))`` weights, generalised Pareto fitted by the posterior mean of [2]_, shrunk towards
+    0.5 by ten pseudo-observations as in [1]_ app. C.
+
+    References
+    ----------
+    .. [1] Vehtari, Simpson, Gelman, Yao & Gabry, *Pareto smoothed importance sampling*, JMLR 25, 2024.
+    .. [2] Zhang & Stephens, *A new and efficient estimation method for the generalized Pareto distribution*,
+       Technometrics 51, 2009.
+    """
+    tail_size = math.ceil(min(0.2 * n, 3.0 * math.sqrt(n)))
+    ordered = np.sort(log_weights)
+    tail_size = min(tail_size, ordered.size - 1)
+    if tail_size < MIN_TAIL:
+        return None
+    weights = np.exp(ordered[-tail_size - 1 :] - ordered[-1])
+    excess = weights[1:] - weights[0]
+    if excess[-1] <= 1e-12 or excess[MIN_TAIL - 1 :].max() <= 0 or np.count_nonzero(excess > 0) < MIN_TAIL:
+        return None
+    return _pareto_shape(excess[excess > 0])
+
+
+def _pareto_shape(excess: Float) -> float:
+    """Shape of the generalised Pareto law of ``excess`` (m,), positive and ascending: [2] sec. 2, with prior."""
+    m = excess.size
+    grid = 30 + int(math.sqrt(m))
+    quartile = excess[max(0, int(m / 4 + 0.5) - 1)]
+    j = np.arange(1, grid + 1)
+    theta = 1.0 / excess[-1] + (1.0 - np.sqrt(grid / (j - 0.5))) / (3.0 * quartile)
+    shapes = np.log1p(-theta[:, None] * excess).mean(axis=1)
+    log_likelihood = m * (np.log(-theta / shapes) - shapes - 1.0)
+    weight = np.exp(log_likelihood - log_likelihood.max())
+    best = float((theta * weight).sum() / weight.sum())
+    shape = float(np.log1p(-best * excess).mean())
+    return (m * shape + 10 * 0.5) / (m + 10)

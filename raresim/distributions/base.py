@@ -1,0 +1,113 @@
+"""The contracts of a law: what can be sampled and weighed, and what can stand for the risk factors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from raresim.arrays import Float
+
+if TYPE_CHECKING:
+    from raresim.data import FileFacts, ReturnsSource, ReturnsTable
+
+
+class Distribution(ABC):
+    """A law on R^d that can be sampled and whose density is known.
+
+    To add one: a frozen dataclass in a file of its own in this folder, decorated with
+    ``@member("distribution")``, with a ``kind``, the methods below and ``examples()``. Parameters carry
+    SciPy's names and are checked in ``__post_init__``.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of coordinates of a draw."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, x: Float) -> None:
+        """Fill ``x`` with independent draws.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The block's stream; advanced in place.
+        x : (n, d) float64, Fortran order
+            Overwritten, one draw per row.
+        """
+
+    @abstractmethod
+    def logpdf(self, x: Float, out: Float) -> None:
+        """Write the log density at each row of ``x`` (n, d) into ``out`` (n,), in nats."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit to data leaves beside the parameters: column names, the fit in words, and the file's facts."""
+
+    names: tuple[str, ...]
+    lines: tuple[str, ...]
+    facts: FileFacts
+
+    @classmethod
+    def to_table(cls, table: ReturnsTable, source: ReturnsSource, shrinkage: float, *notes: str) -> Fitted:
+        """Describe a fit to ``table``; ``notes`` are added after the covariance."""
+        n, d = table.values.shape
+        spread = "sample covariance"
+        if source.covariance == "ledoit_wolf":
+            spread = f"Ledoit-Wolf covariance, shrinkage {shrinkage:.4g}"
+        lines = (
+            f"fitted to {table.source.name}: {n:,} {source.returns} returns of {d} columns, "
+            f"{table.dates[0]} to {table.dates[-1]}",
+            spread,
+            *notes,
+        )
+        return cls(names=table.names, lines=lines, facts=table.source)
+
+
+class Inputs(Distribution):
+    """The joint law of the risk factors: a law with its map from independent standard normals.
+
+    To add one: as for `Distribution`, decorated with ``@member("inputs", "distribution")``, with the map and
+    the moments of linear combinations.
+    """
+
+    @property
+    @abstractmethod
+    def fitted(self) -> Fitted | None:
+        """What a fit to data left, or None."""
+
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """Number of standard normals that the map takes."""
+
+    @abstractmethod
+    def to_physical(self, u: Float, x: Float) -> Float:
+        """Map standard normals to risk factors: one call per block.
+
+        Parameters
+        ----------
+        u : (n, latent_dim) float64, Fortran order
+            Independent standard normals, one draw per row; not changed.
+        x : (n, d) float64, Fortran order
+            A buffer for the result.
+
+        Returns
+        -------
+        (n, d) float64
+            ``x``, or ``u`` itself where the map is the identity.
+        """
+
+    @abstractmethod
+    def linear_moments(self, weights: Float) -> tuple[float, float]:
+        """Mean and standard deviation of ``sum_i weights[i] * x_i``; NaN where the law has none."""
+
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """Lines that say in words what the law is, for the table and the report."""

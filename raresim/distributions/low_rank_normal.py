@@ -1,0 +1,128 @@
+"""A normal law whose covariance is the identity but for a few directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from raresim import arrays
+from raresim.arrays import Float, Vector
+from raresim.distributions.base import Distribution
+from raresim.distributions.standard_normal import LOG_2PI, fill_standard_normal
+from raresim.errors import FieldError
+from raresim.jit import kernel
+from raresim.registry import member
+
+
+@member("distribution")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LowRankNormal(Distribution):
+    """Normal law with covariance ``I + V (diag(v) - I) V'``.
+
+    Parameters
+    ----------
+    mean : (d,)
+        Mean.
+    directions : (d, k)
+        Orthonormal columns ``V``.
+    variances : (k,)
+        Variances ``v`` along them, positive; the variance across is one.
+
+    Raises
+    ------
+    FieldError
+        When sizes disagree, the columns are not orthonormal to 1e-8, or a variance is not positive.
+    """
+
+    kind: ClassVar[str] = "low_rank_normal"
+
+    mean: Vector
+    directions: ArrayLike
+    variances: Vector
+
+    location: Float = field(init=False, repr=False)
+    basis: Float = field(init=False, repr=False)
+    spread: Float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        location = arrays.vector("mean", self.mean)
+        basis = np.array(self.directions, dtype=np.float64, ndmin=2, order="F")
+        if basis.shape[0] != location.size:
+            raise FieldError("directions", f"must have {location.size} rows, got {basis.shape[0]}")
+        gap = np.abs(basis.T @ basis - np.eye(basis.shape[1])).max(initial=0.0)
+        if not gap <= 1e-8:
+            raise FieldError("directions", f"must be orthonormal columns, got a product off by {gap:.2g}")
+        spread = arrays.positive_vector("variances", self.variances, basis.shape[1])
+        object.__setattr__(self, "location", location)
+        object.__setattr__(self, "basis", arrays.frozen(basis))
+        object.__setattr__(self, "spread", spread)
+
+    @property
+    def dim(self) -> int:
+        return int(self.location.size)
+
+    def sample(self, rng: np.random.Generator, x: Float) -> None:
+        fill_standard_normal(rng, x)
+        along = arrays.scratch("along", x.shape[0], self.spread.size)
+        project(x, self.basis, arrays.frozen(np.zeros(self.dim)), along)
+        along *= np.sqrt(self.spread) - 1.0
+        add_along(along, self.basis, self.location, x)
+
+    def logpdf(self, x: Float, out: Float) -> None:
+        centred_squared_norm(x, self.location, out)
+        along = arrays.scratch("along", x.shape[0], self.spread.size)
+        project(x, self.basis, self.location, along)
+        for k, v in enumerate(self.spread):
+            out += (1.0 / v - 1.0) * along[:, k] ** 2
+        out *= -0.5
+        out -= 0.5 * (self.dim * LOG_2PI + float(np.log(self.spread).sum()))
+
+    @staticmethod
+    def examples() -> list[LowRankNormal]:
+        """Members for the conformance tests."""
+        directions = [[0.6, 0.0], [0.8, 0.0], [0.0, 1.0]]
+        return [LowRankNormal(mean=[1.0, 2.0, 0.0], directions=directions, variances=[0.5, 3.0])]
+
+
+@kernel
+def project(x: Float, basis: Float, loc: Float, out: Float) -> None:
+    """``out = (x - loc) basis``: (n, d) and (d, k) to (n, k)."""
+    n, d = x.shape
+    for k in range(basis.shape[1]):
+        for i in range(n):
+            out[i, k] = 0.0
+        for j in range(d):
+            b = basis[j, k]
+            m = loc[j]
+            for i in range(n):
+                out[i, k] += b * (x[i, j] - m)
+
+
+@kernel
+def add_along(along: Float, basis: Float, loc: Float, x: Float) -> None:
+    """``x += loc + along basis'``."""
+    n, d = x.shape
+    for j in range(d):
+        m = loc[j]
+        for i in range(n):
+            x[i, j] += m
+        for k in range(basis.shape[1]):
+            b = basis[j, k]
+            for i in range(n):
+                x[i, j] += b * along[i, k]
+
+
+@kernel
+def centred_squared_norm(x: Float, loc: Float, out: Float) -> None:
+    """``out[i] = sum_j (x[i, j] - loc[j])^2``."""
+    n, d = x.shape
+    for i in range(n):
+        out[i] = 0.0
+    for j in range(d):
+        m = loc[j]
+        for i in range(n):
+            z = x[i, j] - m
+            out[i] += z * z

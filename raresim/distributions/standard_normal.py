@@ -1,0 +1,89 @@
+"""Independent standard normals: the sampling space itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.distributions.base import Inputs
+from raresim.errors import FieldError
+from raresim.jit import kernel
+from raresim.registry import member
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@member("inputs", "distribution")
+@dataclass(frozen=True, kw_only=True)
+class StandardNormal(Inputs):
+    """``dim`` independent standard normals.
+
+    Density ``(2 pi)^(-d/2) exp(-|x|^2 / 2)``.
+
+    Parameters
+    ----------
+    dim : int
+        Number of coordinates, at least one.
+    """
+
+    kind: ClassVar[str] = "standard_normal"
+
+    dim: int = 1
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise FieldError("dim", f"must be at least 1, got {self.dim}")
+
+    @property
+    def fitted(self) -> None:
+        return None
+
+    @property
+    def latent_dim(self) -> int:
+        return self.dim
+
+    def to_physical(self, u: Float, x: Float) -> Float:
+        return u
+
+    def linear_moments(self, weights: Float) -> tuple[float, float]:
+        return 0.0, math.sqrt(float(weights @ weights))
+
+    def describe(self) -> list[str]:
+        return [f"{self.dim} independent standard normals"]
+
+    def sample(self, rng: np.random.Generator, x: Float) -> None:
+        fill_standard_normal(rng, x)
+
+    def logpdf(self, x: Float, out: Float) -> None:
+        squared_norm(x, out)
+        out *= -0.5
+        out -= 0.5 * self.dim * LOG_2PI
+
+    @staticmethod
+    def examples() -> list[StandardNormal]:
+        """Members for the conformance tests."""
+        return [StandardNormal(dim=1), StandardNormal(dim=7)]
+
+
+@kernel
+def fill_standard_normal(rng: np.random.Generator, x: Float) -> None:
+    """Overwrite ``x`` (n, d) with independent standard normals, column after column."""
+    n, d = x.shape
+    for j in range(d):
+        for i in range(n):
+            x[i, j] = rng.standard_normal()
+
+
+@kernel
+def squared_norm(x: Float, out: Float) -> None:
+    """``out[i] = sum_j x[i, j]^2``."""
+    n, d = x.shape
+    for i in range(n):
+        out[i] = 0.0
+    for j in range(d):
+        for i in range(n):
+            out[i] += x[i, j] * x[i, j]

@@ -1,0 +1,174 @@
+"""The multivariate Student t law: one shared mixing variable."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from raresim import arrays
+from raresim.arrays import Float, Matrix, Vector
+from raresim.data import ReturnsSource, covariance, fit_student_t_dof
+from raresim.distributions.base import Fitted, Inputs
+from raresim.distributions.mixing import log_mixing, log_mixing_table
+from raresim.distributions.normal import Normal, common_dim
+from raresim.distributions.standard_normal import fill_standard_normal
+from raresim.errors import FieldError
+from raresim.jit import kernel
+from raresim.registry import member
+
+
+@member("inputs", "distribution")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudentT(Inputs):
+    """Multivariate Student t law.
+
+    Density ``Gamma((v+d)/2) / (Gamma(v/2) (v pi)^(d/2) |S|^(1/2)) (1 + q/v)^(-(v+d)/2)`` with
+    ``q = (x - loc)' S^-1 (x - loc)``: all coordinates share one mixing variable, so they are dependent in the tails
+    even where ``S`` is diagonal.
+
+    Parameters
+    ----------
+    dof : float
+        Degrees of freedom ``v``, positive; the variance exists above 2.
+    loc : float or (d,)
+        Centre, in the unit of ``x``.
+    scale : float or (d,), optional
+        Square roots of a diagonal ``S``, positive; 1 when neither ``scale`` nor ``shape`` is given.
+    shape : (d, d), optional
+        Scale matrix ``S``, symmetric and positive definite; the covariance is ``S v / (v - 2)``.
+    dim : int, optional
+        Number of coordinates when every parameter is a single number.
+
+    Raises
+    ------
+    FieldError
+        When sizes disagree or a parameter is out of its range.
+
+    Notes
+    -----
+    The map takes ``d + 1`` standard normals: the first is the mixing variable, in the direction in which larger
+    means a larger chi-square, hence a *calmer* draw; see `raresim.distributions.mixing`.
+    """
+
+    kind: ClassVar[str] = "student_t"
+
+    dof: float
+    loc: Vector = 0.0
+    scale: Vector | None = None
+    shape: Matrix | None = None
+    dim: int = 0
+    fitted: Fitted | None = field(default=None, repr=False, metadata={"yaml": False})
+
+    normal: Normal = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        arrays.positive("dof", self.dof)
+        if self.scale is not None and self.shape is not None:
+            raise FieldError("shape", "give either scale (diagonal) or shape, not both")
+        scale = 1.0 if self.scale is None else self.scale
+        spread = {"scale": scale} if self.shape is None else {"shape": self.shape}
+        dim = common_dim(self.dim, loc=self.loc, **spread)
+        loc = arrays.vector("loc", self.loc, dim)
+        if self.shape is not None:
+            shape = arrays.matrix("shape", self.shape, dim)
+            arrays.cholesky("shape", shape)
+            normal = Normal(mean=loc, cov=shape)
+        else:
+            normal = Normal(mean=loc, std=arrays.positive_vector("scale", scale, dim))
+        object.__setattr__(self, "dim", dim)
+        object.__setattr__(self, "normal", normal)
+
+    @classmethod
+    def fit(cls, source: ReturnsSource) -> StudentT:
+        """Student t law with the mean and (shrunk) covariance of a table of returns, ``dof`` by maximum likelihood.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be used, or no finite ``dof`` above 2 fits it.
+        """
+        table = source.load()
+        estimate = covariance(table.values, source.covariance)
+        mean = table.values.mean(axis=0)
+        dof = fit_student_t_dof(table.values, mean, estimate.cov)
+        return cls(
+            dof=dof,
+            loc=mean,
+            shape=estimate.cov * (dof - 2.0) / dof,
+            fitted=Fitted.to_table(
+                table, source, estimate.shrinkage, f"degrees of freedom {dof:.4g} by maximum likelihood"
+            ),
+        )
+
+    @property
+    def latent_dim(self) -> int:
+        return self.dim + 1
+
+    def to_physical(self, u: Float, x: Float) -> Float:
+        self.normal.to_physical(u[:, 1:], x)
+        mixing = arrays.scratch("mixing", u.shape[0], 1)[:, 0]
+        log_mixing(u[:, 0], self.mixing_table, mixing)
+        np.exp(mixing, out=mixing)
+        stretch(x, self.normal.location, mixing, x)
+        return x
+
+    @cached_property
+    def mixing_table(self) -> Float:
+        """The tabulated mixing variable, made when a draw is first mapped."""
+        return log_mixing_table(self.dof)
+
+    def linear_moments(self, weights: Float) -> tuple[float, float]:
+        mean, scale = self.normal.linear_moments(weights)
+        if self.dof <= 2:
+            return (mean if self.dof > 1 else math.nan), math.nan
+        return mean, scale * math.sqrt(self.dof / (self.dof - 2.0))
+
+    def describe(self) -> list[str]:
+        head = f"Student t, {self.dim} coordinates with one shared mixing variable, dof {self.dof:.4g}"
+        return [head, *(self.fitted.lines if self.fitted else ())]
+
+    def sample(self, rng: np.random.Generator, x: Float) -> None:
+        fill_standard_normal(rng, x)
+        self.normal.to_physical(x, x)
+        mixing = arrays.scratch("mixing", x.shape[0], 1)[:, 0]
+        fill_mixing(rng, self.dof, mixing)
+        stretch(x, self.normal.location, mixing, x)
+
+    def logpdf(self, x: Float, out: Float) -> None:
+        self.normal.distance(x, out)
+        v, d = self.dof, self.dim
+        out /= v
+        np.log1p(out, out=out)
+        out *= -0.5 * (v + d)
+        out += math.lgamma(0.5 * (v + d)) - math.lgamma(0.5 * v) - 0.5 * d * math.log(v * math.pi)
+        out -= self.normal.log_det
+
+    @staticmethod
+    def examples() -> list[StudentT]:
+        """Members for the conformance tests."""
+        return [
+            StudentT(dof=4.0),
+            StudentT(dof=7.5, loc=[1.0, -1.0], scale=[1.0, 2.0]),
+            StudentT(dof=3.0, loc=[0.0, 1.0], shape=[[2.0, 0.6], [0.6, 1.0]]),
+        ]
+
+
+@kernel
+def fill_mixing(rng: np.random.Generator, dof: float, out: Float) -> None:
+    """``out[i] = sqrt(dof / W)`` with ``W`` chi-square."""
+    for i in range(out.shape[0]):
+        out[i] = math.sqrt(0.5 * dof / rng.standard_gamma(0.5 * dof))
+
+
+@kernel
+def stretch(y: Float, loc: Float, mixing: Float, x: Float) -> None:
+    """``x = loc + mixing * (y - loc)``, row by row."""
+    n, d = y.shape
+    for j in range(d):
+        m = loc[j]
+        for i in range(n):
+            x[i, j] = m + mixing[i] * (y[i, j] - m)

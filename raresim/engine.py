@@ -1,0 +1,121 @@
+"""Draw a block; fold the summaries of all blocks in their order. The whole of raresim runs through this file."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from raresim import arrays
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+from raresim.blocks import Block, Plan
+from raresim.distributions.base import Distribution
+from raresim.errors import LossError
+from raresim.executors import Executor
+from raresim.problem import Problem
+from raresim.streams import stream
+
+S = TypeVar("S", bound=Accumulator)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Where the rows of a stage come from.
+
+    Parameters
+    ----------
+    problem : Problem
+        Target, map and loss.
+    proposal : Distribution or None
+        The law that is drawn from; None is the target itself (crude Monte Carlo, every log weight zero).
+    seed : int
+        The run's seed.
+    """
+
+    problem: Problem
+    proposal: Distribution | None
+    seed: int
+
+    def draw(self, block: Block) -> Float:
+        """The draws ``u`` (n, d) of a block, in a buffer that the next call reuses."""
+        u = arrays.scratch("draws", block.rows, self.problem.dim)
+        law = self.proposal or self.problem.target
+        law.sample(stream(self.seed, block.stage, block.index), u)
+        return u
+
+    def log_weight(self, u: Float) -> Float:
+        """``log p(u) - log q(u)`` (n,), in nats, in a reused buffer."""
+        out = arrays.scratch("log_weight", u.shape[0], 1)[:, 0]
+        if self.proposal is None:
+            out[:] = 0.0
+        else:
+            log_q = arrays.scratch("log_q", u.shape[0], 1)[:, 0]
+            self.problem.target.logpdf(u, out)
+            self.proposal.logpdf(u, log_q)
+            out -= log_q
+        return out
+
+    def loss(self, u: Float, block: Block) -> Float:
+        """The loss (n,) of each draw, in a reused buffer."""
+        problem = self.problem
+        out = arrays.scratch("loss", u.shape[0], 1)[:, 0]
+        x = u
+        if problem.space == "standard":
+            x = problem.inputs.to_physical(u, arrays.scratch("factors", u.shape[0], problem.inputs.dim))
+        try:
+            problem.loss(x, out)
+        except LossError as error:
+            raise LossError(f"{error} [stage {block.stage}, block {block.index}]") from error.__cause__
+        return out
+
+
+class Job(Generic[S]):
+    """What a worker does with a block: a picklable object that turns it into a summary."""
+
+    @abstractmethod
+    def __call__(self, block: Block) -> S:
+        """Summarise one block."""
+
+
+def fold(
+    executor: Executor, job: Job[S], plan: Plan, before: S | None = None, seen: Callable[[S], None] | None = None
+) -> S:
+    """Summarise every block of ``plan`` and merge the summaries in block order.
+
+    Parameters
+    ----------
+    executor : Executor
+        Where chunks are computed; it cannot change the result.
+    job : Job
+        Summarises a block.
+    plan : Plan
+        The blocks of a stage.
+    before : Accumulator, optional
+        The summary of earlier blocks of the stage, which this plan continues.
+    seen : callable, optional
+        Called after each chunk with the summary so far.
+    """
+    total = before
+    for part in executor.map(_ChunkOf(job), plan.chunks()):
+        total = part if total is None else total.merge(part)
+        if seen is not None:
+            seen(total)
+    if total is None:
+        raise ValueError("a plan has at least one row")
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class _ChunkOf(Generic[S]):
+    """Applies a job to the blocks of one chunk, in order."""
+
+    job: Job[S]
+
+    def __call__(self, chunk: tuple[Block, ...]) -> S:
+        summaries: Iterator[S] = map(self.job, chunk)
+        total = next(summaries)
+        for summary in summaries:
+            total = total.merge(summary)
+        return total

@@ -1,0 +1,64 @@
+"""The errors raresim raises on purpose, and the exit code each one becomes in the shell."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["ConfigError", "DataError", "ExitCode", "FieldError", "LossError", "RaresimError"]
+
+
+class ExitCode(IntEnum):
+    """What the shell command returns."""
+
+    OK = 0
+    INTERNAL = 1
+    CONFIG = 2
+    USER_CODE_OR_DATA = 3
+    CAUTION = 10
+    UNTRUSTED = 20
+    BOUND_ONLY = 21
+    INTERRUPTED = 130
+
+
+class RaresimError(Exception):
+    """Base of every error a user can cause; its text is the whole message."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class ConfigError(RaresimError):
+    """A config file or an override that cannot be run; starts with ``file:line:col``."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class DataError(RaresimError):
+    """A data file whose content cannot be used; starts with ``file:row:column``."""
+
+    exit_code = ExitCode.USER_CODE_OR_DATA
+
+
+class LossError(RaresimError):
+    """A user's loss function that raised, or returned something that is not a loss."""
+
+    exit_code = ExitCode.USER_CODE_OR_DATA
+
+
+class FieldError(ValueError):
+    """A constructor argument that is not allowed.
+
+    Parameters
+    ----------
+    field : str
+        Name of the argument, as in YAML and in Python.
+    message : str
+        What is allowed and what was given, e.g. ``"must be positive, got -1.0"``.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str]]:
+        return FieldError, (self.field, self.message)

@@ -1,0 +1,94 @@
+"""Where chunks are computed: in this thread, on threads, in processes, or on any `concurrent.futures.Executor`.
+
+Results come back in the order of the chunks, so an executor cannot change a digit.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from raresim.errors import FieldError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+Kind = Literal["serial", "threads", "processes"]
+
+
+class Executor:
+    """An ordered map over chunks.
+
+    Parameters
+    ----------
+    pool : concurrent.futures.Executor, optional
+        Where the work is done; without it, in the calling thread.
+    workers : int
+        How many chunks may be under way at once (times two, so that no worker waits).
+
+    Examples
+    --------
+    >>> with Executor.of("threads", workers=2) as executor:
+    ...     list(executor.map(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+
+    def __init__(self, pool: futures.Executor | None = None, workers: int = 1) -> None:
+        if workers < 1:
+            raise FieldError("workers", f"must be at least 1, got {workers}")
+        self._pool = pool
+        self._workers = workers
+
+    @classmethod
+    def of(cls, kind: Kind, workers: int) -> Executor:
+        """The executor of that kind, owning its pool: use it as a context manager."""
+        if workers < 1:
+            raise FieldError("workers", f"must be at least 1, got {workers}")
+        if kind == "serial":
+            return cls()
+        if kind == "threads":
+            return cls(futures.ThreadPoolExecutor(workers), workers)
+        if kind == "processes":
+            context = multiprocessing.get_context("spawn")
+            return cls(futures.ProcessPoolExecutor(workers, context, initializer=_one_blas_thread), workers)
+        raise FieldError("executor", f"must be serial, threads or processes, got {kind!r}")
+
+    def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        """``function`` of each item, in the order of the items.
+
+        At most ``2 * workers`` results wait to be read, so memory does not grow with the number of items. The
+        first error, in that order, is raised; work that has not begun is cancelled.
+        """
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        waiting: deque[futures.Future[B]] = deque()
+        try:
+            for item in items:
+                if len(waiting) >= 2 * self._workers:
+                    yield waiting.popleft().result()
+                waiting.append(self._pool.submit(function, item))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_blas_thread() -> None:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)

@@ -1,0 +1,380 @@
+"""One run from end to end: explore, tune, estimate, judge."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, cast
+
+import raresim
+from raresim.accumulators.moments import LossMoments
+from raresim.accumulators.tail import TailMoments
+from raresim.blocks import Block
+from raresim.diagnostics.psis import khat
+from raresim.diagnostics.verdict import Verdict, judge, worst
+from raresim.distributions.base import Inputs
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.engine import Job, Sampler
+from raresim.errors import FieldError
+from raresim.estimation import Sample, Stop
+from raresim.estimation import estimate as estimate_stage
+from raresim.executors import Executor
+from raresim.information import BITS_PER_NAT, self_information
+from raresim.losses.base import Loss
+from raresim.losses.python import PythonLoss
+from raresim.measures.base import LossScale, Measure, Question
+from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened, zero_hits_bound
+from raresim.methods.base import Method, Report, Session, Tuned
+from raresim.methods.cross_entropy import CrossEntropy
+from raresim.problem import Problem
+from raresim.registry import lookup
+from raresim.result import Arrays, ConvergencePoint, Estimate, Result
+from raresim.streams import BIT_GENERATOR, STREAM_VERSION
+
+EXPLORE_DRAWS = 10_000
+"""Draws of the target that give the loss's standard deviation where it has no closed form."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """What is asked, of what, and how.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The joint law of the risk factors.
+    loss : Loss
+        A function of them; larger is worse.
+    measures : sequence of Measure
+        What is to be estimated, at least one.
+    method : Method
+        How draws are chosen.
+    stop : Stop
+        When to end.
+    seed : int
+        From 0 to 2^64 - 1; the same seed gives the same digits.
+    name : str
+        Names the run folder.
+    """
+
+    inputs: Inputs
+    loss: Loss
+    measures: Sequence[Measure]
+    seed: int
+    method: Method = field(default_factory=CrossEntropy)
+    stop: Stop = field(default_factory=Stop)
+    name: str = "run"
+
+    def __post_init__(self) -> None:
+        if not self.measures:
+            raise FieldError("measures", "must name at least one")
+        if not 0 <= self.seed < 2**64:
+            raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {self.seed}")
+
+    def run(
+        self,
+        executor: Executor | None = None,
+        report: Report | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run the experiment.
+
+        Parameters
+        ----------
+        executor : Executor, optional
+            Where chunks are computed, the calling thread by default. It cannot change a digit.
+        report : callable, optional
+            Told the progress: stage, rows done, rows in all, a line of text.
+        provenance, texts : mapping, optional
+            Further entries of the manifest, and further files of the run folder.
+
+        Raises
+        ------
+        FieldError, DataError, LossError
+            When a part does not fit the others, or the user's loss fails.
+        """
+        from numba.core.event import install_recorder
+        from threadpoolctl import threadpool_limits
+
+        begun, started = time.perf_counter(), datetime.now(UTC)
+        executor = executor or Executor()
+        with threadpool_limits(1), install_recorder("numba:compile") as compiling:
+            loss = self.loss.bind(self.inputs)
+            problem = Problem(self.inputs, loss, self.method.draws_in)
+            session = Session(problem, [], self.seed, executor, self.stop.max_evaluations, report or (lambda *_: None))
+            explored: list[LossScale] = []
+            scale = _scale_of(session, explored)
+            questions = [q for measure in self.measures for q in measure.questions(scale)]
+            session.events = [q.event for q in questions]
+            explore = EXPLORE_DRAWS if explored else 0
+            session.max_evaluations -= explore
+            tuned = self.method.tune(session)
+            sample = estimate_stage(session, tuned, self.stop, explore)
+        evaluations = {
+            "explore": explore,
+            "tune": tuned.evaluations,
+            "estimate": sample.summary.tail.n,
+            "audit": 0,
+        }
+        evaluations["total"] = sum(evaluations.values())
+        search = _search(tuned)
+        estimates = tuple(_estimate(k, q, sample, search, evaluations["total"]) for k, q in enumerate(questions))
+        primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
+        tail_kl = estimates[primary].diagnostics["self_information_nats"]
+        now = time.perf_counter()
+        return Result(
+            name=self.name,
+            seed=self.seed,
+            method=self.method.kind,
+            description={
+                "inputs": self.inputs.describe(),
+                "loss": loss.describe(),
+                "method": self.method.describe(),
+            },
+            estimates=estimates,
+            verdict=_overall([e.verdict for e in estimates]),
+            evaluations=evaluations,
+            seconds={"compile": _compile_seconds(compiling.buffer), "total": now - begun},
+            speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
+            diagnostics={
+                **estimates[primary].diagnostics,
+                "kl_proposal_target": tuned.kl_proposal_target,
+                "kl_target_optimal": tail_kl,
+            },
+            search=search,
+            stopping={
+                "relative_error": self.stop.relative_error,
+                "max_evaluations": self.stop.max_evaluations,
+                "looks": sample.looks,
+                "planned": sample.planned,
+                "interval_inflation": _inflation(sample),
+            },
+            iterations=tuned.iterations,
+            convergence=_convergence(questions, sample, crude=search["kind"] == "none"),
+            arrays=Arrays(
+                loss=sample.summary.kept.loss,
+                log_weight=sample.summary.kept.log_weight,
+                top_log_weight=sample.summary.top.largest(primary),
+            ),
+            manifest={
+                **_environment(),
+                "seed": self.seed,
+                "started": started.isoformat(timespec="seconds"),
+                "seconds": now - begun,
+                "files": [self.inputs.fitted.facts.to_dict()] if self.inputs.fitted else [],
+                **(provenance or {}),
+            },
+            texts=texts or {},
+        )
+
+
+def estimate(
+    inputs: Inputs | int,
+    loss: Loss | Callable[..., Any],
+    measures: Measure | Sequence[Measure],
+    method: Method | str = "cross_entropy",
+    *,
+    seed: int,
+    relative_error: float | None = 0.01,
+    max_evaluations: int = 10_000_000,
+    workers: int = 1,
+    name: str = "run",
+) -> Result:
+    """Estimate tail probabilities of a loss.
+
+    Parameters
+    ----------
+    inputs : Inputs or int
+        The joint law of the risk factors; ``d`` stands for ``d`` independent standard normals.
+    loss : Loss or callable
+        A loss model, or a function of an ``(n, d)`` array that returns ``(n,)``; larger is worse.
+    measures : Measure or sequence of them
+        What to estimate.
+    method : Method or str
+        A method, or the ``kind`` of one with its default options.
+    seed : int
+        Of every random stream.
+    relative_error : float or None
+        Standard error divided by the estimate at which to stop; None: spend the budget.
+    max_evaluations : int
+        Loss evaluations in all.
+    workers : int
+        Threads; they cannot change a digit.
+    name : str
+        Names the run.
+
+    Returns
+    -------
+    Result
+        ``result.estimates[0].value``, ``.interval``, ``.verdict``; ``result.save(folder)`` writes the report.
+
+    Raises
+    ------
+    FieldError, DataError, LossError
+        When an argument is not allowed, or the loss fails.
+
+    Examples
+    --------
+    >>> import raresim
+    >>> result = raresim.estimate(3, lambda x: x.sum(axis=1), raresim.Probability(above=8.0), seed=1)
+    >>> result.verdict.status
+    <Status.TRUSTED: 'trusted'>
+    """
+    experiment = Experiment(
+        inputs=StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs,
+        loss=loss if isinstance(loss, Loss) else PythonLoss(function=loss),
+        measures=[measures] if isinstance(measures, Measure) else list(measures),
+        method=cast(Method, lookup("method", method)()) if isinstance(method, str) else method,
+        stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),
+        seed=seed,
+        name=name,
+    )
+    with Executor.of("threads" if workers > 1 else "serial", workers) as executor:
+        return experiment.run(executor)
+
+
+@dataclass(frozen=True, eq=False)
+class _Explore(Job[LossMoments]):
+    """Mean and standard deviation of the loss under the target."""
+
+    sampler: Sampler
+
+    def __call__(self, block: Block) -> LossMoments:
+        return LossMoments.of_block(self.sampler.loss(self.sampler.draw(block), block))
+
+
+def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossScale]:
+    """The loss's mean and standard deviation, from a pilot sample (put into ``explored``) where there is no formula."""
+    problem = session.problem
+
+    def scale() -> LossScale:
+        closed = problem.loss.moments(problem.inputs)
+        if closed is not None:
+            return LossScale(*closed, "model standard deviation, closed form")
+        if not explored:
+            job = _Explore(Sampler(problem, None, session.seed))
+            moments = session.fold("explore", job, session.plan(EXPLORE_DRAWS))
+            source = f"model standard deviation, from {EXPLORE_DRAWS:,} draws"
+            explored.append(LossScale(moments.mean, moments.std, source))
+        return explored[0]
+
+    return scale
+
+
+def _search(tuned: Tuned) -> dict[str, Any]:
+    """How failure regions were searched for, as stored in ``result.json``."""
+    kind = "tuned" if tuned.starts else "none" if tuned.proposal is None else "stated"
+    return {
+        "kind": kind,
+        "starts": tuned.starts,
+        "reached": tuned.reached,
+        "nominal": tuned.nominal,
+        "outcome": tuned.outcome,
+    }
+
+
+def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int) -> Estimate:
+    tail = sample.summary.tail
+    log_value = tail.log_probability(k)
+    value = math.exp(log_value)
+    relative_error = tail.relative_error(k)
+    hits = int(tail.hits[k])
+    diagnostics: dict[str, Any] = {
+        "hits": hits,
+        "ess": tail.ess(k),
+        "max_share": tail.max_share(k),
+        "khat": khat(sample.summary.top.largest(k), hits),
+        "kl_optimal_proposal": tail.kl(k),
+        "self_information_nats": self_information(log_value),
+        "self_information_bits": self_information(log_value) * BITS_PER_NAT,
+        "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
+        "speedup_over_crude": _speedup(value, relative_error, total),
+    }
+    interval, interval_kind = _interval(tail, k, question.confidence, crude=search["kind"] == "none")
+    return Estimate(
+        kind="probability",
+        label=question.event.label,
+        direction=question.event.direction,
+        threshold=question.event.threshold,
+        threshold_note=question.note,
+        value=value,
+        log_value=log_value,
+        std_error=value * relative_error if hits else math.inf,
+        relative_error=relative_error,
+        interval=widened(interval, value, _inflation(sample)),
+        confidence=question.confidence,
+        interval_kind=interval_kind,
+        reference=question.reference,
+        diagnostics=diagnostics,
+        verdict=judge(diagnostics, relative_error if hits else None, search),
+    )
+
+
+def _interval(tail: TailMoments, k: int, confidence: float, crude: bool) -> tuple[tuple[float, float], str]:
+    hits = int(tail.hits[k])
+    if hits == 0:
+        return (0.0, zero_hits_bound(tail.n, confidence) if crude else 1.0), "bound"
+    if crude:
+        return clopper_pearson(hits, tail.n, confidence), "exact (Clopper-Pearson)"
+    value = math.exp(tail.log_probability(k))
+    return log_scale(value, tail.relative_error(k), confidence), "log scale"
+
+
+def _inflation(sample: Sample) -> float:
+    return 1.0 if sample.planned and sample.looks == 1 else LOOK_INFLATION
+
+
+def _speedup(value: float, relative_error: float, total: int) -> float | None:
+    """Draws that crude Monte Carlo needs for the same relative error, divided by those of the run."""
+    if not (math.isfinite(relative_error) and relative_error > 0 and value > 0):
+        return None
+    return (1.0 - value) / (value * relative_error**2) / total
+
+
+def _overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of a run: the worst of its estimates'."""
+    status = worst([v.status for v in verdicts])
+    return next(v for v in verdicts if v.status is status)
+
+
+def _convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
+    points = []
+    for k, question in enumerate(questions):
+        for tail in sample.history:
+            value = math.exp(tail.log_probability(k))
+            low, high = _interval(tail, k, question.confidence, crude)[0]
+            error = value * tail.relative_error(k) if tail.hits[k] else math.nan
+            points.append(ConvergencePoint(k, tail.n, value, error, low, high))
+    return tuple(points)
+
+
+def _compile_seconds(events: Sequence[tuple[float, Any]]) -> float:
+    """Seconds inside numba's compiler, from its recorded start and end events (nested ones counted once)."""
+    total, depth, begun = 0.0, 0, 0.0
+    for moment, event in events:
+        if event.is_start:
+            begun = moment if depth == 0 else begun
+            depth += 1
+        else:
+            depth -= 1
+            total += moment - begun if depth == 0 else 0.0
+    return total
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pydantic", "ruamel.yaml")
+    return {
+        "raresim": raresim.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "cpu": platform.processor() or platform.machine(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "bit_generator": BIT_GENERATOR,
+        "stream_version": STREAM_VERSION,
+    }

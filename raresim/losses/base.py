@@ -1,0 +1,41 @@
+"""The contract of a loss: one number per row of risk factors, larger is worse."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from raresim.arrays import Float
+from raresim.distributions.base import Inputs
+
+
+class Loss(ABC):
+    """A function of the risk factors whose large values are the event.
+
+    To add one: a frozen dataclass in a file of its own in this folder, decorated with ``@member("loss")``, with a
+    ``kind``, the methods below and ``examples()``, a list of ``(inputs, loss)`` pairs for the conformance tests.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def bind(self, inputs: Inputs) -> Loss:
+        """The loss made ready for ``inputs``: sizes checked, files read, code loaded.
+
+        Raises
+        ------
+        FieldError, DataError, LossError
+            When the loss does not fit the inputs.
+        """
+
+    @abstractmethod
+    def __call__(self, x: Float, out: Float) -> None:
+        """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
+
+    @abstractmethod
+    def moments(self, inputs: Inputs) -> tuple[float, float] | None:
+        """Mean and standard deviation of the loss in closed form, or None where there is none."""
+
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """Lines that say in words what the loss is."""

@@ -1,0 +1,108 @@
+"""A weighted sum of the risk factors: a linear portfolio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from raresim import arrays
+from raresim.arrays import Float, Vector
+from raresim.data import read_positions
+from raresim.distributions.base import Inputs
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.errors import FieldError
+from raresim.jit import kernel
+from raresim.losses.base import Loss
+from raresim.registry import member
+
+
+@member("loss")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear(Loss):
+    """Loss of a linear portfolio, ``sum_i w_i x_i`` of losses or ``-sum_i w_i x_i`` of returns.
+
+    Parameters
+    ----------
+    weights : "equal" or (d,), optional
+        Weight of each factor; ``equal`` is ``1/d`` each.
+    positions : path, optional
+        CSV file with the columns ``id`` and ``weight``, one row per factor; instead of ``weights``.
+    factors : "returns" or "losses", optional
+        What the factors are. Returns are profits, so their weighted sum enters with a minus sign. Without it:
+        returns when the inputs were fitted to a table of returns, losses otherwise; the sign is printed.
+
+    Raises
+    ------
+    FieldError
+        When neither or both of ``weights`` and ``positions`` are given, or their number is not ``d``.
+    """
+
+    kind: ClassVar[str] = "linear"
+
+    weights: Literal["equal"] | Vector | None = None
+    positions: Path | None = None
+    factors: Literal["returns", "losses"] | None = None
+
+    exposure: Float = field(init=False, repr=False, default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if (self.weights is None) == (self.positions is None):
+            raise FieldError("weights", "give either weights or positions")
+        if isinstance(self.weights, str):
+            if self.weights != "equal":
+                raise FieldError("weights", f"must be 'equal' or a list of numbers, got {self.weights!r}")
+        elif self.weights is not None:
+            w = arrays.vector("weights", self.weights)
+            if not w.any():
+                raise FieldError("weights", "must not all be zero")
+            object.__setattr__(self, "weights", w)
+
+    def bind(self, inputs: Inputs) -> Linear:
+        d = inputs.dim
+        if self.positions is not None:
+            if inputs.fitted is None:
+                raise FieldError("positions", "needs inputs with named columns, that is inputs with a fit")
+            weights = read_positions(self.positions, inputs.fitted.names)
+        elif self.weights is None or isinstance(self.weights, str):
+            weights = np.full(d, 1.0 / d)
+        else:
+            weights = arrays.vector("weights", self.weights, d)
+        factors = self.factors or ("losses" if inputs.fitted is None else "returns")
+        bound = Linear(weights=weights, factors=factors)
+        object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
+        return bound
+
+    def __call__(self, x: Float, out: Float) -> None:
+        weighted_sum(x, self.exposure, out)
+
+    def moments(self, inputs: Inputs) -> tuple[float, float]:
+        return inputs.linear_moments(self.exposure)
+
+    def describe(self) -> list[str]:
+        sign = "-" if self.factors == "returns" else ""
+        w = np.asarray(self.weights)
+        size = f"all {w[0]:.6g}" if (w == w[0]).all() else f"{w.min():.6g} to {w.max():.6g}"
+        return [f"linear portfolio: loss = {sign}sum of w_i x_i, {w.size} weights, {size}"]
+
+    @staticmethod
+    def examples() -> list[tuple[Inputs, Linear]]:
+        """Inputs and losses for the conformance tests."""
+        return [
+            (StandardNormal(dim=3), Linear(weights="equal")),
+            (StandardNormal(dim=2), Linear(weights=[1.0, -2.0], factors="returns")),
+        ]
+
+
+@kernel
+def weighted_sum(x: Float, weights: Float, out: Float) -> None:
+    """``out[i] = sum_j weights[j] x[i, j]``."""
+    n, d = x.shape
+    for i in range(n):
+        out[i] = 0.0
+    for j in range(d):
+        w = weights[j]
+        for i in range(n):
+            out[i] += w * x[i, j]

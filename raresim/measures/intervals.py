@@ -1,0 +1,64 @@
+"""Confidence intervals of a probability."""
+
+from __future__ import annotations
+
+import math
+
+LOOK_INFLATION = 1.05
+"""Widening of an interval whose sample size was chosen by looking at the sample."""
+
+
+def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]:
+    """Exact interval of a binomial proportion; one-sided, ``(0, upper)``, without a hit.
+
+    Parameters
+    ----------
+    hits, n : int
+        Hits among draws.
+    confidence : float
+        Of the interval.
+
+    References
+    ----------
+    .. [1] Clopper & Pearson, *The use of confidence or fiducial limits illustrated in the case of the binomial*,
+       Biometrika 26, 1934.
+    """
+    from scipy.special import betaincinv
+
+    if hits == 0:
+        return 0.0, zero_hits_bound(n, confidence)
+    tail = 0.5 * (1.0 - confidence)
+    low = float(betaincinv(hits, n - hits + 1, tail))
+    high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1.0 - tail))
+    return low, high
+
+
+def zero_hits_bound(n: int, confidence: float) -> float:
+    """Upper limit of a probability after ``n`` independent draws without a hit: about ``3 / n`` at 95 %."""
+    return -math.expm1(math.log1p(-confidence) / n)
+
+
+def log_scale(value: float, relative_error: float, confidence: float) -> tuple[float, float]:
+    """Interval of a positive estimate whose logarithm is taken to be normal: ``value exp(-+ z r)``.
+
+    Parameters
+    ----------
+    value : float
+        The estimate.
+    relative_error : float
+        Its standard error divided by it, the standard error of its logarithm to first order.
+    confidence : float
+        Of the interval.
+    """
+    from scipy.special import ndtri
+
+    factor = math.exp(float(ndtri(0.5 + 0.5 * confidence)) * relative_error)
+    return value / factor, value * factor
+
+
+def widened(interval: tuple[float, float], value: float, factor: float) -> tuple[float, float]:
+    """``interval`` with its distances from ``value`` on the log scale multiplied by ``factor``."""
+    low, high = interval
+    if value <= 0:
+        return low, min(1.0, high * factor)
+    return low * (low / value) ** (factor - 1) if low > 0 else 0.0, min(1.0, high * (high / value) ** (factor - 1))

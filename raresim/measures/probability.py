@@ -1,0 +1,135 @@
+"""The probability of a loss beyond one or several thresholds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from raresim import arrays
+from raresim.errors import FieldError
+from raresim.measures.base import LossScale, Measure, Question, Reference
+from raresim.problem import Direction, Event
+from raresim.registry import member
+
+Threshold: TypeAlias = float | str
+
+_SIGMAS = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*sigmas?\s*")
+
+
+@member("measure")
+@dataclass(frozen=True, kw_only=True)
+class Probability(Measure):
+    """``P(loss >= threshold)`` (above) or ``P(loss <= threshold)`` (below), for each threshold.
+
+    Parameters
+    ----------
+    above, below : float, str or a list of them
+        Exactly one of the two. A number is in the unit of the loss; ``"5 sigma"`` is five standard deviations of
+        the loss from its mean: ``mean + 5 std`` above, ``mean - 5 std`` below.
+    sigma : "model" or float
+        Whose standard deviation. ``model``: of the loss under the input law, in closed form where there is one, else
+        from a pilot sample of the target. A number: the standard deviation itself, in the unit of the loss, around
+        mean zero.
+    confidence : float
+        Of the interval, between 0 and 1.
+    reference : Reference or a list of them
+        Known answers, one per threshold.
+
+    Raises
+    ------
+    FieldError
+        When a threshold cannot be read or the numbers of thresholds and references differ.
+    """
+
+    kind: ClassVar[str] = "probability"
+
+    above: Threshold | Sequence[Threshold] | None = None
+    below: Threshold | Sequence[Threshold] | None = None
+    sigma: Literal["model"] | float = "model"
+    confidence: float = 0.95
+    reference: Reference | Sequence[Reference] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.above is None) == (self.below is None):
+            raise FieldError("above", "give exactly one of above and below")
+        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        if isinstance(self.sigma, str):
+            if self.sigma != "model":
+                raise FieldError("sigma", f"must be 'model' or a number, got {self.sigma!r}")
+        else:
+            arrays.positive("sigma", self.sigma)
+        thresholds = self.thresholds
+        if not thresholds:
+            raise FieldError(self.direction, "must name at least one threshold")
+        for threshold in thresholds:
+            _parse(self.direction, threshold)
+        if self.sigma != "model" and not any(isinstance(t, str) for t in thresholds):
+            raise FieldError("sigma", f"goes with a threshold in sigma, got {thresholds[0]!r}")
+        if self.reference is not None and len(self._references()) != len(thresholds):
+            raise FieldError(
+                "reference",
+                f"must have one entry per threshold ({len(thresholds)}), got {len(self._references())}",
+            )
+
+    @property
+    def direction(self) -> Direction:
+        """Which side of the threshold is the event."""
+        return "above" if self.above is not None else "below"
+
+    @property
+    def thresholds(self) -> list[Threshold]:
+        """The thresholds as given."""
+        given = self.above if self.above is not None else self.below
+        return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]  # type: ignore[list-item]
+
+    def questions(self, scale: Callable[[], LossScale]) -> list[Question]:
+        references = self._references() or [None] * len(self.thresholds)
+        return [
+            Question(*self._resolve(threshold, scale), confidence=self.confidence, reference=reference)
+            for threshold, reference in zip(self.thresholds, references, strict=True)
+        ]
+
+    def _references(self) -> list[Reference | None]:
+        if self.reference is None:
+            return []
+        return [self.reference] if isinstance(self.reference, Reference) else list(self.reference)
+
+    def _resolve(self, threshold: Threshold, scale: Callable[[], LossScale]) -> tuple[Event, str]:
+        value, is_sigmas = _parse(self.direction, threshold)
+        if not is_sigmas:
+            return Event(value, self.direction), ""
+        of = LossScale(0.0, float(self.sigma), "given") if self.sigma != "model" else scale()
+        if not (math.isfinite(of.std) and of.std > 0):
+            raise FieldError(
+                self.direction,
+                f"cannot be in sigma: the loss has no finite, positive standard deviation (got {of.std:g}); "
+                "give the threshold in loss units, or sigma as a number",
+            )
+        sign = "+" if self.direction == "above" else "-"
+        resolved = of.mean + value * of.std if self.direction == "above" else of.mean - value * of.std
+        note = f"{value:g} sigma: mean {of.mean:.6g} {sign} {value:g} x {of.std:.6g} ({of.source})"
+        return Event(resolved, self.direction), note
+
+    @staticmethod
+    def examples() -> list[Probability]:
+        """Members for the conformance tests."""
+        return [
+            Probability(above=3.0),
+            Probability(below=[-2.0, "3 sigma"]),
+            Probability(above="2 sigma", sigma=2.0),
+        ]
+
+
+def _parse(field: str, threshold: Threshold) -> tuple[float, bool]:
+    """The number, and whether it counts standard deviations."""
+    if isinstance(threshold, str):
+        match = _SIGMAS.fullmatch(threshold)
+        if not match:
+            raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}")
+        return float(match[1]), True
+    if not math.isfinite(threshold):
+        raise FieldError(field, f"must be finite, got {threshold:g}")
+    return float(threshold), False

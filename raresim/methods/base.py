@@ -1,0 +1,151 @@
+"""The contract of a method: it chooses what to draw from; the estimate is the same for all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import ClassVar, TypeVar
+
+from raresim.accumulators.base import Accumulator
+from raresim.blocks import Plan, plan
+from raresim.distributions.base import Distribution
+from raresim.engine import Job, fold
+from raresim.executors import Executor
+from raresim.problem import Event, Problem, Space
+
+S = TypeVar("S", bound=Accumulator)
+
+Report = Callable[[str, int, int, str], None]
+"""Progress: name of the stage, rows done, rows in all (0: not known) and a line about it."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One cross-entropy level of one start: a row of ``iterations.csv``.
+
+    Parameters
+    ----------
+    start : int or "pooled"
+        Which start; the pooled iteration draws from all of them together.
+    iteration : int
+        Number of the level in its start.
+    level : float
+        Intermediate threshold, in the unit of the loss.
+    rarity : float
+        Share of the draws at or beyond it.
+    evaluations, elites : int
+        Draws, and draws at or beyond the level.
+    ess : float
+        Effective number of elites.
+    kl_optimal_proposal : float
+        KL from the law conditioned on the level to the law that was drawn from, in nats.
+    kl_step : float
+        KL from the fitted law to the one drawn from, in nats; NaN where it has no closed form.
+    log_probability : float
+        Log of the estimated probability of the level, in nats.
+    note : str
+        Why the start ended here, when it did not reach the threshold.
+    """
+
+    start: int | str
+    iteration: int
+    level: float
+    rarity: float
+    evaluations: int
+    elites: int
+    ess: float
+    kl_optimal_proposal: float
+    kl_step: float
+    log_probability: float
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a method hands to the estimate stage.
+
+    Parameters
+    ----------
+    proposal : Distribution or None
+        The law to draw from; None is the target itself.
+    iterations : tuple of Iteration
+        The way there.
+    evaluations : int
+        Loss evaluations that tuning took.
+    nominal : int
+        Those among them that were drawn from the target.
+    variances : tuple of float, or None
+        Relative variance of one draw for each event, from draws that the estimate does not use; None: not known.
+    starts, reached : int
+        Climbs that were begun, and those that came to the threshold; 0 when there was no tuning.
+    outcome : str
+        The tuning's end in words.
+    kl_proposal_target : float or None
+        KL(proposal || target) in nats where it has a closed form (without the defensive share).
+    """
+
+    proposal: Distribution | None
+    iterations: tuple[Iteration, ...] = ()
+    evaluations: int = 0
+    nominal: int = 0
+    variances: tuple[float, ...] | None = None
+    starts: int = 0
+    reached: int = 0
+    outcome: str = ""
+    kl_proposal_target: float | None = None
+
+
+@dataclass(eq=False)
+class Session:
+    """One run's means: the problem, the executor, the stages and where progress is told."""
+
+    problem: Problem
+    events: Sequence[Event]
+    seed: int
+    executor: Executor
+    max_evaluations: int
+    report: Report
+    _stages: count[int] = field(default_factory=count)
+
+    def plan(self, n_samples: int) -> Plan:
+        """The plan of a new stage."""
+        return plan(next(self._stages), n_samples, self.problem.dim)
+
+    def fold(self, name: str, job: Job[S], stage: Plan, note: str = "", before: S | None = None) -> S:
+        """Fold ``job`` over ``stage``, telling progress under ``name``."""
+        chunks = count(1)
+        share = stage.n_samples / max(1, stage.n_chunks)
+
+        def seen(_: S) -> None:
+            self.report(name, min(stage.n_samples, round(next(chunks) * share)), stage.n_samples, note)
+
+        return fold(self.executor, job, stage, before, seen)
+
+
+class Method(ABC):
+    """A way to choose what is drawn from.
+
+    To add one: a frozen dataclass of options in a file of its own in this folder, decorated with
+    ``@member("method")``, with a ``kind``, the methods below and ``examples()``.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def draws_in(self) -> Space:
+        """The space in which the proposal lives."""
+
+    @abstractmethod
+    def tune(self, session: Session) -> Tuned:
+        """Choose the proposal. Its draws are never part of the estimate."""
+
+    @abstractmethod
+    def cost(self, dim: int) -> int:
+        """Loss evaluations that tuning is expected to take, for ``raresim check``."""
+
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """Lines that say in words what the method does."""

@@ -1,0 +1,395 @@
+"""The multilevel cross-entropy method with several pooled starts."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.tail import TailMoments, masks
+from raresim.arrays import Float
+from raresim.blocks import Plan
+from raresim.distributions.base import Distribution
+from raresim.distributions.mixture import Mixture
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.levels import Evaluate, Fit, KeepElites, Orthants, Responsibilities, Split, Whole
+from raresim.problem import Event, Space
+from raresim.proposals.base import ProposalFamily, WeightedMoments
+from raresim.proposals.gaussian import Gaussian
+from raresim.registry import member
+
+ELITES_PER_PARAMETER = 5
+MIN_SAMPLES = 1000
+MIN_ESS = 20.0
+"""Effective elites below which a fit is noise: the start ends there."""
+
+MAX_DOUBLINGS = 3
+"""How often a level may be doubled when its elites are worth less than one per free parameter."""
+
+SAME_REGION = 4.0
+"""Symmetrised KL, in nats, below which two starts have found the same region and one stands for both."""
+
+SPLIT_ROWS = 2000
+"""Elites that the directions of the first split are read from."""
+
+SPLIT_MARGIN = 1.25
+"""How far an eigenvalue of the elites' covariance must stand above the edge of noise to split them."""
+
+MIN_SHARE = 0.1
+"""Smallest share of a pooled component, relative to an equal share."""
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy(Method):
+    """Multilevel cross-entropy tuning of the proposal, then importance sampling from it.
+
+    Parameters
+    ----------
+    proposal : ProposalFamily
+        The family that is fitted, on standard normal space.
+    rarity : float
+        Share of a level's draws that sets the next level, between 0 and 0.5.
+    samples : int, optional
+        Draws per level and start. Without it: five elites per free parameter, at least 1,000 draws.
+    starts : int
+        Independent climbs that are pooled into one mixture.
+    defensive : float
+        Share of the final draws taken from the target: bounds every weight by its inverse.
+    max_levels : int
+        Levels after which a start gives up.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range, or ``samples`` gives too few elites for the family.
+
+    Notes
+    -----
+    Each level draws from the current proposal, raises the level to the ``1 - rarity`` quantile of the losses (never
+    above the threshold) and refits by weighted maximum likelihood to the draws beyond it: [1]_ alg. 3.2. A level whose
+    elites are worth too little is drawn again at the same size and added, up to `MAX_DOUBLINGS` times.
+
+    The first level is drawn once for all starts. Where its elites spread further along some direction than standard
+    normals would, beyond what noise explains ([2]_), they lie in several regions: they are cut by a plane through
+    their mean across that direction, and the starts share the parts among them. So both sides of a two-sided event
+    get starts of their own, where four independent starts would all take the same side one time in eight.
+
+    Starts that end in the same region are represented by the one with most effective elites. A last, pooled level
+    draws from the mixture of all regions and refits shares and components together. No tuning draw enters the estimate.
+
+    References
+    ----------
+    .. [1] de Boer, Kroese, Mannor & Rubinstein, *A tutorial on the cross-entropy method*, Ann. Oper. Res. 134, 2005.
+    .. [2] Johnstone, *On the distribution of the largest eigenvalue in principal components analysis*,
+       Ann. Stat. 29, 2001.
+    """
+
+    kind: ClassVar[str] = "cross_entropy"
+
+    proposal: ProposalFamily = field(default_factory=Gaussian)
+    rarity: float = 0.1
+    samples: int | None = None
+    starts: int = 4
+    defensive: float = 0.05
+    max_levels: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rarity <= 0.5:
+            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:g}")
+        if not 0 <= self.defensive < 1:
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+        for name in ("samples", "starts", "max_levels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise FieldError(name, f"must be at least 1, got {value}")
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def describe(self) -> list[str]:
+        options = ", ".join(f"{k} {v}" for k, v in vars(self.proposal).items() if k == "covariance")
+        family = f"{self.proposal.kind} ({options})" if options else self.proposal.kind
+        return [
+            f"cross-entropy tuning of a {family} proposal: {self.starts} starts, rarity {self.rarity:g}",
+            f"final draws: tuned mixture with {self.defensive:.0%} of the target",
+        ]
+
+    def samples_per_level(self, dim: int) -> int:
+        """Draws per level and start; raises `FieldError` when ``samples`` is too small for the family."""
+        needed = math.ceil(ELITES_PER_PARAMETER * self.proposal.n_parameters(dim) / self.rarity)
+        if self.samples is None:
+            return max(MIN_SAMPLES, needed)
+        if self.samples < needed:
+            raise FieldError(
+                "samples",
+                f"must be at least {needed:,}: {ELITES_PER_PARAMETER} elites for each of the "
+                f"{self.proposal.n_parameters(dim):,} free parameters, got {self.samples:,}",
+            )
+        return self.samples
+
+    def cost(self, dim: int) -> int:
+        return (6 * self.starts + 2) * self.samples_per_level(dim)
+
+    def tune(self, session: Session) -> Tuned:
+        climb = _Climb(self, session, _rarest(session.events), self.samples_per_level(session.problem.dim))
+        return climb.run()
+
+    @staticmethod
+    def examples() -> list[CrossEntropy]:
+        """Members for the conformance tests."""
+        return [CrossEntropy(), CrossEntropy(proposal=Gaussian(covariance="diagonal"), starts=2)]
+
+
+def _rarest(events: Sequence[Event]) -> Event:
+    if len({event.direction for event in events}) > 1:
+        raise FieldError("measures", "cross-entropy tunes to one tail: put `above` and `below` into two experiments")
+    return max(events, key=lambda event: event.sign * event.threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One evaluated level: its draws can be replayed, its losses and weights are kept."""
+
+    sampler: Sampler
+    plans: tuple[Plan, ...]
+    rows: KeptRows
+    level: float
+    record: Iteration
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Where a start ended."""
+
+    law: Distribution
+    ess: float
+    level: float
+    reached: bool
+
+
+@dataclass(eq=False)
+class _Climb:
+    """The state of one tuning: what it has spent and recorded."""
+
+    method: CrossEntropy
+    session: Session
+    event: Event
+    samples: int
+    evaluations: int = 0
+    records: list[Iteration] = field(default_factory=list)
+
+    def run(self) -> Tuned:
+        target = self.session.problem.target
+        starts = self.method.starts
+        first = self.evaluate(None, "all", 0, self.samples * starts)
+        nominal = self.evaluations
+        if first.record.elites < 2 or first.level == -math.inf:
+            return self.gave_up(first, "no draw told the tail from the rest")
+        stats = self.fit(first, (target,) * starts, self.orthants(first))
+        usable = [s for s in stats if s.ess >= MIN_ESS] or [max(stats, key=lambda s: s.ess)]
+        self.records.append(first.record)
+        found = [self.start(k, self.method.proposal.fit(target, s), s.ess) for k, s in enumerate(usable)]
+        tuned, variances = self.pool([f for f in found if f.reached] or found)
+        reached = sum(f.reached for f in found)
+        return Tuned(
+            proposal=Mixture.defensive(tuned, target, self.method.defensive),
+            iterations=tuple(self.records),
+            evaluations=self.evaluations,
+            nominal=nominal,
+            variances=variances if reached else None,
+            starts=len(found),
+            reached=reached,
+            outcome=self.outcome(found),
+            kl_proposal_target=None if isinstance(tuned, Mixture) else self.method.proposal.kl(tuned, target),
+        )
+
+    def start(self, number: int, law: Distribution, ess: float) -> _Found:
+        """Climb from the first level to the threshold, one fit per level."""
+        family = self.method.proposal
+        goal = self.event.sign * self.event.threshold
+        best = -math.inf
+        stalled = 0
+        for iteration in range(1, self.method.max_levels + 1):
+            if self.evaluations + self.samples > self.session.max_evaluations // 2:
+                self.end("half of max_evaluations spent on tuning")
+                break
+            step = self.evaluate(law, number, iteration, self.samples)
+            (stats,) = self.fit(step, (law,), Whole())
+            fitted = family.fit(law, stats) if stats.ess >= MIN_ESS else law
+            self.records.append(replace(step.record, ess=stats.ess, kl_step=family.kl(fitted, law)))
+            if stats.ess < MIN_ESS:
+                self.end(f"weights degenerate: {stats.ess:.1f} effective elites")
+                break
+            law, ess = fitted, stats.ess
+            if step.level >= goal:
+                return _Found(law, ess, step.level, reached=True)
+            stalled = 0 if step.level > best else stalled + 1
+            best = max(best, step.level)
+            if stalled == 3:
+                self.end("level stalled for three iterations")
+                break
+        else:
+            self.end(f"threshold not reached in {self.method.max_levels} levels")
+        return _Found(law, ess, best, reached=False)
+
+    def pool(self, found: list[_Found]) -> tuple[Distribution, tuple[float, ...] | None]:
+        """Draw once from all regions together and refit shares and components; relative variances of a draw."""
+        family = self.method.proposal
+        regions: list[_Found] = []
+        sizes: list[int] = []
+        for f in sorted(found, key=lambda f: -f.ess):
+            same = [i for i, r in enumerate(regions) if _symmetric_kl(family, f.law, r.law) < SAME_REGION]
+            if same:
+                sizes[same[0]] += 1
+            else:
+                regions.append(f)
+                sizes.append(1)
+        laws = tuple(r.law for r in regions)
+        shares = np.array(sizes) / sum(sizes)
+        mixture = Mixture(weights=shares, components=laws)
+        samples = self.samples * max(2, len(laws))
+        if self.evaluations + samples > self.session.max_evaluations * 3 // 4:
+            return _simplest(mixture), None
+        drawn = Mixture.defensive(mixture, self.session.problem.target, self.method.defensive)
+        level = self.evaluate(drawn, "pooled", 0, samples)
+        variances = self.variances(level)
+        if level.record.elites < 2:
+            self.records.append(level.record)
+            return _simplest(mixture), None
+        stats = self.fit(level, laws, Responsibilities(mixture))
+        refitted = tuple(
+            family.fit(law, s) if s.ess >= max(MIN_ESS, _needed_ess(family, law.dim)) else law
+            for law, s in zip(laws, stats, strict=True)
+        )
+        kl_step = family.kl(refitted[0], laws[0]) if len(laws) == 1 else math.nan
+        self.records.append(replace(level.record, kl_step=kl_step))
+        mass = np.array([s.weight for s in stats])
+        shares = np.maximum(mass / mass.sum(), MIN_SHARE / len(laws))
+        return _simplest(Mixture(weights=shares / shares.sum(), components=refitted)), variances
+
+    def evaluate(self, law: Distribution | None, start: int | str, iteration: int, samples: int) -> _Level:
+        """Draw a level, evaluate it once, and find the next level; more draws while its elites are worth too little."""
+        session, sign = self.session, self.event.sign
+        goal = sign * self.event.threshold
+        sampler = Sampler(session.problem, law, session.seed)
+        note = f"start {start}, level {iteration}" if isinstance(start, int) else f"{start} starts"
+        wanted = max(MIN_ESS, self.method.proposal.n_parameters(session.problem.dim))
+        plans = [session.plan(samples)]
+        rows = session.fold("tune", Evaluate(sampler, sign), plans[0], note)
+        while True:
+            self.evaluations += plans[-1].n_samples
+            n = rows.loss.size
+            level = goal if start == "pooled" else min(goal, _upper_quantile(rows.loss, self.method.rarity))
+            tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
+            affordable = self.evaluations + n <= session.max_evaluations // 2
+            if tail.ess(0) >= wanted or len(plans) > MAX_DOUBLINGS or not affordable:
+                break
+            plans.append(plans[-1].then(n))
+            rows = session.fold("tune", Evaluate(sampler, sign), plans[-1], note, rows)
+        record = Iteration(
+            start=start,
+            iteration=iteration,
+            level=sign * level,
+            rarity=float(tail.hits[0] / n),
+            evaluations=n,
+            elites=int(tail.hits[0]),
+            ess=tail.ess(0),
+            kl_optimal_proposal=tail.kl(0),
+            kl_step=math.nan,
+            log_probability=tail.log_probability(0),
+        )
+        return _Level(sampler, tuple(plans), rows, level, record)
+
+    def fit(self, level: _Level, current: tuple[Distribution, ...], split: Split) -> tuple[WeightedMoments, ...]:
+        """Sufficient statistics of the level's elites, by replaying its draws."""
+        peak = float(level.rows.log_weight[level.rows.loss >= level.level].max())
+        job = Fit(level.sampler, level.rows, level.level, peak, self.method.proposal, current, split)
+        parts = [self.session.fold("tune", job, plan, "fit") for plan in level.plans]
+        return functools.reduce(lambda a, b: a.merge(b), parts).parts
+
+    def orthants(self, first: _Level) -> Split:
+        """The first elites, cut across the directions in which they spread beyond noise; the starts share the parts."""
+        starts = self.method.starts
+        reached = np.flatnonzero(first.rows.loss >= first.level)
+        limit = int(reached[min(reached.size, SPLIT_ROWS) - 1]) + 1
+        job = KeepElites(first.sampler, first.rows, first.level, limit)
+        kept = [self.session.fold("tune", job, plan, "split").u for plan in first.plans]
+        u = np.concatenate(kept)
+        return Orthants(u.mean(axis=0), _wide_directions(u, math.floor(math.log2(starts))), starts)
+
+    def variances(self, level: _Level) -> tuple[float, ...] | None:
+        """Relative variance of one draw of the pooled proposal, for each event; None where hits are too few."""
+        loss = self.event.sign * level.rows.loss
+        tail = TailMoments.of_block(level.rows.log_weight, masks(self.session.events, loss))
+        if min(tail.ess(k) for k in range(tail.hits.size)) < 2 * MIN_ESS:
+            return None
+        return tuple(tail.n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
+
+    def end(self, note: str) -> None:
+        """Write on the last record why its start ended."""
+        self.records[-1] = replace(self.records[-1], note=note)
+
+    def outcome(self, found: list[_Found]) -> str:
+        reached = sum(f.reached for f in found)
+        text = f"{reached} of {len(found)} starts reached the threshold"
+        if reached < len(found):
+            notes = sorted({r.note for r in self.records if r.note})
+            text += f" ({'; '.join(notes)})"
+        return text
+
+    def gave_up(self, first: _Level, why: str) -> Tuned:
+        return Tuned(
+            proposal=None,
+            iterations=(replace(first.record, note=why),),
+            evaluations=self.evaluations,
+            nominal=self.evaluations,
+            starts=self.method.starts,
+            outcome=why,
+        )
+
+
+def _upper_quantile(loss: Float, rarity: float) -> float:
+    """The largest level that at least a share ``rarity`` of ``loss`` (n,) reaches."""
+    k = max(1, math.floor(rarity * loss.size))
+    return float(np.partition(loss, loss.size - k)[loss.size - k])
+
+
+def _wide_directions(u: Float, k: int) -> Float:
+    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than standard normals would.
+
+    The largest eigenvalue of the covariance of ``n`` standard normals is near ``(1 + sqrt(d / n))^2``.
+    """
+    n, d = u.shape
+    centred = u - u.mean(axis=0)
+    if n < d:
+        values, vectors = np.linalg.eigh(centred @ centred.T / n)
+        axes = centred.T @ vectors[:, ::-1][:, :k]
+        axes /= np.sqrt(np.square(axes).sum(axis=0))
+    else:
+        values, vectors = np.linalg.eigh(centred.T @ centred / n)
+        axes = vectors[:, ::-1][:, :k]
+    edge = SPLIT_MARGIN * (1.0 + math.sqrt(d / n)) ** 2
+    return np.ascontiguousarray(axes[:, values[::-1][: axes.shape[1]] > edge])
+
+
+def _symmetric_kl(family: ProposalFamily, a: Distribution, b: Distribution) -> float:
+    return family.kl(a, b) + family.kl(b, a)
+
+
+def _needed_ess(family: ProposalFamily, dim: int) -> float:
+    """Effective elites that a component needs to be refitted: one per free parameter."""
+    return float(family.n_parameters(dim))
+
+
+def _simplest(mixture: Mixture) -> Distribution:
+    """The component itself when there is only one."""
+    return mixture.components[0] if len(mixture.components) == 1 else mixture

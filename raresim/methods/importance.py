@@ -1,0 +1,92 @@
+"""Importance sampling from a proposal that the user states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from raresim.distributions.base import Distribution
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.normal import Normal
+from raresim.errors import FieldError
+from raresim.information import kl_normal
+from raresim.methods.base import Method, Session, Tuned
+from raresim.problem import Space
+from raresim.proposals.gaussian import gaussian_moments
+from raresim.registry import member
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Importance(Method):
+    """Draw from ``q``, weigh every draw by ``p/q``.
+
+    Parameters
+    ----------
+    proposal : Distribution
+        The law ``q``, of the dimension of its space.
+    space : "standard" or "physical"
+        Whether ``q`` is a law of the standard normals that the inputs map, or of the risk factors.
+    defensive : float
+        Share of the draws that is taken from the target instead: bounds every weight by its inverse.
+
+    Raises
+    ------
+    FieldError
+        When ``defensive`` is not a share below one, or the dimension of ``q`` is not that of the space.
+
+    Notes
+    -----
+    The estimate is ``(1/n) sum_i 1{x_i in A} p(x_i)/q(x_i)``, unbiased when ``q > 0`` wherever ``p 1_A > 0``.
+
+    References
+    ----------
+    .. [1] Owen, *Monte Carlo theory, methods and examples*, 2013, ch. 9.
+    """
+
+    kind: ClassVar[str] = "importance"
+
+    proposal: Distribution
+    space: Space = "standard"
+    defensive: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.defensive < 1:
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+
+    @property
+    def draws_in(self) -> Space:
+        return self.space
+
+    def tune(self, session: Session) -> Tuned:
+        problem = session.problem
+        if self.proposal.dim != problem.dim:
+            raise FieldError(
+                "proposal",
+                f"must have {problem.dim} coordinates ({self.space} space), got {self.proposal.dim}",
+            )
+        return Tuned(
+            proposal=Mixture.defensive(self.proposal, problem.target, self.defensive),
+            kl_proposal_target=_closed_kl(self.proposal, problem.target),
+        )
+
+    def cost(self, dim: int) -> int:
+        return 0
+
+    def describe(self) -> list[str]:
+        share = f", {self.defensive:.0%} of the draws from the target" if self.defensive else ""
+        return [f"importance sampling in {self.space} space, proposal {self.proposal.kind}{share}"]
+
+    @staticmethod
+    def examples() -> list[Importance]:
+        """Members for the conformance tests."""
+        return [
+            Importance(proposal=Normal(mean=2.0, std=1.0, dim=3), defensive=0.1),
+            Importance(proposal=Normal(mean=2.0, std=1.0, dim=3), space="physical"),
+        ]
+
+
+def _closed_kl(proposal: Distribution, target: Distribution) -> float | None:
+    """KL(proposal || target) in nats between two normal laws, else None."""
+    p, q = gaussian_moments(proposal), gaussian_moments(target)
+    return None if p is None or q is None else kl_normal(*p, *q)

@@ -1,0 +1,156 @@
+"""The jobs of cross-entropy tuning: evaluate a level once, then replay its draws to fit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim import arrays
+from raresim.accumulators.base import Accumulator
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.several import Several
+from raresim.arrays import Bool, Float
+from raresim.blocks import Block
+from raresim.distributions.base import Distribution
+from raresim.distributions.mixture import Mixture
+from raresim.engine import Job, Sampler
+from raresim.proposals.base import ProposalFamily, WeightedMoments
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluate(Job[KeptRows]):
+    """Loss (times ``sign``, so that larger is rarer) and log weight of every row of a level."""
+
+    sampler: Sampler
+    sign: float
+
+    def __call__(self, block: Block) -> KeptRows:
+        u = self.sampler.draw(block)
+        loss = self.sampler.loss(u, block)
+        loss *= self.sign
+        return KeptRows.of_block(block, loss, self.sampler.log_weight(u))
+
+
+class Split(ABC):
+    """How the elites of a level are shared out between the laws that are fitted to them."""
+
+    @abstractmethod
+    def shares(self, u: Float) -> Float:
+        """The share of each elite ``u`` (n, d) that each law gets, (n, k) in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Whole(Split):
+    """One law gets every elite."""
+
+    def shares(self, u: Float) -> Float:
+        return np.ones((u.shape[0], 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Orthants(Split):
+    """Cut the elites by planes through ``centre`` (d,) across ``axes`` (d, j): law ``k`` gets part ``k`` modulo 2^j."""
+
+    centre: Float
+    axes: Float
+    laws: int
+
+    def shares(self, u: Float) -> Float:
+        side = (u - self.centre) @ self.axes > 0
+        powers = 1 << np.arange(side.shape[1])
+        part = side @ powers
+        shares: Float = (part[:, None] == np.arange(self.laws) % (1 << powers.size)).astype(np.float64)
+        return shares
+
+
+@dataclass(frozen=True, eq=False)
+class Responsibilities(Split):
+    """Each component of a mixture gets its posterior share: the expectation step of [1]_.
+
+    References
+    ----------
+    .. [1] Dempster, Laird & Rubin, *Maximum likelihood from incomplete data via the EM algorithm*, JRSS B 39, 1977.
+    """
+
+    mixture: Mixture
+
+    def shares(self, u: Float) -> Float:
+        logs: Float = np.empty((u.shape[0], len(self.mixture.components)), order="F")
+        self.mixture.component_logpdf(u, logs)
+        logs -= logs.max(axis=1, keepdims=True)
+        np.exp(logs, out=logs)
+        logs /= logs.sum(axis=1, keepdims=True)
+        return logs
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Job[Several[WeightedMoments]]):
+    """Sufficient statistics of the elites of an evaluated level, one set for each share of ``split``.
+
+    The draws are replayed from their streams; ``rows`` holds their losses and log weights, so nothing is evaluated
+    twice. Weights are relative to ``peak``, the largest log weight of an elite, in nats.
+    """
+
+    sampler: Sampler
+    rows: KeptRows
+    level: float
+    peak: float
+    family: ProposalFamily
+    current: tuple[Distribution, ...]
+    split: Split
+
+    def __call__(self, block: Block) -> Several[WeightedMoments]:
+        elite, log_weight = elites(self.rows, self.level, block)
+        u = elite_draws(self.sampler, block, elite)
+        weight = np.exp(log_weight[elite] - self.peak)
+        shares = self.split.shares(u)
+        return Several(
+            tuple(
+                self.family.suffstats(law, u, np.ascontiguousarray(weight * shares[:, k]))
+                for k, law in enumerate(self.current)
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class EliteRows(Accumulator):
+    """Elite draws, kept as they are: ``u`` (k, d)."""
+
+    u: Float
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(np.concatenate([self.u, other.u]))
+
+
+@dataclass(frozen=True, eq=False)
+class KeepElites(Job[EliteRows]):
+    """The elite draws among the first ``limit`` rows of an evaluated level."""
+
+    sampler: Sampler
+    rows: KeptRows
+    level: float
+    limit: int
+
+    def __call__(self, block: Block) -> EliteRows:
+        if block.first >= self.limit:
+            return EliteRows(np.empty((0, self.sampler.problem.dim)))
+        elite, _ = elites(self.rows, self.level, block)
+        elite[max(0, self.limit - block.first) :] = False
+        return EliteRows(elite_draws(self.sampler, block, elite).copy())
+
+
+def elites(rows: KeptRows, level: float, block: Block) -> tuple[Bool, Float]:
+    """Which rows of ``block`` reach the level, and the log weights of all its rows."""
+    part = slice(block.first, block.first + block.rows)
+    return rows.loss[part] >= level, rows.log_weight[part]
+
+
+def elite_draws(sampler: Sampler, block: Block, elite: Bool) -> Float:
+    """The draws of ``block``, again, at the elite rows; (k, d) in Fortran order."""
+    u = sampler.draw(block)
+    out = arrays.scratch("elites", int(elite.sum()), u.shape[1])
+    np.compress(elite, u, axis=0, out=out)
+    return out

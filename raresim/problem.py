@@ -1,0 +1,68 @@
+"""What is asked: inputs, a loss and the events whose probability is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from raresim.distributions.base import Distribution, Inputs
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.losses.base import Loss
+
+Space = Literal["standard", "physical"]
+Direction = Literal["above", "below"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """``loss >= threshold`` (above) or ``loss <= threshold`` (below).
+
+    Parameters
+    ----------
+    threshold : float
+        In the unit of the loss.
+    direction : "above" or "below"
+        Which side is the event.
+    """
+
+    threshold: float
+    direction: Direction = "above"
+
+    @property
+    def sign(self) -> float:
+        """+1 or -1: the event is ``sign * loss >= sign * threshold``."""
+        return 1.0 if self.direction == "above" else -1.0
+
+    @property
+    def label(self) -> str:
+        """The event as it is printed."""
+        return f"P(loss {'>=' if self.direction == 'above' else '<='} {self.threshold:.6g})"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Inputs and a bound loss, in the space in which draws are made.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The joint law of the risk factors.
+    loss : Loss
+        Bound to ``inputs``.
+    space : "standard" or "physical"
+        Where proposals live: on the standard normals that the inputs map, or on the risk factors themselves.
+    """
+
+    inputs: Inputs
+    loss: Loss
+    space: Space = "standard"
+
+    @property
+    def target(self) -> Distribution:
+        """The law ``p`` of a draw."""
+        return StandardNormal(dim=self.inputs.latent_dim) if self.space == "standard" else self.inputs
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a draw."""
+        return self.inputs.latent_dim if self.space == "standard" else self.inputs.dim

@@ -1,0 +1,67 @@
+"""Families of interchangeable parts: what may stand in YAML under ``kind``.
+
+A member is a frozen dataclass with a ``kind`` and a static method ``examples()``; the decorator
+`member` puts it into its family. Nothing else has to be touched for it to be accepted in YAML, listed
+by ``raresim list``, described by ``raresim schema`` and covered by the conformance tests.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from raresim.errors import FieldError
+
+T = TypeVar("T", bound=type)
+
+FAMILIES: Mapping[str, str] = {
+    "inputs": "raresim.distributions",
+    "distribution": "raresim.distributions",
+    "loss": "raresim.losses",
+    "proposal_family": "raresim.proposals",
+    "method": "raresim.methods",
+    "measure": "raresim.measures",
+}
+
+_members: dict[str, dict[str, type]] = {family: {} for family in FAMILIES}
+
+
+def member(*families: str) -> Callable[[T], T]:
+    """Register a class under its ``kind`` in each of ``families``."""
+
+    def register(cls: T) -> T:
+        kind: str = cls.kind  # type: ignore[attr-defined]  # every member has one, by contract
+        for family in families:
+            if kind in _members[family]:
+                raise TypeError(f"{family}: kind {kind!r} is registered twice")
+            _members[family][kind] = cls
+        return cls
+
+    return register
+
+
+def members(family: str) -> dict[str, type]:
+    """Kind -> class of one family, in alphabetical order."""
+    package = importlib.import_module(FAMILIES[family])
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_members[family].items()))
+
+
+def lookup(family: str, kind: Any) -> type:
+    """The class of ``kind``; raises `FieldError` with the nearest name when there is none."""
+    known = members(family)
+    if isinstance(kind, str) and kind in known:
+        return known[kind]
+    raise FieldError("kind", unknown(f"{family} kind".replace("_", " "), kind, known))
+
+
+def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> str:
+    """The sentence for a name that is not one of ``allowed``."""
+    names = list(allowed)
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {given!r}{hint} (allowed: {', '.join(names)})"

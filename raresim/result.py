@@ -1,0 +1,238 @@
+"""What a run leaves: numbers with intervals and verdicts, and the run folder that holds them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.diagnostics.verdict import Status, Verdict
+from raresim.errors import ConfigError
+from raresim.measures.base import Reference
+from raresim.methods.base import Iteration
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number that was asked for.
+
+    Parameters
+    ----------
+    kind, label, direction : str
+        The measure, the event as printed, and its side.
+    threshold : float
+        In the unit of the loss.
+    threshold_note : str
+        How the threshold was resolved.
+    value : float
+        The probability, dimensionless; 0 without a hit.
+    log_value : float
+        Its natural logarithm, exact where the value itself is below the smallest double.
+    std_error, relative_error : float
+        Standard error, and the same divided by the value; infinite without a hit.
+    interval : tuple of float
+        At the given confidence.
+    interval_kind : str
+        How the interval was made.
+    """
+
+    kind: str
+    label: str
+    direction: str
+    threshold: float
+    threshold_note: str
+    value: float
+    log_value: float
+    std_error: float
+    relative_error: float
+    interval: tuple[float, float]
+    confidence: float
+    interval_kind: str
+    reference: Reference | None
+    diagnostics: Mapping[str, Any]
+    verdict: Verdict
+    level: float | None = None
+    unit: str = "dimensionless"
+
+
+@dataclass(frozen=True)
+class ConvergencePoint:
+    """An estimate after some of its draws: a row of ``convergence.csv``."""
+
+    estimate: int
+    evaluations: int
+    value: float
+    std_error: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Draws kept for the figures.
+
+    Parameters
+    ----------
+    loss, log_weight : (k,) float64
+        The first draws of the estimate stage, in the unit of the loss and in nats.
+    top_log_weight : (j,) float64
+        The largest log weights among the hits of the primary estimate, largest first, in nats.
+    """
+
+    loss: Float
+    log_weight: Float
+    top_log_weight: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of a run.
+
+    Parameters
+    ----------
+    estimates : tuple of Estimate
+        In the order in which they were asked for.
+    verdict : Verdict
+        The worst of theirs.
+    evaluations : mapping
+        Loss evaluations of each stage and in all.
+    """
+
+    name: str
+    seed: int
+    method: str
+    description: Mapping[str, list[str]]
+    estimates: tuple[Estimate, ...]
+    verdict: Verdict
+    evaluations: Mapping[str, int]
+    seconds: Mapping[str, float]
+    speedup_over_crude: float | None
+    diagnostics: Mapping[str, Any]
+    search: Mapping[str, Any]
+    stopping: Mapping[str, Any]
+    iterations: tuple[Iteration, ...]
+    convergence: tuple[ConvergencePoint, ...]
+    arrays: Arrays = field(repr=False)
+    manifest: Mapping[str, Any] = field(repr=False)
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``result.json``: plain numbers, strings, lists and dicts; what is not finite is None."""
+        plain = {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "seed": self.seed,
+            "method": self.method,
+            "description": dict(self.description),
+            "estimates": [asdict(e) for e in self.estimates],
+            "evaluations": dict(self.evaluations),
+            "seconds": dict(self.seconds),
+            "speedup_over_crude": self.speedup_over_crude,
+            "diagnostics": dict(self.diagnostics),
+            "search": dict(self.search),
+            "stopping": dict(self.stopping),
+            "iterations": [asdict(i) for i in self.iterations],
+            "verdict": asdict(self.verdict),
+        }
+        converted: dict[str, Any] = _plain(plain)
+        return converted
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the run folder, with figures and report, and return its path.
+
+        Everything is written to a temporary sibling that is renamed at the end, so a folder that exists is whole.
+
+        Raises
+        ------
+        ConfigError
+            When ``directory`` exists and is not empty.
+        """
+        from raresim import report
+
+        final = Path(directory)
+        refuse_existing(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        try:
+            self._write(draft)
+            report.build(draft)
+            draft.chmod(0o755)
+            if final.exists():
+                final.rmdir()
+            os.replace(draft, final)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return final
+
+    def _write(self, folder: Path) -> None:
+        for name, text in self.texts.items():
+            (folder / name).write_bytes(text.encode())
+        _write_json(folder / "result.json", self.to_dict())
+        _write_json(folder / "metrics.json", self.metrics())
+        _write_json(folder / "manifest.json", _plain({**self.manifest, "status": "finished"}))
+        _write_csv(folder / "convergence.csv", ConvergencePoint, self.convergence)
+        _write_csv(folder / "iterations.csv", Iteration, self.iterations)
+        np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))
+
+    def metrics(self) -> dict[str, float | None]:
+        """The content of ``metrics.json``: flat names and numbers."""
+        flat: dict[str, float | None] = {"evaluations": self.evaluations["total"]}
+        for k, e in enumerate(self.estimates):
+            numbers = {
+                "threshold": e.threshold,
+                "value": e.value,
+                "std_error": e.std_error,
+                "relative_error": e.relative_error,
+                "lower": e.interval[0],
+                "upper": e.interval[1],
+            }
+            flat |= {f"{e.kind}_{k}_{name}": _plain(number) for name, number in numbers.items()}
+        flat |= {name: _plain(v) for name, v in self.diagnostics.items()}
+        flat["trusted"] = float(self.verdict.status is Status.TRUSTED)
+        return flat
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `ConfigError` when ``folder`` is there and holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder}: already holds files; choose another folder or remove it")
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    raise TypeError(f"cannot be stored: {value!r}")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_csv(path: Path, row_type: type, rows: Iterable[Any]) -> None:
+    names = list(row_type.__dataclass_fields__)  # type: ignore[attr-defined]  # only called with dataclasses
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([getattr(row, name) for name in names] for row in rows)

@@ -1,0 +1,878 @@
+"""Reading returns and positions, shrinking a covariance, fitting degrees of freedom."""
+
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_t
+
+import raresim
+from raresim.data import (
+    DOF_BOUNDS,
+    MAX_PROBLEMS,
+    ReturnsSource,
+    covariance,
+    fit_student_t_dof,
+    read_positions,
+)
+from raresim.errors import DataError, ExitCode, FieldError
+
+ROOT = Path(raresim.__file__).parents[1]
+EXAMPLES = ROOT / "configs" / "data"
+STOCKS = EXAMPLES / "us20_prices_2000_2022.csv"
+
+PRICES = """date,AAA,BBB
+2020-01-01,100,50
+2020-01-02,110,49
+2020-01-03,99,50.5
+2020-01-06,105,51
+"""
+# AAA is missing in lines 3 and 5, BBB in line 5.
+GAPS = """date,AAA,BBB
+2020-01-01,100,50
+2020-01-02,,49
+2020-01-03,99,50.5
+2020-01-06,NA,nan
+2020-01-07,105,51
+"""
+
+
+def day(text):
+    return datetime.date.fromisoformat(text)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes ``text`` (or bytes) to ``file.csv`` and returns the path."""
+
+    def _write(text, name="file.csv"):
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return _write
+
+
+def prices(path, **options):
+    return ReturnsSource(prices=path, **({"returns": "log"} | options)).load()
+
+
+def returns(path, **options):
+    return ReturnsSource(returns_csv=path, **({"returns": "simple", "unit": "fraction"} | options)).load()
+
+
+# --- numbers -----------------------------------------------------------------------------------------
+
+
+def test_returns_are_logs_of_price_ratios_or_relative_changes(write):
+    path = write(PRICES)
+    ratio = np.array([[110 / 100, 49 / 50], [99 / 110, 50.5 / 49], [105 / 99, 51 / 50.5]])
+    log, simple = prices(path, returns="log"), prices(path, returns="simple")
+    np.testing.assert_allclose(log.values, np.log(ratio), rtol=1e-14)
+    np.testing.assert_allclose(simple.values, ratio - 1, rtol=1e-14)
+    assert log.names == simple.names == ("AAA", "BBB")
+    assert log.dates == (day("2020-01-02"), day("2020-01-03"), day("2020-01-06"))
+
+
+def test_tiny_returns_keep_their_digits(write):
+    path = write("date,A\n2020-01-01,1\n2020-01-02,1.0000000000009095\n2020-01-03,1\n")
+    step = 1.0000000000009095 - 1.0  # exact
+    np.testing.assert_allclose(prices(path).values[0], step - step**2 / 2, rtol=1e-15)
+
+
+def test_returns_in_a_file_are_taken_as_they_stand(write):
+    path = write("month,F\n2018-01,0.5\n2018-02,-1.25\n2018-03,3e-1\n")
+    np.testing.assert_array_equal(returns(path, unit="fraction").values[:, 0], [0.5, -1.25, 0.3])
+    np.testing.assert_array_equal(returns(path, unit="percent").values[:, 0], [0.005, -0.0125, 0.003])
+    log = returns(path, unit="percent", returns="log")
+    np.testing.assert_array_equal(log.values, returns(path, unit="percent").values)
+    assert log.dates == (day("2018-01-01"), day("2018-02-01"), day("2018-03-01"))
+
+
+def test_the_twenty_stocks_agree_with_plain_numpy():
+    table = prices(STOCKS)
+    raw = np.loadtxt(STOCKS, delimiter=",", skiprows=1, usecols=range(1, 21))
+    expected = np.diff(np.log(raw), axis=0)
+    assert table.values.shape == (5784, 20)
+    assert (table.dates[0], table.dates[-1]) == (day("2000-01-04"), day("2022-12-28"))
+    np.testing.assert_allclose(table.values, expected, rtol=1e-9, atol=1e-15)
+    equal_weight = table.values.mean(axis=1)
+    assert equal_weight.std(ddof=1) == pytest.approx(0.012353389, rel=1e-7)
+    assert np.quantile(-equal_weight, 0.99, method="inverted_cdf") == pytest.approx(
+        np.sort(-expected.mean(axis=1))[5726], rel=1e-12
+    )  # the 5,727th of 5,784: 0.99 * 5784 = 5726.16
+
+
+def test_values_cannot_be_changed():
+    table = prices(STOCKS, start=day("2022-12-01"))
+    with pytest.raises(ValueError, match="read-only"):
+        table.values[0, 0] = 0.0
+
+
+# --- choosing rows and columns -----------------------------------------------------------------------
+
+
+def test_the_date_range_is_inclusive_at_both_ends(write):
+    table = prices(write(PRICES), start=day("2020-01-02"), end=day("2020-01-06"))
+    assert table.dates == (day("2020-01-03"), day("2020-01-06"))
+    np.testing.assert_allclose(table.values[:, 0], np.log([99 / 110, 105 / 99]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("start", "end"), [("2019-12-15", "2020-01-03"), ("2020-01-01", "2020-01-05")])
+def test_the_ends_of_the_range_need_not_be_in_the_file(write, start, end):
+    assert len(prices(write(PRICES), start=day(start), end=day(end)).dates) == 2
+
+
+def test_columns_come_in_the_order_asked_for(write):
+    table = prices(write(PRICES), columns=["BBB", "AAA"])
+    assert table.names == ("BBB", "AAA")
+    np.testing.assert_array_equal(table.values, prices(write(PRICES)).values[:, ::-1])
+
+
+def test_cells_outside_the_range_and_columns_are_not_read(write):
+    path = write(PRICES.replace("2020-01-01,100,50", "2020-01-01,n/a,-1").replace("50.5", "oops"))
+    table = prices(path, start=day("2020-01-02"), columns=("AAA",))
+    assert table.values.shape == (2, 1)
+    assert table.source.missing == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PRICES.replace("\n", "\r\n"),
+        "\ufeff" + PRICES,
+        PRICES.replace("\n", "\n\n") + "\n\n",
+        PRICES.replace(",", " , "),
+        PRICES.rstrip("\n"),
+        PRICES.replace("date", ""),
+        PRICES.replace("AAA", '"AAA"').replace("100", '"100"'),
+    ],
+    ids=["crlf", "byte-order-mark", "blank-lines", "blanks", "no-last-newline", "no-date-name", "quotes"],
+)
+def test_the_same_table_is_read_however_it_is_written(write, text):
+    table = prices(write(text))
+    assert table.names == ("AAA", "BBB")
+    np.testing.assert_array_equal(table.values, prices(write(PRICES)).values)
+
+
+def test_a_name_may_hold_a_comma(write):
+    assert prices(write(PRICES.replace("AAA", '"A, Inc."'))).names == ("A, Inc.", "BBB")
+
+
+# --- missing values ----------------------------------------------------------------------------------
+
+
+def test_drop_leaves_out_the_row_and_spans_the_gap(write):
+    table = prices(write(GAPS), missing="drop")
+    assert table.dates == (day("2020-01-03"), day("2020-01-07"))
+    np.testing.assert_allclose(table.values, np.log([[99 / 100, 50.5 / 50], [105 / 99, 51 / 50.5]]), rtol=1e-14)
+    assert (table.source.missing, table.source.missing_policy) == (3, "drop")
+
+
+def test_drop_looks_at_used_columns_only(write):
+    table = prices(write(GAPS), missing="drop", columns=("BBB",))
+    assert len(table.dates) == 3
+    assert table.source.missing == 1
+
+
+def test_previous_repeats_the_last_price(write):
+    table = prices(write(GAPS), missing="previous")
+    filled = np.array([[100, 50], [100, 49], [99, 50.5], [99, 50.5], [105, 51]])
+    np.testing.assert_allclose(table.values, np.diff(np.log(filled), axis=0), rtol=1e-13, atol=1e-15)
+    assert (table.values[0, 0], table.values[2, 1]) == (0.0, 0.0)
+    assert (table.source.missing, table.source.missing_policy) == (3, "previous")
+
+
+def test_previous_repeats_over_a_run_of_missing_prices(write):
+    path = write("date,A\n2020-01-01,8\n2020-01-02,\n2020-01-03,\n2020-01-04,4\n2020-01-05,NaN\n")
+    np.testing.assert_allclose(prices(path, missing="previous", returns="simple").values[:, 0], [0.0, 0.0, -0.5, 0.0])
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NaN", "NA", "  "])
+def test_each_spelling_of_missing_is_known(write, cell):
+    path = write(f"date,A\n2020-01-01,0.1\n2020-01-02,{cell}\n2020-01-03,0.2\n")
+    np.testing.assert_array_equal(returns(path, missing="drop").values[:, 0], [0.1, 0.2])
+
+
+# --- facts -------------------------------------------------------------------------------------------
+
+
+def test_facts_describe_the_file_and_what_was_used(write):
+    facts = prices(write(GAPS), missing="drop", columns=("BBB",), start=day("2020-01-02")).source
+    assert json.loads(json.dumps(facts.to_dict())) == {
+        "name": "file.csv",
+        "bytes": len(GAPS),
+        "sha256": hashlib.sha256(GAPS.encode()).hexdigest(),
+        "rows": 4,
+        "columns": 1,
+        "first_date": "2020-01-02",
+        "last_date": "2020-01-07",
+        "missing": 1,
+        "missing_policy": "drop",
+    }
+
+
+def test_hashes_of_the_example_data_are_those_of_their_readme():
+    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for path in sorted(EXAMPLES.glob("*.csv")):
+        assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" in readme
+        assert path.stat().st_size < 1_000_000
+
+
+def test_importing_the_module_imports_nothing_heavy():
+    code = "import sys, raresim.data; print(*({'numba', 'scipy', 'pydantic', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# --- arguments that are refused ----------------------------------------------------------------------
+
+SOURCE_ERRORS = {
+    "no file": ({}, "prices", "give exactly one of `prices` and `returns_csv`, got neither"),
+    "two files": (
+        {"prices": Path("a"), "returns_csv": Path("b")},
+        "prices",
+        "give exactly one of `prices` and `returns_csv`, got both",
+    ),
+    "returns": (
+        {"prices": Path("a"), "returns": "logs"},
+        "returns",
+        "unknown value 'logs'; did you mean 'log'? (allowed: log, simple)",
+    ),
+    "unit unknown": (
+        {"returns_csv": Path("a"), "unit": "bp"},
+        "unit",
+        "unknown value 'bp' (allowed: fraction, percent)",
+    ),
+    "unit missing": (
+        {"returns_csv": Path("a")},
+        "unit",
+        "is required with `returns_csv`: 'fraction' (0.01) or 'percent' (1.0)",
+    ),
+    "unit with prices": (
+        {"prices": Path("a"), "unit": "percent"},
+        "unit",
+        "must be left out with `prices`, got 'percent'",
+    ),
+    "missing": (
+        {"prices": Path("a"), "missing": "dropp"},
+        "missing",
+        "unknown value 'dropp'; did you mean 'drop'? (allowed: error, drop, previous)",
+    ),
+    "previous without prices": (
+        {"returns_csv": Path("a"), "unit": "fraction", "missing": "previous"},
+        "missing",
+        "'previous' is for prices: with `returns_csv` use 'drop' or 'error'",
+    ),
+    "covariance": (
+        {"prices": Path("a"), "covariance": "ledoit-wolf"},
+        "covariance",
+        "unknown value 'ledoit-wolf'; did you mean 'ledoit_wolf'? (allowed: ledoit_wolf, sample)",
+    ),
+    "from is text": (
+        {"prices": Path("a"), "start": "2000-01-01"},
+        "from",
+        "must be a date YYYY-MM-DD, got '2000-01-01'",
+    ),
+    "to has a time": (
+        {"prices": Path("a"), "end": datetime.datetime(2000, 1, 1)},
+        "to",
+        "must be a date YYYY-MM-DD, got datetime.datetime(2000, 1, 1, 0, 0)",
+    ),
+    "from after to": (
+        {"prices": Path("a"), "start": day("2001-01-01"), "end": day("2000-01-01")},
+        "from",
+        "must not be after `to`, got 2001-01-01 and 2000-01-01",
+    ),
+    "columns is one name": (
+        {"prices": Path("a"), "columns": "AAPL"},
+        "columns",
+        "must be a list of column names, got 'AAPL'",
+    ),
+    "columns are numbers": (
+        {"prices": Path("a"), "columns": (1, 2)},
+        "columns",
+        "must be a list of column names, got (1, 2)",
+    ),
+    "no columns": (
+        {"prices": Path("a"), "columns": ()},
+        "columns",
+        "must not be empty; leave it out to use every column but the date",
+    ),
+    "column twice": (
+        {"prices": Path("a"), "columns": ("A", "B", "A")},
+        "columns",
+        "must name each column once, got A more than once",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "field", "message"), SOURCE_ERRORS.values(), ids=SOURCE_ERRORS)
+def test_a_source_that_makes_no_sense_is_refused(options, field, message):
+    with pytest.raises(FieldError) as caught:
+        ReturnsSource(**({"returns": "log"} | options))
+    assert (caught.value.field, caught.value.message) == (field, message)
+
+
+def test_from_and_to_are_the_yaml_names():
+    assert ReturnsSource.ALIASES == {"start": "from", "end": "to"}
+
+
+def test_the_kind_of_return_has_no_default():
+    with pytest.raises(TypeError, match="returns"):
+        ReturnsSource(prices=Path("a"))
+
+
+# --- files that are refused --------------------------------------------------------------------------
+
+
+def lines(*rows):
+    return "".join(f"{row}\n" for row in rows)
+
+
+NUMBER_HINT = "a missing value is an empty cell, nan, NaN or NA"
+
+PRICE_ERRORS = {
+    "text": (
+        lines("date,A", "2020-01-01,1", "2020-01-02,n/a"),
+        {},
+        f"file.csv:3:A: must be a finite number with a decimal point, got 'n/a'; {NUMBER_HINT}",
+    ),
+    "decimal comma": (
+        lines("date,A", '2020-01-01,"1,5"'),
+        {},
+        f"file.csv:2:A: must be a finite number with a decimal point, got '1,5'; {NUMBER_HINT}",
+    ),
+    "digit groups": (
+        lines("date,A", "2020-01-01,1_000"),
+        {},
+        f"file.csv:2:A: must be a finite number with a decimal point, got '1_000'; {NUMBER_HINT}",
+    ),
+    "infinity": (
+        lines("date,A", "2020-01-01,inf"),
+        {},
+        f"file.csv:2:A: must be a finite number with a decimal point, got 'inf'; {NUMBER_HINT}",
+    ),
+    "overflow": (
+        lines("date,A", "2020-01-01,1e999"),
+        {},
+        f"file.csv:2:A: must be a finite number with a decimal point, got '1e999'; {NUMBER_HINT}",
+    ),
+    "another spelling of missing": (
+        lines("date,A", "2020-01-01,NAN"),
+        {"missing": "drop"},
+        f"file.csv:2:A: must be a finite number with a decimal point, got 'NAN'; {NUMBER_HINT}",
+    ),
+    "zero price": (
+        lines("date,A,B", "2020-01-01,1,0"),
+        {},
+        "file.csv:2:B: must be a positive price, got 0; correct it or leave it empty, "
+        "or use `returns_csv` if these are returns",
+    ),
+    "negative price": (
+        lines("date,A", "2020-01-01,1", "2020-04-20,-37.63"),
+        {},
+        "file.csv:3:A: must be a positive price, got -37.63; correct it or leave it empty, "
+        "or use `returns_csv` if these are returns",
+    ),
+    "missing": (
+        lines("date,A,B", "2020-01-01,1,2", "2020-01-02,1,"),
+        {},
+        "file.csv:3:B: is missing, got ''; fill it in or choose `missing: drop` or `missing: previous`",
+    ),
+    "missing at the start": (
+        lines("date,A,B", "2020-01-01,1,", "2020-01-02,1,2", "2020-01-03,2,3"),
+        {"missing": "previous"},
+        "file.csv:2:B: is missing and has no earlier price in the range to repeat; "
+        "move `from`, leave out the column, or use `missing: drop`",
+    ),
+    "too few cells": (
+        lines("date,A,B", "2020-01-01,1,2", "2020-01-02,1"),
+        {},
+        "file.csv:3: has 2 cells, must have 3 as the header does; quote a cell that contains a comma",
+    ),
+    "too many cells": (
+        lines("date,A", "2020-01-01,1,5"),
+        {},
+        "file.csv:2: has 3 cells, must have 2 as the header does; quote a cell that contains a comma",
+    ),
+    "date of another order": (
+        lines("day,A", "31/12/2019,1"),
+        {},
+        "file.csv:2:day: must be a date YYYY-MM-DD or YYYY-MM, got '31/12/2019'",
+    ),
+    "date without dashes": (
+        lines("date,A", "20200101,1"),
+        {},
+        "file.csv:2:date: must be a date YYYY-MM-DD or YYYY-MM, got '20200101'",
+    ),
+    "impossible date": (
+        lines(",A", "2021-02-29,1"),
+        {},
+        "file.csv:2:date: must be a date YYYY-MM-DD or YYYY-MM, got '2021-02-29'",
+    ),
+    "repeated date": (
+        lines("date,A", "2020-01-02,1", "2020-01-02,2"),
+        {},
+        "file.csv:3:date: must be later than the row before, got 2020-01-02 after 2020-01-02",
+    ),
+    "falling date": (
+        lines("date,A", "2020-01-02,1", "2020-01-03,1", "2020-01-01,2", "2020-01-02,2"),
+        {},
+        "file.csv:4:date: must be later than the row before, got 2020-01-01 after 2020-01-03",
+    ),
+    "empty range": (
+        PRICES,
+        {"start": day("2021-01-01")},
+        "file.csv: no rows in the range from 2021-01-01 to the last; the file has 2020-01-01 to 2020-01-06",
+    ),
+    "one return": (
+        PRICES,
+        {"start": day("2020-01-03")},
+        "file.csv: at least 2 returns are needed, got 1; widen the date range or, "
+        "where values are missing, leave out columns",
+    ),
+    "no return is left": (
+        lines("date,A,B", "2020-01-01,1,", "2020-01-02,,2"),
+        {"missing": "drop"},
+        "file.csv: at least 2 returns are needed, got 0; widen the date range or, "
+        "where values are missing, leave out columns",
+    ),
+    "constant": (
+        lines("date,A,B", "2020-01-01,7,1", "2020-01-02,7,2", "2020-01-03,7,1"),
+        {},
+        "file.csv: the returns of column 'A' are constant; leave it out with `columns`",
+    ),
+    "constant growth": (
+        lines("date,A", *(f"2020-01-{k + 1:02d},{1.01**k!r}" for k in range(20))),
+        {},
+        "file.csv: the returns of column 'A' are constant; leave it out with `columns`",
+    ),
+    "a fall beyond all digits": (
+        lines("date,A", "2020-01-01,1e30", "2020-01-02,1", "2020-01-03,2"),
+        {},
+        "file.csv: the return of column 'A' on 2020-01-02 is not finite; "
+        "correct the price of that date or of the one before",
+    ),
+    "a rise beyond all numbers": (
+        lines("date,A", "2020-01-01,1", "2020-01-02,1e-300", "2020-01-03,1e300"),
+        {"returns": "simple"},
+        "file.csv: the return of column 'A' on 2020-01-03 is not finite; "
+        "correct the price of that date or of the one before",
+    ),
+    "unknown column": (
+        PRICES,
+        {"columns": ("AAA", "bbb")},
+        "file.csv:1: unknown column 'bbb'; did you mean 'BBB'? (allowed: AAA, BBB)",
+    ),
+    "the date is not a column": (
+        PRICES,
+        {"columns": ("date",)},
+        "file.csv:1: unknown column 'date' (allowed: AAA, BBB)",
+    ),
+    "column name twice": (
+        lines("date,A,B,A", "2020-01-01,1,1,1"),
+        {},
+        "file.csv:1:A: is the name of more than one column; rename or remove one",
+    ),
+    "column without a name": (
+        lines("date,A,,", "2020-01-01,1,1,1"),
+        {},
+        "file.csv:1: every column after the first needs a name, got none in place 3, 4",
+    ),
+    "semicolons": (
+        lines("date;A", "2020-01-01;1"),
+        {},
+        "file.csv:1: the header must name at least 2 columns, got 'date;A'; columns are separated by commas",
+    ),
+    "not UTF-8": (
+        b"date,A\n2020-01-01,1\n2020-01-02,\xe9\n",
+        {},
+        "file.csv:3: must be UTF-8, got the byte 0xe9; save the file as UTF-8",
+    ),
+    "unfinished quote": (
+        lines("date,A", '2020-01-01,"1'),
+        {},
+        "file.csv:2: is not valid CSV: unexpected end of data",
+    ),
+    "empty": ("", {}, "file.csv: is empty; a header row and data rows are required"),
+    "blank": ("\n\n", {}, "file.csv: is empty; a header row and data rows are required"),
+    "only a header": ("date,A\n", {}, "file.csv: has a header row but no data rows"),
+}
+
+
+@pytest.mark.parametrize(("text", "options", "message"), PRICE_ERRORS.values(), ids=PRICE_ERRORS)
+def test_a_bad_file_is_refused_with_its_place(write, text, options, message):
+    with pytest.raises(DataError) as caught:
+        prices(write(text), **options)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == ExitCode.USER_CODE_OR_DATA
+
+
+def test_a_missing_return_can_only_be_dropped(write):
+    with pytest.raises(DataError, match=r"^file.csv:3:A: is missing, got 'NA'; fill it in or choose `missing: drop`$"):
+        returns(write(lines("date,A", "2020-01-01,1", "2020-01-02,NA", "2020-01-03,2")))
+
+
+def test_one_row_of_returns_is_not_enough(write):
+    with pytest.raises(DataError, match="at least 2 returns are needed, got 1"):
+        returns(write(lines("date,A", "2020-01-01,1")))
+
+
+def test_a_missing_file_is_named_with_its_folder(tmp_path):
+    with pytest.raises(DataError) as caught:
+        prices(tmp_path / "none.csv")
+    assert str(caught.value) == f"{tmp_path / 'none.csv'}: no such file"
+
+
+def test_a_folder_is_not_a_file(tmp_path):
+    with pytest.raises(DataError) as caught:
+        prices(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be read: ")
+
+
+def test_rows_are_lines_of_the_file(write):
+    text = 'date,A,"two\nlines"\n\n2020-01-01,1,1\n2020-01-02,x,1\n'
+    with pytest.raises(DataError, match=r"^file\.csv:5:A: "):
+        prices(write(text))
+
+
+def test_all_problems_are_listed_at_once(write):
+    text = lines("date,A,B", "2020-01-01,x,-1", "2020-01-01,1", "soon,1,2", "2020-01-03,,inf")
+    with pytest.raises(DataError) as caught:
+        prices(write(text))
+    places = [line.partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert places == [
+        "file.csv:2:A",
+        "file.csv:2:B",
+        "file.csv:3",
+        "file.csv:4:date",
+        "file.csv:5:A",
+        "file.csv:5:B",
+    ]
+
+
+@pytest.mark.parametrize(("bad", "shown"), [(19, 19), (20, 21), (500, 21)])
+def test_the_list_of_problems_stops_at_twenty(write, bad, shown):
+    text = lines("date,A", *(f"{1000 + year}-01-01,x" for year in range(bad)))
+    with pytest.raises(DataError) as caught:
+        prices(write(text))
+    report = str(caught.value).splitlines()
+    assert len(report) == shown
+    assert (report[-1] == f"file.csv: stopped after {MAX_PROBLEMS} problems, there may be more") == (bad >= 20)
+
+
+def test_a_long_list_of_allowed_names_is_cut(write):
+    header = ",".join(f"S{k:03d}" for k in range(200))
+    path = write(f"date,{header}\n2020-01-01,{header}\n")
+    with pytest.raises(DataError, match=r"did you mean 'S199'\? \(allowed: S000, .*, S029 and 170 more\)$"):
+        prices(path, columns=("s199",))
+
+
+# --- positions ---------------------------------------------------------------------------------------
+
+NAMES = ("AAA", "BBB", "CCC")
+
+
+def test_positions_come_in_the_order_of_the_names(write):
+    path = write("desk,id,weight,note\nx,CCC,-0.5,\ny,AAA,1.5,short\nz,BBB,0,\n")
+    weights = read_positions(path, NAMES)
+    np.testing.assert_array_equal(weights, [1.5, 0.0, -0.5])
+    assert weights.dtype == np.float64
+    assert not weights.flags.writeable
+
+
+def test_example_positions_fit_the_example_prices():
+    names = prices(STOCKS, start=day("2022-12-01")).names
+    weights = read_positions(EXAMPLES / "positions.csv", names)
+    assert weights.shape == (20,)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-14)
+    assert len(set(weights)) > 1
+    assert weights[names.index("AAPL")] == 0.09
+
+
+POSITION_ERRORS = {
+    "no id column": (
+        lines("ticker,weight", "AAA,1"),
+        "file.csv:1: a column 'id' is required, got ticker, weight; add or rename it",
+    ),
+    "no weight column": (
+        lines("id,quantity", "AAA,1"),
+        "file.csv:1: a column 'weight' is required, got id, quantity; add or rename it",
+    ),
+    "id twice": (
+        lines("id,weight", "AAA,1", "BBB,1", "AAA,2", "CCC,1"),
+        "file.csv:4:id: 'AAA' is in row 2 already; keep one row for each",
+    ),
+    "unknown id": (
+        lines("id,weight", "AAA,1", "BBB,1", "CCC,1", "ccd,1"),
+        "file.csv:5:id: unknown id 'ccd'; did you mean 'CCC'? (allowed: AAA, BBB, CCC)",
+    ),
+    "empty id": (
+        lines("id,weight", "AAA,1", "BBB,1", "CCC,1", ",1"),
+        "file.csv:5:id: unknown id '' (allowed: AAA, BBB, CCC)",
+    ),
+    "names without a row": (
+        lines("id,weight", "BBB,1"),
+        "file.csv: no row for 2 of 3 names: AAA, CCC; add each, with weight 0 where there is no position",
+    ),
+    "missing weight": (
+        lines("id,weight", "AAA,1", "BBB,", "CCC,1"),
+        "file.csv:3:weight: is missing; write 0 for no position",
+    ),
+    "infinite weight": (
+        lines("id,weight", "AAA,1", "BBB,inf", "CCC,1"),
+        "file.csv:3:weight: must be a finite number with a decimal point, got 'inf'; write 0 for no position",
+    ),
+    "weight in words": (
+        lines("id,weight", "AAA,10%", "BBB,1", "CCC,1"),
+        "file.csv:2:weight: must be a finite number with a decimal point, got '10%'; write 0 for no position",
+    ),
+    "nothing held": (
+        lines("id,weight", "AAA,0", "BBB,0.0", "CCC,-0"),
+        "file.csv: every weight is 0; at least one position must be held",
+    ),
+    "too many cells": (
+        lines("id,weight", "AAA,1,5", "AAA,1", "BBB,1", "CCC,1"),
+        "file.csv:2: has 3 cells, must have 2 as the header does; quote a cell that contains a comma",
+    ),
+    "several": (
+        lines("id,weight", "AAA,x", "ABB,1", "CCC,1"),
+        "file.csv:2:weight: must be a finite number with a decimal point, got 'x'; write 0 for no position\n"
+        "file.csv:3:id: unknown id 'ABB'; did you mean 'BBB'? (allowed: AAA, BBB, CCC)\n"
+        "file.csv: no row for 1 of 3 names: BBB; add each, with weight 0 where there is no position",
+    ),
+    "only a header": ("id,weight\n", "file.csv: has a header row but no data rows"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), POSITION_ERRORS.values(), ids=POSITION_ERRORS)
+def test_bad_positions_are_refused_with_their_place(write, text, message):
+    with pytest.raises(DataError) as caught:
+        read_positions(write(text), NAMES)
+    assert str(caught.value) == message
+
+
+# --- covariance --------------------------------------------------------------------------------------
+
+
+def slow_ledoit_wolf(values):
+    """Lemmas 3.2 to 3.4 of Ledoit and Wolf (2004), one matrix per row."""
+    n, d = values.shape
+    rows = values - np.array([column.sum() / n for column in values.T])
+    outer = [np.outer(row, row) for row in rows]
+    sample = sum(outer) / n
+
+    def norm(matrix):
+        return np.trace(matrix @ matrix.T) / d
+
+    m = np.trace(sample @ np.eye(d)) / d
+    d2 = norm(sample - m * np.eye(d))
+    b2 = min(sum(norm(one - sample) for one in outer) / n**2, d2)
+    a2 = d2 - b2
+    return b2 / d2 * m * np.eye(d) + a2 / d2 * sample, b2 / d2
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 6), (12, 30), (3, 2), (500, 1), (40, 40)])
+@pytest.mark.parametrize("correlated", [False, True], ids=["independent", "correlated"])
+def test_ledoit_wolf_equals_its_formulas(n, d, correlated):
+    rng = np.random.default_rng(20261124 + n + d)
+    values = rng.standard_normal((n, d)) + 10.0
+    if correlated:
+        values = values @ rng.standard_normal((d, d))
+    found = covariance(values, "ledoit_wolf")
+    if d == 1:  # the formulas divide zero by zero: sample and target are the same matrix
+        assert found.shrinkage == 0.0
+        np.testing.assert_allclose(found.cov, [[values.var()]], rtol=1e-13)
+        return
+    cov, shrinkage = slow_ledoit_wolf(values)
+    assert found.shrinkage == pytest.approx(shrinkage, rel=1e-11)
+    np.testing.assert_allclose(found.cov, cov, rtol=0, atol=1e-12 * np.abs(cov).max())
+    np.linalg.cholesky(found.cov)
+
+
+def test_shrinkage_of_the_twenty_stocks():
+    found = covariance(prices(STOCKS).values)
+    assert found.shrinkage == pytest.approx(0.006808883294249, rel=1e-10)  # as scikit-learn 1.9.1
+
+
+def test_shrinkage_vanishes_with_more_rows_and_is_full_for_pure_noise():
+    rng = np.random.default_rng(11)
+    scales = np.array([1.0, 2.0, 3.0])
+    few, many = (covariance(rng.standard_normal((n, 3)) * scales).shrinkage for n in (50, 50_000))
+    assert 0 < many < few / 100
+    assert covariance(rng.standard_normal((40, 200))).shrinkage > 0.9
+
+
+@pytest.mark.parametrize("method", ["sample", "ledoit_wolf"])
+def test_covariance_scales_and_ignores_shift_and_order(method):
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((60, 4)) @ rng.standard_normal((4, 4))
+    base = covariance(values, method)
+    moved = covariance(3.0 * values[rng.permutation(60)] - 7.0, method)
+    np.testing.assert_allclose(moved.cov, 9.0 * base.cov, rtol=1e-11)
+    assert moved.shrinkage == pytest.approx(base.shrinkage, rel=1e-11)
+
+
+def test_sample_covariance_divides_by_n_minus_one():
+    values = prices(STOCKS).values
+    found = covariance(values, "sample")
+    np.testing.assert_allclose(found.cov, np.cov(values, rowvar=False), rtol=1e-11)
+    assert found.shrinkage == 0.0
+
+
+def test_trace_is_kept_by_shrinkage():
+    values = np.random.default_rng(8).standard_normal((30, 9)) * np.arange(1, 10)
+    assert np.trace(covariance(values).cov) == pytest.approx(values.var(axis=0).sum(), rel=1e-13)
+
+
+def test_no_dispersion_means_no_shrinkage():
+    values = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    found = covariance(values)
+    assert found.shrinkage == 0.0
+    np.testing.assert_array_equal(found.cov, 0.5 * np.eye(2))
+
+
+def test_covariance_names_what_it_cannot_do():
+    values = np.random.default_rng(1).standard_normal((5, 5))
+    with pytest.raises(DataError) as caught:
+        covariance(values, "sample")
+    assert str(caught.value) == (
+        "covariance: a sample covariance of 5 columns needs more than 5 rows, got 5; "
+        "use `covariance: ledoit_wolf`, more rows or fewer columns"
+    )
+    with pytest.raises(DataError, match=r"^covariance: at least 2 rows are needed, got 1$"):
+        covariance(values[:1])
+    with pytest.raises(FieldError, match=r"^covariance: unknown value 'samples'; did you mean 'sample'\?"):
+        covariance(values, "samples")
+
+
+# --- degrees of freedom ------------------------------------------------------------------------------
+
+COV = np.array([[4.0, 1.0, 0.0], [1.0, 2.0, -0.5], [0.0, -0.5, 1.0]])
+MEAN = np.array([1.0, -2.0, 0.5])
+
+
+def student_t(rng, n, dof, mean=MEAN, cov=COV):
+    """Draws ``(n, d)`` of a Student t with this mean and covariance."""
+    normal = rng.standard_normal((n, len(mean))) @ np.linalg.cholesky(cov).T
+    return mean + normal * np.sqrt((dof - 2) / rng.chisquare(dof, (n, 1)))
+
+
+def log_likelihood(values, mean, cov, dof):
+    """Total log-likelihood by scipy, at a covariance that is held fixed."""
+    return multivariate_t.logpdf(values, mean, cov * (dof - 2) / dof, df=dof).sum()
+
+
+@pytest.mark.parametrize("dof", [2.5, 4.0, 8.0, 25.0])
+def test_dof_is_recovered_within_five_standard_errors(dof):
+    """Mean and covariance are the true ones, so the standard error is that of plain maximum likelihood.
+
+    It is ``information ** -0.5``; the observed information is the second difference of scipy's
+    log-likelihood.
+    """
+    values = student_t(np.random.default_rng(2024), 20_000, dof)
+    found = fit_student_t_dof(values, MEAN, COV)
+    h = 1e-2 * (dof - 2)
+    ends = [log_likelihood(values, MEAN, COV, found + step) for step in (-h, 0.0, h)]
+    std_error = h / np.sqrt(2 * ends[1] - ends[0] - ends[2])
+    assert 0 < std_error < 0.1 * dof
+    assert abs(found - dof) < 5 * std_error
+
+
+def test_dof_is_recovered_when_mean_and_covariance_are_estimated_first():
+    """The standard error of both steps together, from a jackknife that leaves out one of 50 groups.
+
+    It has 49 degrees of freedom, so 5 of them are exceeded 8 times in a million.
+    """
+    dof, n, groups = 7.0, 20_000, 50
+    values = student_t(np.random.default_rng(7), n, dof)
+
+    def two_steps(rows):
+        return fit_student_t_dof(rows, rows.mean(axis=0), covariance(rows, "sample").cov)
+
+    parts = np.split(values, groups)
+    left_out = [two_steps(np.concatenate(parts[:k] + parts[k + 1 :])) for k in range(groups)]
+    std_error = np.sqrt((groups - 1) * np.var(left_out))
+    assert 0 < std_error < 0.05 * dof
+    assert abs(two_steps(values) - dof) < 5 * std_error
+
+
+@pytest.mark.parametrize("dof", [3.0, 10.0])
+def test_dof_is_the_maximum_of_a_grid(dof):
+    rows = student_t(np.random.default_rng(31), 1_500, dof)
+    mean, cov = rows.mean(axis=0), covariance(rows).cov
+    found = fit_student_t_dof(rows, mean, cov)
+    coarse = 2 + np.geomspace(0.05, 198, 300)
+    best = np.argmax([log_likelihood(rows, mean, cov, point) for point in coarse])
+    fine = np.linspace(coarse[best - 1], coarse[best + 1], 401)
+    peak = fine[np.argmax([log_likelihood(rows, mean, cov, point) for point in fine])]
+    assert abs(found - peak) <= fine[1] - fine[0]
+
+
+def test_forgetting_to_rescale_the_covariance_would_be_seen():
+    """Control for the test above: a likelihood that takes the covariance for the scale peaks elsewhere."""
+    rows = student_t(np.random.default_rng(31), 1_500, 3.0)
+    mean, cov = rows.mean(axis=0), covariance(rows).cov
+    grid = np.linspace(2.05, 20, 400)
+    wrong = grid[np.argmax([multivariate_t.logpdf(rows, mean, cov, df=dof).sum() for dof in grid])]
+    assert abs(fit_student_t_dof(rows, mean, cov) - wrong) > 0.1
+
+
+def test_dof_of_the_twenty_stocks():
+    values = prices(STOCKS).values
+    mean = values.mean(axis=0)
+    cov = covariance(values).cov
+    found = fit_student_t_dof(values, mean, cov)
+    grid = np.linspace(3.7, 3.9, 401)
+    peak = grid[np.argmax([log_likelihood(values, mean, cov, dof) for dof in grid])]
+    assert abs(found - peak) <= grid[1] - grid[0]
+
+
+def test_dof_does_not_depend_on_units_or_repetition():
+    rows = student_t(np.random.default_rng(9), 800, 6.0)
+    base = fit_student_t_dof(rows, MEAN, COV)
+    mix = np.array([[2.0, 1.0, 0.0], [0.0, 100.0, 3.0], [1.0, 0.0, -0.01]])
+    assert fit_student_t_dof(rows @ mix.T, mix @ MEAN, mix @ COV @ mix.T) == pytest.approx(base, rel=1e-6)
+    assert fit_student_t_dof(np.tile(rows, (2, 1)), MEAN, COV) == pytest.approx(base, rel=1e-6)
+
+
+def test_one_column_will_do():
+    rng = np.random.default_rng(12)
+    rows = student_t(rng, 5_000, 5.0, np.zeros(1), np.eye(1))
+    found = fit_student_t_dof(rows, [0.0], [[1.0]])
+    assert log_likelihood(rows[:, 0], 0.0, 1.0, found) >= log_likelihood(rows[:, 0], 0.0, 1.0, 5.0)
+
+
+def test_tails_that_are_not_heavy_are_refused():
+    rows = np.random.default_rng(3).uniform(-1, 1, (2_000, 3))
+    with pytest.raises(DataError) as caught:
+        fit_student_t_dof(rows, rows.mean(axis=0), covariance(rows, "sample").cov)
+    assert str(caught.value) == (
+        f"dof: the likelihood still rises at the largest allowed value, {DOF_BOUNDS[1]:g}: "
+        "these tails are no heavier than normal; use `kind: normal`"
+    )
+
+
+def test_tails_too_heavy_for_a_covariance_are_refused():
+    rows = np.random.default_rng(4).standard_t(0.5, (2_000, 2))
+    with pytest.raises(DataError) as caught:
+        fit_student_t_dof(rows, rows.mean(axis=0), covariance(rows, "sample").cov)
+    assert str(caught.value) == (
+        f"dof: the likelihood still rises at the smallest allowed value, {DOF_BOUNDS[0]:g}: "
+        "these tails are too heavy for a covariance; look for outliers or another date range, "
+        "or state the law's parameters instead of fitting it"
+    )
+
+
+def test_a_covariance_that_is_none_is_refused():
+    rows = np.random.default_rng(6).standard_normal((50, 2))
+    with pytest.raises(FieldError, match=r"^cov: must be positive definite"):
+        fit_student_t_dof(rows, [0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(FieldError, match=r"^mean: must have 2 entries, got 3"):
+        fit_student_t_dof(rows, [0.0, 0.0, 0.0], np.eye(2))
