@@ -24,7 +24,10 @@ Vector = Annotated[ArrayLike, "vector"]
 """A constructor argument that is one number or a list of numbers."""
 
 Matrix = Annotated[ArrayLike, "matrix"]
-"""A constructor argument that is a square matrix, as rows."""
+"""A constructor argument that is a matrix, as rows."""
+
+FunctionPath = Annotated[str, "function"]
+"""A constructor argument of the form ``file.py:name``."""
 
 _buffers = threading.local()
 

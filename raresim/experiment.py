@@ -73,8 +73,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if not self.measures:
             raise FieldError("measures", "must name at least one")
-        if not 0 <= self.seed < 2**64:
-            raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {self.seed}")
+        check_seed(self.seed)
 
     def run(
         self,
@@ -172,6 +171,12 @@ class Experiment:
             },
             texts=texts or {},
         )
+
+
+def check_seed(seed: int) -> None:
+    """Raise `FieldError` unless ``seed`` is from 0 to 2^64 - 1."""
+    if not 0 <= seed < 2**64:
+        raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {seed}")
 
 
 def estimate(

@@ -83,9 +83,14 @@ class Inputs(Distribution):
         """What a fit to data left, or None."""
 
     @property
-    @abstractmethod
     def latent_dim(self) -> int:
         """Number of standard normals that the map takes."""
+        return self.latent_dim_of(self.dim)
+
+    @staticmethod
+    @abstractmethod
+    def latent_dim_of(dim: int) -> int:
+        """Number of standard normals that the map to ``dim`` factors takes."""
 
     @abstractmethod
     def to_physical(self, u: Float, x: Float) -> Float:

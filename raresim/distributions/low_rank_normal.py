@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arrays import Float, Matrix, Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI, fill_standard_normal
 from raresim.errors import FieldError
@@ -40,7 +39,7 @@ class LowRankNormal(Distribution):
     kind: ClassVar[str] = "low_rank_normal"
 
     mean: Vector
-    directions: ArrayLike
+    directions: Matrix
     variances: Vector
 
     location: Float = field(init=False, repr=False)

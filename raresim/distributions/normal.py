@@ -17,7 +17,7 @@ from raresim.errors import FieldError
 from raresim.jit import kernel
 from raresim.registry import member
 
-TILE = 512
+TILE = 256
 """Rows that a dense kernel takes at once, so that one tile of all columns stays in cache."""
 
 
@@ -96,9 +96,9 @@ class Normal(Inputs):
         """Whether the law was given by a covariance: then ``factor`` is its Cholesky factor, else it is empty."""
         return self.factor.size > 0
 
-    @property
-    def latent_dim(self) -> int:
-        return self.dim
+    @staticmethod
+    def latent_dim_of(dim: int) -> int:
+        return dim
 
     def to_physical(self, u: Float, x: Float) -> Float:
         if self.correlated:
@@ -174,25 +174,34 @@ def scale_shift(u: Float, scale: Float, loc: Float, x: Float) -> None:
 
 @kernel
 def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
-    """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``: columns are made last first."""
+    """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``: columns are made last first.
+
+    Rows are taken through slices that start at zero: an index that might be negative would keep the loop from being
+    vectorised.
+    """
     n, d = u.shape
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
         for j in range(d - 1, -1, -1):
+            xj = x[start:stop, j]
+            uj = u[start:stop, j]
             a = factor[j, j]
             m = loc[j]
-            for i in range(start, stop):
-                x[i, j] = m + a * u[i, j]
+            for i in range(stop - start):
+                xj[i] = m + a * uj[i]
             c = 0
             while c + 4 <= j:
                 f0, f1, f2, f3 = factor[j, c], factor[j, c + 1], factor[j, c + 2], factor[j, c + 3]
-                for i in range(start, stop):
-                    x[i, j] += f0 * u[i, c] + f1 * u[i, c + 1] + f2 * u[i, c + 2] + f3 * u[i, c + 3]
+                u0, u1 = u[start:stop, c], u[start:stop, c + 1]
+                u2, u3 = u[start:stop, c + 2], u[start:stop, c + 3]
+                for i in range(stop - start):
+                    xj[i] += f0 * u0[i] + f1 * u1[i] + f2 * u2[i] + f3 * u3[i]
                 c += 4
             while c < j:
                 f0 = factor[j, c]
-                for i in range(start, stop):
-                    x[i, j] += f0 * u[i, c]
+                u0 = u[start:stop, c]
+                for i in range(stop - start):
+                    xj[i] += f0 * u0[i]
                 c += 1
 
 
@@ -216,17 +225,21 @@ def dense_distance(x: Float, factor: Float, loc: Float, out: Float) -> None:
     n, d = x.shape
     z = np.empty((d, TILE))
     for start in range(0, n, TILE):
-        rows = min(TILE, n - start)
-        for i in range(rows):
-            out[start + i] = 0.0
+        stop = min(start + TILE, n)
+        total = out[start:stop]
+        total[:] = 0.0
         for j in range(d):
-            for i in range(rows):
-                z[j, i] = x[start + i, j] - loc[j]
+            zj = z[j]
+            xj = x[start:stop, j]
+            m = loc[j]
+            for i in range(stop - start):
+                zj[i] = xj[i] - m
             for c in range(j):
                 f = factor[j, c]
-                for i in range(rows):
-                    z[j, i] -= f * z[c, i]
+                zc = z[c]
+                for i in range(stop - start):
+                    zj[i] -= f * zc[i]
             inverse = 1.0 / factor[j, j]
-            for i in range(rows):
-                z[j, i] *= inverse
-                out[start + i] += z[j, i] * z[j, i]
+            for i in range(stop - start):
+                zj[i] *= inverse
+                total[i] += zj[i] * zj[i]

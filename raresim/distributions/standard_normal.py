@@ -42,9 +42,9 @@ class StandardNormal(Inputs):
     def fitted(self) -> None:
         return None
 
-    @property
-    def latent_dim(self) -> int:
-        return self.dim
+    @staticmethod
+    def latent_dim_of(dim: int) -> int:
+        return dim
 
     def to_physical(self, u: Float, x: Float) -> Float:
         return u

@@ -104,9 +104,9 @@ class StudentT(Inputs):
             ),
         )
 
-    @property
-    def latent_dim(self) -> int:
-        return self.dim + 1
+    @staticmethod
+    def latent_dim_of(dim: int) -> int:
+        return dim + 1
 
     def to_physical(self, u: Float, x: Float) -> Float:
         self.normal.to_physical(u[:, 1:], x)

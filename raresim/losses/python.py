@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 import traceback
@@ -12,12 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.arrays import Float, FunctionPath
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.losses.base import Loss
-from raresim.registry import member
+from raresim.registry import member, unknown
 
 
 @member("loss")
@@ -45,7 +46,7 @@ class PythonLoss(Loss):
 
     kind: ClassVar[str] = "python"
 
-    function: str | Callable[..., Any]
+    function: FunctionPath | Callable[..., Any]
     vectorised: bool = True
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
@@ -78,6 +79,28 @@ class PythonLoss(Loss):
         else:
             for i, row in enumerate(np.ascontiguousarray(x)):
                 self._write(self._evaluate(row), row[None, :], out[i : i + 1])
+
+    def look(self) -> None:
+        """Check that the function is there without importing it: its file is read and parsed, not run.
+
+        Raises
+        ------
+        FieldError
+            When the file is missing, is not Python, or defines no such name at its top level.
+        """
+        if not isinstance(self.function, str):
+            return
+        path_text, _, name = self.function.rpartition(":")
+        path = Path(path_text)
+        try:
+            tree = ast.parse(path.read_bytes(), filename=path.name)
+        except OSError:
+            raise FieldError("function", f"no such file: {path}") from None
+        except (SyntaxError, ValueError) as error:
+            raise FieldError("function", f"{path.name} is not valid Python: {error}") from None
+        names = [n for node in tree.body for n in _defined(node)]
+        if name not in names:
+            raise FieldError("function", unknown(f"function of {path.name}", name, names))
 
     def moments(self, inputs: Inputs) -> None:
         return None
@@ -162,6 +185,15 @@ def _load(function: str) -> Callable[..., Any]:
     if not callable(call):
         raise FieldError("function", f"{path.name} has no function {name!r}")
     return call  # type: ignore[no-any-return]
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    """The names that a top-level statement defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name for alias in node.names]
+    return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
 
 
 def _type_of(value: Any, loss: np.ndarray[Any, Any]) -> str:

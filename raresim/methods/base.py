@@ -143,8 +143,19 @@ class Method(ABC):
         """Choose the proposal. Its draws are never part of the estimate."""
 
     @abstractmethod
-    def cost(self, dim: int) -> int:
-        """Loss evaluations that tuning is expected to take, for ``raresim check``."""
+    def cost(self, latent_dim: int, dim: int) -> int:
+        """Loss evaluations that tuning is expected to take, for ``raresim check``.
+
+        Parameters
+        ----------
+        latent_dim, dim : int
+            Coordinates of a draw in standard normal and in physical space.
+
+        Raises
+        ------
+        FieldError
+            When the method does not fit these dimensions.
+        """
 
     @abstractmethod
     def describe(self) -> list[str]:

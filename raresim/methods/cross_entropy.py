@@ -136,8 +136,8 @@ class CrossEntropy(Method):
             )
         return self.samples
 
-    def cost(self, dim: int) -> int:
-        return (6 * self.starts + 2) * self.samples_per_level(dim)
+    def cost(self, latent_dim: int, dim: int) -> int:
+        return (6 * self.starts + 2) * self.samples_per_level(latent_dim)
 
     def tune(self, session: Session) -> Tuned:
         climb = _Climb(self, session, _rarest(session.events), self.samples_per_level(session.problem.dim))

@@ -24,7 +24,7 @@ class Crude(Method):
     def tune(self, session: Session) -> Tuned:
         return Tuned(proposal=None)
 
-    def cost(self, dim: int) -> int:
+    def cost(self, latent_dim: int, dim: int) -> int:
         return 0
 
     def describe(self) -> list[str]:

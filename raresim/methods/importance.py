@@ -60,17 +60,18 @@ class Importance(Method):
 
     def tune(self, session: Session) -> Tuned:
         problem = session.problem
-        if self.proposal.dim != problem.dim:
-            raise FieldError(
-                "proposal",
-                f"must have {problem.dim} coordinates ({self.space} space), got {self.proposal.dim}",
-            )
+        self.cost(problem.inputs.latent_dim, problem.inputs.dim)
         return Tuned(
             proposal=Mixture.defensive(self.proposal, problem.target, self.defensive),
             kl_proposal_target=_closed_kl(self.proposal, problem.target),
         )
 
-    def cost(self, dim: int) -> int:
+    def cost(self, latent_dim: int, dim: int) -> int:
+        needed = latent_dim if self.space == "standard" else dim
+        if self.proposal.dim != needed:
+            raise FieldError(
+                "proposal", f"must have {needed} coordinates ({self.space} space), got {self.proposal.dim}"
+            )
         return 0
 
     def describe(self) -> list[str]:

@@ -1,0 +1,21 @@
+"""Loss functions of the example configs: each takes an (n, d) array, one scenario per row, and returns (n,) losses."""
+
+import numba
+import numpy as np
+
+
+@numba.njit(nogil=True, cache=True)
+def two_sided(x):
+    """``|sum_j x_j| / sqrt(d)``, compiled: with ``nogil`` the workers of a run do not wait for each other."""
+    n, d = x.shape
+    out = np.zeros(n)
+    for j in range(d):
+        for i in range(n):
+            out[i] += x[i, j]
+    return np.abs(out) / np.sqrt(d)
+
+
+def convex_limit_state(x):
+    """``g(x) = 2.5 - (x1 + x2) / sqrt(2) + (x1 - x2)^2 / 10``; failure is ``g <= 0``."""
+    a, b = x[:, 0], x[:, 1]
+    return 2.5 - (a + b) / np.sqrt(2.0) + 0.1 * (a - b) ** 2

@@ -1,0 +1,213 @@
+"""The shell command: verbs, printing and exit codes, nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+
+import typer
+
+from raresim import __version__
+from raresim.errors import ExitCode, FieldError, RaresimError
+
+if TYPE_CHECKING:
+    from raresim.config import Config
+    from raresim.result import Result
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="raresim",
+    help="Estimate the probability of rare events: an interval that holds, a verdict that says when it does not.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
+
+
+def _exits(verb: Callable[P, int]) -> Callable[P, None]:
+    """Turn a verb's return value and errors into the exit code; errors are one message on standard error."""
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = verb(*args, **kwargs)
+        except (RaresimError, FieldError) as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(str(error))
+            code = error.exit_code if isinstance(error, RaresimError) else ExitCode.CONFIG
+        except KeyboardInterrupt:
+            _complain("interrupted; nothing was written")
+            code = ExitCode.INTERRUPTED
+        raise typer.Exit(code)
+
+    return run
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+@_exits
+def run(
+    file: File,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. Default: runs/NAME/TIME-HASH.", show_default=False)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    require: Annotated[
+        Literal["trusted"] | None, typer.Option(help="Exit with 10 when the verdict is caution.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Run an experiment and write its folder: numbers, figures and report."""
+    from raresim import config as configs
+    from raresim import terminal
+    from raresim.result import refuse_existing
+
+    config = configs.load(file, _with_workers(overrides or [], workers))
+    folder = out or Path("runs") / config.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    refuse_existing(folder)
+    with terminal.progress(quiet) as report:
+        result = _run(config, report)
+        report("report", 0, 1, "figures and page")
+        result.save(folder)
+    terminal.show_result(result, folder)
+    return _exit_code(result, require)
+
+
+def _with_workers(overrides: list[str], workers: int | None) -> list[str]:
+    return overrides if workers is None else [*overrides, f"execution.workers={workers}"]
+
+
+def _run(config: Config, report: Any) -> Result:
+    from raresim.executors import Executor
+
+    experiment = config.experiment()
+    execution = config.execution()
+    provenance = {
+        "config_sha256": config.digest,
+        "executor": execution.executor,
+        "workers": execution.n_workers,
+    }
+    try:
+        with Executor.of(execution.executor, execution.n_workers) as executor:
+            return experiment.run(executor, report, provenance, config.texts())
+    except FieldError as error:
+        raise config.explain(error) from error
+
+
+def _exit_code(result: Result, require: str | None) -> ExitCode:
+    status = str(result.verdict.status)
+    if status == "caution":
+        return ExitCode.CAUTION if require == "trusted" else ExitCode.OK
+    codes = {"trusted": ExitCode.OK, "untrusted": ExitCode.UNTRUSTED, "bound_only": ExitCode.BOUND_ONLY}
+    return codes[status]
+
+
+@app.command()
+@_exits
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
+    debug: Debug = False,
+) -> int:
+    """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
+    from raresim import config as configs
+
+    code = ExitCode.OK
+    for file in files:
+        try:
+            inputs, method, stop = configs.load(file).outline()
+        except RaresimError as error:
+            if debug:
+                raise
+            _complain(str(error))
+            code = max(code, error.exit_code)
+            continue
+        cost = method.cost(inputs.latent_dim, inputs.dim)
+        typer.echo(f"{file}: ok")
+        typer.echo(f"  inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals")
+        if inputs.table is not None:
+            facts = inputs.table.source
+            typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
+        typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
+        asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
+        typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
+    return code
+
+
+@app.command()
+@_exits
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
+) -> int:
+    """Rebuild figures and page from a run folder alone."""
+    from raresim import report as reports
+
+    typer.echo(reports.build(run_dir))
+    return ExitCode.OK
+
+
+@app.command("list")
+@_exits
+def list_kinds(
+    family: Annotated[str | None, typer.Argument(help="One family only.", show_default=False)] = None,
+    debug: Debug = False,
+) -> int:
+    """List what may stand under `kind`."""
+    import inspect
+
+    from raresim import terminal
+    from raresim.registry import FAMILIES, members, unknown
+
+    if family is not None and family not in FAMILIES:
+        raise FieldError("family", unknown("family", family, FAMILIES))
+    rows = [
+        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0]]
+        for name in ([family] if family else FAMILIES)
+        for kind, cls in members(name).items()
+    ]
+    terminal.show_table(["family", "kind", "what it is"], rows)
+    return ExitCode.OK
+
+
+@app.command()
+@_exits
+def schema(debug: Debug = False) -> int:
+    """Print the JSON Schema of a config, for editors."""
+    from raresim.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))
+    return ExitCode.OK
+
+
+def _complain(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201  # the shell's error channel
+
+
+def main() -> None:
+    """Entry point of the ``raresim`` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
