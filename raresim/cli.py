@@ -45,6 +45,16 @@ def _exits(verb: Callable[P, int]) -> Callable[P, None]:
                 raise
             _complain(str(error))
             code = error.exit_code if isinstance(error, RaresimError) else ExitCode.CONFIG
+        except OSError as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(str(error))
+            code = ExitCode.INTERNAL
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
+            code = ExitCode.INTERNAL
         except KeyboardInterrupt:
             _complain("interrupted; nothing was written")
             code = ExitCode.INTERRUPTED

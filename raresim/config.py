@@ -229,11 +229,18 @@ class Config:
                     return cls.fit(source)
                 except DataError as error:
                     raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
+            self._require_parameters(value, cls, loc)
             given = {
                 name: self._file(value, name, (*loc, _key(type(value), name)))
                 for name in value.model_fields_set - {"kind", "fit"}
             }
             return cls(**given)
+
+    def _require_parameters(self, model: BaseModel, cls: type, loc: Loc) -> None:
+        """Name the arguments that only a fit may leave out."""
+        for f in dataclasses.fields(cls):
+            if _is_required(f) and f.name not in model.model_fields_set:
+                raise self.tree.error((*loc, f.name), "is required but missing")
 
     def _file(self, model: BaseModel, name: str, loc: Loc) -> Any:
         """A field's value; a path, or the path of ``file.py:name``, is taken relative to the config file."""
@@ -357,8 +364,7 @@ class _Models:
                 fields["kind"] = (Literal[cls.kind], ...)
             for f in dataclasses.fields(cls):
                 if f.init and f.metadata.get("yaml", True):
-                    required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-                    default = ... if required else self._default(f)
+                    default = ... if _is_required(f) else self._default(f)
                     fields[f.name] = (self.translate(hints[f.name]), Field(default, alias=aliases.get(f.name)))
             if hasattr(cls, "fit") and issubclass(cls, Inputs):
                 fields = {k: v if k == "kind" else _optional(v) for k, v in fields.items()}
@@ -420,6 +426,10 @@ def _marks(hint: Any) -> set[str]:
     """The marks ("path", "function") that an annotation carries, itself or in a member of its union."""
     own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
     return own.union(*(_marks(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
+
+
+def _is_required(f: dataclasses.Field[Any]) -> bool:
+    return f.init and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
 def _class_of(model: BaseModel) -> Any:

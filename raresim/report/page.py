@@ -1,0 +1,341 @@
+"""The page: what stands where and in which words; the layout itself is in ``page.html.j2``."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raresim.errors import ConfigError
+from raresim.report import tables
+from raresim.report.run import Check, Estimate, Run, Verdict
+
+__all__ = ["write"]
+
+DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+FIGURES = ("information", "convergence", "losses", "weights", "levels")
+
+BADGES = {
+    "trusted": ("\u2713", "Trusted"),
+    "caution": ("!", "Caution"),
+    "untrusted": ("\u2715", "Untrusted"),
+    "bound_only": ("\u2264", "Bound only"),
+}
+
+MEANING = {
+    "trusted": "Every check passed. The interval can be relied on within the scope stated here.",
+    "caution": "Usable with the reservations stated here: at least one check warned or could not run.",
+    "untrusted": "Do not use this number: at least one check failed.",
+    "bound_only": "No event was seen. What follows is an upper limit, not an estimate.",
+}
+
+STAGES = {
+    "explore": "looking for where losses are large",
+    "tune": "fitting the proposal",
+    "estimate": "fresh draws, the only ones behind the numbers",
+    "audit": "an independent search for missed failure regions",
+}
+
+FACTS = {
+    "config_sha256": "Configuration SHA-256",
+    "seed": "Seed",
+    "raresim": "raresim",
+    "python": "Python",
+    "packages": "Packages",
+    "cpu": "CPU",
+    "executor": "Executor",
+    "workers": "Workers",
+    "started": "Started",
+    "seconds": "Duration",
+}
+
+ITERATION_COLUMNS = {
+    "level": "Level",
+    "rarity": "Rarity",
+    "evaluations": "Evaluations",
+    "elites": "Elites",
+    "ess": "ESS",
+    "kl_optimal_proposal": "KL(optimal\u2016proposal)",
+    "kl_step": "KL step",
+    "log_probability": "log P",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure on the page, or the sentence that stands where there is none."""
+
+    name: str
+    uri: str
+    alt: str
+    caption: str
+
+
+def write(run: Run) -> Path:
+    """Draw the figures, render the page, and put both into the folder; returns the page's path."""
+    pictures = _pictures(run)
+    page = run.folder / "report.html"
+    html = _html(run, [_panel(name, pictures[name]) for name in FIGURES])
+    folder = run.folder / "figures"
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            if isinstance(picture, str):
+                (folder / f"{name}.png").unlink(missing_ok=True)  # left by an earlier state of the folder
+            else:
+                (folder / f"{name}.png").write_bytes(picture.png)
+        unfinished = run.folder / "report.html.part"
+        unfinished.write_bytes(html.encode("utf-8", errors="replace"))
+        os.replace(unfinished, page)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or run.folder}: cannot be written ({error.strerror})") from None
+    return page
+
+
+def _pictures(run: Run) -> dict[str, Any]:
+    from raresim.report import convergence, information, levels, losses, style, weights
+
+    with style.applied():
+        return {
+            "convergence": convergence.draw(run),
+            "losses": losses.draw(run),
+            "weights": weights.draw(run),
+            "levels": levels.draw(run),
+            "information": information.draw(run),
+        }
+
+
+def _panel(name: str, picture: Any) -> Panel:
+    if isinstance(picture, str):
+        return Panel(name, "", "", picture)
+    data = base64.b64encode(picture.png).decode("ascii")
+    return Panel(name, f"data:image/png;base64,{data}", picture.alt, picture.caption)
+
+
+def _html(run: Run, panels: list[Panel]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters.update(
+        bits=tables.bits,
+        count=tables.count,
+        multiple=tables.multiple,
+        number=tables.number,
+        one_in=tables.one_in,
+        percent=_percent,
+        seconds=tables.duration,
+    )
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        panels={panel.name: panel for panel in panels},
+        verdict=run.verdict,
+        badge=_badge,
+        meaning=MEANING[run.verdict.status],
+        reasons=[c for c in run.verdict.checks if c.status != "trusted"],
+        n_passed=sum(c.status == "trusted" for c in run.verdict.checks),
+        hidden=_hidden(run),
+        headline=run.primary,
+        value_of=_value,
+        unit_of=_unit,
+        interval_of=_interval,
+        comparison_of=_comparison,
+        standing_of=_standing,
+        stages=_stages(run),
+        crude_draws=_crude_draws(run.primary),
+        information=_information(run),
+        checks=_checks(run),
+        columns=_columns(run),
+        iterations=run.iterations,
+        facts=_facts(run.manifest),
+        files=_files(run.manifest),
+    )
+
+
+def _visible(value: Any) -> Any:
+    """Text without control characters, and without those that reorder what a reader sees."""
+    return DECEPTIVE.sub("\ufffd", value) if type(value) is str else value
+
+
+def _percent(x: float | None) -> str:
+    return tables.percent(x).replace(" ", "\u00a0")  # the sign stays on the line of its number
+
+
+def _badge(verdict: Verdict) -> dict[str, str]:
+    symbol, word = BADGES[verdict.status]
+    return {"status": verdict.status, "symbol": symbol, "word": word}
+
+
+def _value(estimate: Estimate) -> str:
+    if estimate.is_bound and estimate.upper is not None:
+        return f"\u2264\u00a0{tables.number(estimate.upper)}"
+    if estimate.is_below_doubles:
+        return tables.number_of_log(estimate.log_value)
+    return tables.value(estimate.value, estimate.lower, estimate.upper)
+
+
+def _unit(estimate: Estimate) -> str:
+    return "" if estimate.unit == "dimensionless" else estimate.unit
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.is_below_doubles:
+        return "ends too small for a double,"
+    return tables.interval(estimate.lower, estimate.upper)
+
+
+def _comparison(estimate: Estimate) -> str:
+    """The estimate against its reference, in words; empty without one."""
+    reference = estimate.reference
+    if reference is None:
+        return ""
+    if estimate.is_bound or not estimate.std_error or estimate.value is None:
+        if estimate.lower is None or estimate.upper is None:
+            return "cannot be compared: the run has no interval"
+        is_inside = estimate.lower <= reference.value <= estimate.upper
+        return "lies inside the interval" if is_inside else "lies outside the interval"
+    difference = estimate.value - reference.value
+    errors = abs(difference) / estimate.std_error
+    where = "above" if difference > 0 else "below"
+    relative = f" ({_percent(abs(difference / reference.value))})" if reference.value else ""
+    verdict = "agrees" if errors <= 2 else "is a borderline case" if errors <= 3 else "disagrees"
+    return f"{verdict}: {tables.number(errors, 2)} standard errors {where} the reference{relative}"
+
+
+def _standing(estimate: Estimate) -> str:
+    """How an estimate compares with its reference in one cell of a table."""
+    if estimate.reference is None:
+        return ""
+    if estimate.is_bound or not estimate.std_error or estimate.value is None:
+        return _comparison(estimate).removeprefix("lies ")
+    return f"{(estimate.value - estimate.reference.value) / estimate.std_error:+.2f} SE"
+
+
+def _hidden(run: Run) -> dict[str, str] | None:
+    """What the nominal draws leave open: the bound, its size beside the estimate, and the cautious limit."""
+    bound = run.verdict.hidden_mass_bound
+    if bound is None:
+        return None
+    primary = run.primary
+    is_probability = primary.kind == "probability"
+    return {
+        "bound": tables.number(bound),
+        "times": tables.multiple(bound / primary.value) if is_probability and primary.value else "",
+        "cautious": tables.number(primary.upper + bound) if is_probability and primary.upper is not None else "",
+    }
+
+
+def _stages(run: Run) -> list[dict[str, Any]]:
+    """Evaluations by stage with their share, in the order of the run; without stages that did not run."""
+    counts = {stage: n for stage, n in run.evaluations.items() if stage != "total" and n}
+    total = sum(n for n in counts.values() if n)
+    ordered = [s for s in STAGES if s in counts] + [s for s in counts if s not in STAGES]
+    return [
+        {
+            "name": stage,
+            "count": counts[stage],
+            "share": (counts[stage] or 0) / total,
+            "what": STAGES.get(stage, ""),
+        }
+        for stage in ordered
+    ]
+
+
+def _crude_draws(estimate: Estimate) -> float | None:
+    """Draws that crude Monte Carlo needs for the same relative error, ``(1 - p) / (p r^2)``."""
+    if estimate.kind != "probability" or not estimate.value or not estimate.relative_error:
+        return None
+    log_draws = math.log1p(-min(estimate.value, 0.999999)) - math.log(estimate.value)
+    log_draws -= 2 * math.log(estimate.relative_error)
+    return math.exp(log_draws) if log_draws < 700 else None
+
+
+def _information(run: Run) -> list[tuple[str, float, str]]:
+    """The three amounts of information of the run, in nats, each with its meaning."""
+    rows = (
+        (
+            "Self-information of the event",
+            run.primary.diagnostics.get("self_information_nats"),
+            "minus the logarithm of its probability: what crude Monte Carlo pays for one hit",
+        ),
+        (
+            "KL(optimal \u2016 proposal)",
+            run.primary.diagnostics.get("kl_optimal_proposal"),
+            "what this proposal pays for one effective hit; 0 is perfect",
+        ),
+        (
+            "KL(proposal \u2016 target)",
+            run.diagnostics.get("kl_proposal_target"),
+            "how far the proposal moved from the model",
+        ),
+    )
+    return [(name, nats, meaning) for name, nats, meaning in rows if nats is not None]
+
+
+def _checks(run: Run) -> list[tuple[str, list[Check]]]:
+    """The checks of each estimate, the primary first, then what only the verdict of the run lists."""
+    ordered = [run.primary, *(e for e in run.estimates if e is not run.primary)]
+    groups = [(e.label, list(e.verdict.checks)) for e in ordered]
+    listed = {check for _, checks in groups for check in checks}
+    groups.append(("Whole run", [check for check in run.verdict.checks if check not in listed]))
+    return [(name, checks) for name, checks in groups if checks]
+
+
+def _columns(run: Run) -> list[tuple[str, str]]:
+    """Columns of the table of iterations that hold anything."""
+    return [
+        (field, title)
+        for field, title in ITERATION_COLUMNS.items()
+        if any(getattr(row, field) is not None for row in run.iterations)
+    ]
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Provenance as rows of two: the known ones in a fixed order, then whatever else the manifest holds."""
+    known = [(title, _plain(manifest[key], key)) for key, title in FACTS.items() if manifest.get(key) is not None]
+    rest = sorted(set(manifest) - set(FACTS) - {"files", "status"})
+    return known + [(key.replace("_", " "), _plain(manifest[key])) for key in rest if manifest[key] is not None]
+
+
+def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
+    """One row per input file; what is not a name, a size or a digest goes into ``more``."""
+    files = manifest.get("files")
+    rows = []
+    for entry in files if isinstance(files, list) else []:
+        given = entry if isinstance(entry, dict) else {"name": entry}
+        more = {k: v for k, v in given.items() if k not in ("name", "bytes", "sha256") and v is not None}
+        rows.append(
+            {
+                "name": _plain(given.get("name", "")),
+                "bytes": _plain(given.get("bytes", "")),
+                "sha256": _plain(given.get("sha256", "")),
+                "more": _plain(more),
+            }
+        )
+    return rows
+
+
+def _plain(value: Any, key: str = "") -> str:
+    """Any JSON value on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, int | float):
+        if key == "seconds":
+            return tables.duration(value)
+        return str(value) if key == "seed" else tables.count(value) if isinstance(value, int) else tables.number(value)
+    return str(value)

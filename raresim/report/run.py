@@ -1,0 +1,420 @@
+"""Read a run folder: every file checked for what the page needs, every problem named with its path."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raresim.errors import ConfigError
+
+__all__ = ["Check", "Estimate", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
+
+SCHEMA_VERSION = 1
+SMALLEST = float(np.finfo(np.float64).tiny)
+STATUSES = ("trusted", "caution", "untrusted", "bound_only")
+TRACE_COLUMNS = ("estimate", "evaluations", "value", "std_error", "lower", "upper")
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a verdict."""
+
+    name: str
+    value: float | str | None
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to believe a number, why, and what to change."""
+
+    status: str
+    scope: str
+    hidden_mass_bound: float | None
+    checks: tuple[Check, ...]
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A value from elsewhere to compare with; the run never used it."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One measure of the run. ``threshold`` and values carry the user's sign."""
+
+    index: int
+    kind: str
+    label: str
+    direction: str
+    threshold: float | None
+    threshold_note: str
+    level: float | None
+    value: float | None
+    log_value: float | None
+    std_error: float | None
+    relative_error: float | None
+    lower: float | None
+    upper: float | None
+    confidence: float | None
+    interval_kind: str
+    unit: str
+    reference: Reference | None
+    diagnostics: Mapping[str, float | None]
+    verdict: Verdict
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the event is ``loss <= threshold``."""
+        return self.direction == "below"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether only an upper limit is known, because no event was seen."""
+        return self.verdict.status == "bound_only"
+
+    @property
+    def is_below_doubles(self) -> bool:
+        """Whether the value is positive but only its logarithm can be stored."""
+        return self.log_value is not None and not self.is_bound and abs(self.value or 0.0) < SMALLEST
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One level of one start of the tuning."""
+
+    start: str
+    iteration: int
+    level: float | None
+    rarity: float | None
+    evaluations: float | None
+    elites: float | None
+    ess: float | None
+    kl_optimal_proposal: float | None
+    kl_step: float | None
+    log_probability: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How one estimate developed with the evaluations of the estimate stage; all arrays ``(m,)``."""
+
+    evaluations: Array
+    value: Array
+    std_error: Array
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder in memory. ``loss`` and ``log_weight`` are the kept draws, ``(k,)``."""
+
+    folder: Path
+    name: str
+    seed: str
+    method: str
+    description: Mapping[str, tuple[str, ...]]
+    estimates: tuple[Estimate, ...]
+    evaluations: Mapping[str, float | None]
+    seconds: Mapping[str, float | None]
+    speedup_over_crude: float | None
+    diagnostics: Mapping[str, float | None]
+    iterations: tuple[Iteration, ...]
+    verdict: Verdict
+    manifest: Mapping[str, Any]
+    config: str
+    resolved: str
+    traces: Mapping[int, Trace]
+    loss: Array
+    log_weight: Array
+    top_log_weight: Array
+    nominal_loss: Array
+
+    @property
+    def primary(self) -> Estimate:
+        """The rarest estimate: the smallest probability, else the highest level, else the first."""
+        probabilities = [e for e in self.estimates if e.kind == "probability" and e.value is not None]
+        if probabilities:
+            return min(probabilities, key=lambda e: (e.value, 0.0 if e.log_value is None else e.log_value))
+        return max(self.estimates, key=lambda e: -1.0 if e.level is None else e.level)
+
+    def threshold_of(self, estimate: Estimate) -> float | None:
+        """Where the tail of ``estimate`` begins; an expected shortfall begins at its value at risk."""
+        if estimate.threshold is not None:
+            return estimate.threshold
+        if estimate.kind == "value_at_risk":
+            return estimate.value
+        same_tail = [e for e in self.estimates if e.kind == "value_at_risk" and e.level == estimate.level]
+        if same_tail:
+            return same_tail[0].value
+        if estimate.level is None or self.loss.size == 0:
+            return None
+        order = np.argsort(-self.loss)
+        weight = np.exp(self.log_weight[order] - np.max(self.log_weight))
+        n_tail = int(np.count_nonzero(np.cumsum(weight) <= (1 - estimate.level) * np.sum(weight)))
+        return float(self.loss[order[max(0, n_tail - 1)]])
+
+    def is_hit(self, estimate: Estimate) -> npt.NDArray[np.bool_]:
+        """Which kept draws are in the tail of ``estimate``, ``(k,)``."""
+        threshold = self.threshold_of(estimate)
+        if threshold is None:
+            return np.zeros(self.loss.shape, dtype=np.bool_)
+        return self.loss <= threshold if estimate.is_below else self.loss >= threshold
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """A JSON object and where it stands, so that every complaint can say so."""
+
+    where: str
+    data: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, where: str, data: Any) -> _Fields:
+        if not isinstance(data, dict):
+            raise ConfigError(f"{where}: must be an object, got {_shown(data)}")
+        return cls(where, data)
+
+    def need(self, key: str) -> Any:
+        if key not in self.data:
+            raise ConfigError(f"{self.where}.{key}: missing")
+        return self.data[key]
+
+    def fail(self, key: str, allowed: str) -> ConfigError:
+        return ConfigError(f"{self.where}.{key}: must be {allowed}, got {_shown(self.data[key])}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A string; ``null`` or absent gives ``default`` where there is one."""
+        if default is not None and self.data.get(key) is None:
+            return default
+        value = self.need(key)
+        if not isinstance(value, str):
+            raise self.fail(key, "a text")
+        return value
+
+    def number(self, key: str) -> float | None:
+        """A number; ``null``, absent and not finite are all None."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fail(key, "a number or null")
+        try:
+            return float(value) if math.isfinite(value) else None
+        except OverflowError:
+            raise self.fail(key, "a number that fits a double") from None
+
+    def number_or_text(self, key: str) -> float | str | None:
+        value = self.data.get(key)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return value if isinstance(value, str) else self.number(key)
+
+    def items(self, key: str) -> list[Any]:
+        value = self.data.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.fail(key, "a list")
+        return value
+
+    def objects(self, key: str) -> list[_Fields]:
+        return [_Fields.of(f"{self.where}.{key}[{i}]", item) for i, item in enumerate(self.items(key))]
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        if not all(isinstance(item, str) for item in self.items(key)):
+            raise self.fail(key, "a list of texts")
+        return tuple(self.items(key))
+
+    def child(self, key: str) -> _Fields:
+        """An object; ``null`` or absent is an empty one."""
+        return _Fields.of(f"{self.where}.{key}", {} if self.data.get(key) is None else self.data[key])
+
+    def numbers(self) -> dict[str, float | None]:
+        """Every entry that is a number or null; nested tables belong to other readers."""
+        return {key: self.number(key) for key, value in self.data.items() if not isinstance(value, dict | list)}
+
+
+def read(run_dir: Path) -> Run:
+    """Read a finished run folder; raises `ConfigError` that names the file and what is wrong with it."""
+    if not run_dir.is_dir():
+        raise ConfigError(f"{run_dir}: no such run folder")
+    manifest = _json(run_dir / "manifest.json")
+    if (status := manifest.text("status")) != "finished":
+        raise ConfigError(f"{manifest.where}: a report needs a finished run, this one is {status!r}; resume it first")
+    result = _json(run_dir / "result.json")
+    if (version := result.need("schema_version")) != SCHEMA_VERSION:
+        raise ConfigError(
+            f"{result.where}.schema_version: this raresim reads version {SCHEMA_VERSION}, got"
+            f" {_shown(version)}; use the raresim release that wrote the folder"
+        )
+    estimates = tuple(_estimate(i, fields) for i, fields in enumerate(result.objects("estimates")))
+    if not estimates:
+        raise ConfigError(f"{result.where}.estimates: must hold at least one estimate")
+    description = result.child("description")
+    has_config = manifest.data.get("config_sha256") is not None  # a run started from Python has no YAML
+    return Run(
+        folder=run_dir,
+        name=result.text("name"),
+        seed=str(result.need("seed")),
+        method=result.text("method"),
+        description={key: description.texts(key) for key in description.data},
+        estimates=estimates,
+        evaluations=result.child("evaluations").numbers(),
+        seconds=result.child("seconds").numbers(),
+        speedup_over_crude=result.number("speedup_over_crude"),
+        diagnostics=result.child("diagnostics").numbers(),
+        iterations=tuple(_iteration(fields) for fields in result.objects("iterations")),
+        verdict=_verdict(_Fields.of(f"{result.where}.verdict", result.need("verdict"))),
+        manifest=manifest.data,
+        config=_text(run_dir / "config.yaml", required=has_config),
+        resolved=_text(run_dir / "resolved.yaml", required=has_config),
+        traces=_traces(run_dir / "convergence.csv", len(estimates)),
+        **_arrays(run_dir / "arrays.npz"),
+    )
+
+
+def _estimate(index: int, fields: _Fields) -> Estimate:
+    reference = fields.child("reference")
+    reference_value = reference.number("value")
+    ends = fields.items("interval")
+    if len(ends) not in (0, 2):
+        raise fields.fail("interval", "[lower, upper]")
+    lower, upper = (_Fields(fields.where, {"interval": end}).number("interval") for end in ends or (None, None))
+    return Estimate(
+        index=index,
+        kind=fields.text("kind"),
+        label=fields.text("label", "") or fields.text("kind"),
+        direction=fields.text("direction", "above"),
+        threshold=fields.number("threshold"),
+        threshold_note=fields.text("threshold_note", ""),
+        level=fields.number("level"),
+        value=None if fields.need("value") is None else fields.number("value"),
+        log_value=fields.number("log_value"),
+        std_error=fields.number("std_error"),
+        relative_error=fields.number("relative_error"),
+        lower=lower,
+        upper=upper,
+        confidence=fields.number("confidence"),
+        interval_kind=fields.text("interval_kind", ""),
+        unit=fields.text("unit", ""),
+        reference=None if reference_value is None else Reference(reference_value, reference.text("source", "")),
+        diagnostics=fields.child("diagnostics").numbers(),
+        verdict=_verdict(_Fields.of(f"{fields.where}.verdict", fields.need("verdict"))),
+    )
+
+
+def _verdict(fields: _Fields) -> Verdict:
+    status = fields.text("status")
+    if status not in STATUSES:
+        raise fields.fail("status", f"one of {', '.join(STATUSES)}")
+    checks = tuple(
+        Check(c.text("name"), c.number_or_text("value"), c.text("status"), c.text("message", ""))
+        for c in fields.objects("checks")
+    )
+    return Verdict(
+        status=status,
+        scope=fields.text("scope", ""),
+        hidden_mass_bound=fields.number("hidden_mass_bound"),
+        checks=checks,
+        advice=fields.texts("advice"),
+    )
+
+
+def _iteration(fields: _Fields) -> Iteration:
+    index = fields.number("iteration")
+    return Iteration(
+        start=str(fields.data.get("start", "")),
+        iteration=0 if index is None else int(index),
+        level=fields.number("level"),
+        rarity=fields.number("rarity"),
+        evaluations=fields.number("evaluations"),
+        elites=fields.number("elites"),
+        ess=fields.number("ess"),
+        kl_optimal_proposal=fields.number("kl_optimal_proposal"),
+        kl_step=fields.number("kl_step"),
+        log_probability=fields.number("log_probability"),
+        note=fields.text("note", ""),
+    )
+
+
+def _traces(path: Path, n_estimates: int) -> dict[int, Trace]:
+    rows: dict[int, list[list[float]]] = {}
+    reader = csv.DictReader(_text(path).splitlines())
+    if absent := [column for column in TRACE_COLUMNS if column not in (reader.fieldnames or ())]:
+        raise ConfigError(f"{path}: column {absent[0]!r} is missing")
+    for line, row in enumerate(reader, start=2):
+        try:
+            index = int(row["estimate"])
+            numbers = [float("nan" if row[column] == "" else row[column]) for column in TRACE_COLUMNS[1:]]
+        except (TypeError, ValueError):
+            raise ConfigError(f"{path}:{line}: must be one whole number and five numbers") from None
+        if not 0 <= index < n_estimates:
+            raise ConfigError(f"{path}:{line}: estimate {index} is not in result.json, which has {n_estimates}")
+        rows.setdefault(index, []).append(numbers)
+    return {index: Trace(*np.array(numbers).T) for index, numbers in sorted(rows.items())}
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    names = {"loss": True, "log_weight": True, "top_log_weight": False, "nominal_loss": False}
+    arrays: dict[str, Array] = {}
+    _present(path)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            for name, is_required in names.items():
+                if name not in stored.files and is_required:
+                    raise ConfigError(f"{path}: array {name!r} is missing")
+                arrays[name] = np.asarray(stored[name] if name in stored.files else [], dtype=np.float64)
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: cannot be read as arrays ({type(error).__name__})") from None
+    for name, array in arrays.items():
+        if array.ndim != 1 or np.isnan(array).any():
+            raise ConfigError(f"{path}: array {name!r} must be one-dimensional and free of NaN")
+    if arrays["loss"].shape != arrays["log_weight"].shape:
+        raise ConfigError(f"{path}: 'loss' and 'log_weight' must have the same length")
+    return arrays
+
+
+def _json(path: Path) -> _Fields:
+    try:
+        return _Fields.of(str(path), json.loads(_text(path), parse_constant=lambda _: None))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not valid JSON ({error})") from None
+
+
+def _text(path: Path, *, required: bool = True) -> str:
+    if not required and not path.exists():
+        return ""
+    _present(path)
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _present(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"{path}: missing; the run folder is incomplete")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,250 @@
+"""The shell command: exit codes, what is printed, and what is left on disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from raresim import cli, terminal
+from raresim.experiment import Experiment
+
+FILES = {
+    "arrays.npz",
+    "config.yaml",
+    "convergence.csv",
+    "figures",
+    "iterations.csv",
+    "manifest.json",
+    "metrics.json",
+    "report.html",
+    "resolved.yaml",
+    "result.json",
+}
+
+CRUDE = """\
+seed: 1
+inputs: {{kind: standard_normal, dim: 2}}
+loss: {loss}
+measures: [{{kind: probability, above: {above}}}]
+method: {{kind: crude}}
+stop: {{relative_error: null, max_evaluations: {n}}}
+"""
+
+LOSSES = """
+import numpy as np
+def fine(x): return x[:, 0]
+def raises(x): return 1 / 0
+def nan(x): return np.full(len(x), np.nan)
+def shape(x): return x
+def words(x): return ["high"] * len(x)
+def row(x): return x.max()
+def interrupt(x): raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "losses.py").write_text(LOSSES)
+    return crude(tmp_path)
+
+
+def crude(folder: Path, loss: str = "{kind: linear, weights: equal}", above: float = 1.0, n: int = 20000) -> Path:
+    path = folder / "case.yaml"
+    path.write_text(CRUDE.format(loss=loss, above=above, n=n))
+    return path
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments], env={"COLUMNS": "80"})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_run_leaves_a_whole_folder_and_tells_where(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, stdout, _ = call("run", config, "--out", out, "-q")
+    assert code == 0
+    assert {p.name for p in out.iterdir()} == FILES
+    assert (out / "config.yaml").read_bytes() == config.read_bytes()
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+    assert stdout.startswith("TRUSTED case")
+    assert str(out / "report.html") in stdout.replace("\n", "")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_default_folder_is_named_after_config_time_and_hash(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("run", config, "-q")[0] == 0
+    (folder,) = (tmp_path / "runs" / "case").iterdir()
+    digest = json.loads((folder / "manifest.json").read_text())["config_sha256"]
+    assert folder.name.endswith(f"Z-{digest[:8]}")
+
+
+def test_occupied_folder_is_refused_before_the_run(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    code, _, stderr = call("run", config, "--out", tmp_path / "out")
+    assert code == 2
+    assert "already holds files" in stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(
+    ("above", "n", "options", "code", "word"),
+    [
+        (1.0, 20000, [], 0, "TRUSTED"),
+        (0.6, 300, [], 0, "CAUTION"),
+        (0.6, 300, ["--require", "trusted"], 10, "CAUTION"),
+        (1.0, 20000, ["--require", "trusted"], 0, "TRUSTED"),
+        (1.5, 300, [], 20, "UNTRUSTED"),
+        (9.0, 300, [], 21, "BOUND ONLY"),
+    ],
+)
+def test_verdict_is_the_exit_code(
+    above: float, n: int, options: list[str], code: int, word: str, tmp_path: Path
+) -> None:
+    """Hits expected: 1,573 of 20,000, and 59 and 5 of 300: five standard deviations clear of the limits 30 and 100."""
+    found, stdout, _ = call("run", crude(tmp_path, above=above, n=n), "--out", tmp_path / "out", "-q", *options)
+    assert (found, stdout.split(" case")[0]) == (code, word)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("raises", "raised ZeroDivisionError: division by zero (losses.py, line 4)"),
+        ("nan", "must be finite, got nan for 1250 of 1250 rows"),
+        ("shape", "must return an array of shape (1250,), got shape (1250, 2)"),
+        ("words", "must return real numbers, got list ['high'"),
+        ("row", "must return an array of shape (1250,), got shape ()"),
+    ],
+)
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_failing_loss_is_one_message_and_leaves_nothing(
+    loss: str, message: str, executor: str, config: Path, tmp_path: Path
+) -> None:
+    path = crude(tmp_path, loss=f"{{kind: python, function: losses.py:{loss}}}")
+    code, _, stderr = call("run", path, f"execution.executor={executor}", "--out", tmp_path / "sub" / "out", "-q")
+    assert code == 3
+    assert message in stderr
+    assert stderr.count("\n") == 1
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "sub").exists()
+
+
+def test_error_while_writing_leaves_nothing(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(folder: Path) -> None:
+        raise OSError(28, "No space left on device", str(folder / "report.html"))
+
+    monkeypatch.setattr("raresim.report.build", broken)
+    code, _, stderr = call("run", config, "--out", tmp_path / "sub" / "out", "-q")
+    assert code == 1
+    assert "No space left on device" in stderr
+    assert list((tmp_path / "sub").iterdir()) == []
+
+
+def test_config_error_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text("seed: 1\ninputs: {kind: normall}\n")
+    code, stdout, stderr = call("run", path)
+    assert (code, stdout) == (2, "")
+    assert f"{path}:2:10: inputs.kind: unknown kind 'normall'; did you mean 'normal'?" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_option_that_only_the_run_finds_wrong_is_placed(config: Path) -> None:
+    measures = "[{kind: probability, above: 1}, {kind: probability, below: -1}]"
+    code, _, stderr = call("run", config, f"measures={measures}", "method={kind: cross_entropy}", "-q")
+    assert code == 2
+    assert "measures: cross-entropy tunes to one tail" in stderr
+
+
+def test_interrupt_ends_with_130(config: Path, tmp_path: Path) -> None:
+    path = crude(tmp_path, loss="{kind: python, function: losses.py:interrupt}")
+    code, _, stderr = call("run", path, "execution.executor=serial", "--out", tmp_path / "out", "-q")
+    assert code == 130
+    assert "interrupted" in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_stack(config: Path, tmp_path: Path) -> None:
+    path = crude(tmp_path, loss="{kind: python, function: losses.py:raises}")
+    result = CliRunner().invoke(cli.app, ["run", str(path), "--debug", "-q"])
+    assert type(result.exception).__name__ == "LossError"
+
+
+def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("seed: 1\n")
+    code, stdout, stderr = call("check", tmp_path / "bad.yaml", config)
+    assert code == 2
+    assert "case.yaml: ok" in stdout
+    assert "inputs: is required but missing" in stderr
+
+
+def test_report_rebuilds_the_same_bytes(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call("run", config, "--out", out, "-q")
+    before = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    code, stdout, _ = call("report", out)
+    assert (code, Path(stdout.strip())) == (0, out / "report.html")
+    assert (out / "report.html").read_bytes() == before
+
+
+def test_report_of_no_run_is_refused(tmp_path: Path) -> None:
+    code, _, stderr = call("report", tmp_path)
+    assert code == 2
+    assert str(tmp_path) in stderr
+
+
+def test_list_shows_kinds_and_refuses_unknown_families() -> None:
+    assert "cross_entropy" in call("list")[1]
+    assert "student_t" not in call("list", "method")[1]
+    code, _, stderr = call("list", "metod")
+    assert code == 2
+    assert "did you mean 'method'?" in stderr
+
+
+def test_schema_is_json() -> None:
+    assert json.loads(call("schema")[1])["title"] == "Experiment"
+
+
+def test_version_is_the_package_version() -> None:
+    import raresim
+
+    assert call("--version") == (0, f"{raresim.__version__}\n", "")
+
+
+def test_workers_option_reaches_the_manifest(config: Path, tmp_path: Path) -> None:
+    call("run", config, "--out", tmp_path / "out", "--workers", 2, "-q")
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["workers"] == 2
+
+
+def test_progress_is_plain_lines_without_a_terminal(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
+    _, _, stderr = call("run", config, "--out", tmp_path / "out")
+    assert "estimate: 20,000 of 20,000" in stderr
+    assert "\x1b" not in stderr
+
+
+def test_help_loads_neither_numpy_nor_pydantic() -> None:
+    code = "import sys; from raresim import cli; print([m for m in ('numpy', 'pydantic', 'numba') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_unexpected_error_is_an_internal_one(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Experiment, "run", broken)
+    code, _, stderr = call("run", config, "-q")
+    assert code == 1
+    assert "internal error: RuntimeError: a bug" in stderr

@@ -1,0 +1,503 @@
+"""Configs: every field is used, every mistake is named with its place."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from raresim import config as configs
+from raresim.errors import ConfigError, DataError, RaresimError
+from raresim.executors import Executor
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+LOSSES = """
+import numpy as np
+def largest(x):
+    return np.max(x, axis=-1)
+def smallest(x):
+    return np.min(x, axis=-1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(7)
+    for name, n, drift in (("a", 200, 0.0), ("b", 200, 0.01)):
+        prices = 100 * np.exp(
+            np.cumsum(rng.standard_t(3, size=(n, 1)) * rng.normal(size=(n, 3)) * 0.01 + drift, axis=0)
+        )
+        days = [f"2020-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(n)]
+        rows = [",".join([day, *(f"{p:.6f}" for p in row)]) for day, row in zip(days, prices, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("date,x,y,z\n" + "\n".join(rows) + "\n")
+        returns = np.diff(np.log(prices), axis=0)
+        rows = [",".join([day, *(f"{r:.6f}" for r in row)]) for day, row in zip(days[1:], returns, strict=True)]
+        (tmp_path / f"{name}_returns.csv").write_text("date,x,y,z\n" + "\n".join(rows) + "\n")
+    gappy = (tmp_path / "a.csv").read_text().splitlines()
+    day, _, y, z = gappy[30].split(",")
+    gappy[30] = f"{day},,{y},{z}"
+    (tmp_path / "gappy.csv").write_text("\n".join(gappy) + "\n")
+    (tmp_path / "positions.csv").write_text("id,weight\nx,0.5\ny,0.2\nz,0.3\n")
+    (tmp_path / "positions_b.csv").write_text("id,weight\nx,0.1\ny,0.2\nz,0.7\n")
+    (tmp_path / "losses.py").write_text(LOSSES)
+    return tmp_path
+
+
+def write(folder: Path, content: dict[str, Any], name: str = "case") -> Path:
+    path = folder / f"{name}.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe", pure=True).dump(content, file)
+    return path
+
+
+def outcome(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a config decides: the result without its times, the resolved config left aside."""
+    config = configs.load(write(folder, content))
+    result = config.experiment().run().to_dict()
+    result.pop("seconds")
+    return result
+
+
+def digits(result: dict[str, Any]) -> str:
+    return json.dumps([result["estimates"], result["diagnostics"], result["iterations"]])
+
+
+BASE: dict[str, Any] = {
+    "name": "case",
+    "seed": 1,
+    "inputs": {"kind": "standard_normal", "dim": 3},
+    "loss": {"kind": "linear", "weights": "equal"},
+    "measures": [{"kind": "probability", "above": 1.5}],
+    "method": {"kind": "cross_entropy", "samples": 1000},
+    "stop": {"relative_error": 0.1, "max_evaluations": 60000},
+}
+NORMAL = {"inputs": {"kind": "normal", "mean": [0.0, 0.1, 0.2], "std": [1.0, 2.0, 3.0]}}
+STUDENT = {"inputs": {"kind": "student_t", "dof": 5.0, "loc": [0.0, 0.1, 0.2], "scale": [1.0, 2.0, 3.0]}}
+SCALAR_NORMAL = {"inputs": {"kind": "normal", "dim": 3}}
+SCALAR_STUDENT = {"inputs": {"kind": "student_t", "dof": 5.0, "dim": 3}}
+COV = [[1.0, 0.2, 0.0], [0.2, 1.0, 0.1], [0.0, 0.1, 2.0]]
+COV_B = [[2.0, 0.2, 0.0], [0.2, 1.0, 0.1], [0.0, 0.1, 2.0]]
+FIT = {
+    "inputs": {"kind": "normal", "fit": {"prices": "a.csv", "returns": "log"}},
+    "measures": [{"kind": "probability", "above": "3 sigma"}],
+}
+FIT_RETURNS = copy.deepcopy(FIT)
+FIT_RETURNS["inputs"]["fit"] = {"returns_csv": "a_returns.csv", "returns": "log", "unit": "percent"}
+FIXED = {"measures": [{"kind": "probability", "above": 0.05}]}
+PYTHON = {"loss": {"kind": "python", "function": "losses.py:largest"}}
+SIGMA = {"measures": [{"kind": "probability", "above": "2 sigma", "sigma": "model"}]}
+REFERENCE = {"measures": [{"kind": "probability", "above": 1.5, "reference": {"value": 0.1, "source": "a"}}]}
+STATED = {
+    "method": {"kind": "importance", "proposal": {"kind": "normal", "mean": [1.0, 1.0, 1.0], "std": [1.0, 1.0, 1.0]}}
+}
+MIXED = {
+    "method": {
+        "kind": "importance",
+        "proposal": {
+            "kind": "mixture",
+            "weights": [0.5, 0.5],
+            "components": [{"kind": "standard_normal", "dim": 3}, {"kind": "normal", "mean": [1.0, 1.0, 1.0]}],
+        },
+    }
+}
+LOW_RANK = {
+    "method": {
+        "kind": "importance",
+        "proposal": {
+            "kind": "low_rank_normal",
+            "mean": [1.0, 1.0, 1.0],
+            "directions": [[1.0], [0.0], [0.0]],
+            "variances": [2.0],
+        },
+    }
+}
+RARE = {"measures": [{"kind": "probability", "above": 2.5}]}
+GAUSSIAN = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian", "covariance": "diagonal"}}}
+RANKED = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian", "covariance": "low_rank"}}}
+
+# field of a model -> (changes to the base, path of the field, another value)
+FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
+    "Experiment.name": ({}, "name", "other"),
+    "Experiment.seed": ({}, "seed", 2),
+    "Experiment.inputs": ({}, "inputs", {"kind": "normal", "mean": 0.5, "dim": 3}),
+    "Experiment.loss": ({}, "loss", {"kind": "linear", "weights": [1.0, 0.0, 0.0]}),
+    "Experiment.measures": ({}, "measures", [{"kind": "probability", "above": 1.6}]),
+    "Experiment.method": ({}, "method", {"kind": "crude"}),
+    "Experiment.stop": ({}, "stop", {"relative_error": 0.05}),
+    "StandardNormal.dim": ({}, "inputs.dim", 4),
+    "Normal.mean": (NORMAL, "inputs.mean", [1.0, 0.1, 0.2]),
+    "Normal.std": (NORMAL, "inputs.std", [1.5, 2.0, 3.0]),
+    "Normal.cov": ({"inputs": {"kind": "normal", "cov": COV}}, "inputs.cov", COV_B),
+    "Normal.dim": (SCALAR_NORMAL, "inputs.dim", 4),
+    "Normal.fit": (FIT, "inputs.fit", {"prices": "b.csv", "returns": "log"}),
+    "StudentT.dof": (STUDENT, "inputs.dof", 4.0),
+    "StudentT.loc": (STUDENT, "inputs.loc", [1.0, 0.1, 0.2]),
+    "StudentT.scale": (STUDENT, "inputs.scale", [1.5, 2.0, 3.0]),
+    "StudentT.shape": ({"inputs": {"kind": "student_t", "dof": 5.0, "shape": COV}}, "inputs.shape", COV_B),
+    "StudentT.dim": (SCALAR_STUDENT, "inputs.dim", 4),
+    "StudentT.fit": (
+        FIT | {"inputs": {"kind": "student_t", "fit": {"prices": "a.csv", "returns": "log"}}},
+        "inputs.fit",
+        {"prices": "b.csv", "returns": "log"},
+    ),
+    "ReturnsSource.prices": (FIT, "inputs.fit.prices", "b.csv"),
+    "ReturnsSource.returns_csv": (FIT_RETURNS, "inputs.fit.returns_csv", "b_returns.csv"),
+    "ReturnsSource.returns": (FIT, "inputs.fit.returns", "simple"),
+    "ReturnsSource.unit": (FIT_RETURNS, "inputs.fit.unit", "fraction"),
+    "ReturnsSource.from": (FIT, "inputs.fit.from", "2020-01-10"),
+    "ReturnsSource.to": (FIT, "inputs.fit.to", "2020-02-20"),
+    "ReturnsSource.columns": (FIT, "inputs.fit.columns", ["x", "y"]),
+    "ReturnsSource.missing": (
+        FIT | {"inputs": {"kind": "normal", "fit": {"prices": "gappy.csv", "returns": "log", "missing": "drop"}}},
+        "inputs.fit.missing",
+        "previous",
+    ),
+    "ReturnsSource.covariance": (FIT, "inputs.fit.covariance", "sample"),
+    "Linear.weights": ({}, "loss.weights", [1.0, 0.0, 0.0]),
+    "Linear.positions": (
+        FIT | {"loss": {"kind": "linear", "positions": "positions.csv"}},
+        "loss.positions",
+        "positions_b.csv",
+    ),
+    "Linear.factors": (NORMAL, "loss.factors", "returns"),
+    "PythonLoss.function": (PYTHON, "loss.function", "losses.py:smallest"),
+    "PythonLoss.vectorised": (PYTHON, "loss.vectorised", False),
+    "Probability.above": ({}, "measures[0].above", 1.6),
+    "Probability.below": ({"measures": [{"kind": "probability", "below": -1.5}]}, "measures[0].below", -1.6),
+    "Probability.sigma": (SIGMA, "measures[0].sigma", 0.9),
+    "Probability.confidence": ({}, "measures[0].confidence", 0.9),
+    "Probability.reference": (REFERENCE, "measures[0].reference", {"value": 0.2, "source": "a"}),
+    "Reference.value": (REFERENCE, "measures[0].reference.value", 0.2),
+    "Reference.source": (REFERENCE, "measures[0].reference.source", "b"),
+    "Crude.kind": ({"method": {"kind": "crude"}}, "method.kind", "cross_entropy"),
+    "CrossEntropy.proposal": ({}, "method.proposal", {"kind": "gaussian", "covariance": "diagonal"}),
+    "CrossEntropy.rarity": (RARE, "method.rarity", 0.2),
+    "CrossEntropy.samples": ({}, "method.samples", 1200),
+    "CrossEntropy.starts": ({}, "method.starts", 2),
+    "CrossEntropy.defensive": ({}, "method.defensive", 0.2),
+    "CrossEntropy.max_levels": (RARE, "method.max_levels", 1),
+    "Gaussian.covariance": (GAUSSIAN, "method.proposal.covariance", "full"),
+    "Gaussian.rank": (RANKED, "method.proposal.rank", 2),
+    "Gaussian.floor": (GAUSSIAN, "method.proposal.floor", 0.9),
+    "Importance.proposal": (STATED, "method.proposal", {"kind": "normal", "mean": [1.0, 1.0, 2.0]}),
+    "Importance.space": (STATED | NORMAL, "method.space", "physical"),
+    "Importance.defensive": (STATED, "method.defensive", 0.3),
+    "Mixture.weights": (MIXED, "method.proposal.weights", [0.3, 0.7]),
+    "Mixture.components": (
+        MIXED,
+        "method.proposal.components",
+        [{"kind": "standard_normal", "dim": 3}, {"kind": "normal", "mean": [1.0, 1.0, 2.0]}],
+    ),
+    "LowRankNormal.mean": (LOW_RANK, "method.proposal.mean", [1.0, 1.0, 2.0]),
+    "LowRankNormal.directions": (LOW_RANK, "method.proposal.directions", [[0.0], [1.0], [0.0]]),
+    "LowRankNormal.variances": (LOW_RANK, "method.proposal.variances", [1.5]),
+    "Stop.relative_error": ({}, "stop.relative_error", 0.05),
+    "Stop.max_evaluations": (
+        {"stop": {"relative_error": None, "max_evaluations": 30000}},
+        "stop.max_evaluations",
+        40000,
+    ),
+}
+
+
+def reachable(model: type[BaseModel], seen: dict[str, type[BaseModel]]) -> dict[str, type[BaseModel]]:
+    """Every model that a config may contain, by name."""
+    if model.__name__ not in seen:
+        seen[model.__name__] = model
+        for info in model.model_fields.values():
+            for inner in models_in(info.annotation):
+                reachable(inner, seen)
+    return seen
+
+
+def models_in(hint: Any) -> list[type[BaseModel]]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint]
+    return [model for arg in get_args(hint) for model in models_in(arg)]
+
+
+def fields_of_the_schema() -> set[str]:
+    """``Model.key`` of everything that can be set, but the kinds, which are told apart by the other keys."""
+    models = reachable(configs.experiment_model(), {})
+    return {
+        f"{name}.{info.alias or key}"
+        for name, model in models.items()
+        for key, info in model.model_fields.items()
+        if key != "kind"
+    }
+
+
+def test_every_field_of_the_schema_is_flipped() -> None:
+    never_a_digit = {"Experiment.execution", "Execution.executor", "Execution.workers"}
+    assert fields_of_the_schema() - never_a_digit == set(FLIPS) - {"Crude.kind"}
+
+
+@pytest.mark.parametrize("field", FLIPS)
+def test_a_flipped_field_changes_the_result(field: str, folder: Path) -> None:
+    changes, path, value = FLIPS[field]
+    content = copy.deepcopy(BASE | changes)
+    before = outcome(folder, content)
+    config = configs.load(
+        write(folder, content), [f"{path}={json.dumps(value)}" if not isinstance(value, str) else f"{path}={value}"]
+    )
+    after = config.experiment().run().to_dict()
+    after.pop("seconds")
+    assert json.dumps(before) != json.dumps(after)
+
+
+@pytest.mark.parametrize("execution", [{"executor": "serial"}, {"executor": "threads", "workers": 3}])
+def test_execution_changes_no_digit(execution: dict[str, Any], folder: Path) -> None:
+    plain = configs.load(write(folder, BASE))
+    other = configs.load(write(folder, BASE | {"execution": execution}))
+    spread = other.execution()
+    assert (spread.executor, spread.n_workers) == (execution["executor"], execution.get("workers", 1))
+    with Executor.of(spread.executor, spread.n_workers) as executor:
+        assert digits(other.experiment().run(executor).to_dict()) == digits(plain.experiment().run().to_dict())
+    assert plain.digest == other.digest
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_config_is_valid_and_named_after_its_file(path: Path) -> None:
+    config = configs.load(path)
+    config.outline()
+    assert config.name == path.stem
+
+
+def test_resolved_config_gives_the_same_experiment(folder: Path) -> None:
+    config = configs.load(write(folder, BASE | FIT))
+    (folder / "again.yaml").write_text(config.texts()["resolved.yaml"])
+    again = configs.load(folder / "again.yaml")
+    assert again.digest == config.digest
+    assert digits(again.experiment().run().to_dict()) == digits(config.experiment().run().to_dict())
+
+
+VALID = """\
+seed: 1
+inputs: {kind: normal, dim: 3}
+loss: {kind: linear, weights: equal}
+measures: [{kind: probability, above: 3}]
+"""
+
+MISTAKES = {
+    "unknown key": (("seed", "sed"), ":1:1: top level: unknown key 'sed'; did you mean 'seed'?"),
+    "missing key": (("seed: 1\n", ""), ":1:1: seed: is required but missing"),
+    "duplicate key": (("seed: 1", "seed: 1\nseed: 2"), ':2:1: found duplicate key "seed"'),
+    "not YAML": (("equal}", "equal"), ":4:"),
+    "unknown kind": (
+        ("kind: normal", "kind: nrmal"),
+        ":2:10: inputs.kind: unknown kind 'nrmal'; did you mean 'normal'?",
+    ),
+    "missing kind": (("kind: normal, ", ""), ":2:1: inputs: kind is required but missing"),
+    "unknown key inside": (("dim: 3", "dim: 3, sdt: 2"), ":2:32: inputs: unknown key 'sdt'; did you mean 'std'?"),
+    "wrong type": (("dim: 3", "dim: three"), ":2:24: inputs.dim: must be a whole number, got the text 'three'"),
+    "number as boolean": (("seed: 1", "seed: true"), ":1:1: seed: must be a whole number, got true"),
+    "fraction as count": (("dim: 3", "dim: 2.5"), ":2:24: inputs.dim: must be a whole number, got 2.5"),
+    "text in a list": (("dim: 3", "std: [1, x]"), ":2:33: inputs.std[1]: must be a number, got the text 'x'"),
+    "out of range": (("dim: 3", "std: -2"), ":2:24: inputs.std: must be positive, got -2"),
+    "sizes disagree": (
+        ("dim: 3", "mean: [1, 2], std: [1, 2, 3]"),
+        ":2:38: inputs.std: must agree with mean (2 entries)",
+    ),
+    "not positive definite": (("dim: 3", "cov: [[1, 2], [2, 1]]"), ":2:24: inputs.cov: must be positive definite"),
+    "not symmetric": (
+        ("dim: 3", "cov: [[1, 0], [0.5, 1]]"),
+        ":2:24: inputs.cov: must be symmetric, got 0 at [0][1] and 0.5",
+    ),
+    "infinite number": (("dim: 3", "std: .inf"), ":2:24: inputs.std: must be a finite number, got inf"),
+    "non-finite weights": (("equal", "[1, .nan, 2]"), ":3:35: loss.weights[1]: must be a finite number, got nan"),
+    "number of weights": (("equal", "[1, 2]"), ":3:22: loss.weights: must have 3 entries, got 2"),
+    "word for weights": (
+        ("equal", "eqal"),
+        ":3:22: loss.weights: must be 'equal' or a number or a list, got the text 'eqal'",
+    ),
+    "no weights": ((", weights: equal", ""), ":3:1: loss.weights: give either weights or positions"),
+    "threshold": (
+        ("above: 3", "above: 3 sgima"),
+        ":4:32: measures[0].above: must be a number or 'k sigma', got '3 sgima'",
+    ),
+    "confidence": (
+        ("above: 3", "above: 3, confidence: 95"),
+        ":4:42: measures[0].confidence: must be above 0 and below 1, got 95",
+    ),
+    "no measure": (("[{kind: probability, above: 3}]", "[]"), ":4:1: measures: must be a list with at least one entry"),
+    "no dof": (("kind: normal", "kind: student_t"), ":2:1: inputs.dof: is required but missing"),
+    "seed": (("seed: 1", "seed: -1"), ":1:1: seed: must be from 0 to 2^64 - 1, got -1"),
+    "name": (("seed: 1", "name: ../up\nseed: 1"), ":1:1: name: must be letters, digits"),
+    "merge key": (("seed: 1", "a: &a {b: 1}\nseed: {<<: *a}"), "merge keys (<<) are not supported"),
+}
+
+ADDED = {
+    "covariance": (
+        "method: {kind: cross_entropy, proposal: {kind: gaussian, covariance: mean-shift}}",
+        ":5:58: method.proposal.covariance: must be 'mean_shift', 'diagonal', 'full' or 'low_rank', got the text 'mean-shift'; did you mean 'mean_shift'?",
+    ),
+    "rarity": (
+        "method: {kind: cross_entropy, rarity: 2}",
+        ":5:31: method.rarity: must be above 0 and at most 0.5, got 2",
+    ),
+    "too few samples": (
+        "method: {kind: cross_entropy, samples: 10}",
+        ":5:31: method.samples: must be at least 200: 5 elites",
+    ),
+    "mixture weights": (
+        "method: {kind: importance, proposal: {kind: mixture, weights: [0.5, 0.4], components: [{kind: normal, dim: 3}, {kind: normal, dim: 3}]}}",
+        ":5:54: method.proposal.weights: must add to 1, got 0.9",
+    ),
+    "proposal size": (
+        "method: {kind: importance, proposal: {kind: normal, dim: 2}}",
+        ":5:28: method.proposal: must have 3 coordinates (standard space), got 2",
+    ),
+    "no proposal": ("method: {kind: importance}", ":5:1: method.proposal: is required but missing"),
+    "relative error": ("stop: {relative_error: 2}", ":5:8: stop.relative_error: must be above 0 and below 1, got 2"),
+    "budget": ("stop: {max_evaluations: 1}", ":5:8: stop.max_evaluations: must be at least 100, got 1"),
+    "executor": (
+        "execution: {executor: thread}",
+        ":5:13: execution.executor: must be 'serial', 'threads' or 'processes', got the text 'thread'; did you mean 'threads'?",
+    ),
+    "workers": ("execution: {workers: 0}", ":5:13: execution.workers: must be from 1 to 1024, got 0"),
+    "method as a word": ("method: crude", ":5:1: method: must be a mapping"),
+}
+
+
+def complaint(path: Path, overrides: list[str] | None = None) -> str:
+    with pytest.raises(RaresimError) as caught:
+        configs.load(path, overrides or []).outline()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistake_is_named_with_its_place(case: str, tmp_path: Path) -> None:
+    (old, new), message = MISTAKES[case]
+    assert old in VALID
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID.replace(old, new))
+    assert str(path) in complaint(path)
+    assert message in complaint(path)
+
+
+@pytest.mark.parametrize("case", ADDED)
+def test_mistaken_option_is_named_with_its_place(case: str, tmp_path: Path) -> None:
+    line, message = ADDED[case]
+    path = tmp_path / "case.yaml"
+    path.write_text(f"{VALID}{line}\n")
+    assert complaint(path).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stop.relative_eror=0.1", "stop: unknown key 'relative_eror'; did you mean 'relative_error'?"),
+        ("inputs.std=-1", "inputs.std: must be positive, got -1"),
+        ("measures[0].above=x", "measures[0].above: must be a number or 'k sigma', got 'x'"),
+        ("measures[3].above=1", "measures[3] is not there to be changed"),
+        ("seed", "must have the form key=value"),
+        ("=1", "must have the form key=value"),
+        ("seed.a=1", "seed.a is not there to be changed"),
+        ("inputs.std=[1", "while parsing"),
+    ],
+)
+def test_mistaken_override_is_named(override: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID)
+    text = complaint(path, [override])
+    assert text.startswith(f"override {override!r}") or "expected" in text
+    assert message in text or "expected" in text
+
+
+def test_overrides_change_and_add_values(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID)
+    config = configs.load(path, ["measures[0].above=4 sigma", "stop.max_evaluations=1e5", "seed=7"])
+    resolved = config.resolved()
+    assert resolved["measures"][0]["above"] == "4 sigma"
+    assert resolved["stop"]["max_evaluations"] == 100_000
+    assert resolved["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message", "kind"),
+    [
+        ("{kind: normal, fit: {prices: no.csv, returns: log}}", "inputs.fit.prices: no such file", ConfigError),
+        ("{kind: normal, fit: {prices: a.csv}}", "inputs.fit.returns: is required but missing", ConfigError),
+        (
+            "{kind: normal, dim: 3, fit: {prices: a.csv, returns: log}}",
+            "inputs.dim: cannot be given beside fit",
+            ConfigError,
+        ),
+        (
+            "{kind: normal, fit: {returns_csv: a_returns.csv, returns: log}}",
+            "inputs.fit.unit: is required",
+            ConfigError,
+        ),
+        ("{kind: normal, fit: {prices: gappy.csv, returns: log}}", "gappy.csv:31:x: ", DataError),
+        ("{kind: normal, fit: {prices: a.csv, returns: log, columns: [q]}}", "unknown column 'q'", DataError),
+    ],
+)
+def test_mistake_in_the_data_is_named(inputs: str, message: str, kind: type[RaresimError], folder: Path) -> None:
+    path = folder / "case.yaml"
+    path.write_text(VALID.replace("{kind: normal, dim: 3}", inputs))
+    with pytest.raises(kind) as caught:
+        configs.load(path).outline()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("no.py:f", "loss.function: no such file"),
+        ("losses.py:lagest", "unknown function of losses.py 'lagest'; did you mean 'largest'?"),
+        ("losses.py", "must be 'file.py:name', got 'losses.py'"),
+        ("broken.py:f", "broken.py is not valid Python"),
+    ],
+)
+def test_mistake_in_a_python_loss_is_seen_without_importing_it(function: str, message: str, folder: Path) -> None:
+    (folder / "broken.py").write_text("def f(:\n")
+    path = folder / "case.yaml"
+    path.write_text(VALID.replace("{kind: linear, weights: equal}", f"{{kind: python, function: {function}}}"))
+    assert message in complaint(path)
+
+
+def test_check_imports_no_user_code(folder: Path) -> None:
+    (folder / "trap.py").write_text("raise SystemExit('imported')\ndef f(x): return x\n")
+    path = folder / "case.yaml"
+    path.write_text(VALID.replace("{kind: linear, weights: equal}", "{kind: python, function: trap.py:f}"))
+    configs.load(path).outline()
+
+
+def test_check_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from raresim import config;"
+        f"config.load({str(CONFIGS / 'portfolio-5-sigma-t.yaml')!r}).outline();"
+        "print([m for m in ('numba', 'scipy', 'matplotlib', 'rich') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "3", "\xff", "a: {b: 1", "1: 2", "a: 2020-01-01T10:00:00"])
+def test_what_is_not_a_config_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    assert complaint(path).startswith(str(path))
+
+
+def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID.replace("seed: 1", "seed: 1e3").replace("above: 3", "above: 2e-1"))
+    resolved = configs.load(path).resolved()
+    assert (resolved["seed"], resolved["measures"][0]["above"]) == (1000, 0.2)
+
+
+def test_schema_is_json_and_names_every_kind() -> None:
+    text = json.dumps(configs.json_schema())
+    for kind in ("normal", "student_t", "linear", "python", "crude", "importance", "cross_entropy", "probability"):
+        assert f'"{kind}"' in text

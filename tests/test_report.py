@@ -1,0 +1,1053 @@
+"""The report: written from the folder alone, the same bytes every time, safe and complete."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raresim.errors import ConfigError
+from raresim.report import build, tables
+
+FIGURES = {"convergence", "levels", "weights", "losses", "information"}
+HOSTILE = "<script>alert('x')</script>\"'><img src=http://example.com/x onerror=1> $\\frac{ & \u202e\u4e2d"
+PATH = "estimate,evaluations,value,std_error,lower,upper\n"
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+COLUMNS = (
+    "start",
+    "iteration",
+    "level",
+    "rarity",
+    "evaluations",
+    "elites",
+    "ess",
+    "kl_optimal_proposal",
+    "kl_step",
+    "log_probability",
+    "note",
+)
+
+
+# ------------------------------------------------------------------ folders to report on
+
+
+def estimate_entry(threshold: float, loss: np.ndarray, log_weight: np.ndarray, **changes: Any) -> dict[str, Any]:
+    """A probability estimate as a run writes it, computed from weighted losses."""
+    weight = np.where(loss >= threshold, np.exp(log_weight), 0.0)
+    value, error = float(weight.mean()), float(weight.std() / math.sqrt(loss.size))
+    hits = int(np.count_nonzero(weight))
+    relative = error / value if value else None
+    spread = math.exp(1.96 * relative) if relative else None
+    share = weight / weight.sum() if value else weight
+    kl = float(math.log(loss.size) + np.sum(share[share > 0] * np.log(share[share > 0]))) if value else None
+    entry = {
+        "kind": "probability",
+        "label": f"P(loss >= {threshold:g})",
+        "direction": "above",
+        "threshold": threshold,
+        "threshold_note": f"{threshold:g} sigma: mean 0 + {threshold:g} x 1 (model standard deviation)",
+        "level": None,
+        "value": value,
+        "std_error": error,
+        "relative_error": relative,
+        "interval": [value / spread, value * spread] if spread else [0.0, 3.0 / loss.size],
+        "confidence": 0.95,
+        "interval_kind": "log-scale",
+        "unit": "dimensionless",
+        "reference": {"value": math.erfc(threshold / math.sqrt(2)) / 2, "source": "normal tail, closed form"},
+        "diagnostics": {
+            "hits": hits,
+            "ess": float(1 / np.sum(share**2)) if value else 0.0,
+            "max_share": float(share.max()) if value else None,
+            "khat": 0.12 if value else None,
+            "kl_optimal_proposal": kl,
+            "self_information_nats": -math.log(value) if value else None,
+            "self_information_bits": -math.log2(value) if value else None,
+            "draws_per_effective_hit": math.exp(kl) if kl is not None else None,
+            "speedup_over_crude": (1 - value) / value / relative**2 / loss.size if relative else None,
+        },
+        "verdict": verdict("trusted"),
+    }
+    return entry | changes
+
+
+def verdict(status: str, **changes: Any) -> dict[str, Any]:
+    checks = [
+        {"name": "hits", "value": 20311, "status": "trusted", "message": "20,311 hits, at least 100 asked"},
+        {
+            "name": "relative_error",
+            "value": 0.0098,
+            "status": "trusted",
+            "message": "below the 10 % that a normal interval needs",
+        },
+        {
+            "name": "tail",
+            "value": 0.12,
+            "status": "trusted",
+            "message": "k-hat 0.12: the weights have a finite variance",
+        },
+        {
+            "name": "max_share",
+            "value": 0.0006,
+            "status": "trusted",
+            "message": "the heaviest draw carries 0.06 % of the estimate",
+        },
+        {
+            "name": "free_coverage",
+            "value": 0.0,
+            "status": "trusted",
+            "message": "no failing point of any stage carries a weight that would have moved the estimate",
+        },
+        {
+            "name": "audit_coverage",
+            "value": 0.012,
+            "status": "trusted",
+            "message": "two audits found 1.2 % of their failing points outside the proposal",
+        },
+        {
+            "name": "canary",
+            "value": 0.4,
+            "status": "trusted",
+            "message": "the half-space canary is 0.4 standard errors from its exact value",
+        },
+    ]
+    return {
+        "status": status,
+        "scope": "failure regions reachable from the nominal by raising the loss; 8,000 plain draws",
+        "hidden_mass_bound": 3.7e-4,
+        "checks": checks,
+        "advice": [],
+    } | changes
+
+
+def levels(threshold: float) -> list[dict[str, Any]]:
+    rows = []
+    for start in [0, 1, 2, 3, "pooled"]:
+        climb = [threshold] if start == "pooled" else [1.28 + 0.05 * start, 2.6, 3.7 - 0.04 * start, 4.6, threshold]
+        for i, level in enumerate(climb):
+            at = 5 if start == "pooled" else i
+            kl = 0.86 if start == "pooled" else 4.8 * 0.62**i + 0.3 + 0.05 * start
+            rows.append(
+                dict(
+                    zip(
+                        COLUMNS,
+                        (
+                            start,
+                            at,
+                            level,
+                            0.1,
+                            1000,
+                            100,
+                            80.0 - 3 * i,
+                            kl,
+                            1.7 / (i + 1),
+                            -2.3 * (i + 1),
+                            "",
+                        ),
+                        strict=True,
+                    )
+                )
+            )
+    return rows
+
+
+def write_run(
+    folder: Path,
+    *,
+    estimates: list[dict[str, Any]],
+    loss: np.ndarray,
+    log_weight: np.ndarray,
+    method: str = "cross_entropy",
+    overall: dict[str, Any] | None = None,
+    iterations: list[dict[str, Any]] | None = None,
+    sign: int = 1,
+    name: str = "five-sigma-portfolio",
+    text: str = "",
+) -> Path:
+    """Write a whole run folder; ``text`` is added to every field that a user can fill in."""
+    folder.mkdir()
+    iterations = [] if iterations is None else iterations
+    primary = min(estimates, key=lambda e: e["value"])
+    weighted = {
+        "kl_proposal_target": 12.5,
+        "kl_target_optimal": primary["diagnostics"]["self_information_nats"],
+    }
+    is_crude = method == "crude"
+    stages = {
+        "explore": 0,
+        "tune": 0 if is_crude else 21000,
+        "estimate": 40960,
+        "audit": 0 if is_crude else 8000,
+    }
+    result = {
+        "schema_version": 1,
+        "name": name,
+        "seed": 20261124,
+        "method": method,
+        "description": {
+            "inputs": [
+                "student_t, 20 factors (21 latent coordinates)" + text,
+                "fitted to us20_prices.csv, 5785 daily log returns 2000-01-04 .. 2022-12-28",
+                "dof 4.1 by maximum likelihood; Ledoit-Wolf shrinkage 0.004",
+            ],
+            "loss": ["linear portfolio, 20 equal weights, loss = -sum w_i x_i"],
+            "method": ["cross_entropy, gaussian mean_shift, 4 starts"],
+        },
+        "estimates": estimates,
+        "evaluations": stages | {"total": sum(stages.values())},
+        "seconds": {"compile": 1.2, "total": 2.0},
+        "speedup_over_crude": primary["diagnostics"]["speedup_over_crude"],
+        "diagnostics": primary["diagnostics"] | weighted,
+        "iterations": iterations,
+        "verdict": overall or primary["verdict"],
+    }
+    config = (
+        "name: five-sigma-portfolio\nseed: 20261124\n"
+        "inputs:\n  kind: student_t\n  fit: {prices: data/us20_prices.csv, from: 2000-01-01, returns: log}\n"
+        "loss: {kind: linear, weights: equal}\nmeasures:\n  - {kind: probability, above: 5 sigma}\n"
+        "method: {kind: cross_entropy, proposal: {kind: gaussian}}\n"
+        "stop: {relative_error: 0.01, max_evaluations: 5e6}\n" + text
+    )
+    manifest = {
+        "status": "finished",
+        "raresim": "0.1.0",
+        "python": "3.11.7",
+        "packages": {"numpy": "2.4.6", "scipy": "1.17.1", "numba": "0.68.0"},
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "files": [
+            {
+                "name": "us20_prices.csv" + text,
+                "bytes": 1234567,
+                "sha256": "9f" * 32,
+                "rows": 5786,
+                "columns": 21,
+                "first": "2000-01-03",
+                "last": "2022-12-28",
+            }
+        ],
+        "started": "2026-11-24T12:00:00Z",
+        "seconds": 2.0,
+        "cpu": "x86-64, 2 cores, AVX-512",
+        "executor": "threads",
+        "workers": 2,
+        "seed": 20261124,
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    (folder / "resolved.yaml").write_text("# every default filled in\n" + config, encoding="utf-8")
+    with (folder / "convergence.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["estimate", "evaluations", "value", "std_error", "lower", "upper"])
+        for index, entry in enumerate(estimates):
+            for n in np.unique(np.geomspace(512, loss.size, 40).astype(int)):
+                at = estimate_entry(sign * (entry["threshold"] or 0.0), sign * loss[:n], log_weight[:n])
+                writer.writerow([index, n, at["value"], at["std_error"], *at["interval"]])
+    with (folder / "iterations.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, COLUMNS)
+        rows.writeheader()
+        rows.writerows(iterations)
+    hits = log_weight[sign * loss >= sign * (primary["threshold"] or 0.0)]
+    np.savez(folder / "arrays.npz", loss=loss, log_weight=log_weight, top_log_weight=np.sort(hits)[::-1][:1000])
+    return folder
+
+
+def draws(shift: float, n: int = 40960) -> tuple[np.ndarray, np.ndarray]:
+    """Losses of a shifted standard normal with their exact log weights."""
+    loss = shift + np.random.default_rng(7).standard_normal(n)
+    return loss, -shift * loss + shift**2 / 2
+
+
+def trusted(folder: Path) -> Path:
+    loss, log_weight = draws(5.0)
+    entry = estimate_entry(5.0, loss, log_weight)
+    return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, iterations=levels(5.0))
+
+
+def crude(folder: Path) -> Path:
+    loss, log_weight = draws(0.0)
+    entry = estimate_entry(2.0, loss, log_weight, interval_kind="exact (Clopper-Pearson)")
+    entry["diagnostics"] |= {
+        "khat": None,
+        "kl_optimal_proposal": entry["diagnostics"]["self_information_nats"],
+    }
+    return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, method="crude")
+
+
+def bound_only(folder: Path) -> Path:
+    loss, log_weight = draws(0.0)
+    advice = ["use cross_entropy: crude sampling needs about 3,500,000 draws for one event"]
+    none = verdict(
+        "bound_only",
+        advice=advice,
+        checks=[{"name": "hits", "value": 0, "status": "bound_only", "message": "no event in 40,960 draws"}],
+    )
+    entry = estimate_entry(5.0, loss, log_weight, interval_kind="bound", verdict=none)
+    assert entry["value"] == 0
+    return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, method="crude")
+
+
+def several(folder: Path) -> Path:
+    loss, log_weight = draws(4.0)
+    entries = [estimate_entry(t, loss, log_weight) for t in (3.0, 4.0, 5.0)]
+    risk = estimate_entry(3.09, loss, log_weight) | {
+        "kind": "value_at_risk",
+        "label": "VaR 99.9 %",
+        "threshold": None,
+        "threshold_note": "",
+        "level": 0.999,
+        "value": 3.0902,
+        "std_error": 0.0021,
+        "relative_error": 0.00068,
+        "interval": [3.0861, 3.0943],
+        "interval_kind": "inversion",
+        "unit": "USD m",
+        "reference": None,
+    }
+    run = write_run(folder, estimates=[*entries, risk], loss=loss, log_weight=log_weight, iterations=levels(5.0))
+    table = run / "convergence.csv"
+    rows = [row.split(",") for row in table.read_text().splitlines() if not row.startswith("3,")]
+    for n in range(1000, 41000, 2000):
+        half = 0.41 / math.sqrt(n)
+        rows.append(["3", str(n), repr(3.09 + half / 3), repr(half / 2), repr(3.09 - half), repr(3.09 + half)])
+    table.write_text("\n".join(",".join(row) for row in rows) + "\n")
+    return run
+
+
+def caution(folder: Path) -> Path:
+    loss, log_weight = draws(3.0)
+    doubts = verdict("caution", advice=["raise max_evaluations to 400,000", "use a heavier-tailed proposal: student_t"])
+    doubts["checks"][2] |= {
+        "value": 0.61,
+        "status": "caution",
+        "message": "k-hat 0.61: the interval is optimistic",
+    }
+    doubts["checks"][5] |= {"value": None, "status": "caution", "message": "the audit was switched off"}
+    entry = estimate_entry(5.0, loss, log_weight, verdict=doubts)
+    entry["diagnostics"]["khat"] = 0.61
+    return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, iterations=levels(5.0))
+
+
+def untrusted(folder: Path) -> Path:
+    loss, log_weight = draws(1.5, 4096)
+    bad = verdict("untrusted", advice=["tune for longer: the starts stopped below the threshold"])
+    bad["checks"][0] |= {"value": 9, "status": "untrusted", "message": "9 hits, at least 30 are needed"}
+    bad["checks"][2] |= {
+        "value": 0.84,
+        "status": "untrusted",
+        "message": "k-hat 0.84: the weights have no finite variance",
+    }
+    entry = estimate_entry(4.0, loss, log_weight, verdict=bad)
+    entry["diagnostics"]["khat"] = 0.84
+    return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, iterations=levels(5.0)[:4])
+
+
+def below(folder: Path) -> Path:
+    """A limit state: the event is ``loss <= 0`` and everything has the user's sign."""
+    loss, log_weight = draws(3.0)
+    g = 3.0 - loss
+    entry = estimate_entry(3.0, loss, log_weight) | {"label": "P(g <= 0)", "direction": "below", "threshold": 0.0}
+    entry["threshold_note"] = ""
+    entry["reference"]["source"] = "three-sigma normal tail"
+    climb = [row | {"level": 5.0 - row["level"]} for row in levels(5.0)]
+    return write_run(folder, estimates=[entry], loss=g, log_weight=log_weight, iterations=climb, sign=-1)
+
+
+def hostile(folder: Path) -> Path:
+    loss, log_weight = draws(5.0)
+    doubts = verdict("caution", scope=HOSTILE, advice=[HOSTILE])
+    doubts["checks"].append({"name": HOSTILE, "value": None, "status": HOSTILE, "message": HOSTILE})
+    entry = estimate_entry(
+        5.0,
+        loss,
+        log_weight,
+        label=HOSTILE,
+        threshold_note=HOSTILE,
+        interval_kind=HOSTILE,
+        unit=HOSTILE,
+        reference={"value": 2.9e-7, "source": HOSTILE},
+        verdict=doubts,
+    )
+    other = estimate_entry(4.0, loss, log_weight, label=HOSTILE)
+    rows = [row | {"start": HOSTILE, "note": HOSTILE} for row in levels(5.0)]
+    return write_run(
+        folder,
+        estimates=[entry, other],
+        loss=loss,
+        log_weight=log_weight,
+        iterations=rows,
+        name=HOSTILE,
+        text=HOSTILE,
+    )
+
+
+RUNS = {f.__name__: f for f in (trusted, crude, bound_only, several, caution, untrusted, below, hostile)}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every kind of run, with its report built once."""
+    root = tmp_path_factory.mktemp("runs")
+    folders = {name: make(root / name) for name, make in RUNS.items()}
+    for folder in folders.values():
+        assert build(folder) == folder / "report.html"
+    return folders
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return trusted(tmp_path / "run")
+
+
+# ------------------------------------------------------------------ reading a page back
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; complains about tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def page(folder: Path) -> Page:
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert data.endswith(b"IEND\xaeB`\x82")
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+# ------------------------------------------------------------------ every report
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_page_is_self_contained(built: dict[str, Path], name: str) -> None:
+    seen = page(built[name])
+    allowed = {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "nav",
+        "a",
+        "main",
+        "section",
+        "div",
+        "span",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+        "b",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "figure",
+        "img",
+        "figcaption",
+        "details",
+        "summary",
+        "pre",
+        "footer",
+    }
+    assert {tag for tag, _ in seen.tags} <= allowed
+    for tag, attributes in seen.tags:
+        assert not any(key.startswith("on") for key in attributes)
+        if "src" in attributes:
+            assert tag == "img"
+            assert (attributes["src"] or "").startswith("data:image/png;base64,")
+            assert attributes["alt"]
+        assert (attributes.get("href") or "#").startswith("#")
+    policy = [a["content"] for t, a in seen.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    if name != "hostile":
+        assert "http" not in re.sub(r"http-equiv", "", (built[name] / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_links_and_ids_match(built: dict[str, Path], name: str) -> None:
+    tags = page(built[name]).tags
+    ids = [a["id"] for _, a in tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"] for t, a in tags if t == "a"} <= {f"#{i}" for i in ids}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_figures_are_images_of_a_sane_size(built: dict[str, Path], name: str) -> None:
+    files = sorted((built[name] / "figures").iterdir())
+    assert {f.stem for f in files} <= FIGURES
+    for file in files:
+        width, height = png_size(file)
+        assert 700 <= width <= 1600
+        assert 150 <= height <= 1200
+        assert 5_000 < file.stat().st_size < 200_000
+    images = [a for t, a in page(built[name]).tags if t == "img"]
+    assert len(images) == len(files)
+
+
+@pytest.mark.parametrize("name", ["trusted", "several", "hostile"])
+def test_same_folder_gives_same_bytes(built: dict[str, Path], name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(built[name], copy, ignore=shutil.ignore_patterns("figures", "report.html"))
+    build(copy)
+    for old in [built[name] / "report.html", *sorted((built[name] / "figures").iterdir())]:
+        assert (copy / old.relative_to(built[name])).read_bytes() == old.read_bytes()
+
+
+def test_user_style_changes_nothing(built: dict[str, Path], run: Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 20.0, "axes.facecolor": "black", "savefig.dpi": 50}):
+        build(run)
+        assert matplotlib.rcParams["font.size"] == 20.0
+    assert (run / "report.html").read_bytes() == (built["trusted"] / "report.html").read_bytes()
+
+
+def test_second_process_gives_same_bytes(built: dict[str, Path], run: Path) -> None:
+    code = "import sys; from pathlib import Path; from raresim.report import build; build(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], check=True)
+    assert (run / "report.html").read_bytes() == (built["trusted"] / "report.html").read_bytes()
+
+
+def test_import_needs_neither_matplotlib_nor_jinja() -> None:
+    code = "import sys, raresim.report; assert not {'matplotlib', 'jinja2', 'numba'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ------------------------------------------------------------------ what a page says
+
+
+def test_verdict_stands_before_the_number(built: dict[str, Path]) -> None:
+    words = page(built["trusted"]).words
+    assert words.index("Every check passed") < words.index("95 % interval") < words.index("What it cost")
+    assert "7 of 7 checks passed" in words
+
+
+def test_headline_has_interval_error_and_reference(built: dict[str, Path]) -> None:
+    words = page(built["trusted"]).words
+    entry = json.loads((built["trusted"] / "result.json").read_text())["estimates"][0]
+    assert tables.number(entry["value"]) in words
+    assert tables.interval(*entry["interval"]) in words
+    assert "standard errors" in words
+    assert "agrees" in words
+    assert "normal tail, closed form" in words
+
+
+def test_scope_and_hidden_mass_are_stated(built: dict[str, Path]) -> None:
+    words = page(built["trusted"]).words
+    assert "Scope: failure regions reachable from the nominal" in words
+    assert "Hidden-mass bound 3.700e-04" in words
+    assert "times the estimate" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("trusted", "Trusted"),
+        ("caution", "Caution"),
+        ("untrusted", "Untrusted"),
+        ("bound_only", "Bound only"),
+    ],
+)
+def test_badge_is_a_word_and_a_colour(built: dict[str, Path], name: str, word: str) -> None:
+    html = (built[name] / "report.html").read_text(encoding="utf-8")
+    assert re.search(rf'<section class="verdict {name}"', html)
+    assert re.search(rf'<span class="badge {name}">\S {word}</span>', html)
+
+
+def test_caution_gives_reasons_and_advice(built: dict[str, Path]) -> None:
+    words = page(built["caution"]).words
+    assert words.index("k-hat 0.61: the interval is optimistic") < words.index("raise max_evaluations to 400,000")
+    assert words.index("the audit was switched off") < words.index("95 % interval")
+    assert "5 of 7 checks passed" in words
+
+
+def test_bound_is_not_shown_as_zero(built: dict[str, Path]) -> None:
+    words = page(built["bound_only"]).words
+    assert "\u2264 7.324e-05" in words.replace("\u00a0", " ")
+    assert "upper limit, not an estimate" in words
+    assert "In odds" not in words
+    assert {f.stem for f in (built["bound_only"] / "figures").iterdir()} == {"convergence", "losses"}
+
+
+def test_crude_has_no_weights_and_no_levels(built: dict[str, Path]) -> None:
+    words = page(built["crude"]).words
+    assert {f.stem for f in (built["crude"] / "figures").iterdir()} == {
+        "convergence",
+        "losses",
+        "information",
+    }
+    assert "Every hit has the same weight" in words
+    assert "No levels figure." in words
+    assert "Iterations" not in words
+
+
+def test_primary_is_the_rarest(built: dict[str, Path]) -> None:
+    words = page(built["several"]).words
+    assert words.index("P(loss >= 5)") < words.index("P(loss >= 3)")
+    assert "3.0902 USD m" in words
+    assert "[3.0861, 3.0943]" in words
+
+
+def test_provenance_lists_files_versions_and_hash(built: dict[str, Path]) -> None:
+    words = page(built["trusted"]).words
+    for text in (
+        "us20_prices.csv",
+        "9f" * 32,
+        "1,234,567",
+        "numpy 2.4.6",
+        "20261124",
+        "2026-11-24T12:00:00Z",
+        "rows 5,786",
+        "first 2000-01-03",
+    ):
+        assert text in words
+    assert "kind: student_t" in words
+
+
+def test_path_of_the_folder_stays_out_of_the_page(built: dict[str, Path]) -> None:
+    assert str(built["trusted"]) not in (built["trusted"] / "report.html").read_text(encoding="utf-8")
+
+
+def test_hostile_text_stays_text(built: dict[str, Path]) -> None:
+    seen = page(built["hostile"])
+    assert "script" not in {tag for tag, _ in seen.tags}
+    assert len([tag for tag, _ in seen.tags if tag == "img"]) == len(FIGURES)
+    assert seen.text.count("<script>alert('x')</script>") >= 10
+    assert not any("alert" in (v or "") for t, a in seen.tags for k, v in a.items() if k not in ("alt",))
+
+
+def test_text_cannot_reorder_or_hide_what_is_read(built: dict[str, Path]) -> None:
+    html = (built["hostile"] / "report.html").read_text(encoding="utf-8")
+    assert "\u202e" not in html
+    assert "\u4e2d" in html
+
+
+def test_lone_surrogate_does_not_stop_the_page(run: Path) -> None:
+    edit(run / "result.json", name="\ud800")
+    assert "?" in page(build(run).parent).words
+
+
+def test_only_numbered_starts_are_counted(run: Path) -> None:
+    shared = levels(5.0)[0] | {"start": "all"}
+    edit(run / "result.json", iterations=[shared, *levels(5.0)[:-1], levels(5.0)[-1] | {"iteration": 0}])
+    alternatives = [a["alt"] or "" for t, a in page(build(run).parent).tags if t == "img"]
+    assert any(alt.startswith("All 4 starts reached the threshold") for alt in alternatives)
+
+
+def test_stale_figures_are_removed(run: Path) -> None:
+    build(run)
+    edit(run / "result.json", iterations=[])
+    build(run)
+    assert not (run / "figures" / "levels.png").exists()
+
+
+# ------------------------------------------------------------------ folders that cannot be reported on
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def refused(run: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build(run)
+    assert not (run / "report.html").exists()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "result.json", "convergence.csv", "arrays.npz", "config.yaml", "resolved.yaml"]
+)
+def test_missing_file_is_named(run: Path, name: str) -> None:
+    (run / name).unlink()
+    assert refused(run) == f"{run / name}: missing; the run folder is incomplete"
+
+
+def test_run_from_python_needs_no_yaml(run: Path) -> None:
+    edit(run / "manifest.json", config_sha256=None)
+    (run / "config.yaml").unlink()
+    (run / "resolved.yaml").unlink()
+    assert "config.yaml" not in page(build(run).parent).words
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none") == f"{tmp_path / 'none'}: no such run folder"
+
+
+def test_unfinished_run_is_refused(run: Path) -> None:
+    edit(run / "manifest.json", status="running")
+    assert "needs a finished run, this one is 'running'" in refused(run)
+
+
+def test_other_schema_version_is_refused(run: Path) -> None:
+    edit(run / "result.json", schema_version=2)
+    assert "schema_version: this raresim reads version 1, got 2" in refused(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"estimates": []}, ".estimates: must hold at least one estimate"),
+        ({"estimates": [3]}, ".estimates[0]: must be an object, got 3"),
+        ({"estimates": [{"kind": "probability"}]}, ".estimates[0].value: missing"),
+        ({"name": 5}, ".name: must be a text, got 5"),
+        (
+            {"verdict": {"status": "fine"}},
+            ".verdict.status: must be one of trusted, caution, untrusted, bound_only, got 'fine'",
+        ),
+        ({"speedup_over_crude": "big"}, ".speedup_over_crude: must be a number or null, got 'big'"),
+        ({"iterations": {}}, ".iterations: must be a list, got {}"),
+        ({"description": {"inputs": [1]}}, ".description.inputs: must be a list of texts, got [1]"),
+    ],
+)
+def test_broken_result_is_located(run: Path, changes: dict[str, Any], message: str) -> None:
+    edit(run / "result.json", **changes)
+    assert refused(run) == f"{run / 'result.json'}{message}"
+
+
+def test_invalid_json_is_located(run: Path) -> None:
+    (run / "result.json").write_text("{")
+    assert refused(run).startswith(f"{run / 'result.json'}: is not valid JSON")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": column 'estimate' is missing"),
+        ("estimate,evaluations,value,std_error,lower\n", ": column 'upper' is missing"),
+        (
+            "estimate,evaluations,value,std_error,lower,upper\n0,1,2,3,4,x\n",
+            ":2: must be one whole number and five numbers",
+        ),
+        (
+            "estimate,evaluations,value,std_error,lower,upper\n0,1,2\n",
+            ":2: must be one whole number and five numbers",
+        ),
+        (
+            "estimate,evaluations,value,std_error,lower,upper\n7,1,2,3,4,5\n",
+            ":2: estimate 7 is not in result.json, which has 1",
+        ),
+    ],
+)
+def test_broken_convergence_is_located(run: Path, content: str, message: str) -> None:
+    (run / "convergence.csv").write_text(content)
+    assert refused(run) == f"{run / 'convergence.csv'}{message}"
+
+
+def test_broken_arrays_are_located(run: Path) -> None:
+    path = run / "arrays.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert refused(run).startswith(f"{path}: cannot be read as arrays")
+    np.savez(path, loss=np.zeros(3))
+    assert refused(run) == f"{path}: array 'log_weight' is missing"
+    np.savez(path, loss=np.zeros(3), log_weight=np.zeros(2))
+    assert refused(run) == f"{path}: 'loss' and 'log_weight' must have the same length"
+    np.savez(path, loss=np.zeros((3, 1)), log_weight=np.zeros((3, 1)))
+    assert refused(run) == f"{path}: array 'loss' must be one-dimensional and free of NaN"
+    np.savez(path, loss=np.array([object()]), log_weight=np.zeros(1))
+    assert refused(run).startswith(f"{path}: cannot be read as arrays")
+
+
+def test_missing_numbers_do_not_stop_the_page(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    entry = result["estimates"][0]
+    for key in ("threshold", "std_error", "relative_error", "reference", "confidence"):
+        entry[key] = None
+    entry["diagnostics"] = dict.fromkeys(entry["diagnostics"])
+    entry["interval"] = [1e-7, None]
+    edit(
+        run / "result.json",
+        estimates=[entry],
+        speedup_over_crude=None,
+        diagnostics={},
+        iterations=[],
+        seconds={},
+    )
+    np.savez(run / "arrays.npz", loss=np.zeros(0), log_weight=np.zeros(0))
+    (run / "convergence.csv").write_text(PATH + "")
+    words = page(build(run).parent).words
+    assert "[1.000e-07, n/a]" in words
+    assert not list((run / "figures").iterdir())
+
+
+def awkward_weights(run: Path, rng: np.random.Generator) -> set[str]:
+    """Draws outside the target's support, infinite losses, a path and levels without numbers."""
+    loss = np.where(rng.random(1000) < 0.01, np.inf, rng.normal(5.0, 1.0, 1000))
+    np.savez(run / "arrays.npz", loss=loss, log_weight=np.where(rng.random(1000) < 0.5, -np.inf, 0.1))
+    (run / "convergence.csv").write_text(PATH + "0,1000,,,,\n0,2000,nan,inf,nan,nan\n")
+    edit(run / "result.json", iterations=[{"start": 0, "iteration": 0}])
+    return FIGURES - {"weights"}
+
+
+def huge_weights(run: Path, rng: np.random.Generator) -> set[str]:
+    """Weights beyond what a double holds, a path of one point, one level."""
+    np.savez(run / "arrays.npz", loss=rng.normal(5.0, 1.0, 1000), log_weight=rng.normal(0.0, 900.0, 1000))
+    (run / "convergence.csv").write_text(PATH + "0,1000,1e-7,1e-8,1e-8,1e-6\n")
+    edit(run / "result.json", iterations=levels(5.0)[:1])
+    return FIGURES
+
+
+def few_losses(run: Path, rng: np.random.Generator) -> set[str]:
+    """Losses on a lattice beside pilot draws, a path that begins at zero, levels without divergence."""
+    loss = rng.integers(0, 9, 1000).astype(float)
+    np.savez(run / "arrays.npz", loss=loss, log_weight=-loss, nominal_loss=np.minimum(loss, 3.0))
+    (run / "convergence.csv").write_text(PATH + "0,0,0,0,0,3e-3\n0,2000,0,0,0,1e-3\n0,4000,1e-5,0,1e-6,3e-5\n")
+    edit(run / "result.json", iterations=[row | {"kl_optimal_proposal": None} for row in levels(5.0)])
+    return FIGURES
+
+
+def shortfall_alone(run: Path, rng: np.random.Generator) -> set[str]:
+    """No threshold anywhere: the tail has to be found from the level; losses of either sign, large."""
+    del rng
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    entry |= {
+        "kind": "expected_shortfall",
+        "threshold": None,
+        "level": 0.999,
+        "value": -3.3e6,
+        "unit": "\u20ac\n\u4e2d",
+    }
+    (run / "convergence.csv").write_text(PATH + "0,10,-1e5,1,-2e5,1\n0,100,-1e4,1e-6,-2e4,2\n")
+    edit(run / "result.json", estimates=[entry | {"interval": [-3.4e6, -3.2e6]}])
+    return FIGURES
+
+
+def many_and_tiny(run: Path, rng: np.random.Generator) -> set[str]:
+    """More estimates than panels, a probability near the smallest double, more levels than a page."""
+    del rng
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    tiny = {"value": 1e-300, "interval": [1e-301, 1e-299], "diagnostics": {"self_information_nats": 690.8}}
+    climb = [row | {"start": start} for start in range(12) for row in levels(5.0)]
+    edit(run / "result.json", estimates=[entry] * 11 + [entry | tiny], iterations=climb)
+    (run / "convergence.csv").write_text(PATH + "11,10,1e-300,1,1e-308,1e-290\n11,100,1e-300,1,1e-301,1e-299\n")
+    return FIGURES
+
+
+def test_probability_below_the_smallest_double_is_written_out(run: Path) -> None:
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    entry |= {"value": 0.0, "log_value": -1017.23, "interval": [0.0, 0.0], "reference": None}
+    entry["diagnostics"] |= {"self_information_nats": 1017.23}
+    edit(run / "result.json", estimates=[entry])
+    words = page(build(run).parent).words
+    assert "1.670e-442" in words
+    assert "too small for a double" in words
+    assert "1 in inf" not in words
+    assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"convergence"}
+
+
+@pytest.mark.parametrize("change", [awkward_weights, huge_weights, few_losses, shortfall_alone, many_and_tiny])
+def test_awkward_numbers_still_give_a_page(run: Path, change: Callable[..., set[str]]) -> None:
+    figures = change(run, np.random.default_rng(3))
+    assert page(build(run).parent).words
+    assert {file.stem for file in (run / "figures").iterdir()} == figures
+
+
+# ------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (2.866515718791933e-07, "2.867e-07"),
+        (0.0597, "0.0597"),
+        (5.0, "5"),
+        (0.0, "0"),
+        (None, "n/a"),
+        (math.nan, "n/a"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (12.3456, "12.35"),
+        (-0.001234, "-0.001234"),
+        (1234567.8, "1,234,568"),
+        (0.00099996, "1.000e-03"),
+        (3e12, "3.000e+12"),
+        (1e-310, "1.000e-310"),
+        (100, "100"),
+    ],
+)
+def test_number(x: float | None, text: str) -> None:
+    assert tables.number(x) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((2.81e-7, 2.92e-7), "[2.810e-07, 2.920e-07]"),
+        ((0.0589, 0.06), "[0.05890, 0.06000]"),
+        ((3.0900001, 3.0900022), "[3.0900001, 3.0900022]"),
+        ((0.0, 3e-5), "[0, 3.000e-05]"),
+        ((1.0, None), "[1, n/a]"),
+        ((0.0, 0.0), "[0, 0]"),
+        ((-1.5, 2.5), "[-1.500, 2.500]"),
+    ],
+)
+def test_interval_tells_its_ends_apart(ends: tuple[float, float | None], text: str) -> None:
+    assert tables.interval(*ends) == text
+
+
+def test_value_has_the_digits_of_its_interval() -> None:
+    assert tables.value(3.09000123, 3.0900001, 3.0900022) == "3.0900012"
+    assert tables.value(2.8667e-7, 2.81e-7, 2.92e-7) == "2.867e-07"
+    assert tables.value(1.5, None, 2.0) == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (0.0098, "0.98 %"),
+        (0.95, "95 %"),
+        (0.975, "97.5 %"),
+        (0.999, "99.9 %"),
+        (0.9999, "99.99 %"),
+        (1.0, "100 %"),
+        (0.12345, "12.3 %"),
+        (0.0, "0 %"),
+        (None, "n/a"),
+    ],
+)
+def test_percent(x: float | None, text: str) -> None:
+    assert tables.percent(x) == text
+
+
+@pytest.mark.parametrize(
+    ("log_x", "text"),
+    [
+        (math.log(2.867e-7), "2.867e-07"),
+        (-1017.23, "1.670e-442"),
+        (None, "n/a"),
+        (-math.inf, "-inf"),
+        (2000.0, "3.881e+868"),
+        (-800 * math.log(10) - 1e-9, "1.000e-800"),
+    ],
+)
+def test_number_of_log(log_x: float | None, text: str) -> None:
+    assert tables.number_of_log(log_x) == text
+
+
+def test_counts_factors_odds_bits_and_times() -> None:
+    assert tables.count(1_000_000) == "1,000,000"
+    assert tables.count(9000.4) == "9,000"
+    assert tables.count(None) == "n/a"
+    assert tables.count(1e15) == "1.000e+15"
+    assert [tables.multiple(x) for x in (2.514, 347812.0, 12.0, 3e11, 0.0, None)] == [
+        "2.51",
+        "348,000",
+        "12",
+        "3.0e+11",
+        "0",
+        "n/a",
+    ]
+    assert tables.one_in(1.1e-4) == "1 in 9,090"
+    assert tables.one_in(0.0) == "n/a"
+    assert tables.bits(9.1) == "13.1"
+    assert [tables.bits(x) for x in (0.0, 0.4, 1017.23, None)] == ["0", "0.58", "1,468", "n/a"]
+    assert [tables.duration(s) for s in (0.42, 12.34, 200, 7500, None)] == [
+        "0.42 s",
+        "12.3 s",
+        "3 min 20 s",
+        "2 h 5 min",
+        "n/a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "plain", "labels"),
+    [
+        (2.7, 4.61, True, ["1,000", "2,000", "5,000", "10,000", "20,000"]),
+        (0.0, 3.0, True, ["1", "10", "100", "1,000"]),
+        (3.0, 8.0, True, ["1,000", "10,000", "100,000", "1,000,000", "10\u2077", "10\u2078"]),
+        (-9.4, 0.3, False, ["10\u207b\u2078", "10\u207b\u2076", "10\u207b\u2074", "10\u207b\u00b2", "10\u2070"]),
+        (
+            -450.0,
+            10.0,
+            False,
+            [
+                "10\u207b\u2074\u2070\u2070",
+                "10\u207b\u00b3\u2070\u2070",
+                "10\u207b\u00b2\u2070\u2070",
+                "10\u207b\u00b9\u2070\u2070",
+                "10\u2070",
+            ],
+        ),
+        (-1.2, 0.1, False, ["0.1", "0.2", "0.5", "1"]),
+        (-7.5, -6.4, False, ["5\u00b710\u207b\u2078", "10\u207b\u2077", "2\u00b710\u207b\u2077"]),
+        (-0.1, 0.2, False, ["0.8", "0.9", "1", "1.5"]),
+    ],
+)
+def test_ticks_of_a_log_axis(low: float, high: float, plain: bool, labels: list[str]) -> None:
+    from raresim.report import style
+
+    with style.applied():
+        axes = style.panel(style.canvas(3.0, "title"), 1, 1, 6, 2)
+        style.decades(axes.xaxis, low, high, plain=plain)
+        axes.set_xlim(low, high)
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == labels
+
+
+def test_text_the_font_cannot_draw_becomes_a_question_mark() -> None:
+    from raresim.report import style
+
+    assert style.safe("loss\n\u4e2d \u20ac $x$") == "loss ? \u20ac $x$"
+
+
+def test_numbers_are_ascii() -> None:
+    texts = [
+        tables.number(1e-9),
+        tables.interval(1, 2),
+        tables.percent(0.5),
+        tables.count(5),
+        tables.one_in(0.1),
+    ]
+    assert all(text.isascii() for text in texts)
