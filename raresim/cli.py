@@ -204,7 +204,7 @@ def list_kinds(
 @_exits
 def schema(debug: Debug = False) -> int:
     """Print the JSON Schema of a config, for editors."""
-    from raresim.config import json_schema
+    from raresim.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=1))
     return ExitCode.OK

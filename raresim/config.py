@@ -1,86 +1,39 @@
-"""YAML to an experiment: the only file that knows pydantic.
+"""YAML to an experiment.
 
-Every part of an experiment is a dataclass that checks its own arguments. Here each of them becomes a pydantic
-model, made from its annotations, which finds unknown keys, missing keys and wrong types; the dataclass is then built
-from it and has the last word. Every message starts with the place in the file.
+A file is read with the position of every key (`yaml_tree`), its keys and types are checked (`schema`, whose findings
+`complaints` puts into words), and each part's dataclass is built, which has the last word on its values. Every message
+starts with the place in the file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import functools
 import hashlib
-import inspect
 import io
 import json
-import os
 import re
-import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError
 
 from raresim import yaml_tree
-from raresim.arrays import FunctionPath, Matrix, Vector
-from raresim.data import ReturnsSource, ReturnsTable
-from raresim.distributions.base import Distribution, Inputs
-from raresim.errors import ConfigError, DataError, FieldError, RaresimError
+from raresim.complaints import messages
+from raresim.data import ReturnsTable
+from raresim.distributions.base import Inputs
+from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
-from raresim.executors import Kind as ExecutorKind
+from raresim.executors import Execution
 from raresim.experiment import Experiment, check_seed
-from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
-from raresim.measures.base import Measure
 from raresim.methods.base import Method
-from raresim.methods.cross_entropy import CrossEntropy
-from raresim.proposals.base import ProposalFamily
-from raresim.registry import FAMILIES, members, unknown
+from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of
 from raresim.yaml_tree import Loc, Tree
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-MAX_PROBLEMS = 20
-"""Problems of one file that are shown before the rest is left out."""
-
-_FAMILY_OF = {
-    Inputs: "inputs",
-    Distribution: "distribution",
-    Loss: "loss",
-    ProposalFamily: "proposal_family",
-    Method: "method",
-    Measure: "measure",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """Where a run is computed; it may never change a digit.
-
-    Parameters
-    ----------
-    executor : "serial", "threads" or "processes"
-        How the blocks are spread.
-    workers : int, optional
-        How many; the number of processors when left out.
-    """
-
-    executor: ExecutorKind = "threads"
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 1024:
-            raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
-
-    @property
-    def n_workers(self) -> int:
-        """The number of workers, resolved."""
-        return 1 if self.executor == "serial" else self.workers or os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +152,7 @@ class Config:
 
     def _outline_inputs(self) -> Outline:
         model = getattr(self.model, "inputs")  # noqa: B009
-        cls = _class_of(model)
+        cls = class_of(model)
         source = getattr(model, "fit", None)
         if source is None:
             law = self._build(model, ("inputs",))
@@ -220,7 +173,7 @@ class Config:
             return [self._build(item, (*loc, i)) for i, item in enumerate(value)]
         if not isinstance(value, BaseModel):
             return value
-        cls = _class_of(value)
+        cls = class_of(value)
         with self.located(loc):
             if getattr(value, "fit", None) is not None:
                 self._refuse_parameters_beside_fit(value, loc)
@@ -231,7 +184,7 @@ class Config:
                     raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
             self._require_parameters(value, cls, loc)
             given = {
-                name: self._file(value, name, (*loc, _key(type(value), name)))
+                name: self._file(value, name, (*loc, key_of(type(value), name)))
                 for name in value.model_fields_set - {"kind", "fit"}
             }
             return cls(**given)
@@ -239,14 +192,14 @@ class Config:
     def _require_parameters(self, model: BaseModel, cls: type, loc: Loc) -> None:
         """Name the arguments that only a fit may leave out."""
         for f in dataclasses.fields(cls):
-            if _is_required(f) and f.name not in model.model_fields_set:
+            if is_required(f) and f.name not in model.model_fields_set:
                 raise self.tree.error((*loc, f.name), "is required but missing")
 
     def _file(self, model: BaseModel, name: str, loc: Loc) -> Any:
         """A field's value; a path, or the path of ``file.py:name``, is taken relative to the config file."""
         value = getattr(model, name)
         info = type(model).model_fields[name]
-        marks = _marks(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
+        marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
         if value is None or not marks & {"path", "function"}:
             return self._build(value, loc)
         path_text, colon, function = str(value).rpartition(":") if "function" in marks else (str(value), "", "")
@@ -293,273 +246,5 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_messages(tree, error))) from None
+        raise ConfigError("\n".join(messages(tree, error))) from None
     return Config(tree, text, model)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, for editors."""
-    schema: dict[str, Any] = experiment_model().model_json_schema(by_alias=True)
-    return schema
-
-
-@functools.cache
-def experiment_model() -> type[BaseModel]:
-    """The pydantic model of a config file."""
-    builder = _Models()
-    fields: dict[str, Any] = {
-        "name": (str | None, None),
-        "seed": (_Count, ...),
-        "inputs": (builder.family("inputs"), ...),
-        "loss": (builder.family("loss"), ...),
-        "measures": (Annotated[list[builder.family("measure")], Field(min_length=1)], ...),  # type: ignore[misc]
-        "method": (builder.family("method"), builder.default(CrossEntropy())),
-        "stop": (builder.model(Stop), builder.default(Stop())),
-        "execution": (builder.model(Execution), builder.default(Execution())),
-    }
-    return builder.finish(create_model("Experiment", __config__=_STRICT, **fields))
-
-
-_STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, populate_by_name=False)
-
-
-def _integral(value: Any) -> Any:
-    """Accept ``1e6`` where a count is wanted."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _to_path(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise PydanticCustomError("path_type", "must be a path")
-    return value
-
-
-_Count = Annotated[int, BeforeValidator(_integral)]
-_Path = Annotated[str, BeforeValidator(_to_path), "path"]
-
-
-class _Models:
-    """Pydantic models of dataclasses, made once each; families are unions told apart by ``kind``."""
-
-    def __init__(self) -> None:
-        self._models: dict[type, type[BaseModel]] = {}
-        self._families: dict[str, Any] = {}
-
-    def family(self, name: str) -> Any:
-        """The union of a family's members."""
-        if name not in self._families:
-            self._families[name] = f"Any_{name}"
-            models = [self.model(cls) for cls in members(name).values()]
-            union: Any = Union[tuple(models)]  # noqa: UP007  # made at run time
-            self._families[name] = Annotated[union, Field(discriminator="kind")] if len(models) > 1 else models[0]
-        return self._families[name]
-
-    def model(self, cls: type) -> type[BaseModel]:
-        """The model of one dataclass."""
-        if cls not in self._models:
-            aliases: Mapping[str, str] = getattr(cls, "ALIASES", {})
-            hints = typing.get_type_hints(cls, include_extras=True)
-            fields: dict[str, Any] = {}
-            if hasattr(cls, "kind"):
-                fields["kind"] = (Literal[cls.kind], ...)
-            for f in dataclasses.fields(cls):
-                if f.init and f.metadata.get("yaml", True):
-                    default = ... if _is_required(f) else self._default(f)
-                    fields[f.name] = (self.translate(hints[f.name]), Field(default, alias=aliases.get(f.name)))
-            if hasattr(cls, "fit") and issubclass(cls, Inputs):
-                fields = {k: v if k == "kind" else _optional(v) for k, v in fields.items()}
-                fields["fit"] = (self.model(ReturnsSource) | None, None)
-            doc = inspect.getdoc(cls) or ""
-            model = create_model(cls.__name__, __config__=_STRICT, __doc__=doc.split("\n\n", maxsplit=1)[0], **fields)
-            model.raresim_class = cls
-            self._models[cls] = model
-        return self._models[cls]
-
-    def translate(self, hint: Any) -> Any:
-        """The pydantic type of a dataclass annotation."""
-        if hint is Vector:
-            return float | list[float]
-        if hint is Matrix:
-            return list[list[float]]
-        if hint is FunctionPath:
-            return Annotated[str, "function"]
-        if hint is int:
-            return _Count
-        if hint is Path:
-            return _Path
-        if hint in _FAMILY_OF:
-            return self.family(_FAMILY_OF[hint])
-        if dataclasses.is_dataclass(hint):
-            return self.model(typing.cast(type, hint))
-        origin, args = get_origin(hint), get_args(hint)
-        if origin in (Union, types.UnionType):
-            kept = [self.translate(a) for a in args if get_origin(a) is not Callable]
-            return Union[tuple(kept)]  # noqa: UP007  # made at run time
-        if origin in (Sequence, list) or (origin is tuple and args[-1] is Ellipsis):
-            return list.__class_getitem__(self.translate(args[0]))
-        if origin is Literal or hint in (float, str, bool, type(None), datetime.date):
-            return hint
-        raise TypeError(f"no YAML form for the annotation {hint!r}")
-
-    def finish(self, model: type[BaseModel]) -> type[BaseModel]:
-        """Resolve the names of families that refer to each other."""
-        namespace = {f"Any_{name}": union for name, union in self._families.items()}
-        for made in (*self._models.values(), model):
-            made.model_rebuild(force=True, _types_namespace=namespace)
-        return model
-
-    def default(self, value: Any) -> BaseModel:
-        """The model of a part that stands where the user gives none."""
-        kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-        return self.model(type(value))(**kind)
-
-    def _default(self, f: dataclasses.Field[Any]) -> Any:
-        return f.default if f.default_factory is dataclasses.MISSING else self.default(f.default_factory())
-
-
-def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:
-    hint, info = field
-    return (hint | None, Field(None, alias=info.alias)) if info.is_required() else field
-
-
-def _marks(hint: Any) -> set[str]:
-    """The marks ("path", "function") that an annotation carries, itself or in a member of its union."""
-    own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
-    return own.union(*(_marks(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
-
-
-def _is_required(f: dataclasses.Field[Any]) -> bool:
-    return f.init and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-
-
-def _class_of(model: BaseModel) -> Any:
-    return type(model).raresim_class  # type: ignore[attr-defined]
-
-
-def _key(model: type[BaseModel], name: str) -> str:
-    return model.model_fields[name].alias or name
-
-
-def _messages(tree: Tree, error: ValidationError) -> list[str]:
-    """One line per place that is wrong, in the order of the file."""
-    found: dict[Loc, list[Any]] = {}
-    for problem in error.errors(include_url=False):
-        found.setdefault(_data_loc(tree.data, problem), []).append(problem)
-    deepest = [loc for loc in found if not any(len(o) > len(loc) and o[: len(loc)] == loc for o in found)]
-    lines = [_message(tree, loc, found[loc]) for loc in deepest]
-    if len(lines) > MAX_PROBLEMS:
-        lines = [*lines[:MAX_PROBLEMS], f"... and {len(lines) - MAX_PROBLEMS} more problems"]
-    return lines
-
-
-def _data_loc(data: Any, problem: Mapping[str, Any]) -> Loc:
-    """Pydantic's location without the names of union members; for a missing key, its parent."""
-    loc: list[str | int] = []
-    for step in problem["loc"]:
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
-            data = data[step]
-            loc.append(step)
-    if problem["type"] == "missing":
-        loc.append(problem["loc"][-1])
-    return tuple(loc)
-
-
-def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str:
-    first = problems[0]
-    given = first["input"]
-    kind = first["type"]
-    if kind == "missing":
-        text = "is required but missing"
-    elif kind == "extra_forbidden":
-        text = unknown("key", loc[-1], _allowed_keys(first["loc"][:-1]))
-        return f"{tree.place(loc)}: {yaml_tree.dotted(loc[:-1]) or 'top level'}: {text}"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _kind_message(tree, loc, first)
-    elif kind == "literal_error" and loc and loc[-1] == "kind":
-        text = unknown("kind", given, [first["ctx"]["expected"].strip("'")])
-    else:
-        wanted = list(dict.fromkeys(_wanted(p) for p in problems))
-        text = f"must be {' or '.join(wanted)}, got {_shown(given)}"
-        if kind == "literal_error" and isinstance(given, str):
-            text += _near(given, first["ctx"]["expected"])
-    return f"{tree.place(loc)}: {yaml_tree.dotted(loc)}: {text}"
-
-
-def _kind_message(tree: Tree, loc: Loc, problem: Mapping[str, Any]) -> str:
-    allowed = [k.strip().strip("'") for k in problem.get("ctx", {}).get("expected_tags", "").split(",")]
-    given = problem["input"]
-    if problem["type"] == "union_tag_not_found":
-        if isinstance(given, dict):
-            return f"{tree.place(loc)}: {yaml_tree.dotted(loc)}: kind is required but missing"
-        return f"{tree.place(loc)}: {yaml_tree.dotted(loc)}: must be a mapping with a kind, got {_shown(given)}"
-    where = (*loc, "kind")
-    return f"{tree.place(where)}: {yaml_tree.dotted(where)}: {unknown('kind', given.get('kind'), allowed)}"
-
-
-_WANTED = {
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "date_type": "a date YYYY-MM-DD",
-    "none_required": "left out",
-    "path_type": "a path",
-    "too_short": "a list with at least one entry",
-}
-
-
-def _wanted(problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "literal_error":
-        return str(problem["ctx"]["expected"])
-    return _WANTED.get(problem["type"], str(problem["msg"]))
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (dict, list)):
-        return "a mapping" if isinstance(value, dict) else "a list" if value else "an empty list"
-    return f"the text {value!r}" if isinstance(value, str) else str(value)
-
-
-def _near(given: str, expected: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(given, re.findall(r"'([^']*)'", expected), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the model at pydantic's location ``loc``."""
-    model: Any = experiment_model()
-    for step in loc:
-        model = _below(model, step)
-    return [_key(model, name) for name in model.model_fields]
-
-
-def _below(hint: Any, step: Any) -> Any:
-    """The annotation one pydantic location step below ``hint``: a field, a list entry or a union member."""
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        names = {_key(hint, name): name for name in hint.model_fields}
-        return hint.model_fields[names[step]].annotation if step in names else hint
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _below(args[0], step)
-    if origin is list:
-        return args[0] if isinstance(step, int) else hint
-    options = [a for a in args if a is not type(None)]
-    for option in options:
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            kinds = get_args(option.model_fields["kind"].annotation) if "kind" in option.model_fields else ()
-            if step in (*kinds, option.__name__):
-                return option
-    return _below(options[0], step) if len(options) == 1 else hint
-
-
-__all__ = ["FAMILIES", "Config", "Execution", "Outline", "RaresimError", "experiment_model", "json_schema", "load"]

@@ -6,9 +6,11 @@ Results come back in the order of the chunks, so an executor cannot change a dig
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -18,6 +20,31 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 Kind = Literal["serial", "threads", "processes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where a run is computed; it may never change a digit.
+
+    Parameters
+    ----------
+    executor : "serial", "threads" or "processes"
+        How the blocks are spread.
+    workers : int, optional
+        How many; the number of processors when left out.
+    """
+
+    executor: Kind = "threads"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and not 1 <= self.workers <= 1024:
+            raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
+
+    @property
+    def n_workers(self) -> int:
+        """The number of workers, resolved."""
+        return 1 if self.executor == "serial" else self.workers or os.cpu_count() or 1
 
 
 class Executor:

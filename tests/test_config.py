@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from raresim import config as configs
+from raresim import schema
 from raresim.errors import ConfigError, DataError, RaresimError
 from raresim.executors import Executor
 
@@ -227,7 +228,7 @@ def models_in(hint: Any) -> list[type[BaseModel]]:
 
 def fields_of_the_schema() -> set[str]:
     """``Model.key`` of everything that can be set, but the kinds, which are told apart by the other keys."""
-    models = reachable(configs.experiment_model(), {})
+    models = reachable(schema.experiment_model(), {})
     return {
         f"{name}.{info.alias or key}"
         for name, model in models.items()
@@ -498,6 +499,6 @@ def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_schema_is_json_and_names_every_kind() -> None:
-    text = json.dumps(configs.json_schema())
+    text = json.dumps(schema.json_schema())
     for kind in ("normal", "student_t", "linear", "python", "crude", "importance", "cross_entropy", "probability"):
         assert f'"{kind}"' in text

@@ -12,15 +12,9 @@ import pytest
 from scipy.stats import multivariate_t
 
 import raresim
-from raresim.data import (
-    DOF_BOUNDS,
-    MAX_PROBLEMS,
-    ReturnsSource,
-    covariance,
-    fit_student_t_dof,
-    read_positions,
-)
+from raresim.data import MAX_PROBLEMS, ReturnsSource, read_positions
 from raresim.errors import DataError, ExitCode, FieldError
+from raresim.fitting import DOF_BOUNDS, covariance, fit_student_t_dof
 
 ROOT = Path(raresim.__file__).parents[1]
 EXAMPLES = ROOT / "configs" / "data"

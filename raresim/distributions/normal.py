@@ -10,10 +10,11 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
-from raresim.data import ReturnsSource, covariance
+from raresim.data import ReturnsSource
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.standard_normal import LOG_2PI, fill_standard_normal
 from raresim.errors import FieldError
+from raresim.fitting import covariance
 from raresim.jit import kernel
 from raresim.registry import member
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
-from raresim.data import ReturnsSource, covariance, fit_student_t_dof
+from raresim.data import ReturnsSource
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim
 from raresim.distributions.standard_normal import fill_standard_normal
 from raresim.errors import FieldError
+from raresim.fitting import covariance, fit_student_t_dof
 from raresim.jit import kernel
 from raresim.registry import member
 
