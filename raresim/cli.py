@@ -192,7 +192,7 @@ def list_kinds(
     if family is not None and family not in FAMILIES:
         raise FieldError("family", unknown("family", family, FAMILIES))
     rows = [
-        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0]]
+        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "")]
         for name in ([family] if family else FAMILIES)
         for kind, cls in members(name).items()
     ]

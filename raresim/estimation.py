@@ -146,11 +146,13 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
     plan = session.plan(_first_size(tuned.variances, target, budget))
     history = _History(session, target, plan.n_samples)
     total = fold(session.executor, job, plan, None, history.seen)
+    session.note("estimate", plan, history.text(total))
     looks = 1
     while target is not None and _worst(total.tail) > target and total.tail.n < budget:
         plan = plan.then(min(budget - total.tail.n, _next_size(total.tail.n, _worst(total.tail), target)))
         history.planned += plan.n_samples
         total = fold(session.executor, job, plan, total, history.seen)
+        session.note("estimate", plan, history.text(total))
         looks += 1
     if history.points[-1].n != total.tail.n:
         history.points.append(total.tail)
@@ -169,10 +171,13 @@ class _History:
     def seen(self, total: Summary) -> None:
         if not self.points or total.tail.n >= HISTORY_STEP * self.points[-1].n:
             self.points.append(total.tail)
+        self.session.report("estimate", total.tail.n, self.planned, self.text(total))
+
+    def text(self, total: Summary) -> str:
+        """The relative error so far against the one asked for."""
         error = _worst(total.tail)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
-        note = f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
-        self.session.report("estimate", total.tail.n, self.planned, note)
+        return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
 
 
 def _worst(tail: TailMoments) -> float:

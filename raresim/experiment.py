@@ -169,6 +169,7 @@ class Experiment:
                 "files": [self.inputs.fitted.facts.to_dict()] if self.inputs.fitted else [],
                 **(provenance or {}),
             },
+            log=tuple(session.log),
             texts=texts or {},
         )
 

@@ -126,6 +126,7 @@ class Result:
     convergence: tuple[ConvergencePoint, ...]
     arrays: Arrays = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
+    log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,6 +186,8 @@ class Result:
         _write_json(folder / "manifest.json", _plain({**self.manifest, "status": "finished"}))
         _write_csv(folder / "convergence.csv", ConvergencePoint, self.convergence)
         _write_csv(folder / "iterations.csv", Iteration, self.iterations)
+        lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
+        (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
         np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))
 
     def metrics(self) -> dict[str, float | None]:

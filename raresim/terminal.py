@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from raresim.report.tables import count, interval, number, percent
+from raresim.report.tables import count, interval, multiple, number, percent
 
 if TYPE_CHECKING:
     from raresim.methods.base import Report
@@ -114,7 +114,9 @@ def show_result(result: Result, folder: Path) -> None:
     console.print()
     for estimate in result.estimates:
         console.print(_numbers(estimate))
+        console.print()
     console.print(_costs(result))
+    console.print()
     console.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
 
 
@@ -152,14 +154,14 @@ def _costs(result: Result) -> Table:
     e = result.evaluations
     parts = ", ".join(f"{name} {count(e[name])}" for name in ("explore", "tune", "estimate", "audit") if e[name])
     table.add_row("evaluations", f"{count(e['total'])} ({parts})")
-    if result.speedup_over_crude is not None:
-        table.add_row("against crude", f"{result.speedup_over_crude:,.3g} times fewer evaluations")
+    if result.speedup_over_crude is not None and result.method != "crude":
+        table.add_row("against crude", f"{multiple(result.speedup_over_crude)} times fewer evaluations")
     table.add_row("seconds", f"{result.seconds['total']:.2f} (compiling {result.seconds['compile']:.2f})")
     return table
 
 
 def _two_columns(title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1))
     table.add_column(no_wrap=True, style="cyan")
     table.add_column()
     return table

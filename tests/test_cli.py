@@ -19,6 +19,7 @@ FILES = {
     "convergence.csv",
     "figures",
     "iterations.csv",
+    "log.jsonl",
     "manifest.json",
     "metrics.json",
     "report.html",

@@ -20,6 +20,9 @@ class Status(StrEnum):
 
 _ORDER = list(Status)
 
+MIN_STARTS = 4
+"""Climbs below which one failure region of several is missed too often to trust the search."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -161,7 +164,9 @@ def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
             ),
         )
     reached, starts = search["reached"], search["starts"]
-    return (_graded("search", reached, 2 * reached >= starts > 0, reached > 0, search["outcome"]),)
+    enough = starts >= MIN_STARTS and 2 * reached >= starts
+    message = search["outcome"] + ("" if starts >= MIN_STARTS else f"; {MIN_STARTS} starts wanted")
+    return (_graded("search", reached, enough, reached > 0, message),)
 
 
 def _scope(search: Mapping[str, Any]) -> tuple[str, float | None]:

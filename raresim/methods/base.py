@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from raresim.accumulators.base import Accumulator
 from raresim.blocks import Plan, plan
@@ -16,6 +18,8 @@ from raresim.executors import Executor
 from raresim.problem import Event, Problem, Space
 
 S = TypeVar("S", bound=Accumulator)
+
+LOGGER = logging.getLogger("raresim")
 
 Report = Callable[[str, int, int, str], None]
 """Progress: name of the stage, rows done, rows in all (0: not known) and a line about it."""
@@ -107,7 +111,9 @@ class Session:
     executor: Executor
     max_evaluations: int
     report: Report
+    log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
+    _begun: float = field(default_factory=time.monotonic)
 
     def plan(self, n_samples: int) -> Plan:
         """The plan of a new stage."""
@@ -121,7 +127,15 @@ class Session:
         def seen(_: S) -> None:
             self.report(name, min(stage.n_samples, round(next(chunks) * share)), stage.n_samples, note)
 
-        return fold(self.executor, job, stage, before, seen)
+        result = fold(self.executor, job, stage, before, seen)
+        self.note(name, stage, note)
+        return result
+
+    def note(self, name: str, stage: Plan, text: str) -> None:
+        """Write that ``stage`` is done to the run's log."""
+        entry = {"seconds": round(time.monotonic() - self._begun, 6), "event": name, "stage": stage.stage}
+        self.log.append({**entry, "rows": stage.n_samples, "blocks": stage.n_blocks, "text": text})
+        LOGGER.info("%s: stage %d, %d rows, %s", name, stage.stage, stage.n_samples, text)
 
 
 class Method(ABC):
