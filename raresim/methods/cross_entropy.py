@@ -281,7 +281,7 @@ class _Climb:
         session, sign = self.session, self.event.sign
         goal = sign * self.event.threshold
         sampler = Sampler(session.problem, law, session.seed)
-        note = f"start {start}, level {iteration}" if isinstance(start, int) else f"{start} starts"
+        note = self.progress(start)
         wanted = max(MIN_ESS, self.method.proposal.n_parameters(session.problem.dim))
         plans = [session.plan(samples)]
         rows = session.fold("tune", Evaluate(sampler, sign), plans[0], note)
@@ -313,7 +313,7 @@ class _Climb:
         """Sufficient statistics of the level's elites, by replaying its draws."""
         peak = float(level.rows.log_weight[level.rows.loss >= level.level].max())
         job = Fit(level.sampler, level.rows, level.level, peak, self.method.proposal, current, split)
-        parts = [self.session.fold("tune", job, plan, "fit") for plan in level.plans]
+        parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
         return functools.reduce(lambda a, b: a.merge(b), parts).parts
 
     def orthants(self, first: _Level) -> Split:
@@ -322,7 +322,7 @@ class _Climb:
         reached = np.flatnonzero(first.rows.loss >= first.level)
         limit = int(reached[min(reached.size, SPLIT_ROWS) - 1]) + 1
         job = KeepElites(first.sampler, first.rows, first.level, limit)
-        kept = [self.session.fold("tune", job, plan, "split").u for plan in first.plans]
+        kept = [self.session.fold("fit", job, plan, self.progress("all")).u for plan in first.plans]
         u = np.concatenate(kept)
         return Orthants(u.mean(axis=0), _wide_directions(u, math.floor(math.log2(starts))), starts)
 
@@ -333,6 +333,12 @@ class _Climb:
         if min(tail.ess(k) for k in range(tail.hits.size)) < 2 * MIN_ESS:
             return None
         return tuple(tail.n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
+
+    def progress(self, start: int | str) -> str:
+        """Where a start has got to, in words."""
+        levels = [r.level for r in self.records if r.start == start]
+        who = f"start {start}" if isinstance(start, int) else f"{start} starts"
+        return f"{who}: level {levels[-1]:.4g} of {self.event.threshold:.4g}" if levels else who
 
     def end(self, note: str) -> None:
         """Write on the last record why its start ended."""
