@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any, cast
 
 import raresim
+from raresim import reading
 from raresim.accumulators.moments import LossMoments
-from raresim.accumulators.tail import TailMoments
 from raresim.blocks import Block
-from raresim.diagnostics.psis import khat
-from raresim.diagnostics.verdict import Verdict, judge, worst
+from raresim.diagnostics.verdict import Verdict, worst
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
-from raresim.estimation import Sample, Stop
+from raresim.estimation import Stop
 from raresim.estimation import estimate as estimate_stage
 from raresim.executors import Executor
-from raresim.information import BITS_PER_NAT, self_information
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
-from raresim.measures.base import LossScale, Measure, Question
-from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened, zero_hits_bound
+from raresim.measures.base import LossScale, Measure
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.cross_entropy import CrossEntropy
 from raresim.problem import Problem
 from raresim.registry import lookup
-from raresim.result import Arrays, ConvergencePoint, Estimate, Result
+from raresim.result import Arrays, Result
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 
 EXPLORE_DRAWS = 10_000
@@ -123,7 +121,7 @@ class Experiment:
         }
         evaluations["total"] = sum(evaluations.values())
         search = _search(tuned)
-        estimates = tuple(_estimate(k, q, sample, search, evaluations["total"]) for k, q in enumerate(questions))
+        estimates = reading.estimates(questions, sample, search, evaluations["total"])
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
         tail_kl = estimates[primary].diagnostics["self_information_nats"]
         now = time.perf_counter()
@@ -152,10 +150,10 @@ class Experiment:
                 "max_evaluations": self.stop.max_evaluations,
                 "looks": sample.looks,
                 "planned": sample.planned,
-                "interval_inflation": _inflation(sample),
+                "interval_inflation": reading.inflation(sample),
             },
             iterations=tuned.iterations,
-            convergence=_convergence(questions, sample, crude=search["kind"] == "none"),
+            convergence=reading.convergence(questions, sample, crude=search["kind"] == "none"),
             arrays=Arrays(
                 loss=sample.summary.kept.loss,
                 log_weight=sample.summary.kept.log_weight,
@@ -166,7 +164,10 @@ class Experiment:
                 "seed": self.seed,
                 "started": started.isoformat(timespec="seconds"),
                 "seconds": now - begun,
-                "files": [self.inputs.fitted.facts.to_dict()] if self.inputs.fitted else [],
+                "files": [
+                    *([self.inputs.fitted.facts.to_dict()] if self.inputs.fitted else []),
+                    *map(_fingerprint, self.loss.files()),
+                ],
                 **(provenance or {}),
             },
             log=tuple(session.log),
@@ -285,79 +286,10 @@ def _search(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int) -> Estimate:
-    tail = sample.summary.tail
-    log_value = tail.log_probability(k)
-    value = math.exp(log_value)
-    relative_error = tail.relative_error(k)
-    hits = int(tail.hits[k])
-    diagnostics: dict[str, Any] = {
-        "hits": hits,
-        "ess": tail.ess(k),
-        "max_share": tail.max_share(k),
-        "khat": khat(sample.summary.top.largest(k), hits),
-        "kl_optimal_proposal": tail.kl(k),
-        "self_information_nats": self_information(log_value),
-        "self_information_bits": self_information(log_value) * BITS_PER_NAT,
-        "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
-        "speedup_over_crude": _speedup(value, relative_error, total),
-    }
-    interval, interval_kind = _interval(tail, k, question.confidence, crude=search["kind"] == "none")
-    return Estimate(
-        kind="probability",
-        label=question.event.label,
-        direction=question.event.direction,
-        threshold=question.event.threshold,
-        threshold_note=question.note,
-        value=value,
-        log_value=log_value,
-        std_error=value * relative_error if hits else math.inf,
-        relative_error=relative_error,
-        interval=widened(interval, value, _inflation(sample)),
-        confidence=question.confidence,
-        interval_kind=interval_kind,
-        reference=question.reference,
-        diagnostics=diagnostics,
-        verdict=judge(diagnostics, relative_error if hits else None, search),
-    )
-
-
-def _interval(tail: TailMoments, k: int, confidence: float, crude: bool) -> tuple[tuple[float, float], str]:
-    hits = int(tail.hits[k])
-    if hits == 0:
-        return (0.0, zero_hits_bound(tail.n, confidence) if crude else 1.0), "bound"
-    if crude:
-        return clopper_pearson(hits, tail.n, confidence), "exact (Clopper-Pearson)"
-    value = math.exp(tail.log_probability(k))
-    return log_scale(value, tail.relative_error(k), confidence), "log scale"
-
-
-def _inflation(sample: Sample) -> float:
-    return 1.0 if sample.planned and sample.looks == 1 else LOOK_INFLATION
-
-
-def _speedup(value: float, relative_error: float, total: int) -> float | None:
-    """Draws that crude Monte Carlo needs for the same relative error, divided by those of the run."""
-    if not (math.isfinite(relative_error) and relative_error > 0 and value > 0):
-        return None
-    return (1.0 - value) / (value * relative_error**2) / total
-
-
 def _overall(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict of a run: the worst of its estimates'."""
     status = worst([v.status for v in verdicts])
     return next(v for v in verdicts if v.status is status)
-
-
-def _convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
-    points = []
-    for k, question in enumerate(questions):
-        for tail in sample.history:
-            value = math.exp(tail.log_probability(k))
-            low, high = _interval(tail, k, question.confidence, crude)[0]
-            error = value * tail.relative_error(k) if tail.hits[k] else math.nan
-            points.append(ConvergencePoint(k, tail.n, value, error, low, high))
-    return tuple(points)
 
 
 def _compile_seconds(events: Sequence[tuple[float, Any]]) -> float:
@@ -371,6 +303,12 @@ def _compile_seconds(events: Sequence[tuple[float, Any]]) -> float:
             depth -= 1
             total += moment - begun if depth == 0 else 0.0
     return total
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """Name, size and hash of a file, without its folder."""
+    content = path.read_bytes()
+    return {"name": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _environment() -> dict[str, Any]:

@@ -117,8 +117,11 @@ class Normal(Inputs):
         return [f"{self.dim} {form} normals", *(self.fitted.lines if self.fitted else ())]
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        fill_standard_normal(rng, x)
-        self.to_physical(x, x)
+        if self.correlated:
+            fill_standard_normal(rng, x)
+            lower_affine(x, self.factor, self.location, x)
+        else:
+            fill_normal(rng, self.scales, self.location, x)
 
     def logpdf(self, x: Float, out: Float) -> None:
         self.distance(x, out)
@@ -162,6 +165,17 @@ def common_dim(dim: int, **parameters: Vector | Matrix) -> int:
         other = next(item for item in rest if item[1] != first[1])
         raise FieldError(other[0], f"must agree with {first[0]} ({first[1]} entries), got {other[1]}")
     return next(iter(sizes.values()), 1)
+
+
+@kernel
+def fill_normal(rng: np.random.Generator, scale: Float, loc: Float, x: Float) -> None:
+    """Overwrite ``x`` (n, d) with independent normals, column after column."""
+    n, d = x.shape
+    for j in range(d):
+        a = scale[j]
+        m = loc[j]
+        for i in range(n):
+            x[i, j] = m + a * rng.standard_normal()
 
 
 @kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from raresim.arrays import Float
@@ -35,6 +36,10 @@ class Loss(ABC):
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss in closed form, or None where there is none."""
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """The files that the loss was read from, for the run's provenance."""
 
     @abstractmethod
     def describe(self) -> list[str]:

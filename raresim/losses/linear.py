@@ -81,6 +81,9 @@ class Linear(Loss):
     def moments(self, inputs: Inputs) -> tuple[float, float]:
         return inputs.linear_moments(self.exposure)
 
+    def files(self) -> list[Path]:
+        return [] if self.positions is None else [self.positions]
+
     def describe(self) -> list[str]:
         sign = "-" if self.factors == "returns" else ""
         w = np.asarray(self.weights)

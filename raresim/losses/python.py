@@ -105,6 +105,9 @@ class PythonLoss(Loss):
     def moments(self, inputs: Inputs) -> None:
         return None
 
+    def files(self) -> list[Path]:
+        return [Path(self.function.rpartition(":")[0])] if isinstance(self.function, str) else []
+
     def describe(self) -> list[str]:
         return [f"Python function {self.name}" + ("" if self.vectorised else ", called row by row")]
 
