@@ -51,10 +51,14 @@ class Sampler:
         if self.proposal is None:
             out[:] = 0.0
         else:
-            log_q = arrays.scratch("log_q", u.shape[0], 1)[:, 0]
             self.problem.target.logpdf(u, out)
-            self.proposal.logpdf(u, log_q)
-            out -= log_q
+            out -= self.log_density(u)
+        return out
+
+    def log_density(self, u: Float) -> Float:
+        """``log q(u)`` (n,) of the law that is drawn from, in nats, in a reused buffer."""
+        out = arrays.scratch("log_q", u.shape[0], 1)[:, 0]
+        (self.proposal or self.problem.target).logpdf(u, out)
         return out
 
     def loss(self, u: Float, block: Block) -> Float:

@@ -31,7 +31,7 @@ from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.cross_entropy import CrossEntropy
 from raresim.problem import Problem
 from raresim.registry import lookup
-from raresim.result import Arrays, Result
+from raresim.result import Arrays, Estimate, Result
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 
 EXPLORE_DRAWS = 10_000
@@ -123,7 +123,6 @@ class Experiment:
         search = _search(tuned)
         estimates = reading.estimates(questions, sample, search, evaluations["total"])
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
-        tail_kl = estimates[primary].diagnostics["self_information_nats"]
         now = time.perf_counter()
         return Result(
             name=self.name,
@@ -142,7 +141,8 @@ class Experiment:
             diagnostics={
                 **estimates[primary].diagnostics,
                 "kl_proposal_target": tuned.kl_proposal_target,
-                "kl_target_optimal": tail_kl,
+                "kl_target_optimal": estimates[primary].information.event_nats,
+                "entropy": _entropies(tuned, estimates[primary]),
             },
             search=search,
             stopping={
@@ -283,6 +283,18 @@ def _search(tuned: Tuned) -> dict[str, Any]:
         "reached": tuned.reached,
         "nominal": tuned.nominal,
         "outcome": tuned.outcome,
+    }
+
+
+def _entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
+    """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level."""
+    if not tuned.iterations:
+        return {}
+    last = tuned.iterations[-1]
+    return {
+        "optimal": last.entropy,
+        "cross_entropy_target": last.entropy + estimate.information.event_nats,
+        "cross_entropy_proposal": last.cross_entropy,
     }
 
 

@@ -10,7 +10,7 @@ from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import judge
 from raresim.estimation import Sample
-from raresim.information import BITS_PER_NAT, self_information
+from raresim.information import budget
 from raresim.measures.base import Question
 from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened, zero_hits_bound
 from raresim.result import ConvergencePoint, Estimate
@@ -56,14 +56,16 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
     value = math.exp(log_value)
     relative_error = tail.relative_error(k)
     hits = int(tail.hits[k])
+    kl = tail.kl(k)
+    spent = budget(log_value, kl)
     diagnostics: dict[str, Any] = {
         "hits": hits,
         "ess": tail.ess(k),
         "max_share": tail.max_share(k),
         "khat": khat(sample.summary.top.largest(k), hits),
-        "kl_optimal_proposal": tail.kl(k),
-        "self_information_nats": self_information(log_value),
-        "self_information_bits": self_information(log_value) * BITS_PER_NAT,
+        "kl_optimal_proposal": kl,
+        "self_information_nats": spent.event_nats,
+        "self_information_bits": spent.event_bits,
         "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
         "speedup_over_crude": _speedup(value, relative_error, total),
     }
@@ -82,6 +84,7 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
         confidence=question.confidence,
         interval_kind=interval_kind,
         reference=question.reference,
+        information=spent,
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )

@@ -18,6 +18,7 @@ import numpy as np
 from raresim.arrays import Float
 from raresim.diagnostics.verdict import Status, Verdict
 from raresim.errors import ConfigError
+from raresim.information import Budget
 from raresim.measures.base import Reference
 from raresim.methods.base import Iteration
 
@@ -46,6 +47,8 @@ class Estimate:
         At the given confidence.
     interval_kind : str
         How the interval was made.
+    information : Budget
+        What the event costs crude Monte Carlo and the proposal.
     """
 
     kind: str
@@ -61,6 +64,7 @@ class Estimate:
     confidence: float
     interval_kind: str
     reference: Reference | None
+    information: Budget
     diagnostics: Mapping[str, Any]
     verdict: Verdict
     level: float | None = None
@@ -203,7 +207,7 @@ class Result:
                 "upper": e.interval[1],
             }
             flat |= {f"{e.kind}_{k}_{name}": _plain(number) for name, number in numbers.items()}
-        flat |= {name: _plain(v) for name, v in self.diagnostics.items()}
+        flat |= {name: _plain(v) for name, v in self.diagnostics.items() if not isinstance(v, Mapping)}
         flat["trusted"] = float(self.verdict.status is Status.TRUSTED)
         return flat
 

@@ -138,14 +138,11 @@ def _numbers(estimate: Estimate) -> Table:
         "weights", f"{count(d['hits'])} hits worth {d['ess']:,.0f}, largest {percent(d['max_share'])}, k-hat {khat}"
     )
     if estimate.value > 0:
-        bits = d["self_information_bits"]
-        paid = d["kl_optimal_proposal"] / d["self_information_nats"] * bits if d["self_information_nats"] else 0.0
-        table.add_row(
-            "surprise -log P", f"{d['self_information_nats']:.2f} nats = {bits:.2f} bits: what crude Monte Carlo pays"
-        )
-        table.add_row(
-            "KL(optimal||q)", f"{d['kl_optimal_proposal']:.2f} nats = {paid:.2f} bits: what this proposal pays"
-        )
+        i = estimate.information
+        table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")
+        table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
+        draws = f"{multiple(i.crude_draws)} draws become {multiple(i.proposal_draws)}"
+        table.add_row("saved", f"{i.saved_share:.0%} of the surprise: {draws} for one effective hit")
     return table
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.data import ReturnsSource
-from raresim.distributions.base import Fitted, Inputs
-from raresim.distributions.standard_normal import LOG_2PI, fill_standard_normal
+from raresim.distributions.base import Distribution, Fitted, Inputs
+from raresim.distributions.standard_normal import LOG_2PI, StandardNormal, fill_standard_normal
 from raresim.errors import FieldError
 from raresim.fitting import covariance
 from raresim.jit import kernel
@@ -149,6 +149,15 @@ class Normal(Inputs):
             Normal(mean=[1.0, -2.0, 0.5], std=[1.0, 0.3, 4.0]),
             Normal(mean=[0.0, 1.0, 2.0], cov=[[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]]),
         ]
+
+
+def gaussian_moments(law: Distribution) -> tuple[Float, Float] | None:
+    """Mean and covariance (a vector where it is diagonal) of a normal law; None of any other."""
+    if isinstance(law, StandardNormal):
+        return np.zeros(law.dim), np.ones(law.dim)
+    if isinstance(law, Normal):
+        return law.location, law.factor @ law.factor.T if law.correlated else law.scales**2
+    return None
 
 
 def common_dim(dim: int, **parameters: Vector | Matrix) -> int:

@@ -47,6 +47,9 @@ class Iteration:
         KL from the law conditioned on the level to the law that was drawn from, in nats.
     kl_step : float
         KL from the fitted law to the one drawn from, in nats; NaN where it has no closed form.
+    cross_entropy, entropy : float
+        Of the law conditioned on the level against the one drawn from, and of itself, in nats: their difference is
+        ``kl_optimal_proposal``.
     log_probability : float
         Log of the estimated probability of the level, in nats.
     note : str
@@ -62,6 +65,8 @@ class Iteration:
     ess: float
     kl_optimal_proposal: float
     kl_step: float
+    cross_entropy: float
+    entropy: float
     log_probability: float
     note: str = ""
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arrays import Float
 from raresim.blocks import Plan
@@ -161,7 +161,7 @@ class _Level:
 
     sampler: Sampler
     plans: tuple[Plan, ...]
-    rows: KeptRows
+    rows: LevelRows
     level: float
     record: Iteration
 
@@ -305,14 +305,16 @@ class _Climb:
             ess=tail.ess(0),
             kl_optimal_proposal=tail.kl(0),
             kl_step=math.nan,
+            cross_entropy=rows.cross_entropy(level),
+            entropy=rows.cross_entropy(level) - tail.kl(0),
             log_probability=tail.log_probability(0),
         )
         return _Level(sampler, tuple(plans), rows, level, record)
 
     def fit(self, level: _Level, current: tuple[Distribution, ...], split: Split) -> tuple[WeightedMoments, ...]:
         """Sufficient statistics of the level's elites, by replaying its draws."""
-        peak = float(level.rows.log_weight[level.rows.loss >= level.level].max())
-        job = Fit(level.sampler, level.rows, level.level, peak, self.method.proposal, current, split)
+        rows, family = level.rows, self.method.proposal
+        job = Fit(level.sampler, rows, level.level, rows.peak(level.level), family, current, split)
         parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
         return functools.reduce(lambda a, b: a.merge(b), parts).parts
 

@@ -7,12 +7,11 @@ from typing import ClassVar
 
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
-from raresim.distributions.normal import Normal
+from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.errors import FieldError
 from raresim.information import kl_normal
 from raresim.methods.base import Method, Session, Tuned
 from raresim.problem import Space
-from raresim.proposals.gaussian import gaussian_moments
 from raresim.registry import member
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from raresim import arrays
 from raresim.accumulators.base import Accumulator
-from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.level import LevelRows
 from raresim.accumulators.several import Several
 from raresim.arrays import Bool, Float
 from raresim.blocks import Block
@@ -21,17 +21,18 @@ from raresim.proposals.base import ProposalFamily, WeightedMoments
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluate(Job[KeptRows]):
-    """Loss (times ``sign``, so that larger is rarer) and log weight of every row of a level."""
+class Evaluate(Job[LevelRows]):
+    """Loss (times ``sign``, so that larger is rarer), log weight and log density of every row of a level."""
 
     sampler: Sampler
     sign: float
 
-    def __call__(self, block: Block) -> KeptRows:
+    def __call__(self, block: Block) -> LevelRows:
         u = self.sampler.draw(block)
         loss = self.sampler.loss(u, block)
         loss *= self.sign
-        return KeptRows.of_block(block, loss, self.sampler.log_weight(u))
+        log_weight = self.sampler.log_weight(u)
+        return LevelRows.of_block(loss, log_weight, self.sampler.log_density(u))
 
 
 class Split(ABC):
@@ -95,7 +96,7 @@ class Fit(Job[Several[WeightedMoments]]):
     """
 
     sampler: Sampler
-    rows: KeptRows
+    rows: LevelRows
     level: float
     peak: float
     family: ProposalFamily
@@ -130,7 +131,7 @@ class KeepElites(Job[EliteRows]):
     """The elite draws among the first ``limit`` rows of an evaluated level."""
 
     sampler: Sampler
-    rows: KeptRows
+    rows: LevelRows
     level: float
     limit: int
 
@@ -142,7 +143,7 @@ class KeepElites(Job[EliteRows]):
         return EliteRows(elite_draws(self.sampler, block, elite).copy())
 
 
-def elites(rows: KeptRows, level: float, block: Block) -> tuple[Bool, Float]:
+def elites(rows: LevelRows, level: float, block: Block) -> tuple[Bool, Float]:
     """Which rows of ``block`` reach the level, and the log weights of all its rows."""
     part = slice(block.first, block.first + block.rows)
     return rows.loss[part] >= level, rows.log_weight[part]

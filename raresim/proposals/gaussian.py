@@ -11,8 +11,7 @@ import numpy as np
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
-from raresim.distributions.normal import Normal
-from raresim.distributions.standard_normal import StandardNormal
+from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.errors import FieldError
 from raresim.information import LowRank, kl_low_rank, kl_normal
 from raresim.jit import kernel
@@ -152,15 +151,6 @@ def orthonormal(vectors: list[Float], limit: int) -> Float:
         if len(columns) < limit and length > 0.05 * math.sqrt(vector @ vector):
             columns.append(residual / length)
     return np.asfortranarray(np.stack(columns, axis=1))
-
-
-def gaussian_moments(law: Distribution) -> tuple[Float, Float] | None:
-    """Mean and covariance (a vector where it is diagonal) of a normal law; None of any other."""
-    if isinstance(law, StandardNormal):
-        return np.zeros(law.dim), np.ones(law.dim)
-    if isinstance(law, Normal):
-        return law.location, law.factor @ law.factor.T if law.correlated else law.scales**2
-    return None
 
 
 def _low_rank(law: Distribution) -> LowRank:

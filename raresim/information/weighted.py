@@ -1,0 +1,91 @@
+"""Information read from weighted draws: what the engine reports of a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from raresim.information.discrete import self_information
+from raresim.information.units import BITS_PER_NAT
+
+
+def weighted_kl(sum_w: float, sum_w_log_w: float, n: int) -> float:
+    """KL(optimal || proposal) from a sample of the proposal, in nats.
+
+    With weights ``w = p/q`` of the hits among ``n`` draws, ``sum w log w / sum w - log(sum w / n)``: the mean, under
+    the optimal proposal ``p 1_A / P(A)``, of its log density ratio to ``q``. Unchanged when all weights are
+    multiplied by a constant.
+
+    Parameters
+    ----------
+    sum_w, sum_w_log_w : float
+        Sums over the hits; the misses have weight zero in the optimal proposal.
+    n : int
+        Draws, hits or not.
+
+    Returns
+    -------
+    float
+        NaN without a hit.
+    """
+    if sum_w <= 0:
+        return math.nan
+    return float(sum_w_log_w / sum_w - math.log(sum_w / n))
+
+
+def weighted_cross_entropy(sum_w: float, sum_w_log_q: float) -> float:
+    """``H(optimal, q) = -sum w log q / sum w`` from weighted hits, in nats: what tuning makes smaller.
+
+    Parameters
+    ----------
+    sum_w, sum_w_log_q : float
+        Sums over the hits of the weight, and of the weight times the log density of ``q``.
+    """
+    return -sum_w_log_q / sum_w if sum_w > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an event costs crude Monte Carlo and a proposal, in the one currency.
+
+    Parameters
+    ----------
+    event_nats, event_bits : float
+        Self-information ``-log P`` of the event, equal to KL(optimal || target).
+    crude_draws : float
+        ``exp`` of it: draws of the target for about one effective hit.
+    proposal_nats, proposal_bits : float
+        KL(optimal || proposal).
+    proposal_draws : float
+        ``exp`` of it: draws of the proposal for about one effective hit.
+    saved_share : float
+        ``1 - KL(optimal || proposal) / -log P``: the share of the cost that tuning saved.
+    """
+
+    event_nats: float
+    event_bits: float
+    crude_draws: float
+    proposal_nats: float
+    proposal_bits: float
+    proposal_draws: float
+    saved_share: float
+
+
+def budget(log_probability: float, kl_proposal: float) -> Budget:
+    """The budget of an event of log probability ``log_probability`` and a proposal at ``kl_proposal`` nats.
+
+    References
+    ----------
+    .. [1] Chatterjee & Diaconis, *The sample size required in importance sampling*, Ann. Appl. Probab. 28, 2018:
+       about ``exp(KL(optimal || q))`` draws of ``q`` are necessary and sufficient.
+    """
+    event = self_information(log_p=min(0.0, log_probability))
+    return Budget(
+        event_nats=event,
+        event_bits=event * BITS_PER_NAT,
+        crude_draws=math.exp(event) if event < 700 else math.inf,
+        proposal_nats=kl_proposal,
+        proposal_bits=kl_proposal * BITS_PER_NAT,
+        proposal_draws=math.exp(kl_proposal),
+        saved_share=1.0 - kl_proposal / event if event > 0 else math.nan,
+    )
