@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from raresim.arrays import Float
 from raresim.errors import FieldError
-from raresim.information.units import per_nat
+from raresim.information.units import LOG_MAX, per_nat
 
 TOLERANCE = 1e-8
 """How far the probabilities of a law may be from adding to one; they are never rescaled."""
@@ -91,7 +91,8 @@ def conditional_entropy(table: ArrayLike, *, base: float = math.e) -> float:
 def mutual_information(table: ArrayLike, *, base: float = math.e) -> float:
     """``I(X; Y) = KL(p(x, y) || p(x) p(y))`` of a joint law ``table[x, y]``."""
     joint = _table(table)
-    return kl(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0)), base=base)
+    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / joint.sum()
+    return per_nat(base) * _relative(joint, independent)
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
@@ -112,10 +113,7 @@ def kl(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
     ----------
     .. [1] Kullback & Leibler, *On information and sufficiency*, Ann. Math. Stat. 22, 1951.
     """
-    from scipy.special import rel_entr
-
-    law, belief = _pair(p, q)
-    return per_nat(base) * max(0.0, float(rel_entr(law, belief).sum()))
+    return per_nat(base) * _relative(*_pair(p, q))
 
 
 def jensen_shannon(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
@@ -126,8 +124,8 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float
     .. [1] Lin, *Divergence measures based on the Shannon entropy*, IEEE Trans. Inf. Theory 37, 1991.
     """
     law, belief = _pair(p, q)
-    middle = 0.5 * (law + belief)
-    return 0.5 * (kl(law, middle, base=base) + kl(belief, middle, base=base))
+    twice = law + belief  # halving it could round a probability to zero
+    return per_nat(base) * 0.25 * (_relative(2.0 * law, twice) + _relative(2.0 * belief, twice))
 
 
 def renyi(p: ArrayLike, q: ArrayLike, alpha: float, *, base: float = math.e) -> float:
@@ -155,14 +153,20 @@ def renyi(p: ArrayLike, q: ArrayLike, alpha: float, *, base: float = math.e) -> 
     both = (law > 0) & (belief > 0)
     if not both.any():
         return math.inf
-    logs = alpha * np.log(law[both]) + (1 - alpha) * np.log(belief[both])
+    ratio = np.log(law[both]) - np.log(belief[both])
+    if abs(alpha - 1) * np.abs(ratio).max() < 1:  # near order one the logarithm of the sum is all rounding
+        missing = float(law[belief == 0].sum())
+        change = float((law[both] * np.expm1((alpha - 1) * ratio)).sum()) - missing
+        return per_nat(base) * max(0.0, math.log1p(change) / (alpha - 1))
+    logs = np.log(law[both]) + (alpha - 1) * ratio
     top = float(logs.max())
     return per_nat(base) * max(0.0, (top + math.log(np.exp(logs - top).sum())) / (alpha - 1))
 
 
 def chi_square(p: ArrayLike, q: ArrayLike) -> float:
     """``sum (p - q)^2 / q = exp(Renyi_2) - 1``: the relative variance of the weights ``p/q`` under ``q``."""
-    return math.expm1(renyi(p, q, 2.0))
+    order_two = renyi(p, q, 2.0)
+    return math.expm1(order_two) if order_two < LOG_MAX else math.inf
 
 
 def check_order(alpha: float) -> None:
@@ -176,6 +180,13 @@ def _x_log_y(x: Float, y: Float) -> Float:
     from scipy.special import xlogy
 
     return np.asarray(xlogy(x, y), dtype=np.float64)
+
+
+def _relative(x: Float, y: Float) -> float:
+    """``sum x log(x / y)``, not below 0: for arrays of one sum."""
+    from scipy.special import rel_entr
+
+    return max(0.0, float(rel_entr(x, y).sum()))
 
 
 def _law(field: str, p: ArrayLike) -> Float:

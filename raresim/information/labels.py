@@ -80,7 +80,8 @@ def _log_softmax(logits: ArrayLike) -> Float:
     z = _rows("logits", logits)
     if np.isnan(z).any() or (z == np.inf).any() or (z == -np.inf).all(axis=1).any():
         raise FieldError("logits", "must not be NaN or +infinity, nor all -infinity in a row")
-    z = z - z.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # a gap above the largest double is infinite
+        z = z - z.max(axis=1, keepdims=True)
     logs: Float = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     return logs
 

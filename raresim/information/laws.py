@@ -21,6 +21,9 @@ from raresim.information.normal import chi_square_normal, entropy_normal, kl_nor
 from raresim.information.units import Quantity, per_nat
 from raresim.streams import stream
 
+STEPS = (-40.0, -20.0, -10.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 10.0, 20.0, 40.0)
+"""Where a one-dimensional integral is cut, in scales around the centre of each component."""
+
 DRAWS = 200_000
 """Monte Carlo draws where there is no closed form."""
 
@@ -120,11 +123,11 @@ def renyi_of_laws(
     of_p, of_q = _both_normal(p, q)
     if of_p is not None and of_q is not None:
         return Quantity(renyi_normal(*of_p, *of_q, alpha, base=base), 0.0, "closed form")
-    mean = _mean(q, lambda x: np.exp(alpha * (_logpdf(p, x) - _logpdf(q, x))), math.e, (seed, draws))
-    unit = per_nat(base) / abs(alpha - 1)
-    return Quantity(
-        per_nat(base) * math.log(mean.value) / (alpha - 1), unit * mean.std_error / mean.value, "Monte Carlo"
-    )
+    logs = alpha * _draws_of(q, lambda x: _logpdf(p, x) - _logpdf(q, x), (seed, draws))
+    top = float(logs.max())
+    mean = _summary(np.exp(logs - top), math.e, "Monte Carlo")
+    unit = per_nat(base) / (alpha - 1)
+    return Quantity(unit * (top + math.log(mean.value)), abs(unit) * mean.std_error / mean.value, "Monte Carlo")
 
 
 def chi_square_of_laws(p: Distribution, q: Distribution, *, seed: int = 0, draws: int = DRAWS) -> Quantity:
@@ -142,6 +145,8 @@ def negative_log_likelihood(law: Distribution, x: Float, *, base: float = math.e
 
 def empirical_cross_entropy(law: Distribution, x: Float, *, base: float = math.e) -> Quantity:
     """Average negative log-likelihood: ``H(p, q)`` estimated from draws ``x`` (n, d) of an unknown ``p``."""
+    if len(x) == 0:
+        raise FieldError("x", "must have at least one row")
     return _summary(-_logpdf(law, x), base, "Monte Carlo")
 
 
@@ -203,24 +208,42 @@ def _student_t_entropy(law: StudentT) -> float:
 
 
 def _by_quadrature(law: Distribution, base: float) -> Quantity:
-    """Entropy of a one-dimensional law, integrated between the extremes of a sample, where it is smooth, and beyond."""
+    """Entropy of a one-dimensional law, integrated between cuts that no bump of its density fits between, and beyond."""
     from scipy.integrate import quad
 
-    def surprise(x: float) -> float:
-        log_density = float(_logpdf(law, np.array([[x]]))[0])
-        return -log_density * math.exp(log_density)
+    cuts = sorted(set(_cuts(law)))
+    length = cuts[-1] - cuts[0]
 
-    seen = np.empty((512, 1), order="F")
-    law.sample(stream(0, 0, 0), seen)
-    cuts = np.quantile(seen, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
-    edges = [-math.inf, *(float(c) for c in np.unique(cuts)), math.inf]
+    def surprise(z: float) -> float:
+        log_density = float(_logpdf(law, np.array([[cuts[0] + length * z]]))[0])
+        return -log_density * math.exp(log_density) * length if log_density > -700 else 0.0
+
+    edges = [-math.inf, *((c - cuts[0]) / length for c in cuts), math.inf]
     pieces = [quad(surprise, a, b, limit=200, epsabs=1e-12, epsrel=1e-10) for a, b in itertools.pairwise(edges)]
     unit = per_nat(base)
-    return Quantity(unit * sum(v for v, _ in pieces), abs(unit) * sum(e for _, e in pieces), "quadrature")
+    return Quantity(unit * sum(v for v, _ in pieces), unit * sum(e for _, e in pieces), "quadrature")
+
+
+def _cuts(law: Distribution) -> list[float]:
+    """Places around the centre of each component; quantiles of a sample of a law whose centre is not known."""
+    if isinstance(law, Mixture):
+        return [x for component in law.components for x in _cuts(component)]
+    moments = _moments(law.normal if isinstance(law, StudentT) else law)
+    if moments is None:
+        seen = np.empty((512, 1), order="F")
+        law.sample(stream(0, 0, 0), seen)
+        return [float(x) for x in np.quantile(seen, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])]
+    centre, scale = float(moments[0][0]), math.sqrt(float(moments[1].flat[0]))
+    return [centre + step * scale for step in STEPS]
 
 
 def _mean(law: Distribution, f: Callable[[Float], Float], base: float, how: MonteCarlo) -> Quantity:
-    """Mean of ``f`` over draws of ``law``, block by block, with its standard error."""
+    """Mean of ``f`` over draws of ``law``, with its standard error."""
+    return _summary(_draws_of(law, f, how), base, "Monte Carlo")
+
+
+def _draws_of(law: Distribution, f: Callable[[Float], Float], how: MonteCarlo) -> Float:
+    """``f`` of draws of ``law``, block by block."""
     seed, draws = how
     if draws < 2:
         raise FieldError("draws", f"must be at least 2, got {draws}")
@@ -230,13 +253,13 @@ def _mean(law: Distribution, f: Callable[[Float], Float], base: float, how: Mont
             x = np.empty((block.rows, law.dim), order="F")
             law.sample(stream(seed, block.stage, block.index), x)
             values.append(f(x))
-    return _summary(np.concatenate(values), base, "Monte Carlo")
+    return np.concatenate(values)
 
 
 def _summary(values: Float, base: float, how: str) -> Quantity:
     unit = per_nat(base)
     error = float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.inf
-    return Quantity(unit * float(values.mean()), abs(unit) * error, how)
+    return Quantity(unit * float(values.mean()), unit * error, how)
 
 
 def _logpdf(law: Distribution, x: Float) -> Float:
@@ -251,11 +274,18 @@ def _logpdf(law: Distribution, x: Float) -> Float:
 def _both_normal(p: Distribution, q: Distribution) -> tuple[tuple[Float, Float] | None, tuple[Float, Float] | None]:
     if p.dim != q.dim:
         raise FieldError("q", f"must have the dimension of p, {p.dim}, got {q.dim}")
-    return gaussian_moments(p), gaussian_moments(q)
+    return _moments(p), _moments(q)
+
+
+def _moments(law: Distribution) -> tuple[Float, Float] | None:
+    """Mean and covariance (a vector where it is diagonal) of a normal law; None of any other."""
+    if isinstance(law, LowRankNormal):
+        return law.location, np.eye(law.dim) + (law.basis * (law.spread - 1.0)) @ law.basis.T
+    return gaussian_moments(law)
 
 
 def _normal_moments(law: Distribution) -> tuple[Float, Float]:
-    moments = gaussian_moments(law)
+    moments = _moments(law)
     if moments is None:
         raise FieldError("components", f"must be normal laws, got {law.kind}")
     return moments

@@ -12,7 +12,7 @@ from raresim import arrays
 from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.information.discrete import check_order
-from raresim.information.units import per_nat
+from raresim.information.units import LOG_MAX, per_nat
 
 LowRank: TypeAlias = tuple[Float, Float, Float]
 """A normal law with covariance ``I + V (diag(v) - I) V'``: mean (d,), orthonormal ``V`` (d, k), ``v`` (k,)."""
@@ -58,8 +58,10 @@ def kl_normal(
     """
     p, q, gap = _pair(mean_p, cov_p, mean_q, cov_q)
     if p.ndim == 1 and q.ndim == 1:
-        ratio = p / q
-        return per_nat(base) * max(0.0, float(0.5 * (ratio - 1.0 - np.log(ratio) + gap**2 / q).sum()))
+        with np.errstate(over="ignore", divide="ignore"):  # a ratio above the largest double is infinite
+            ratio = p / q
+            log_ratio = np.where(np.abs(ratio - 1.0) < 0.5, np.log(ratio), np.log(p) - np.log(q))
+            return per_nat(base) * max(0.0, float(0.5 * (ratio - 1.0 - log_ratio + gap**2 / q).sum()))
     factor = np.linalg.cholesky(_dense(q))
     scaled = np.linalg.solve(factor, np.linalg.cholesky(_dense(p)))
     shift = np.linalg.solve(factor, gap)
@@ -104,7 +106,7 @@ def renyi_normal(
 def chi_square_normal(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: ArrayLike) -> float:
     """``exp(Renyi_2) - 1``: the relative variance of the weights ``p/q`` under ``q``; infinite unless ``2 Cq > Cp``."""
     order_two = renyi_normal(mean_p, cov_p, mean_q, cov_q, 2.0)
-    return math.expm1(order_two) if order_two < 700 else math.inf
+    return math.expm1(order_two) if order_two < LOG_MAX else math.inf
 
 
 def kl_low_rank(p: LowRank, q: LowRank) -> float:
@@ -112,15 +114,22 @@ def kl_low_rank(p: LowRank, q: LowRank) -> float:
 
     `kl_normal` with the determinant ``prod v`` and the inverse ``I + V (diag(1/v) - I) V'``; the number of
     directions of the two laws may differ and may be zero.
+
+    Raises
+    ------
+    FieldError
+        When shapes disagree, the directions are not orthonormal to 1e-8 or a variance is not positive.
     """
-    mean_p, basis_p, spread_p = p
-    mean_q, basis_q, spread_q = q
+    mean_p, basis_p, spread_p = _low_rank("p", p)
+    mean_q, basis_q, spread_q = _low_rank("q", q)
+    if mean_p.size != mean_q.size:
+        raise FieldError("q", f"must have the dimension of p, {mean_p.size}, got {mean_q.size}")
     gap = mean_q - mean_p
     inverse = 1.0 / spread_q - 1.0
     overlap = (basis_q.T @ basis_p) ** 2
     trace_less_d = inverse.sum() + (spread_p - 1.0).sum() + inverse @ overlap @ (spread_p - 1.0)
     distance = gap @ gap + inverse @ (basis_q.T @ gap) ** 2
-    return float(0.5 * (trace_less_d + distance + np.log(spread_q).sum() - np.log(spread_p).sum()))
+    return max(0.0, float(0.5 * (trace_less_d + distance + np.log(spread_q).sum() - np.log(spread_p).sum())))
 
 
 def _pair(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: ArrayLike) -> tuple[Float, Float, Float]:
@@ -130,6 +139,19 @@ def _pair(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: ArrayLi
         raise FieldError("cov_q", f"must have the size of cov_p, {p.shape[0]}, got {q.shape[0]}")
     gap = arrays.vector("mean_q", mean_q, p.shape[0]) - arrays.vector("mean_p", mean_p, p.shape[0])
     return p, q, gap
+
+
+def _low_rank(field: str, law: LowRank) -> LowRank:
+    mean, basis, spread = (np.asarray(part, dtype=np.float64) for part in law)
+    if basis.ndim != 2 or mean.shape != basis.shape[:1] or spread.shape != basis.shape[1:]:
+        shapes = f"{mean.shape}, {basis.shape} and {spread.shape}"
+        raise FieldError(field, f"must be a mean (d,), directions (d, k) and variances (k,), got shapes {shapes}")
+    if not (spread > 0).all():
+        raise FieldError(field, f"must have positive variances, got {spread[~(spread > 0)][0]:g}")
+    gap = np.abs(basis.T @ basis - np.eye(spread.size)).max(initial=0.0)
+    if not gap <= 1e-8:
+        raise FieldError(field, f"must have orthonormal directions, got a product off by {gap:.2g}")
+    return mean, basis, spread
 
 
 def _spread(field: str, cov: ArrayLike) -> Float:

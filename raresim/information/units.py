@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 from raresim.errors import FieldError
 
 BITS_PER_NAT = 1.0 / math.log(2.0)
+LOG_MAX = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,19 @@ class Quantity:
     how: str
 
 
+def exp_or_inf(nats: float) -> float:
+    """``exp(nats)``, infinite where it is above the largest double."""
+    return math.exp(nats) if nats < LOG_MAX else math.inf
+
+
 def per_nat(base: float) -> float:
     """Units of base ``base`` in one nat: ``1 / log(base)``.
 
     Raises
     ------
     FieldError
-        Unless ``base`` is positive, finite and not 1.
+        Unless ``base`` is finite and above 1: below, a surprise would be a negative amount and a lower bound an upper.
     """
-    if not (math.isfinite(base) and base > 0 and base != 1):
-        raise FieldError("base", f"must be positive and not 1, got {base:g}")
+    if not (math.isfinite(base) and base > 1):
+        raise FieldError("base", f"must be above 1 (e for nats, 2 for bits), got {base:g}")
     return 1.0 if base == math.e else 1.0 / math.log(base)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from raresim.information.discrete import self_information
-from raresim.information.units import BITS_PER_NAT
+from raresim.information.units import BITS_PER_NAT, exp_or_inf
 
 
 def weighted_kl(sum_w: float, sum_w_log_w: float, n: int) -> float:
@@ -79,13 +79,13 @@ def budget(log_probability: float, kl_proposal: float) -> Budget:
     .. [1] Chatterjee & Diaconis, *The sample size required in importance sampling*, Ann. Appl. Probab. 28, 2018:
        about ``exp(KL(optimal || q))`` draws of ``q`` are necessary and sufficient.
     """
-    event = self_information(log_p=min(0.0, log_probability))
+    event = self_information(log_p=min(log_probability, 0.0))
     return Budget(
         event_nats=event,
         event_bits=event * BITS_PER_NAT,
-        crude_draws=math.exp(event) if event < 700 else math.inf,
+        crude_draws=exp_or_inf(event),
         proposal_nats=kl_proposal,
         proposal_bits=kl_proposal * BITS_PER_NAT,
-        proposal_draws=math.exp(kl_proposal),
+        proposal_draws=exp_or_inf(kl_proposal),
         saved_share=1.0 - kl_proposal / event if event > 0 else math.nan,
     )
