@@ -210,6 +210,21 @@ def schema(debug: Debug = False) -> int:
     return ExitCode.OK
 
 
+@app.command("explain")
+@_exits
+def explain_term(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TERM", help="A word, column or key. Default: lists all.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Explain a word of the shell's tables, of result.json or of the report."""
+    from raresim import glossary
+
+    typer.echo(glossary.page(glossary.explain(" ".join(words))) if words else glossary.listing())
+    return ExitCode.OK
+
+
 def _complain(message: str) -> None:
     print(message, file=sys.stderr)  # noqa: T201  # the shell's error channel
 

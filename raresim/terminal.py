@@ -141,8 +141,8 @@ def _numbers(estimate: Estimate) -> Table:
         i = estimate.information
         table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")
         table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
-        draws = f"{multiple(i.crude_draws)} draws become {multiple(i.proposal_draws)}"
-        table.add_row("saved", f"{i.saved_share:.0%} of the surprise: {draws} for one effective hit")
+        draws = f"{multiple(i.crude_draws)} draws per effective hit become {multiple(i.proposal_draws)}"
+        table.add_row("saved", f"{i.saved_share:.0%}: {draws}")
     return table
 
 

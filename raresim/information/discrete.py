@@ -89,10 +89,13 @@ def conditional_entropy(table: ArrayLike, *, base: float = math.e) -> float:
 
 
 def mutual_information(table: ArrayLike, *, base: float = math.e) -> float:
-    """``I(X; Y) = KL(p(x, y) || p(x) p(y))`` of a joint law ``table[x, y]``."""
+    """``I(X; Y) = KL(p(x, y) || p(x) p(y))`` of a joint law ``table[x, y]``.
+
+    Summed as ``sum_x p(x) KL(p(y | x) || p(y))``: a product of two margins may be below the smallest double.
+    """
     joint = _table(table)
-    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / joint.sum()
-    return per_nat(base) * _relative(joint, independent)
+    rows, y = joint.sum(axis=1), joint.sum(axis=0) / joint.sum()
+    return per_nat(base) * float(sum(p * _relative(row / p, y) for p, row in zip(rows, joint, strict=True) if p > 0))
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
@@ -154,8 +157,8 @@ def renyi(p: ArrayLike, q: ArrayLike, alpha: float, *, base: float = math.e) -> 
     if not both.any():
         return math.inf
     ratio = np.log(law[both]) - np.log(belief[both])
-    if abs(alpha - 1) * np.abs(ratio).max() < 1:  # near order one the logarithm of the sum is all rounding
-        missing = float(law[belief == 0].sum())
+    missing = float(law[belief == 0].sum())
+    if abs(alpha - 1) * np.abs(ratio).max() < 1 and missing < 0.5:  # a sum near one: its logarithm is all rounding
         change = float((law[both] * np.expm1((alpha - 1) * ratio)).sum()) - missing
         return per_nat(base) * max(0.0, math.log1p(change) / (alpha - 1))
     logs = np.log(law[both]) + (alpha - 1) * ratio

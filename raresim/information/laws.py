@@ -140,14 +140,14 @@ def chi_square_of_laws(p: Distribution, q: Distribution, *, seed: int = 0, draws
 
 def negative_log_likelihood(law: Distribution, x: Float, *, base: float = math.e) -> float:
     """``-sum_i log q(x_i)`` of the rows of ``x`` (n, d): the surprise of a whole sample."""
-    return per_nat(base) * float(-_logpdf(law, x).sum())
+    return per_nat(base) * float(-_logpdf(law, _finite(x)).sum())
 
 
 def empirical_cross_entropy(law: Distribution, x: Float, *, base: float = math.e) -> Quantity:
     """Average negative log-likelihood: ``H(p, q)`` estimated from draws ``x`` (n, d) of an unknown ``p``."""
     if len(x) == 0:
         raise FieldError("x", "must have at least one row")
-    return _summary(-_logpdf(law, x), base, "Monte Carlo")
+    return _summary(-_logpdf(law, _finite(x)), base, "Monte Carlo")
 
 
 def mixture_entropy_bounds(mixture: Mixture, *, base: float = math.e) -> tuple[float, float]:
@@ -208,7 +208,7 @@ def _student_t_entropy(law: StudentT) -> float:
 
 
 def _by_quadrature(law: Distribution, base: float) -> Quantity:
-    """Entropy of a one-dimensional law, integrated between cuts that no bump of its density fits between, and beyond."""
+    """Entropy of a one-dimensional law, integrated between cuts that no bump of its density fits between."""
     from scipy.integrate import quad
 
     cuts = sorted(set(_cuts(law)))
@@ -260,6 +260,12 @@ def _summary(values: Float, base: float, how: str) -> Quantity:
     unit = per_nat(base)
     error = float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.inf
     return Quantity(unit * float(values.mean()), unit * error, how)
+
+
+def _finite(x: Float) -> Float:
+    if not np.isfinite(x).all():
+        raise FieldError("x", "must be finite, got NaN or infinity")
+    return x
 
 
 def _logpdf(law: Distribution, x: Float) -> Float:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from raresim.errors import ConfigError
 
-__all__ = ["Check", "Estimate", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
+__all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
 
 SCHEMA_VERSION = 1
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -56,6 +56,28 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Information:
+    """What an event costs crude Monte Carlo and the proposal; everything is None without a hit."""
+
+    event_nats: float | None
+    event_bits: float | None
+    crude_draws: float | None
+    proposal_nats: float | None
+    proposal_bits: float | None
+    proposal_draws: float | None
+    saved_share: float | None
+
+
+@dataclass(frozen=True)
+class Entropies:
+    """Entropy of the optimal law of the event, and its cross-entropy against target and last level's law, in nats."""
+
+    optimal: float
+    target: float
+    proposal: float
+
+
+@dataclass(frozen=True)
 class Estimate:
     """One measure of the run. ``threshold`` and values carry the user's sign."""
 
@@ -76,6 +98,7 @@ class Estimate:
     interval_kind: str
     unit: str
     reference: Reference | None
+    information: Information | None
     diagnostics: Mapping[str, float | None]
     verdict: Verdict
 
@@ -108,6 +131,8 @@ class Iteration:
     ess: float | None
     kl_optimal_proposal: float | None
     kl_step: float | None
+    cross_entropy: float | None
+    entropy: float | None
     log_probability: float | None
     note: str
 
@@ -137,6 +162,7 @@ class Run:
     seconds: Mapping[str, float | None]
     speedup_over_crude: float | None
     diagnostics: Mapping[str, float | None]
+    entropy: Mapping[str, float | None]
     iterations: tuple[Iteration, ...]
     verdict: Verdict
     manifest: Mapping[str, Any]
@@ -155,6 +181,16 @@ class Run:
         if probabilities:
             return min(probabilities, key=lambda e: (e.value, 0.0 if e.log_value is None else e.log_value))
         return max(self.estimates, key=lambda e: -1.0 if e.level is None else e.level)
+
+    @property
+    def entropies(self) -> Entropies | None:
+        """The entropies of the primary event; None unless the last level of the tuning stood at its threshold."""
+        stored = (self.entropy.get(k) for k in ("optimal", "cross_entropy_target", "cross_entropy_proposal"))
+        optimal, target, proposal = stored
+        threshold, level = self.primary.threshold, self.iterations[-1].level if self.iterations else None
+        if optimal is None or target is None or proposal is None or threshold is None or level is None:
+            return None
+        return Entropies(optimal, target, proposal) if math.isclose(level, threshold, rel_tol=1e-9) else None
 
     def threshold_of(self, estimate: Estimate) -> float | None:
         """Where the tail of ``estimate`` begins; an expected shortfall begins at its value at risk."""
@@ -282,6 +318,7 @@ def read(run_dir: Path) -> Run:
         seconds=result.child("seconds").numbers(),
         speedup_over_crude=result.number("speedup_over_crude"),
         diagnostics=result.child("diagnostics").numbers(),
+        entropy=result.child("diagnostics").child("entropy").numbers(),
         iterations=tuple(_iteration(fields) for fields in result.objects("iterations")),
         verdict=_verdict(_Fields.of(f"{result.where}.verdict", result.need("verdict"))),
         manifest=manifest.data,
@@ -317,9 +354,18 @@ def _estimate(index: int, fields: _Fields) -> Estimate:
         interval_kind=fields.text("interval_kind", ""),
         unit=fields.text("unit", ""),
         reference=None if reference_value is None else Reference(reference_value, reference.text("source", "")),
+        information=_information(fields),
         diagnostics=fields.child("diagnostics").numbers(),
         verdict=_verdict(_Fields.of(f"{fields.where}.verdict", fields.need("verdict"))),
     )
+
+
+def _information(fields: _Fields) -> Information | None:
+    """None for a folder that was written before there was an information budget."""
+    if fields.data.get("information") is None:
+        return None
+    stored = fields.child("information")
+    return Information(**{key: stored.number(key) for key in Information.__dataclass_fields__})
 
 
 def _verdict(fields: _Fields) -> Verdict:
@@ -351,6 +397,8 @@ def _iteration(fields: _Fields) -> Iteration:
         ess=fields.number("ess"),
         kl_optimal_proposal=fields.number("kl_optimal_proposal"),
         kl_step=fields.number("kl_step"),
+        cross_entropy=fields.number("cross_entropy"),
+        entropy=fields.number("entropy"),
         log_probability=fields.number("log_probability"),
         note=fields.text("note", ""),
     )

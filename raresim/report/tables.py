@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-__all__ = ["bits", "count", "duration", "interval", "multiple", "number", "number_of_log", "one_in", "percent", "value"]
+__all__ = ["amount", "count", "duration", "interval", "multiple", "number", "number_of_log", "one_in", "percent", "value"]
 
 MISSING = "n/a"
 
@@ -94,14 +94,9 @@ def one_in(probability: float | None) -> str:
     return f"1 in {multiple(1 / probability)}"
 
 
-def bits(nats: float | None) -> str:
-    """An amount of information given in nats, written in bits: ``13.1``."""
-    if not _is_finite(nats):
-        return number(nats)
-    amount = nats / math.log(2)
-    if amount == 0:
-        return "0"
-    return f"{amount:.2f}" if abs(amount) < 1 else f"{amount:.1f}" if abs(amount) < 1000 else f"{amount:,.0f}"
+def amount(information: float | None) -> str:
+    """Nats or bits, to the second decimal: ``21.73``, ``1,017.23``."""
+    return f"{information:,.2f}" if _is_finite(information) else number(information)
 
 
 def duration(seconds: float | None) -> str:
