@@ -214,11 +214,11 @@ def schema(debug: Debug = False) -> int:
 @_exits
 def explain_term(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="TERM", help="A word, column or key. Default: lists all.", show_default=False)
+        list[str] | None, typer.Argument(metavar="TERM", help="A word, a column, a key.", show_default=False)
     ] = None,
     debug: Debug = False,
 ) -> int:
-    """Explain a word of the shell's tables, of result.json or of the report."""
+    """Explain a word of the shell's tables, of result.json or of the report; without one, list them all."""
     from raresim import glossary
 
     typer.echo(glossary.page(glossary.explain(" ".join(words))) if words else glossary.listing())

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raresim import glossary
 from raresim.errors import ConfigError
 from raresim.report import build, tables
 
-FIGURES = {"convergence", "levels", "weights", "losses", "information"}
+FIGURES = {"convergence", "levels", "weights", "losses", "information", "entropy"}
 HOSTILE = "<script>alert('x')</script>\"'><img src=http://example.com/x onerror=1> $\\frac{ & \u202e\u4e2d"
 PATH = "estimate,evaluations,value,std_error,lower,upper\n"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -36,6 +37,8 @@ COLUMNS = (
     "ess",
     "kl_optimal_proposal",
     "kl_step",
+    "cross_entropy",
+    "entropy",
     "log_probability",
     "note",
 )
@@ -68,6 +71,7 @@ def estimate_entry(threshold: float, loss: np.ndarray, log_weight: np.ndarray, *
         "interval_kind": "log-scale",
         "unit": "dimensionless",
         "reference": {"value": math.erfc(threshold / math.sqrt(2)) / 2, "source": "normal tail, closed form"},
+        "information": budget(-math.log(value) if value else None, kl),
         "diagnostics": {
             "hits": hits,
             "ess": float(1 / np.sum(share**2)) if value else 0.0,
@@ -76,7 +80,7 @@ def estimate_entry(threshold: float, loss: np.ndarray, log_weight: np.ndarray, *
             "kl_optimal_proposal": kl,
             "self_information_nats": -math.log(value) if value else None,
             "self_information_bits": -math.log2(value) if value else None,
-            "draws_per_effective_hit": math.exp(kl) if kl is not None else None,
+            "draws_per_effective_hit": float(loss.size * np.sum(share**2)) if value else None,
             "speedup_over_crude": (1 - value) / value / relative**2 / loss.size if relative else None,
         },
         "verdict": verdict("trusted"),
@@ -84,45 +88,30 @@ def estimate_entry(threshold: float, loss: np.ndarray, log_weight: np.ndarray, *
     return entry | changes
 
 
+def budget(event: float | None, kl: float | None) -> dict[str, float | None]:
+    """The information block of an estimate, from nats; without a hit, of nothing."""
+    if event is None or kl is None:
+        keys = ("event_nats", "event_bits", "crude_draws", "proposal_nats", "proposal_bits", "proposal_draws")
+        return dict.fromkeys((*keys, "saved_share"))
+    return {
+        "event_nats": event,
+        "event_bits": event / math.log(2),
+        "crude_draws": math.exp(event) if event < 700 else None,
+        "proposal_nats": kl,
+        "proposal_bits": kl / math.log(2),
+        "proposal_draws": math.exp(kl),
+        "saved_share": 1 - kl / event,
+    }
+
+
 def verdict(status: str, **changes: Any) -> dict[str, Any]:
     checks = [
-        {"name": "hits", "value": 20311, "status": "trusted", "message": "20,311 hits, at least 100 asked"},
-        {
-            "name": "relative_error",
-            "value": 0.0098,
-            "status": "trusted",
-            "message": "below the 10 % that a normal interval needs",
-        },
-        {
-            "name": "tail",
-            "value": 0.12,
-            "status": "trusted",
-            "message": "k-hat 0.12: the weights have a finite variance",
-        },
-        {
-            "name": "max_share",
-            "value": 0.0006,
-            "status": "trusted",
-            "message": "the heaviest draw carries 0.06 % of the estimate",
-        },
-        {
-            "name": "free_coverage",
-            "value": 0.0,
-            "status": "trusted",
-            "message": "no failing point of any stage carries a weight that would have moved the estimate",
-        },
-        {
-            "name": "audit_coverage",
-            "value": 0.012,
-            "status": "trusted",
-            "message": "two audits found 1.2 % of their failing points outside the proposal",
-        },
-        {
-            "name": "canary",
-            "value": 0.4,
-            "status": "trusted",
-            "message": "the half-space canary is 0.4 standard errors from its exact value",
-        },
+        {"name": "hits", "value": 20311, "status": "trusted", "message": "20,311 draws hit the event (100 wanted)"},
+        {"name": "ess", "value": 9000, "status": "trusted", "message": "they are worth 9,000 equally weighted hits"},
+        {"name": "relative_error", "value": 0.0098, "status": "trusted", "message": "the relative error is 0.98%"},
+        {"name": "khat", "value": 0.12, "status": "trusted", "message": "k-hat 0.12: the weights have a variance"},
+        {"name": "max_share", "value": 0.0006, "status": "trusted", "message": "the largest weight carries 0.06%"},
+        {"name": "search", "value": 4, "status": "trusted", "message": "4 of 4 starts reached the threshold"},
     ]
     return {
         "status": status,
@@ -154,6 +143,8 @@ def levels(threshold: float) -> list[dict[str, Any]]:
                             80.0 - 3 * i,
                             kl,
                             1.7 / (i + 1),
+                            27.0 - 0.3 * i + kl,
+                            27.0 - 0.3 * i,
                             -2.3 * (i + 1),
                             "",
                         ),
@@ -184,7 +175,10 @@ def write_run(
     weighted = {
         "kl_proposal_target": 12.5,
         "kl_target_optimal": primary["diagnostics"]["self_information_nats"],
+        "entropy": {"optimal": 26.58, "cross_entropy_target": 41.64, "cross_entropy_proposal": 27.44},
     }
+    if not iterations:
+        weighted["entropy"] = {}
     is_crude = method == "crude"
     stages = {
         "explore": 0,
@@ -280,10 +274,7 @@ def trusted(folder: Path) -> Path:
 def crude(folder: Path) -> Path:
     loss, log_weight = draws(0.0)
     entry = estimate_entry(2.0, loss, log_weight, interval_kind="exact (Clopper-Pearson)")
-    entry["diagnostics"] |= {
-        "khat": None,
-        "kl_optimal_proposal": entry["diagnostics"]["self_information_nats"],
-    }
+    entry["diagnostics"] |= {"khat": None}
     return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, method="crude")
 
 
@@ -293,7 +284,7 @@ def bound_only(folder: Path) -> Path:
     none = verdict(
         "bound_only",
         advice=advice,
-        checks=[{"name": "hits", "value": 0, "status": "bound_only", "message": "no event in 40,960 draws"}],
+        checks=[{"name": "data", "value": 0, "status": "bound_only", "message": "no event in 40,960 draws"}],
     )
     entry = estimate_entry(5.0, loss, log_weight, interval_kind="bound", verdict=none)
     assert entry["value"] == 0
@@ -330,12 +321,12 @@ def several(folder: Path) -> Path:
 def caution(folder: Path) -> Path:
     loss, log_weight = draws(3.0)
     doubts = verdict("caution", advice=["raise max_evaluations to 400,000", "use a heavier-tailed proposal: student_t"])
-    doubts["checks"][2] |= {
+    doubts["checks"][3] |= {
         "value": 0.61,
         "status": "caution",
         "message": "k-hat 0.61: the interval is optimistic",
     }
-    doubts["checks"][5] |= {"value": None, "status": "caution", "message": "the audit was switched off"}
+    doubts["checks"][5] |= {"value": 2, "status": "caution", "message": "2 of 2 starts reached it; 4 starts wanted"}
     entry = estimate_entry(5.0, loss, log_weight, verdict=doubts)
     entry["diagnostics"]["khat"] = 0.61
     return write_run(folder, estimates=[entry], loss=loss, log_weight=log_weight, iterations=levels(5.0))
@@ -345,7 +336,7 @@ def untrusted(folder: Path) -> Path:
     loss, log_weight = draws(1.5, 4096)
     bad = verdict("untrusted", advice=["tune for longer: the starts stopped below the threshold"])
     bad["checks"][0] |= {"value": 9, "status": "untrusted", "message": "9 hits, at least 30 are needed"}
-    bad["checks"][2] |= {
+    bad["checks"][3] |= {
         "value": 0.84,
         "status": "untrusted",
         "message": "k-hat 0.84: the weights have no finite variance",
@@ -493,6 +484,7 @@ def test_page_is_self_contained(built: dict[str, Path], name: str) -> None:
         "th",
         "td",
         "figure",
+        "code",
         "img",
         "figcaption",
         "details",
@@ -570,7 +562,7 @@ def test_import_needs_neither_matplotlib_nor_jinja() -> None:
 def test_verdict_stands_before_the_number(built: dict[str, Path]) -> None:
     words = page(built["trusted"]).words
     assert words.index("Every check passed") < words.index("95 % interval") < words.index("What it cost")
-    assert "7 of 7 checks passed" in words
+    assert "6 of 6 checks passed" in words
 
 
 def test_headline_has_interval_error_and_reference(built: dict[str, Path]) -> None:
@@ -608,8 +600,8 @@ def test_badge_is_a_word_and_a_colour(built: dict[str, Path], name: str, word: s
 def test_caution_gives_reasons_and_advice(built: dict[str, Path]) -> None:
     words = page(built["caution"]).words
     assert words.index("k-hat 0.61: the interval is optimistic") < words.index("raise max_evaluations to 400,000")
-    assert words.index("the audit was switched off") < words.index("95 % interval")
-    assert "5 of 7 checks passed" in words
+    assert words.index("4 starts wanted") < words.index("95 % interval")
+    assert "4 of 6 checks passed" in words
 
 
 def test_bound_is_not_shown_as_zero(built: dict[str, Path]) -> None:
@@ -637,6 +629,86 @@ def test_primary_is_the_rarest(built: dict[str, Path]) -> None:
     assert words.index("P(loss >= 5)") < words.index("P(loss >= 3)")
     assert "3.0902 USD m" in words
     assert "[3.0861, 3.0943]" in words
+
+
+def test_information_budget_stands_near_the_top(built: dict[str, Path]) -> None:
+    words = page(built["trusted"]).words
+    entry = json.loads((built["trusted"] / "result.json").read_text())["estimates"][0]
+    of = entry["information"]
+    section = words[words.index("Information budget Draws of the target") : words.index("Sampling behind")]
+    for amount in (of["event_nats"], of["event_bits"], of["proposal_nats"], of["proposal_bits"]):
+        assert f"{amount:.2f}" in section
+    assert tables.draws(of["crude_draws"], None) in section
+    assert tables.draws(of["proposal_draws"], None) in section
+    assert tables.percent(of["saved_share"]).replace(" ", "\u00a0") in section.replace(" %", "\u00a0%")
+    assert "41.64" in section
+    assert "26.58" in section
+
+
+def test_budget_of_several_estimates_has_a_row_for_each(built: dict[str, Path]) -> None:
+    words = page(built["several"]).words
+    section = words[words.index("For each estimate") : words.index("Sampling behind")]
+    for entry in json.loads((built["several"] / "result.json").read_text())["estimates"]:
+        assert f"{entry['label']}{entry['information']['event_nats']:.2f}" in section
+
+
+def test_budget_that_cannot_be_read_is_not_shown(built: dict[str, Path]) -> None:
+    assert "Information budget" not in page(built["bound_only"]).words
+    assert "the same, because the target itself was drawn from" in page(built["crude"]).words
+
+
+def test_folder_without_information_still_gives_a_page(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    for entry in result["estimates"]:
+        del entry["information"]
+    for row in result["iterations"]:
+        del row["cross_entropy"], row["entropy"]
+    del result["diagnostics"]["entropy"]
+    (run / "result.json").write_text(json.dumps(result))
+    words = page(build(run).parent).words
+    assert "Information budget" not in words
+    assert "Cross-entropy" not in words
+    assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"information", "entropy"}
+
+
+def test_entropies_of_a_lower_level_are_not_passed_off_as_the_events(run: Path) -> None:
+    edit(run / "result.json", iterations=levels(5.0)[:3])
+    words = page(build(run).parent).words
+    assert "Entropy, the floor" not in words
+    assert "41.64" not in words
+    assert (run / "figures" / "entropy.png").exists()
+
+
+def test_proposal_worse_than_none_is_told(run: Path) -> None:
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    edit(run / "result.json", estimates=[entry | {"information": budget(15.0, 18.0)}])
+    seen = page(build(run).parent)
+    assert any((a["alt"] or "").startswith("Nothing saved") for t, a in seen.tags if t == "img")
+    assert "-20 %" in seen.words.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_table_head_and_check_links_to_the_glossary(built: dict[str, Path], name: str) -> None:
+    html = (built[name] / "report.html").read_text(encoding="utf-8")
+    heads = re.findall(r'<th scope="(?:col|row)"[^>]*>(.*?)</th>', html)
+    assert len(heads) > 20
+    assert all(re.fullmatch(r'<a class="term" href="#term-[a-z0-9-]+">[^<]+</a>', head) for head in heads if head)
+    checks = re.findall(r'<td class="name check">(.*?)</td>', html)
+    assert all(
+        re.fullmatch(r'<a class="term" href="#term-[a-z0-9-]+">[a-z ]+</a>', c) for c in checks if "&lt;" not in c
+    )
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_glossary_is_what_the_page_links_to(built: dict[str, Path], name: str) -> None:
+    seen = page(built[name])
+    entries = [a["id"] for t, a in seen.tags if t == "div" and (a.get("id") or "").startswith("term-")]
+    links = {a["href"] for t, a in seen.tags if t == "a" and (a["href"] or "").startswith("#term-")}
+    assert {f"#{entry}" for entry in entries} == links
+    for entry in entries:
+        term = glossary.explain((entry or "").removeprefix("term-"))
+        for text in (term.name, term.definition, term.formula, term.reading):
+            assert " ".join(text.split()) in seen.words
 
 
 def test_provenance_lists_files_versions_and_hash(built: dict[str, Path]) -> None:
@@ -806,6 +878,7 @@ def test_missing_numbers_do_not_stop_the_page(run: Path) -> None:
     for key in ("threshold", "std_error", "relative_error", "reference", "confidence"):
         entry[key] = None
     entry["diagnostics"] = dict.fromkeys(entry["diagnostics"])
+    entry["information"] = dict.fromkeys(entry["information"])
     entry["interval"] = [1e-7, None]
     edit(
         run / "result.json",
@@ -828,7 +901,7 @@ def awkward_weights(run: Path, rng: np.random.Generator) -> set[str]:
     np.savez(run / "arrays.npz", loss=loss, log_weight=np.where(rng.random(1000) < 0.5, -np.inf, 0.1))
     (run / "convergence.csv").write_text(PATH + "0,1000,,,,\n0,2000,nan,inf,nan,nan\n")
     edit(run / "result.json", iterations=[{"start": 0, "iteration": 0}])
-    return FIGURES - {"weights"}
+    return FIGURES - {"weights", "entropy"}
 
 
 def huge_weights(run: Path, rng: np.random.Generator) -> set[str]:
@@ -868,7 +941,7 @@ def many_and_tiny(run: Path, rng: np.random.Generator) -> set[str]:
     """More estimates than panels, a probability near the smallest double, more levels than a page."""
     del rng
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
-    tiny = {"value": 1e-300, "interval": [1e-301, 1e-299], "diagnostics": {"self_information_nats": 690.8}}
+    tiny = {"value": 1e-300, "interval": [1e-301, 1e-299], "diagnostics": {}, "information": budget(690.8, 2.0)}
     climb = [row | {"start": start} for start in range(12) for row in levels(5.0)]
     edit(run / "result.json", estimates=[entry] * 11 + [entry | tiny], iterations=climb)
     (run / "convergence.csv").write_text(PATH + "11,10,1e-300,1,1e-308,1e-290\n11,100,1e-300,1,1e-301,1e-299\n")
@@ -878,12 +951,14 @@ def many_and_tiny(run: Path, rng: np.random.Generator) -> set[str]:
 def test_probability_below_the_smallest_double_is_written_out(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     entry |= {"value": 0.0, "log_value": -1017.23, "interval": [0.0, 0.0], "reference": None}
-    entry["diagnostics"] |= {"self_information_nats": 1017.23}
+    entry["information"] = budget(1017.23, 1.5)
     edit(run / "result.json", estimates=[entry])
     words = page(build(run).parent).words
     assert "1.670e-442" in words
     assert "too small for a double" in words
     assert "1 in inf" not in words
+    assert "1,467.56" in words
+    assert "6.0e+441" in words
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"convergence"}
 
 
@@ -991,8 +1066,16 @@ def test_counts_factors_odds_bits_and_times() -> None:
     ]
     assert tables.one_in(1.1e-4) == "1 in 9,090"
     assert tables.one_in(0.0) == "n/a"
-    assert tables.bits(9.1) == "13.1"
-    assert [tables.bits(x) for x in (0.0, 0.4, 1017.23, None)] == ["0", "0.58", "1,468", "n/a"]
+    assert [tables.amount(x) for x in (0.0, -1e-17, 0.4, 21.7324, 1017.23, None)] == [
+        "0.00",
+        "0.00",
+        "0.40",
+        "21.73",
+        "1,017.23",
+        "n/a",
+    ]
+    assert tables.draws(4.249, 1.4467) == "4.25"
+    assert tables.draws(None, 1017.23) == "6.0e+441"
     assert [tables.duration(s) for s in (0.42, 12.34, 200, 7500, None)] == [
         "0.42 s",
         "12.3 s",

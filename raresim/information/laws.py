@@ -214,12 +214,15 @@ def _by_quadrature(law: Distribution, base: float) -> Quantity:
     cuts = sorted(set(_cuts(law)))
     length = cuts[-1] - cuts[0]
 
-    def surprise(z: float) -> float:
-        log_density = float(_logpdf(law, np.array([[cuts[0] + length * z]]))[0])
-        return -log_density * math.exp(log_density) * length if log_density > -700 else 0.0
+    def surprise(x: float) -> float:
+        log_density = float(_logpdf(law, np.array([[x]]))[0])
+        return -log_density * math.exp(log_density) if log_density > -700 else 0.0
 
-    edges = [-math.inf, *((c - cuts[0]) / length for c in cuts), math.inf]
-    pieces = [quad(surprise, a, b, limit=200, epsabs=1e-12, epsrel=1e-10) for a, b in itertools.pairwise(edges)]
+    def tails(z: float) -> float:
+        return length * (surprise(cuts[0] - length * z) + surprise(cuts[-1] + length * z))
+
+    inner = [(surprise, a, b) for a, b in itertools.pairwise(cuts)]
+    pieces = [quad(*piece, limit=200, epsabs=1e-12, epsrel=1e-10) for piece in [*inner, (tails, 0.0, math.inf)]]
     unit = per_nat(base)
     return Quantity(unit * sum(v for v, _ in pieces), unit * sum(e for _, e in pieces), "quadrature")
 

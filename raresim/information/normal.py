@@ -73,7 +73,8 @@ def cross_entropy_normal(
     mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: ArrayLike, *, base: float = math.e
 ) -> float:
     """``H(p, q) = H(p) + KL(p || q)`` between two normal laws."""
-    return entropy_normal(cov_p, base=base) + kl_normal(mean_p, cov_p, mean_q, cov_q, base=base)
+    extra = kl_normal(mean_p, cov_p, mean_q, cov_q, base=base)  # first: its checks name these arguments
+    return entropy_normal(cov_p, base=base) + extra
 
 
 def renyi_normal(

@@ -30,6 +30,9 @@ MIN_SAMPLES = 1000
 MIN_ESS = 20.0
 """Effective elites below which a fit is noise: the start ends there."""
 
+MAX_STALLED = 3
+"""Levels without progress after which a start ends."""
+
 MAX_DOUBLINGS = 3
 """How often a level may be doubled when its elites are worth less than one per free parameter."""
 
@@ -168,12 +171,15 @@ class _Level:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Where a start ended."""
+    """Where a start ended, and why it did not reach the threshold (empty: it did)."""
 
     law: Distribution
     ess: float
-    level: float
-    reached: bool
+    note: str = ""
+
+    @property
+    def reached(self) -> bool:
+        return not self.note
 
 
 @dataclass(eq=False)
@@ -208,7 +214,7 @@ class _Climb:
             variances=variances if reached else None,
             starts=len(found),
             reached=reached,
-            outcome=self.outcome(found),
+            outcome=_outcome(found),
             kl_proposal_target=None if isinstance(tuned, Mixture) else self.method.proposal.kl(tuned, target),
         )
 
@@ -220,26 +226,21 @@ class _Climb:
         stalled = 0
         for iteration in range(1, self.method.max_levels + 1):
             if self.evaluations + self.samples > self.session.max_evaluations // 2:
-                self.end("half of max_evaluations spent on tuning")
-                break
+                return _Found(law, ess, "half of max_evaluations spent on tuning")
             step = self.evaluate(law, number, iteration, self.samples)
             (stats,) = self.fit(step, (law,), Whole())
             fitted = family.fit(law, stats) if stats.ess >= MIN_ESS else law
             self.records.append(replace(step.record, ess=stats.ess, kl_step=family.kl(fitted, law)))
             if stats.ess < MIN_ESS:
-                self.end(f"weights degenerate: {stats.ess:.1f} effective elites")
-                break
+                return self.ended(law, ess, f"weights degenerate: {stats.ess:.1f} effective elites")
             law, ess = fitted, stats.ess
             if step.level >= goal:
-                return _Found(law, ess, step.level, reached=True)
+                return _Found(law, ess)
             stalled = 0 if step.level > best else stalled + 1
             best = max(best, step.level)
-            if stalled == 3:
-                self.end("level stalled for three iterations")
-                break
-        else:
-            self.end(f"threshold not reached in {self.method.max_levels} levels")
-        return _Found(law, ess, best, reached=False)
+            if stalled == MAX_STALLED:
+                return self.ended(law, ess, f"level stalled for {MAX_STALLED} iterations")
+        return self.ended(law, ess, f"threshold not reached in {self.method.max_levels} levels")
 
     def pool(self, found: list[_Found]) -> tuple[Distribution, tuple[float, ...] | None]:
         """Draw once from all regions together and refit shares and components; relative variances of a draw."""
@@ -342,17 +343,10 @@ class _Climb:
         who = f"start {start}" if isinstance(start, int) else f"{start} starts"
         return f"{who}: level {levels[-1]:.4g} of {self.event.threshold:.4g}" if levels else who
 
-    def end(self, note: str) -> None:
-        """Write on the last record why its start ended."""
+    def ended(self, law: Distribution, ess: float, note: str) -> _Found:
+        """A start that did not reach the threshold; its last record says why."""
         self.records[-1] = replace(self.records[-1], note=note)
-
-    def outcome(self, found: list[_Found]) -> str:
-        reached = sum(f.reached for f in found)
-        text = f"{reached} of {len(found)} starts reached the threshold"
-        if reached < len(found):
-            notes = sorted({r.note for r in self.records if r.note})
-            text += f" ({'; '.join(notes)})"
-        return text
+        return _Found(law, ess, note)
 
     def gave_up(self, first: _Level, why: str) -> Tuned:
         return Tuned(
@@ -363,6 +357,13 @@ class _Climb:
             starts=self.method.starts,
             outcome=why,
         )
+
+
+def _outcome(found: list[_Found]) -> str:
+    """How the starts ended, in words."""
+    reached = sum(f.reached for f in found)
+    notes = "; ".join(sorted({f.note for f in found if f.note}))
+    return f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
 
 
 def _upper_quantile(loss: Float, rarity: float) -> float:

@@ -1,4 +1,4 @@
-"""Figure: the price of one hit, by crude sampling and by this proposal, in bits."""
+"""Figure: what one effective hit costs crude Monte Carlo and this proposal, in draws and in bits."""
 
 from __future__ import annotations
 
@@ -8,83 +8,103 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from raresim.report import style, tables
-from raresim.report.run import Run
+from raresim.report.run import Information, Run
 
 __all__ = ["draw"]
+
+BAR, PITCH = 0.44, 0.86  # height of a bar and distance between two, in units of a row
 
 
 @dataclass(frozen=True)
 class _Bar:
-    name: str
+    payer: str
     nats: float
     price: str
+    amount: str
     color: str
 
 
 def draw(run: Run) -> style.Picture | str:
-    """Two bars: what the event costs by itself, and what the proposal left of it."""
-    diagnostics = run.primary.diagnostics
-    event = diagnostics.get("self_information_nats")
+    """A bar for the event, a bar for what the proposal left of it, on a common axis of draws."""
+    information = run.primary.information
+    if information is None:
+        return "The folder was written by a raresim that did not store an information budget."
+    event, proposal = information.event_nats, information.proposal_nats
     if event is None:
         return "No event was seen, so its information is only known from below."
     if event <= 0:
         return "The event is certain, so it carries no information."
-    crude_price = _draws(event)
     bars = [
         _Bar(
-            name="Crude Monte Carlo pays the self-information of the event",
+            payer="Crude Monte Carlo pays KL(optimal \u2016 target), the self-information of the event",
             nats=event,
-            price=f"{crude_price} draws for one hit",
+            price=f"{tables.draws(information.crude_draws, event)} draws",
+            amount=_amount(event, information.event_bits),
             color=style.GREY,
         )
     ]
-    title = f"The event carries {tables.bits(event)} bits: {crude_price} crude draws for one hit"
-    proposal = diagnostics.get("kl_optimal_proposal")
-    if proposal is not None:
-        cost = diagnostics.get("draws_per_effective_hit")
-        price = _draws(proposal) if cost is None else tables.multiple(cost)
-        payer = "run" if run.method == "crude" else "proposal"
+    if proposal is not None and run.method != "crude":
         bars.append(
             _Bar(
-                name=f"This {payer} pays KL(optimal \u2016 proposal)",
+                payer="This proposal pays KL(optimal \u2016 proposal)",
                 nats=proposal,
-                price=f"{price} draws for one effective hit",
+                price=f"{tables.draws(information.proposal_draws, proposal)} draws",
+                amount=_amount(proposal, information.proposal_bits),
                 color=style.BLUE,
             )
         )
-        title = (
-            f"One effective hit costs {price} draws, against {crude_price} by crude sampling"
-            if payer == "proposal" and proposal < event
-            else f"The event carries {tables.bits(event)} bits, and this run pays for all of them"
-        )
+    title = _finding(information, len(bars) > 1)
     return style.finish(
-        _figure(bars, title),
+        _figure(bars, information.saved_share, title),
         "information",
         title,
-        "An event of probability p carries -log2(p) bits, and each bit doubles the draws that crude sampling"
-        " needs for one hit. A proposal pays only its divergence from the optimal one: the shorter the lower"
-        " bar, the better the tuning.",
-        "; ".join(f"{bar.name}: {tables.bits(bar.nats)} bits, {bar.price}" for bar in bars) + ".",
+        "The length of a bar is an amount of information, the axis how many draws it stands for: exp of it in nats,"
+        " two to the power of it in bits, so that each bit doubles them. A proposal pays only its divergence from the"
+        " optimal one: the shorter the blue bar, the better.",
+        "; ".join(f"{bar.payer}: {bar.price}, {bar.amount}" for bar in bars) + ".",
     )
 
 
-def _figure(bars: list[_Bar], title: str) -> Figure:
-    height = 0.42 + 0.66 * len(bars)
+def _amount(nats: float, bits: float | None) -> str:
+    return f"{tables.amount(nats)} nats = {tables.amount(bits)} bits"
+
+
+def _finding(information: Information, has_proposal: bool) -> str:
+    event, proposal = information.event_nats or 0.0, information.proposal_nats
+    crude = tables.draws(information.crude_draws, event)
+    if not has_proposal or proposal is None:
+        return f"Crude Monte Carlo pays all of the event's information: about {crude} draws for one hit"
+    price = tables.draws(information.proposal_draws, proposal)
+    if proposal >= event:
+        return f"Nothing saved: about {price} draws for one effective hit, and {crude} by crude Monte Carlo"
+    return f"{tables.percent(information.saved_share)} saved: about {price} draws for one effective hit, not {crude}"
+
+
+def _figure(bars: list[_Bar], saved: float | None, title: str) -> Figure:
+    height = 0.92 + 0.66 * len(bars)
     figure = style.canvas(height, title)
-    axes = style.panel(figure, 0.02, 0.05, 7.55, height - 0.4)
-    axes.set_axis_off()
-    longest = max(bar.nats for bar in bars)
-    for place, bar in enumerate(bars):
-        width = max(bar.nats / longest, 0.004)
-        axes.barh(-place, width, height=0.36, color=bar.color)
-        axes.text(0.0, 0.25 - place, bar.name, va="bottom")
-        amount = f"{tables.bits(bar.nats)} bits"
-        axes.text(width + 0.012, -place, amount, va="center", color=bar.color, fontsize=11, fontweight="bold")
-        axes.text(width + 0.24, -place, bar.price, va="center", color=style.GREY)
-    axes.set_xlim(0, 1.78)
-    axes.set_ylim(0.65 - len(bars), 0.62)
+    axes = style.panel(figure, 0.02, 0.5, 7.55, height - 0.36)
+    decades = [bar.nats / math.log(10) for bar in bars]  # the axis counts powers of ten
+    longest = max(*decades, 0.3)
+    for place, (bar, x) in enumerate(zip(bars, decades, strict=True)):
+        y = -PITCH * place
+        axes.barh(y, max(x, 0.004 * longest), height=BAR, color=bar.color)
+        axes.text(0.0, y + 0.27, bar.payer, va="bottom")
+        ends = x
+        if place and saved is not None and saved > 0:
+            axes.barh(y, decades[0] - x, left=x, height=BAR, color=style.GREEN, alpha=0.16)
+            ends = decades[0]
+            if saved > 0.2:
+                axes.text(
+                    (x + ends) / 2, y, f"saved: {tables.percent(saved)}", ha="center", va="center", color="#00664b"
+                )
+        axes.text(ends + 0.012 * longest, y + 0.12, bar.price, va="center", color=bar.color, fontweight="bold")
+        axes.text(ends + 0.012 * longest, y - 0.13, bar.amount, va="center", fontsize=8)
+    axes.set_xlim(0, 1.4 * longest)
+    axes.set_ylim(-PITCH * len(bars) + PITCH - 0.32, 0.62)
+    axes.set_xlabel("draws that it stands for (log scale)", loc="left")
+    axes.spines["left"].set_visible(False)
+    axes.yaxis.set_visible(False)
+    axes.spines["bottom"].set_bounds(0, longest)
+    style.decades(axes.xaxis, 0.0, longest, most=7, plain=True)
     return figure
-
-
-def _draws(nats: float) -> str:
-    return tables.multiple(math.exp(nats)) if nats < 690 else tables.number_of_log(nats, 2)

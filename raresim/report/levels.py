@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from raresim.report import style, tables
@@ -32,7 +31,7 @@ def draw(run: Run) -> style.Picture | str:
     title = _finding(starts, primary, threshold, run)
     figure = style.canvas(3.3, title)
     left = style.panel(figure, 0.6, 0.5, 3.6, 2.7)
-    right = style.panel(figure, 4.3, 0.5, 7.1 if has_divergence else 7.45, 2.7)
+    right = style.panel(figure, 4.3, 0.5, 7.45, 2.7)
     after = 1 + max((row.iteration for row in run.iterations if row.start != POOLED), default=-1)
     for place, (start, rows) in enumerate(starts.items()):
         color = style.SERIES[place % len(style.SERIES)] if start.isdigit() else style.INK
@@ -52,9 +51,8 @@ def draw(run: Run) -> style.Picture | str:
     left.legend(loc="upper right" if primary.is_below else "lower right", fontsize=7.5, handlelength=1.8)
     style.linear(left.yaxis)
     if has_divergence:
-        right.set_title("KL(optimal \u2016 proposal), nats (left) and bits (right)")
+        right.set_title("KL(optimal \u2016 proposal), nats")
         right.set_ylim(bottom=0.0)
-        _bits(right)
     else:
         right.set_title("information of the level reached, nats")
     style.linear(right.yaxis)
@@ -80,14 +78,6 @@ def _column(rows: list[Iteration], name: str) -> Array:
     return np.array([math.nan if (v := getattr(row, name)) is None else v for row in rows], dtype=np.float64)
 
 
-def _bits(axes: Axes) -> None:
-    twin = axes.twinx()
-    low, high = axes.get_ylim()
-    twin.set_ylim(low / math.log(2), high / math.log(2))
-    twin.grid(visible=False)
-    style.linear(twin.yaxis)
-
-
 def _unit(estimate: Estimate) -> str:
     return "" if estimate.unit in ("", "dimensionless") or estimate.kind == "probability" else f" ({estimate.unit})"
 
@@ -105,6 +95,4 @@ def _finding(starts: dict[str, list[Iteration]], primary: Estimate, threshold: f
     if n == 1:
         finding = f"The start {'reached' if reached else 'did not reach'} the threshold"
     kl = run.diagnostics.get("kl_optimal_proposal")
-    if kl is None:
-        return finding
-    return f"{finding}; the proposal ends {tables.bits(kl)} bits from the optimum"
+    return finding if kl is None else f"{finding}; the proposal ends {tables.amount(kl)} nats from the optimal one"

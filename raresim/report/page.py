@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -14,11 +13,12 @@ from typing import Any
 from raresim.errors import ConfigError
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
+from raresim.report.words import Words
 
 __all__ = ["write"]
 
 DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-FIGURES = ("information", "convergence", "losses", "weights", "levels")
+FIGURES = ("information", "convergence", "losses", "weights", "levels", "entropy")
 
 BADGES = {
     "trusted": ("\u2713", "Trusted"),
@@ -60,10 +60,17 @@ ITERATION_COLUMNS = {
     "evaluations": "Evaluations",
     "elites": "Elites",
     "ess": "ESS",
-    "kl_optimal_proposal": "KL(optimal\u2016proposal)",
+    "kl_optimal_proposal": "KL(optimal \u2016 proposal)",
     "kl_step": "KL step",
+    "cross_entropy": "Cross-entropy",
+    "entropy": "Entropy",
     "log_probability": "log P",
 }
+
+
+COUNTS = ("evaluations", "elites", "ess")
+AMOUNTS = ("kl_optimal_proposal", "kl_step", "cross_entropy", "entropy", "log_probability")
+"""Iteration columns that are whole numbers, and those that are nats; the others are losses and shares."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,18 @@ class Panel:
     uri: str
     alt: str
     caption: str
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A row of the information budget."""
+
+    title: str
+    term: str
+    nats: float
+    bits: float | None
+    draws: str
+    meaning: str
 
 
 def write(run: Run) -> Path:
@@ -98,7 +117,7 @@ def write(run: Run) -> Path:
 
 
 def _pictures(run: Run) -> dict[str, Any]:
-    from raresim.report import convergence, information, levels, losses, style, weights
+    from raresim.report import convergence, entropy, information, levels, losses, style, weights
 
     with style.applied():
         return {
@@ -106,6 +125,7 @@ def _pictures(run: Run) -> dict[str, Any]:
             "losses": losses.draw(run),
             "weights": weights.draw(run),
             "levels": levels.draw(run),
+            "entropy": entropy.draw(run),
             "information": information.draw(run),
         }
 
@@ -129,7 +149,7 @@ def _html(run: Run, panels: list[Panel]) -> str:
         finalize=_visible,
     )
     environment.filters.update(
-        bits=tables.bits,
+        amount=tables.amount,
         count=tables.count,
         multiple=tables.multiple,
         number=tables.number,
@@ -139,6 +159,8 @@ def _html(run: Run, panels: list[Panel]) -> str:
     )
     return environment.get_template("page.html.j2").render(
         run=run,
+        words=Words(),
+        slug=Words.slug,
         panels={panel.name: panel for panel in panels},
         verdict=run.verdict,
         badge=_badge,
@@ -153,10 +175,14 @@ def _html(run: Run, panels: list[Panel]) -> str:
         comparison_of=_comparison,
         standing_of=_standing,
         stages=_stages(run),
-        crude_draws=_crude_draws(run.primary),
-        information=_information(run),
+        crude_draws=_crude_draws(run),
+        budget=_budget(run),
+        cross_entropies=_cross_entropies(run),
+        implied=tables.draws,
         checks=_checks(run),
         columns=_columns(run),
+        cell=_cell,
+        has_notes=any(row.note for row in run.iterations),
         iterations=run.iterations,
         facts=_facts(run.manifest),
         files=_files(run.manifest),
@@ -252,35 +278,66 @@ def _stages(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _crude_draws(estimate: Estimate) -> float | None:
-    """Draws that crude Monte Carlo needs for the same relative error, ``(1 - p) / (p r^2)``."""
-    if estimate.kind != "probability" or not estimate.value or not estimate.relative_error:
-        return None
-    log_draws = math.log1p(-min(estimate.value, 0.999999)) - math.log(estimate.value)
-    log_draws -= 2 * math.log(estimate.relative_error)
-    return math.exp(log_draws) if log_draws < 700 else None
+def _crude_draws(run: Run) -> float | None:
+    """Draws that crude Monte Carlo needs for the same relative error: the speed-up times what the run took."""
+    speedup, total = run.primary.diagnostics.get("speedup_over_crude"), run.evaluations.get("total")
+    return None if speedup is None or total is None else speedup * total
 
 
-def _information(run: Run) -> list[tuple[str, float, str]]:
-    """The three amounts of information of the run, in nats, each with its meaning."""
+def _budget(run: Run) -> list[Amount]:
+    """The information budget of the primary estimate; empty in a folder that holds none, or without a hit."""
+    of = run.primary.information
+    if of is None or of.event_nats is None:
+        return []
+    rows = [
+        Amount(
+            title="Self-information of the event",
+            term="self-information",
+            nats=of.event_nats,
+            bits=of.event_bits,
+            draws=tables.draws(of.crude_draws, of.event_nats),
+            meaning="-log P = KL(optimal \u2016 target): crude Monte Carlo pays all of it",
+        )
+    ]
+    if of.proposal_nats is not None:
+        rows.append(
+            Amount(
+                title="KL(optimal \u2016 proposal)",
+                term="KL(optimal || proposal)",
+                nats=of.proposal_nats,
+                bits=of.proposal_bits,
+                draws=tables.draws(of.proposal_draws, of.proposal_nats),
+                meaning=_paid(run),
+            )
+        )
+    moved = run.diagnostics.get("kl_proposal_target")
+    if moved is not None:
+        meaning = "how far the proposal, without its defensive share, moved from the model"
+        rows.append(Amount("KL(proposal \u2016 target)", "KL(proposal || target)", moved, None, "", meaning))
+    return rows
+
+
+def _paid(run: Run) -> str:
+    if run.method == "crude":
+        return "the same, because the target itself was drawn from"
+    by_variance = run.primary.diagnostics.get("draws_per_effective_hit")
+    paid = "what the proposal still pays; 0 is perfect"
+    if by_variance is None:
+        return paid
+    return f"{paid}. By the variance of its weights, an effective hit took {tables.multiple(by_variance)} draws"
+
+
+def _cross_entropies(run: Run) -> list[Amount]:
+    """What tuning made smaller, for the event itself, and how small it can get."""
+    event = run.entropies
+    if event is None:
+        return []
     rows = (
-        (
-            "Self-information of the event",
-            run.primary.diagnostics.get("self_information_nats"),
-            "minus the logarithm of its probability: what crude Monte Carlo pays for one hit",
-        ),
-        (
-            "KL(optimal \u2016 proposal)",
-            run.primary.diagnostics.get("kl_optimal_proposal"),
-            "what this proposal pays for one effective hit; 0 is perfect",
-        ),
-        (
-            "KL(proposal \u2016 target)",
-            run.diagnostics.get("kl_proposal_target"),
-            "how far the proposal moved from the model",
-        ),
+        ("Cross-entropy, untuned", "cross-entropy", event.target, "of the optimal law against the target"),
+        ("Cross-entropy, last level", "cross-entropy", event.proposal, "against the law that the last level drew from"),
+        ("Entropy, the floor", "entropy", event.optimal, "of the optimal law itself"),
     )
-    return [(name, nats, meaning) for name, nats, meaning in rows if nats is not None]
+    return [Amount(title, term, nats, None, "", meaning) for title, term, nats, meaning in rows]
 
 
 def _checks(run: Run) -> list[tuple[str, list[Check]]]:
@@ -301,11 +358,18 @@ def _columns(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Provenance as rows of two: the known ones in a fixed order, then whatever else the manifest holds."""
-    known = [(title, _plain(manifest[key], key)) for key, title in FACTS.items() if manifest.get(key) is not None]
+def _cell(column: str, x: float | None) -> str:
+    """A number of the table of iterations."""
+    if x is None:
+        return "\u2013"
+    return tables.count(x) if column in COUNTS else tables.amount(x) if column in AMOUNTS else tables.number(x)
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Provenance as title, key and text: the known ones in a fixed order, then whatever else the manifest holds."""
+    known = [(title, key, _plain(manifest[key], key)) for key, title in FACTS.items() if manifest.get(key) is not None]
     rest = sorted(set(manifest) - set(FACTS) - {"files", "status"})
-    return known + [(key.replace("_", " "), _plain(manifest[key])) for key in rest if manifest[key] is not None]
+    return known + [(key.replace("_", " "), key, _plain(manifest[key])) for key in rest if manifest[key] is not None]
 
 
 def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:

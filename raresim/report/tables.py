@@ -5,7 +5,19 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-__all__ = ["amount", "count", "duration", "interval", "multiple", "number", "number_of_log", "one_in", "percent", "value"]
+__all__ = [
+    "amount",
+    "count",
+    "draws",
+    "duration",
+    "interval",
+    "multiple",
+    "number",
+    "number_of_log",
+    "one_in",
+    "percent",
+    "value",
+]
 
 MISSING = "n/a"
 
@@ -96,7 +108,12 @@ def one_in(probability: float | None) -> str:
 
 def amount(information: float | None) -> str:
     """Nats or bits, to the second decimal: ``21.73``, ``1,017.23``."""
-    return f"{information:,.2f}" if _is_finite(information) else number(information)
+    return f"{round(information, 2) + 0.0:,.2f}" if _is_finite(information) else number(information)
+
+
+def draws(stored: float | None, nats: float | None) -> str:
+    """Draws that ``nats`` stand for: the stored number, or from its logarithm where no double could hold it."""
+    return multiple(stored) if stored is not None else number_of_log(nats, 2)
 
 
 def duration(seconds: float | None) -> str:
