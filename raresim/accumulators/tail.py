@@ -48,7 +48,9 @@ class TailMoments(Accumulator):
         for k, mask in enumerate(masks):
             lw = log_weight[mask]
             hits[k] = lw.size
-            if lw.size and (top := lw.max()) > -np.inf:
+            if lw.size and (top := lw.max()) != -np.inf:
+                if np.isnan(top):
+                    raise ArithmeticError("a log weight is NaN: target and proposal are both impossible at a draw")
                 peak[k] = top
                 lw -= top
                 v = np.exp(lw)
