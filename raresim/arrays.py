@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raresim.errors import FieldError
+from raresim.registry import unknown
 
 A = TypeVar("A", bound=NDArray[Any])
 
@@ -103,6 +104,21 @@ def between(field: str, value: float, low: float, high: float) -> float:
     if not low < value < high:
         raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:g}")
     return float(value)
+
+
+def whole(field: str, value: float, least: int = 1) -> int:
+    """Return ``value`` as an int; raises `FieldError` unless it is whole (``1e6`` is) and at least ``least``."""
+    if isinstance(value, bool) or not float(value).is_integer():
+        raise FieldError(field, f"must be a whole number, got {value}")
+    if value < least:
+        raise FieldError(field, f"must be at least {least}, got {value}")
+    return int(value)
+
+
+def one_of(field: str, given: object, allowed: Any) -> None:
+    """Raise `FieldError` unless ``given`` is a value of the `Literal` ``allowed``."""
+    if given not in get_args(allowed):
+        raise FieldError(field, unknown("value", given, list(get_args(allowed))))
 
 
 def frozen(array: A) -> A:

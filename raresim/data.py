@@ -19,13 +19,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from raresim.arrays import Bool, Float, frozen
+from raresim.arrays import Bool, Float, frozen, one_of
 from raresim.errors import DataError, FieldError
-from raresim.registry import unknown
 
 __all__ = [
     "FileFacts",
@@ -510,12 +509,6 @@ def _check_table(file: str, names: tuple[str, ...], dates: tuple[datetime.date, 
         if spread <= CONSTANT_RANGE:
             problems.add(f"the returns of column {name!r} are constant; leave it out with `columns`")
     problems.stop()
-
-
-def one_of(field: str, given: object, allowed: Any) -> None:
-    """Refuse a value that is not in a `Literal`."""
-    if given not in get_args(allowed):
-        raise FieldError(field, unknown("value", given, list(get_args(allowed))))
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from raresim.accumulators.base import Accumulator
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.accumulators.top import TopWeights
+from raresim.arrays import whole
 from raresim.blocks import Block
 from raresim.engine import Job, Sampler, fold
 from raresim.errors import FieldError
@@ -48,8 +49,7 @@ class Stop:
     def __post_init__(self) -> None:
         if self.relative_error is not None and not 0 < self.relative_error < 1:
             raise FieldError("relative_error", f"must be above 0 and below 1, got {self.relative_error:g}")
-        if self.max_evaluations < 100:
-            raise FieldError("max_evaluations", f"must be at least 100, got {self.max_evaluations}")
+        object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,7 +153,7 @@ class Experiment:
                 "interval_inflation": reading.inflation(sample),
             },
             iterations=tuned.iterations,
-            convergence=reading.convergence(questions, sample, crude=search["kind"] == "none"),
+            convergence=reading.convergence(questions, sample, crude=not search["weighted"]),
             arrays=Arrays(
                 loss=sample.summary.kept.loss,
                 log_weight=sample.summary.kept.log_weight,
@@ -265,6 +265,12 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
         if closed is not None:
             return LossScale(*closed, "model standard deviation, closed form")
         if not explored:
+            if session.max_evaluations <= EXPLORE_DRAWS:
+                raise FieldError(
+                    "max_evaluations",
+                    f"must be above {EXPLORE_DRAWS:,}: the standard deviation of this loss is estimated from as many "
+                    "draws; or give the threshold in loss units, or sigma as a number",
+                )
             job = _Explore(Sampler(problem, None, session.seed))
             moments = session.fold("explore", job, session.plan(EXPLORE_DRAWS))
             source = f"model standard deviation, from {EXPLORE_DRAWS:,} draws"
@@ -283,6 +289,7 @@ def _search(tuned: Tuned) -> dict[str, Any]:
         "reached": tuned.reached,
         "nominal": tuned.nominal,
         "outcome": tuned.outcome,
+        "weighted": tuned.proposal is not None,
     }
 
 

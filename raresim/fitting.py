@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float, cholesky, frozen, matrix, vector
-from raresim.data import CovarianceMethod, one_of
+from raresim.arrays import Float, cholesky, frozen, matrix, one_of, vector
+from raresim.data import CovarianceMethod
 from raresim.errors import DataError
 
 DOF_BOUNDS = (2.05, 200.0)

@@ -67,9 +67,10 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
         "self_information_nats": spent.event_nats,
         "self_information_bits": spent.event_bits,
         "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
-        "speedup_over_crude": _speedup(value, relative_error, total),
+        "speedup_over_crude": _speedup(log_value, relative_error, total),
     }
-    interval, interval_kind = _interval(tail, k, question.confidence, crude=search["kind"] == "none")
+    factor = inflation(sample)
+    interval, interval_kind = _interval(tail, k, question.confidence, not search["weighted"], factor)
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -80,7 +81,7 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
         log_value=log_value,
         std_error=value * relative_error if hits else math.inf,
         relative_error=relative_error,
-        interval=widened(interval, value, inflation(sample)),
+        interval=interval,
         confidence=question.confidence,
         interval_kind=interval_kind,
         reference=question.reference,
@@ -90,14 +91,19 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
     )
 
 
-def _interval(tail: TailMoments, k: int, confidence: float, crude: bool) -> tuple[tuple[float, float], str]:
+def _interval(
+    tail: TailMoments, k: int, confidence: float, crude: bool, factor: float = 1.0
+) -> tuple[tuple[float, float], str]:
+    """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made."""
     hits = int(tail.hits[k])
-    if hits == 0:
-        return (0.0, zero_hits_bound(tail.n, confidence) if crude else 1.0), "bound"
-    if crude:
-        return clopper_pearson(hits, tail.n, confidence), "exact (Clopper-Pearson)"
     value = math.exp(tail.log_probability(k))
-    return log_scale(value, tail.relative_error(k), confidence), "log scale"
+    if hits == 0:
+        interval = (0.0, zero_hits_bound(tail.n, confidence) if crude else 1.0)
+        return widened(interval, value, factor), "bound"
+    if crude:
+        return widened(clopper_pearson(hits, tail.n, confidence), value, factor), "exact (Clopper-Pearson)"
+    low, high = log_scale(value, factor * tail.relative_error(k), confidence)
+    return (low, max(high, math.ulp(0.0))), "log scale"
 
 
 def inflation(sample: Sample) -> float:
@@ -105,8 +111,9 @@ def inflation(sample: Sample) -> float:
     return 1.0 if sample.planned and sample.looks == 1 else LOOK_INFLATION
 
 
-def _speedup(value: float, relative_error: float, total: int) -> float | None:
+def _speedup(log_value: float, relative_error: float, total: int) -> float | None:
     """Draws that crude Monte Carlo needs for the same relative error, divided by those of the run."""
-    if not (math.isfinite(relative_error) and relative_error > 0 and value > 0):
+    if not (math.isfinite(relative_error) and relative_error > 0 and log_value < 0):
         return None
-    return (1.0 - value) / (value * relative_error**2) / total
+    log_speedup = -log_value - 2.0 * math.log(relative_error) - math.log(total)
+    return -math.expm1(log_value) * math.exp(log_speedup) if log_speedup < 700 else math.inf

@@ -14,7 +14,7 @@ from raresim.blocks import Block
 
 @dataclass(frozen=True, eq=False)
 class KeptRows(Accumulator):
-    """Loss and log weight of the rows whose number in their stage is below a limit.
+    """Loss and log weight of the first rows of a stage, up to a limit.
 
     Parameters
     ----------
@@ -27,9 +27,13 @@ class KeptRows(Accumulator):
 
     @classmethod
     def of_block(cls, block: Block, loss: Float, log_weight: Float, limit: int | None = None) -> Self:
-        """Copy the rows of one block that come before row ``limit`` of the stage (all without a limit)."""
+        """Copy as many rows of one block as come before row ``limit`` of the stage (all without a limit).
+
+        Where that is a part of the block, rows are taken evenly: the components of a mixture stand one after the other.
+        """
         k = block.rows if limit is None else max(0, min(block.rows, limit - block.first))
-        return cls(loss[:k].copy(), log_weight[:k].copy())
+        rows = np.arange(k) * block.rows // max(1, k)
+        return cls(loss[rows], log_weight[rows])
 
     def merge(self, other: Self) -> Self:
         if not other.loss.size:

@@ -26,7 +26,7 @@ def khat(log_weights: Float, n: int) -> float | None:
     Returns
     -------
     float or None
-        None where there is no tail to fit: fewer than five weights beyond the cut-off, or all of them equal to it.
+        None where there is no tail to fit: fewer than five weights, or a quarter of them equal to the cut-off.
 
     Notes
     -----
@@ -46,16 +46,20 @@ def khat(log_weights: Float, n: int) -> float | None:
         return None
     weights = np.exp(ordered[-tail_size - 1 :] - ordered[-1])
     excess = weights[1:] - weights[0]
-    if excess[-1] <= 1e-12 or excess[MIN_TAIL - 1 :].max() <= 0 or np.count_nonzero(excess > 0) < MIN_TAIL:
+    if excess[-1] <= 1e-12 or excess[_quartile(excess.size)] <= 0:
         return None
-    return _pareto_shape(excess[excess > 0])
+    return _pareto_shape(excess)
+
+
+def _quartile(m: int) -> int:
+    return max(0, int(m / 4 + 0.5) - 1)
 
 
 def _pareto_shape(excess: Float) -> float:
-    """Shape of the generalised Pareto law of ``excess`` (m,), positive and ascending: [2] sec. 2, with prior."""
+    """Shape of the generalised Pareto law of ``excess`` (m,), ascending: [2] sec. 2, with prior."""
     m = excess.size
     grid = 30 + int(math.sqrt(m))
-    quartile = excess[max(0, int(m / 4 + 0.5) - 1)]
+    quartile = excess[_quartile(m)]
     j = np.arange(1, grid + 1)
     theta = 1.0 / excess[-1] + (1.0 - np.sqrt(grid / (j - 0.5))) / (3.0 * quartile)
     shapes = np.log1p(-theta[:, None] * excess).mean(axis=1)

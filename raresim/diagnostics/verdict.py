@@ -76,7 +76,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         Standard error divided by the estimate; None without a hit.
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned"), ``reached``, ``starts``,
-        ``outcome`` and ``nominal``, as in ``result.json``.
+        ``outcome``, ``nominal`` and ``weighted``, as in ``result.json``.
 
     Notes
     -----
@@ -100,7 +100,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         _hits(diagnostics["hits"]),
         _effective(diagnostics["ess"]),
         _error(relative_error),
-        _tail(diagnostics["khat"], weighted=kind != "none"),
+        _tail(diagnostics["khat"], search["weighted"]),
         _share(diagnostics["max_share"]),
         *_search(search),
     )

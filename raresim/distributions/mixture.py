@@ -28,7 +28,7 @@ class Mixture(Distribution):
     weights : (k,)
         Shares, positive, adding to one within 1e-9.
     components : sequence of Distribution
-        The ``k`` laws.
+        The ``k`` laws; a mixture among them is replaced by its own components.
 
     Raises
     ------
@@ -54,7 +54,10 @@ class Mixture(Distribution):
             raise FieldError("weights", f"must be positive, got {shares.min():g}")
         if abs(shares.sum() - 1.0) > 1e-9:
             raise FieldError("weights", f"must add to 1, got {shares.sum():.12g}")
-        object.__setattr__(self, "shares", shares)
+        flat = [pair for w, c in zip(shares, self.components, strict=True) for pair in _parts(w, c)]
+        for name in ("weights", "shares"):
+            object.__setattr__(self, name, arrays.frozen(np.array([w for w, _ in flat])))
+        object.__setattr__(self, "components", tuple(c for _, c in flat))
 
     @classmethod
     def defensive(cls, proposal: Distribution, target: Distribution, share: float) -> Distribution:
@@ -67,9 +70,6 @@ class Mixture(Distribution):
         """
         if share == 0:
             return proposal
-        if isinstance(proposal, Mixture):
-            weights = np.append((1 - share) * proposal.shares, share)
-            return cls(weights=weights, components=(*proposal.components, target))
         return cls(weights=[1 - share, share], components=(proposal, target))
 
     @property
@@ -104,6 +104,13 @@ class Mixture(Distribution):
         """Members for the conformance tests."""
         two = (Normal(mean=-3.0, std=1.0), Normal(mean=3.0, std=0.5))
         return [Mixture(weights=[0.3, 0.7], components=two)]
+
+
+def _parts(share: float, law: Distribution) -> list[tuple[float, Distribution]]:
+    """``law`` with its share, or the components of a mixture with theirs."""
+    if not isinstance(law, Mixture):
+        return [(share, law)]
+    return [(share * w, c) for w, c in zip(law.shares, law.components, strict=True)]
 
 
 def log_sum_exp(logs: Float, out: Float) -> None:

@@ -21,6 +21,9 @@ from raresim.fitting import covariance, fit_student_t_dof
 from raresim.jit import kernel
 from raresim.registry import member
 
+DOF_RANGE = (0.1, 1e5)
+"""Below, a chi-square draw may be smaller than the smallest double; above, its quantile loses digits."""
+
 
 @member("inputs", "distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +37,7 @@ class StudentT(Inputs):
     Parameters
     ----------
     dof : float
-        Degrees of freedom ``v``, positive; the variance exists above 2.
+        Degrees of freedom ``v``, in `DOF_RANGE`; the variance exists above 2.
     loc : float or (d,)
         Centre, in the unit of ``x``.
     scale : float or (d,), optional
@@ -67,7 +70,9 @@ class StudentT(Inputs):
     normal: Normal = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        arrays.positive("dof", self.dof)
+        low, high = DOF_RANGE
+        if not low <= self.dof <= high:
+            raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:g}")
         if self.scale is not None and self.shape is not None:
             raise FieldError("shape", "give either scale (diagonal) or shape, not both")
         scale = 1.0 if self.scale is None else self.scale

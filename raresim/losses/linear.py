@@ -18,6 +18,8 @@ from raresim.jit import kernel
 from raresim.losses.base import Loss
 from raresim.registry import member
 
+FactorKind = Literal["returns", "losses"]
+
 
 @member("loss")
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,11 +46,13 @@ class Linear(Loss):
 
     weights: Literal["equal"] | Vector | None = None
     positions: Path | None = None
-    factors: Literal["returns", "losses"] | None = None
+    factors: FactorKind | None = None
 
     exposure: Float = field(init=False, repr=False, default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
+        if self.factors is not None:
+            arrays.one_of("factors", self.factors, FactorKind)
         if (self.weights is None) == (self.positions is None):
             raise FieldError("weights", "give either weights or positions")
         if isinstance(self.weights, str):

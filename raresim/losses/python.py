@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import sys
 import traceback
@@ -120,20 +121,22 @@ class PythonLoss(Loss):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if isinstance(self.function, str):
-            self.__dict__["call"] = _load(self.function)
+            stat = Path(self.function.rpartition(":")[0]).stat()
+            self.__dict__["call"] = _load_once(self.function, stat.st_mtime_ns, stat.st_size)
 
     def _evaluate(self, x: Float) -> Any:
         given = x.copy(order="K")
         try:
             return self.call(given)  # type: ignore[misc]  # bound by now
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
+        except (Exception, SystemExit) as error:
             raise LossError(
                 f"loss {self.name}: raised {type(error).__name__}: {error} "
-                f"({Path(where.filename).name}, line {where.lineno}), called with an array of shape {x.shape}"
+                f"({_place(error, self.call)}), called with an array of shape {x.shape}"
             ) from error
 
     def _write(self, value: Any, x: Float, out: Float) -> None:
+        if np.ma.is_masked(value):
+            raise LossError(f"loss {self.name}: must return a number for every row, got masked entries")
         try:
             loss = np.asarray(value)
         except ValueError as error:
@@ -179,10 +182,12 @@ def _load(function: str) -> Callable[..., Any]:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
+    except SyntaxError as error:
+        raise LossError(f"loss {path.name}: is not valid Python: {error.msg} (line {error.lineno})") from error
+    except (Exception, SystemExit) as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise LossError(
-            f"loss {path.name}: importing it raised {type(error).__name__}: {error} (line {where.lineno})"
+            f"loss {path.name}: importing it raised {type(error).__name__}: {error} (line {line})"
         ) from error
     call = getattr(module, name, None)
     if not callable(call):
@@ -190,10 +195,29 @@ def _load(function: str) -> Callable[..., Any]:
     return call  # type: ignore[no-any-return]
 
 
+@functools.lru_cache(maxsize=8)
+def _load_once(function: str, modified: int, size: int) -> Callable[..., Any]:
+    """As `_load`, once for each version of the file: a worker process is sent the loss with every chunk."""
+    return _load(function)
+
+
+def _place(error: BaseException, call: Callable[..., Any] | None) -> str:
+    """File and line where ``error`` was raised: the last line of the user's own file, where it was on the way."""
+    frames = traceback.extract_tb(error.__traceback__)
+    code = getattr(getattr(call, "py_func", call), "__code__", None)
+    own = [f for f in frames if code is not None and f.filename == code.co_filename]
+    where = (own or frames)[-1]
+    return f"{Path(where.filename).name}, line {where.lineno}"
+
+
 def _defined(node: ast.stmt) -> list[str]:
     """The names that a top-level statement defines."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]
+    if isinstance(node, (ast.If, ast.Try, ast.With)):
+        inner = [s for part in ("body", "orelse", "finalbody") for s in getattr(node, part, [])]
+        inner += [s for handler in getattr(node, "handlers", []) for s in handler.body]
+        return [name for statement in inner for name in _defined(statement)]
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [alias.asname or alias.name for alias in node.names]
     return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]

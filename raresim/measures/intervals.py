@@ -9,7 +9,7 @@ LOOK_INFLATION = 1.05
 
 
 def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]:
-    """Exact interval of a binomial proportion; one-sided, ``(0, upper)``, without a hit.
+    """Exact interval of a binomial proportion: it covers at least as often as it says for every proportion.
 
     Parameters
     ----------
@@ -25,16 +25,17 @@ def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]
     """
     from scipy.special import betaincinv
 
-    if hits == 0:
-        return 0.0, zero_hits_bound(n, confidence)
     tail = 0.5 * (1.0 - confidence)
-    low = float(betaincinv(hits, n - hits + 1, tail))
+    low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, tail))
     high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1.0 - tail))
     return low, high
 
 
 def zero_hits_bound(n: int, confidence: float) -> float:
-    """Upper limit of a probability after ``n`` independent draws without a hit: about ``3 / n`` at 95 %."""
+    """One-sided upper limit of a probability after ``n`` draws without a hit: about ``3 / n`` at 95 %.
+
+    It is reported in place of the interval. Two-sided, `clopper_pearson` of no hit ends at ``3.7 / n``.
+    """
     return -math.expm1(math.log1p(-confidence) / n)
 
 

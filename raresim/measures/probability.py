@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
 
 from raresim import arrays
 from raresim.errors import FieldError
@@ -82,8 +84,8 @@ class Probability(Measure):
     @property
     def thresholds(self) -> list[Threshold]:
         """The thresholds as given."""
-        given = self.above if self.above is not None else self.below
-        return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]  # type: ignore[list-item]
+        given: Any = self.above if self.above is not None else self.below
+        return [given] if isinstance(given, str) or not np.ndim(given) else list(given)
 
     def questions(self, scale: Callable[[], LossScale]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
@@ -129,7 +131,11 @@ def _parse(field: str, threshold: Threshold) -> tuple[float, bool]:
         match = _SIGMAS.fullmatch(threshold)
         if not match:
             raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}")
-        return float(match[1]), True
-    if not math.isfinite(threshold):
-        raise FieldError(field, f"must be finite, got {threshold:g}")
-    return float(threshold), False
+        return _finite(field, float(match[1])), True
+    return _finite(field, float(threshold)), False
+
+
+def _finite(field: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise FieldError(field, f"must be finite, got {value:g}")
+    return value

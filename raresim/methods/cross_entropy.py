@@ -12,18 +12,19 @@ import numpy as np
 
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
-from raresim.arrays import Float
+from raresim.arrays import Float, whole
 from raresim.blocks import Plan
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.methods.base import Iteration, Method, Session, Tuned
-from raresim.methods.levels import Evaluate, Fit, KeepElites, Orthants, Responsibilities, Split, Whole
+from raresim.methods.levels import Cells, Evaluate, Fit, KeepElites, Responsibilities, Split, Whole
 from raresim.problem import Event, Space
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.proposals.gaussian import Gaussian
 from raresim.registry import member
+from raresim.streams import stream
 
 ELITES_PER_PARAMETER = 5
 MIN_SAMPLES = 1000
@@ -44,6 +45,9 @@ SPLIT_ROWS = 2000
 
 SPLIT_MARGIN = 1.25
 """How far an eigenvalue of the elites' covariance must stand above the edge of noise to split them."""
+
+KMEANS_RUNS = 20
+"""Random beginnings of the clustering of the first elites."""
 
 MIN_SHARE = 0.1
 """Smallest share of a pooled component, relative to an equal share."""
@@ -80,10 +84,10 @@ class CrossEntropy(Method):
     above the threshold) and refits by weighted maximum likelihood to the draws beyond it: [1]_ alg. 3.2. A level whose
     elites are worth too little is drawn again at the same size and added, up to `MAX_DOUBLINGS` times.
 
-    The first level is drawn once for all starts. Where its elites spread further along some direction than standard
-    normals would, beyond what noise explains ([2]_), they lie in several regions: they are cut by a plane through
-    their mean across that direction, and the starts share the parts among them. So both sides of a two-sided event
-    get starts of their own, where four independent starts would all take the same side one time in eight.
+    The first level is drawn once for all starts. Where its elites spread further along some directions than standard
+    normals would, beyond what noise explains ([2]_), they lie in several regions: they are clustered along these
+    directions by k-means, a cluster for each start. So both sides of a two-sided event get starts of their own,
+    where four independent starts would all take the same side one time in eight.
 
     Starts that end in the same region are represented by the one with most effective elites. A last, pooled level
     draws from the mixture of all regions and refits shares and components together. No tuning draw enters the estimate.
@@ -110,9 +114,8 @@ class CrossEntropy(Method):
         if not 0 <= self.defensive < 1:
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
         for name in ("samples", "starts", "max_levels"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise FieldError(name, f"must be at least 1, got {value}")
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole(name, getattr(self, name)))
 
     @property
     def draws_in(self) -> Space:
@@ -196,11 +199,15 @@ class _Climb:
     def run(self) -> Tuned:
         target = self.session.problem.target
         starts = self.method.starts
+        self.refuse_small_budget(self.samples * starts)
         first = self.evaluate(None, "all", 0, self.samples * starts)
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
             return self.gave_up(first, "no draw told the tail from the rest")
-        stats = self.fit(first, (target,) * starts, self.orthants(first))
+        if first.level >= self.event.sign * self.event.threshold:
+            return self.not_rare(first)
+        split = self.cells(first)
+        stats = self.fit(first, (target,) * split.laws, split)
         usable = [s for s in stats if s.ess >= MIN_ESS] or [max(stats, key=lambda s: s.ess)]
         self.records.append(first.record)
         found = [self.start(k, self.method.proposal.fit(target, s), s.ess) for k, s in enumerate(usable)]
@@ -217,6 +224,15 @@ class _Climb:
             outcome=_outcome(found),
             kl_proposal_target=None if isinstance(tuned, Mixture) else self.method.proposal.kl(tuned, target),
         )
+
+    def refuse_small_budget(self, first: int) -> None:
+        """Raise `FieldError` when the first level alone takes more than half of the budget."""
+        if 2 * first > self.session.max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * first:,}: the first level ({self.method.starts} starts) takes {first:,} draws, "
+                f"got {self.session.max_evaluations:,}; or give fewer starts, or method crude",
+            )
 
     def start(self, number: int, law: Distribution, ess: float) -> _Found:
         """Climb from the first level to the threshold, one fit per level."""
@@ -319,15 +335,18 @@ class _Climb:
         parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
         return functools.reduce(lambda a, b: a.merge(b), parts).parts
 
-    def orthants(self, first: _Level) -> Split:
-        """The first elites, cut across the directions in which they spread beyond noise; the starts share the parts."""
+    def cells(self, first: _Level) -> Split:
+        """The first elites, clustered along the directions in which they spread beyond noise: a cell for each start."""
         starts = self.method.starts
         reached = np.flatnonzero(first.rows.loss >= first.level)
         limit = int(reached[min(reached.size, SPLIT_ROWS) - 1]) + 1
         job = KeepElites(first.sampler, first.rows, first.level, limit)
-        kept = [self.session.fold("fit", job, plan, self.progress("all")).u for plan in first.plans]
-        u = np.concatenate(kept)
-        return Orthants(u.mean(axis=0), _wide_directions(u, math.floor(math.log2(starts))), starts)
+        u = np.concatenate([self.session.fold("fit", job, plan, self.progress("all")).u for plan in first.plans])
+        axes = _wide_directions(u, starts)
+        if starts == 1 or axes.shape[1] == 0:
+            return Whole(starts)
+        rng = stream(self.session.seed, self.session.plan(1).stage, 0)
+        return Cells(axes, _centres(u @ axes, starts, rng))
 
     def variances(self, level: _Level) -> tuple[float, ...] | None:
         """Relative variance of one draw of the pooled proposal, for each event; None where hits are too few."""
@@ -347,6 +366,16 @@ class _Climb:
         """A start that did not reach the threshold; its last record says why."""
         self.records[-1] = replace(self.records[-1], note=note)
         return _Found(law, ess, note)
+
+    def not_rare(self, first: _Level) -> Tuned:
+        """The first level reached the event: weighing gains nothing, so the target itself is drawn from."""
+        return Tuned(
+            proposal=None,
+            iterations=(replace(first.record, note="not rare: drawn from the target"),),
+            evaluations=self.evaluations,
+            nominal=self.evaluations,
+            outcome=f"the event is not rare: {first.record.rarity:.1%} of the first level's draws hit it",
+        )
 
     def gave_up(self, first: _Level, why: str) -> Tuned:
         return Tuned(
@@ -388,6 +417,14 @@ def _wide_directions(u: Float, k: int) -> Float:
         axes = vectors[:, ::-1][:, :k]
     edge = SPLIT_MARGIN * (1.0 + math.sqrt(d / n)) ** 2
     return np.ascontiguousarray(axes[:, values[::-1][: axes.shape[1]] > edge])
+
+
+def _centres(seen: Float, k: int, rng: np.random.Generator) -> Float:
+    """Centres (k, j) of up to ``k`` clusters of the rows of ``seen`` (n, j): the best of several k-means runs."""
+    from scipy.cluster.vq import kmeans
+
+    centres, _ = kmeans(seen, k, iter=KMEANS_RUNS, rng=rng)
+    return np.ascontiguousarray(centres)
 
 
 def _symmetric_kl(family: ProposalFamily, a: Distribution, b: Distribution) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from raresim import arrays
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal, gaussian_moments
@@ -50,6 +51,7 @@ class Importance(Method):
     defensive: float = 0.0
 
     def __post_init__(self) -> None:
+        arrays.one_of("space", self.space, Space)
         if not 0 <= self.defensive < 1:
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
 

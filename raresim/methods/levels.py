@@ -38,6 +38,11 @@ class Evaluate(Job[LevelRows]):
 class Split(ABC):
     """How the elites of a level are shared out between the laws that are fitted to them."""
 
+    @property
+    @abstractmethod
+    def laws(self) -> int:
+        """Number of laws that the elites are shared between."""
+
     @abstractmethod
     def shares(self, u: Float) -> Float:
         """The share of each elite ``u`` (n, d) that each law gets, (n, k) in [0, 1]."""
@@ -45,25 +50,29 @@ class Split(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Whole(Split):
-    """One law gets every elite."""
+    """Each law gets every elite."""
+
+    laws: int = 1
 
     def shares(self, u: Float) -> Float:
-        return np.ones((u.shape[0], 1))
+        return np.ones((u.shape[0], self.laws))
 
 
 @dataclass(frozen=True, eq=False)
-class Orthants(Split):
-    """Cut the elites by planes through ``centre`` (d,) across ``axes`` (d, j): law ``k`` gets part ``k`` modulo 2^j."""
+class Cells(Split):
+    """Law ``k`` gets the elites whose nearest centre, seen along ``axes`` (d, j), is ``centres[k]`` (k, j)."""
 
-    centre: Float
     axes: Float
-    laws: int
+    centres: Float
+
+    @property
+    def laws(self) -> int:
+        return len(self.centres)
 
     def shares(self, u: Float) -> Float:
-        side = (u - self.centre) @ self.axes > 0
-        powers = 1 << np.arange(side.shape[1])
-        part = side @ powers
-        shares: Float = (part[:, None] == np.arange(self.laws) % (1 << powers.size)).astype(np.float64)
+        seen = u @ self.axes
+        distance = np.square(seen[:, None, :] - self.centres).sum(axis=2)
+        shares: Float = (distance.argmin(axis=1)[:, None] == np.arange(self.laws)).astype(np.float64)
         return shares
 
 
@@ -78,8 +87,12 @@ class Responsibilities(Split):
 
     mixture: Mixture
 
+    @property
+    def laws(self) -> int:
+        return len(self.mixture.components)
+
     def shares(self, u: Float) -> Float:
-        logs: Float = np.empty((u.shape[0], len(self.mixture.components)), order="F")
+        logs: Float = np.empty((u.shape[0], self.laws), order="F")
         self.mixture.component_logpdf(u, logs)
         logs -= logs.max(axis=1, keepdims=True)
         np.exp(logs, out=logs)

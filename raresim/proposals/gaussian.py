@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from raresim import arrays
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.normal import Normal, gaussian_moments
+from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.information import LowRank, kl_low_rank, kl_normal
 from raresim.jit import kernel
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.registry import member
 
-Covariance: TypeAlias = Literal["mean_shift", "diagonal", "full", "low_rank"]
+Covariance = Literal["mean_shift", "diagonal", "full", "low_rank"]
 
 
 @member("proposal_family")
@@ -59,10 +61,10 @@ class Gaussian(ProposalFamily):
     floor: float = 0.6
 
     def __post_init__(self) -> None:
+        arrays.one_of("covariance", self.covariance, Covariance)
         if not 0.5 < self.floor <= 1:
             raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:g}")
-        if self.rank < 1:
-            raise FieldError("rank", f"must be at least 1, got {self.rank}")
+        object.__setattr__(self, "rank", arrays.whole("rank", self.rank))
         if self.rank != 1 and self.covariance != "low_rank":
             raise FieldError("rank", f"goes with covariance: low_rank, got covariance: {self.covariance}")
 
@@ -156,7 +158,9 @@ def orthonormal(vectors: list[Float], limit: int) -> Float:
 def _low_rank(law: Distribution) -> LowRank:
     if isinstance(law, LowRankNormal):
         return law.location, law.basis, law.spread
-    return np.zeros(law.dim), np.zeros((law.dim, 0)), np.zeros(0)
+    if isinstance(law, StandardNormal):
+        return np.zeros(law.dim), np.zeros((law.dim, 0)), np.zeros(0)
+    raise TypeError(f"neither low-rank nor standard normal: {law!r}")
 
 
 @kernel

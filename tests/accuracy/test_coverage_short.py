@@ -1,0 +1,137 @@
+"""Intervals over many seeds, and seeded bugs that the same statistics must see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raresim import Importance, Linear, Mixture, Normal, Probability
+from raresim.accumulators.tail import TailMoments
+from raresim.diagnostics.verdict import Status
+from raresim.engine import Sampler
+from tests.helpers import FALSE_ALARM, is_plausibly_at_least
+from tests.problems import Case, correlated, crude, linear_normal, solve, student, two_sided
+
+SEEDS = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The runs of one case over many seeds."""
+
+    exact: float
+    values: np.ndarray
+    errors: np.ndarray
+    covered: np.ndarray
+    trusted: np.ndarray
+
+    @classmethod
+    def of(cls, case, seed, n=SEEDS, **options):
+        options.setdefault("relative_error", 0.05)
+        estimates = [solve(case, seed + s, **options).estimates[0] for s in range(n)]
+        exact = case.exact[0]
+        return cls(
+            exact,
+            np.array([e.value for e in estimates]),
+            np.array([e.std_error for e in estimates]),
+            np.array([e.interval[0] <= exact <= e.interval[1] for e in estimates]),
+            np.array([e.verdict.status is Status.TRUSTED for e in estimates]),
+        )
+
+    def complaints(self):
+        """What is wrong, each at a level of 1e-6: coverage under 95 %, a bias, a standard error that is off."""
+        n = self.values.size
+        se = self.values.std(ddof=1) / np.sqrt(n)
+        ratio = (n - 1) * self.values.var(ddof=1) / np.mean(self.errors**2)
+        low, high = stats.chi2.ppf(FALSE_ALARM / 2, n - 1), stats.chi2.isf(FALSE_ALARM / 2, n - 1)
+        found = {
+            "coverage": not is_plausibly_at_least(self.covered.sum(), n, 0.95),
+            "bias": abs(self.values.mean() - self.exact) > 5 * se,
+            "error": not low < ratio < high,
+        }
+        return {name for name, is_wrong in found.items() if is_wrong}
+
+
+QUICK = [crude(2.0), linear_normal(3, 5.0), two_sided(3, 5.0)]
+SLOW = [correlated(4.0), student(3.0, 1e-5), linear_normal(20, 5.0), two_sided(20, 4.0)]
+
+
+@pytest.mark.parametrize(
+    "case", [*QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)], ids=[c.name for c in QUICK + SLOW]
+)
+def test_intervals_errors_and_means_are_right(case, seed):
+    """150 seeds at 5 % error: a coverage of 75 %, a bias of 2 % or an error off by a third would show."""
+    study = Study.of(case, seed(10_000))
+    assert study.complaints() == set()
+    off = np.abs(study.values / study.exact - 1) > 0.25
+    assert not (off & study.trusted).any()
+    assert study.trusted.mean() > 0.9
+
+
+# --- controls that must fail -------------------------------------------------------------------------
+
+SHIFTED = Importance(proposal=Normal(mean=3 / np.sqrt(3), std=1.1, dim=3), defensive=0.1)
+CONTROL = linear_normal(3, 3.0)
+PHYSICAL = Case(
+    "physical",
+    Normal(mean=100.0, std=10.0, dim=2),
+    Linear(weights="equal"),
+    Probability(above="3 sigma"),
+    [stats.norm.sf(3.0)],
+    Importance(proposal=Normal(mean=121.0, std=11.0, dim=2), space="physical"),
+)
+
+
+def flipped_ratio(monkeypatch):
+    right = Sampler.log_weight
+    monkeypatch.setattr(Sampler, "log_weight", lambda self, u: np.negative(right(self, u)))
+
+
+def missing_determinant(monkeypatch):
+    monkeypatch.setattr(Normal, "log_det", 0.0)
+
+
+def density_ten_percent_off(monkeypatch):
+    right = Sampler.log_weight
+    monkeypatch.setattr(Sampler, "log_weight", lambda self, u: right(self, u) + np.log(1.1))
+
+
+def defensive_draws_without_their_density(monkeypatch):
+    monkeypatch.setattr(Mixture, "logpdf", lambda self, x, out: self.components[0].logpdf(x, out))
+
+
+def zeros_forgotten(monkeypatch):
+    """The variance of the hits alone."""
+
+    def relative_error(self, k):
+        second = self.hits[k] * self.sum_w2[k] / self.sum_w[k] ** 2
+        return np.sqrt(max(0.0, second - 1) / self.n)
+
+    monkeypatch.setattr(TailMoments, "relative_error", relative_error)
+
+
+CONTROLS = [
+    (CONTROL, flipped_ratio),
+    (CONTROL, missing_determinant),
+    (PHYSICAL, missing_determinant),
+    (CONTROL, density_ten_percent_off),
+    (CONTROL, defensive_draws_without_their_density),
+    (CONTROL, zeros_forgotten),
+]
+
+
+def control(case, seed):
+    method = SHIFTED if case is CONTROL else case.method
+    return Study.of(case, seed, 60, method=method, relative_error=None, max_evaluations=5_000)
+
+
+@pytest.mark.parametrize("case", [CONTROL, PHYSICAL], ids=["standard", "physical"])
+def test_statistics_are_silent_without_a_bug(case, seed):
+    assert control(case, seed(12_000)).complaints() == set()
+
+
+@pytest.mark.parametrize(("case", "bug"), CONTROLS, ids=[f"{bug.__name__}-{case.name}" for case, bug in CONTROLS])
+def test_statistics_see_a_seeded_bug(case, bug, seed, monkeypatch):
+    bug(monkeypatch)
+    assert control(case, seed(12_000)).complaints()

@@ -1,0 +1,78 @@
+"""The contract of a loss, over every registered member."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_within_error, block, examples, losses, normals
+
+ORACLES = {
+    ("linear", 0): lambda x: x.mean(axis=1),
+    ("linear", 1): lambda x: 2.0 * x[:, 1] - x[:, 0],
+    ("python", 0): lambda x: x.max(axis=1),
+    ("python", 1): lambda x: x.max(axis=1),
+}
+
+
+@pytest.fixture(params=examples("loss"))
+def example(request):
+    return request.param
+
+
+@pytest.fixture
+def inputs(example):
+    return example[0]
+
+
+@pytest.fixture
+def loss(example):
+    return example[1].bind(example[0])
+
+
+def factors(inputs, n, seed):
+    return inputs.to_physical(normals(n, inputs.latent_dim, seed), block(n, inputs.dim))
+
+
+@pytest.mark.parametrize("n", [1, 1000])
+def test_loss_writes_every_row_and_leaves_the_factors_alone(inputs, loss, n, seed):
+    x = factors(inputs, n, seed(51))
+    before = x.copy()
+    assert np.isfinite(losses(loss, x)).all()
+    np.testing.assert_array_equal(x, before)
+
+
+def test_loss_is_row_by_row(inputs, loss, seed):
+    x = factors(inputs, 100, seed(52))
+    alone = np.array([losses(loss, x[i : i + 1])[0] for i in range(100)])
+    np.testing.assert_allclose(losses(loss, x), alone, rtol=1e-14)
+
+
+def test_loss_agrees_with_numpy(request, inputs, loss, seed):
+    kind, _, k = request.node.callspec.id.rpartition("-")
+    if (kind, int(k)) not in ORACLES:
+        pytest.skip(f"no outside oracle of {kind}")
+    x = factors(inputs, 1000, seed(53))
+    np.testing.assert_allclose(losses(loss, x), ORACLES[kind, int(k)](x), rtol=1e-13, atol=1e-13)
+
+
+def test_closed_moments_agree_with_draws(inputs, loss, seed):
+    """5 standard errors of the mean and, for near-normal losses, of the standard deviation."""
+    closed = loss.moments(inputs)
+    if closed is None:
+        return
+    y = losses(loss, factors(inputs, 200_000, seed(54)))
+    assert_within_error(y.mean(), closed[0], closed[1] / np.sqrt(y.size))
+    assert_within_error(y.std() / closed[1], 1.0, 1 / np.sqrt(2 * y.size))
+
+
+def test_bound_loss_binds_and_pickles_to_itself(inputs, loss, seed):
+    x = factors(inputs, 100, seed(55))
+    for again in (loss.bind(inputs), pickle.loads(pickle.dumps(loss))):
+        np.testing.assert_array_equal(losses(again, x), losses(loss, x))
+
+
+def test_description_is_lines_of_text(loss):
+    lines = loss.describe()
+    assert lines
+    assert all(isinstance(line, str) and line for line in lines)

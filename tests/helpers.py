@@ -1,0 +1,99 @@
+"""Assertions and shortcuts that every test may use; nothing here knows a particular problem."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raresim import registry
+from raresim.streams import stream
+
+ROOT = Path(__file__).parents[1]
+
+FALSE_ALARM = 1e-6
+"""Of one statistical assertion, two-sided."""
+
+
+def assert_within_error(estimate, exact, se, z=5.0):
+    """Fail where ``estimate`` is ``z`` standard errors or more from ``exact``: 6 times in ten million for z = 5."""
+    estimate, exact, se = np.broadcast_arrays(estimate, exact, se)
+    assert np.isfinite(estimate).all()
+    off = np.abs(estimate - exact)
+    worst = np.unravel_index(np.argmax(off - z * se), off.shape)
+    assert (off <= z * se).all(), (
+        f"{estimate[worst]:.8g} is {off[worst] / se[worst]:.2f} standard errors from {exact[worst]:.8g}"
+    )
+
+
+def assert_count(count, n, p, alpha=FALSE_ALARM):
+    """Fail when ``count`` of ``n`` trials of probability ``p`` lies in either tail of ``alpha / 2``."""
+    tail = np.minimum(stats.binom.cdf(count, n, p), stats.binom.sf(np.asarray(count) - 1, n, p))
+    assert (tail >= alpha / 2).all(), f"{count} of {n} where {p} is expected: tail probability {tail.min():.2g}"
+
+
+def assert_count_at_least(count, n, p, alpha=FALSE_ALARM):
+    """Fail when ``count`` of ``n`` trials is too small for any probability of ``p`` or more."""
+    assert is_plausibly_at_least(count, n, p, alpha), f"{count} of {n} where at least {p:.3g} is expected"
+
+
+def is_plausibly_at_least(count, n, p, alpha=FALSE_ALARM):
+    """Whether ``count`` of ``n`` trials is compatible with a probability of ``p`` or more, at level ``alpha``."""
+    return stats.binom.cdf(count, n, p) >= alpha
+
+
+def examples(family):
+    """Every example of every registered member of ``family``, as pytest parameters."""
+    return [
+        pytest.param(example, id=f"{kind}-{k}")
+        for kind, cls in registry.members(family).items()
+        for k, example in enumerate(cls.examples())
+    ]
+
+
+def block(n, d, fill=np.nan):
+    """A block-shaped array, ``(n, d)`` in Fortran order."""
+    return np.full((n, d), fill, order="F")
+
+
+def draws(law, n, seed, index=0):
+    """``n`` draws of ``law`` from a stream of its own."""
+    x = block(n, law.dim)
+    law.sample(stream(seed, 0, index), x)
+    return x
+
+
+def logpdf(law, x):
+    """Log density of ``law`` at the rows of ``x``."""
+    out = np.full(len(x), np.nan)
+    law.logpdf(np.asfortranarray(x, dtype=float), out)
+    return out
+
+
+def losses(loss, x):
+    """A bound ``loss`` of the rows of ``x``."""
+    out = np.full(len(x), np.nan)
+    loss(np.asfortranarray(x, dtype=float), out)
+    return out
+
+
+def normals(n, d, seed):
+    """``(n, d)`` standard normals in Fortran order that do not come from raresim."""
+    return np.asfortranarray(np.random.default_rng(seed).standard_normal((n, d)))
+
+
+def python(code, *arguments, cwd=ROOT):
+    """Run ``code`` in a fresh interpreter that finds raresim and the tests; its output, stripped."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

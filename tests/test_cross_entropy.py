@@ -1,0 +1,291 @@
+"""Cross-entropy tuning: levels, regions, and every way in which it may end."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raresim import CrossEntropy, Gaussian, LowRankNormal, Probability, PythonLoss, StandardNormal
+from raresim.diagnostics.verdict import Status
+from raresim.errors import FieldError
+from raresim.estimation import Summarise
+from raresim.executors import Executor
+from raresim.methods.base import Session
+from raresim.methods.levels import Evaluate
+from raresim.problem import Event, Problem
+from tests.helpers import assert_within_error
+from tests.problems import EVERY_PROBLEM, Case, below, linear_normal, several, solve, two_sided
+
+
+def tuning(result):
+    """The iterations of each start, in order."""
+    return {start: list(rows) for start, rows in itertools.groupby(result.iterations, key=lambda row: row.start)}
+
+
+def loss_case(function, threshold, d=2, exact=()):
+    return Case(
+        function.__name__, StandardNormal(dim=d), PythonLoss(function=function), Probability(above=threshold), exact
+    )
+
+
+# --- the answer --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", EVERY_PROBLEM)
+def test_answer_is_exact_within_its_error(case, seed):
+    """5 standard errors of 2 %; every event of every problem with a known answer."""
+    result = solve(case, seed(201), relative_error=0.02)
+    values = [e.value for e in result.estimates]
+    assert_within_error(values, case.exact, [e.std_error for e in result.estimates])
+    assert result.verdict.status is Status.TRUSTED
+
+
+# --- levels ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [linear_normal(3, 5.0), two_sided(3, 5.0), below(4.0)], ids=lambda c: c.name)
+def test_levels_climb_to_the_threshold(case, seed):
+    result = solve(case, seed(202), relative_error=0.1)
+    sign = -1.0 if result.estimates[0].direction == "below" else 1.0
+    goal = sign * result.estimates[0].threshold
+    starts = tuning(result)
+    assert list(starts) == ["all", *range(len(starts) - 2), "pooled"]
+    for start in range(len(starts) - 2):
+        levels = [sign * row.level for row in starts[start]]
+        assert levels == sorted(levels)
+        assert levels[-1] == goal
+        assert [row.iteration for row in starts[start]] == list(range(1, len(levels) + 1))
+
+
+def test_levels_take_a_share_of_the_draws_and_measure_themselves(seed):
+    result = solve(linear_normal(3, 5.0), seed(203), relative_error=0.1)
+    for row in result.iterations:
+        assert 0.1 <= row.rarity <= 1.0
+        assert row.rarity == pytest.approx(row.elites / row.evaluations)
+        assert 0 < row.ess <= row.elites * (1 + 1e-12)
+        assert row.kl_optimal_proposal >= -1e-12
+        assert row.kl_step >= -1e-12 or row.start in ("all", "pooled")
+        assert row.log_probability < 0
+        assert row.note == ""
+
+
+def test_pooled_level_already_knows_the_answer(seed):
+    """Its own estimate, from draws that the result does not use, is within a tenth (about 4 of its errors)."""
+    for case in (linear_normal(3, 5.0), two_sided(3, 5.0)):
+        pooled = tuning(solve(case, seed(204), relative_error=0.1))["pooled"][0]
+        assert pooled.evaluations >= 2000
+        assert pooled.log_probability == pytest.approx(np.log(case.exact[0]), abs=0.2)
+
+
+def test_kl_of_the_optimal_proposal_falls_while_tuning(seed):
+    """KL(optimal || q): what crude pays for the event is far more than what the tuned proposal pays."""
+    result = solve(linear_normal(3, 5.0), seed(205), relative_error=0.02)
+    d = result.diagnostics
+    assert d["kl_target_optimal"] == pytest.approx(-np.log(2.866515718791933e-07), abs=0.1)
+    assert 0 < d["kl_optimal_proposal"] < 2.0
+    assert d["kl_proposal_target"] == pytest.approx(5.2**2 / 2, rel=0.15)  # a shift by the mean of the tail
+
+
+# --- several regions ---------------------------------------------------------------------------------
+
+
+def test_both_sides_of_a_two_sided_event_are_found(seed):
+    """30 seeds at d = 3: missing a side halves the answer; each run lies within 5 errors of 2 %."""
+    case = two_sided(3, 5.0)
+    results = [solve(case, seed(1000 + s), relative_error=0.02) for s in range(30)]
+    values = [r.estimates[0].value for r in results]
+    assert_within_error(values, case.exact[0], [r.estimates[0].std_error for r in results])
+    assert {r.verdict.status for r in results} == {Status.TRUSTED}
+
+
+# --- tuning draws stay out of the estimate -----------------------------------------------------------
+
+
+def test_no_tuning_draw_enters_the_estimate(seed, monkeypatch):
+    """The stages that tuning and the estimate draw from have no index in common."""
+    stages = {"tune": set(), "estimate": set()}
+    for name, job in (("tune", Evaluate), ("estimate", Summarise)):
+        original = job.__call__
+
+        def call(self, block, name=name, original=original):
+            stages[name].add(block.stage)
+            return original(self, block)
+
+        monkeypatch.setattr(job, "__call__", call)
+    result = solve(two_sided(3, 4.0), seed(207), relative_error=0.02)
+    assert len(stages["estimate"]) == 1
+    assert not stages["tune"] & stages["estimate"]
+    assert len(stages["tune"]) == len(result.iterations)
+
+
+# --- how tuning may end ------------------------------------------------------------------------------
+
+
+def capped(x):
+    return np.minimum(x.sum(axis=1), 2.0)
+
+
+def constant(x):
+    return np.zeros(len(x))
+
+
+def steps(x):
+    return np.floor(x.sum(axis=1))
+
+
+def indicator(x):
+    return (x.sum(axis=1) > 3.0).astype(float)
+
+
+def notes(result):
+    return {row.note for row in result.iterations if row.note}
+
+
+def test_impossible_event_gives_a_bound_and_says_that_levels_stalled(seed):
+    result = solve(loss_case(capped, 3.0), seed(211), max_evaluations=100_000)
+    (estimate,) = result.estimates
+    assert result.verdict.status is Status.BOUND_ONLY
+    assert notes(result) == {"level stalled for 3 iterations"}
+    assert result.search["outcome"] == "0 of 4 starts reached the threshold (level stalled for 3 iterations)"
+    assert result.search["reached"] == 0
+    assert (estimate.value, estimate.log_value) == (0.0, -np.inf)
+    assert estimate.interval == (0.0, 1.0)  # draws of a proposal bound nothing
+    assert result.evaluations["total"] == 100_000
+
+
+def test_constant_loss_gives_a_bound_and_no_exception(seed):
+    result = solve(loss_case(constant, 1.0), seed(212), max_evaluations=100_000)
+    assert result.verdict.status is Status.BOUND_ONLY
+    assert notes(result)
+
+
+@pytest.mark.parametrize("threshold", [-1e300, -20.0, 0.0])
+def test_event_that_is_not_rare_is_estimated(threshold, seed):
+    """Certain, nearly certain and even events: their complement's error must not be hidden by weights."""
+    case = linear_normal(2, threshold)
+    (estimate,) = solve(case, seed(213), relative_error=0.01).estimates
+    exact = stats.norm.sf(threshold)
+    assert_within_error(estimate.value, exact, max(estimate.std_error, 1e-12))
+    assert estimate.interval[1] <= 1.0
+    assert estimate.verdict.status is Status.TRUSTED
+
+
+def test_discrete_loss_with_ties_is_estimated(seed):
+    """``floor(x + y) >= 7`` is ``x + y >= 7``."""
+    exact = stats.norm.sf(7 / np.sqrt(2))
+    (estimate,) = solve(loss_case(steps, 7.0), seed(214), relative_error=0.02).estimates
+    assert_within_error(estimate.value, exact, estimate.std_error)
+
+
+def test_loss_of_two_values_is_estimated_or_not_trusted(seed):
+    """A 0/1 loss has no levels to climb: P(x + y > 3) = 0.017 is found by the first draws or not believed."""
+    result = solve(loss_case(indicator, 1.0), seed(215), relative_error=0.05, max_evaluations=300_000)
+    (estimate,) = result.estimates
+    near = abs(estimate.value / stats.norm.sf(3 / np.sqrt(2)) - 1) < 0.25
+    assert near or result.verdict.status is not Status.TRUSTED
+
+
+def test_too_few_levels_are_named(seed):
+    result = solve(linear_normal(3, 5.0), seed(216), method=CrossEntropy(max_levels=1), max_evaluations=50_000)
+    assert notes(result) == {"threshold not reached in 1 levels"}
+    assert result.verdict.status is not Status.TRUSTED
+
+
+def test_half_of_the_budget_on_tuning_is_named(seed):
+    result = solve(linear_normal(3, 5.0), seed(217), max_evaluations=16_000)
+    assert "half of max_evaluations spent on tuning" in result.search["outcome"]
+    assert result.search["reached"] < result.search["starts"]
+    assert result.evaluations["tune"] <= 16_000 * 3 // 4
+    assert result.evaluations["total"] == 16_000
+
+
+def test_degenerate_weights_are_named(seed):
+    """50 draws with 5 elites, and a budget that allows one doubling: 10 effective elites fit nothing."""
+    method = CrossEntropy(proposal=Gaussian(covariance="mean_shift"), samples=50, starts=1)
+    result = solve(linear_normal(1, 6.0), seed(218), method=method, max_evaluations=600)
+    assert any(note.startswith("weights degenerate: ") for note in notes(result))
+    assert result.verdict.status is not Status.TRUSTED
+
+
+@pytest.mark.parametrize("budget", [9_000, 12_000, 16_000, 20_000])
+def test_a_note_stands_on_a_row_of_the_start_that_ended_with_it(budget, seed):
+    """A start that reached the threshold has no note; nor has the first level, which all starts share."""
+    result = solve(linear_normal(3, 5.0), seed(219), max_evaluations=budget)
+    for start, rows in tuning(result).items():
+        ended = [row.note for row in rows if row.note]
+        reached = start == "pooled" or rows[-1].level >= 5.0
+        assert not (ended and (reached or start == "all")), f"start {start}: {ended}"
+
+
+@pytest.mark.parametrize("budget", [100, 3_000, 4_000])
+def test_a_budget_below_the_first_level_is_refused_before_it_is_spent(budget, seed):
+    """4,000 draws of a loss that may cost a second each: the refusal must not come after them."""
+    calls = []
+
+    def counted(x):
+        calls.append(len(x))
+        return x.sum(axis=1)
+
+    with pytest.raises(FieldError, match="max_evaluations"):
+        solve(loss_case(counted, 5.0), seed(220), max_evaluations=budget)
+    assert sum(calls) <= budget
+
+
+# --- options -----------------------------------------------------------------------------------------
+
+
+def test_too_few_samples_for_the_family_are_refused(seed):
+    method = CrossEntropy(proposal=Gaussian(covariance="full"), samples=1000)
+    with pytest.raises(FieldError) as caught:
+        solve(linear_normal(20, 3.0), seed(221), method=method)
+    assert str(caught.value) == (
+        "samples: must be at least 11,500: 5 elites for each of the 230 free parameters, got 1,000"
+    )
+
+
+def test_two_tails_at_once_are_refused(seed):
+    measures = [Probability(above=3.0), Probability(below=-3.0)]
+    with pytest.raises(FieldError, match="measures: cross-entropy tunes to one tail: put `above` and `below` into two"):
+        solve(linear_normal(2, 3.0), seed(222), measures=measures)
+
+
+@pytest.mark.parametrize("covariance", ["mean_shift", "diagonal", "full", "low_rank"])
+@pytest.mark.parametrize("starts", [1, 3, 4])
+def test_every_covariance_and_number_of_starts_gives_the_answer(covariance, starts, seed):
+    case = linear_normal(3, 4.0)
+    method = CrossEntropy(proposal=Gaussian(covariance=covariance), starts=starts)
+    result = solve(case, seed(223), method=method, relative_error=0.03)
+    assert_within_error(result.estimates[0].value, case.exact[0], result.estimates[0].std_error)
+    assert result.search["starts"] == starts
+
+
+def test_less_rare_events_are_estimated_with_the_rarest(seed):
+    case = several(2.0, 4.0, 3.0)
+    result = solve(case, seed(224), relative_error=0.05)
+    values = [e.value for e in result.estimates]
+    assert_within_error(values, case.exact, [e.std_error for e in result.estimates])
+    assert tuning(result)[0][-1].level == 4.0
+
+
+@pytest.mark.parametrize("defensive", [0.05, 0.5])
+def test_no_weight_exceeds_the_inverse_of_the_defensive_share(defensive, seed):
+    method = CrossEntropy(defensive=defensive)
+    result = solve(linear_normal(3, 4.0), seed(225), method=method, relative_error=0.05)
+    assert result.arrays.log_weight.max() <= np.log(1 / defensive) + 1e-9
+
+
+def test_method_describes_its_options():
+    lines = CrossEntropy(starts=3, defensive=0.1).describe()
+    assert "3 starts" in lines[0]
+    assert "10% of the target" in lines[1]
+
+
+@pytest.mark.parametrize(("case", "regions"), [(two_sided(3, 4.0), 2), (linear_normal(3, 4.0), 1)], ids=["two", "one"])
+def test_each_region_has_a_law_and_the_target_its_share(case, regions, seed):
+    problem = Problem(case.inputs, case.loss.bind(case.inputs))
+    tuned = CrossEntropy().tune(Session(problem, [Event(4.0)], seed(226), Executor(), 10**6, lambda *_: None))
+    *laws, target = tuned.proposal.components
+    assert [type(law) for law in laws] == [LowRankNormal] * regions
+    assert target == problem.target
+    assert tuned.proposal.shares[-1] == pytest.approx(0.05)

@@ -1,0 +1,80 @@
+"""Ordered maps: the same results, in the same order, wherever they are computed."""
+
+import threading
+import time
+from concurrent import futures
+
+import pytest
+
+from raresim.errors import FieldError
+from raresim.executors import Executor
+
+
+def square_slowly_if_even(k):
+    time.sleep(0.003 * (k % 2 == 0))
+    return k * k
+
+
+def fail_at_three(k):
+    if k >= 3:
+        raise ValueError(f"item {k}")
+    return k
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("serial", 1), ("threads", 1), ("threads", 3)])
+def test_results_come_in_the_order_of_the_items(kind, workers):
+    with Executor.of(kind, workers) as executor:
+        assert list(executor.map(square_slowly_if_even, range(40))) == [k * k for k in range(40)]
+
+
+def test_any_pool_of_the_standard_library_will_do():
+    with futures.ThreadPoolExecutor(2) as pool:
+        assert list(Executor(pool, 2).map(square_slowly_if_even, range(5))) == [0, 1, 4, 9, 16]
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("serial", 1), ("threads", 3)])
+def test_the_first_error_in_the_order_of_the_items_is_raised(kind, workers):
+    with Executor.of(kind, workers) as executor, pytest.raises(ValueError, match="item 3"):
+        list(executor.map(fail_at_three, range(40)))
+
+
+def test_results_that_wait_are_few():
+    """Memory must not grow with the number of items: at most ``2 workers`` are begun ahead of the reader."""
+    begun = []
+    with Executor.of("threads", 2) as executor:
+        results = executor.map(begun.append, iter(range(1000)))
+        for _ in range(10):
+            next(results)
+        time.sleep(0.02)
+        assert len(begun) <= 10 + 4
+        results.close()
+
+
+def test_items_that_have_not_begun_are_cancelled_after_an_error():
+    begun, gate = [], threading.Event()
+
+    def wait(k):
+        begun.append(k)
+        if k == 0:
+            raise ValueError("first")
+        gate.wait(1)
+
+    with Executor.of("threads", 1) as executor:
+        with pytest.raises(ValueError, match="first"):
+            list(executor.map(wait, range(100)))
+        gate.set()
+    assert len(begun) <= 2
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Executor.of("threads", 0), "workers: must be at least 1, got 0"),
+        (lambda: Executor(None, 0), "workers: must be at least 1, got 0"),
+        (lambda: Executor.of("cluster", 2), "executor: must be serial, threads or processes, got 'cluster'"),
+    ],
+)
+def test_refusal_says_what_is_allowed(build, message):
+    with pytest.raises(FieldError) as caught:
+        build()
+    assert str(caught.value) == message

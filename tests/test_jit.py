@@ -1,0 +1,123 @@
+"""Compiled kernels equal their Python source, are compiled once, and are not imported before they are used."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import raresim
+from raresim import registry
+from raresim.distributions.mixing import log_mixing_table
+from tests.helpers import block, normals, python
+
+N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled four
+
+
+def kernels():
+    """Name -> kernel, of every module of the package."""
+    names = [info.name for info in pkgutil.walk_packages(raresim.__path__, "raresim.") if ".report" not in info.name]
+    found = [(name, value) for module in names for name, value in vars(importlib.import_module(module)).items()]
+    return {name: value for name, value in found if hasattr(value, "py_func")}
+
+
+def factor():
+    """A lower triangular matrix with a zero above the diagonal."""
+    return np.tril(np.random.default_rng(101).normal(size=(D, D))) + 3 * np.eye(D)
+
+
+def rng():
+    return np.random.Generator(np.random.PCG64DXSM(102))
+
+
+X, W, LOC, SCALE = normals(N, D, 103), np.arange(N) / N, np.linspace(-1, 1, D), np.linspace(0.5, 2, D)
+BASIS = np.asfortranarray(np.linalg.qr(np.random.default_rng(104).normal(size=(D, 2)))[0])
+
+# Arguments of each kernel, by its own names; made anew for every call.
+ARGUMENTS = {
+    "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
+    "centred_squared_norm": lambda: (X, LOC, np.empty(N)),
+    "dense_distance": lambda: (X, factor(), LOC, np.empty(N)),
+    "diagonal_distance": lambda: (X, SCALE, LOC, np.empty(N)),
+    "fill_mixing": lambda: (rng(), 3.0, np.empty(N)),
+    "fill_normal": lambda: (rng(), SCALE, LOC, block(N, D)),
+    "fill_standard_normal": lambda: (rng(), block(N, D)),
+    "log_mixing": lambda: (np.linspace(-40, 40, N), log_mixing_table(4.0), np.empty(N)),
+    "lower_affine": lambda: (X, factor(), LOC, block(N, D)),
+    "project": lambda: (X, BASIS, LOC, block(N, 2)),
+    "scale_shift": lambda: (X, SCALE, LOC, block(N, D)),
+    "squared_norm": lambda: (X, np.empty(N)),
+    "stretch": lambda: (X, LOC, W, block(N, D)),
+    "weighted_products": lambda: (X, W, np.empty((D, D))),
+    "weighted_squares": lambda: (X, W, np.empty(D)),
+    "weighted_sum": lambda: (X, LOC, np.empty(N)),
+    "weighted_sums": lambda: (X, W, np.empty(D)),
+}
+
+
+def test_every_kernel_is_compared_with_its_source():
+    assert sorted(kernels()) == sorted(ARGUMENTS)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_kernel_equals_its_source(name):
+    """The last argument is the output; strict arithmetic leaves only libm's last digit."""
+    kernel, compiled, plain = kernels()[name], ARGUMENTS[name](), ARGUMENTS[name]()
+    kernel(*compiled)
+    kernel.py_func(*plain)
+    np.testing.assert_allclose(compiled[-1], plain[-1], rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["scale_shift", "lower_affine", "stretch"])
+def test_map_kernels_may_write_over_their_input(name):
+    kernel, apart, within = kernels()[name], ARGUMENTS[name](), ARGUMENTS[name]()
+    x = X.copy(order="F")
+    kernel(*apart)
+    kernel(x, *within[1:-1], x)
+    np.testing.assert_array_equal(x, apart[-1])
+
+
+SLOW_IMPORTS = "{'numba', 'scipy', 'matplotlib', 'pydantic', 'ruamel'}"
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_listing_a_family_imports_nothing_slow(family):
+    code = f"import sys; from raresim import registry; registry.members({family!r}); "
+    assert python(code + f"print({SLOW_IMPORTS} & set(sys.modules))") == "set()"
+
+
+def test_importing_raresim_imports_not_even_numpy():
+    assert python("import sys, raresim; print({'numpy', 'raresim.experiment'} & set(sys.modules))") == "set()"
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert raresim.__all__ == sorted(raresim.__all__)
+    for name in set(raresim.__all__) - {"load"}:
+        assert getattr(raresim, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Sampler'"):
+        _ = raresim.Sampler
+
+
+SIGNATURES = """
+import sys
+from raresim.executors import Executor
+from tests.problems import PROBLEMS, solve
+from tests.test_jit import kernels
+with Executor.of("threads", 2) as executor:
+    for case in PROBLEMS:
+        if case.name in {"normal-d3-3", "correlated-4", "student-3-1e-05", "two-sided-d3-4"}:
+            solve(case, 1, executor, relative_error=0.1)
+ready = {name: k.compiled() if hasattr(k, "compiled") else k for name, k in kernels().items()}
+print({name: k.signatures for name, k in ready.items() if len(k.signatures) > 1})
+"""
+
+
+def test_a_run_compiles_a_kernel_once():
+    """One signature per kernel over runs that differ in inputs and proposal: layouts and flags must not vary."""
+    assert python(SIGNATURES) == "{}"
+
+
+def test_kernel_keeps_name_and_text_of_its_source():
+    kernel = kernels()["squared_norm"]
+    assert kernel.__name__ == "squared_norm"
+    assert "out[i]" in kernel.__doc__

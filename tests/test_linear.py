@@ -1,0 +1,81 @@
+"""The linear portfolio: whose weights, and which sign."""
+
+import numpy as np
+import pytest
+
+import raresim
+from raresim import Linear, Normal, Probability, ReturnsSource, StandardNormal
+from tests.helpers import losses, normals
+
+CSV = "date,AAA,BBB,CCC\n" + "".join(
+    f"2020-01-{day:02d},{0.01 * (day % 3)},{0.02 * (day % 5) - 0.03},{0.01 * (day % 7) - 0.02}\n"
+    for day in range(1, 29)
+)
+POSITIONS = "id,weight\nCCC,0.5\nAAA,0.2\nBBB,0.3\n"
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    (tmp_path / "returns.csv").write_text(CSV)
+    return Normal.fit(ReturnsSource(returns_csv=tmp_path / "returns.csv", returns="simple", unit="fraction"))
+
+
+@pytest.fixture
+def positions(tmp_path):
+    path = tmp_path / "positions.csv"
+    path.write_text(POSITIONS)
+    return path
+
+
+def test_equal_weights_add_to_one():
+    x = normals(100, 4, 321)
+    np.testing.assert_allclose(losses(Linear(weights="equal").bind(StandardNormal(dim=4)), x), x.mean(axis=1))
+
+
+def test_positions_are_matched_by_name_not_by_order(fitted, positions):
+    x = normals(100, 3, 322)
+    loss = Linear(positions=positions, factors="losses").bind(fitted)
+    np.testing.assert_allclose(losses(loss, x), x @ [0.2, 0.3, 0.5], rtol=1e-12, atol=1e-12)
+    assert Linear(positions=positions).files() == [positions]
+
+
+@pytest.mark.parametrize(
+    ("factors", "sign"), [(None, -1), ("returns", -1), ("losses", 1)], ids=["default", "returns", "losses"]
+)
+def test_returns_are_profits_so_their_loss_is_negative(fitted, factors, sign):
+    x = normals(100, 3, 323)
+    loss = Linear(weights=[1.0, 2.0, 3.0], factors=factors).bind(fitted)
+    np.testing.assert_allclose(losses(loss, x), sign * (x @ [1.0, 2.0, 3.0]), rtol=1e-12, atol=1e-12)
+
+
+def test_factors_that_were_not_fitted_are_losses():
+    x = normals(100, 2, 324)
+    np.testing.assert_allclose(losses(Linear(weights=[1.0, 1.0]).bind(StandardNormal(dim=2)), x), x.sum(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("weights", "factors", "line"),
+    [
+        ([0.5, 0.5], None, "linear portfolio: loss = sum of w_i x_i, 2 weights, all 0.5"),
+        ([1.0, -2.0], "returns", "linear portfolio: loss = -sum of w_i x_i, 2 weights, -2 to 1"),
+    ],
+)
+def test_the_sign_is_printed(weights, factors, line):
+    assert Linear(weights=weights, factors=factors).bind(StandardNormal(dim=2)).describe() == [line]
+
+
+def test_moments_carry_the_sign(fitted):
+    long = Linear(weights=[1.0, 2.0, 3.0], factors="losses").bind(fitted).moments(fitted)
+    short = Linear(weights=[1.0, 2.0, 3.0]).bind(fitted).moments(fitted)
+    assert short[0] == pytest.approx(-long[0])
+    assert short[1] == pytest.approx(long[1])
+
+
+def test_a_fitted_portfolio_has_its_sigma_tail(fitted, seed):
+    """Five standard deviations of a normal portfolio: the exact answer whatever was fitted."""
+    result = raresim.estimate(
+        fitted, Linear(weights="equal"), Probability(above="5 sigma"), seed=seed(325), relative_error=0.02
+    )
+    (estimate,) = result.estimates
+    assert abs(estimate.value / 2.866515718791933e-07 - 1) < 0.1
+    assert result.manifest["files"][0]["name"] == "returns.csv"

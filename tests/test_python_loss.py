@@ -1,0 +1,377 @@
+"""A user's loss function: each thing that can be wrong with it is said in the documented words."""
+
+import math
+import pickle
+import textwrap
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import raresim
+from raresim import Normal, Probability, PythonLoss, StandardNormal
+from raresim.errors import ExitCode, FieldError, LossError
+from tests.helpers import assert_within_error, losses, normals
+
+INPUTS = StandardNormal(dim=3)
+UP = Probability(above=3.0)
+
+
+def bound(function, **options):
+    return PythonLoss(function=function, **options).bind(INPUTS)
+
+
+def total(x):
+    return x.sum(axis=1)
+
+
+def nan_in_row_seven(x):
+    return np.where(np.arange(len(x)) == 7, np.nan, x[:, 0])
+
+
+def infinite_twice(x):
+    return np.where(np.arange(len(x)) % 25 == 24, np.inf, x[:, 0])
+
+
+def raises(x):
+    raise ZeroDivisionError("no premium")
+
+
+def object_array(x):
+    out = np.empty(len(x), dtype=object)
+    out[:] = "a lot"
+    return out
+
+
+def ragged(x):
+    return [[1.0], [1.0, 2.0]]
+
+
+# --- what a vectorised function may not do -----------------------------------------------------------
+
+BAD = [
+    (raises, "raised ZeroDivisionError: no premium (test_python_loss.py, line "),
+    (lambda x: None, "must return real numbers, got NoneType None"),
+    (lambda x: "much", "must return real numbers, got str 'much'"),
+    (lambda x: x[:, 0] + 1j, "must return real numbers, got an array of complex128"),
+    (object_array, "must return real numbers, got an array of object"),
+    (lambda x: np.full(len(x), "high"), "must return real numbers, got an array of <U4"),
+    (lambda x: np.zeros(len(x), dtype="datetime64[s]"), "must return real numbers, got an array of datetime64[s]"),
+    (lambda x: {"loss": x}, "must return real numbers, got dict {'loss': array("),
+    (ragged, "must return numbers, got [[1.0], [1.0, 2.0]]"),
+    (lambda x: x, "must return an array of shape (50,), got shape (50, 3)"),
+    (lambda x: x[:, :1], "must return an array of shape (50,), got shape (50, 1)"),
+    (lambda x: x[:10, 0], "must return an array of shape (50,), got shape (10,)"),
+    (lambda x: 1.0, "must return an array of shape (50,), got shape ()"),
+    (nan_in_row_seven, "must be finite, got nan for 1 of 50 rows, first for the scenario ["),
+    (infinite_twice, "must be finite, got inf for 2 of 50 rows, first for the scenario ["),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), BAD, ids=[m[:48] for _, m in BAD])
+def test_what_is_wrong_is_said_in_full(function, message):
+    with pytest.raises(LossError) as caught:
+        losses(bound(function), normals(50, 3, 241))
+    assert str(caught.value).startswith(f"loss {function.__name__}: {message}")
+    assert caught.value.exit_code == ExitCode.USER_CODE_OR_DATA
+
+
+def test_the_scenario_that_failed_is_shown():
+    x = normals(50, 3, 242)
+    x[7] = [1.25, -2.5, 0.0]
+    with pytest.raises(LossError, match=r"first for the scenario \[ 1\.25 -2\.5 {3}0\. {2}\]"):
+        losses(bound(nan_in_row_seven), x)
+
+
+def test_the_error_of_the_function_is_its_cause():
+    with pytest.raises(LossError) as caught:
+        losses(bound(raises), normals(5, 3, 243))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "called with an array of shape (5, 3)" in str(caught.value)
+
+
+def test_the_line_that_is_named_is_in_the_users_file():
+    """An error inside a library is reported where the user called it."""
+
+    def solves(x):
+        return np.linalg.solve(np.zeros((2, 2)), np.ones(2))
+
+    with pytest.raises(LossError) as caught:
+        losses(bound(solves), normals(5, 3, 244))
+    assert "(test_python_loss.py, line " in str(caught.value)
+
+
+def test_a_failing_block_can_be_found_again(seed):
+    with pytest.raises(LossError, match=r"\[stage 0, block 0\]$"):
+        raresim.estimate(3, raises, UP, seed=seed(245))
+
+
+@pytest.mark.parametrize("value", [np.float32, np.int64, np.bool_, np.longdouble])
+def test_any_real_type_is_a_loss(value):
+    x = normals(50, 3, 246)
+    np.testing.assert_array_equal(losses(bound(lambda x: (x[:, 0] > 0).astype(value)), x), x[:, 0] > 0)
+
+
+def test_a_list_of_numbers_is_a_loss():
+    x = normals(50, 3, 247)
+    np.testing.assert_array_equal(losses(bound(lambda x: x[:, 0].tolist()), x), x[:, 0])
+
+
+def test_masked_losses_are_not_taken_for_numbers():
+    """What hides under a mask is not a loss: like NaN, it must not count as safe."""
+    masked = bound(lambda x: np.ma.masked_array(x[:, 0], mask=x[:, 0] > 0))
+    with pytest.raises(LossError):
+        losses(masked, normals(50, 3, 248))
+
+
+# --- what it may do ----------------------------------------------------------------------------------
+
+
+def writes_into_its_input(x):
+    out = x.sum(axis=1)
+    x[:] = 1e9
+    return out
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_a_function_may_write_into_its_input_without_harm(vectorised):
+    def row(x):
+        out = x.sum()
+        x[:] = 1e9
+        return out
+
+    x = normals(50, 3, 249)
+    before = x.copy()
+    got = losses(bound(writes_into_its_input if vectorised else row, vectorised=vectorised), x)
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_allclose(got, before.sum(axis=1), rtol=1e-13)
+
+
+def test_writing_into_the_input_does_not_change_the_estimate(seed):
+    runs = [raresim.estimate(3, f, UP, seed=seed(250), relative_error=0.1) for f in (total, writes_into_its_input)]
+    assert runs[0].estimates[0].value == runs[1].estimates[0].value
+
+
+def test_a_function_is_given_scenarios_as_rows_in_contiguous_columns():
+    given = []
+    losses(bound(lambda x: given.append(x.flags.f_contiguous and x.shape) or x[:, 0]), normals(50, 3, 251))
+    assert given == [(50, 3)]
+
+
+def test_a_function_compiled_by_numba_is_called_like_any_other(seed):
+    import numba
+
+    @numba.njit
+    def compiled(x):
+        out = np.empty(x.shape[0])
+        for i in range(x.shape[0]):
+            out[i] = x[i, 0] + x[i, 1] + x[i, 2]
+        return out
+
+    case = raresim.estimate(3, compiled, Probability(above=3 * math.sqrt(3)), seed=seed(252), relative_error=0.05)
+    assert_within_error(case.estimates[0].value, stats.norm.sf(3.0), case.estimates[0].std_error)
+
+
+# --- row by row --------------------------------------------------------------------------------------
+
+BAD_ROWS = [
+    (lambda row: None, "must return real numbers, got NoneType None"),
+    (lambda row: row, "must return one number, got shape (3,); leave out `vectorised: false` if it takes whole arrays"),
+    (lambda row: math.nan, "must be finite, got nan for 1 of 1 rows, first for the scenario ["),
+    (lambda row: row.sum(axis=1), "raised AxisError: axis 1 is out of bounds"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), BAD_ROWS, ids=[m[:40] for _, m in BAD_ROWS])
+def test_what_is_wrong_with_a_row_function_is_said_in_full(function, message):
+    with pytest.raises(LossError) as caught:
+        losses(bound(function, vectorised=False), normals(50, 3, 253))
+    assert str(caught.value).startswith(f"loss {function.__name__}: {message}")
+
+
+@pytest.mark.parametrize(
+    "function", [lambda row: row[0] + row[2], lambda row: row[:1] + row[2], lambda row: int(row[0])]
+)
+def test_row_function_may_return_any_one_number(function):
+    x = normals(50, 3, 254)
+    np.testing.assert_array_equal(
+        losses(bound(function, vectorised=False), x), [float(np.squeeze(function(r))) for r in x]
+    )
+
+
+# --- from a file -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a module and returns ``file.py:name``."""
+
+    def _write(text, name="loss", file="model.py"):
+        (tmp_path / file).write_text(textwrap.dedent(text))
+        return f"{tmp_path / file}:{name}"
+
+    return _write
+
+
+def test_function_of_a_file_is_loaded_and_named_without_its_folder(write):
+    path = write("""
+        import numpy as np
+        scale = 2.0
+        def loss(x):
+            return scale * np.abs(x[:, 0])
+    """)
+    x = normals(50, 3, 255)
+    loss = bound(path)
+    np.testing.assert_array_equal(losses(loss, x), 2 * np.abs(x[:, 0]))
+    assert loss.name == "model.py:loss"
+    assert loss.describe() == ["Python function model.py:loss"]
+    assert [file.name for file in loss.files()] == ["model.py"]
+
+
+def test_a_class_instance_or_a_partial_will_do(write):
+    path = write("""
+        import functools
+        def scaled(x, k):
+            return k * x[:, 0]
+        loss = functools.partial(scaled, k=3.0)
+    """)
+    x = normals(50, 3, 256)
+    np.testing.assert_array_equal(losses(bound(path), x), 3 * x[:, 0])
+
+
+MISSING = [
+    ("loss = 3", "loss", FieldError, "function: model.py has no function 'loss'"),
+    ("def other(x): return x", "loss", FieldError, "function: model.py has no function 'loss'"),
+    (
+        "import no_such_module",
+        "loss",
+        LossError,
+        "loss model.py: importing it raised ModuleNotFoundError: No module named",
+    ),
+    ("x = 1 / 0", "loss", LossError, "loss model.py: importing it raised ZeroDivisionError: division by zero (line 1)"),
+    (
+        "x = 1\n\ndef loss(x)\n    return x",
+        "loss",
+        LossError,
+        "loss model.py: is not valid Python: expected",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "name", "error", "message"), MISSING, ids=[m[3][:50] for m in MISSING])
+def test_file_that_cannot_be_used_says_why(write, text, name, error, message):
+    with pytest.raises(error) as caught:
+        bound(write(text, name))
+    assert str(caught.value).startswith(message)
+
+
+def test_syntax_error_is_reported_at_its_line(write):
+    with pytest.raises(LossError) as caught:
+        bound(write("x = 1\n\ndef loss(x)\n    return x"))
+    assert "line 3)" in str(caught.value)
+    assert str(caught.value).count("line") == 1
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FieldError) as caught:
+        bound(f"{tmp_path}/nowhere.py:loss")
+    assert str(caught.value) == f"function: no such file: {tmp_path}/nowhere.py"
+
+
+@pytest.mark.parametrize("where", ["sys.exit('bye')", "def loss(x):\n    import sys\n    sys.exit(0)"])
+def test_exit_inside_user_code_is_its_error_not_the_end_of_the_run(write, where, seed):
+    """``SystemExit(0)`` would leave the shell with success and no result."""
+    with pytest.raises(LossError):
+        raresim.estimate(3, PythonLoss(function=write(f"import sys\n{where}")), UP, seed=seed(257))
+
+
+def test_module_does_not_hide_another(write):
+    import json
+
+    path = write("def loss(x): return x[:, 0]", file="json.py")
+    bound(path)
+    import json as again
+
+    assert again is json
+
+
+def test_files_of_one_name_in_two_folders_stay_apart(tmp_path):
+    loaded = []
+    for folder, k in (("a", 1.0), ("b", 2.0)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.py").write_text(f"def loss(x): return {k} * x[:, 0]")
+        loaded.append(bound(f"{tmp_path / folder / 'model.py'}:loss"))
+    x = normals(50, 3, 258)
+    for loss, k in zip(loaded, (1.0, 2.0), strict=True):
+        np.testing.assert_array_equal(losses(loss, x), k * x[:, 0])
+        np.testing.assert_array_equal(losses(pickle.loads(pickle.dumps(loss)), x), k * x[:, 0])
+
+
+def test_worker_imports_the_file_once(write, tmp_path):
+    """Each chunk of work unpickles the loss: a file that reads data or compiles code must not be run for each."""
+    path = write(f"""
+        with open({str(tmp_path / "imports.txt")!r}, "a") as file:
+            file.write("once ")
+        def loss(x): return x[:, 0]
+    """)
+    job = pickle.dumps(bound(path))
+    for _ in range(5):
+        pickle.loads(job)
+    assert (tmp_path / "imports.txt").read_text().count("once") <= 2
+
+
+# --- looking without importing -----------------------------------------------------------------------
+
+DEFINED = {
+    "def": "def loss(x): return x",
+    "assignment": "loss = max",
+    "import": "from numpy import sum as loss",
+    "class": "class loss: pass",
+    "in try": "try:\n    import numba\nexcept ImportError:\n    pass\nelse:\n    def loss(x): return x",
+    "in if": "if True:\n    def loss(x): return x",
+}
+
+
+@pytest.mark.parametrize("text", DEFINED.values(), ids=DEFINED)
+def test_look_finds_what_bind_will_find(write, text):
+    path = write(text)
+    PythonLoss(function=path).look()
+    bound(path)
+
+
+def test_look_does_not_run_the_file(write, tmp_path):
+    PythonLoss(function=write(f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef loss(x): return x")).look()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def los(x): return x", "function: unknown function of model.py 'loss'; did you mean 'los'?"),
+        ("def loss(x) return x", "function: model.py is not valid Python: expected ':' (model.py, line 1)"),
+    ],
+)
+def test_look_says_what_is_missing(write, text, message):
+    with pytest.raises(FieldError) as caught:
+        PythonLoss(function=write(text)).look()
+    assert str(caught.value).startswith(message)
+
+
+# --- spaces ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", ["standard", "physical"])
+def test_function_is_given_physical_factors_in_either_space(space, seed):
+    """Factors of mean 100 and std 10, whatever space is drawn in."""
+    given = []
+
+    def loss(x):
+        given.append(x.mean(axis=0))
+        return x[:, 0]
+
+    inputs = Normal(mean=100.0, std=10.0, dim=2)
+    proposal = Normal(mean=100.0, std=12.0, dim=2) if space == "physical" else Normal(mean=0.0, std=1.2, dim=2)
+    method = raresim.Importance(proposal=proposal, space=space)
+    result = raresim.estimate(inputs, loss, Probability(above=120.0), method, seed=seed(259), relative_error=0.02)
+    assert_within_error(result.estimates[0].value, stats.norm.sf(2.0), result.estimates[0].std_error)
+    np.testing.assert_allclose(np.mean(given, axis=0), 100.0, atol=2.0)

@@ -1,0 +1,50 @@
+"""Families and their members."""
+
+import dataclasses
+
+import pytest
+
+from raresim import registry
+from raresim.errors import FieldError
+
+EVERY_MEMBER = [(family, kind, cls) for family in registry.FAMILIES for kind, cls in registry.members(family).items()]
+
+
+@pytest.mark.parametrize(("family", "kind", "cls"), EVERY_MEMBER, ids=[f"{f}-{k}" for f, k, _ in EVERY_MEMBER])
+def test_member_is_a_documented_frozen_dataclass_with_examples(family, kind, cls):
+    assert cls.kind == kind
+    assert registry.lookup(family, kind) is cls
+    assert dataclasses.is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen
+    assert cls.__doc__.count("Parameters") == 1 or not [f for f in dataclasses.fields(cls) if f.init]
+    assert cls.examples()
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_members_are_listed_in_order(family):
+    assert list(registry.members(family)) == sorted(registry.members(family))
+    assert registry.members(family)
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "message"),
+    [
+        ("method", "crud", "kind: unknown method kind 'crud'; did you mean 'crude'?"),
+        ("proposal_family", "gausian", "kind: unknown proposal family kind 'gausian'; did you mean 'gaussian'?"),
+        ("loss", "xyz", "kind: unknown loss kind 'xyz' (allowed: linear, python)"),
+        ("method", None, "kind: unknown method kind None (allowed: cross_entropy, crude, importance)"),
+        ("method", ["crude"], "kind: unknown method kind ['crude']"),
+    ],
+)
+def test_unknown_kind_is_answered_with_the_nearest(family, given, message):
+    with pytest.raises(FieldError) as caught:
+        registry.lookup(family, given)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_kind_cannot_be_registered_twice():
+    class Another:
+        kind = "crude"
+
+    with pytest.raises(TypeError, match="method: kind 'crude' is registered twice"):
+        registry.member("method")(Another)
