@@ -294,8 +294,11 @@ def _search(tuned: Tuned) -> dict[str, Any]:
 
 
 def _entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
-    """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level."""
-    if not tuned.iterations:
+    """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level.
+
+    Empty where no level was drawn at the threshold itself.
+    """
+    if not tuned.iterations or tuned.iterations[-1].level != estimate.threshold:
         return {}
     last = tuned.iterations[-1]
     return {

@@ -679,6 +679,17 @@ def test_entropies_of_a_lower_level_are_not_passed_off_as_the_events(run: Path) 
     assert (run / "figures" / "entropy.png").exists()
 
 
+def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    edit(run / "result.json", estimates=[entry | {"information": budget(1.5, 1.5)}])
+    stored = np.load(run / "arrays.npz")
+    np.savez(run / "arrays.npz", loss=stored["loss"], log_weight=np.zeros(stored["loss"].shape))
+    seen = page(build(run).parent)
+    assert any((a["alt"] or "").startswith("Crude Monte Carlo pays all") for t, a in seen.tags if t == "img")
+    assert "the same, because the target itself was drawn from" in seen.words
+    assert "Entropy, the floor" not in seen.words
+
+
 def test_proposal_worse_than_none_is_told(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     edit(run / "result.json", estimates=[entry | {"information": budget(15.0, 18.0)}])
@@ -909,7 +920,7 @@ def huge_weights(run: Path, rng: np.random.Generator) -> set[str]:
     np.savez(run / "arrays.npz", loss=rng.normal(5.0, 1.0, 1000), log_weight=rng.normal(0.0, 900.0, 1000))
     (run / "convergence.csv").write_text(PATH + "0,1000,1e-7,1e-8,1e-8,1e-6\n")
     edit(run / "result.json", iterations=levels(5.0)[:1])
-    return FIGURES
+    return FIGURES - {"entropy"}
 
 
 def few_losses(run: Path, rng: np.random.Generator) -> set[str]:

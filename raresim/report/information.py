@@ -43,7 +43,7 @@ def draw(run: Run) -> style.Picture | str:
             color=style.GREY,
         )
     ]
-    if proposal is not None and run.method != "crude":
+    if proposal is not None and run.is_weighted:
         bars.append(
             _Bar(
                 payer="This proposal pays KL(optimal \u2016 proposal)",

@@ -318,7 +318,7 @@ def _budget(run: Run) -> list[Amount]:
 
 
 def _paid(run: Run) -> str:
-    if run.method == "crude":
+    if not run.is_weighted:
         return "the same, because the target itself was drawn from"
     by_variance = run.primary.diagnostics.get("draws_per_effective_hit")
     paid = "what the proposal still pays; 0 is perfect"

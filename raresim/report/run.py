@@ -183,14 +183,21 @@ class Run:
         return max(self.estimates, key=lambda e: -1.0 if e.level is None else e.level)
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether draws came from a proposal; a method that tunes may also have ended with the target itself."""
+        return self.method != "crude" and (self.log_weight.size == 0 or bool(np.any(self.log_weight != 0)))
+
+    @property
     def entropies(self) -> Entropies | None:
-        """The entropies of the primary event; None unless the last level of the tuning stood at its threshold."""
+        """The entropies of the primary event; None unless a proposal was tuned up to its threshold."""
         stored = (self.entropy.get(k) for k in ("optimal", "cross_entropy_target", "cross_entropy_proposal"))
         optimal, target, proposal = stored
         threshold, level = self.primary.threshold, self.iterations[-1].level if self.iterations else None
-        if optimal is None or target is None or proposal is None or threshold is None or level is None:
+        if not self.is_weighted or threshold is None or level is None or not math.isclose(level, threshold):
             return None
-        return Entropies(optimal, target, proposal) if math.isclose(level, threshold, rel_tol=1e-9) else None
+        if optimal is None or target is None or proposal is None:
+            return None
+        return Entropies(optimal, target, proposal)
 
     def threshold_of(self, estimate: Estimate) -> float | None:
         """Where the tail of ``estimate`` begins; an expected shortfall begins at its value at risk."""

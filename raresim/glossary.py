@@ -1,0 +1,1166 @@
+"""Every word, column and number that a run shows, explained once: for ``raresim explain`` and for the report."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from dataclasses import dataclass
+
+from raresim.errors import FieldError
+from raresim.registry import unknown
+
+__all__ = ["TERMS", "Term", "explain", "listing", "page", "spelling"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word of raresim.
+
+    Parameters
+    ----------
+    name : str
+        As the word stands in a sentence.
+    aliases : tuple of str
+        Other spellings: column heads, keys of ``result.json`` (``parent.key`` where the key alone is ambiguous), rows
+        of the shell's table.
+    definition : str
+        Two to four sentences.
+    formula : str
+        In ASCII; empty where there is none.
+    unit : str
+        Of the number; empty for a word that is not one.
+    where : str
+        Where it appears in a run.
+    reading : str
+        What is good, what is bad, what to do.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    definition: str
+    formula: str
+    unit: str
+    where: str
+    reading: str
+
+
+def explain(term: str) -> Term:
+    """The entry for a name or an alias; case, spaces, underscores, hyphens and punctuation do not matter.
+
+    Raises
+    ------
+    FieldError
+        When there is none, with the nearest name.
+    """
+    key = spelling(term)
+    if key in _BY_SPELLING:
+        return _BY_SPELLING[key]
+    nearest = difflib.get_close_matches(key, _BY_SPELLING, n=1)  # may be an alias: too many to list them all
+    raise FieldError("term", unknown("term", key or term, sorted({*map(spelling, _NAMES), *nearest})))
+
+
+def spelling(term: str) -> str:
+    """``term`` without case, punctuation or a leading confidence (``95 % interval``): what `explain` compares."""
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"^\s*[\d.]+\s*%", "", term.casefold())).strip()
+
+
+def page(term: Term, width: int = 80) -> str:
+    """All that is known of a term, as plain text of ``width`` columns."""
+    parts = [
+        _wrapped("", f"{term.name} (also: {', '.join(term.aliases)})" if term.aliases else term.name, width),
+        _wrapped("", term.definition, width),
+    ]
+    facts = {"Formula": term.formula, "Unit": term.unit, "Where": term.where, "Reading": term.reading}
+    parts.append("\n".join(_wrapped(f"{head:<9}", text, width) for head, text in facts.items() if text))
+    return "\n\n".join(parts)
+
+
+def listing(width: int = 80) -> str:
+    """All terms with the first sentence of each definition, as plain text of ``width`` columns."""
+    longest = max(len(term.name) for term in TERMS) + 2
+    return "\n".join(
+        _wrapped(f"{term.name:<{longest}}", re.split(r"(?<=[.])\s", term.definition)[0], width) for term in TERMS
+    )
+
+
+def _wrapped(head: str, text: str, width: int) -> str:
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+_INFORMATION = (
+    Term(
+        name="self-information",
+        aliases=(
+            "surprise",
+            "surprise -log P",
+            "self-information of the event",
+            "self_information_nats",
+            "self_information_bits",
+            "event_nats",
+            "event_bits",
+            "KL(optimal || target)",
+            "kl_target_optimal",
+        ),
+        definition=(
+            "How surprising the event is: minus the logarithm of its probability. It equals KL(optimal || target), how"
+            " far the target is from the law that produces nothing but the event. That is why crude Monte Carlo needs"
+            " about exp of it draws for one hit. The run computes it from its own estimate of the probability."
+        ),
+        formula="-log P = KL(optimal || target)",
+        unit="nats or bits",
+        where=(
+            "report: information budget; shell: 'surprise -log P'; result.json: information.event_nats and event_bits,"
+            " diagnostics.self_information_nats and _bits, diagnostics.kl_target_optimal (the same number)"
+        ),
+        reading=(
+            "It belongs to the question, not to the run: no method lowers it. One in a thousand is 6.9 nats or 10"
+            " bits, one in a million 13.8 nats or 19.9 bits. Every further bit doubles what crude Monte Carlo pays."
+        ),
+    ),
+    Term(
+        name="entropy",
+        aliases=("entropy.optimal", "H(optimal)", "differential entropy", "entropy floor"),
+        definition=(
+            "The mean surprise of the draws of a law under that same law. In a row of the iterations it is the entropy"
+            " of the target restricted to the level, estimated from the elites. No law drawn from can have a smaller"
+            " cross-entropy, so it is the floor of tuning."
+        ),
+        formula="H(optimal) = -E_optimal[log optimal(u)] = H(optimal, q) - KL(optimal || q)",
+        unit="nats",
+        where=(
+            "report: information budget, iterations, figure entropy; iterations.csv; result.json: iterations.entropy,"
+            " diagnostics.entropy.optimal (of the last level)"
+        ),
+        reading=(
+            "It is the entropy of a density: it depends on the coordinates, grows with their number and may be"
+            " negative. Read only its distance to the cross-entropy of the same row. That it falls from level to level"
+            " says that the event gets narrower, not that tuning succeeds."
+        ),
+    ),
+    Term(
+        name="cross-entropy",
+        aliases=(
+            "cross_entropy_target",
+            "cross_entropy_proposal",
+            "H(optimal, target)",
+            "H(optimal, proposal)",
+            "H(optimal, q)",
+        ),
+        definition=(
+            "The mean surprise of the draws of one law under another. Tuning makes it smaller: a weighted maximum"
+            " likelihood fit to the elites is the law of smallest cross-entropy within the family. A row of the"
+            " iterations compares the target restricted to the level with the law that the level was drawn from, before"
+            " the refit."
+        ),
+        formula="H(optimal, q) = -E_optimal[log q(u)] = H(optimal) + KL(optimal || q)",
+        unit="nats",
+        where=(
+            "report: information budget, iterations, figure entropy; iterations.csv; result.json:"
+            " iterations.cross_entropy, diagnostics.entropy.cross_entropy_target (nothing tuned: entropy plus"
+            " self-information) and cross_entropy_proposal (the law of the last level)"
+        ),
+        reading=(
+            "Read the distance to the entropy of the same row: that is KL(optimal || proposal), and it should shrink"
+            " towards zero at the last levels. The drop from cross_entropy_target to cross_entropy_proposal is what"
+            " tuning achieved up to the draw of the last level; the final refit is not in it yet."
+        ),
+    ),
+    Term(
+        name="KL(optimal || proposal)",
+        aliases=(
+            "kl_optimal_proposal",
+            "KL(optimal||q)",
+            "proposal_nats",
+            "proposal_bits",
+            "KL",
+            "Kullback-Leibler divergence",
+            "relative entropy",
+        ),
+        definition=(
+            "How far the proposal is from the optimal one: the mean, over the optimal proposal, of the log ratio of"
+            " their densities. It is what this proposal still pays: about exp of it draws for one effective hit. It is"
+            " estimated from the weights of the hits, so a part of the event that no draw reached is not in it."
+        ),
+        formula="sum w log w / sum w - log(sum w / n), w over the hits among n draws",
+        unit="nats or bits",
+        where=(
+            "report: information budget, iterations, figures; shell: 'KL(optimal||q)'; iterations.csv; result.json:"
+            " information.proposal_nats and proposal_bits, diagnostics.kl_optimal_proposal,"
+            " iterations.kl_optimal_proposal (of the level, for the law it was drawn from)"
+        ),
+        reading=(
+            "Zero is perfect; crude Monte Carlo pays the whole self-information. In the iterations the first level has"
+            " exactly -log(rarity), and later ones stay near it until the threshold is reached, then fall. A last"
+            " value of several nats: give the proposal family more freedom or more samples per level."
+        ),
+    ),
+    Term(
+        name="KL(proposal || target)",
+        aliases=("kl_proposal_target",),
+        definition=(
+            "How far the proposal has moved from the model: the mean, over the proposal, of the log ratio of proposal"
+            " and target. It is computed where it has a closed form, between two normal laws, and for the proposal"
+            " without its defensive share. It is empty for a mixture of several regions."
+        ),
+        formula="E_q[log q(u) - log p(u)]",
+        unit="nats",
+        where="report: information budget; result.json: diagnostics.kl_proposal_target",
+        reading=(
+            "Neither large nor small is good. The optimal proposal is as far from the target as the self-information"
+            " says, so a number of that size is to be expected; one much smaller hints that the proposal falls short"
+            " of the event, one much larger that it went past it."
+        ),
+    ),
+    Term(
+        name="KL step",
+        aliases=("kl_step",),
+        definition=(
+            "How far one refit moved the proposal: the divergence from the fitted law to the law that the level was"
+            " drawn from. It is empty for the first level, which all starts share, and for a pooled law of several"
+            " regions, which has no closed form."
+        ),
+        formula="KL(fitted || drawn from)",
+        unit="nats",
+        where="report: iterations; iterations.csv; result.json: iterations.kl_step",
+        reading=(
+            "It should fall to a small fraction of a nat by the pooled level: the tuning has then settled. A large last"
+            " step says that one more level would have moved the proposal again; 0 beside a note of degenerate weights"
+            " says that the elites were worth too little to refit."
+        ),
+    ),
+    Term(
+        name="information budget",
+        aliases=("information", "budget"),
+        definition=(
+            "What the event costs and who pays it, in one currency. The event is worth its self-information, which"
+            " crude Monte Carlo pays in full; a proposal pays KL(optimal || proposal) only. Each amount stands for"
+            " about exp of it draws for one effective hit."
+        ),
+        formula="event: -log P; proposal: KL(optimal || proposal); saved: 1 - KL / (-log P)",
+        unit="nats and bits",
+        where="report: section of that name; shell: last rows of each estimate; result.json: estimates.information",
+        reading=(
+            "Look at the saved share first, then at the draws that the proposal implies. It says how costly the number"
+            " was, not whether it is right: that is the verdict's business."
+        ),
+    ),
+    Term(
+        name="saved share",
+        aliases=("saved_share", "saved", "share saved"),
+        definition=(
+            "The part of the event's self-information that the proposal did not have to pay. It is a share on the log"
+            " scale: 90 % of 15 nats is a factor of exp(13.5) in draws. Crude Monte Carlo saves nothing."
+        ),
+        formula="1 - KL(optimal || proposal) / (-log P)",
+        unit="dimensionless",
+        where="report: information budget; shell: 'saved'; result.json: information.saved_share",
+        reading=(
+            "Close to 100 % is good. Compare it between runs of the same event only: the rarer the event, the larger"
+            " the share that the same remaining KL leaves. Below zero the proposal is worse than none: use another."
+        ),
+    ),
+    Term(
+        name="implied draws",
+        aliases=("crude_draws", "proposal_draws", "draws implied"),
+        definition=(
+            "The number of draws that an amount of information stands for: exp of it in nats. About so many draws are"
+            " needed, and suffice, before an estimate from that law starts to settle (Chatterjee and Diaconis, 2018)."
+            " For crude Monte Carlo it is one over the probability."
+        ),
+        formula="exp(-log P) by crude Monte Carlo; exp(KL(optimal || proposal)) by the proposal",
+        unit="draws",
+        where=(
+            "report: information budget; shell: 'saved'; result.json: information.crude_draws and proposal_draws"
+            " (crude_draws is null above exp(700))"
+        ),
+        reading=(
+            "An order of magnitude, not a plan. What the variance of this run says is 'draws per effective hit', which"
+            " is never smaller; a gap of more than a few times between the two says that a few heavy weights matter."
+        ),
+    ),
+    Term(
+        name="bits and nats",
+        aliases=("bits", "nats", "bit", "nat"),
+        definition=(
+            "Two units of information: nats with the natural logarithm, bits with the logarithm to base two. A nat is a"
+            " factor e = 2.718 in probability or draws, a bit a factor two. Ten bits are a factor of about a thousand."
+        ),
+        formula="1 nat = 1 / log(2) bits = 1.4427 bits",
+        unit="nats or bits",
+        where="report: every amount of information; result.json: keys that end in _nats or _bits, otherwise nats",
+        reading="To compare two numbers make sure of the unit first: 2.3 nats and 3.3 bits are both a factor of ten.",
+    ),
+    Term(
+        name="log probability",
+        aliases=("log P", "log_probability", "log_value"),
+        definition=(
+            "The natural logarithm of an estimated probability: of the event, or of an intermediate level. It stays"
+            " exact where the probability itself is below the smallest double."
+        ),
+        formula="log(sum w / n)",
+        unit="nats",
+        where="report: iterations; iterations.csv; result.json: estimates.log_value, iterations.log_probability",
+        reading=(
+            "In the iterations it falls with every level. Starts that reached the same threshold should agree within"
+            " their few elites; one far from the others has found another region, or less of it."
+        ),
+    ),
+)
+
+_MODEL = (
+    Term(
+        name="target",
+        aliases=("p", "nominal law"),
+        definition=(
+            "The law p that the question is about: the inputs as modelled. Draws are made on the independent standard"
+            " normals behind them, or on the risk factors themselves when the method says physical space. The event's"
+            " probability is a probability under the target, whatever law was drawn from."
+        ),
+        formula="P = P_p(loss >= threshold)",
+        unit="",
+        where="report: figure losses, information budget; config: inputs",
+        reading="The answer is as good as this law: no diagnostic of the sampling says whether the model is right.",
+    ),
+    Term(
+        name="proposal",
+        aliases=("q", "importance distribution"),
+        definition=(
+            "The law q that is drawn from instead of the target, so that the event is common. Every draw is corrected"
+            " by its weight p/q. It comes from tuning, or the user states it, and it is frozen before the estimate"
+            " stage begins."
+        ),
+        formula="P = E_q[1{loss >= threshold} p(u)/q(u)]",
+        unit="",
+        where="report: figure losses, information budget; config: method.proposal",
+        reading=(
+            "It must reach every part of the event: where q has no draws the run says nothing, and no weight tells."
+            " KL(optimal || proposal) says how good it is where it went."
+        ),
+    ),
+    Term(
+        name="optimal proposal",
+        aliases=("optimal", "optimal law", "zero-variance proposal"),
+        definition=(
+            "The target restricted to the event. One draw from it would give the exact probability, which is why"
+            " nobody can draw from it: its density contains the number that is asked for. A proposal is judged by its"
+            " divergence from it."
+        ),
+        formula="p(u) 1{loss(u) >= threshold} / P",
+        unit="",
+        where="report: information budget, figures levels and entropy; as 'optimal' in names of numbers",
+        reading="The yardstick of tuning; a proposal is good when it is close to it on the whole event.",
+    ),
+    Term(
+        name="inputs",
+        aliases=("risk factors",),
+        definition=(
+            "The joint law of the risk factors, together with the map from independent standard normals to them. Where"
+            " it was fitted to data, the description says to which and how."
+        ),
+        formula="x = T(u), u standard normal",
+        unit="that of the factors",
+        where="report: model and method; result.json: description.inputs; config: inputs",
+        reading=(
+            "Check the first line against what you meant: dimension, law, data. The tail of the inputs moves the answer"
+            " more than anything else."
+        ),
+    ),
+    Term(
+        name="loss",
+        aliases=("loss model", "limit state"),
+        definition=(
+            "The number that the model makes of one draw of the inputs; larger is worse. The event is a loss at or"
+            " beyond the threshold, or at or below it for a limit state."
+        ),
+        formula="event: loss >= threshold (direction above) or loss <= threshold (below)",
+        unit="the user's",
+        where="report: model and method, figure losses; arrays.npz; result.json: description.loss; config: loss",
+        reading="Check the sign: losses are positive when bad. The figure of losses shows where the target puts them.",
+    ),
+    Term(
+        name="threshold",
+        aliases=("threshold_note", "direction", "above", "below"),
+        definition=(
+            "The loss at which the event begins, in the unit of the loss. The direction says on which side the event"
+            " lies. The note says how the number was resolved when it was given in standard deviations."
+        ),
+        formula="P(loss >= threshold) or P(loss <= threshold)",
+        unit="that of the loss",
+        where="report: headline, figures; shell; result.json: estimates.threshold, threshold_note and direction",
+        reading="The first thing to check: a threshold in another unit answers another question.",
+    ),
+    Term(
+        name="k sigma",
+        aliases=("sigma", "5 sigma"),
+        definition=(
+            "A threshold given as a number of standard deviations of the loss from its mean. The standard deviation is"
+            " that of the loss under the target: in closed form where there is one, otherwise from a pilot sample of"
+            " 10,000 draws. A number given as sigma is used instead, around a mean of zero."
+        ),
+        formula="mean + k std (above), mean - k std (below)",
+        unit="standard deviations of the loss",
+        where="report and shell: beside the threshold; result.json: estimates.threshold_note; config: above or below",
+        reading=(
+            "Five sigma is 2.9e-07 for a normal loss only; heavy tails can make it thousands of times likelier. A pilot"
+            " sample makes the threshold itself slightly random: state it as a number when that matters."
+        ),
+    ),
+    Term(
+        name="measure",
+        aliases=("label", "kind"),
+        definition=(
+            "What is asked about the loss, and under which name the answer stands. This version knows one kind, the"
+            " probability of a threshold. A run may have several; its headline, and the diagnostics of the whole run,"
+            " are those of the rarest."
+        ),
+        formula="",
+        unit="",
+        where="report: tables of estimates; result.json: estimates.kind and label; config: measures",
+        reading="Compare the label with your question, sign and side included.",
+    ),
+    Term(
+        name="method",
+        aliases=("crude Monte Carlo", "crude", "importance sampling", "cross-entropy method"),
+        definition=(
+            "How the law to draw from is chosen. Crude draws from the target and counts, importance draws from a"
+            " proposal that the user states, cross_entropy tunes one level by level. The estimate, its interval and"
+            " its checks are then the same for all."
+        ),
+        formula="",
+        unit="",
+        where="report: title, model and method; result.json: method and description.method; config: method",
+        reading=(
+            "Crude needs no trust and many draws: about 100 over the probability for ten per cent of error. The others"
+            " need few draws, and the verdict."
+        ),
+    ),
+    Term(
+        name="log weight",
+        aliases=("log_weight", "weight", "weights"),
+        definition=(
+            "The logarithm of the factor that corrects one draw of the proposal. It is zero for every draw of crude"
+            " Monte Carlo. With a defensive share s no log weight is above -log(s): 3.0 at 5 %."
+        ),
+        formula="log w = log p(u) - log q(u)",
+        unit="nats",
+        where="report: figure weights; shell: 'weights'; arrays.npz: log_weight, top_log_weight",
+        reading="The hits should have weights of similar size. Look at k-hat and max share when they do not.",
+    ),
+    Term(
+        name="defensive share",
+        aliases=("defensive", "defensive mixture"),
+        definition=(
+            "The part of the proposal's draws that comes from the target itself. It bounds every weight by one over"
+            " the share, so that a region which the tuned law misses cannot carry unbounded weights (Hesterberg,"
+            " 1995)."
+        ),
+        formula="q = (1 - s) tuned + s p, hence w <= 1/s",
+        unit="dimensionless, a share of the draws",
+        where="report: model and method; config: method.defensive",
+        reading=(
+            "The cross-entropy method has 5 % by default, a stated proposal none; it costs that share of the draws."
+            " Raise it when k-hat or max share complain. It does not find a rare region by itself: it draws from the"
+            " target, as crude Monte Carlo does."
+        ),
+    ),
+)
+
+_SAMPLING = (
+    Term(
+        name="stage",
+        aliases=("stages",),
+        definition=(
+            "A part of a run with random streams of its own. In the cost table it is one of explore, tune, estimate and"
+            " audit; in the log every level of every start has a number. No draw belongs to two stages."
+        ),
+        formula="",
+        unit="",
+        where="report: cost; result.json: evaluations; log.jsonl",
+        reading=(
+            "Only the draws of the estimate stage are in the numbers. A run that spends most of its evaluations on"
+            " tuning asks for less precision than tuning could give."
+        ),
+    ),
+    Term(
+        name="explore",
+        aliases=("exploration", "pilot"),
+        definition=(
+            "The stage before tuning: 10,000 draws of the target that give mean and standard deviation of the loss. It"
+            " runs only when a threshold is given in sigma and the loss has no closed form for them."
+        ),
+        formula="",
+        unit="evaluations",
+        where="report: cost; shell: evaluations; result.json: evaluations.explore",
+        reading="Zero is usual for linear losses.",
+    ),
+    Term(
+        name="tune",
+        aliases=("tuning",),
+        definition=(
+            "The stage that fits the proposal: levels of draws, each refitted to the draws beyond it. None of its draws"
+            " enters the estimate. Fits replay their draws from the streams, so a tuning draw is evaluated once."
+        ),
+        formula="",
+        unit="evaluations",
+        where="report: cost, iterations; shell: evaluations; result.json: evaluations.tune",
+        reading=(
+            "Zero for crude Monte Carlo and for a stated proposal. Climbing ends at half of max_evaluations, whether"
+            " or not the threshold is reached."
+        ),
+    ),
+    Term(
+        name="estimate stage",
+        aliases=("evaluations.estimate",),
+        definition=(
+            "The stage behind the numbers: fresh draws from the frozen proposal, until the asked relative error or the"
+            " budget is reached. Every estimate, interval and diagnostic is computed from these draws alone."
+        ),
+        formula="",
+        unit="evaluations",
+        where="report: cost; shell: evaluations; result.json: evaluations.estimate; convergence.csv",
+        reading="Its count is the n in every formula of the estimate.",
+    ),
+    Term(
+        name="audit",
+        aliases=("evaluations.audit",),
+        definition=(
+            "A search for failing points by a sampler that has never seen the proposal. This version has no such stage:"
+            " its count is always zero, and the verdict does not rest on one."
+        ),
+        formula="",
+        unit="evaluations",
+        where="result.json: evaluations.audit",
+        reading="Zero means that nothing independent has looked for missed regions; see the hidden-mass bound.",
+    ),
+    Term(
+        name="evaluations",
+        aliases=("evaluations.total", "total", "cost"),
+        definition=(
+            "How often the loss model was computed, by stage and in all. A replayed draw is not counted, because its"
+            " loss was kept."
+        ),
+        formula="total = explore + tune + estimate + audit",
+        unit="evaluations of the loss",
+        where="report: cost, iterations, figure convergence; shell: 'evaluations'; result.json: evaluations",
+        reading="The price of a run when the loss is slow. Compare methods by their total, tuning included.",
+    ),
+    Term(
+        name="block",
+        aliases=("blocks",),
+        definition=(
+            "Up to a few hundred thousand draws that are made and summarised together. The stage's plan"
+            " alone cuts the blocks, and their summaries merge in block order. Workers therefore cannot change a digit."
+        ),
+        formula="rows = min(4 MiB of draws, max(a sixteenth of the stage, 256), 262,144)",
+        unit="",
+        where="report: last line; log.jsonl; messages about a loss that failed",
+        reading="A failing loss names its stage and block: those two and the seed bring the same draws back.",
+    ),
+    Term(
+        name="stream",
+        aliases=("bit_generator", "stream_version", "random stream"),
+        definition=(
+            "The random numbers of one block, started from seed, stage and block number. The bit generator is NumPy's"
+            " PCG64DXSM. The stream version changes when the same seed would give other draws."
+        ),
+        formula="PCG64DXSM(SeedSequence(seed, spawn_key=(stage, block)))",
+        unit="",
+        where="report: provenance; manifest.json: bit_generator and stream_version",
+        reading="Two runs with the same seed and configuration but another stream version are independent runs.",
+    ),
+    Term(
+        name="iteration",
+        aliases=("iterations",),
+        definition=(
+            "The number of a level within its start. Iteration 0 is the level that all starts share; the pooled level"
+            " counts from 0 again."
+        ),
+        formula="",
+        unit="",
+        where="report: iterations, figures levels and entropy; iterations.csv; result.json: iterations",
+        reading="Many iterations with little progress mean that the proposal family does not fit the event.",
+    ),
+    Term(
+        name="level",
+        aliases=("levels",),
+        definition=(
+            "An intermediate threshold of the tuning: the loss that the best share of a level's draws reaches, never"
+            " beyond the threshold itself. The next proposal is fitted to the draws beyond it. In an estimate the key"
+            " level belongs to measures that this version does not have, and is null."
+        ),
+        formula="min(threshold, (1 - rarity) quantile of the losses)",
+        unit="that of the loss",
+        where="report: iterations, figure levels; iterations.csv; result.json: iterations.level, estimates.level",
+        reading=(
+            "It should move towards the threshold in every iteration and end on it. A start whose level stands still"
+            " for three iterations is given up."
+        ),
+    ),
+    Term(
+        name="rarity",
+        aliases=(),
+        definition=(
+            "The share of a level's draws that lie at or beyond it. The method's setting of that name, 10 % by default,"
+            " is the share that sets the next level; the table shows the share that came out."
+        ),
+        formula="elites / draws of the level",
+        unit="dimensionless",
+        where="report: iterations; iterations.csv; result.json: iterations.rarity; config: method.rarity",
+        reading=(
+            "Near the setting until the threshold caps the level, then larger. Larger before that means that many"
+            " losses are equal."
+        ),
+    ),
+    Term(
+        name="elites",
+        aliases=("elite",),
+        definition=(
+            "The draws of a level at or beyond it, to which the next proposal is fitted. A level takes enough draws"
+            " for five of them per free parameter of the proposal family, and at least 1,000."
+        ),
+        formula="",
+        unit="draws",
+        where="report: iterations; iterations.csv; result.json: iterations.elites",
+        reading=(
+            "Their effective number, in the column beside, is what counts. A level whose elites are worth too little"
+            " is drawn again at the same size and added, up to three times; below 20 effective elites the start ends."
+        ),
+    ),
+    Term(
+        name="start",
+        aliases=("starts", "all", "reached"),
+        definition=(
+            "One climb of the tuning from the first level to the threshold. Several are made so that several failure"
+            " regions can be found. The row named all is the first level, which they share; where its elites lie in"
+            " several regions, the starts divide the regions among them."
+        ),
+        formula="",
+        unit="",
+        where=(
+            "report: iterations, figure levels; iterations.csv; result.json: iterations.start, search.starts (climbs"
+            " begun) and search.reached (climbs that came to the threshold)"
+        ),
+        reading="At least four starts, of which half reach the threshold, are asked for a trusted search.",
+    ),
+    Term(
+        name="pooled",
+        aliases=("pooled level",),
+        definition=(
+            "The last level of the tuning: drawn at the threshold from the mixture of all regions that starts have"
+            " found, the defensive share included. Shares and components are refitted to its elites once more. It is"
+            " left out when three quarters of max_evaluations would be spent."
+        ),
+        formula="",
+        unit="",
+        where="report: iterations, last row, and figures levels and entropy; result.json: iterations.start",
+        reading=(
+            "The row to look at: many effective elites and a small KL step mean that the proposal is ready. Its draws"
+            " are not in the estimate, but their variance sets the size of the estimate stage."
+        ),
+    ),
+    Term(
+        name="note",
+        aliases=(),
+        definition=(
+            "Why a start ended where it did, when that was not the threshold: degenerate weights, a level that stood"
+            " still, or the limit on levels. On the first level it says why there was nothing to climb. A start that"
+            " had no evaluations left is named in the outcome of the search only."
+        ),
+        formula="",
+        unit="",
+        where="report: iterations; iterations.csv; result.json: iterations.note",
+        reading="Empty is good. A note on one start of several is repeated in the check of the search.",
+    ),
+)
+
+_NUMBERS = (
+    Term(
+        name="estimate",
+        aliases=("estimates", "value"),
+        definition=(
+            "The number that was asked for: the mean, over all draws of the estimate stage, of the weight of a hit and"
+            " zero for a miss. It is unbiased when the proposal reaches every part of the event and the size of the"
+            " stage was planned. Without a hit it is zero, and only its upper bound says anything."
+        ),
+        formula="sum w / n, w over the hits among n draws",
+        unit="dimensionless for a probability",
+        where="report: headline, estimates, figure convergence; shell: 'estimate'; result.json: estimates.value",
+        reading="Read it together with the interval and after the verdict, never alone.",
+    ),
+    Term(
+        name="standard error",
+        aliases=("std_error", "SE"),
+        definition=(
+            "The standard deviation that the estimate would show over repeated runs, estimated from the spread of the"
+            " weights. It comes from the same draws as the estimate: heavy weights that have not arrived yet are"
+            " missing from both."
+        ),
+        formula="estimate * relative error",
+        unit="that of the estimate",
+        where="report: headline; result.json: estimates.std_error; convergence.csv",
+        reading="Believe it when k-hat is below 0.5; above that it is optimistic. Null without a hit.",
+    ),
+    Term(
+        name="relative error",
+        aliases=("relative_error", "rel. error"),
+        definition=(
+            "The standard error divided by the estimate. It is the size by which rare-event runs are compared, because"
+            " a fixed number of effective hits gives the same relative error at any probability."
+        ),
+        formula="sqrt((n sum w^2 / (sum w)^2 - 1) / (n - 1)), close to sqrt(1/ess - 1/n)",
+        unit="dimensionless",
+        where="report: headline, estimates, checks; shell: 'relative error'; result.json: estimates.relative_error",
+        reading=(
+            "As a check: up to 10 % is trusted, up to 30 % caution, beyond that untrusted. Four times the draws halve"
+            " it; raise max_evaluations when the budget ended first."
+        ),
+    ),
+    Term(
+        name="interval",
+        aliases=(
+            "confidence interval",
+            "interval_kind",
+            "log scale",
+            "exact",
+            "exact (Clopper-Pearson)",
+            "lower",
+            "upper",
+        ),
+        definition=(
+            "A range that contains the true value in the stated share of repeated runs. Crude counts get the exact"
+            " binomial interval (Clopper-Pearson). Weighted estimates get an interval that is symmetric on the log"
+            " scale, so it stays positive; it is asymptotic. Both are widened when the run chose its own size, see"
+            " looks."
+        ),
+        formula="log scale: [P exp(-z r), P exp(+z r)], r the relative error; exact: beta quantiles",
+        unit="that of the estimate",
+        where="report: headline, estimates, figure convergence; shell; result.json: estimates.interval, interval_kind",
+        reading=(
+            "It covers sampling error only: neither the model nor a region that no draw reached. With k-hat above 0.5"
+            " it is too narrow. In convergence.csv the intervals are those of a sample of fixed size, not widened."
+        ),
+    ),
+    Term(
+        name="upper bound",
+        aliases=("bound", "zero hits"),
+        definition=(
+            "What is left when no draw hit the event. For crude Monte Carlo it is the exact upper limit, about 3/n at"
+            " 95 %. For a weighted run it is 1, because a proposal that misses the event proves nothing."
+        ),
+        formula="1 - (1 - confidence)^(1/n) for n draws of the target",
+        unit="that of the estimate",
+        where="report: headline with a sign of <=; shell: 'upper bound'; result.json: estimates.interval, kind 'bound'",
+        reading="The probability may be anywhere below it. Never quote the estimate of zero.",
+    ),
+    Term(
+        name="confidence",
+        aliases=("confidence level",),
+        definition=(
+            "The share of repeated runs whose interval is meant to contain the true value. It is 0.95 unless the"
+            " measure says otherwise."
+        ),
+        formula="",
+        unit="dimensionless",
+        where="report: beside each interval; shell: the row of the interval; result.json: estimates.confidence",
+        reading="One interval in twenty misses at 95 %, also in perfect runs.",
+    ),
+    Term(
+        name="looks",
+        aliases=("planned", "interval_inflation", "widened"),
+        definition=(
+            "How often the run held its own result against the asked error before it ended. A run whose size was"
+            " planned from tuning draws and that needed one look has not chosen its size by its result. Any other has,"
+            " and its intervals are widened by 5 % of their length on the log scale."
+        ),
+        formula="interval_inflation = 1 if planned and looks = 1, else 1.05",
+        unit="looks; the inflation is dimensionless",
+        where="result.json: stopping.looks, stopping.planned, stopping.interval_inflation",
+        reading="One planned look is best. Many looks mean that the variance was hard to foresee: check k-hat.",
+    ),
+    Term(
+        name="stopping rule",
+        aliases=("stopping", "stopping.relative_error", "max_evaluations", "stop"),
+        definition=(
+            "When a run ends: at the first look at which every measure has the asked relative error, or when the budget"
+            " of evaluations is spent. The budget holds for the whole run, tuning included. An asked error of null"
+            " spends it all."
+        ),
+        formula="",
+        unit="relative error dimensionless; budget in evaluations",
+        where="result.json: stopping.relative_error and stopping.max_evaluations; config: stop",
+        reading="A relative error in the result above the one asked for says that the budget ended the run.",
+    ),
+    Term(
+        name="reference",
+        aliases=("reference.value", "source"),
+        definition=(
+            "A value from elsewhere to compare with, and where it comes from. The run never uses it; it is drawn into"
+            " the figures and compared in the tables."
+        ),
+        formula="",
+        unit="that of the estimate",
+        where="report: headline, estimates, figure convergence; shell: 'reference'; result.json: estimates.reference",
+        reading="Worth as much as its source: a closed form is a test, another simulation is a second opinion.",
+    ),
+    Term(
+        name="reference difference",
+        aliases=("difference", "difference in standard errors", "standard errors away"),
+        definition=(
+            "The estimate minus the reference, in standard errors of the estimate. Where there is no standard error,"
+            " the report says whether the reference lies in the interval."
+        ),
+        formula="(estimate - reference) / standard error",
+        unit="standard errors",
+        where="report: headline, estimates; shell: 'reference'",
+        reading=(
+            "Within 2 in 95 of 100 sound runs, which the report calls agreement; up to 3 is borderline, beyond that"
+            " disagreement. Large differences with a good k-hat point to a missed region or to another model."
+        ),
+    ),
+    Term(
+        name="unit",
+        aliases=("dimensionless",),
+        definition=(
+            "The unit of an estimate. Probabilities are dimensionless; thresholds and levels are in the unit of the"
+            " loss, which raresim takes as it is given."
+        ),
+        formula="",
+        unit="",
+        where="report: behind a value that has one; result.json: estimates.unit",
+        reading="Units are never guessed or converted.",
+    ),
+    Term(
+        name="odds",
+        aliases=("in odds",),
+        definition=(
+            "The estimated probability written as one in so many. If a draw stands for a day, it is the mean number of"
+            " days between events."
+        ),
+        formula="1 in 1/P",
+        unit="draws",
+        where="report: headline",
+        reading="Easier to say than a power of ten, and as uncertain as the estimate.",
+    ),
+    Term(
+        name="speed-up over crude",
+        aliases=("speedup_over_crude", "against crude", "speed-up"),
+        definition=(
+            "How many times more evaluations crude Monte Carlo would need for the same relative error. The evaluations"
+            " of the whole run count, tuning included. For a run of several measures it is that of the rarest."
+        ),
+        formula="((1 - P) / (P r^2)) / total evaluations, r the relative error",
+        unit="dimensionless",
+        where="report: cost, estimates; shell: 'against crude'; result.json: speedup_over_crude, also in diagnostics",
+        reading=(
+            "Below 1 the run was slower than counting. It uses the run's own relative error, so it is flattering when"
+            " k-hat is high."
+        ),
+    ),
+    Term(
+        name="seconds",
+        aliases=("seconds.total", "compile", "duration"),
+        definition=(
+            "Time from start to result on this machine, and how much of it went into compiling kernels. Compiled"
+            " kernels are kept on disk, so a second run compiles little or nothing."
+        ),
+        formula="",
+        unit="seconds",
+        where="report: cost, provenance; shell: 'seconds'; result.json: seconds; manifest.json",
+        reading="The one number that differs between two runs of the same configuration.",
+    ),
+)
+
+_TRUST = (
+    Term(
+        name="verdict",
+        aliases=("status", "result"),
+        definition=(
+            "Whether to believe a number: the worst of its checks. The verdict of a run is that of its worst estimate."
+            " It is computed from stored numbers alone, and a check that could not run counts as caution."
+        ),
+        formula="trusted < caution < untrusted < bound_only, the worst check decides",
+        unit="",
+        where="report: top, estimates, checks; shell: first line; result.json: verdict; exit code",
+        reading="Read it before the number, and its scope with it: it speaks of the draws, not of the model.",
+    ),
+    Term(
+        name="trusted",
+        aliases=(),
+        definition=(
+            "Every check passed: the interval can be relied on within the scope. It does not say that no other failure"
+            " region exists; the hidden-mass bound says what is left open."
+        ),
+        formula="",
+        unit="",
+        where="report and shell: the verdict; exit code 0",
+        reading="Use the number with its interval and its scope.",
+    ),
+    Term(
+        name="caution",
+        aliases=(),
+        definition=(
+            "At least one check warned or could not run, and none failed. The number is usable with the reservation"
+            " that the check states."
+        ),
+        formula="",
+        unit="",
+        where="report and shell: the verdict; exit code 0, or 10 with --require trusted",
+        reading="Read the reasons, follow the advice, run again with another seed and compare.",
+    ),
+    Term(
+        name="untrusted",
+        aliases=(),
+        definition=(
+            "At least one check failed: too few hits, an error too large, weights without a variance, a weight that"
+            " decides alone, or a search that reached nothing. The interval does not hold."
+        ),
+        formula="",
+        unit="",
+        where="report and shell: the verdict; exit code 20",
+        reading="Do not use the number. The advice says what to change.",
+    ),
+    Term(
+        name="bound only",
+        aliases=("bound_only",),
+        definition=(
+            "No draw hit the event, so there is no estimate. All that is known is an upper bound, and for a weighted"
+            " run not even that."
+        ),
+        formula="",
+        unit="",
+        where="report and shell: the verdict; exit code 21",
+        reading="Raise max_evaluations, or use the cross-entropy method; check that the threshold can be reached.",
+    ),
+    Term(
+        name="check",
+        aliases=("checks", "checks.name", "checks.value", "message", "data"),
+        definition=(
+            "One reason of a verdict: what was looked at, what was seen, what follows. The checks are hits, ess,"
+            " relative_error, khat, max_share and search. Without any hit they are replaced by data, which says that"
+            " nothing was seen, and search."
+        ),
+        formula="",
+        unit="that of the quantity looked at",
+        where="report: verdict and checks; shell: those that did not pass; result.json: verdict.checks",
+        reading="Look at the worst first. Each message names the value that is wanted.",
+    ),
+    Term(
+        name="advice",
+        aliases=("what to do",),
+        definition="What would improve the verdict, a line for each check that did not pass. It is empty when all did.",
+        formula="",
+        unit="",
+        where="report: verdict; shell: lines with an arrow; result.json: verdict.advice",
+        reading="Start with the first line. More draws help against noise, not against a wrong proposal.",
+    ),
+    Term(
+        name="scope",
+        aliases=(),
+        definition=(
+            "What a verdict speaks about. Crude Monte Carlo speaks about all failure regions, a stated proposal about"
+            " those that it covers, a tuned one about those that can be reached by climbing in the loss from the first"
+            " level's draws."
+        ),
+        formula="",
+        unit="",
+        where="report: verdict; shell: 'Scope'; result.json: verdict.scope",
+        reading="Ask whether the loss may fail somewhere that smaller losses do not lead to; then compare with crude.",
+    ),
+    Term(
+        name="hidden-mass bound",
+        aliases=("hidden_mass_bound", "hidden mass", "nominal"),
+        definition=(
+            "The largest probability that an isolated failure region can have when none of the nominal draws fell into"
+            " it, at 95 % confidence. The nominal draws are those that tuning took from the target itself. It does not"
+            " depend on the proposal, and only plain draws can lower it."
+        ),
+        formula="-log(0.05) / nominal, about 3 / nominal",
+        unit="dimensionless, a probability",
+        where="report: verdict; result.json: verdict.hidden_mass_bound, search.nominal",
+        reading=(
+            "Often far above the estimate: then the estimate holds only if the scope does. Knowledge of the loss, or"
+            " more draws of the target, closes the gap. Null where nothing can hide (crude) or nothing was searched."
+        ),
+    ),
+    Term(
+        name="search",
+        aliases=("search.kind", "outcome", "search.weighted"),
+        definition=(
+            "How failure regions were looked for. It is none for draws from the target, stated for a proposal that the"
+            " user gave, tuned for climbs from several starts. The check of that name judges it."
+        ),
+        formula="",
+        unit="as a check: starts that reached the threshold",
+        where="report: checks; result.json: search",
+        reading=(
+            "Tuned: trusted with at least four starts, half of which reached the threshold; untrusted when none did. A"
+            " stated proposal is caution at best, because nobody looked elsewhere."
+        ),
+    ),
+    Term(
+        name="hits",
+        aliases=("hit",),
+        definition=(
+            "Draws of the estimate stage that fell into the event, counted without their weights. Under a proposal they"
+            " are common; what they are worth is the number of effective hits."
+        ),
+        formula="",
+        unit="draws",
+        where="report: estimates, checks; shell: 'weights'; result.json: diagnostics.hits",
+        reading="As a check: 100 are trusted, 30 caution, fewer untrusted. Raise max_evaluations for more.",
+    ),
+    Term(
+        name="effective hits",
+        aliases=("ess", "effective sample size", "effective elites"),
+        definition=(
+            "The number of equally weighted hits that would give the same precision (Kish). In a row of the iterations"
+            " it counts the elites of the level in the same way. It is the number of hits when all weights are equal."
+        ),
+        formula="(sum w)^2 / sum w^2, w over the hits",
+        unit="hits",
+        where="report: estimates, checks, iterations; shell: 'weights'; result.json: diagnostics.ess, iterations.ess",
+        reading=(
+            "As a check: 50 are trusted, 20 caution, fewer untrusted. Far fewer than hits means uneven weights: the"
+            " proposal is wrong in shape, and better tuning helps more than draws."
+        ),
+    ),
+    Term(
+        name="max share",
+        aliases=("max_share", "largest share"),
+        definition=(
+            "The share of the estimate that its largest weight carries. A large one means that another draw like it"
+            " would change the answer by as much."
+        ),
+        formula="max w / sum w, w over the hits",
+        unit="dimensionless",
+        where="report: estimates, checks, figure weights; shell: 'weights'; result.json: diagnostics.max_share",
+        reading="As a check: under 2 % is trusted, under 5 % caution, else untrusted. Draw more, or defensively.",
+    ),
+    Term(
+        name="k-hat",
+        aliases=("khat", "tail index", "tail shape", "PSIS"),
+        definition=(
+            "The tail index of the weights: the shape of a generalised Pareto law fitted to the largest weights of the"
+            " hits (Vehtari and others, 2024). Below 0.5 the weights have a variance; above, the standard error is not"
+            " an error bar. It sees only weights that were drawn, not a region that was missed."
+        ),
+        formula="shape fitted to the largest min(n/5, 3 sqrt(n)) weights of n hits, shrunk towards 0.5",
+        unit="dimensionless",
+        where="report: estimates, checks, figure weights; shell: 'weights'; result.json: diagnostics.khat",
+        reading=(
+            "As a check: below 0.5 is trusted, below 0.7 caution, else untrusted. Add a defensive share or heavier"
+            " tails. Empty for equal weights, which is fine, or for too few different ones, which is caution."
+        ),
+    ),
+    Term(
+        name="draws per effective hit",
+        aliases=("draws_per_effective_hit",),
+        definition=(
+            "Draws of the estimate stage divided by effective hits: what one equally weighted hit cost. Its logarithm"
+            " is the Renyi divergence of order two of the optimal proposal from this one, so it is never below exp of"
+            " KL(optimal || proposal)."
+        ),
+        formula="n / ess",
+        unit="draws",
+        where="report: estimates; result.json: diagnostics.draws_per_effective_hit",
+        reading=(
+            "One is perfect, one over the probability is crude Monte Carlo. Times 1/r^2 it is about the number of"
+            " draws for a relative error r."
+        ),
+    ),
+)
+
+_PROVENANCE = (
+    Term(
+        name="run folder",
+        aliases=("run", "name", "description", "schema_version", "diagnostics"),
+        definition=(
+            "What a run leaves: its configuration, its numbers, its draws for the figures, and this report. It appears"
+            " whole or not at all. The schema version says how result.json is laid out; the name is the"
+            " configuration's."
+        ),
+        formula="",
+        unit="",
+        where="the folder given with --out; result.json: name, description, schema_version",
+        reading="Keep the folder, not the page: 'raresim report' rebuilds the page from it.",
+    ),
+    Term(
+        name="seed",
+        aliases=(),
+        definition=(
+            "The number that all random streams start from. It has no default: the same seed, configuration, versions"
+            " and kind of CPU give the same digits."
+        ),
+        formula="0 <= seed < 2^64",
+        unit="",
+        where="report: title, provenance; result.json: seed; config: seed",
+        reading="Run a second seed when a number matters: two runs that disagree say more than any diagnostic.",
+    ),
+    Term(
+        name="config hash",
+        aliases=("config_sha256", "configuration SHA-256"),
+        definition=(
+            "A fingerprint of the resolved configuration, every default filled in and execution left out. Runs with"
+            " the same hash were asked the same thing with the same seed. A run that was started from Python has none."
+        ),
+        formula="SHA-256",
+        unit="",
+        where="report: provenance; manifest.json: config_sha256; in the default name of the run folder",
+        reading="Compare it before comparing numbers. Data and code files have hashes of their own under input files.",
+    ),
+    Term(
+        name="input files",
+        aliases=("files", "file", "bytes", "sha256", "content"),
+        definition=(
+            "The data and code files that a run read: name, size, SHA-256 and, for a table, its extent. They are"
+            " named without their folder."
+        ),
+        formula="",
+        unit="bytes",
+        where="report: provenance; manifest.json: files",
+        reading="A changed hash is changed data: the digits need not repeat.",
+    ),
+    Term(
+        name="provenance",
+        aliases=("raresim", "python", "packages", "platform", "cpu", "started", "versions"),
+        definition=(
+            "What the run was made with: versions of raresim, Python and packages, platform, kind of CPU, time of the"
+            " start. Equal digits are promised for equal versions on one kind of CPU."
+        ),
+        formula="",
+        unit="",
+        where="report: provenance; manifest.json",
+        reading="Look here first when two runs of the same hash differ in their last digits.",
+    ),
+    Term(
+        name="executor",
+        aliases=("workers", "execution"),
+        definition=(
+            "Where the blocks were computed, serially, in threads or in processes, and with how many workers. It cannot"
+            " change a digit."
+        ),
+        formula="",
+        unit="",
+        where="report: provenance; manifest.json: executor and workers; config: execution",
+        reading="A matter of time only.",
+    ),
+)
+
+TERMS: tuple[Term, ...] = tuple(
+    sorted(
+        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _PROVENANCE,
+        key=lambda term: spelling(term.name),
+    )
+)
+"""All terms, in alphabetical order."""
+
+_BY_SPELLING = {spelling(text): term for term in TERMS for text in (term.name, *term.aliases)}
+_NAMES = [term.name for term in TERMS]

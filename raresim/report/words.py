@@ -1,0 +1,35 @@
+"""The words of a page: each one that is linked gets its entry in the glossary at the end."""
+
+from __future__ import annotations
+
+from raresim.errors import FieldError
+from raresim.glossary import Term, explain, spelling
+
+__all__ = ["Words"]
+
+
+class Words:
+    """The terms that a page has linked so far."""
+
+    def __init__(self) -> None:
+        self._linked: dict[str, Term] = {}
+
+    def anchor(self, name: str) -> str:
+        """The id of the entry that explains ``name``, which is then part of the page; empty where nothing does."""
+        try:
+            term = explain(name)
+        except FieldError:
+            return ""
+        slug = self.slug(term)
+        self._linked[slug] = term
+        return slug
+
+    @staticmethod
+    def slug(term: Term) -> str:
+        """The id of a term's entry."""
+        return f"term-{spelling(term.name).replace(' ', '-')}"
+
+    @property
+    def linked(self) -> list[Term]:
+        """The linked terms in alphabetical order."""
+        return sorted(self._linked.values(), key=lambda term: spelling(term.name))

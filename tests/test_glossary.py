@@ -1,0 +1,272 @@
+"""The glossary: every word that a run shows is in it, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import raresim
+from raresim import cli, glossary, terminal
+from raresim.diagnostics.verdict import Status, judge
+from raresim.errors import FieldError
+from raresim.glossary import TERMS, Term, explain, spelling
+from raresim.methods.base import Iteration
+from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
+from raresim.result import Result
+
+CONFIG = """\
+seed: 1
+inputs: {kind: standard_normal, dim: 2}
+loss: {kind: python, function: "losses.py:first"}
+measures: [{kind: probability, above: 1.0}]
+method: {kind: crude}
+stop: {relative_error: null, max_evaluations: 2000}
+"""
+
+
+def spellings(term: Term) -> set[str]:
+    return {spelling(text) for text in (term.name, *term.aliases)}
+
+
+# ------------------------------------------------------------------ the entries themselves
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
+def test_entry_is_complete_and_plain(term: Term) -> None:
+    assert len(re.findall(r"[.:](?=\s+[A-Z]|$)", term.definition)) in (2, 3, 4)
+    for text in (term.name, *term.aliases, term.definition, term.formula, term.unit, term.where, term.reading):
+        assert text.isascii()
+        assert " ".join(text.split()) == text
+    assert term.definition.endswith(".")
+    assert term.reading.endswith(".")
+    assert term.where
+
+
+def test_no_spelling_belongs_to_two_entries() -> None:
+    owner: dict[str, str] = {}
+    for term in TERMS:
+        for text in spellings(term):
+            assert owner.setdefault(text, term.name) == term.name
+    assert [spelling(term.name) for term in TERMS] == sorted(spelling(term.name) for term in TERMS)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("kl_optimal_proposal", "KL(optimal || proposal)"),
+        ("KL(optimal||q)", "KL(optimal || proposal)"),
+        ("kl-optimal  PROPOSAL", "KL(optimal || proposal)"),
+        ("KL(optimal \u2016 proposal)", "KL(optimal || proposal)"),
+        ("max_share", "max share"),
+        ("Max-Share", "max share"),
+        ("surprise -log P", "self-information"),
+        ("95% interval", "interval"),
+        ("99.5 % interval", "interval"),
+        ("ESS", "effective hits"),
+        ("evaluations.estimate", "estimate stage"),
+        ("estimate", "estimate"),
+    ],
+)
+def test_case_and_punctuation_do_not_matter(given: str, name: str) -> None:
+    assert explain(given).name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [
+        ("khatt", "term: unknown term 'khatt'; did you mean 'khat'? (allowed: advice, audit, "),
+        (
+            "KL optimal propsal",
+            "term: unknown term 'kl optimal propsal'; did you mean 'kl optimal proposal'? (allowed: ",
+        ),
+        ("Rarety", "term: unknown term 'rarety'; did you mean 'rarity'? (allowed: "),
+        ("zzzzzz", "term: unknown term 'zzzzzz' (allowed: advice, "),
+        ("||", "term: unknown term '||' (allowed: advice, "),
+    ],
+)
+def test_unknown_term_is_answered_with_the_nearest(given: str, start: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        explain(given)
+    assert str(caught.value).startswith(start)
+    allowed = str(caught.value).rsplit("(allowed: ", 1)[1].removesuffix(")").split(", ")
+    assert {explain(name).name for name in allowed} == {term.name for term in TERMS}
+
+
+# ------------------------------------------------------------------ against what a run shows
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    """A tuned run, one without a hit, one that was told its proposal."""
+    probability = raresim.Probability
+    reference = raresim.Reference(value=2.866515718791933e-07, source="normal tail")
+    told = raresim.Importance(proposal=raresim.Normal(mean=4.0, std=1.0, dim=1), defensive=0.1)
+    small = {"relative_error": None, "max_evaluations": 2000, "seed": 1}
+    return {
+        "tuned": raresim.estimate(
+            2, _first, probability(above="5 sigma", sigma=1.0, reference=reference), seed=1, relative_error=0.05
+        ),
+        "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
+        "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
+    }
+
+
+@pytest.fixture(scope="module")
+def folders(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("runs")
+    (root / "losses.py").write_text("def first(x): return x[:, 0]\n")
+    (root / "case.yaml").write_text(CONFIG)
+    assert (
+        CliRunner().invoke(cli.app, ["run", str(root / "case.yaml"), "--out", str(root / "yaml"), "-q"]).exit_code == 0
+    )
+    return {"yaml": root / "yaml", **{name: result.save(root / name) for name, result in results.items()}}
+
+
+def _first(x: Any) -> Any:
+    return x[:, 0]
+
+
+def keys(value: Any, parent: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of a nested structure with the key above it."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield parent, key
+            yield from keys(below, key)
+    elif isinstance(value, list):
+        for below in value:
+            yield from keys(below, parent)
+
+
+def of_key(parent: str, key: str) -> Term:
+    """The entry of a key, told apart by the key above it where the key alone would be ambiguous."""
+    try:
+        return explain(f"{parent}.{key}")
+    except FieldError:
+        return explain(key)
+
+
+def in_json(results: dict[str, Result]) -> set[str]:
+    """Names of the terms that some ``result.json`` holds as a key or as a status."""
+    found = {of_key(*pair).name for result in results.values() for pair in set(keys(result.to_dict()))}
+    return found | {explain(status).name for status in Status}
+
+
+def in_shell(results: dict[str, Result], capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Names of the terms that head a row of the table in the shell."""
+    for result in results.values():
+        terminal.show_result(result, Path("folder"))
+    rows = re.findall(r"^ (\S.*?)  +\S", capsys.readouterr().out, re.MULTILINE)
+    assert len(rows) > 20
+    return {explain(row).name for row in rows}
+
+
+def on_page(folders: dict[str, Path]) -> set[str]:
+    """Names of the terms that some report's glossary explains."""
+    pages = [(folder / "report.html").read_text(encoding="utf-8") for folder in folders.values()]
+    return {explain(slug).name for html in pages for slug in re.findall(r'<div id="term-([a-z0-9-]+)">', html)}
+
+
+def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> None:
+    assert len(in_json(results)) > 40
+
+
+def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
+    of = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["tuned"].to_dict())}
+    assert of["evaluations.estimate"] == "estimate stage"
+    assert of["stopping.relative_error"] == "stopping rule"
+    assert of["estimates.relative_error"] == "relative error"
+    assert of["seconds.total"] == "seconds"
+    assert of["evaluations.total"] == "evaluations"
+    assert of["search.kind"] == "search"
+    assert of["estimates.kind"] == "measure"
+    assert of["checks.value"] == "check"
+    assert of["entropy.optimal"] == "entropy"
+
+
+def test_no_entry_is_about_nothing(
+    results: dict[str, Result], folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = in_json(results) | in_shell(results, capsys) | on_page(folders)
+    assert {term.name for term in TERMS} - shown == set()
+
+
+def test_every_check_has_an_entry_of_its_own() -> None:
+    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1}
+    none = {"kind": "none", "starts": 0, "reached": 0, "outcome": "", "nominal": 0, "weighted": False}
+    tuned = {"kind": "tuned", "starts": 4, "reached": 4, "outcome": "", "nominal": 4000, "weighted": True}
+    verdicts = [judge(seen, 0.01, tuned), judge(seen | {"hits": 0}, None, tuned), judge(seen, 0.01, none)]
+    names = {check.name for verdict in verdicts for check in verdict.checks}
+    assert names == {"data", "hits", "ess", "relative_error", "khat", "max_share", "search"}
+    assert len({explain(name).name for name in names}) == len(names)
+
+
+def test_every_column_stage_and_fact_of_the_report_has_an_entry() -> None:
+    columns = set(Iteration.__dataclass_fields__)
+    assert set(ITERATION_COLUMNS) == columns - {"start", "iteration", "note"}
+    for key, title in ITERATION_COLUMNS.items():
+        assert explain(key) is explain(title)
+    for name in (*columns, *STAGES, *FACTS):
+        assert explain(name)
+    for title in FACTS.values():
+        assert explain(title)
+
+
+def test_the_shell_has_no_row_without_an_entry(results: dict[str, Result], capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"self-information", "KL(optimal || proposal)", "saved share", "upper bound"} <= in_shell(results, capsys)
+
+
+def test_manifest_keys_on_the_page_have_entries(folders: dict[str, Path]) -> None:
+    for folder in folders.values():
+        for key in json.loads((folder / "manifest.json").read_text()):
+            assert explain(key)
+
+
+# ------------------------------------------------------------------ the shell
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, ["explain", *arguments], env={"COLUMNS": "80"})
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
+def test_page_of_a_term_fits_the_terminal(term: Term) -> None:
+    code, stdout, _ = call(term.name)
+    assert code == 0
+    assert max(map(len, stdout.splitlines())) <= 80
+    words = " ".join(stdout.split())
+    for text in (term.name, term.definition, term.formula, term.unit, term.where, term.reading):
+        assert " ".join(text.split()) in words
+
+
+def test_words_need_no_quotes() -> None:
+    assert call("relative", "error") == call("Relative_Error")
+
+
+def test_without_a_term_all_are_listed() -> None:
+    code, stdout, _ = call()
+    assert code == 0
+    assert [line.split("  ")[0] for line in stdout.splitlines() if line[0] != " "] == [term.name for term in TERMS]
+    assert max(map(len, stdout.splitlines())) <= 80
+
+
+def test_unknown_term_exits_with_two() -> None:
+    code, stdout, stderr = call("khatt")
+    assert code == 2
+    assert stdout == ""
+    assert stderr.startswith("term: unknown term 'khatt'; did you mean 'khat'?")
+
+
+def test_import_is_light() -> None:
+    code = (
+        f"import sys, {glossary.__name__}; assert not {{'numpy', 'scipy', 'matplotlib', 'pydantic'}} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
