@@ -21,7 +21,7 @@ from raresim.information.normal import chi_square_normal, entropy_normal, kl_nor
 from raresim.information.units import Quantity, per_nat
 from raresim.streams import stream
 
-STEPS = (-40.0, -20.0, -10.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 10.0, 20.0, 40.0)
+STEPS = (-40.0, -10.0, -3.0, 0.0, 3.0, 10.0, 40.0)
 """Where a one-dimensional integral is cut, in scales around the centre of each component."""
 
 DRAWS = 200_000

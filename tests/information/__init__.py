@@ -1,0 +1,1 @@
+"""Every formula of `raresim.information` against a value from elsewhere."""
