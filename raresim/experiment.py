@@ -287,6 +287,7 @@ def _search(tuned: Tuned) -> dict[str, Any]:
         "kind": kind,
         "starts": tuned.starts,
         "reached": tuned.reached,
+        "regions": tuned.regions,
         "nominal": tuned.nominal,
         "outcome": tuned.outcome,
         "weighted": tuned.proposal is not None,

@@ -992,7 +992,7 @@ _TRUST = (
     ),
     Term(
         name="search",
-        aliases=("search.kind", "outcome", "search.weighted"),
+        aliases=("search.kind", "outcome", "search.weighted", "regions", "search.regions"),
         definition=(
             "How failure regions were looked for. It is none for draws from the target, stated for a proposal that the"
             " user gave, tuned for climbs from several starts. The check of that name judges it."
@@ -1001,8 +1001,9 @@ _TRUST = (
         unit="as a check: starts that reached the threshold",
         where="report: checks; result.json: search",
         reading=(
-            "Tuned: trusted with at least four starts, half of which reached the threshold; untrusted when none did. A"
-            " stated proposal is caution at best, because nobody looked elsewhere."
+            "Tuned: trusted with at least four starts, half of which reached the threshold, and two starts a region:"
+            " where each start ends in a region of its own, there may be more. Untrusted when none reached it. A stated"
+            " proposal is caution at best, because nobody looked elsewhere."
         ),
     ),
     Term(

@@ -192,6 +192,14 @@ def test_too_few_levels_are_named(seed):
     assert result.verdict.status is not Status.TRUSTED
 
 
+def test_tuning_that_fell_short_plans_nothing(seed):
+    """Its variance is that of a proposal for another level: the size of the sample is then chosen by looking."""
+    result = solve(linear_normal(3, 3.3), seed(227), method=CrossEntropy(max_levels=1), relative_error=0.05)
+    assert result.search["reached"] == 0
+    assert result.iterations[-1].ess > 100
+    assert result.stopping["planned"] is False
+
+
 def test_half_of_the_budget_on_tuning_is_named(seed):
     result = solve(linear_normal(3, 5.0), seed(217), max_evaluations=16_000)
     assert "half of max_evaluations spent on tuning" in result.search["outcome"]

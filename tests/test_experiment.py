@@ -93,6 +93,15 @@ def test_pilot_draws_count_towards_the_budget(seed):
     assert result.evaluations["total"] == 50_000
 
 
+def test_tuning_is_given_what_the_pilot_left(seed):
+    """At most three quarters of the rest; without that, the 18,000 draws that 5 sigma takes would fit."""
+    result = raresim.estimate(
+        3, lambda x: x.sum(axis=1), Probability(above="5 sigma"), seed=seed(285), max_evaluations=30_000
+    )
+    assert result.evaluations["tune"] <= (30_000 - 10_000) * 3 // 4
+    assert result.evaluations["total"] == 30_000
+
+
 def test_pilot_draws_stay_out_of_the_estimate(seed):
     with_pilot = raresim.estimate(2, total, Probability(above="3 sigma"), "crude", seed=seed(266))
     without = raresim.estimate(2, total, Probability(above=3.0), "crude", seed=seed(266))

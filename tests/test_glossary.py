@@ -200,8 +200,8 @@ def test_no_entry_is_about_nothing(
 
 def test_every_check_has_an_entry_of_its_own() -> None:
     seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1}
-    none = {"kind": "none", "starts": 0, "reached": 0, "outcome": "", "nominal": 0, "weighted": False}
-    tuned = {"kind": "tuned", "starts": 4, "reached": 4, "outcome": "", "nominal": 4000, "weighted": True}
+    none = {"kind": "none", "starts": 0, "reached": 0, "regions": 0, "outcome": "", "nominal": 0, "weighted": False}
+    tuned = {"kind": "tuned", "starts": 4, "reached": 4, "regions": 1, "outcome": "", "nominal": 4000, "weighted": True}
     verdicts = [judge(seen, 0.01, tuned), judge(seen | {"hits": 0}, None, tuned), judge(seen, 0.01, none)]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     assert names == {"data", "hits", "ess", "relative_error", "khat", "max_share", "search"}

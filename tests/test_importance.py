@@ -71,6 +71,15 @@ def test_dimension_of_the_proposal_is_that_of_its_space(space, dim, wanted, seed
     assert str(caught.value) == f"proposal: must have {wanted} coordinates ({space} space), got {dim}"
 
 
+@pytest.mark.parametrize("threshold", [-3.0, -1.0, 0.5])
+def test_interval_of_a_weighted_estimate_is_one_of_probabilities(threshold, seed):
+    """Events that are likely, from a proposal that does not suit them: the upper end stays at one."""
+    method = Importance(proposal=Normal(mean=1.0, std=1.5))
+    result = solve(linear_normal(1, threshold), seed(238), method=method, relative_error=None, max_evaluations=100)
+    low, high = result.estimates[0].interval
+    assert 0.0 < low < high <= 1.0
+
+
 def test_weights_without_a_variance_are_not_trusted(seed):
     """A proposal of standard deviation 0.5 around the far tail: k-hat must see it."""
     method = Importance(proposal=Normal(mean=3.5, std=0.3))

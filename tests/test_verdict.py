@@ -10,8 +10,16 @@ from raresim.diagnostics.verdict import Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2}
-TUNED = {"kind": "tuned", "starts": 4, "reached": 4, "nominal": 4000, "outcome": "4 of 4 starts reached the threshold", "weighted": True}
-STATED = {"kind": "stated", "starts": 0, "reached": 0, "nominal": 0, "outcome": "", "weighted": True}
+TUNED = {
+    "kind": "tuned",
+    "starts": 4,
+    "reached": 4,
+    "regions": 1,
+    "nominal": 4000,
+    "outcome": "4 of 4 starts reached the threshold",
+    "weighted": True,
+}
+STATED = {"kind": "stated", "starts": 0, "reached": 0, "regions": 0, "nominal": 0, "outcome": "", "weighted": True}
 NONE = {**STATED, "kind": "none", "weighted": False}
 
 

@@ -76,12 +76,20 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         Standard error divided by the estimate; None without a hit.
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned"), ``reached``, ``starts``,
-        ``outcome``, ``nominal`` and ``weighted``, as in ``result.json``.
+        ``regions``, ``outcome``, ``nominal`` and ``weighted``, as in ``result.json``.
 
     Notes
     -----
+    Starts that each end in a region of their own leave more to be found ([1]_: with ``L`` starts in ``w`` regions the
+    share found is about ``1 - w (w + 1) / (L (L - 1))``), so two starts a region are wanted.
+
     The limits are those that the coverage study in ``experiments/coverage`` was run with. A check that could not run
     counts as caution.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
+       Math. Program. 37, 1987.
     """
     kind = search["kind"]
     scope, hidden = _scope(search)
@@ -164,8 +172,15 @@ def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
             ),
         )
     reached, starts = search["reached"], search["starts"]
-    enough = starts >= MIN_STARTS and 2 * reached >= starts
-    message = search["outcome"] + ("" if starts >= MIN_STARTS else f"; {MIN_STARTS} starts wanted")
+    regions = search["regions"]
+    message = search["outcome"]
+    if reached:
+        message += f", in {regions} region{'' if regions == 1 else 's'}"
+    if starts < MIN_STARTS:
+        message += f"; {MIN_STARTS} starts wanted"
+    if 2 * regions > reached > 0:
+        message += "; two starts a region wanted: there may be more regions than starts"
+    enough = starts >= MIN_STARTS and 2 * reached >= starts and 2 * regions <= reached
     return (_graded("search", reached, enough, reached > 0, message),)
 
 

@@ -89,6 +89,8 @@ class Tuned:
         Relative variance of one draw for each event, from draws that the estimate does not use; None: not known.
     starts, reached : int
         Climbs that were begun, and those that came to the threshold; 0 when there was no tuning.
+    regions : int
+        Different regions in which they ended.
     outcome : str
         The tuning's end in words.
     kl_proposal_target : float or None
@@ -102,6 +104,7 @@ class Tuned:
     variances: tuple[float, ...] | None = None
     starts: int = 0
     reached: int = 0
+    regions: int = 0
     outcome: str = ""
     kl_proposal_target: float | None = None
 

@@ -211,7 +211,8 @@ class _Climb:
         usable = [s for s in stats if s.ess >= MIN_ESS] or [max(stats, key=lambda s: s.ess)]
         self.records.append(first.record)
         found = [self.start(k, self.method.proposal.fit(target, s), s.ess) for k, s in enumerate(usable)]
-        tuned, variances = self.pool([f for f in found if f.reached] or found)
+        mixture = self.regions([f for f in found if f.reached] or found)
+        tuned, variances = self.pool(mixture)
         reached = sum(f.reached for f in found)
         return Tuned(
             proposal=Mixture.defensive(tuned, target, self.method.defensive),
@@ -221,6 +222,7 @@ class _Climb:
             variances=variances if reached else None,
             starts=len(found),
             reached=reached,
+            regions=len(mixture.components),
             outcome=_outcome(found),
             kl_proposal_target=None if isinstance(tuned, Mixture) else self.method.proposal.kl(tuned, target),
         )
@@ -258,21 +260,23 @@ class _Climb:
                 return self.ended(law, ess, f"level stalled for {MAX_STALLED} iterations")
         return self.ended(law, ess, f"threshold not reached in {self.method.max_levels} levels")
 
-    def pool(self, found: list[_Found]) -> tuple[Distribution, tuple[float, ...] | None]:
-        """Draw once from all regions together and refit shares and components; relative variances of a draw."""
+    def regions(self, found: list[_Found]) -> Mixture:
+        """One component for each region in which starts ended, with the share of the starts that ended there."""
         family = self.method.proposal
-        regions: list[_Found] = []
+        laws: list[Distribution] = []
         sizes: list[int] = []
         for f in sorted(found, key=lambda f: -f.ess):
-            same = [i for i, r in enumerate(regions) if _symmetric_kl(family, f.law, r.law) < SAME_REGION]
+            same = [i for i, law in enumerate(laws) if _symmetric_kl(family, f.law, law) < SAME_REGION]
             if same:
                 sizes[same[0]] += 1
             else:
-                regions.append(f)
+                laws.append(f.law)
                 sizes.append(1)
-        laws = tuple(r.law for r in regions)
-        shares = np.array(sizes) / sum(sizes)
-        mixture = Mixture(weights=shares, components=laws)
+        return Mixture(weights=np.array(sizes) / sum(sizes), components=laws)
+
+    def pool(self, mixture: Mixture) -> tuple[Distribution, tuple[float, ...] | None]:
+        """Draw once from all regions together and refit shares and components; relative variances of a draw."""
+        family, laws = self.method.proposal, tuple(mixture.components)
         samples = self.samples * max(2, len(laws))
         if self.evaluations + samples > self.session.max_evaluations * 3 // 4:
             return _simplest(mixture), None

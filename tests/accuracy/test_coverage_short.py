@@ -69,6 +69,27 @@ def test_intervals_errors_and_means_are_right(case, seed):
     assert study.trusted.mean() > 0.9
 
 
+# --- more regions than starts can find ---------------------------------------------------------------
+
+
+MANY = {
+    "four faces": (2, lambda x: np.abs(x).max(axis=1), 4.0, 1 - (1 - 2 * stats.norm.sf(4.0)) ** 2),
+    "four corners": (2, lambda x: np.abs(x).min(axis=1), 3.0, 4 * stats.norm.sf(3.0) ** 2),
+    "six faces": (3, lambda x: np.abs(x).max(axis=1), 4.0, 1 - (1 - 2 * stats.norm.sf(4.0)) ** 3),
+    "largest of five": (5, lambda x: x.max(axis=1), 4.0, 1 - (1 - stats.norm.sf(4.0)) ** 5),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_run_that_misses_a_region_is_not_trusted(name, seed):
+    """25 seeds, most of them wrong in the last two cases: a verdict that trusts one in five of these would be seen."""
+    dim, loss, level, exact = MANY[name]
+    case = Case(name, StandardNormal(dim=dim), PythonLoss(function=loss), Probability(above=level), [exact])
+    study = Study.of(case, seed(11_000), 25)
+    wrong = np.abs(study.values / exact - 1) > 0.25
+    assert not (wrong & study.trusted).any()
+
+
 # --- controls that must fail -------------------------------------------------------------------------
 
 SHIFTED = Importance(proposal=Normal(mean=3 / np.sqrt(3), std=1.1, dim=3), defensive=0.1)
