@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import Importance, Linear, Mixture, Normal, Probability
+from raresim import Importance, Linear, Mixture, Normal, Probability, PythonLoss, StandardNormal
 from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.verdict import Status
 from raresim.engine import Sampler
