@@ -75,11 +75,10 @@ class Summarise(Job[Summary]):
         u = self.sampler.draw(block)
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        hit = masks(self.events, loss)
-        weighted = self.sampler.proposal is not None
+        hits = [log_weight[mask] for mask in masks(self.events, loss)]
         return Summary(
-            TailMoments.of_block(log_weight, hit),
-            TopWeights.of_block(log_weight, hit if weighted else [h[:0] for h in hit]),
+            TailMoments.of_hits(block.rows, hits),
+            TopWeights.of_hits(hits if self.sampler.proposal is not None else [h[:0] for h in hits]),
             KeptRows.of_block(block, loss, log_weight, KEPT_ROWS),
         )
 

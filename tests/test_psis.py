@@ -148,12 +148,12 @@ def test_ties_in_the_tail_are_no_obstacle(seed):
     assert khat(log_weights, 10_000) == pytest.approx(slow_khat(list(log_weights), 10_000), rel=1e-9)
 
 
-@pytest.mark.parametrize("spread", [50.0, 300.0, 800.0, 5000.0])
+@pytest.mark.parametrize("spread", [50.0, 300.0, 400.0, 5000.0])
 def test_wildly_unequal_weights_are_heavy_or_undecided(spread, seed):
     """Log weights spread over more than doubles can hold: a number above 0.7 or None, never NaN and never light."""
-    log_weights = np.random.default_rng(seed(130)).normal(scale=spread, size=2000)
-    shape = khat(log_weights, 2000)
-    assert shape is None or shape > 0.7
+    for r in range(50):
+        shape = khat(np.random.default_rng([seed(130), r]).normal(scale=spread, size=2000), 2000)
+        assert shape is None or shape > 0.7
 
 
 def test_hit_of_weight_zero_is_no_obstacle(seed):

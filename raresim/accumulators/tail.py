@@ -41,25 +41,27 @@ class TailMoments(Accumulator):
     @classmethod
     def of_block(cls, log_weight: Float, masks: Sequence[Bool]) -> Self:
         """Summarise one block: ``log_weight`` (n,) in nats and the rows of each event."""
-        m = len(masks)
-        hits = np.zeros(m, dtype=np.int64)
+        return cls.of_hits(log_weight.size, [log_weight[mask] for mask in masks])
+
+    @classmethod
+    def of_hits(cls, n: int, log_weights: Sequence[Float]) -> Self:
+        """Summarise a block of ``n`` rows from the log weights of the hits of each event, which are not changed."""
+        m = len(log_weights)
         peak = np.full(m, -np.inf)
-        sum_w, sum_w2, sum_w_log = np.zeros(m), np.zeros(m), np.zeros(m)
-        for k, mask in enumerate(masks):
-            lw = log_weight[mask]
-            hits[k] = lw.size
-            if lw.size and (top := lw.max()) != -np.inf:
+        sums = np.zeros((3, m))
+        for k, hits in enumerate(log_weights):
+            if hits.size and (top := hits.max()) != -np.inf:
                 if np.isnan(top):
                     raise ArithmeticError("a log weight is NaN: target and proposal are both impossible at a draw")
                 peak[k] = top
-                lw -= top
-                v = np.exp(lw)
-                sum_w[k] = v.sum()
-                sum_w2[k] = np.square(v).sum()
-                lw[v == 0] = 0.0
-                lw *= v
-                sum_w_log[k] = lw.sum()
-        return cls(log_weight.size, hits, peak, sum_w, sum_w2, sum_w_log)
+                log_v = hits - top
+                v = np.exp(log_v)
+                if not v.all():
+                    log_v[v == 0] = 0.0
+                log_v *= v
+                sums[:, k] = v.sum(), np.square(v, out=v).sum(), log_v.sum()
+        counts = np.array([hits.size for hits in log_weights], dtype=np.int64)
+        return cls(n, counts, peak, sums[0], sums[1], sums[2])
 
     def merge(self, other: Self) -> Self:
         peak = np.maximum(self.peak, other.peak)

@@ -30,7 +30,12 @@ class TopWeights(Accumulator):
     @classmethod
     def of_block(cls, log_weight: Float, masks: Sequence[Bool]) -> Self:
         """Keep the largest log weights of one block."""
-        return cls(tuple(_cut(log_weight[mask]) for mask in masks))
+        return cls.of_hits([log_weight[mask] for mask in masks])
+
+    @classmethod
+    def of_hits(cls, log_weights: Sequence[Float]) -> Self:
+        """Keep the largest of the log weights of the hits of each event; the arrays are kept, not copied."""
+        return cls(tuple(_cut(hits) for hits in log_weights))
 
     def merge(self, other: Self) -> Self:
         pairs = zip(self.log_weights, other.log_weights, strict=True)
