@@ -77,7 +77,7 @@ def test_interval_of_a_weighted_estimate_is_one_of_probabilities(threshold, seed
     method = Importance(proposal=Normal(mean=1.0, std=1.5))
     result = solve(linear_normal(1, threshold), seed(238), method=method, relative_error=None, max_evaluations=100)
     low, high = result.estimates[0].interval
-    assert 0.0 < low < high <= 1.0
+    assert 0.0 < low <= high <= 1.0
 
 
 def test_weights_without_a_variance_are_not_trusted(seed):

@@ -1,0 +1,178 @@
+"""Does a 95 % interval hold the truth in 95 % of the runs? Many seeds of problems whose answer is known.
+
+``python experiments/coverage/run.py`` writes table.md and table.csv beside this file; ``--quick`` runs a few cases
+and fails when a coverage could not come about by chance (one time in a million).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cases import Case, all_cases
+from scipy import stats
+
+HERE = Path(__file__).parent
+BAR = (0.925, 0.975)
+NEAR = 0.25
+NEAR_BAR = 0.95
+CHANCE = 1e-6
+CHUNK = 10
+QUICK = (
+    "crude, 2 sigma, 5%",
+    "CE low_rank, d=3, 5%",
+    "CE low_rank, d=20, 5%",
+    "CE two-sided, d=3, 5%",
+    "CE two-sided, d=20, 5%",
+    "stated N(5,1), 1%",
+    "control: two-sided, stated one-sided, 1%",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of one run; value, error and interval are divided by the exact answer."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+    verdict: str
+    evaluations: int
+    planned: bool
+
+
+def outcomes(task: tuple[str, int, int]) -> list[Outcome]:
+    """Run a case on ``count`` seeds from ``first`` on."""
+    name, first, count = task
+    case = all_cases()[name]
+    return [_outcome(case, seed) for seed in range(first, first + count)]
+
+
+def _outcome(case: Case, seed: int) -> Outcome:
+    result = case.build(seed).run()
+    estimate = result.estimates[0]
+    low, high = estimate.interval
+    return Outcome(
+        value=estimate.value / case.exact,
+        error=estimate.std_error / case.exact,
+        low=low / case.exact,
+        high=high / case.exact,
+        verdict=str(result.verdict.status),
+        evaluations=result.evaluations["total"],
+        planned=result.stopping["planned"] and result.stopping["looks"] == 1,
+    )
+
+
+def summarise(case: Case, runs: Sequence[Outcome]) -> dict[str, str]:
+    """One row of the table."""
+    n = len(runs)
+    value, error = np.array([r.value for r in runs]), np.array([r.error for r in runs])
+    held = sum(r.low <= 1.0 <= r.high for r in runs)
+    low, high = stats.binomtest(held, n).proportion_ci(0.95, "exact")
+    verdicts = Counter(r.verdict for r in runs)
+    evaluations = [r.evaluations for r in runs]
+    return {
+        "case": case.name,
+        "coverage %": f"{100 * held / n:.1f}",
+        "its 95 % limits": f"{100 * low:.1f} to {100 * high:.1f}",
+        "too low": str(sum(r.high < 1.0 for r in runs)),
+        "too high": str(sum(r.low > 1.0 for r in runs)),
+        "mean / exact": f"{value.mean():.4f} +- {value.std(ddof=1) / n**0.5:.4f}",
+        "sd / mean error": f"{value.std(ddof=1) / error.mean():.3f}" if np.isfinite(error).all() else "",
+        "one look %": f"{100 * sum(r.planned for r in runs) / n:.0f}",
+        "trusted / caution / untrusted / bound": " / ".join(
+            str(verdicts[v]) for v in ("trusted", "caution", "untrusted", "bound_only")
+        ),
+        "near or not trusted %": f"{100 * _safe(runs) / n:.1f}",
+        "evaluations median": f"{np.median(evaluations):,.0f}",
+        "max": f"{max(evaluations):,}",
+        "bar": _bar(case, runs),
+    }
+
+
+def _safe(runs: Sequence[Outcome]) -> int:
+    """Runs that are near the truth, or do not claim to be."""
+    return sum(abs(r.value - 1.0) <= NEAR or r.verdict != "trusted" for r in runs)
+
+
+def _bar(case: Case, runs: Sequence[Outcome]) -> str:
+    if case.nominal:
+        share = sum(r.low <= 1.0 <= r.high for r in runs) / len(runs)
+        return "met" if BAR[0] <= share <= BAR[1] else "missed"
+    if case.hidden:
+        return "met" if _safe(runs) >= NEAR_BAR * len(runs) else "missed"
+    return ""
+
+
+def check(case: Case, runs: Sequence[Outcome]) -> None:
+    """Raise where the runs could hardly come from a method that meets its bar."""
+    n = len(runs)
+    if case.nominal:
+        held = sum(r.low <= 1.0 <= r.high for r in runs)
+        fewest, most = stats.binom.ppf(CHANCE, n, BAR[0]), stats.binom.isf(CHANCE, n, BAR[1])
+        if not fewest <= held <= most:
+            raise SystemExit(f"{case.name}: {held} of {n} intervals hold the truth, {fewest:.0f} to {most:.0f} wanted")
+    if case.hidden and _safe(runs) < stats.binom.ppf(CHANCE, n, NEAR_BAR):
+        raise SystemExit(f"{case.name}: only {_safe(runs)} of {n} runs are near the truth or not trusted")
+    if case.name.startswith("control"):
+        half = np.array([r.value for r in runs])
+        if abs(half.mean() - 0.5) > 5 * half.std(ddof=1) / n**0.5 or any(r.verdict == "trusted" for r in runs):
+            raise SystemExit(f"{case.name}: must see half of the truth and never be trusted, got {half.mean():.3f}")
+
+
+def run_all(names: Sequence[str], first: int, seeds: int, workers: int) -> Iterator[tuple[Case, list[Outcome]]]:
+    """The outcomes of each case, in order."""
+    cases = all_cases()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        pending = {
+            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
+            for name in names
+        }
+        for name, futures in pending.items():
+            yield cases[name], [outcome for future in futures for outcome in future.result()]
+
+
+def write(rows: Sequence[Mapping[str, str]], seeds: int) -> None:
+    """Write the table, for reading and for machines."""
+    names = list(rows[0])
+    lines = [f"{seeds} seeds a case.", "", " | ".join(names), " | ".join("---" for _ in names)]
+    lines += [" | ".join(row[name] for name in names) for row in rows]
+    (HERE / "table.md").write_text(
+        "\n".join(lines[:2] + [f"| {line} |" for line in lines[2:]]) + "\n", encoding="utf-8"
+    )
+    with (HERE / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few cases, checked against chance; writes nothing")
+    parser.add_argument("--seeds", type=int, default=500, help="runs of each case")
+    parser.add_argument("--first", type=int, default=1, help="first seed")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    names = QUICK if options.quick else tuple(all_cases())
+    seeds = min(options.seeds, 100) if options.quick else options.seeds
+    rows = []
+    for case, runs in run_all(names, options.first, seeds, options.workers):
+        rows.append(summarise(case, runs))
+        print("  ".join(list(rows[-1].values())[: -1 if options.quick else None]), flush=True)
+        if options.quick:
+            check(case, runs)
+    if not options.quick:
+        write(rows, seeds)
+
+
+if __name__ == "__main__":
+    main()
