@@ -73,11 +73,12 @@ def test_dimension_of_the_proposal_is_that_of_its_space(space, dim, wanted, seed
 
 @pytest.mark.parametrize("threshold", [-3.0, -1.0, 0.5])
 def test_interval_of_a_weighted_estimate_is_one_of_probabilities(threshold, seed):
-    """Events that are likely, from a proposal that does not suit them: the upper end stays at one."""
+    """Likely events and a proposal that does not suit them: the estimate may exceed one, the interval may not."""
     method = Importance(proposal=Normal(mean=1.0, std=1.5))
-    result = solve(linear_normal(1, threshold), seed(238), method=method, relative_error=None, max_evaluations=100)
-    low, high = result.estimates[0].interval
-    assert 0.0 < low <= high <= 1.0
+    for r in range(30):
+        case, stop = linear_normal(1, threshold), {"relative_error": None, "max_evaluations": 100}
+        low, high = solve(case, seed(2000 + r), method=method, **stop).estimates[0].interval
+        assert 0.0 < low <= high <= 1.0
 
 
 def test_weights_without_a_variance_are_not_trusted(seed):

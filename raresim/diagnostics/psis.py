@@ -10,6 +10,9 @@ from raresim.arrays import Float
 
 MIN_TAIL = 5
 
+SMALLEST = 1e-290
+"""Least quartile of the tail, relative to the largest weight, that can still be divided by."""
+
 
 def khat(log_weights: Float, n: int) -> float | None:
     """Pareto shape of the largest of ``n`` weights.
@@ -26,7 +29,7 @@ def khat(log_weights: Float, n: int) -> float | None:
     Returns
     -------
     float or None
-        None where there is no tail to fit: fewer than five weights, or a quarter of them equal to the cut-off.
+        None where there is no tail to fit: fewer than five weights, or a quarter of them no larger than the cut-off.
 
     Notes
     -----
@@ -46,7 +49,7 @@ def khat(log_weights: Float, n: int) -> float | None:
         return None
     weights = np.exp(ordered[-tail_size - 1 :] - ordered[-1])
     excess = weights[1:] - weights[0]
-    if excess[-1] <= 1e-12 or excess[_quartile(excess.size)] <= 0:
+    if excess[-1] <= 1e-12 or excess[_quartile(excess.size)] < SMALLEST:
         return None
     return _pareto_shape(excess)
 

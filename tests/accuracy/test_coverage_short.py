@@ -156,6 +156,6 @@ def test_statistics_are_silent_without_a_bug(case, method, seed):
     ("case", "method", "bug"), CONTROLS, ids=[f"{bug.__name__}-{c.name}" for c, _, bug in CONTROLS]
 )
 def test_statistics_see_a_seeded_bug(case, method, bug, seed, monkeypatch):
-    """60 seeds; the weakest of the bugs moves its statistic by ten standard errors."""
+    """60 seeds; each leaves at most 10 intervals of them right, where 45 or fewer are a complaint."""
     bug(monkeypatch)
     assert control(case, method, seed(12_000)).complaints()
