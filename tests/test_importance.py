@@ -71,11 +71,11 @@ def test_dimension_of_the_proposal_is_that_of_its_space(space, dim, wanted, seed
     assert str(caught.value) == f"proposal: must have {wanted} coordinates ({space} space), got {dim}"
 
 
-@pytest.mark.parametrize("threshold", [-3.0, -1.0, 0.5])
+@pytest.mark.parametrize("threshold", [-3.0, -1.0])
 def test_interval_of_a_weighted_estimate_is_one_of_probabilities(threshold, seed):
     """Likely events and a proposal that does not suit them: the estimate may exceed one, the interval may not."""
     method = Importance(proposal=Normal(mean=1.0, std=1.5))
-    for r in range(30):
+    for r in range(120):
         case, stop = linear_normal(1, threshold), {"relative_error": None, "max_evaluations": 100}
         low, high = solve(case, seed(2000 + r), method=method, **stop).estimates[0].interval
         assert 0.0 < low <= high <= 1.0

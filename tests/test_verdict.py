@@ -66,6 +66,10 @@ LIMITS = [
     ("search", {"search": TUNED | {"starts": 8, "reached": 4}}, "trusted"),
     ("search", {"search": TUNED | {"starts": 3, "reached": 3}}, "caution"),
     ("search", {"search": TUNED | {"starts": 1, "reached": 1}}, "caution"),
+    ("search", {"search": TUNED | {"regions": 2}}, "trusted"),
+    ("search", {"search": TUNED | {"regions": 3}}, "caution"),
+    ("search", {"search": TUNED | {"starts": 8, "reached": 7, "regions": 4}}, "caution"),
+    ("search", {"search": TUNED | {"starts": 8, "reached": 8, "regions": 4}}, "trusted"),
     ("search", {"search": STATED}, "caution"),
 ]
 
@@ -84,6 +88,24 @@ def test_the_worst_check_is_the_verdict_and_has_its_advice(name, changes, status
     assert got.status is worst([got.status, Status(status)])
     assert bool(got.advice) == (got.status is not Status.TRUSTED)
     assert len(set(got.advice)) == len(got.advice)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "4 of 4 starts reached the threshold, in 1 region"),
+        ({"regions": 2}, "4 of 4 starts reached the threshold, in 2 regions"),
+        ({"reached": 0, "outcome": "none"}, "none"),
+        ({"starts": 2, "reached": 2}, "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted"),
+        (
+            {"regions": 3},
+            "4 of 4 starts reached the threshold, in 3 regions; "
+            "two starts a region wanted: there may be more regions than starts",
+        ),
+    ],
+)
+def test_the_search_says_where_its_starts_ended_and_how_many_are_wanted(changes, message):
+    assert check("search", search=TUNED | changes).message == message
 
 
 def test_good_numbers_are_trusted_without_advice():
