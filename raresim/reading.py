@@ -103,7 +103,7 @@ def _interval(
     if crude:
         return widened(clopper_pearson(hits, tail.n, confidence), value, factor), "exact (Clopper-Pearson)"
     low, high = log_scale(value, factor * tail.relative_error(k), confidence)
-    return (low, min(1.0, max(high, math.ulp(0.0)))), "log scale"
+    return (min(1.0, low), min(1.0, max(high, math.ulp(0.0)))), "log scale"
 
 
 def inflation(sample: Sample) -> float:

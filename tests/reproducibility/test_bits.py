@@ -1,5 +1,7 @@
 """Same experiment, same bits: for any executor and number of workers, and again."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -38,10 +40,11 @@ def case(request, from_file):
     }[request.param]
 
 
-@pytest.fixture(scope="module", params=EXECUTORS, ids=lambda p: f"{p[0]}-{p[1]}")
-def executor(request):
-    with Executor.of(*request.param) as executor:
-        yield executor
+@pytest.fixture(scope="module")
+def executors():
+    """One of each: a pool of processes starts once."""
+    with contextlib.ExitStack() as stack:
+        yield {key: stack.enter_context(Executor.of(*key)) for key in EXECUTORS}
 
 
 def digits(result):
@@ -56,11 +59,12 @@ def expected():
     return {}
 
 
-def test_every_executor_gives_the_same_bits(case, executor, expected, seed):
+@pytest.mark.parametrize("key", EXECUTORS, ids=lambda key: f"{key[0]}-{key[1]}")
+def test_every_executor_gives_the_same_bits(case, key, executors, expected, seed):
     options = {"relative_error": 0.02, "max_evaluations": 400_000}
     if case.name not in expected:
         expected[case.name] = digits(solve(case, seed(301), **options))
-    assert digits(solve(case, seed(301), executor, **options)) == expected[case.name]
+    assert digits(solve(case, seed(301), executors[key], **options)) == expected[case.name]
 
 
 def test_a_run_in_a_fresh_interpreter_gives_the_same_bits(seed):
