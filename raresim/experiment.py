@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 import time
@@ -334,14 +335,20 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _environment() -> dict[str, Any]:
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Versions of the packages that a digit may depend on."""
     packages = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pydantic", "ruamel.yaml")
+    return {name: metadata.version(name) for name in packages}
+
+
+def _environment() -> dict[str, Any]:
     return {
         "raresim": raresim.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "cpu": platform.processor() or platform.machine(),
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": dict(_versions()),
         "bit_generator": BIT_GENERATOR,
         "stream_version": STREAM_VERSION,
     }

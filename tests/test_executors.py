@@ -1,11 +1,13 @@
 """Ordered maps: the same results, in the same order, wherever they are computed."""
 
+import pickle
 import threading
 import time
 from concurrent import futures
 
 import pytest
 
+from raresim import PythonLoss
 from raresim.errors import FieldError
 from raresim.executors import Executor
 
@@ -78,3 +80,10 @@ def test_refusal_says_what_is_allowed(build, message):
     with pytest.raises(FieldError) as caught:
         build()
     assert str(caught.value) == message
+
+
+def test_function_that_has_no_home_cannot_go_to_processes():
+    """A lambda cannot be found again by another process: the message says what to do instead."""
+    loss = PythonLoss(function=lambda x: x[:, 0])
+    with pytest.raises(FieldError, match="cannot be sent to other processes"):
+        pickle.dumps(loss)

@@ -116,6 +116,10 @@ class PythonLoss(Loss):
         state = dict(self.__dict__)
         if isinstance(self.function, str):
             state["call"] = None
+        elif "<" in getattr(self.function, "__qualname__", ""):
+            raise FieldError(
+                "function", f"{self.name} cannot be sent to other processes: use 'file.py:name', or threads"
+            )
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
