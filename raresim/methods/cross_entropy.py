@@ -196,6 +196,11 @@ class _Climb:
     evaluations: int = 0
     records: list[Iteration] = field(default_factory=list)
 
+    @property
+    def needed_ess(self) -> float:
+        """Effective elites that a fit should have: one for each free parameter."""
+        return max(MIN_ESS, self.method.proposal.n_parameters(self.session.problem.dim))
+
     def run(self) -> Tuned:
         target = self.session.problem.target
         starts = self.method.starts
@@ -288,8 +293,7 @@ class _Climb:
             return _simplest(mixture), None
         stats = self.fit(level, laws, Responsibilities(mixture))
         refitted = tuple(
-            family.fit(law, s) if s.ess >= max(MIN_ESS, _needed_ess(family, law.dim)) else law
-            for law, s in zip(laws, stats, strict=True)
+            family.fit(law, s) if s.ess >= self.needed_ess else law for law, s in zip(laws, stats, strict=True)
         )
         kl_step = family.kl(refitted[0], laws[0]) if len(laws) == 1 else math.nan
         self.records.append(replace(level.record, kl_step=kl_step))
@@ -303,7 +307,7 @@ class _Climb:
         goal = sign * self.event.threshold
         sampler = Sampler(session.problem, law, session.seed)
         note = self.progress(start)
-        wanted = max(MIN_ESS, self.method.proposal.n_parameters(session.problem.dim))
+        wanted = self.needed_ess
         plans = [session.plan(samples)]
         rows = session.fold("tune", Evaluate(sampler, sign), plans[0], note)
         while True:
@@ -433,11 +437,6 @@ def _centres(seen: Float, k: int, rng: np.random.Generator) -> Float:
 
 def _symmetric_kl(family: ProposalFamily, a: Distribution, b: Distribution) -> float:
     return family.kl(a, b) + family.kl(b, a)
-
-
-def _needed_ess(family: ProposalFamily, dim: int) -> float:
-    """Effective elites that a component needs to be refitted: one per free parameter."""
-    return float(family.n_parameters(dim))
 
 
 def _simplest(mixture: Mixture) -> Distribution:
