@@ -26,19 +26,31 @@ class _LazyKernel:
         self._compiled: Any = None
 
     def compiled(self) -> Any:
-        """The numba dispatcher. Kernels that this one may call are made ready first."""
-        if self._compiled is not None:
-            return self._compiled
-        with _LOCK:
-            if self._compiled is None:
-                import numba
+        """The numba dispatcher, made together with those of the kernels that this one may call.
 
-                self._compiled = numba.njit(nogil=True, cache=True)(self.py_func)
-                namespace = self.py_func.__globals__
-                for name, value in list(namespace.items()):
-                    if isinstance(value, _LazyKernel):
-                        namespace[name] = value.compiled()
+        All of them come into their file's namespace in one step, and only then is any of them handed out: a second
+        thread must not compile this kernel while a name in it still stands for an uncompiled one.
+        """
+        if self._compiled is None:
+            with _LOCK:
+                if self._compiled is None:
+                    namespace = self.py_func.__globals__
+                    lazy = {name: value for name, value in namespace.items() if isinstance(value, _LazyKernel)}
+                    made = {name: value._dispatcher(namespace) for name, value in lazy.items()}
+                    alone = made.get(self.py_func.__name__) or self._dispatcher(namespace)
+                    namespace.update(made)
+                    for name, value in lazy.items():
+                        value._compiled = made[name]
+                    self._compiled = self._compiled or alone
         return self._compiled
+
+    def _dispatcher(self, namespace: dict[str, Any]) -> Any:
+        """What takes the kernel's place in ``namespace``; not yet to be called."""
+        import numba
+
+        if self._compiled is not None or self.py_func.__globals__ is not namespace:
+            return self.compiled()
+        return numba.njit(nogil=True, cache=True)(self.py_func)
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
