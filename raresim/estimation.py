@@ -9,7 +9,7 @@ from typing import Self
 
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.kept import KeptRows
-from raresim.accumulators.tail import TailMoments, masks
+from raresim.accumulators.tail import TailMoments, hit_weights, masks
 from raresim.accumulators.top import TopWeights
 from raresim.arrays import whole
 from raresim.blocks import Block
@@ -75,7 +75,7 @@ class Summarise(Job[Summary]):
         u = self.sampler.draw(block)
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        hits = [log_weight[mask] for mask in masks(self.events, loss)]
+        hits = [hit_weights(log_weight, mask) for mask in masks(self.events, loss)]
         return Summary(
             TailMoments.of_hits(block.rows, hits),
             TopWeights.of_hits(hits if self.sampler.proposal is not None else [h[:0] for h in hits]),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-STREAM_VERSION = 1
-BIT_GENERATOR = "PCG64DXSM"
+STREAM_VERSION = 2
+BIT_GENERATOR = "SFC64"
 
 
 def stream(seed: int, stage: int, block: int) -> np.random.Generator:
@@ -26,4 +26,4 @@ def stream(seed: int, stage: int, block: int) -> np.random.Generator:
     drawn again from its index alone, on any worker and in any order.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(stage, block))
-    return np.random.Generator(np.random.PCG64DXSM(sequence))
+    return np.random.Generator(np.random.SFC64(sequence))

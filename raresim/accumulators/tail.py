@@ -9,9 +9,11 @@ from typing import Self
 
 import numpy as np
 
+from raresim import arrays
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Bool, Float
 from raresim.information import weighted_kl
+from raresim.jit import kernel
 from raresim.problem import Event
 
 
@@ -103,6 +105,25 @@ class TailMoments(Accumulator):
 def masks(events: Sequence[Event], loss: Float) -> list[Bool]:
     """The rows of each event."""
     return [loss >= e.threshold if e.direction == "above" else loss <= e.threshold for e in events]
+
+
+def hit_weights(log_weight: Float, mask: Bool) -> Float:
+    """The entries of ``log_weight`` (n,) where ``mask`` is true, as an array of its own."""
+    out = arrays.scratch("hits", log_weight.size + 1, 1)[:, 0]
+    return out[: compress(log_weight, mask, out)].copy()
+
+
+@kernel
+def compress(x: Float, mask: Bool, out: Float) -> int:
+    """Move the masked entries of ``x`` to the front of ``out``, which has one to spare; their number.
+
+    Every entry is written and the place moves on only after those that are wanted: no branch to be guessed wrong.
+    """
+    k = np.uint64(0)
+    for i in range(x.shape[0]):
+        out[k] = x[i]
+        k += np.uint64(mask[i])
+    return int(k)
 
 
 def _shrink(old: Float, new: Float) -> Float:

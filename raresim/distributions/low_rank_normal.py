@@ -10,9 +10,10 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.distributions.base import Distribution
-from raresim.distributions.standard_normal import LOG_2PI, fill_standard_normal
+from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
 from raresim.jit import kernel
+from raresim.normals import fill_standard_normal
 from raresim.registry import member
 
 

@@ -12,13 +12,14 @@ from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.data import ReturnsSource
 from raresim.distributions.base import Distribution, Fitted, Inputs
-from raresim.distributions.standard_normal import LOG_2PI, StandardNormal, fill_standard_normal
+from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
 from raresim.fitting import covariance
 from raresim.jit import kernel
+from raresim.normals import fill_normal, fill_standard_normal
 from raresim.registry import member
 
-TILE = 256
+TILE = 512
 """Rows that a dense kernel takes at once, so that one tile of all columns stays in cache."""
 
 
@@ -177,17 +178,6 @@ def common_dim(dim: int, **parameters: Vector | Matrix) -> int:
 
 
 @kernel
-def fill_normal(rng: np.random.Generator, scale: Float, loc: Float, x: Float) -> None:
-    """Overwrite ``x`` (n, d) with independent normals, column after column."""
-    n, d = x.shape
-    for j in range(d):
-        a = scale[j]
-        m = loc[j]
-        for i in range(n):
-            x[i, j] = m + a * rng.standard_normal()
-
-
-@kernel
 def scale_shift(u: Float, scale: Float, loc: Float, x: Float) -> None:
     """``x = loc + scale * u``, column by column; ``x`` may be ``u``."""
     n, d = u.shape
@@ -200,33 +190,77 @@ def scale_shift(u: Float, scale: Float, loc: Float, x: Float) -> None:
 def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
     """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``: columns are made last first.
 
-    Rows are taken through slices that start at zero: an index that might be negative would keep the loop from being
-    vectorised.
+    Four columns at a time are made from four, so that a value that was read is used four times. Rows are taken through
+    slices that start at zero: an index that might be negative would keep the loop from being vectorised.
     """
     n, d = u.shape
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
-        for j in range(d - 1, -1, -1):
-            xj = x[start:stop, j]
-            uj = u[start:stop, j]
-            a = factor[j, j]
-            m = loc[j]
-            for i in range(stop - start):
-                xj[i] = m + a * uj[i]
-            c = 0
-            while c + 4 <= j:
-                f0, f1, f2, f3 = factor[j, c], factor[j, c + 1], factor[j, c + 2], factor[j, c + 3]
+        first = d - d % 4
+        for j in range(d - 1, first - 1, -1):
+            set_column(loc[j], factor[j, j], u[start:stop, j], x[start:stop, j])
+            for c in range(j):
+                add_column(factor[j, c], u[start:stop, c], x[start:stop, j])
+        while first > 0:
+            first -= 4
+            x0, x1 = x[start:stop, first], x[start:stop, first + 1]
+            x2, x3 = x[start:stop, first + 2], x[start:stop, first + 3]
+            for c in range(first, -1, -4):
                 u0, u1 = u[start:stop, c], u[start:stop, c + 1]
                 u2, u3 = u[start:stop, c + 2], u[start:stop, c + 3]
-                for i in range(stop - start):
-                    xj[i] += f0 * u0[i] + f1 * u1[i] + f2 * u2[i] + f3 * u3[i]
-                c += 4
-            while c < j:
-                f0 = factor[j, c]
-                u0 = u[start:stop, c]
-                for i in range(stop - start):
-                    xj[i] += f0 * u0[i]
-                c += 1
+                if c == first:
+                    set_four(loc, factor, first, u0, u1, u2, u3, x0, x1, x2, x3)
+                else:
+                    add_four(factor, first, c, u0, u1, u2, u3, x0, x1, x2, x3)
+
+
+@kernel
+def set_column(m: float, f: float, u: Float, x: Float) -> None:
+    """``x = m + f u``."""
+    for i in range(x.shape[0]):
+        x[i] = m + f * u[i]
+
+
+@kernel
+def add_column(f: float, u: Float, x: Float) -> None:
+    """``x += f u``."""
+    for i in range(x.shape[0]):
+        x[i] += f * u[i]
+
+
+@kernel
+def set_four(
+    loc: Float, f: Float, j: int, u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float
+) -> None:
+    """``x = loc + f u`` for four columns of ``u`` and four of ``x``."""
+    a0, a1, a2, a3 = f[j, j], f[j, j + 1], f[j, j + 2], f[j, j + 3]
+    b0, b1, b2, b3 = f[j + 1, j], f[j + 1, j + 1], f[j + 1, j + 2], f[j + 1, j + 3]
+    c0, c1, c2, c3 = f[j + 2, j], f[j + 2, j + 1], f[j + 2, j + 2], f[j + 2, j + 3]
+    d0, d1, d2, d3 = f[j + 3, j], f[j + 3, j + 1], f[j + 3, j + 2], f[j + 3, j + 3]
+    m0, m1, m2, m3 = loc[j], loc[j + 1], loc[j + 2], loc[j + 3]
+    for i in range(x0.shape[0]):
+        p, q, r, s = u0[i], u1[i], u2[i], u3[i]
+        x0[i] = m0 + a0 * p + a1 * q + a2 * r + a3 * s
+        x1[i] = m1 + b0 * p + b1 * q + b2 * r + b3 * s
+        x2[i] = m2 + c0 * p + c1 * q + c2 * r + c3 * s
+        x3[i] = m3 + d0 * p + d1 * q + d2 * r + d3 * s
+
+
+@kernel
+def add_four(
+    f: Float, j: int, c: int, u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float
+) -> None:
+    """``x += f u`` for four columns of ``u`` and four of ``x``."""
+    a0, a1, a2, a3 = f[j, c], f[j, c + 1], f[j, c + 2], f[j, c + 3]
+    b0, b1, b2, b3 = f[j + 1, c], f[j + 1, c + 1], f[j + 1, c + 2], f[j + 1, c + 3]
+    c0, c1, c2, c3 = f[j + 2, c], f[j + 2, c + 1], f[j + 2, c + 2], f[j + 2, c + 3]
+    d0, d1, d2, d3 = f[j + 3, c], f[j + 3, c + 1], f[j + 3, c + 2], f[j + 3, c + 3]
+    for i in range(x0.shape[0]):
+        p, q, r, s = u0[i], u1[i], u2[i], u3[i]
+        x0[i] += a0 * p + a1 * q + a2 * r + a3 * s
+        x1[i] += b0 * p + b1 * q + b2 * r + b3 * s
+        x2[i] += c0 * p + c1 * q + c2 * r + c3 * s
+        x3[i] += d0 * p + d1 * q + d2 * r + d3 * s
 
 
 @kernel

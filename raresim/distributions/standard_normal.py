@@ -12,6 +12,7 @@ from raresim.arrays import Float
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
 from raresim.jit import kernel
+from raresim.normals import fill_standard_normal
 from raresim.registry import member
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -67,15 +68,6 @@ class StandardNormal(Inputs):
     def examples() -> list[StandardNormal]:
         """Members for the conformance tests."""
         return [StandardNormal(dim=1), StandardNormal(dim=7)]
-
-
-@kernel
-def fill_standard_normal(rng: np.random.Generator, x: Float) -> None:
-    """Overwrite ``x`` (n, d) with independent standard normals, column after column."""
-    n, d = x.shape
-    for j in range(d):
-        for i in range(n):
-            x[i, j] = rng.standard_normal()
 
 
 @kernel

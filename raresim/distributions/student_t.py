@@ -15,10 +15,10 @@ from raresim.data import ReturnsSource
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim
-from raresim.distributions.standard_normal import fill_standard_normal
 from raresim.errors import FieldError
 from raresim.fitting import covariance, fit_student_t_dof
 from raresim.jit import kernel
+from raresim.normals import fill_standard_normal
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
