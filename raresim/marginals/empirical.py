@@ -1,0 +1,70 @@
+"""The law of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from raresim import arrays
+from raresim.arrays import Float, Vector
+from raresim.errors import DataError
+from raresim.marginals import likelihood
+from raresim.marginals.finite import Atoms, Tabulated
+from raresim.marginals.likelihood import MarginalFit
+from raresim.registry import member
+
+
+@member("marginal")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Empirical(Tabulated):
+    """The discrete law of a sample: each observation has probability ``1 / n``, equal ones are one atom.
+
+    It never exceeds its sample: no event beyond the largest observation has any probability under it.
+
+    Parameters
+    ----------
+    values : (n,) array_like
+        The sample, in any order.
+    """
+
+    kind: ClassVar[str] = "empirical"
+
+    values: Vector
+    _table: Atoms = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        values = arrays.vector("values", self.values)
+        object.__setattr__(self, "values", values)
+        atoms, occurrences = np.unique(values, return_counts=True)
+        object.__setattr__(self, "_table", Atoms.of(atoms, np.log(occurrences / values.size)))
+
+    def describe(self) -> str:
+        low, high = self.support
+        n = np.size(self.values)
+        return f"empirical ({n} values from {low:.6g} to {high:.6g}; it cannot go beyond its sample)"
+
+    @classmethod
+    def fit(cls, values: ArrayLike, weights: ArrayLike | None = None) -> MarginalFit:
+        """The law of ``values``. It has no parameters, so that its AIC and BIC count none of its freedom."""
+        x = unweighted(cls.kind, values, weights)
+        law = cls(values=x)
+        return MarginalFit(law, {}, {}, float(law.logpdf(x).sum()), x.size)
+
+    @staticmethod
+    def examples() -> list[Empirical]:
+        """Members for the conformance tests."""
+        return [
+            Empirical(values=[0.3, -1.2, 2.5, 0.3, 7.0]),
+            Empirical(values=np.random.default_rng(5).standard_t(4, 400)),
+        ]
+
+
+def unweighted(kind: str, values: ArrayLike, weights: ArrayLike | None) -> Float:
+    """The checked sample; raises `DataError` where weights differ, which laws of a sample do not know."""
+    x, w = likelihood.observations(values, weights)
+    if (w != w[0]).any():
+        raise DataError(f"{kind} takes no weights; repeat the values, or use finite")
+    return x

@@ -1,0 +1,78 @@
+"""Parameters of a marginal that may be given in two ways, such as ``scale`` or ``mean`` and ``std``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from raresim import arrays
+from raresim.errors import FieldError
+
+if TYPE_CHECKING:
+    Natural = float
+else:
+    Natural = float | None
+"""A natural parameter that need not be given: a number in every law that has been made."""
+
+UNSET: Any = None
+"""Default of a `Natural` parameter."""
+
+REQUIRED = math.nan
+"""In place of the default of a natural parameter that has none."""
+
+
+def finite(field: str, value: float) -> float:
+    """Return ``value`` as a float; raises `FieldError` unless it is finite."""
+    if not math.isfinite(value):
+        raise FieldError(field, f"must be finite, got {value:g}")
+    return float(value)
+
+
+def mean_and_std(law: Any, above: float = -math.inf) -> tuple[float, float]:
+    """The checked ``mean`` and ``std`` of ``law``, which has its lower end at ``above``."""
+    mean, std = finite("mean", law.mean), arrays.positive("std", law.std)
+    if not mean > above:
+        raise FieldError("mean", f"must be above {above:g}, where the law begins, got {mean:g}")
+    return mean, std
+
+
+def resolve(
+    law: Any, natural: Mapping[str, float], other: tuple[str, ...], convert: Callable[[], Mapping[str, float]]
+) -> None:
+    """Set the natural parameters of a frozen ``law``, from themselves and their defaults or from the ``other`` ones.
+
+    Parameters
+    ----------
+    law : Marginal
+        In its ``__post_init__``; a parameter that is not given is None.
+    natural : mapping
+        Name to default, `REQUIRED` where there is none.
+    other : tuple of str
+        Names of the parameters that may be given instead, all of them.
+    convert : callable
+        The natural parameters that follow from the ``other`` ones.
+
+    Raises
+    ------
+    FieldError
+        When parameters of both kinds are given, of neither, or too few.
+    """
+    given = [name for name in natural if getattr(law, name) is not None]
+    instead = [name for name in other if getattr(law, name) is not None]
+    allowed = f"give either {_listed(tuple(natural))} or {_listed(other)}"
+    if given and instead:
+        raise FieldError(instead[0], f"{allowed}, got {_listed((*given, *instead))}")
+    if not given and not instead and any(math.isnan(default) for default in natural.values()):
+        raise FieldError(next(iter(natural)), f"{allowed}, got none of them")
+    needed = other if instead else tuple(name for name, default in natural.items() if math.isnan(default))
+    for name in needed:
+        if getattr(law, name) is None:
+            raise FieldError(name, f"is needed with {_listed(tuple(instead or given))}: {allowed}")
+    values = convert() if instead else {**natural} | {name: getattr(law, name) for name in given}
+    for name, value in values.items():
+        object.__setattr__(law, name, float(value))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
