@@ -1,0 +1,202 @@
+"""What the Archimedean copulas share: one frailty that all numbers have in common.
+
+``U_j = psi(E_j / V)`` with independent standard exponentials ``E_j`` and a frailty ``V`` whose Laplace transform is the
+generator ``psi`` (Marshall & Olkin 1988). The score of ``U_j`` is a function of ``log E_j - log V`` alone, which is
+tabulated once; so is ``log E`` as a function of a standard normal. Nothing is ever near 1 that must not be rounded.
+
+To add one: a frozen dataclass with fields ``dim``, ``theta``, ``tau`` and ``parameter``, and the functions that
+`Archimedean` asks for.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+
+from raresim import arrays, normal_scores
+from raresim.arrays import Float
+from raresim.copulas.base import Copula
+from raresim.copulas.summary import constant, dependence_lines
+from raresim.copulas.tables import U_MAX, StretchedTable, log_exponential, log_exponential_exactly
+from raresim.errors import FieldError
+
+if TYPE_CHECKING:
+    from raresim.copulas.fitting import CopulaFit
+
+A = TypeVar("A", bound="Archimedean")
+
+
+class Archimedean(Copula):
+    """Exchangeable, positive dependence of ``dim`` numbers with one parameter.
+
+    References
+    ----------
+    .. [1] A. W. Marshall and I. Olkin, *Families of multivariate distributions*, JASA 83 (1988) 834-841.
+    .. [2] M. Hofert, M. Maechler and A. J. McNeil, *Likelihood inference for Archimedean copulas in high dimensions
+       under known margins*, Journal of Multivariate Analysis 110 (2012) 133-150.
+    """
+
+    THETAS: ClassVar[tuple[float, float]]
+    """Smallest and largest ``theta``."""
+
+    FRAILTY_NORMALS: ClassVar[int]
+    """Number of latent normals that make the frailty."""
+
+    theta: float | None
+    tau: float | None
+    parameter: float
+    """The ``theta`` that was given, or that has the given ``tau``."""
+
+    # What a copula has to give. Probabilities are functions of x = log t.
+
+    @abstractmethod
+    def _log_frailty(self, u: Float, out: Float) -> None:
+        """Write ``log V`` of the latent normals ``u`` (n, FRAILTY_NORMALS) into ``out`` (n,); rising in each."""
+
+    @abstractmethod
+    def _log_psi(self, x: Float) -> Float:
+        """``log psi(exp(x))``, exact where it is far below zero."""
+
+    @abstractmethod
+    def _log_rest(self, x: Float) -> Float:
+        """``log(1 - psi(exp(x)))``, exact where it is far below zero."""
+
+    @abstractmethod
+    def _log_inverse(self, v: Float) -> Float:
+        """``log psi^-1(Phi(v))``."""
+
+    @abstractmethod
+    def _log_derivative(self, x: Float, order: int) -> Float:
+        """Log of ``(-1)^order psi^(order)(exp(x))``."""
+
+    @abstractmethod
+    def _spread(self) -> float:
+        """Distance in ``x`` over which the score changes by about one."""
+
+    @staticmethod
+    @abstractmethod
+    def tau_of(theta: float) -> float:
+        """Kendall's tau."""
+
+    @staticmethod
+    @abstractmethod
+    def theta_of(tau: float) -> float:
+        """The parameter with this Kendall's tau."""
+
+    @abstractmethod
+    def _tails(self) -> tuple[float, float]:
+        """Lower and upper tail dependence of a pair."""
+
+    # What follows from it.
+
+    @property
+    def latent_dim(self) -> int:
+        return self.FRAILTY_NORMALS + self.dim
+
+    def scores(self, u: Float, v: Float) -> None:
+        n, k = u.shape[0], self.FRAILTY_NORMALS
+        frailty, x = arrays.scratch("archimedean", n, 2).T
+        self._log_frailty(u[:, :k], frailty)
+        for j in range(self.dim):
+            log_exponential(u[:, k + j], x)
+            x -= frailty
+            self._scores(x, v[:, j])
+
+    def score(self, x: Float) -> Float:
+        """``Phi^-1(psi(exp(x)))``, without the table."""
+        out = np.empty(np.shape(x))
+        normal_scores.from_log_probabilities(self._log_psi(x), self._log_rest(x), out)
+        return out
+
+    @cached_property
+    def _scores(self) -> StretchedTable:
+        """`score` over all that latent normals up to `U_MAX` reach."""
+        corners = np.array([np.full(self.FRAILTY_NORMALS, s * U_MAX) for s in (-1.0, 1.0)], order="F")
+        frailty = np.empty(2)
+        self._log_frailty(corners, frailty)
+        most, least = log_exponential_exactly(np.array([-U_MAX, U_MAX]))
+        centre = float(self._log_inverse(np.zeros(1))[0])
+        return StretchedTable.of(self.score, least - frailty[1], most - frailty[0], centre, self._spread())
+
+    def logpdf(self, v: Float, out: Float) -> None:
+        total: Float | None = None
+        out[:] = 0.0
+        for j in range(self.dim):
+            x = self._log_inverse(v[:, j])
+            out -= self._log_derivative(x, 1)
+            total = x if total is None else np.logaddexp(total, x)
+        out += self._log_derivative(np.asarray(total), self.dim)  # [2] eq. (3)
+
+    def tail_dependence(self) -> tuple[Float, Float]:
+        lower, upper = self._tails()
+        return constant(self.dim, lower), constant(self.dim, upper)
+
+    def kendall(self) -> Float:
+        return constant(self.dim, self.tau_of(self.parameter))
+
+    def describe(self) -> list[str]:
+        return [f"{self.kind.capitalize()} copula of {self.dim}, theta {self.parameter:.6g}", *dependence_lines(self)]
+
+    @classmethod
+    def fit(cls, scores: Float) -> CopulaFit:
+        """The copula of this kind that fits pseudo-observations best, by maximum likelihood.
+
+        Parameters
+        ----------
+        scores : (n, d) float64
+            Normal scores of the observations, as `raresim.copulas.fitting.pseudo_scores` makes them.
+
+        Raises
+        ------
+        DataError
+            When the likelihood is largest at an end of the range of ``theta``.
+        """
+        from raresim.copulas.fitting import fit_archimedean
+
+        return fit_archimedean(cls, scores)
+
+
+def settle(copula: Archimedean) -> None:
+    """Check the fields of a copula under construction and set its ``parameter``."""
+    object.__setattr__(copula, "dim", arrays.whole("dim", copula.dim, least=2))
+    object.__setattr__(copula, "parameter", _parameter(type(copula), copula.theta, copula.tau))
+
+
+def _parameter(cls: type[Archimedean], theta: float | None, tau: float | None) -> float:
+    low, high = cls.THETAS
+    if (theta is None) == (tau is None):
+        raise FieldError("theta", f"give either theta or Kendall's tau, got {'neither' if theta is None else 'both'}")
+    negative = "; negative dependence is not supported"
+    if theta is not None:
+        if not low <= theta <= high:
+            hint = negative if theta < low else ""
+            raise FieldError("theta", f"must be from {low:g} to {high:g}, got {theta:g}{hint}")
+        return float(theta)
+    least, most = cls.tau_of(low), cls.tau_of(high)
+    if tau is None or not least <= tau <= most:
+        hint = negative if tau is not None and tau < least else ""
+        raise FieldError("tau", f"must be from {least:.6g} to {most:.6g}, got {tau:g}{hint}")
+    return min(max(float(cls.theta_of(tau)), low), high)
+
+
+def log_stirling_second(n: int) -> Float:
+    """Logs of the Stirling numbers of the second kind ``S(n, 0), ..., S(n, n)``."""
+    row = np.array([0.0])
+    with np.errstate(divide="ignore"):
+        for _ in range(n):
+            k = np.log(np.arange(row.size + 1, dtype=np.float64))
+            row = np.logaddexp(k + np.append(row, -np.inf), np.append(-np.inf, row))
+    return row
+
+
+def log_polynomial(log_coefficients: Float, log_x: Float) -> Float:
+    """Log of ``sum_k a_k x^k`` (n,) from the logs of coefficients, none negative, and of ``x`` (n,)."""
+    total = np.full(log_x.shape, -np.inf)
+    with np.errstate(invalid="ignore"):
+        for k, log_a in enumerate(log_coefficients):
+            if log_a > -np.inf:
+                total = np.logaddexp(total, log_a + k * log_x if k else np.full(log_x.shape, log_a))
+    return total

@@ -1,0 +1,121 @@
+"""The Gaussian copula."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from raresim import arrays
+from raresim.arrays import Float, Matrix
+from raresim.copulas import elliptical
+from raresim.copulas.base import Copula
+from raresim.copulas.elliptical import Measure
+from raresim.copulas.summary import dependence_lines
+from raresim.correlation import Repair, RepairMode
+from raresim.distributions.normal import dense_distance, lower_affine
+from raresim.registry import member
+
+if TYPE_CHECKING:
+    from raresim.copulas.fitting import CopulaFit
+
+
+@member("copula")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gaussian(Copula):
+    """Dependence of correlated normals, density ``|R|^(-1/2) exp(-v' (R^-1 - I) v / 2)`` at normal scores ``v``.
+
+    Parameters
+    ----------
+    correlation : (d, d), optional
+        Correlation matrix, positive definite.
+    rho : float, optional
+        Instead of ``correlation``: what all pairs share; needs ``dim``.
+    dim : int, optional
+        How many numbers.
+    measure : {"normal", "spearman", "kendall"}
+        What the correlation is: Pearson's of the normal scores ``r``, Spearman's, from which ``r = 2 sin(pi s / 6)``,
+        or Kendall's, from which ``r = sin(pi tau / 2)``. Pearson's in physical units depends on the marginals: see
+        `raresim.copulas.nataf`.
+    repair : {"none", "nearest"}
+        What to do with a matrix that is not positive definite: refuse it, or take the nearest that is.
+
+    Raises
+    ------
+    FieldError
+        When there is no such correlation matrix.
+
+    Notes
+    -----
+    ``v = L u`` with the lower Cholesky factor of ``R``, so a score takes the latent normals up to its own.
+    """
+
+    kind: ClassVar[str] = "gaussian"
+
+    correlation: Matrix | None = None
+    rho: float | None = None
+    dim: int = 0
+    measure: Literal["normal", "spearman", "kendall"] = "normal"
+    repair: Literal["none", "nearest"] = "none"
+
+    matrix: Float = field(init=False, repr=False)
+    factor: Float = field(init=False, repr=False)
+    repaired: Repair | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        arrays.one_of("measure", self.measure, Measure)
+        arrays.one_of("repair", self.repair, RepairMode)
+        dim, matrix, repaired = elliptical.resolve(self.dim, self.correlation, self.rho, self.measure, self.repair)
+        object.__setattr__(self, "dim", dim)
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "factor", arrays.cholesky("correlation", matrix))
+        object.__setattr__(self, "repaired", repaired)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.dim
+
+    def scores(self, u: Float, v: Float) -> None:
+        lower_affine(u, self.factor, np.zeros(self.dim), v)
+
+    def logpdf(self, v: Float, out: Float) -> None:
+        dense_distance(v, self.factor, np.zeros(self.dim), out)
+        out -= np.einsum("ij,ij->i", v, v)
+        out *= -0.5
+        out -= float(np.log(np.diag(self.factor)).sum())
+
+    def tail_dependence(self) -> tuple[Float, Float]:
+        return np.eye(self.dim), np.eye(self.dim)
+
+    def kendall(self) -> Float:
+        return elliptical.kendall(self.matrix)
+
+    def describe(self) -> list[str]:
+        lines = [f"Gaussian copula of {self.dim}", *dependence_lines(self)]
+        return lines if self.repaired is None else [*lines, self.repaired.line]
+
+    @classmethod
+    def fit(cls, scores: Float, by: Literal["scores", "kendall"] = "scores") -> CopulaFit:
+        """The Gaussian copula of pseudo-observations.
+
+        Parameters
+        ----------
+        scores : (n, d) float64
+            Normal scores of the observations, as `raresim.copulas.fitting.pseudo_scores` makes them.
+        by : {"scores", "kendall"}
+            Correlation of the scores, which is efficient, or ``sin(pi tau / 2)`` of Kendall's tau, which outliers
+            hardly move; the latter is repaired where it is not positive definite.
+        """
+        from raresim.copulas.fitting import fit_gaussian
+
+        return fit_gaussian(scores, by)
+
+    @staticmethod
+    def examples() -> list[Gaussian]:
+        """Members for the conformance tests."""
+        return [
+            Gaussian(rho=0.6, dim=2),
+            Gaussian(correlation=[[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]]),
+            Gaussian(rho=-0.2, dim=3, measure="spearman"),
+        ]
