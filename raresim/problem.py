@@ -7,6 +7,7 @@ from typing import Literal
 
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.standard_normal import StandardNormal
+from raresim.errors import FieldError
 from raresim.losses.base import Loss
 
 Space = Literal["standard", "physical"]
@@ -60,7 +61,13 @@ class Problem:
     @property
     def target(self) -> Distribution:
         """The law ``p`` of a draw."""
-        return StandardNormal(dim=self.inputs.latent_dim) if self.space == "standard" else self.inputs
+        if self.space == "standard":
+            return StandardNormal(dim=self.inputs.latent_dim)
+        if not isinstance(self.inputs, Distribution):
+            raise FieldError(
+                "space", f"must be 'standard': the density of inputs of kind {self.inputs.kind} is not known"
+            )
+        return self.inputs
 
     @property
     def dim(self) -> int:

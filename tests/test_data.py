@@ -1,4 +1,4 @@
-"""Reading returns and positions, shrinking a covariance, fitting degrees of freedom."""
+"""Reading returns, columns and positions, shrinking a covariance, fitting degrees of freedom."""
 
 import datetime
 import hashlib
@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import multivariate_t
 
 import raresim
-from raresim.data import MAX_PROBLEMS, ReturnsSource, read_positions
+from raresim import Normal, StudentT
+from raresim.data import MAX_PROBLEMS, ColumnSource, ReturnsSource, ReturnsTable, read_positions
 from raresim.errors import DataError, ExitCode, FieldError
 from raresim.fitting import DOF_BOUNDS, covariance, fit_student_t_dof
 
@@ -81,7 +82,7 @@ def test_tiny_returns_keep_their_digits(write):
 
 def test_returns_in_a_file_are_taken_as_they_stand(write):
     path = write("month,F\n2018-01,0.5\n2018-02,-1.25\n2018-03,3e-1\n")
-    np.testing.assert_array_equal(returns(path, unit="fraction").values[:, 0], [0.5, -1.25, 0.3])
+    np.testing.assert_array_equal(returns(path, unit="fraction", returns="log").values[:, 0], [0.5, -1.25, 0.3])
     np.testing.assert_array_equal(returns(path, unit="percent").values[:, 0], [0.005, -0.0125, 0.003])
     log = returns(path, unit="percent", returns="log")
     np.testing.assert_array_equal(log.values, returns(path, unit="percent").values)
@@ -219,7 +220,7 @@ def test_hashes_of_the_example_data_are_those_of_their_readme():
 
 
 def test_importing_the_module_imports_nothing_heavy():
-    code = "import sys, raresim.data; print(*({'numba', 'scipy', 'pydantic', 'pandas'} & set(sys.modules)))"
+    code = "import sys, raresim.data; print(*({'numba', 'scipy', 'pydantic', 'pandas', 'pyarrow'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
@@ -227,11 +228,22 @@ def test_importing_the_module_imports_nothing_heavy():
 # --- arguments that are refused ----------------------------------------------------------------------
 
 SOURCE_ERRORS = {
-    "no file": ({}, "prices", "give exactly one of `prices` and `returns_csv`, got neither"),
+    "no file": ({}, "prices", "give exactly one of `prices` and `returns_file`, got neither"),
     "two files": (
         {"prices": Path("a"), "returns_csv": Path("b")},
         "prices",
-        "give exactly one of `prices` and `returns_csv`, got both",
+        "give exactly one of `prices` and `returns_file`, got `prices` and `returns_csv`",
+    ),
+    "a file under both of its names": (
+        {"returns_file": Path("a"), "returns_csv": Path("a")},
+        "prices",
+        "give exactly one of `prices` and `returns_file`, got `returns_file` and `returns_csv`",
+    ),
+    "max_return": ({"prices": Path("a"), "max_return": 0.0}, "max_return", "must be positive and finite, got 0"),
+    "unit missing under the general name": (
+        {"returns_file": Path("a")},
+        "unit",
+        "is required with `returns_file`: 'fraction' (0.01) or 'percent' (1.0)",
     ),
     "returns": (
         {"prices": Path("a"), "returns": "logs"},
@@ -366,13 +378,13 @@ PRICE_ERRORS = {
         lines("date,A,B", "2020-01-01,1,0"),
         {},
         "file.csv:2:B: must be a positive price, got 0; correct it or leave it empty, "
-        "or use `returns_csv` if these are returns",
+        "or use `returns_file` if these are returns",
     ),
     "negative price": (
         lines("date,A", "2020-01-01,1", "2020-04-20,-37.63"),
         {},
         "file.csv:3:A: must be a positive price, got -37.63; correct it or leave it empty, "
-        "or use `returns_csv` if these are returns",
+        "or use `returns_file` if these are returns",
     ),
     "missing": (
         lines("date,A,B", "2020-01-01,1,2", "2020-01-02,1,"),
@@ -449,13 +461,13 @@ PRICE_ERRORS = {
     ),
     "a fall beyond all digits": (
         lines("date,A", "2020-01-01,1e30", "2020-01-02,1", "2020-01-03,2"),
-        {},
+        {"max_return": 1e4},
         "file.csv: the return of column 'A' on 2020-01-02 is not finite; "
         "correct the price of that date or of the one before",
     ),
     "a rise beyond all numbers": (
         lines("date,A", "2020-01-01,1", "2020-01-02,1e-300", "2020-01-03,1e300"),
-        {"returns": "simple"},
+        {"returns": "simple", "max_return": 1e4},
         "file.csv: the return of column 'A' on 2020-01-03 is not finite; "
         "correct the price of that date or of the one before",
     ),
@@ -650,6 +662,457 @@ def test_bad_positions_are_refused_with_their_place(write, text, message):
     with pytest.raises(DataError) as caught:
         read_positions(write(text), NAMES)
     assert str(caught.value) == message
+
+
+# --- returns that cannot be right --------------------------------------------------------------------
+
+MOVE_HINT = "correct it, adjust earlier prices for a split, or raise `max_return` (2) where it is right"
+
+DOUBTS = {
+    "per cent taken for fractions": (
+        {"returns": "log"},
+        lines("date,A", "2020-01-01,0.5", "2020-01-02,3.0", "2020-01-03,-2.5"),
+        "file.csv:3:A: is a return of 300 %, got 3.0; is `unit: percent` meant? Correct it, "
+        "or raise `max_return` (2) where it is right\n"
+        "file.csv:4:A: is a return of -250 %, got -2.5; is `unit: percent` meant? Correct it, "
+        "or raise `max_return` (2) where it is right",
+    ),
+    "per cent": (
+        {"returns": "log", "unit": "percent"},
+        lines("date,A", "2020-01-01,0.5", "2020-01-02,300", "2020-01-03,201"),
+        "file.csv:3:A: is a return of 300 %, got 300; correct it, or raise `max_return` (2) where it is right\n"
+        "file.csv:4:A: is a return of 201 %, got 201; correct it, or raise `max_return` (2) where it is right",
+    ),
+    "a simple return of less than everything": (
+        {"returns": "simple", "max_return": 10.0},
+        lines("date,A", "2020-01-01,0.5", "2020-01-02,-1.01", "2020-01-03,0.1"),
+        "file.csv:3:A: no price falls by more than 100 %, got -1.01; is `unit: percent` meant? Correct it",
+    ),
+    "outside the range": ({"returns": "log", "end": day("2020-01-02")}, lines(
+        "date,A", "2020-01-01,0.5", "2020-01-02,0.2", "2020-01-03,7"), None),
+    "believed": ({"returns": "log", "max_return": 3.0}, lines("date,A", "2020-01-01,0.5", "2020-01-02,3.0"), None),
+    "the largest": ({"returns": "log"}, lines("date,A", "2020-01-01,-2", "2020-01-02,2"), None),
+    "ruin": ({"returns": "simple"}, lines("date,A", "2020-01-01,-1", "2020-01-02,0"), None),
+    "small ones are never refused": (
+        {"returns": "log", "unit": "percent"},
+        lines("date,A", *(f"{1900 + k}-01-01,{0.01 * (k % 7)}" for k in range(120))),
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "text", "message"), DOUBTS.values(), ids=DOUBTS)
+def test_a_return_that_cannot_be_right_is_refused(write, options, text, message):
+    if message is None:
+        assert len(returns(write(text), **options).values) >= 2
+        return
+    with pytest.raises(DataError) as caught:
+        returns(write(text), **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", ["log", "simple"])
+def test_a_price_that_moves_too_far_is_refused_with_both_prices(write, kind):
+    path = write(lines("date,A,B", "2020-01-01,100,1", "2020-01-02,101,2", "2020-01-03,1.01,3", "2020-01-06,1,40"))
+    with pytest.raises(DataError) as caught:
+        prices(path, returns=kind)
+    assert str(caught.value) == (
+        f"file.csv:4:A: the price goes from 101 on 2020-01-02 to 1.01, a log return of -4.61; {MOVE_HINT}\n"
+        f"file.csv:5:B: the price goes from 3 on 2020-01-03 to 40, a log return of 2.59; {MOVE_HINT}"
+    )
+    assert prices(path, returns=kind, max_return=5.0).values.shape == (3, 2)
+
+
+@pytest.mark.parametrize("missing", ["drop", "previous"])
+def test_a_move_over_a_gap_is_found_at_its_line(write, missing):
+    path = write(lines("date,A", "2020-01-01,100", "2020-01-02,", "2020-01-03,1", "2020-01-04,2"))
+    with pytest.raises(DataError, match=r"^file\.csv:4:A: the price goes from 100 on 2020-01-0[12] to 1, "):
+        prices(path, missing=missing)
+
+
+# --- Parquet -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """A function that writes columns to ``file.parquet`` and returns the path."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def _write(columns, name="file.parquet"):
+        path = tmp_path / name
+        table = columns if isinstance(columns, arrow.Table) else arrow.table(columns)
+        parquet.write_table(table, path)
+        return path
+
+    return _write
+
+
+DAYS = [day(text) for text in ("2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06")]
+
+
+def timestamps(days):
+    return [datetime.datetime.combine(one, datetime.time()) for one in days]
+
+
+@pytest.mark.parametrize("key", ["returns_csv", "returns_file"])
+def test_returns_may_come_from_parquet(parquet, key):
+    values = [0.1, -1 / 3, 1e-17, 0.30000000000000004]
+    path = parquet({"date": DAYS, "F": values})
+    table = ReturnsSource(**{key: path, "returns": "log", "unit": "fraction"}).load()
+    np.testing.assert_array_equal(table.values[:, 0], values)
+    assert table.dates == tuple(DAYS)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [DAYS, timestamps(DAYS), [one.isoformat() for one in DAYS]],
+    ids=["date", "timestamp", "text"],
+)
+def test_a_parquet_file_is_read_as_the_csv_file_with_the_same_numbers(parquet, write, dates):
+    path = parquet({"date": dates, "AAA": [100, 110, 99, 105], "BBB": [50, 49, 50.5, 51]})
+    table, expected = prices(path), prices(write(PRICES))
+    np.testing.assert_array_equal(table.values, expected.values)
+    assert (table.names, table.dates) == (expected.names, expected.dates)
+    raw = path.read_bytes()
+    facts = expected.source.to_dict() | {
+        "name": "file.parquet", "bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()
+    }  # fmt: skip
+    assert table.source.to_dict() == facts
+
+
+def test_a_file_of_many_row_groups_keeps_its_row_numbers(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    days = [day("2000-01-01") + datetime.timedelta(days=k) for k in range(1000)]
+    values = [1.0 + 0.01 * (k % 5) for k in range(999)] + [-1.0]
+    pq.write_table(arrow.table({"date": days, "A.B": values}), tmp_path / "f.parquet", row_group_size=64)
+    with pytest.raises(DataError, match=r"^f\.parquet:1000:A\.B: must be a positive price, got -1\.0; "):
+        prices(tmp_path / "f.parquet")
+    assert len(prices(tmp_path / "f.parquet", end=days[-2]).values) == 998
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")], ids=["null", "nan"])
+def test_a_null_is_a_missing_value(parquet, missing):
+    arrow = pytest.importorskip("pyarrow")
+    path = parquet({"date": DAYS, "A": arrow.array([1.0, missing, 2.0, 3.0])})
+    table = prices(path, missing="drop")
+    assert (table.dates, table.source.missing) == (tuple(DAYS[2:]), 1)
+    with pytest.raises(DataError, match=r"^file\.parquet:2:A: is missing, got '(nan)?'; fill it in or choose"):
+        prices(path)
+
+
+def test_the_index_of_a_pandas_frame_is_the_first_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    for name in ("when", None):
+        index = pandas.DatetimeIndex(DAYS, name=name)
+        pandas.DataFrame({"A": [1.0, 2.0, 3.0, 2.0]}, index=index).to_parquet(tmp_path / "f.parquet")
+        table = prices(tmp_path / "f.parquet")
+        assert (table.names, table.dates) == (("A",), tuple(DAYS[1:]))
+    pandas.DataFrame({"day": DAYS, "A": [1.0, 2.0, 3.0, 2.0]}).to_parquet(tmp_path / "f.parquet")
+    assert prices(tmp_path / "f.parquet").dates == tuple(DAYS[1:])
+
+
+PARQUET_ERRORS = {
+    "a time of day": (
+        {"date": [datetime.datetime(2020, 1, 1, 9, 30)], "A": [1.0]},
+        "file.parquet:1:date: must be a date YYYY-MM-DD or YYYY-MM, got '2020-01-01 09:30:00'",
+    ),
+    "no date": (
+        {"A": [1.5], "B": [1.0]},
+        "file.parquet:1:A: must be a date YYYY-MM-DD or YYYY-MM, got '1.5'",
+    ),
+    "truth": (
+        {"date": [day("2020-01-01")], "A": [True]},
+        f"file.parquet:1:A: must be a finite number with a decimal point, got 'True'; {NUMBER_HINT}",
+    ),
+    "infinity": (
+        {"date": DAYS[:2], "A": [1.0, float("inf")]},
+        f"file.parquet:2:A: must be a finite number with a decimal point, got 'inf'; {NUMBER_HINT}",
+    ),
+    "falling date": (
+        {"date": [DAYS[1], DAYS[0]], "A": [1.0, 2.0]},
+        "file.parquet:2:date: must be later than the row before, got 2020-01-01 after 2020-01-02",
+    ),
+    "one column": ({"date": DAYS}, "file.parquet: must have at least 2 columns, got date"),
+    "no rows": ({"date": [], "A": []}, "file.parquet: has no rows"),
+}
+
+
+@pytest.mark.parametrize(("columns", "message"), PARQUET_ERRORS.values(), ids=PARQUET_ERRORS)
+def test_a_bad_parquet_file_is_refused_with_its_place(parquet, columns, message):
+    with pytest.raises(DataError) as caught:
+        prices(parquet(columns))
+    assert str(caught.value) == message
+
+
+def test_an_unknown_column_of_parquet_is_named(parquet):
+    with pytest.raises(DataError, match=r"^file\.parquet: unknown column 'a'; did you mean 'A'\? \(allowed: A\)$"):
+        prices(parquet({"date": DAYS, "A": [1.0, 2.0, 3.0, 4.0]}), columns=("a",))
+
+
+def test_what_is_only_called_parquet_is_refused(write):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match=r"^file\.parquet: is not valid Parquet: "):
+        prices(write(PRICES, "file.parquet"))
+
+
+def test_parquet_without_pyarrow_says_what_to_install(write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError) as caught:
+        prices(write(PRICES, "file.parquet"))
+    assert str(caught.value) == "file.parquet: needs pyarrow: pip install 'raresim[arrow]'"
+
+
+def test_positions_may_come_from_parquet(parquet):
+    path = parquet({"weight": [0.25, -1.0, 0.0], "id": ["BBB", "AAA", "CCC"]})
+    np.testing.assert_array_equal(read_positions(path, NAMES), [-1.0, 0.25, 0.0])
+
+
+# --- arrays and frames -------------------------------------------------------------------------------
+
+VALUES = np.array([[0.01, 0.02], [-0.03, 0.01], [0.0, 0.005], [0.02, -0.01]])
+
+
+def test_an_array_becomes_a_table():
+    table = ReturnsTable.of(VALUES)
+    np.testing.assert_array_equal(table.values, VALUES)
+    assert (table.names, table.dates, table.returns) == (("x1", "x2"), (), None)
+    assert not table.values.flags.writeable
+    assert VALUES.flags.writeable
+    assert table.describe() == "array: 4 returns of 2 columns"
+    assert json.loads(json.dumps(table.source.to_dict())) == {
+        "name": "array",
+        "bytes": 64,
+        "sha256": hashlib.sha256(VALUES.tobytes()).hexdigest(),
+        "rows": 4,
+        "columns": 2,
+        "first_date": None,
+        "last_date": None,
+        "missing": 0,
+        "missing_policy": "error",
+    }
+
+
+def test_the_layout_of_an_array_does_not_matter():
+    given = [VALUES, np.asfortranarray(VALUES), VALUES.tolist(), np.array(VALUES, dtype=object)]
+    assert len({ReturnsTable.of(one).source.sha256 for one in given}) == 1
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        DAYS,
+        timestamps(DAYS),
+        [one.isoformat() for one in DAYS],
+        np.array(DAYS, dtype="datetime64[ns]"),
+    ],
+    ids=["date", "datetime", "text", "datetime64"],
+)
+def test_dates_of_an_array_may_be_of_any_type(dates):
+    table = ReturnsTable.of(VALUES, dates, ["A", "B"], returns="log")
+    assert table.dates == tuple(DAYS)
+    assert table.describe() == "array: 4 log returns of 2 columns, 2020-01-01 to 2020-01-06"
+    assert (table.source.first_date, table.source.last_date) == (DAYS[0], DAYS[-1])
+
+
+def test_a_pandas_frame_gives_its_columns_and_dates():
+    pandas = pytest.importorskip("pandas")
+    index = pandas.DatetimeIndex(DAYS)
+    frame = pandas.DataFrame(VALUES, columns=["A", "B"], index=index)
+    for given in (frame, frame.tz_localize("Europe/Berlin"), frame.set_axis(pandas.Index(DAYS), axis=0)):
+        table = ReturnsTable.of(given)
+        assert (table.names, table.dates) == (("A", "B"), tuple(DAYS))
+        np.testing.assert_array_equal(table.values, VALUES)
+    assert ReturnsTable.of(frame, names=["C", "D"]).names == ("C", "D")
+    assert ReturnsTable.of(frame.reset_index(drop=True)).dates == ()
+    one = ReturnsTable.of(frame["B"])
+    assert (one.names, one.dates, one.values.shape) == (("B",), tuple(DAYS), (4, 1))
+
+
+def test_a_polars_frame_gives_its_columns():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"date": DAYS, "A": VALUES[:, 0], "B": VALUES[:, 1]})
+    table = ReturnsTable.of(frame.select("A", "B"), dates=frame["date"])
+    assert (table.names, table.dates) == (("A", "B"), tuple(DAYS))
+    np.testing.assert_array_equal(table.values, VALUES)
+    with pytest.raises(DataError, match=r"^array:0:date: is a return of 1\.8262e\+06 %, got 18262\.0; "):  # days
+        ReturnsTable.of(frame)
+
+
+def with_cell(value):
+    changed = VALUES.copy()
+    changed[2, 1] = value
+    return changed
+
+
+FRAME_ERRORS = {
+    "nan": ({"frame": with_cell(np.nan)}, "array:2:x2: must be finite, got nan; leave out or fill its row"),
+    "infinity": ({"frame": with_cell(-np.inf)}, "array:2:x2: must be finite, got -inf; leave out or fill its row"),
+    "per cent": (
+        {"frame": with_cell(3.0)},
+        "array:2:x2: is a return of 300 %, got 3.0; are these per cent? Divide them by 100, "
+        "or raise `max_return` (2) where it is right",
+    ),
+    "a simple return of less than everything": (
+        {"frame": with_cell(-1.5), "returns": "simple"},
+        "array:2:x2: no price falls by more than 100 %, got -1.5; are these per cent? Divide them by 100",
+    ),
+    "constant": (
+        {"frame": np.array([[0.1, 0.2], [0.1, 0.1]])},
+        "array: the returns of column 'x1' are constant; leave it out with `columns`",
+    ),
+    "names": ({"frame": VALUES, "names": ["A"]}, "array: must have 2 names, one for each column, got 1"),
+    "name twice": (
+        {"frame": VALUES, "names": ["A", "A"]},
+        "array: each column needs a name of its own, got A more than once",
+    ),
+    "empty name": ({"frame": VALUES, "names": ["A", ""]}, "array: every column needs a name, got an empty one"),
+    "dates": ({"frame": VALUES, "dates": DAYS[:3]}, "array: must have 4 dates, one for each row, got 3"),
+    "date twice": (
+        {"frame": VALUES, "dates": [*DAYS[:3], DAYS[2]]},
+        "array:3: must be later than the row before, got 2020-01-03 after 2020-01-03",
+    ),
+    "no date": ({"frame": VALUES, "dates": [*DAYS[:3], "soon"]}, "array:3: must be a date, got soon"),
+    "not a time": (
+        {"frame": VALUES, "dates": np.array([*DAYS[:3], "NaT"], dtype="datetime64[D]")},
+        "array:3: must be a date, got NaT",
+    ),
+    "numbers for dates": ({"frame": VALUES, "dates": [1, 2, 3, 4]}, "array:0: must be a date, got 1"),
+    "text": (
+        {"frame": [["0.1", "0.2"]]},
+        "array: the values must be numbers, got str96; select the columns of returns and leave out missing values",
+    ),
+    "None": (
+        {"frame": [[0.1, None]]},
+        "array: the values must be numbers, got object; select the columns of returns and leave out missing values",
+    ),
+    "three dimensions": (
+        {"frame": np.zeros((2, 2, 2))},
+        "array: must be rows of returns, one column for each asset, got shape (2, 2, 2)",
+    ),
+    "nothing": (
+        {"frame": np.zeros((0, 2))},
+        "array: must be rows of returns, one column for each asset, got shape (0, 2)",
+    ),
+    "one row": (
+        {"frame": VALUES[:1]},
+        "array: at least 2 returns are needed, got 1; widen the date range or, "
+        "where values are missing, leave out columns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), FRAME_ERRORS.values(), ids=FRAME_ERRORS)
+def test_a_bad_frame_is_refused_with_its_place(arguments, message):
+    with pytest.raises(DataError) as caught:
+        ReturnsTable.of(**arguments)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("field", ["returns", "covariance", "max_return"])
+def test_an_option_of_a_frame_is_checked(field):
+    with pytest.raises(FieldError) as caught:
+        ReturnsTable.of(VALUES, **{field: -1.0})
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("law", [Normal, StudentT])
+def test_a_law_is_the_same_whatever_its_data_come_in(law):
+    source = ReturnsSource(prices=STOCKS, returns="log", start=day("2015-01-01"), columns=("KO", "XOM", "AAPL"))
+    table = source.load()
+    expected = law.fit(source)
+    for data in (table, ReturnsTable.of(table.values, table.dates, table.names, returns="log"), table.values):
+        found = law.fit(data)
+        np.testing.assert_array_equal(found.linear_moments(np.ones(3)), expected.linear_moments(np.ones(3)))
+    assert found.fitted.lines[0] == "fitted to array: 2,011 returns of 3 columns"
+    assert expected.fitted.lines[0] == (
+        "fitted to us20_prices_2000_2022.csv: 2,011 log returns of 3 columns, 2015-01-05 to 2022-12-28"
+    )
+    assert expected.fitted.lines[1].startswith("Ledoit-Wolf covariance, shrinkage 0.0")
+    sample = law.fit(ReturnsTable.of(table.values, covariance="sample"))
+    assert sample.fitted.lines[1] == "sample covariance"
+    assert sample.linear_moments(np.ones(3)) != expected.linear_moments(np.ones(3))
+
+
+# --- one column --------------------------------------------------------------------------------------
+
+CLAIMS = lines("claim,loss,year", "1,1.5,1980", "2,,1980", "3,2.25,1981")
+
+
+def test_a_column_is_read_as_it_stands(write):
+    path = write(lines("claim,loss", "9,1.5", "9,1.25", "1,-2e3"))
+    column = ColumnSource(file=path, column="loss").load()
+    np.testing.assert_array_equal(column.values, [1.5, 1.25, -2000.0])
+    assert not column.values.flags.writeable
+    assert column.name == "loss"
+    first = ColumnSource(file=path, column="claim").load()
+    np.testing.assert_array_equal(first.values, [9, 9, 1])
+    assert (first.source.rows, first.source.columns, first.source.first_date) == (3, 1, None)
+
+
+def test_a_file_of_one_column_will_do(write):
+    np.testing.assert_array_equal(ColumnSource(file=write("loss\n3\n1\n"), column="loss").load().values, [3, 1])
+
+
+def test_missing_values_of_a_column_are_refused_or_dropped(write):
+    path = write(CLAIMS)
+    with pytest.raises(
+        DataError, match=r"^file\.csv:3:loss: is missing, got ''; fill it in or choose `missing: drop`$"
+    ):
+        ColumnSource(file=path, column="loss").load()
+    column = ColumnSource(file=path, column="loss", missing="drop").load()
+    np.testing.assert_array_equal(column.values, [1.5, 2.25])
+    assert column.source.to_dict() == {
+        "name": "file.csv",
+        "bytes": len(CLAIMS),
+        "sha256": hashlib.sha256(CLAIMS.encode()).hexdigest(),
+        "rows": 3,
+        "columns": 1,
+        "first_date": None,
+        "last_date": None,
+        "missing": 1,
+        "missing_policy": "drop",
+    }
+
+
+def test_a_column_may_come_from_parquet(parquet):
+    path = parquet({"claim": [1, 2, 3], "loss": [1.5, None, 0.1]})
+    np.testing.assert_array_equal(ColumnSource(file=path, column="loss", missing="drop").load().values, [1.5, 0.1])
+
+
+COLUMN_ERRORS = {
+    "unknown column": (
+        CLAIMS,
+        "los",
+        "file.csv:1: unknown column 'los'; did you mean 'loss'? (allowed: claim, loss, year)",
+    ),
+    "text": (
+        lines("a,b", "1,x"),
+        "b",
+        f"file.csv:2:b: must be a finite number with a decimal point, got 'x'; {NUMBER_HINT}",
+    ),
+    "nothing there": (lines("a,b", "1,", "2,NA"), "b", "file.csv: every value of column 'b' is missing"),
+    "too few cells": (
+        lines("a,b", "1"),
+        "b",
+        "file.csv:2: has 1 cells, must have 2 as the header does; quote a cell that contains a comma",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "column", "message"), COLUMN_ERRORS.values(), ids=COLUMN_ERRORS)
+def test_a_bad_column_is_refused_with_its_place(write, text, column, message):
+    with pytest.raises(DataError) as caught:
+        ColumnSource(file=write(text), column=column, missing="drop").load()
+    assert str(caught.value) == message
+
+
+def test_a_column_has_no_previous_value():
+    with pytest.raises(FieldError, match=r"^missing: unknown value 'previous' \(allowed: error, drop\)$"):
+        ColumnSource(file=Path("a"), column="b", missing="previous")
 
 
 # --- covariance --------------------------------------------------------------------------------------

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.evidence import Evidence
 
 if TYPE_CHECKING:
-    from raresim.data import FileFacts, ReturnsSource, ReturnsTable
+    from raresim.data import FileFacts, ReturnsData, ReturnsTable
 
 
 class Distribution(ABC):
@@ -48,34 +49,49 @@ class Distribution(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a fit to data leaves beside the parameters: column names, the fit in words, and the file's facts."""
+    """What a fit to data leaves beside the parameters.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the columns.
+    lines : tuple of str
+        The fit in words.
+    facts : FileFacts
+        Of the file.
+    evidence : Evidence
+        Tables and plots of the fit, for the report.
+    """
 
     names: tuple[str, ...]
     lines: tuple[str, ...]
     facts: FileFacts
+    evidence: Evidence = field(default_factory=Evidence)
 
     @classmethod
-    def to_table(cls, table: ReturnsTable, source: ReturnsSource, shrinkage: float, *notes: str) -> Fitted:
+    def to_table(cls, table: ReturnsTable, source: ReturnsData, shrinkage: float, *notes: str) -> Fitted:
         """Describe a fit to ``table``; ``notes`` are added after the covariance."""
-        n, d = table.values.shape
         spread = "sample covariance"
         if source.covariance == "ledoit_wolf":
             spread = f"Ledoit-Wolf covariance, shrinkage {shrinkage:.4g}"
-        lines = (
-            f"fitted to {table.source.name}: {n:,} {source.returns} returns of {d} columns, "
-            f"{table.dates[0]} to {table.dates[-1]}",
-            spread,
-            *notes,
-        )
+        lines = (f"fitted to {table.describe()}", spread, *notes)
         return cls(names=table.names, lines=lines, facts=table.source)
 
 
-class Inputs(Distribution):
-    """The joint law of the risk factors: a law with its map from independent standard normals.
+class Inputs(ABC):
+    """The joint law of the risk factors, as a map from independent standard normals.
 
-    To add one: as for `Distribution`, decorated with ``@member("inputs", "distribution")``, with the map and
-    the moments of linear combinations.
+    To add one: a frozen dataclass in a file of its own in this folder, decorated with ``@member("inputs")``, with a
+    ``kind``, the methods below and ``examples()``. A law whose density is known is a `Distribution` too, in both
+    families: it may then stand as a stated proposal, and be sampled in physical space.
     """
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of risk factors."""
 
     @property
     @abstractmethod
@@ -83,14 +99,24 @@ class Inputs(Distribution):
         """What a fit to data left, or None."""
 
     @property
+    def evidence(self) -> Evidence:
+        """What shows how well the law fits the data it was fitted to, for the report."""
+        return Evidence() if self.fitted is None else self.fitted.evidence
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the risk factors, or None where they have none."""
+        return None if self.fitted is None else self.fitted.names
+
+    @property
     def latent_dim(self) -> int:
         """Number of standard normals that the map takes."""
         return self.latent_dim_of(self.dim)
 
     @staticmethod
-    @abstractmethod
     def latent_dim_of(dim: int) -> int:
-        """Number of standard normals that the map to ``dim`` factors takes."""
+        """Number of standard normals that the map to ``dim`` factors takes, where ``dim`` alone says it."""
+        return dim
 
     @abstractmethod
     def to_physical(self, u: Float, x: Float) -> Float:
@@ -110,8 +136,11 @@ class Inputs(Distribution):
         """
 
     @abstractmethod
-    def linear_moments(self, weights: Float) -> tuple[float, float]:
-        """Mean and standard deviation of ``sum_i weights[i] * x_i``; NaN where the law has none."""
+    def linear_moments(self, weights: Float) -> tuple[float, float] | None:
+        """Mean and standard deviation of ``sum_i weights[i] * x_i``; NaN where the law has none.
+
+        None where there is no closed form: a pilot sample is drawn then.
+        """
 
     @abstractmethod
     def describe(self) -> list[str]:

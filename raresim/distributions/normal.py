@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
-from raresim.data import ReturnsSource
+from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
@@ -25,7 +26,7 @@ TILE = 512
 
 @member("inputs", "distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Normal(Inputs):
+class Normal(Inputs, Distribution):
     """Multivariate normal law.
 
     Density ``(2 pi)^(-d/2) |C|^(-1/2) exp(-(x - m)' C^-1 (x - m) / 2)``.
@@ -77,14 +78,17 @@ class Normal(Inputs):
         object.__setattr__(self, "factor", factor)
 
     @classmethod
-    def fit(cls, source: ReturnsSource) -> Normal:
+    def fit(cls, data: ReturnsData | ArrayLike) -> Normal:
         """Normal law with the sample mean and the (shrunk) covariance of a table of returns.
+
+        ``data`` is a `ReturnsSource`, a `ReturnsTable`, or an array or data frame of returns as fractions.
 
         Raises
         ------
         DataError
-            When the file cannot be used, or its covariance is not positive definite.
+            When the data cannot be used, or its covariance is not positive definite.
         """
+        source = as_source(data)
         table = source.load()
         estimate = covariance(table.values, source.covariance)
         return cls(

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.arrays import Float
-from raresim.distributions.base import Inputs
+from raresim.distributions.base import Distribution, Inputs
 from raresim.errors import FieldError
 from raresim.jit import kernel
 from raresim.normals import fill_standard_normal
@@ -20,7 +20,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 @member("inputs", "distribution")
 @dataclass(frozen=True, kw_only=True)
-class StandardNormal(Inputs):
+class StandardNormal(Inputs, Distribution):
     """``dim`` independent standard normals.
 
     Density ``(2 pi)^(-d/2) exp(-|x|^2 / 2)``.

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
-from raresim.data import ReturnsSource
-from raresim.distributions.base import Fitted, Inputs
+from raresim.data import ReturnsData, as_source
+from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim
 from raresim.errors import FieldError
@@ -27,7 +28,7 @@ DOF_RANGE = (0.1, 1e5)
 
 @member("inputs", "distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
-class StudentT(Inputs):
+class StudentT(Inputs, Distribution):
     """Multivariate Student t law.
 
     Density ``Gamma((v+d)/2) / (Gamma(v/2) (v pi)^(d/2) |S|^(1/2)) (1 + q/v)^(-(v+d)/2)`` with
@@ -89,14 +90,17 @@ class StudentT(Inputs):
         object.__setattr__(self, "normal", normal)
 
     @classmethod
-    def fit(cls, source: ReturnsSource) -> StudentT:
+    def fit(cls, data: ReturnsData | ArrayLike) -> StudentT:
         """Student t law with the mean and (shrunk) covariance of a table of returns, ``dof`` by maximum likelihood.
+
+        ``data`` is a `ReturnsSource`, a `ReturnsTable`, or an array or data frame of returns as fractions.
 
         Raises
         ------
         DataError
-            When the file cannot be used, or no finite ``dof`` above 2 fits it.
+            When the data cannot be used, or no finite ``dof`` above 2 fits it.
         """
+        source = as_source(data)
         table = source.load()
         estimate = covariance(table.values, source.covariance)
         mean = table.values.mean(axis=0)

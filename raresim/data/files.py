@@ -1,0 +1,248 @@
+"""Files of cells: CSV and Parquet read alike, as text with its place, so that both meet the same checks."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import difflib
+import hashlib
+import io
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raresim.errors import DataError
+
+MAX_PROBLEMS = 20
+MAX_NAMES_LISTED = 30
+MISSING = ("", "nan", "NaN", "NA")
+MISSING_ADVICE = "a missing value is an empty cell, nan, NaN or NA"
+
+
+class Problems:
+    """What is wrong with a file, raised together as one `DataError` of at most `MAX_PROBLEMS` lines."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._lines: list[str] = []
+
+    def add(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        place = ":".join(str(part) for part in (self._file, row, column) if part is not None)
+        self._lines.append(f"{place}: {message}")
+        if len(self._lines) == MAX_PROBLEMS:
+            self._lines.append(f"{self._file}: stopped after {MAX_PROBLEMS} problems, there may be more")
+            self.stop()
+
+    def stop(self) -> None:
+        """Raise if there are any."""
+        if self._lines:
+            raise DataError("\n".join(self._lines))
+
+
+@dataclass(frozen=True)
+class DataFile(ABC):
+    """A file with a header.
+
+    Parameters
+    ----------
+    name, size, sha256 : str, int, str
+        Name without the folder, bytes, and hash of the whole file.
+    header : tuple of str
+        Names of the columns; only the first may be empty.
+    header_row : int, optional
+        The line on which they stand, where they stand on one.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    header: tuple[str, ...]
+    header_row: int | None
+
+    @abstractmethod
+    def rows(self, columns: Sequence[int], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+        """Number of each row and its cells in ``columns``, as text without surrounding blanks."""
+
+    def place(self, names: Sequence[str], after: int = 0) -> list[int]:
+        """Where the columns called ``names`` stand, looking from column ``after``; raises where there is none."""
+        present = self.header[after:]
+        problems = Problems(self.name)
+        for name in names:
+            if name not in present:
+                problems.add(no_such("column", name, present), self.header_row)
+        problems.stop()
+        return [self.header.index(name, after) for name in names]
+
+
+@dataclass(frozen=True)
+class CsvFile(DataFile):
+    """``lines`` are pairs of line number and cells."""
+
+    lines: list[tuple[int, list[str]]]
+
+    def rows(self, columns: Sequence[int], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+        """As in `DataFile`; a row that is shorter or longer than the header goes on the list of problems."""
+        for row, cells in self.lines:
+            if len(cells) == len(self.header):
+                yield row, [cells[at] for at in columns]
+            else:
+                problems.add(
+                    f"has {len(cells)} cells, must have {len(self.header)} as the header does; "
+                    "quote a cell that contains a comma",
+                    row,
+                )
+
+
+@dataclass(frozen=True)
+class ParquetFile(DataFile):
+    """``content`` is the open file and ``stored`` its column names, in the order of ``header``; rows count from 1."""
+
+    content: Any
+    stored: tuple[str, ...]
+
+    def rows(self, columns: Sequence[int], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+        names = [self.stored[at] for at in columns]
+        row = 0
+        for batch in self.content.iter_batches(columns=list(dict.fromkeys(names))):
+            for cells in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+                row += 1
+                yield row, [_text(cell) for cell in cells]
+
+
+def read(path: Path, least: int = 2) -> DataFile:
+    """Read a whole file once, so that its hash is that of the bytes which are parsed.
+
+    Parameters
+    ----------
+    path : path
+        Parquet if its name ends in ``.parquet``, CSV otherwise.
+    least : int
+        The number of columns that it must have.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, has no rows, or has columns without a name or with the same one.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    return (_parquet if path.suffix.lower() == ".parquet" else _csv)(path.name, raw, least)
+
+
+def _csv(name: str, raw: bytes, least: int) -> CsvFile:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = raw.count(b"\n", 0, error.start) + 1
+        message = f"must be UTF-8, got the byte 0x{raw[error.start]:02x}; save the file as UTF-8"
+        raise DataError(f"{name}:{row}: {message}") from None
+    lines = _parse_csv(name, text)
+    if not lines:
+        raise DataError(f"{name}: is empty; a header row and data rows are required")
+    line, header = lines[0]
+    if len(header) < least:
+        raise DataError(
+            f"{name}:{line}: the header must name at least {least} columns, got {header[0]!r}; "
+            "columns are separated by commas"
+        )
+    _check_header(name, line, header)
+    if len(lines) == 1:
+        raise DataError(f"{name}: has a header row but no data rows")
+    return CsvFile(name, len(raw), hashlib.sha256(raw).hexdigest(), tuple(header), line, lines[1:])
+
+
+def _parse_csv(file: str, text: str) -> list[tuple[int, list[str]]]:
+    """Cells of each line that is not blank, with the number of the (first) line they stand on."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = []
+    line = 1
+    try:
+        for cells in reader:
+            if cells:
+                rows.append((line, [cell.strip() for cell in cells]))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{file}:{line}: is not valid CSV: {error}") from None
+    return rows
+
+
+def _parquet(name: str, raw: bytes, least: int) -> ParquetFile:
+    try:
+        import pyarrow as arrow  # type: ignore[import-untyped]
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError(f"{name}: needs pyarrow: pip install 'raresim[arrow]'") from None
+    try:
+        content = parquet.ParquetFile(arrow.BufferReader(raw))
+    except arrow.ArrowException as error:
+        raise DataError(f"{name}: is not valid Parquet: {error}") from None
+    stored = _index_first(content.schema_arrow)
+    header = tuple("" if at == 0 and key.startswith("__index_level_") else key for at, key in enumerate(stored))
+    if len(header) < least:
+        raise DataError(f"{name}: must have at least {least} columns, got {', '.join(header) or 'none'}")
+    _check_header(name, None, header)
+    if content.metadata.num_rows == 0:
+        raise DataError(f"{name}: has no rows")
+    return ParquetFile(name, len(raw), hashlib.sha256(raw).hexdigest(), header, None, content, tuple(stored))
+
+
+def _index_first(schema: Any) -> list[str]:
+    """Names of the columns; the index of a pandas frame, which pandas stores last, comes first."""
+    indexes = [key for key in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(key, str)]
+    return indexes + [key for key in schema.names if key not in indexes]
+
+
+def _text(cell: Any) -> str:
+    """A cell as it would stand in a CSV file, with every digit of a number."""
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        return cell.date().isoformat()
+    return str(cell).strip()
+
+
+def _check_header(file: str, line: int | None, header: Sequence[str]) -> None:
+    problems = Problems(file)
+    if blank := [str(at) for at, name in enumerate(header, start=1) if not name and at > 1]:
+        problems.add(f"every column after the first needs a name, got none in place {', '.join(blank)}", line)
+    for name in repeated([name for name in header if name]):
+        problems.add("is the name of more than one column; rename or remove one", line, name)
+    problems.stop()
+
+
+def number(cell: str, advice: str, problems: Problems, row: int, column: str) -> float:
+    """A finite number; NaN where it is not one, which has then been put on the list."""
+    try:
+        value = float(cell.replace("_", "?"))  # Python would read 1_000 as a number
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    problems.add(f"must be a finite number with a decimal point, got {cell!r}; {advice}", row, column)
+    return math.nan
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that occur more than once, in order."""
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def no_such(what: str, given: str, allowed: Sequence[str]) -> str:
+    """`registry.unknown` for names from a file: blind to case, and short when there are hundreds."""
+    folded = {name.lower(): name for name in allowed}
+    near = difflib.get_close_matches(given.lower(), folded, n=1)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+    return f"unknown {what} {given!r}{hint} (allowed: {listed(allowed)})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names with commas, the first `MAX_NAMES_LISTED` of them."""
+    more = len(names) - MAX_NAMES_LISTED
+    return ", ".join(names[:MAX_NAMES_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,46 @@
+"""What a fit to data shows for itself: tables and plots, as plain values that a run folder can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvidenceTable:
+    """A table of the report: numbers and texts in rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class EvidencePlot:
+    """A plot of the report.
+
+    Parameters
+    ----------
+    form : {"quantiles", "stability"}
+        Observed against fitted quantiles with a band; or a parameter with its band against the share in the tail.
+    title, x_label, y_label : str
+        What it shows, and what is on the axes.
+    x, y, low, high : tuple of float
+        Points and their band.
+    """
+
+    form: str
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What shows how well a law fits its data."""
+
+    tables: tuple[EvidenceTable, ...] = ()
+    plots: tuple[EvidencePlot, ...] = ()
