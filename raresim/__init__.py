@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raresim.config import load
-    from raresim.data import ReturnsSource
+    from raresim.data import ColumnSource, ReturnsSource, ReturnsTable
+    from raresim.distributions.copula import CopulaInputs
+    from raresim.distributions.factor import FactorModel
+    from raresim.distributions.fitted import FittedInputs
+    from raresim.distributions.garch import Garch
+    from raresim.distributions.groups import Groups
+    from raresim.distributions.historical import Historical
+    from raresim.distributions.independent import Independent
     from raresim.distributions.low_rank_normal import LowRankNormal
     from raresim.distributions.mixture import Mixture
+    from raresim.distributions.nataf import Nataf
     from raresim.distributions.normal import Normal
     from raresim.distributions.standard_normal import StandardNormal
     from raresim.distributions.student_t import StudentT
@@ -30,20 +38,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ColumnSource": "data",
     "ConfigError": "errors",
+    "CopulaInputs": "distributions.copula",
     "CrossEntropy": "methods.cross_entropy",
     "Crude": "methods.crude",
     "DataError": "errors",
     "Executor": "executors",
     "ExitCode": "errors",
     "Experiment": "experiment",
+    "FactorModel": "distributions.factor",
     "FieldError": "errors",
+    "FittedInputs": "distributions.fitted",
+    "Garch": "distributions.garch",
     "Gaussian": "proposals.gaussian",
+    "Groups": "distributions.groups",
+    "Historical": "distributions.historical",
     "Importance": "methods.importance",
+    "Independent": "distributions.independent",
     "Linear": "losses.linear",
     "LossError": "errors",
     "LowRankNormal": "distributions.low_rank_normal",
     "Mixture": "distributions.mixture",
+    "Nataf": "distributions.nataf",
     "Normal": "distributions.normal",
     "Probability": "measures.probability",
     "PythonLoss": "losses.python",
@@ -51,6 +68,7 @@ _HOMES = {
     "Reference": "measures.base",
     "Result": "result",
     "ReturnsSource": "data",
+    "ReturnsTable": "data",
     "StandardNormal": "distributions.standard_normal",
     "Stop": "estimation",
     "StudentT": "distributions.student_t",
@@ -59,20 +77,29 @@ _HOMES = {
 }
 
 __all__ = [
+    "ColumnSource",
     "ConfigError",
+    "CopulaInputs",
     "CrossEntropy",
     "Crude",
     "DataError",
     "Executor",
     "ExitCode",
     "Experiment",
+    "FactorModel",
     "FieldError",
+    "FittedInputs",
+    "Garch",
     "Gaussian",
+    "Groups",
+    "Historical",
     "Importance",
+    "Independent",
     "Linear",
     "LossError",
     "LowRankNormal",
     "Mixture",
+    "Nataf",
     "Normal",
     "Probability",
     "PythonLoss",
@@ -80,6 +107,7 @@ __all__ = [
     "Reference",
     "Result",
     "ReturnsSource",
+    "ReturnsTable",
     "StandardNormal",
     "Stop",
     "StudentT",

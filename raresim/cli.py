@@ -156,6 +156,8 @@ def check(
         cost = method.cost(inputs.latent_dim, inputs.dim)
         typer.echo(f"{file}: ok")
         typer.echo(f"  inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals")
+        for line in inputs.lines:
+            typer.echo(f"    {line}")
         if inputs.table is not None:
             facts = inputs.table.source
             typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
@@ -180,22 +182,24 @@ def report(
 @app.command("list")
 @_exits
 def list_kinds(
-    family: Annotated[str | None, typer.Argument(help="One family only.", show_default=False)] = None,
+    family: Annotated[
+        str | None, typer.Argument(help="One family only: distributions, copulas, ...", show_default=False)
+    ] = None,
     debug: Debug = False,
 ) -> int:
     """List what may stand under `kind`."""
     import inspect
 
     from raresim import terminal
-    from raresim.registry import FAMILIES, members, unknown
+    from raresim.registry import FAMILIES, families_called, members
 
-    if family is not None and family not in FAMILIES:
-        raise FieldError("family", unknown("family", family, FAMILIES))
+    families = list(FAMILIES) if family is None else families_called(family)
+    found = {cls: (name, kind) for name in reversed(families) for kind, cls in members(name).items()}
     rows = [
         [name, kind, (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "")]
-        for name in ([family] if family else FAMILIES)
-        for kind, cls in members(name).items()
+        for cls, (name, kind) in found.items()
     ]
+    rows.sort(key=lambda row: (families.index(row[0]), row[1]))
     terminal.show_table(["family", "kind", "what it is"], rows)
     return ExitCode.OK
 

@@ -129,8 +129,13 @@ def _below(hint: Any, step: Any) -> Any:
         return _below(args[0], step)
     if origin is list:
         return args[0] if isinstance(step, int) else hint
+    if origin is dict:
+        return hint if str(step).startswith("dict[") else args[1]
     options = [a for a in args if a is not type(None)]
     for option in options:
+        container = get_origin(option)
+        if container in (dict, list) and str(step).startswith(f"{container.__name__}["):
+            return option
         if isinstance(option, type) and issubclass(option, BaseModel):
             kinds = get_args(option.model_fields["kind"].annotation) if "kind" in option.model_fields else ()
             if step in (*kinds, option.__name__):

@@ -8,7 +8,9 @@ starts with the place in the file.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
+import inspect
 import io
 import json
 import re
@@ -30,7 +32,7 @@ from raresim.executors import Execution
 from raresim.experiment import Experiment, check_seed
 from raresim.losses.python import PythonLoss
 from raresim.methods.base import Method
-from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of
+from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
 from raresim.yaml_tree import Loc, Tree
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -38,11 +40,16 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """What ``raresim check`` knows of the inputs without fitting them: sizes, names, and the facts of the data."""
+    """What ``raresim check`` knows of the inputs: sizes, names, what they are, and the facts of the data.
+
+    A normal or Student t law is not fitted for it, so it has no lines yet.
+    """
 
     kind: str
     dim: int
     latent_dim: int
+    names: tuple[str, ...] | None
+    lines: tuple[str, ...]
     table: ReturnsTable | None
 
     @property
@@ -113,9 +120,7 @@ class Config:
 
     def resolved(self) -> dict[str, Any]:
         """Every value of the experiment, defaults included, as plain data."""
-        plain: dict[str, Any] = self.model.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if "fit" in plain["inputs"]:
-            plain["inputs"] = {key: plain["inputs"][key] for key in ("kind", "fit")}
+        plain: dict[str, Any] = _plain(self.model)
         return {"name": self.name} | plain
 
     @property
@@ -154,16 +159,16 @@ class Config:
         model = getattr(self.model, "inputs")  # noqa: B009
         cls = class_of(model)
         source = getattr(model, "fit", None)
-        if source is None:
+        if source is None or source_of(cls) is None:
             law = self._build(model, ("inputs",))
-            return Outline(law.kind, law.dim, law.latent_dim, None)
+            return Outline(law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), None)
         self._refuse_parameters_beside_fit(model, ("inputs",))
         table = self._build(source, ("inputs", "fit")).load()
         dim = len(table.names)
-        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table)
+        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), table)
 
-    def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc) -> None:
-        others = sorted(model.model_fields_set - {"kind", "fit"})
+    def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
+        others = sorted(model.model_fields_set - {"kind", "fit", *allowed})
         if others:
             raise self.tree.error((*loc, others[0]), "cannot be given beside fit, which finds it from the data")
 
@@ -171,23 +176,36 @@ class Config:
         """The object that a validated value stands for."""
         if isinstance(value, list):
             return [self._build(item, (*loc, i)) for i, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self._build(item, (*loc, key)) for key, item in value.items()}
         if not isinstance(value, BaseModel):
             return value
         cls = class_of(value)
         with self.located(loc):
-            if getattr(value, "fit", None) is not None:
-                self._refuse_parameters_beside_fit(value, loc)
-                source = self._build(getattr(value, "fit"), (*loc, "fit"))  # noqa: B009
-                try:
-                    return cls.fit(source)
-                except DataError as error:
-                    raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
+            if getattr(value, "fit", None) is not None and source_of(cls) is not None:
+                return self._fit(value, cls, loc)
             self._require_parameters(value, cls, loc)
             given = {
                 name: self._file(value, name, (*loc, key_of(type(value), name)))
-                for name in value.model_fields_set - {"kind", "fit"}
+                for name in value.model_fields_set - ({"kind", "fit"} if source_of(cls) else {"kind"})
             }
-            return cls(**given)
+            try:
+                return cls(**given)
+            except DataError as error:
+                raise DataError(f"{self.tree.place(loc)}: {error}") from None
+
+    def _fit(self, model: BaseModel, cls: type, loc: Loc) -> Any:
+        """The law fitted to the data that ``model`` names."""
+        source = self._build(getattr(model, "fit"), (*loc, "fit"))  # noqa: B009
+        try:
+            if issubclass(cls, Inputs):
+                self._refuse_parameters_beside_fit(model, loc)
+                return cls.fit(source)  # type: ignore[attr-defined]  # by `source_of`
+            options = {name: getattr(model, name) for name in model.model_fields_set - {"kind", "fit"}}
+            self._refuse_parameters_beside_fit(model, loc, allowed=tuple(inspect.signature(cls.fit).parameters))  # type: ignore[attr-defined]
+            return cls.fit(source.load().values, **options).law  # type: ignore[attr-defined]
+        except DataError as error:
+            raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
 
     def _require_parameters(self, model: BaseModel, cls: type, loc: Loc) -> None:
         """Name the arguments that only a fit may leave out."""
@@ -209,6 +227,19 @@ class Config:
         if not path.is_file():
             raise self.tree.error(loc, f"no such file: {path}")
         return f"{path}{colon}{function}" if colon else path
+
+
+def _plain(value: Any) -> Any:
+    """What a model holds as YAML can: defaults included, without what is not given and what a fit finds."""
+    if isinstance(value, BaseModel):
+        fitted = getattr(value, "fit", None) is not None and source_of(class_of(value)) is not None
+        names = [n for n in type(value).model_fields if not fitted or n == "kind" or n in value.model_fields_set]
+        return {key_of(type(value), n): _plain(getattr(value, n)) for n in names if getattr(value, n) is not None}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 class _Located:

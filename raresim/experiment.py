@@ -171,6 +171,7 @@ class Experiment:
                 ],
                 **(provenance or {}),
             },
+            evidence=self.inputs.evidence,
             log=tuple(session.log),
             texts=texts or {},
         )

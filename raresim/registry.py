@@ -20,6 +20,8 @@ T = TypeVar("T", bound=type)
 FAMILIES: Mapping[str, str] = {
     "inputs": "raresim.distributions",
     "distribution": "raresim.distributions",
+    "marginal": "raresim.marginals",
+    "copula": "raresim.copulas",
     "loss": "raresim.losses",
     "proposal_family": "raresim.proposals",
     "method": "raresim.methods",
@@ -57,6 +59,22 @@ def lookup(family: str, kind: Any) -> type:
     if isinstance(kind, str) and kind in known:
         return known[kind]
     raise FieldError("kind", unknown(f"{family} kind".replace("_", " "), kind, known))
+
+
+def families_called(name: str) -> list[str]:
+    """The families that a user means by ``name``: one, in singular or plural; distributions are three.
+
+    Raises
+    ------
+    FieldError
+        When there is none.
+    """
+    if name == "distributions":
+        return ["inputs", "distribution", "marginal"]
+    for singular in (name, name.removesuffix("s"), name.removesuffix("es"), name.removesuffix("ies") + "y"):
+        if singular in FAMILIES:
+            return [singular]
+    raise FieldError("family", unknown("family", name, FAMILIES))
 
 
 def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> str:

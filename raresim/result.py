@@ -18,6 +18,7 @@ import numpy as np
 from raresim.arrays import Float
 from raresim.diagnostics.verdict import Status, Verdict
 from raresim.errors import ConfigError
+from raresim.evidence import Evidence
 from raresim.information import Budget
 from raresim.measures.base import Reference
 from raresim.methods.base import Iteration
@@ -130,6 +131,7 @@ class Result:
     convergence: tuple[ConvergencePoint, ...]
     arrays: Arrays = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
+    evidence: Evidence = field(default=Evidence(), repr=False)
     log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -190,6 +192,8 @@ class Result:
         _write_json(folder / "manifest.json", _plain({**self.manifest, "status": "finished"}))
         _write_csv(folder / "convergence.csv", ConvergencePoint, self.convergence)
         _write_csv(folder / "iterations.csv", Iteration, self.iterations)
+        if self.evidence.tables or self.evidence.plots:
+            _write_json(folder / "evidence.json", _plain(asdict(self.evidence)))
         lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
         (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
         np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))

@@ -21,11 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from raresim.arrays import FunctionPath, Matrix, Vector
-from raresim.data import ReturnsSource
+from raresim.copulas.base import Copula
+from raresim.data import ColumnSource, ReturnsSource
 from raresim.distributions.base import Distribution, Inputs
 from raresim.estimation import Stop
 from raresim.executors import Execution
 from raresim.losses.base import Loss
+from raresim.marginals.base import Marginal
 from raresim.measures.base import Measure
 from raresim.methods.base import Method
 from raresim.methods.cross_entropy import CrossEntropy
@@ -35,6 +37,8 @@ from raresim.registry import members
 _FAMILY_OF = {
     Inputs: "inputs",
     Distribution: "distribution",
+    Marginal: "marginal",
+    Copula: "copula",
     Loss: "loss",
     ProposalFamily: "proposal_family",
     Method: "method",
@@ -111,11 +115,11 @@ class _Models:
                 if f.init and f.metadata.get("yaml", True):
                     default = ... if is_required(f) else self._default(f)
                     fields[f.name] = (self.translate(hints[f.name]), Field(default, alias=aliases.get(f.name)))
-            if hasattr(cls, "fit") and issubclass(cls, Inputs):
+            if source := source_of(cls):
                 fields = {k: v if k == "kind" else _optional(v) for k, v in fields.items()}
-                fields["fit"] = (self.model(ReturnsSource) | None, None)
+                fields["fit"] = (self.model(source) | None, None)
             doc = inspect.getdoc(cls) or ""
-            model = create_model(cls.__name__, __config__=_STRICT, __doc__=doc.split("\n\n", maxsplit=1)[0], **fields)
+            model = create_model(name_of(cls), __config__=_STRICT, __doc__=doc.split("\n\n", maxsplit=1)[0], **fields)
             model.raresim_class = cls
             self._models[cls] = model
         return self._models[cls]
@@ -142,6 +146,8 @@ class _Models:
             return Union[tuple(kept)]  # noqa: UP007  # made at run time
         if origin in (Sequence, list) or (origin is tuple and args[-1] is Ellipsis):
             return list.__class_getitem__(self.translate(args[0]))
+        if origin is Mapping:
+            return dict.__class_getitem__((str, self.translate(args[1])))
         if origin is Literal or hint in (float, str, bool, type(None), datetime.date):
             return hint
         raise TypeError(f"no YAML form for the annotation {hint!r}")
@@ -159,7 +165,25 @@ class _Models:
         return self.model(type(value))(**kind)
 
     def _default(self, f: dataclasses.Field[Any]) -> Any:
-        return f.default if f.default_factory is dataclasses.MISSING else self.default(f.default_factory())
+        if f.default_factory is dataclasses.MISSING:
+            return f.default
+        value = f.default_factory()
+        return self.default(value) if dataclasses.is_dataclass(value) else value
+
+
+def source_of(cls: type) -> type | None:
+    """The data that a law of this class can be fitted to instead of being given its parameters, or None."""
+    if issubclass(cls, Inputs) and callable(getattr(cls, "fit", None)):
+        return ReturnsSource
+    if issubclass(cls, Marginal) and (cls.PARAMETERS or "fit" in vars(cls)):
+        return ColumnSource
+    return None
+
+
+def name_of(cls: type) -> str:
+    """The name of a class in the schema: a marginal or a copula may be called like a joint law or a proposal."""
+    prefix = "Marginal" if issubclass(cls, Marginal) else "Copula" if issubclass(cls, Copula) else ""
+    return cls.__name__ if cls.__name__.startswith(prefix) else prefix + cls.__name__
 
 
 def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:

@@ -203,6 +203,22 @@ def test_report_of_no_run_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path) in stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "some"),
+    [
+        ("distributions", ["inputs", "garch", "historical", "marginal", "normal_inverse_gaussian", "semi_parametric"]),
+        ("copulas", ["gaussian", "grouped_t", "joe", "survival", "vine", "blocks"]),
+        ("losses", ["linear", "python"]),
+    ],
+)
+def test_list_takes_the_plural_and_names_each_kind_once(name: str, some: list[str]) -> None:
+    code, stdout, _ = call("list", name)
+    assert code == 0
+    assert all(word in stdout for word in some)
+    named = [line.split()[:2] for line in stdout.splitlines()[3:] if line[2:3].strip()]
+    assert len(named) == len({tuple(pair) for pair in named})
+
+
 def test_list_shows_kinds_and_refuses_unknown_families() -> None:
     assert "cross_entropy" in call("list")[1]
     assert "student_t" not in call("list", "method")[1]

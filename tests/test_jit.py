@@ -43,12 +43,29 @@ def words():
 X, W, LOC, SCALE = normals(N, D, 103), np.arange(N) / N, np.linspace(-1, 1, D), np.linspace(0.5, 2, D)
 BASIS = np.asfortranarray(np.linalg.qr(np.random.default_rng(104).normal(size=(D, 2)))[0])
 
+PANELS = np.array([[0.1, 0.12, 0.02], [0.15, 0.15, 0.0]])  # polynomials that rise from 0 over [-1, 1]
+GUIDE = np.array([0, 0, 1, 1])
+
 # Arguments of each kernel, by its own names; made anew for every call.
 ARGUMENTS = {
     "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
     "add_column": lambda: (2.0, W, np.ones(N)),
     "add_four": lambda: (factor(), 2, 0, *columns(normals(N, 4, 107)), *columns(normals(N, 4, 108))),
     "centred_squared_norm": lambda: (X, LOC, np.empty(N)),
+    "combine": lambda: (np.eye(D)[:, :2] + 0.5, normals(N, 2, 110), SCALE, LOC, X.copy(order="F")),
+    "count_below": lambda: (np.arange(1, N + 1), np.random.default_rng(1).permutation(N) + 1, np.empty(N)),
+    "evaluate": lambda: (np.linspace(-1.0, 6.0, N), normals(5, 8, 111), 0.0, 1.0, np.empty(N)),
+    "hermite_sums": lambda: (np.linspace(-6, 6, N), W, np.empty(40)),
+    "horner": lambda: (normals(5, 8, 111), np.arange(N) % 5, W, np.empty(N)),
+    "hyperbolic_sine": lambda: (np.exp(W), 1.0, 2.0, np.empty(N)),
+    "inverse": lambda: (PANELS, np.arange(N) % 2, -np.linspace(1.5, 3.0, N), np.full(N, -5.0), True, np.empty(N)),
+    "invert": lambda: (np.linspace(-0.1, 1.1, N), np.array([0.0, 0.3, 1.0]), np.arange(3.0), GUIDE, np.empty(N)),
+    "log_geometric": lambda: (np.linspace(-5, 60, N), np.linspace(1, -1, N), np.empty(N)),
+    "log_sibuya": lambda: (-40 * W - 1e-3, 0.6, np.empty(N)),
+    "path": lambda: (X, 0.1, 0.2, 0.1, 0.05, 0.8, 1.5, block(N, D)),
+    "standardise": lambda: (X, 0.1, 2.0, block(N, D)),
+    "stretched": lambda: (W, 0.3, 2.0, np.empty(N)),
+    "total": lambda: (X, 0.1, 0.2, 0.1, 0.05, 0.8, 1.5, np.empty(N)),
     "compress": lambda: (W, W > 0.5, np.zeros(N + 1)),
     "dense_distance": lambda: (X, factor(), LOC, np.empty(N)),
     "diagonal_distance": lambda: (X, SCALE, LOC, np.empty(N)),

@@ -57,7 +57,7 @@ REFUSED = [
     (lambda: Linear(weights=[1.0, 2.0]).bind(ONE), "weights: must have 1 entries, got 2"),
     (
         lambda: Linear(positions="p.csv").bind(ONE),
-        "positions: needs inputs with named columns, that is inputs with a fit",
+        "positions: needs inputs with named factors: a fit to data, or marginals with names",
     ),
     (lambda: PythonLoss(function="losses"), "function: must be 'file.py:name', got 'losses'"),
     (lambda: PythonLoss(function="losses.py:not a name"), "function: must be 'file.py:name', got 'losses.py:not a"),

@@ -67,9 +67,9 @@ class Linear(Loss):
     def bind(self, inputs: Inputs) -> Linear:
         d = inputs.dim
         if self.positions is not None:
-            if inputs.fitted is None:
-                raise FieldError("positions", "needs inputs with named columns, that is inputs with a fit")
-            weights = read_positions(self.positions, inputs.fitted.names)
+            if inputs.names is None:
+                raise FieldError("positions", "needs inputs with named factors: a fit to data, or marginals with names")
+            weights = read_positions(self.positions, inputs.names)
         elif self.weights is None or isinstance(self.weights, str):
             weights = np.full(d, 1.0 / d)
         else:
@@ -82,7 +82,7 @@ class Linear(Loss):
     def __call__(self, x: Float, out: Float) -> None:
         weighted_sum(x, self.exposure, out)
 
-    def moments(self, inputs: Inputs) -> tuple[float, float]:
+    def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return inputs.linear_moments(self.exposure)
 
     def files(self) -> list[Path]:

@@ -32,10 +32,13 @@ EXAMPLES = {
 
 
 def sources():
-    """Name and text of each module outside `raresim.information`, without docstrings."""
+    """Name and text of each module outside `raresim.information`, without docstrings.
+
+    Marginals are left out: the logarithms of a law's own density look the same.
+    """
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        if not name.startswith("information/"):
+        if not name.startswith(("information/", "marginals/")):
             yield name, re.sub(r'"""(?s:.*?)"""', '""', path.read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,132 @@
+"""A factor model: common factors with any joint law, and a specific part for each name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from raresim import arrays
+from raresim.arrays import Float, Matrix, Vector
+from raresim.distributions import margins
+from raresim.distributions.base import Inputs
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.distributions.student_t import StudentT
+from raresim.errors import FieldError
+from raresim.jit import kernel
+from raresim.marginals.base import Marginal
+from raresim.marginals.normal import Normal
+from raresim.registry import member
+
+
+@member("inputs")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FactorModel(Inputs):
+    """``x = loc + loadings f + specific e``: factors ``f`` of any law, residuals ``e`` independent and alike.
+
+    Parameters
+    ----------
+    loadings : (d, k)
+        Row ``i`` holds what name ``i`` takes of each of the ``k`` factors.
+    factors : Inputs
+        The joint law of the factors, ``k`` of them.
+    specific : float or (d,)
+        Scale of each residual, not negative.
+    residual : Marginal
+        The law of a residual before it is scaled; standard normal by default.
+    loc : float or (d,)
+        Added to each name.
+    """
+
+    kind: ClassVar[str] = "factor"
+
+    loadings: Matrix
+    factors: Inputs
+    specific: Vector
+    residual: Marginal = field(default_factory=Normal)
+    loc: Vector = 0.0
+
+    def __post_init__(self) -> None:
+        try:
+            loadings = np.array(self.loadings, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise FieldError("loadings", "must be numbers in equal rows") from None
+        if loadings.ndim != 2 or loadings.shape[1] != self.factors.dim:
+            raise FieldError(
+                "loadings",
+                f"must be rows of {self.factors.dim} numbers, as many as there are factors, got shape {loadings.shape}",
+            )
+        if not np.isfinite(loadings).all():
+            raise FieldError("loadings", "must be finite, got NaN or infinity")
+        d = loadings.shape[0]
+        specific = arrays.vector("specific", self.specific, d)
+        if (specific < 0).any():
+            raise FieldError("specific", f"must not be negative, got {specific.min():g}")
+        object.__setattr__(self, "loadings", arrays.frozen(loadings))
+        object.__setattr__(self, "specific", specific)
+        object.__setattr__(self, "loc", arrays.vector("loc", self.loc, d))
+
+    @property
+    def dim(self) -> int:
+        return len(np.asarray(self.loadings))
+
+    @property
+    def latent_dim(self) -> int:
+        return self.factors.latent_dim + self.dim
+
+    @property
+    def fitted(self) -> None:
+        return None
+
+    def to_physical(self, u: Float, x: Float) -> Float:
+        n, k = u.shape[0], self.factors.latent_dim
+        # Named after this model: its factors may be a factor model too.
+        f = self.factors.to_physical(u[:, :k], arrays.scratch(f"common {id(self)}", n, self.factors.dim))
+        for j in range(self.dim):
+            self.residual.from_normal(u[:, k + j], x[:, j])
+        combine(np.asarray(self.loadings), f, np.asarray(self.specific), np.asarray(self.loc), x)
+        return x
+
+    def linear_moments(self, weights: Float) -> tuple[float, float] | None:
+        common = self.factors.linear_moments(weights @ np.asarray(self.loadings))
+        if common is None:
+            return None
+        own_mean, own_std = margins.linear_moments_of_independent(
+            [self.residual] * self.dim, weights * np.asarray(self.specific)
+        )
+        return float(weights @ np.asarray(self.loc)) + common[0] + own_mean, math.hypot(common[1], own_std)
+
+    def describe(self) -> list[str]:
+        scales = np.asarray(self.specific)
+        size = f"{scales.min():.4g}" if scales.min() == scales.max() else f"{scales.min():.4g} to {scales.max():.4g}"
+        return [
+            f"factor model: {self.dim} names, {self.factors.dim} factors",
+            *(f"factors: {line}" for line in self.factors.describe()),
+            f"specific parts: {self.residual.describe()}, scale {size}",
+        ]
+
+    @staticmethod
+    def examples() -> list[FactorModel]:
+        """Members for the conformance tests."""
+        return [
+            FactorModel(loadings=[[0.6], [0.3], [-0.2]], factors=StudentT(dof=5.0), specific=0.5, loc=[0.0, 1.0, 2.0]),
+            FactorModel(loadings=[[1.0, 0.5], [0.0, 2.0]], factors=StandardNormal(dim=2), specific=[0.0, 1.5]),
+        ]
+
+
+@kernel
+def combine(loadings: Float, f: Float, specific: Float, loc: Float, x: Float) -> None:
+    """``x = loc + loadings f + specific x``, column by column."""
+    n, d = x.shape
+    for j in range(d):
+        s = specific[j]
+        m = loc[j]
+        for i in range(n):
+            x[i, j] = m + s * x[i, j]
+        for k in range(f.shape[1]):
+            b = loadings[j, k]
+            if b != 0.0:
+                for i in range(n):
+                    x[i, j] += b * f[i, k]

@@ -1,0 +1,118 @@
+"""What the report shows of a fit: parameters with errors, candidates, dependence, quantile plots, thresholds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.copulas.base import Copula
+from raresim.copulas.fitting import CopulaFit
+from raresim.evidence import EvidencePlot, EvidenceTable
+from raresim.marginals.base import Marginal
+from raresim.marginals.likelihood import MarginalFit
+from raresim.marginals.pareto_tail import threshold_stability
+from raresim.marginals.quantile_plot import quantile_plot
+from raresim.marginals.semi_parametric import SemiParametric
+
+STABILITY_SHARES = tuple(np.round(np.geomspace(0.02, 0.25, 16), 4))
+MOST_PLOTTED = 12
+
+
+def margins_table(title: str, names: Sequence[str], fits: Sequence[MarginalFit]) -> EvidenceTable:
+    """Every parameter of every margin with its standard error."""
+    rows: list[tuple[str | float | None, ...]] = []
+    for name, fit in zip(names, fits, strict=True):
+        for parameter, value in fit.parameters.items():
+            se = fit.std_errors.get(parameter, math.nan)
+            rows.append((name, fit.law.kind, parameter, value, se if math.isfinite(se) else None))
+    return EvidenceTable(title, ("column", "law", "parameter", "value", "std error"), tuple(rows))
+
+
+def choice_table(
+    names: Sequence[str], fits: list[tuple[MarginalFit, list[MarginalFit]]], criterion: str
+) -> EvidenceTable:
+    rows = tuple(
+        (name, fit.law.kind + (" (chosen)" if fit is best else ""), fit.log_likelihood, fit.aic, fit.bic)
+        for name, (best, compared) in zip(names, fits, strict=True)
+        for fit in sorted(compared, key=lambda f: f.bic if criterion == "bic" else f.aic)
+    )
+    return EvidenceTable(
+        f"Margins: candidates, best first by {criterion.upper()}",
+        ("column", "law", "log likelihood", "AIC", "BIC"),
+        rows,
+    )
+
+
+def copula_table(fit: CopulaFit, names: Sequence[str]) -> EvidenceTable:
+    """Likelihood, criteria and every parameter of a copula; a correlation under the names of its pair."""
+    rows: list[tuple[str | float | None, ...]] = [
+        (fit.copula.kind, name, value, None)
+        for name, value in (("log likelihood", fit.log_likelihood), ("AIC", fit.aic), ("BIC", fit.bic))
+    ]
+    by_name = sorted(fit.parameters, key=lambda name: name.startswith("rho"))  # few before many
+    rows += [
+        (fit.copula.kind, _with_names(name, names), fit.parameters[name], fit.std_errors.get(name)) for name in by_name
+    ]
+    return EvidenceTable("Copula: fitted to the ranks", ("copula", "parameter", "value", "std error"), tuple(rows))
+
+
+def _with_names(parameter: str, names: Sequence[str]) -> str:
+    """``rho[1][0]`` as ``rho A, B``."""
+    pair = re.fullmatch(r"rho\[(\d+)\]\[(\d+)\]", parameter)
+    return f"rho {names[int(pair[2])]}, {names[int(pair[1])]}" if pair else parameter
+
+
+def tail_dependence_table(names: Sequence[str], copula: Copula, most: int = 15) -> EvidenceTable:
+    """Kendall's tau and tail dependence of the pairs, those with the strongest first."""
+    lower, upper = copula.tail_dependence()
+    tau = copula.kendall()
+    pairs = [(i, j) for i in range(copula.dim) for j in range(i)]
+    pairs.sort(key=lambda pair: -np.nan_to_num(tau[pair]))
+    shown = pairs[:most]
+    rows = tuple(
+        (f"{names[j]} - {names[i]}", float(tau[i, j]), float(lower[i, j]), float(upper[i, j])) for i, j in shown
+    )
+    more = f" (the {most} strongest of {len(pairs)} pairs)" if len(pairs) > most else ""
+    return EvidenceTable(
+        f"Dependence of pairs{more}", ("pair", "Kendall's tau", "lower tail dependence", "upper tail dependence"), rows
+    )
+
+
+def margin_plots(names: Sequence[str], laws: Sequence[Marginal], values: Float) -> tuple[EvidencePlot, ...]:
+    """The plots of the first `MOST_PLOTTED` of the columns of ``values`` (n, d)."""
+    columns = zip(names[:MOST_PLOTTED], laws, values.T, strict=False)
+    return tuple(plot for name, law, column in columns for plot in _plots_of(name, law, column))
+
+
+def _plots_of(name: str, law: Marginal, values: Float) -> list[EvidencePlot]:
+    """Quantile plot of a margin and, of a generalised-Pareto tail, its shape against the share in the tail."""
+    q = quantile_plot(law, values, side="both")
+    plots = [
+        EvidencePlot(
+            "quantiles", f"{name}: observed against fitted quantiles", "fitted", "observed",
+            _numbers(q.expected), _numbers(q.observed), _numbers(q.low), _numbers(q.high),
+        )
+    ]  # fmt: skip
+    if isinstance(law, SemiParametric):
+        for tail in law.tails:
+            rows = threshold_stability(values, tail.side, STABILITY_SHARES)
+            if len(rows) > 1:
+                plots.append(
+                    EvidencePlot(
+                        "stability", f"{name}: shape of the {tail.side} tail",
+                        "share of the sample in the tail", "shape",
+                        _numbers([r.share for r in rows]), _numbers([r.shape for r in rows]),
+                        _numbers([r.shape - 1.96 * r.shape_se for r in rows]),
+                        _numbers([r.shape + 1.96 * r.shape_se for r in rows]),
+                    )
+                )  # fmt: skip
+    return plots
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)

@@ -1,0 +1,75 @@
+"""Independent risk factors, each with a law of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.distributions import margins
+from raresim.distributions.base import Distribution, Inputs
+from raresim.marginals.base import Marginal
+from raresim.marginals.logistic import Logistic
+from raresim.marginals.skewed_t import SkewedT
+from raresim.registry import member
+
+
+@member("inputs", "distribution")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Independent(Inputs, Distribution):
+    """Independent factors with any marginals.
+
+    Parameters
+    ----------
+    marginals : mapping of name to Marginal, or sequence of Marginal, optional
+        The law of each factor.
+    marginal : Marginal, optional
+        One law for all ``dim`` factors, instead of ``marginals``.
+    dim : int, optional
+        Number of factors where one ``marginal`` stands for all.
+    """
+
+    kind: ClassVar[str] = "independent"
+
+    marginals: Mapping[str, Marginal] | Sequence[Marginal] | None = None
+    marginal: Marginal | None = None
+    dim: int = 0
+
+    names: tuple[str, ...] = field(init=False, repr=False, default=())
+    laws: tuple[Marginal, ...] = field(init=False, repr=False, default=())
+
+    def __post_init__(self) -> None:
+        names, laws = margins.named(self.marginals, self.marginal, self.dim)
+        for name, value in {"names": names, "laws": laws, "dim": len(laws)}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def fitted(self) -> None:
+        return None
+
+    def to_physical(self, u: Float, x: Float) -> Float:
+        return margins.to_physical(self.laws, u, x)
+
+    def linear_moments(self, weights: Float) -> tuple[float, float]:
+        return margins.linear_moments_of_independent(self.laws, weights)
+
+    def describe(self) -> list[str]:
+        return [f"{self.dim} independent factors", *margins.describe(self.names, self.laws)]
+
+    def sample(self, rng: np.random.Generator, x: Float) -> None:
+        for j, law in enumerate(self.laws):
+            law.sample(rng, x[:, j])
+
+    def logpdf(self, x: Float, out: Float) -> None:
+        margins.log_density(self.laws, x, out)
+
+    @staticmethod
+    def examples() -> list[Independent]:
+        """Members for the conformance tests."""
+        return [
+            Independent(marginals={"x": SkewedT(dof=5.0, skew=-0.3), "y": Logistic(scale=2.0)}),
+            Independent(marginal=Logistic(loc=1.0), dim=3),
+        ]
