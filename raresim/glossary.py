@@ -1079,6 +1079,173 @@ _TRUST = (
     ),
 )
 
+_FIT = (
+    Term(
+        name="goodness of fit",
+        aliases=("evidence", "how well the inputs fit"),
+        definition=(
+            "What the fit of the inputs to their data shows for itself: parameters with standard errors, criteria, and"
+            " plots of the data against the law. The run estimates under the fitted law and takes it as given."
+        ),
+        formula="",
+        unit="",
+        where="report: how well the inputs fit; evidence.json, where inputs were fitted",
+        reading=(
+            "Look at the tails first: a rare event is decided where the data are few. A parameter that is uncertain by"
+            " ten percent can move a small probability by far more; run again with it moved by a standard error."
+        ),
+    ),
+    Term(
+        name="margin",
+        aliases=("margins", "marginal", "marginals", "evidence.column", "evidence.law"),
+        definition=(
+            "The law of one input alone, fitted to its own column of the data. The copula joins the margins to the"
+            " joint law."
+        ),
+        formula="F_j(x) = P(X_j <= x)",
+        unit="",
+        where="report: how well the inputs fit; evidence.json",
+        reading="Judge each by its quantile plot; the one that drives the loss matters most.",
+    ),
+    Term(
+        name="parameter",
+        aliases=("parameters", "evidence.value"),
+        definition=(
+            "A number that picks one law of its family, found by maximum likelihood. Its value is on the scale of the"
+            " data or dimensionless, as the family has it."
+        ),
+        formula="argmax of the log likelihood",
+        unit="that of the data, or dimensionless",
+        where="report: how well the inputs fit; evidence.json",
+        reading="Read it with its standard error. Shapes and degrees of freedom decide the tail, the others less.",
+    ),
+    Term(
+        name="standard error of a parameter",
+        aliases=("evidence.std error",),
+        definition=(
+            "The standard deviation that a fitted parameter would show over other samples of the same size, from the"
+            " curvature of the log likelihood at its maximum. It takes the family as true, and is empty where the"
+            " curvature gives none, as at the edge of what is allowed."
+        ),
+        formula="sqrt of the diagonal of (-d^2 log L)^-1",
+        unit="that of the parameter",
+        where="report: how well the inputs fit; evidence.json",
+        reading=(
+            "About two of them on each side are a 95 % interval. It is not in the interval of the estimate. Serial"
+            " dependence in the data makes it too small."
+        ),
+    ),
+    Term(
+        name="log likelihood",
+        aliases=("log_likelihood", "maximum likelihood"),
+        definition=(
+            "The logarithm of the density of the data under the fitted law, summed over the observations. Maximum"
+            " likelihood takes the parameters that make it largest."
+        ),
+        formula="log L = sum log f(x_i)",
+        unit="nats",
+        where="report: how well the inputs fit; evidence.json",
+        reading=(
+            "Only differences between laws for the same data mean anything. A family with more parameters reaches more;"
+            " AIC and BIC charge for them. The bulk of the data decides it, not the tail."
+        ),
+    ),
+    Term(
+        name="AIC",
+        aliases=("Akaike information criterion",),
+        definition=(
+            "Minus twice the log likelihood plus two for each parameter (Akaike, 1974). Up to a constant it estimates"
+            " twice the divergence of the fitted law from the truth, for new data of the same size."
+        ),
+        formula="2 k - 2 log L, k parameters",
+        unit="twice nats",
+        where="report: how well the inputs fit; evidence.json",
+        reading="Smaller is better; under 2 apart is a tie, over 10 is clear. The best of bad laws is still bad.",
+    ),
+    Term(
+        name="BIC",
+        aliases=("Bayesian information criterion", "Schwarz criterion"),
+        definition=(
+            "Minus twice the log likelihood plus the logarithm of the sample size for each parameter (Schwarz, 1978)."
+            " From eight observations on it charges more for a parameter than AIC."
+        ),
+        formula="k log n - 2 log L, k parameters, n observations",
+        unit="twice nats",
+        where="report: how well the inputs fit; evidence.json",
+        reading="Smaller is better; over 10 apart is clear. Where it disagrees with AIC, compare the quantile plots.",
+    ),
+    Term(
+        name="copula",
+        aliases=("copulas", "evidence.pair"),
+        definition=(
+            "The dependence of the inputs without their margins: the joint law of their ranks, as uniform numbers."
+            " Fitted to ranks, it does not depend on how the margins were fitted."
+        ),
+        formula="P(X <= x) = C(F_1(x_1), ..., F_d(x_d)) (Sklar)",
+        unit="",
+        where="report: how well the inputs fit; evidence.json",
+        reading="For joint extremes, its tail dependence matters more than its correlations.",
+    ),
+    Term(
+        name="Kendall's tau",
+        aliases=("kendalls tau", "kendall", "tau", "rank correlation"),
+        definition=(
+            "The probability that two observations of a pair are ordered alike, minus that they are ordered unlike. It"
+            " depends on the copula alone, not on the margins."
+        ),
+        formula="P((X - X')(Y - Y') > 0) - P((X - X')(Y - Y') < 0); elliptical copulas: (2/pi) asin(rho)",
+        unit="dimensionless, from -1 to 1",
+        where="report: how well the inputs fit; evidence.json",
+        reading="Zero for independent inputs. It speaks of the bulk: pairs of equal tau can differ in the tails.",
+    ),
+    Term(
+        name="tail dependence",
+        aliases=("lower tail dependence", "upper tail dependence"),
+        definition=(
+            "The chance that one input of a pair is extreme, given that the other is, in the limit of ever rarer"
+            " extremes. Lower is for joint small values, upper for joint large ones. It depends on the copula alone."
+        ),
+        formula="lower: lim P(U_2 <= q | U_1 <= q), q -> 0; upper: lim P(U_2 > q | U_1 > q), q -> 1",
+        unit="dimensionless, from 0 to 1",
+        where="report: how well the inputs fit; evidence.json",
+        reading=(
+            "Zero means that joint extremes die out, as for a normal copula below correlation one. The data say little"
+            " about a limit: it is mostly the choice of the family."
+        ),
+    ),
+    Term(
+        name="quantile plot",
+        aliases=("quantile plots", "QQ plot", "fit-quantiles"),
+        definition=(
+            "Ordered observations against the quantiles that the fitted law has at the same ranks. Points of a good fit"
+            " lie on the identity line. The band shows how far chance alone may move a point."
+        ),
+        formula="x_(i) against F^-1(p_i), p_i about i/n",
+        unit="that of the data",
+        where="report: figure fit-quantiles; evidence.json: plots of form quantiles",
+        reading=(
+            "Points that leave the band at an end say that the law of that tail is wrong: beyond the line outwards, the"
+            " data are heavier. Choose a law with heavier tails, or fit the tail by itself."
+        ),
+    ),
+    Term(
+        name="threshold stability",
+        aliases=("stability plot", "threshold stability plot", "fit-stability"),
+        definition=(
+            "The shape of a generalised Pareto tail, fitted again with other shares of the sample in the tail. Excesses"
+            " over a threshold that follow this law follow it with the same shape over every higher one, so the right"
+            " share lies where the shape no longer moves."
+        ),
+        formula="P(X - u > y | X > u) = (1 + xi y / beta_u)^(-1/xi)",
+        unit="dimensionless",
+        where="report: figure fit-stability; evidence.json: plots of form stability",
+        reading=(
+            "Take the largest share before the shape drifts. Above 0 the tail is a power law without moments beyond"
+            " 1/xi, at 0 it is exponential, below 0 it ends. The fits share data, so neighbours move together."
+        ),
+    ),
+)
+
 _PROVENANCE = (
     Term(
         name="run folder",
@@ -1157,7 +1324,7 @@ _PROVENANCE = (
 
 TERMS: tuple[Term, ...] = tuple(
     sorted(
-        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _PROVENANCE,
+        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _FIT + _PROVENANCE,
         key=lambda term: spelling(term.name),
     )
 )

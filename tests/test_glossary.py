@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from raresim.glossary import TERMS, Term, explain, spelling
 from raresim.methods.base import Iteration
 from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
 from raresim.result import Result
+from tests.test_report_fit import evidence
 
 CONFIG = """\
 seed: 1
@@ -82,7 +84,7 @@ def test_case_and_punctuation_do_not_matter(given: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "start"),
     [
-        ("khatt", "term: unknown term 'khatt'; did you mean 'khat'? (allowed: advice, audit, "),
+        ("khatt", "term: unknown term 'khatt'; did you mean 'khat'? (allowed: advice, aic, audit, "),
         (
             "KL optimal propsal",
             "term: unknown term 'kl optimal propsal'; did you mean 'kl optimal proposal'? (allowed: ",
@@ -105,15 +107,16 @@ def test_unknown_term_is_answered_with_the_nearest(given: str, start: str) -> No
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
-    """A tuned run, one without a hit, one that was told its proposal."""
+    """A tuned run with evidence on its inputs, one without a hit, one that was told its proposal."""
     probability = raresim.Probability
     reference = raresim.Reference(value=2.866515718791933e-07, source="normal tail")
     told = raresim.Importance(proposal=raresim.Normal(mean=4.0, std=1.0, dim=1), defensive=0.1)
     small = {"relative_error": None, "max_evaluations": 2000, "seed": 1}
+    tuned = raresim.estimate(
+        2, _first, probability(above="5 sigma", sigma=1.0, reference=reference), seed=1, relative_error=0.05
+    )
     return {
-        "tuned": raresim.estimate(
-            2, _first, probability(above="5 sigma", sigma=1.0, reference=reference), seed=1, relative_error=0.05
-        ),
+        "tuned": replace(tuned, evidence=evidence()),
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
     }

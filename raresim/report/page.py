@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raresim.errors import ConfigError
+from raresim.evidence import EvidenceTable
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
 from raresim.report.words import Words
@@ -19,6 +20,7 @@ __all__ = ["write"]
 
 DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 FIGURES = ("information", "convergence", "losses", "weights", "levels", "entropy")
+FIT_FIGURES = {"fit-quantiles": "Quantile plots", "fit-stability": "Threshold stability"}
 
 BADGES = {
     "trusted": ("\u2713", "Trusted"),
@@ -72,6 +74,12 @@ COUNTS = ("evaluations", "elites", "ess")
 AMOUNTS = ("kl_optimal_proposal", "kl_step", "cross_entropy", "entropy", "log_probability")
 """Iteration columns that are whole numbers, and those that are nats; the others are losses and shares."""
 
+EVIDENCE_NATS = ("log likelihood", "AIC", "BIC")
+EVIDENCE_ERRORS = ("std error",)
+"""Columns or rows of the evidence that are compared by their differences, and columns that need few digits."""
+
+MOST_ROWS = 40
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -81,6 +89,16 @@ class Panel:
     uri: str
     alt: str
     caption: str
+
+
+@dataclass(frozen=True)
+class FitTable:
+    """A table of the evidence as it is printed: heads with the term that each links to, and where numbers stand."""
+
+    title: str
+    heads: list[tuple[str, str, bool]]
+    rows: list[list[tuple[str, bool]]]
+    n_left_out: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ def write(run: Run) -> Path:
     """Draw the figures, render the page, and put both into the folder; returns the page's path."""
     pictures = _pictures(run)
     page = run.folder / "report.html"
-    html = _html(run, [_panel(name, pictures[name]) for name in FIGURES])
+    html = _html(run, {name: _panel(name, picture) for name, picture in pictures.items()})
     folder = run.folder / "figures"
     try:
         folder.mkdir(exist_ok=True)
@@ -117,7 +135,7 @@ def write(run: Run) -> Path:
 
 
 def _pictures(run: Run) -> dict[str, Any]:
-    from raresim.report import convergence, entropy, information, levels, losses, style, weights
+    from raresim.report import convergence, entropy, fit, information, levels, losses, style, weights
 
     with style.applied():
         return {
@@ -127,6 +145,8 @@ def _pictures(run: Run) -> dict[str, Any]:
             "levels": levels.draw(run),
             "entropy": entropy.draw(run),
             "information": information.draw(run),
+            "fit-quantiles": fit.draw_quantiles(run),
+            "fit-stability": fit.draw_stability(run),
         }
 
 
@@ -137,7 +157,7 @@ def _panel(name: str, picture: Any) -> Panel:
     return Panel(name, f"data:image/png;base64,{data}", picture.alt, picture.caption)
 
 
-def _html(run: Run, panels: list[Panel]) -> str:
+def _html(run: Run, panels: Mapping[str, Panel]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -161,7 +181,9 @@ def _html(run: Run, panels: list[Panel]) -> str:
         run=run,
         words=Words(),
         slug=Words.slug,
-        panels={panel.name: panel for panel in panels},
+        panels={name: panels[name] for name in FIGURES},
+        fit_panels=[(title, panels[name]) for name, title in FIT_FIGURES.items() if panels[name].uri],
+        fit_tables=[_fit_table(table) for table in run.evidence.tables],
         verdict=run.verdict,
         badge=_badge,
         meaning=MEANING[run.verdict.status],
@@ -363,6 +385,31 @@ def _cell(column: str, x: float | None) -> str:
     if x is None:
         return "\u2013"
     return tables.count(x) if column in COUNTS else tables.amount(x) if column in AMOUNTS else tables.number(x)
+
+
+def _fit_table(table: EvidenceTable) -> FitTable:
+    """Numbers stand to the right; a column with none holds names."""
+    heads = []
+    for j, column in enumerate(table.columns):
+        own = f"evidence.{column}"  # a word such as value means something else in the other tables
+        is_number = any(isinstance(row[j], float) for row in table.rows)
+        heads.append((column[:1].upper() + column[1:], own if Words.is_known(own) else column, is_number))
+    rows = [
+        [
+            (_fit_cell(column, row, cell), isinstance(cell, float))
+            for column, cell in zip(table.columns, row, strict=True)
+        ]
+        for row in table.rows[:MOST_ROWS]
+    ]
+    return FitTable(table.title, heads, rows, len(table.rows) - len(rows))
+
+
+def _fit_cell(column: str, row: tuple[str | float | None, ...], cell: str | float | None) -> str:
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    if any(name in EVIDENCE_NATS for name in (column, *row)):
+        return tables.amount(cell)
+    return tables.number(cell, 3 if column in EVIDENCE_ERRORS else 4)
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:

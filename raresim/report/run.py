@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raresim.errors import ConfigError
+from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 
 __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
 
 SCHEMA_VERSION = 1
 SMALLEST = float(np.finfo(np.float64).tiny)
 STATUSES = ("trusted", "caution", "untrusted", "bound_only")
+PLOT_FORMS = ("quantiles", "stability")
 TRACE_COLUMNS = ("estimate", "evaluations", "value", "std_error", "lower", "upper")
 
 Array = npt.NDArray[np.float64]
@@ -150,7 +152,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run folder in memory. ``loss`` and ``log_weight`` are the kept draws, ``(k,)``."""
+    """A finished run folder in memory. ``loss`` and ``log_weight`` are the kept draws, ``(k,)``.
+
+    ``evidence`` is empty where the inputs were not fitted; in its plots NaN stands for a number that was not finite.
+    """
 
     folder: Path
     name: str
@@ -173,6 +178,7 @@ class Run:
     log_weight: Array
     top_log_weight: Array
     nominal_loss: Array
+    evidence: Evidence
 
     @property
     def primary(self) -> Estimate:
@@ -279,6 +285,13 @@ class _Fields:
             raise self.fail(key, "a list")
         return value
 
+    def sequence(self, key: str) -> tuple[float, ...]:
+        """Numbers, with NaN for ``null``; the list itself has to be there."""
+        if not isinstance(self.need(key), list):
+            raise self.fail(key, "a list of numbers")
+        entries = _Fields(self.where, {f"{key}[{i}]": item for i, item in enumerate(self.data[key])})
+        return tuple(math.nan if (x := entries.number(name)) is None else x for name in entries.data)
+
     def objects(self, key: str) -> list[_Fields]:
         return [_Fields.of(f"{self.where}.{key}[{i}]", item) for i, item in enumerate(self.items(key))]
 
@@ -332,6 +345,7 @@ def read(run_dir: Path) -> Run:
         config=_text(run_dir / "config.yaml", required=has_config),
         resolved=_text(run_dir / "resolved.yaml", required=has_config),
         traces=_traces(run_dir / "convergence.csv", len(estimates)),
+        evidence=_evidence(run_dir / "evidence.json"),
         **_arrays(run_dir / "arrays.npz"),
     )
 
@@ -409,6 +423,50 @@ def _iteration(fields: _Fields) -> Iteration:
         log_probability=fields.number("log_probability"),
         note=fields.text("note", ""),
     )
+
+
+def _evidence(path: Path) -> Evidence:
+    """Empty without the file: most inputs are not fitted."""
+    if not path.exists():
+        return Evidence()
+    stored = _json(path)
+    return Evidence(
+        tables=tuple(_table(fields) for fields in stored.objects("tables")),
+        plots=tuple(_plot(fields) for fields in stored.objects("plots")),
+    )
+
+
+def _table(fields: _Fields) -> EvidenceTable:
+    columns = fields.texts("columns")
+    if not columns:
+        raise ConfigError(f"{fields.where}.columns: must name at least one column")
+    return EvidenceTable(
+        title=fields.text("title"),
+        columns=columns,
+        rows=tuple(_row(fields.where, i, row, len(columns)) for i, row in enumerate(fields.items("rows"))),
+    )
+
+
+def _row(where: str, index: int, row: Any, n_columns: int) -> tuple[str | float | None, ...]:
+    at = f"rows[{index}]"
+    if not isinstance(row, list) or len(row) != n_columns:
+        raise _Fields(where, {at: row}).fail(at, f"a list of {n_columns} cells")
+    cells = _Fields(where, {f"{at}[{j}]": cell for j, cell in enumerate(row)})
+    for name, cell in cells.data.items():
+        if isinstance(cell, bool | list | dict):
+            raise cells.fail(name, "a text, a number or null")
+    return tuple(cells.number_or_text(name) for name in cells.data)
+
+
+def _plot(fields: _Fields) -> EvidencePlot:
+    form = fields.text("form")
+    if form not in PLOT_FORMS:
+        raise fields.fail("form", f"one of {', '.join(PLOT_FORMS)}")
+    x, y, low, high = points = [fields.sequence(key) for key in ("x", "y", "low", "high")]
+    if len(set(map(len, points))) > 1:
+        lengths = ", ".join(str(len(numbers)) for numbers in points)
+        raise ConfigError(f"{fields.where}: x, y, low and high must have the same length, got {lengths}")
+    return EvidencePlot(form, fields.text("title"), fields.text("x_label"), fields.text("y_label"), x, y, low, high)
 
 
 def _traces(path: Path, n_estimates: int) -> dict[int, Trace]:

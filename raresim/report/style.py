@@ -18,9 +18,9 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 __all__ = [
@@ -36,12 +36,14 @@ __all__ = [
     "Picture",
     "applied",
     "canvas",
+    "clipped",
     "decades",
     "finish",
     "linear",
     "panel",
     "safe",
     "shares",
+    "width_of",
 ]
 
 # Okabe and Ito's palette, which every common kind of colour vision tells apart; dashes and markers repeat it
@@ -143,6 +145,23 @@ def safe(text: str) -> str:
     """``text`` on one line, with ``?`` for what the font cannot draw."""
     font = get_font(findfont("DejaVu Sans"))
     return "".join(c if font.get_char_index(ord(c)) else "?" for c in " ".join(text.split()))
+
+
+def width_of(text: str, size: float) -> float:
+    """Inches that one line of ``text`` takes at ``size`` points."""
+    renderer: Any = RendererAgg  # matplotlib has no types for it
+    font = FontProperties(family="DejaVu Sans", size=size)
+    return float(renderer(1, 1, DPI).get_text_width_height_descent(text, font, False)[0]) / DPI
+
+
+def clipped(text: str, inches: float, size: float) -> str:
+    """``text`` made `safe`, with dots for its middle where it is wider than ``inches`` at ``size`` points."""
+    text = safe(text[:1000])
+    for kept in range(min(len(text), 200), 1, -1):
+        short = text if kept == len(text) else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+        if width_of(short, size) <= inches:
+            return short
+    return ""
 
 
 def decades(axis: Axis, low: float, high: float, *, most: int = 7, plain: bool = False) -> None:

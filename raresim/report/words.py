@@ -16,13 +16,21 @@ class Words:
 
     def anchor(self, name: str) -> str:
         """The id of the entry that explains ``name``, which is then part of the page; empty where nothing does."""
-        try:
-            term = explain(name)
-        except FieldError:
+        if not self.is_known(name):
             return ""
+        term = explain(name)
         slug = self.slug(term)
         self._linked[slug] = term
         return slug
+
+    @staticmethod
+    def is_known(name: str) -> bool:
+        """Whether the glossary explains ``name``."""
+        try:
+            explain(name)
+        except FieldError:
+            return False
+        return True
 
     @staticmethod
     def slug(term: Term) -> str:
