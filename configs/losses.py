@@ -19,3 +19,8 @@ def convex_limit_state(x):
     """``g(x) = 2.5 - (x1 + x2) / sqrt(2) + (x1 - x2)^2 / 10``; failure is ``g <= 0``."""
     a, b = x[:, 0], x[:, 1]
     return 2.5 - (a + b) / np.sqrt(2.0) + 0.1 * (a - b) ** 2
+
+
+def smallest(x):
+    """The smallest factor: it exceeds a threshold where all of them do."""
+    return x.min(axis=1)

@@ -1,4 +1,4 @@
-"""Every shipped config that carries its exact answer reaches it."""
+"""Every shipped config reaches its exact answer, or has none because its law was fitted to data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from raresim.executors import Executor
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = {"gaussian-5-sigma-d1000"}
+FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
+"""Laws of real data, whose probabilities have no exact answer."""
 
 
 @pytest.mark.parametrize(
@@ -26,9 +28,10 @@ def test_config_reaches_its_reference(path: Path) -> None:
     with Executor.of("threads", 2) as executor:
         result = config.experiment().run(executor)
     for estimate in result.estimates:
-        assert estimate.reference is not None
-        assert abs(estimate.value - estimate.reference.value) <= 5 * estimate.std_error
-        assert estimate.relative_error <= 0.01
+        assert (estimate.reference is None) == (path.stem in FITTED)
+        if estimate.reference is not None:
+            assert abs(estimate.value - estimate.reference.value) <= 5 * estimate.std_error
+        assert estimate.relative_error <= (0.02 if path.stem in FITTED else 0.01)
         assert estimate.verdict.status in ("trusted", "caution")
     assert result.evaluations["total"] <= config.experiment().stop.max_evaluations
 
