@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .
