@@ -31,6 +31,7 @@ from raresim.estimation import Stop
 from raresim.executors import Execution
 from raresim.experiment import Experiment, check_seed
 from raresim.losses.python import PythonLoss
+from raresim.marginals.likelihood import FittedColumn
 from raresim.methods.base import Method
 from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
 from raresim.yaml_tree import Loc, Tree
@@ -50,12 +51,8 @@ class Outline:
     latent_dim: int
     names: tuple[str, ...] | None
     lines: tuple[str, ...]
+    are_returns: bool | None
     table: ReturnsTable | None
-
-    @property
-    def fitted(self) -> Any:
-        """Stands in for the names that a fit would leave."""
-        return self.table
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +158,11 @@ class Config:
         source = getattr(model, "fit", None)
         if source is None or source_of(cls) is None:
             law = self._build(model, ("inputs",))
-            return Outline(law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), None)
+            return Outline(law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), law.are_returns, None)
         self._refuse_parameters_beside_fit(model, ("inputs",))
         table = self._build(source, ("inputs", "fit")).load()
         dim = len(table.names)
-        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), table)
+        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), True, table)
 
     def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
         others = sorted(model.model_fields_set - {"kind", "fit", *allowed})
@@ -203,7 +200,10 @@ class Config:
                 return cls.fit(source)  # type: ignore[attr-defined]  # by `source_of`
             options = {name: getattr(model, name) for name in model.model_fields_set - {"kind", "fit"}}
             self._refuse_parameters_beside_fit(model, loc, allowed=tuple(inspect.signature(cls.fit).parameters))  # type: ignore[attr-defined]
-            return cls.fit(source.load().values, **options).law  # type: ignore[attr-defined]
+            column = source.load()
+            fit = cls.fit(column.values, **options)  # type: ignore[attr-defined]
+            object.__setattr__(fit.law, "fitted", FittedColumn(fit, column.values, column.source))
+            return fit.law
         except DataError as error:
             raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
 

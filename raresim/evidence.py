@@ -44,3 +44,7 @@ class Evidence:
 
     tables: tuple[EvidenceTable, ...] = ()
     plots: tuple[EvidencePlot, ...] = ()
+
+    def and_(self, other: Evidence) -> Evidence:
+        """Both, this one first."""
+        return Evidence(self.tables + other.tables, self.plots + other.plots)

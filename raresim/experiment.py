@@ -166,7 +166,7 @@ class Experiment:
                 "started": started.isoformat(timespec="seconds"),
                 "seconds": now - begun,
                 "files": [
-                    *([self.inputs.fitted.facts.to_dict()] if self.inputs.fitted else []),
+                    *(facts.to_dict() for facts in self.inputs.sources),
                     *map(_fingerprint, self.loss.files()),
                 ],
                 **(provenance or {}),

@@ -229,3 +229,29 @@ def test_nested_inputs_keep_their_parts(tmp_path, seed):
     assert inputs.names == ("one.x1", "one.x2", "one.x3", "two.a", "two.b")
     x = values(inputs, seed(85))
     np.testing.assert_allclose(x[:, 2], x[:, 0] + x[:, 1], rtol=1e-13)
+
+
+def test_fit_of_a_marginal_is_shown_and_its_file_recorded(tmp_path, seed):
+    claims = np.random.default_rng(seed(89)).pareto(2.5, 800) + 1.0
+    (tmp_path / "claims.csv").write_text(
+        "claim,loss\n" + "".join(f"{k},{v!r}\n" for k, v in enumerate(claims.tolist()))
+    )
+    fire = {"kind": "semi_parametric", "fit": {"file": "claims.csv", "column": "loss"}, "lower": None}
+    fitted = {"kind": "independent", "marginals": {"fire": fire, "storm": {"kind": "exponential"}}}
+    inputs = loaded(tmp_path, {"kind": "groups", "groups": {"a": fitted, "b": {"kind": "standard_normal"}}}).inputs
+    (table,) = inputs.evidence.tables
+    assert {row[0] for row in table.rows} == {"fire"}
+    assert [plot.form for plot in inputs.evidence.plots] == ["quantiles", "stability"]
+    assert [facts.name for facts in inputs.sources] == ["claims.csv"]
+
+
+def test_sign_of_mixed_groups_has_to_be_said(tmp_path):
+    rows = ["date,x", *(f"2020-01-{k:02d},{v}" for k, v in enumerate([0.01, -0.02, 0.005, 0.0, -0.01], start=1))]
+    (tmp_path / "r.csv").write_text("\n".join(rows) + "\n")
+    fit = {"returns_file": "r.csv", "returns": "log", "unit": "fraction"}
+    groups = {"past": {"kind": "historical", "fit": fit}, "other": {"kind": "standard_normal"}}
+    experiment = loaded(tmp_path, {"kind": "groups", "groups": groups})
+    with pytest.raises(FieldError, match="factors: must be given, 'returns' or 'losses'"):
+        experiment.loss.bind(experiment.inputs)
+    experiment = loaded(tmp_path, {"kind": "groups", "groups": {"past": groups["past"]}})
+    assert experiment.loss.bind(experiment.inputs).factors == "returns"

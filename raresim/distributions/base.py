@@ -104,6 +104,16 @@ class Inputs(ABC):
         return Evidence() if self.fitted is None else self.fitted.evidence
 
     @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        """The files that the law was fitted to, for the provenance."""
+        return () if self.fitted is None else (self.fitted.facts,)
+
+    @property
+    def are_returns(self) -> bool | None:
+        """Whether the factors are returns, as those of a fit to returns are; None where only some are."""
+        return self.fitted is not None
+
+    @property
     def names(self) -> tuple[str, ...] | None:
         """Names of the risk factors, or None where they have none."""
         return None if self.fitted is None else self.fitted.names

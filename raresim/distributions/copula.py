@@ -13,9 +13,11 @@ from raresim.arrays import Float
 from raresim.copulas.base import Copula
 from raresim.copulas.clayton import Clayton
 from raresim.copulas.gaussian import Gaussian
+from raresim.data import FileFacts
 from raresim.distributions import margins
 from raresim.distributions.base import Distribution, Inputs
 from raresim.errors import FieldError
+from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
@@ -67,6 +69,14 @@ class CopulaInputs(Inputs, Distribution):
     @property
     def fitted(self) -> None:
         return None
+
+    @property
+    def evidence(self) -> Evidence:
+        return margins.evidence(self.names, self.laws)
+
+    @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        return margins.sources(self.laws)
 
     def to_physical(self, u: Float, x: Float) -> Float:
         v = arrays.scratch("scores", u.shape[0], self.dim)

@@ -10,11 +10,13 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
+from raresim.data import FileFacts
 from raresim.distributions import margins
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
+from raresim.evidence import Evidence
 from raresim.jit import kernel
 from raresim.marginals.base import Marginal
 from raresim.marginals.normal import Normal
@@ -79,6 +81,18 @@ class FactorModel(Inputs):
     @property
     def fitted(self) -> None:
         return None
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.factors.evidence.and_(margins.evidence(("residual",), (self.residual,)))
+
+    @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        return self.factors.sources + margins.sources((self.residual,))
+
+    @property
+    def are_returns(self) -> bool | None:
+        return self.factors.are_returns
 
     def to_physical(self, u: Float, x: Float) -> Float:
         n, k = u.shape[0], self.factors.latent_dim

@@ -86,10 +86,10 @@ def tail_dependence_table(names: Sequence[str], copula: Copula, most: int = 15) 
 def margin_plots(names: Sequence[str], laws: Sequence[Marginal], values: Float) -> tuple[EvidencePlot, ...]:
     """The plots of the first `MOST_PLOTTED` of the columns of ``values`` (n, d)."""
     columns = zip(names[:MOST_PLOTTED], laws, values.T, strict=False)
-    return tuple(plot for name, law, column in columns for plot in _plots_of(name, law, column))
+    return tuple(plot for name, law, column in columns for plot in plots_of(name, law, column))
 
 
-def _plots_of(name: str, law: Marginal, values: Float) -> list[EvidencePlot]:
+def plots_of(name: str, law: Marginal, values: Float) -> list[EvidencePlot]:
     """Quantile plot of a margin and, of a generalised-Pareto tail, its shape against the share in the tail."""
     q = quantile_plot(law, values, side="both")
     plots = [

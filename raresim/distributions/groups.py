@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.data import FileFacts
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.normal import Normal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
+from raresim.evidence import Evidence
 from raresim.registry import member
 
 
@@ -47,6 +50,19 @@ class Groups(Inputs):
     @property
     def fitted(self) -> Fitted | None:
         return None
+
+    @property
+    def evidence(self) -> Evidence:
+        return functools.reduce(Evidence.and_, (group.evidence for group in self.groups.values()))
+
+    @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        return tuple(facts for group in self.groups.values() for facts in group.sources)
+
+    @property
+    def are_returns(self) -> bool | None:
+        kinds = {group.are_returns for group in self.groups.values()}
+        return kinds.pop() if len(kinds) == 1 else None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.data import FileFacts
 from raresim.distributions import margins
 from raresim.distributions.base import Distribution, Inputs
+from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
@@ -49,6 +51,14 @@ class Independent(Inputs, Distribution):
     @property
     def fitted(self) -> None:
         return None
+
+    @property
+    def evidence(self) -> Evidence:
+        return margins.evidence(self.names, self.laws)
+
+    @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        return margins.sources(self.laws)
 
     def to_physical(self, u: Float, x: Float) -> Float:
         return margins.to_physical(self.laws, u, x)

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.data import FileFacts
 from raresim.errors import FieldError
+from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 
 
@@ -75,6 +77,27 @@ def linear_moments_of_independent(laws: Sequence[Marginal], weights: Float) -> t
     mean, variance = moments([law for law, w in zip(laws, weights, strict=True) if w])
     total = float(weights[used] ** 2 @ variance)
     return float(weights[used] @ mean), math.sqrt(total) if math.isfinite(total) else math.nan
+
+
+def evidence(names: Sequence[str], laws: Sequence[Marginal]) -> Evidence:
+    """What the fits of those laws show that a config had fitted to a column."""
+    from raresim.distributions.goodness import margins_table, plots_of
+
+    fitted = [(name, law, law.fitted) for name, law in zip(names, laws, strict=True) if law.fitted is not None]
+    if not fitted:
+        return Evidence()
+    table = margins_table(
+        "Margins: parameters by maximum likelihood",
+        [name for name, _, _ in fitted],
+        [record.fit for _, _, record in fitted],
+    )
+    plots = tuple(plot for name, law, record in fitted for plot in plots_of(name, law, record.values))
+    return Evidence((table,), plots)
+
+
+def sources(laws: Sequence[Marginal]) -> tuple[FileFacts, ...]:
+    """The files that laws were fitted to."""
+    return tuple(law.fitted.facts for law in laws if law.fitted is not None)
 
 
 def describe(names: Sequence[str], laws: Sequence[Marginal], most: int = 12) -> list[str]:

@@ -14,9 +14,11 @@ from raresim.arrays import Float, Matrix
 from raresim.copulas.gaussian import Gaussian
 from raresim.copulas.nataf import normal_correlation
 from raresim.correlation import RepairMode
+from raresim.data import FileFacts
 from raresim.distributions import margins
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.copula import CopulaInputs
+from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
@@ -81,6 +83,14 @@ class Nataf(Inputs, Distribution):
     @property
     def fitted(self) -> None:
         return None
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.joint.evidence
+
+    @property
+    def sources(self) -> tuple[FileFacts, ...]:
+        return self.joint.sources
 
     def to_physical(self, u: Float, x: Float) -> Float:
         return self.joint.to_physical(u, x)

@@ -74,7 +74,9 @@ class Linear(Loss):
             weights = np.full(d, 1.0 / d)
         else:
             weights = arrays.vector("weights", self.weights, d)
-        factors = self.factors or ("losses" if inputs.fitted is None else "returns")
+        if self.factors is None and inputs.are_returns is None:
+            raise FieldError("factors", "must be given, 'returns' or 'losses': only some of the inputs are returns")
+        factors = self.factors or ("returns" if inputs.are_returns else "losses")
         bound = Linear(weights=weights, factors=factors)
         object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
         return bound

@@ -22,7 +22,7 @@ from raresim.arrays import Float
 from raresim.interpolation import PiecewisePolynomial
 from raresim.jit import kernel
 from raresim.marginals import likelihood
-from raresim.marginals.likelihood import Domain, MarginalFit
+from raresim.marginals.likelihood import Domain, FittedColumn, MarginalFit
 from raresim.normals import fill_standard_normal
 
 U_MAX = 37.5
@@ -50,6 +50,8 @@ class Marginal(ABC):
 
     kind: ClassVar[str]
     discrete: ClassVar[bool] = False
+    fitted: FittedColumn | None = None
+    """What a fit in a config left, for the report and the provenance."""
 
     PARAMETERS: ClassVar[Mapping[str, Domain]] = {}
     """The parameters that `fit` finds by maximum likelihood, each with its domain; see `likelihood`."""

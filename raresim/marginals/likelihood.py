@@ -14,6 +14,7 @@ from raresim.arrays import Float
 from raresim.errors import DataError, FieldError
 
 if TYPE_CHECKING:
+    from raresim.data import FileFacts
     from raresim.marginals.base import Marginal
 
 Domain = Literal["real", "positive"] | tuple[float, float]
@@ -53,6 +54,25 @@ class MarginalFit:
     def bic(self) -> float:
         """Schwarz's criterion, ``k log n - 2 log L``: smaller is better."""
         return len(self.parameters) * math.log(self.n) - 2.0 * self.log_likelihood
+
+
+@dataclass(frozen=True, eq=False)
+class FittedColumn:
+    """What a law keeps of the column that a config had it fitted to.
+
+    Parameters
+    ----------
+    fit : MarginalFit
+        The fit.
+    values : (n,) float64
+        The observations.
+    facts : FileFacts
+        Of the file.
+    """
+
+    fit: MarginalFit
+    values: Float
+    facts: FileFacts
 
 
 def observations(values: ArrayLike, weights: ArrayLike | None, least: int = 2) -> tuple[Float, Float]:
