@@ -255,3 +255,27 @@ def test_sign_of_mixed_groups_has_to_be_said(tmp_path):
         experiment.loss.bind(experiment.inputs)
     experiment = loaded(tmp_path, {"kind": "groups", "groups": {"past": groups["past"]}})
     assert experiment.loss.bind(experiment.inputs).factors == "returns"
+
+
+@pytest.mark.parametrize("kind", ["fitted", "garch", "historical"])
+def test_covariance_that_would_have_no_part_is_refused(kind, tmp_path, seed):
+    inputs = {"kind": kind, "fit": prices(tmp_path, seed(90)) | {"covariance": "sample"}}
+    with pytest.raises(RaresimError, match=f"must state no covariance, got 'sample': kind {kind} does not use one"):
+        loaded(tmp_path, inputs)
+
+
+def test_copula_that_nobody_states_is_gaussian_or_t_as_aic_prefers(tmp_path, seed):
+    plain, tailed = prices(tmp_path, seed(91)), prices(tmp_path, seed(92), dof=3.0)
+    for fit, kind in ((plain, "gaussian"), (tailed, "t")):
+        assert loaded(tmp_path, {"kind": "fitted", "fit": fit, "margins": "normal"}).inputs.joint.copula.kind == kind
+
+
+def prices(folder, seed, dof=np.inf):
+    """A table of 1,500 prices of two stocks whose log returns are normal, or t with shared mixing."""
+    rng = np.random.default_rng(seed)
+    mixing = np.ones((1500, 1)) if np.isinf(dof) else np.sqrt(dof / rng.chisquare(dof, (1500, 1)))
+    returns = 0.01 * mixing * rng.multivariate_normal([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]], 1500)
+    days = np.datetime64("2015-01-01") + np.arange(1500)
+    rows = [f"{day},{a:.10g},{b:.10g}" for day, (a, b) in zip(days, 100 * np.exp(returns.cumsum(axis=0)), strict=True)]
+    (folder / f"prices-{seed}.csv").write_text("\n".join(["date,A,B", *rows]) + "\n")
+    return {"prices": f"prices-{seed}.csv", "returns": "log"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from raresim.copulas.t import T, t_copula_logpdf
 from raresim.correlation import correlation
 from raresim.errors import DataError
 from raresim.jit import kernel
+from raresim.registry import lookup
 
 By = Literal["scores", "kendall"]
 
@@ -60,6 +61,25 @@ class CopulaFit:
     def bic(self) -> float:
         """Schwarz's criterion, ``k log n - 2 log L``: smaller is better."""
         return len(self.parameters) * math.log(self.n) - 2.0 * self.log_likelihood
+
+
+def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
+    """The copula of a kind that fits normal scores (n, d) best; without one, Gaussian or t, whichever AIC prefers.
+
+    Raises
+    ------
+    DataError
+        When the kind does not fit the data.
+    """
+    if kind is not None:
+        law: Any = lookup("copula", kind)
+        fit: CopulaFit = law.fit(scores)
+        return fit
+    gaussian = fit_gaussian(scores, "scores")
+    try:
+        return min(fit_t(scores), gaussian, key=lambda fit: fit.aic)
+    except DataError:  # no degrees of freedom: as good as Gaussian
+        return gaussian
 
 
 def pseudo_scores(values: ArrayLike) -> Float:

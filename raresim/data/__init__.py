@@ -17,6 +17,7 @@ from raresim.data.returns import (
     ReturnsSource,
     ReturnsTable,
     as_source,
+    table_of,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "ReturnsTable",
     "as_source",
     "read_positions",
+    "table_of",
 ]

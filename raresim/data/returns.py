@@ -345,6 +345,14 @@ def as_source(data: Any) -> ReturnsData:
     return data if isinstance(data, (ReturnsSource, ReturnsTable)) else ReturnsTable.of(data)
 
 
+def table_of(data: Any, kind: str) -> ReturnsTable:
+    """The returns for inputs of a ``kind`` that take no covariance from them; refuses a stated estimator of one."""
+    source = as_source(data)
+    if source.covariance != "ledoit_wolf":
+        raise FieldError("fit", f"must state no covariance, got {source.covariance!r}: kind {kind} does not use one")
+    return source.load()
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
     """The used part of a file: ``values`` is ``(rows, columns)``, NaN where missing."""

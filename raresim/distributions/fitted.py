@@ -11,9 +11,9 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit, pseudo_scores
+from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores
 from raresim.copulas.independence import Independence
-from raresim.data import ReturnsSource, ReturnsTable, as_source
+from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.copula import CopulaInputs
 from raresim.distributions.goodness import (
@@ -59,7 +59,7 @@ class FittedInputs(Inputs, Distribution):
     tail : float
         Share of the sample in each generalised-Pareto tail of a ``semi_parametric`` margin, above 0 and below 1/2.
     copula : str
-        Kind of a copula that can be fitted, ``independence`` or, with two columns or more, ``t`` by default.
+        Kind of a copula that can be fitted, or ``independence``. By default Gaussian or t, whichever AIC prefers.
 
     Raises
     ------
@@ -90,10 +90,9 @@ class FittedInputs(Inputs, Distribution):
 
     def __post_init__(self) -> None:
         self._check()
-        table = as_source(self.fit).load()
+        table = table_of(self.fit, self.kind)
         fits = [self._margin(name, table.values[:, j]) for j, name in enumerate(table.names)]
-        kind = self.copula or ("t" if len(fits) > 1 else "independence")
-        copula, copula_fit = _fit_copula(kind, table.values)
+        copula, copula_fit = _fit_copula(self.copula, table.values)
         laws = {name: fit.law for name, (fit, _) in zip(table.names, fits, strict=True)}
         object.__setattr__(self, "joint", CopulaInputs(copula=copula, marginals=laws))
         object.__setattr__(self, "fitted", _evidence(table, fits, copula, copula_fit, self.choose or "aic"))
@@ -169,13 +168,13 @@ class FittedInputs(Inputs, Distribution):
         ]
 
 
-def _fit_copula(kind: str, values: Float) -> tuple[Copula, CopulaFit | None]:
-    if kind == "independence":
-        return Independence(dim=values.shape[1]), None
-    if values.shape[1] < 2:
+def _fit_copula(kind: str | None, values: Float) -> tuple[Copula, CopulaFit | None]:
+    d = values.shape[1]
+    if kind == "independence" or (kind is None and d == 1):
+        return Independence(dim=d), None
+    if d < 2:
         raise FieldError("copula", f"{kind!r} joins two columns or more, got one; leave it out")
-    law: Any = lookup("copula", kind)
-    fit: CopulaFit = law.fit(pseudo_scores(values))
+    fit = fit_kind(kind, pseudo_scores(values))
     return fit.copula, fit
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit, pseudo_scores
-from raresim.data import ReturnsSource, ReturnsTable, as_source
+from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores
+from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.goodness import copula_table, margin_plots, margins_table, tail_dependence_table
 from raresim.errors import DataError, FieldError
@@ -140,8 +140,8 @@ class Garch(Inputs):
         The factors: one total log return over the horizon per column, or the return of every day: column by column,
         days inside.
     copula : {"independence", "gaussian", "t"}, optional
-        What joins the innovations of one day, fitted to the ranks of the residuals; ``t`` by default where there are
-        two columns or more. Days are joined by the recursion alone.
+        What joins the innovations of one day, fitted to the ranks of the residuals; Gaussian or t by
+        default, whichever AIC prefers. Days are joined by the recursion alone.
 
     Raises
     ------
@@ -188,7 +188,7 @@ class Garch(Inputs):
         able = [k for k, law in members("marginal").items() if _can_be_fitted(law)]
         if self.innovations not in able:
             raise FieldError("innovations", unknown("kind that can be fitted", self.innovations, able))
-        table = as_source(self.fit).load()
+        table = table_of(self.fit, self.kind)
         self._check_table(table)
         law: Any = lookup("marginal", self.innovations)
         steps = [_fit(name, table.values[:, j], self.model, self.mean, law) for j, name in enumerate(table.names)]
@@ -211,9 +211,7 @@ class Garch(Inputs):
         """The copula of the innovations of one day; None where they are independent."""
         if residuals.shape[1] == 1 or self.copula == "independence":
             return None
-        law: Any = lookup("copula", self.copula or "t")
-        joint: CopulaFit = law.fit(pseudo_scores(residuals))
-        return joint
+        return fit_kind(self.copula, pseudo_scores(residuals))
 
     def _record(
         self, table: ReturnsTable, residuals: Float, innovations: list[MarginalFit], joint: CopulaFit | None

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from raresim import normal_scores
 from raresim.arrays import Float, Matrix, frozen
-from raresim.data import ReturnsData, as_source
+from raresim.data import ReturnsData, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.errors import FieldError
 from raresim.registry import member
@@ -71,7 +71,7 @@ class Historical(Inputs):
         DataError
             When the data cannot be used.
         """
-        table = as_source(data).load()
+        table = table_of(data, cls.kind)
         worst = int(table.values.mean(axis=1).argmin())
         lines = [f"rows of {table.describe()}"]
         if table.dates:
