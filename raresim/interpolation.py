@@ -50,6 +50,15 @@ class PiecewisePolynomial:
         cells = self.coefficients.shape[0]
         return evaluate(x, self.coefficients, self.low, cells / (self.high - self.low), out) == 0
 
+    def extended(self, x: Float) -> Float:
+        """The function of ``x`` (n,), in a straight line beyond the nearer end of the table."""
+        inside = np.clip(x, self.low, self.high)
+        value = np.empty(inside.shape)
+        self(inside, value)
+        per_unit = self.coefficients.shape[0] / (self.high - self.low)
+        slope = np.where(x < self.low, self.coefficients[0, 1], self.coefficients[-1] @ np.arange(DEGREE + 1.0))
+        return np.asarray(value + slope * per_unit * (x - inside))
+
 
 @kernel
 def evaluate(x: Float, coefficients: Float, low: float, per_unit: float, out: Float) -> int:

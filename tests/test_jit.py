@@ -8,7 +8,6 @@ import pytest
 
 import raresim
 from raresim import registry
-from raresim.distributions.mixing import log_mixing_table
 from tests.helpers import block, normals, python
 
 N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled four
@@ -72,7 +71,6 @@ ARGUMENTS = {
     "fill_mixing": lambda: (rng(), 3.0, np.empty(N)),
     "fill_from_generator": lambda: (rng(), SCALE, LOC, block(N, D)),
     "fill_from_words": lambda: (words(), SCALE, LOC, block(N, D)),
-    "log_mixing": lambda: (np.linspace(-40, 40, N), log_mixing_table(4.0), np.empty(N)),
     "lower_affine": lambda: (X, factor(), LOC, block(N, D)),
     "next_word": lambda: (words(),),
     "outside": lambda: (words(), np.uint64(2**64 - 2)),

@@ -13,6 +13,7 @@ from raresim.arrays import Float
 from raresim.copulas.archimedean import Archimedean, settle
 from raresim.copulas.tables import log_expm1, log_exponential_exactly, log_one_minus_exp, log_softplus
 from raresim.distributions.mixing import log_mixing, log_mixing_table
+from raresim.interpolation import PiecewisePolynomial
 from raresim.registry import member
 
 
@@ -59,7 +60,7 @@ class Clayton(Archimedean):
         out -= math.log(self.parameter)
 
     @cached_property
-    def _mixing_table(self) -> Float:
+    def _mixing_table(self) -> PiecewisePolynomial:
         """Of ``log sqrt(1 / (theta V))``: twice the frailty is chi-square with ``2 / theta`` degrees of freedom."""
         return log_mixing_table(2.0 / self.parameter)
 

@@ -54,7 +54,7 @@ class StudentTMap:
         return np.asarray(constant - 0.5 * (nu + 1.0) * np.logaddexp(0.0, 2.0 * x - math.log(nu)))
 
     @cached_property
-    def mixing_table(self) -> Float:
+    def mixing_table(self) -> PiecewisePolynomial:
         """Of the log mixing variable, for `raresim.distributions.mixing.log_mixing`."""
         return log_mixing_table(self.dof)
 

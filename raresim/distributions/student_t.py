@@ -18,6 +18,7 @@ from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim
 from raresim.errors import FieldError
 from raresim.fitting import covariance, fit_student_t_dof
+from raresim.interpolation import PiecewisePolynomial
 from raresim.jit import kernel
 from raresim.normals import fill_standard_normal
 from raresim.registry import member
@@ -127,7 +128,7 @@ class StudentT(Inputs, Distribution):
         return x
 
     @cached_property
-    def mixing_table(self) -> Float:
+    def mixing_table(self) -> PiecewisePolynomial:
         """The tabulated mixing variable, made when a draw is first mapped."""
         return log_mixing_table(self.dof)
 
