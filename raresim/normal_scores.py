@@ -6,6 +6,8 @@ the smaller tail probability* and the side on which it lies.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from raresim.arrays import Bool, Float
@@ -17,6 +19,16 @@ def log_tail(u: Float) -> Float:
 
     tail: Float = special.log_ndtr(-np.abs(u))
     return tail
+
+
+def by_side(function: Callable[[Float, bool], Float], u: Float, out: Float) -> None:
+    """Write ``function(log_tail, upper)`` of each ``u`` (n,) into ``out`` (n,): one call for each side with draws."""
+    tail = log_tail(u)
+    above = u > 0
+    for upper in (False, True):
+        rows = above == upper
+        if rows.any():
+            out[rows] = function(tail[rows], upper)
 
 
 def from_log_tail(log_tail: Float, upper: Bool | bool, out: Float) -> None:

@@ -175,7 +175,7 @@ def source_of(cls: type) -> type | None:
     """The data that a law of this class can be fitted to instead of being given its parameters, or None."""
     if issubclass(cls, Inputs) and callable(getattr(cls, "fit", None)):
         return ReturnsSource
-    if issubclass(cls, Marginal) and (cls.PARAMETERS or "fit" in vars(cls)):
+    if issubclass(cls, Marginal) and cls.can_be_fitted():
         return ColumnSource
     return None
 

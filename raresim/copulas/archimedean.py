@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="Archimedean")
 
+LOG_WHOLE = 36.0
+"""Every double above ``exp(LOG_WHOLE)`` is whole, or rounds to one within its own precision."""
+
 
 class Archimedean(Copula):
     """Exchangeable, positive dependence of ``dim`` numbers with one parameter.
@@ -81,10 +84,16 @@ class Archimedean(Copula):
     def tau_of(theta: float) -> float:
         """Kendall's tau."""
 
-    @staticmethod
-    @abstractmethod
-    def theta_of(tau: float) -> float:
-        """The parameter with this Kendall's tau."""
+    @classmethod
+    def theta_of(cls, tau: float) -> float:
+        """The parameter with this Kendall's tau; an end of `THETAS` where it would lie beyond."""
+        from scipy import optimize
+
+        low, high = cls.THETAS
+        gap = {side: cls.tau_of(side) - tau for side in (low, high)}
+        if gap[low] >= 0 or gap[high] <= 0:
+            return low if gap[low] >= 0 else high
+        return float(optimize.brentq(lambda theta: cls.tau_of(theta) - tau, low, high, xtol=1e-13, rtol=1e-14))
 
     @abstractmethod
     def _tails(self) -> tuple[float, float]:

@@ -85,8 +85,8 @@ class Clayton(Archimedean):
     def tau_of(theta: float) -> float:
         return theta / (theta + 2.0)
 
-    @staticmethod
-    def theta_of(tau: float) -> float:
+    @classmethod
+    def theta_of(cls, tau: float) -> float:
         return 2.0 * tau / (1.0 - tau)
 
     def _tails(self) -> tuple[float, float]:

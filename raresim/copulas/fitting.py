@@ -20,6 +20,7 @@ from raresim.copulas.t import T, t_copula_logpdf
 from raresim.correlation import correlation
 from raresim.errors import DataError
 from raresim.jit import kernel
+from raresim.marginals.likelihood import Criteria
 from raresim.registry import lookup
 
 By = Literal["scores", "kendall"]
@@ -29,7 +30,7 @@ _GRID = 24
 
 
 @dataclass(frozen=True, eq=False)
-class CopulaFit:
+class CopulaFit(Criteria):
     """A copula fitted to pseudo-observations.
 
     Parameters
@@ -51,16 +52,6 @@ class CopulaFit:
     std_errors: Mapping[str, float]
     log_likelihood: float
     n: int
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, ``2 k - 2 log L``: smaller is better."""
-        return 2.0 * len(self.parameters) - 2.0 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, ``k log n - 2 log L``: smaller is better."""
-        return len(self.parameters) * math.log(self.n) - 2.0 * self.log_likelihood
 
 
 def fit_kind(kind: str | None, scores: Float) -> CopulaFit:

@@ -11,7 +11,7 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float
-from raresim.copulas.archimedean import Archimedean, log_polynomial, log_stirling_second, settle
+from raresim.copulas.archimedean import LOG_WHOLE, Archimedean, log_polynomial, log_stirling_second, settle
 from raresim.copulas.tables import (
     U_MAX,
     log_expm1,
@@ -27,8 +27,6 @@ from raresim.jit import kernel
 from raresim.registry import member
 
 _CELLS = 2400
-LOG_WHOLE = 36.0
-"""Every double above ``exp(LOG_WHOLE)`` is whole, or rounds to one within its own precision."""
 
 
 @member("copula")
@@ -139,16 +137,6 @@ class Frank(Archimedean):
             return theta / 9.0 * (1.0 - square / 100.0 + square * square / 5880.0)
         debye, _ = integrate.quad(lambda t: t / math.expm1(t) if t else 1.0, 0.0, theta, epsabs=0.0, epsrel=1e-13)
         return 1.0 - 4.0 / theta * (1.0 - debye / theta)
-
-    @staticmethod
-    def theta_of(tau: float) -> float:
-        from scipy import optimize
-
-        low, high = Frank.THETAS
-        gap = {side: Frank.tau_of(side) - tau for side in (low, high)}
-        if gap[low] >= 0 or gap[high] <= 0:
-            return low if gap[low] >= 0 else high
-        return float(optimize.brentq(lambda theta: Frank.tau_of(theta) - tau, low, high, xtol=1e-13, rtol=1e-14))
 
     def _tails(self) -> tuple[float, float]:
         return 0.0, 0.0

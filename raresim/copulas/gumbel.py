@@ -110,8 +110,8 @@ class Gumbel(Archimedean):
     def tau_of(theta: float) -> float:
         return 1.0 - 1.0 / theta
 
-    @staticmethod
-    def theta_of(tau: float) -> float:
+    @classmethod
+    def theta_of(cls, tau: float) -> float:
         return 1.0 / (1.0 - tau)
 
     def _tails(self) -> tuple[float, float]:

@@ -9,13 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.arrays import Float
-from raresim.copulas.archimedean import Archimedean, log_polynomial, log_stirling_second, settle
+from raresim.copulas.archimedean import LOG_WHOLE, Archimedean, log_polynomial, log_stirling_second, settle
 from raresim.copulas.tables import log_exponential_exactly, log_minus_log_one_minus_exp, log_one_minus_exp
 from raresim.jit import kernel
 from raresim.registry import member
-
-LOG_WHOLE = 36.0
-"""Every double above ``exp(LOG_WHOLE)`` is whole, or rounds to one within its own precision."""
 
 LARGE = 1e4
 """Above, a ratio of gamma functions is a power of its middle, to relative 1e-9."""
@@ -103,16 +100,6 @@ class Joe(Archimedean):
         else:
             slope = float(special.digamma(2.0 + h) - special.digamma(2.0)) / h
         return 1.0 - 2.0 * slope / theta
-
-    @staticmethod
-    def theta_of(tau: float) -> float:
-        from scipy import optimize
-
-        low, high = Joe.THETAS
-        gap = {side: Joe.tau_of(side) - tau for side in (low, high)}
-        if gap[low] >= 0 or gap[high] <= 0:
-            return low if gap[low] >= 0 else high
-        return float(optimize.brentq(lambda theta: Joe.tau_of(theta) - tau, low, high, xtol=1e-13, rtol=1e-14))
 
     def _tails(self) -> tuple[float, float]:
         return 0.0, 2.0 - 2.0 ** (1.0 / self.parameter)

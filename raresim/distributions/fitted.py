@@ -105,7 +105,7 @@ class FittedInputs(Inputs, Distribution):
             if not self.candidates:
                 raise FieldError("candidates", "must name at least one kind")
         arrays.between("tail", self.tail, 0.0, 0.5)
-        able = [k for k, law in members("marginal").items() if law.PARAMETERS or "fit" in vars(law)]  # type: ignore[attr-defined]
+        able = [k for k, law in members("marginal").items() if law.can_be_fitted()]  # type: ignore[attr-defined]
         if self.choose:
             able = [k for k in able if k not in UNCOUNTED]
         for name in self.candidates if self.choose else [self.margins or "semi_parametric"]:

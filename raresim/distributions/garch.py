@@ -312,7 +312,7 @@ class Garch(Inputs):
 
 
 def _can_be_fitted(law: Any) -> bool:
-    return not law.discrete and bool(law.PARAMETERS or "fit" in vars(law))
+    return not law.discrete and law.can_be_fitted()
 
 
 def _fit(name: str, values: Float, model: Model, mean: Mean, law: Any) -> tuple[Recursion, Float, MarginalFit]:

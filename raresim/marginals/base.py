@@ -146,6 +146,11 @@ class Marginal(ABC):
         return likelihood.maximise(cls, values, weights)
 
     @classmethod
+    def can_be_fitted(cls) -> bool:
+        """Whether `fit` works: the law states `PARAMETERS`, or a fit of its own."""
+        return bool(cls.PARAMETERS) or "fit" in vars(cls)
+
+    @classmethod
     def start(cls, values: Float, weights: Float) -> dict[str, float]:
         """Where `fit` starts: rough values of `PARAMETERS`."""
         raise NotImplementedError(f"{cls.kind} states no start of its fit")
@@ -265,23 +270,16 @@ class Continuous(Marginal):
         if table is None:
             self._exactly(u, out)
             return
-        beyond = np.abs(u) > U_MAX if np.may_share_memory(u, out) else None
-        u_beyond = u[beyond] if beyond is not None else None
-        if not table(u, out):
-            where = beyond if beyond is not None else np.abs(u) > U_MAX
-            far = u_beyond if u_beyond is not None else u[where]
-            patch = np.empty(far.shape)
-            self._exactly(far, patch)
-            out[where] = patch
+        given = u.copy() if np.may_share_memory(u, out) else u
+        if not table(given, out):
+            beyond = np.abs(given) > U_MAX
+            exact = np.empty(int(beyond.sum()))
+            self._exactly(given[beyond], exact)
+            out[beyond] = exact
 
     def _exactly(self, u: Float, out: Float) -> None:
         """`from_normal` without the table."""
-        upper = u > 0
-        tail = normal_scores.log_tail(u)
-        for side in (False, True):
-            rows = upper == side
-            if rows.any():
-                out[rows] = self.quantile(tail[rows], upper=side)
+        normal_scores.by_side(self.quantile, u, out)
 
     @cached_property
     def _table(self) -> QuantileTable | None:
@@ -358,11 +356,8 @@ class QuantileTable:
 
         def both_sides(function: Callable[[Float, bool], Float], u: Float) -> Float:
             out = np.empty(u.shape)
-            tail = normal_scores.log_tail(u)
-            for side in (False, True):
-                rows = (u > 0) == side
-                with np.errstate(all="ignore"):
-                    out[rows] = function(tail[rows], side)
+            with np.errstate(all="ignore"):
+                normal_scores.by_side(function, u, out)
             return out
 
         def transformed(u: Float) -> Float:
@@ -417,11 +412,7 @@ class Discrete(Marginal):
     def from_normal(self, u: Float, out: Float) -> None:
         steps = self._steps
         if steps is None:
-            tail = normal_scores.log_tail(u)
-            upper = u > 0
-            for side in (False, True):
-                rows = upper == side
-                out[rows] = self.quantile(tail[rows], upper=side)
+            normal_scores.by_side(self.quantile, u, out)
         else:
             values, thresholds = steps
             out[:] = values[np.searchsorted(thresholds, u)]

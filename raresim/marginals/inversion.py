@@ -47,24 +47,23 @@ def solve(law: StandardForm, log_p: Float, upper: bool, start: Float | None = No
     """
     sign = -1.0 if upper else 1.0
 
-    def excess(z: Float) -> Float:
-        """Increasing in ``z``: zero at the solution."""
-        log_tail = law._logsf(z) if upper else law._logcdf(z)
-        with np.errstate(invalid="ignore"):
+    def tail_and_excess(z: Float) -> tuple[Float, Float]:
+        """The log tail, and what increases in ``z`` and is zero at the solution."""
+        with np.errstate(all="ignore"):
+            log_tail = law._logsf(z) if upper else law._logcdf(z)
             gap = sign * (log_tail - log_p)
-        return np.where(np.isnan(gap), sign * np.inf, gap)
+        return log_tail, np.where(np.isnan(gap), sign * np.inf, gap)
 
     least, most = law._support
     centre = least if np.isfinite(least) else (most if np.isfinite(most) else 0.0)
-    low, high = _bracket(law, excess, centre, log_p.size)
+    low, high = _bracket(law, lambda z: tail_and_excess(z)[1], centre, log_p.size)
     z = _middle(low, high, centre) if start is None else np.clip(start, low, high)
     done = np.zeros(log_p.shape, dtype=bool)
     for _ in range(ITERATIONS):
-        gap = excess(z)
+        log_tail, gap = tail_and_excess(z)
         low = np.where(gap < 0, z, low)
         high = np.where(gap > 0, z, high)
         with np.errstate(all="ignore"):
-            log_tail = law._logsf(z) if upper else law._logcdf(z)
             step = gap * np.exp(np.minimum(log_tail - law._logpdf(z), 700.0))
             newton = z - step
         usable = (newton > low) & (newton < high) & np.isfinite(newton)

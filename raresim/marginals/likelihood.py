@@ -21,8 +21,26 @@ Domain = Literal["real", "positive"] | tuple[float, float]
 """Where a parameter may lie: any number, above zero, or strictly between two numbers."""
 
 
+class Criteria:
+    """What a fit by maximum likelihood is compared by."""
+
+    parameters: Mapping[str, float]
+    log_likelihood: float
+    n: int
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, ``2 k - 2 log L``: smaller is better."""
+        return 2.0 * len(self.parameters) - 2.0 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, ``k log n - 2 log L``: smaller is better."""
+        return len(self.parameters) * math.log(self.n) - 2.0 * self.log_likelihood
+
+
 @dataclass(frozen=True, eq=False)
-class MarginalFit:
+class MarginalFit(Criteria):
     """A law fitted to data.
 
     Parameters
@@ -44,16 +62,6 @@ class MarginalFit:
     std_errors: Mapping[str, float]
     log_likelihood: float
     n: int
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, ``2 k - 2 log L``: smaller is better."""
-        return 2.0 * len(self.parameters) - 2.0 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, ``k log n - 2 log L``: smaller is better."""
-        return len(self.parameters) * math.log(self.n) - 2.0 * self.log_likelihood
 
 
 @dataclass(frozen=True, eq=False)
