@@ -40,6 +40,8 @@ class Plan:
         Columns of a draw.
     first_block, first_row : int
         Where this plan starts when it continues an earlier one of the same stage.
+    fixed_rows : int or None
+        Rows of a block that further rows of the stage keep to.
     """
 
     stage: int
@@ -48,6 +50,7 @@ class Plan:
     dim: int
     first_block: int = 0
     first_row: int = 0
+    fixed_rows: int | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -70,8 +73,9 @@ class Plan:
         return Plan(
             stage=self.stage,
             n_samples=n_samples,
-            block_rows=block_rows(n_samples, self.dim),
+            block_rows=self.fixed_rows or block_rows(n_samples, self.dim),
             dim=self.dim,
+            fixed_rows=self.fixed_rows,
             first_block=self.first_block + self.n_blocks,
             first_row=self.first_row + self.n_samples,
         )
@@ -96,6 +100,7 @@ def block_rows(n_samples: int, dim: int) -> int:
     return min(budget, max(-(-n_samples // 16), MIN_ROWS))
 
 
-def plan(stage: int, n_samples: int, dim: int) -> Plan:
-    """The plan of a stage of ``n_samples`` rows of ``dim`` columns."""
-    return Plan(stage=stage, n_samples=n_samples, block_rows=block_rows(n_samples, dim), dim=dim)
+def plan(stage: int, n_samples: int, dim: int, fixed_rows: int | None = None) -> Plan:
+    """The plan of a stage of ``n_samples`` rows of ``dim`` columns, in blocks of ``fixed_rows`` where given."""
+    rows = fixed_rows or block_rows(n_samples, dim)
+    return Plan(stage=stage, n_samples=n_samples, block_rows=rows, dim=dim, fixed_rows=fixed_rows)

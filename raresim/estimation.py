@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
-from raresim.accumulators.base import Accumulator
-from raresim.accumulators.kept import KeptRows
-from raresim.accumulators.tail import TailMoments, hit_weights, masks
-from raresim.accumulators.top import TopWeights
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import TailMoments
 from raresim.arrays import whole
-from raresim.blocks import Block
-from raresim.engine import Job, Sampler, fold
+from raresim.diagnostics.psis import khat
+from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
+from raresim.engine import Sampler, fold
 from raresim.errors import FieldError
+from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.methods.base import Session, Tuned
-from raresim.problem import Event
 
-FIRST_LOOK = 10_000
-KEPT_ROWS = 50_000
 GROWTH = 8
 HISTORY_STEP = 1.1
 MARGIN = 1.1
@@ -53,34 +50,11 @@ class Stop:
 
 
 @dataclass(frozen=True, eq=False)
-class Summary(Accumulator):
-    """All that the estimate stage keeps of its rows."""
+class Look:
+    """The moments after a part of the rows, and what these cost."""
 
+    evaluations: int
     tail: TailMoments
-    top: TopWeights
-    kept: KeptRows
-
-    def merge(self, other: Self) -> Self:
-        return type(self)(self.tail.merge(other.tail), self.top.merge(other.top), self.kept.merge(other.kept))
-
-
-@dataclass(frozen=True, eq=False)
-class Summarise(Job[Summary]):
-    """Draw a block, weigh it, and count the events."""
-
-    sampler: Sampler
-    events: tuple[Event, ...]
-
-    def __call__(self, block: Block) -> Summary:
-        u = self.sampler.draw(block)
-        loss = self.sampler.loss(u, block)
-        log_weight = self.sampler.log_weight(u)
-        hits = [hit_weights(log_weight, mask) for mask in masks(self.events, loss)]
-        return Summary(
-            TailMoments.of_hits(block.rows, hits),
-            TopWeights.of_hits(hits if self.sampler.proposal is not None else [h[:0] for h in hits]),
-            KeptRows.of_block(block, loss, log_weight, KEPT_ROWS),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +65,24 @@ class Sample:
     ----------
     summary : Summary
         Of all rows.
-    history : tuple of TailMoments
+    history : tuple of Look
         The moments so far, at growing numbers of rows.
     looks : int
         How often the result was held against the asked error.
     planned : bool
         Whether the size of the first look came from draws that are not in the sample.
+    unit : Unit
+        What a row is.
+    resolution : float
+        Relative error of a row's weight beside the spread of rows.
     """
 
     summary: Summary
-    history: tuple[TailMoments, ...]
+    history: tuple[Look, ...]
     looks: int
     planned: bool
+    unit: Unit = "draw"
+    resolution: float = 0.0
 
 
 def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> Sample:
@@ -132,6 +112,9 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
     such draws, or one that needs a further look, has; each look is then planned from the variance so far (at most
     `GROWTH` times the draws), there are few of them, and the interval is widened by
     `raresim.measures.intervals.LOOK_INFLATION`. Which of the two happened is part of the result.
+
+    Where ``tuned.settles`` and the largest weights do not pass the verdict's checks, as many draws are made once more:
+    that is a further look.
     """
     spent = explored + tuned.evaluations
     budget = stop.max_evaluations - spent
@@ -140,22 +123,35 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
             "max_evaluations",
             f"must leave draws for the estimate: {spent:,} of {stop.max_evaluations:,} were spent before it",
         )
-    job = Summarise(Sampler(session.problem, tuned.proposal, session.seed), tuple(session.events))
+    sampler = Sampler(session.problem, tuned.proposal, session.seed)
+    job = tuned.estimator or WeightedDraws(sampler, tuple(session.events))
+    affordable = max(1, int(budget / job.cost))
     target = stop.relative_error
-    plan = session.plan(_first_size(tuned.variances, target, budget))
+    plan = session.plan(_first_size(tuned.variances, target, affordable, job), job.block_rows)
     history = _History(session, target, plan.n_samples)
     total = fold(session.executor, job, plan, None, history.seen)
     session.note("estimate", plan, history.text(total))
     looks = 1
-    while target is not None and _worst(total.tail) > target and total.tail.n < budget:
-        plan = plan.then(min(budget - total.tail.n, _next_size(total.tail.n, _worst(total.tail), target)))
+    while target is not None and _worst(total.tail) > target:
+        affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
+        if affordable < 1:
+            break
+        plan = plan.then(min(affordable, _next_size(total.tail.n, _worst(total.tail), target)))
         history.planned += plan.n_samples
         total = fold(session.executor, job, plan, total, history.seen)
         session.note("estimate", plan, history.text(total))
         looks += 1
-    if history.points[-1].n != total.tail.n:
-        history.points.append(total.tail)
-    return Sample(total, tuple(history.points), looks, target is None or tuned.variances is not None)
+    affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
+    if tuned.settles and target is not None and affordable > 0 and not _settled(total):
+        plan = plan.then(min(affordable, total.tail.n))
+        history.planned += plan.n_samples
+        total = fold(session.executor, job, plan, total, history.seen)
+        session.note("estimate", plan, f"once more, for the largest weights; {history.text(total)}")
+        looks += 1
+    if history.points[-1].tail.n != total.tail.n:
+        history.points.append(Look(total.evaluations, total.tail))
+    planned = target is None or tuned.variances is not None
+    return Sample(total, tuple(history.points), looks, planned, job.unit, job.resolution)
 
 
 @dataclass(eq=False)
@@ -165,11 +161,11 @@ class _History:
     session: Session
     target: float | None
     planned: int
-    points: list[TailMoments] = field(default_factory=list)
+    points: list[Look] = field(default_factory=list)
 
     def seen(self, total: Summary) -> None:
-        if not self.points or total.tail.n >= HISTORY_STEP * self.points[-1].n:
-            self.points.append(total.tail)
+        if not self.points or total.tail.n >= HISTORY_STEP * self.points[-1].tail.n:
+            self.points.append(Look(total.evaluations, total.tail))
         self.session.report("estimate", total.tail.n, self.planned, self.text(total))
 
     def text(self, total: Summary) -> str:
@@ -184,15 +180,26 @@ def _worst(tail: TailMoments) -> float:
     return max(tail.relative_error(k) for k in range(tail.hits.size))
 
 
-def _first_size(variances: Sequence[float] | None, target: float | None, budget: int) -> int:
+def _settled(total: Summary) -> bool:
+    """Whether the largest weights of every event would be trusted."""
+    drawn = total.drawn or total.tail
+    return all(
+        tail_is_trusted(khat(total.top.largest(k), n), n * drawn.max_share(k), n)
+        and share_is_trusted(total.tail.max_share(k))
+        for k, n in enumerate(drawn.hits.tolist())
+    )
+
+
+def _first_size(variances: Sequence[float] | None, target: float | None, affordable: int, job: Estimator) -> int:
+    """Rows of the first look, at most ``affordable``."""
     if target is None:
-        return budget
+        return affordable
     if variances is None:
-        return min(budget, FIRST_LOOK)
-    return min(budget, max(1000, math.ceil(MARGIN * max(variances) / target**2)))
+        return min(affordable, job.first_look)
+    return min(affordable, max(job.least_rows, math.ceil(MARGIN * max(variances) / target**2)))
 
 
 def _next_size(n: int, worst: float, target: float) -> int:
-    """Further draws: what the variance so far asks for, within a factor `GROWTH`."""
+    """Further rows: what the variance so far asks for, within a factor `GROWTH`."""
     ratio = min(MARGIN * (worst / target) ** 2, GROWTH)
     return max(math.ceil(n * (ratio - 1)), n // 10, 1)

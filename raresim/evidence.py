@@ -1,4 +1,4 @@
-"""What a fit to data shows for itself: tables and plots, as plain values that a run folder can hold."""
+"""What a fit to data, or a method, shows for itself: tables and plots, as plain values that a run folder can hold."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ class EvidencePlot:
 
     Parameters
     ----------
-    form : {"quantiles", "stability"}
-        Observed against fitted quantiles with a band; or a parameter with its band against the share in the tail.
+    form : {"quantiles", "stability", "line", "points"}
+        Observed against fitted quantiles with a band; a parameter with its band against the share in the tail; points
+        joined in their order, with or without a band; or points alone.
     title, x_label, y_label : str
         What it shows, and what is on the axes.
     x, y, low, high : tuple of float
-        Points and their band.
+        Points and their band; ``low`` and ``high`` are empty where there is none.
     """
 
     form: str
@@ -40,7 +41,7 @@ class EvidencePlot:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What shows how well a law fits its data."""
+    """What shows how well a law fits its data, or how a method came to its proposal."""
 
     tables: tuple[EvidenceTable, ...] = ()
     plots: tuple[EvidencePlot, ...] = ()

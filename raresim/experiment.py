@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,13 @@ from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
 from raresim.estimation import Stop
 from raresim.estimation import estimate as estimate_stage
+from raresim.estimators.base import Unit
 from raresim.executors import Executor
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
 from raresim.measures.base import LossScale, Measure
+from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
-from raresim.methods.cross_entropy import CrossEntropy
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
@@ -65,7 +67,7 @@ class Experiment:
     loss: Loss
     measures: Sequence[Measure]
     seed: int
-    method: Method = field(default_factory=CrossEntropy)
+    method: Method = field(default_factory=Auto)
     stop: Stop = field(default_factory=Stop)
     name: str = "run"
 
@@ -105,7 +107,9 @@ class Experiment:
         with threadpool_limits(1), install_recorder("numba:compile") as compiling:
             loss = self.loss.bind(self.inputs)
             problem = Problem(self.inputs, loss, self.method.draws_in)
-            session = Session(problem, [], self.seed, executor, self.stop.max_evaluations, report or (lambda *_: None))
+            told = report or (lambda *_: None)
+            budget, asked = self.stop.max_evaluations, self.stop.relative_error
+            session = Session(problem, [], self.seed, executor, budget, told, asked)
             explored: list[LossScale] = []
             scale = _scale_of(session, explored)
             questions = [q for measure in self.measures for q in measure.questions(scale)]
@@ -113,15 +117,17 @@ class Experiment:
             explore = EXPLORE_DRAWS if explored else 0
             session.max_evaluations -= explore
             tuned = self.method.tune(session)
+            found = time.perf_counter()
             sample = estimate_stage(session, tuned, self.stop, explore)
+            drawn = time.perf_counter()
         evaluations = {
             "explore": explore,
             "tune": tuned.evaluations,
-            "estimate": sample.summary.tail.n,
+            "estimate": sample.summary.evaluations,
             "audit": 0,
         }
         evaluations["total"] = sum(evaluations.values())
-        search = _search(tuned)
+        search = _search(tuned, sample.unit, sample.summary.tail.n)
         estimates = reading.estimates(questions, sample, search, evaluations["total"])
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
         now = time.perf_counter()
@@ -137,7 +143,12 @@ class Experiment:
             estimates=estimates,
             verdict=_overall([e.verdict for e in estimates]),
             evaluations=evaluations,
-            seconds={"compile": _compile_seconds(compiling.buffer), "total": now - begun},
+            seconds={
+                "compile": _compile_seconds(compiling.buffer),
+                "tune": found - begun,
+                "estimate": drawn - found,
+                "total": now - begun,
+            },
             speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
             diagnostics={
                 **estimates[primary].diagnostics,
@@ -172,6 +183,7 @@ class Experiment:
                 **(provenance or {}),
             },
             evidence=self.inputs.evidence,
+            trace=tuned.trace,
             log=tuple(session.log),
             texts=texts or {},
         )
@@ -187,7 +199,7 @@ def estimate(
     inputs: Inputs | int,
     loss: Loss | Callable[..., Any],
     measures: Measure | Sequence[Measure],
-    method: Method | str = "cross_entropy",
+    method: Method | str = "auto",
     *,
     seed: int,
     relative_error: float | None = 0.01,
@@ -282,28 +294,33 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
     return scale
 
 
-def _search(tuned: Tuned) -> dict[str, Any]:
+def _search(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
     """How failure regions were searched for, as stored in ``result.json``."""
-    kind = "tuned" if tuned.starts else "none" if tuned.proposal is None else "stated"
+    each = tuned.estimator.nominal if tuned.estimator and tuned.starts else 0
+    untuned = "none" if tuned.proposal is None else "stated"
+    kind = untuned if not tuned.starts else "replicates" if each else "tuned"
     return {
         "kind": kind,
+        "unit": unit,
         "starts": tuned.starts,
         "reached": tuned.reached,
         "regions": tuned.regions,
-        "nominal": tuned.nominal,
+        "nominal": tuned.nominal + rows * each,
         "outcome": tuned.outcome,
-        "weighted": tuned.proposal is not None,
+        "weighted": tuned.proposal is not None or tuned.estimator is not None,
+        "facts": dict(tuned.facts),
+        "decisions": list(tuned.decisions),
     }
 
 
 def _entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
     """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level.
 
-    Empty where no level was drawn at the threshold itself.
+    Empty where no level was drawn at the threshold itself, or its entropy is not known.
     """
-    if not tuned.iterations or tuned.iterations[-1].level != estimate.threshold:
+    last = tuned.iterations[-1] if tuned.iterations else None
+    if last is None or last.level != estimate.threshold or math.isnan(last.entropy):
         return {}
-    last = tuned.iterations[-1]
     return {
         "optimal": last.entropy,
         "cross_entropy_target": last.entropy + estimate.information.event_nats,

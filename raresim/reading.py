@@ -10,6 +10,7 @@ from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import judge
 from raresim.estimation import Sample
+from raresim.estimators.base import Unit
 from raresim.information import budget
 from raresim.measures.base import Question
 from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened, zero_hits_bound
@@ -23,11 +24,13 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
     """
     points = []
     for k, question in enumerate(questions):
-        for tail in sample.history:
+        for look in sample.history:
+            tail = look.tail
             value = math.exp(tail.log_probability(k))
-            low, high = _interval(tail, k, question.confidence, crude)[0]
-            error = value * tail.relative_error(k) if tail.hits[k] else math.nan
-            points.append(ConvergencePoint(k, tail.n, value, error, low, high))
+            relative_error = math.hypot(tail.relative_error(k), sample.resolution)
+            low, high = _interval(tail, k, relative_error, question.confidence, crude, sample.unit)[0]
+            error = value * relative_error if tail.hits[k] else math.nan
+            points.append(ConvergencePoint(k, look.evaluations, value, error, low, high))
     return tuple(points)
 
 
@@ -54,15 +57,20 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
     tail = sample.summary.tail
     log_value = tail.log_probability(k)
     value = math.exp(log_value)
-    relative_error = tail.relative_error(k)
+    relative_error = math.hypot(tail.relative_error(k), sample.resolution)
     hits = int(tail.hits[k])
-    kl = tail.kl(k)
+    drawn, top = sample.summary.drawn or tail, sample.summary.top
+    weights = int(drawn.hits[k])
+    kl = drawn.kl(k)
     spent = budget(log_value, kl)
     diagnostics: dict[str, Any] = {
+        "rows": tail.n,
         "hits": hits,
         "ess": tail.ess(k),
         "max_share": tail.max_share(k),
-        "khat": khat(sample.summary.top.largest(k), hits),
+        "khat": None if drawn is tail and sample.unit == "replicate" else khat(top.largest(k), weights),
+        "weights": weights,
+        "max_to_mean": weights * drawn.max_share(k),
         "kl_optimal_proposal": kl,
         "self_information_nats": spent.event_nats,
         "self_information_bits": spent.event_bits,
@@ -70,7 +78,8 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
         "speedup_over_crude": _speedup(log_value, relative_error, total),
     }
     factor = inflation(sample)
-    interval, interval_kind = _interval(tail, k, question.confidence, not search["weighted"], factor)
+    crude = not search["weighted"]
+    interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, sample.unit, factor)
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -92,7 +101,13 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
 
 
 def _interval(
-    tail: TailMoments, k: int, confidence: float, crude: bool, factor: float = 1.0
+    tail: TailMoments,
+    k: int,
+    relative_error: float,
+    confidence: float,
+    crude: bool,
+    unit: Unit,
+    factor: float = 1.0,
 ) -> tuple[tuple[float, float], str]:
     """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made."""
     hits = int(tail.hits[k])
@@ -102,8 +117,10 @@ def _interval(
         return widened(interval, value, factor), "bound"
     if crude:
         return widened(clopper_pearson(hits, tail.n, confidence), value, factor), "exact (Clopper-Pearson)"
-    low, high = log_scale(value, factor * tail.relative_error(k), confidence)
-    return (min(1.0, low), min(1.0, max(high, math.ulp(0.0)))), "log scale"
+    dof = tail.n - 1 if unit == "replicate" else None
+    low, high = log_scale(value, factor * relative_error, confidence, dof)
+    kind = "log scale" if dof is None else f"log scale, t with {dof:,} degrees of freedom"
+    return (min(1.0, low), min(1.0, max(high, math.ulp(0.0)))), kind
 
 
 def inflation(sample: Sample) -> float:

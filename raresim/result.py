@@ -132,6 +132,7 @@ class Result:
     arrays: Arrays = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     evidence: Evidence = field(default=Evidence(), repr=False)
+    trace: Evidence = field(default=Evidence(), repr=False)
     log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -192,8 +193,9 @@ class Result:
         _write_json(folder / "manifest.json", _plain({**self.manifest, "status": "finished"}))
         _write_csv(folder / "convergence.csv", ConvergencePoint, self.convergence)
         _write_csv(folder / "iterations.csv", Iteration, self.iterations)
-        if self.evidence.tables or self.evidence.plots:
-            _write_json(folder / "evidence.json", _plain(asdict(self.evidence)))
+        for name, shown in (("evidence", self.evidence), ("trace", self.trace)):
+            if shown.tables or shown.plots:
+                _write_json(folder / f"{name}.json", _plain(asdict(shown)))
         lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
         (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
         np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))

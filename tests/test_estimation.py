@@ -7,7 +7,8 @@ import pytest
 
 from raresim import CrossEntropy, Crude, Importance, Mixture, Normal, StandardNormal, Stop
 from raresim.errors import FieldError
-from raresim.estimation import FIRST_LOOK, GROWTH, HISTORY_STEP, estimate
+from raresim.estimation import GROWTH, HISTORY_STEP, estimate
+from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.executors import Executor
 from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened
 from raresim.methods.base import Session, Tuned
@@ -18,6 +19,8 @@ from tests.problems import linear_normal, solve
 CASE = linear_normal(2, 3.0)
 SHIFTED = Normal(mean=3.0 / math.sqrt(2), dim=2)
 METHODS = [Crude(), CrossEntropy(), Importance(proposal=SHIFTED)]
+
+FIRST_LOOK = WeightedDraws.first_look
 
 
 def session(seed, *thresholds, report=lambda *_: None, **options):
@@ -70,6 +73,29 @@ def test_one_draw_left_is_used(seed):
     assert sample.summary.tail.n == 1
 
 
+# --- weights that are not settled --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_unsettled_weights_get_as_many_draws_once_more_where_the_method_asks_for_it(narrow, seed):
+    """A proposal of half the standard deviation has weights without a variance; one of the right one has not."""
+    law = Normal(mean=3.2 / math.sqrt(2), std=0.5 if narrow else 1.0, dim=2)
+    samples = [
+        estimate(session(seed(188)), Tuned(law, variances=(4.0,), settles=settles), Stop(relative_error=0.05))
+        for settles in (False, True)
+    ]
+    once, settled = (sample.summary.tail.n for sample in samples)
+    assert settled == (2 if narrow else 1) * once
+    assert [sample.looks for sample in samples] == [1, 2 if narrow else 1]
+
+
+def test_unsettled_weights_do_not_exceed_the_budget(seed):
+    law = Normal(mean=3.2 / math.sqrt(2), std=0.5, dim=2)
+    tuned = Tuned(law, variances=(4.0,), settles=True)
+    sample = estimate(session(seed(188)), tuned, Stop(relative_error=0.05, max_evaluations=2_000))
+    assert sample.summary.tail.n == 2_000
+
+
 # --- looks -------------------------------------------------------------------------------------------
 
 
@@ -111,7 +137,7 @@ def test_a_second_look_keeps_the_rows_of_the_first(seed):
 
 def test_history_grows_by_a_tenth_and_ends_with_the_sample(seed):
     sample = estimate(session(seed(191)), Tuned(None), Stop(relative_error=0.05))
-    sizes = [tail.n for tail in sample.history]
+    sizes = [look.tail.n for look in sample.history]
     assert sizes[-1] == sample.summary.tail.n
     assert all(b >= HISTORY_STEP * a for a, b in itertools.pairwise(sizes[:-1]))
     assert sizes == sorted(set(sizes))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from raresim.diagnostics.psis import khat
+from raresim.diagnostics.psis import bounded, khat
 
 
 def slow_khat(log_weights, n):
@@ -160,3 +160,54 @@ def test_hit_of_weight_zero_is_no_obstacle(seed):
     log_weights = pareto_log_weights(0.4, 1000, seed(131))
     log_weights[:50] = -np.inf
     assert khat(log_weights, 1000) == pytest.approx(khat(np.maximum(log_weights, -1e3), 1000))
+
+
+# --- weights that are too even for a tail ------------------------------------------------------------
+
+
+def passes(log_weights):
+    """Whether the weights would be let off: a large shape that their largest is too small for."""
+    weights = np.exp(log_weights - log_weights.max())
+    return bounded(1.0 / weights.mean(), weights.size)
+
+
+def unending(k, n, seed):
+    """Log weights ``w >= 1`` of the exact power law ``P(W > w) = w^(-1/k)``."""
+    return -k * np.log(np.random.default_rng(seed).random(n))
+
+
+def too_narrow(k, n, seed):
+    """Log weights of a standard normal target under a normal proposal of variance ``1 - k``, whose shape is ``k``."""
+    return 0.5 * k * np.square(np.random.default_rng(seed).standard_normal(n))
+
+
+@pytest.mark.parametrize("n", [100, 400, 1000, 10_000])
+@pytest.mark.parametrize(("k", "law"), [(0.5, unending), (0.7, unending), (0.7, pareto_log_weights), (0.7, too_narrow)])
+def test_weights_without_a_variance_are_not_let_off(k, law, n, seed):
+    """One in a thousand by design for the power law at 1/2; a rate of 3 % would show in 300 samples."""
+    assert sum(passes(law(k, n, [seed(132), n, r])) for r in range(300)) <= 5
+
+
+def plateaus(n, seed):
+    """A plateau of nearly equal weights, and one in fifty that lies above it, by up to three times its height."""
+    rng = np.random.default_rng(seed)
+    return np.log1p(np.where(rng.random(n) < 0.02, 3.0 * rng.random(n) ** 2, 1e-3 * rng.random(n)))
+
+
+def summands(n, seed):
+    """``P(Y > x - S) / P(Y > x)``, ``Y`` and ``S`` Lomax of index 0.7 and ``S < x / 2``, for ``x = 10^5``."""
+    other = np.random.default_rng(seed).pareto(0.7, n)
+    return -0.7 * np.log1p(-np.minimum(other / 1e5, 0.5))
+
+
+@pytest.mark.parametrize("law", [plateaus, summands])
+def test_even_weights_are_let_off_whatever_their_shape(law, seed):
+    for r in range(30):
+        log_weights = law(2000, [seed(133), r])
+        assert khat(log_weights, 2000) > 0.5
+        assert passes(log_weights)
+
+
+def test_unknown_ratio_is_not_let_off():
+    assert not bounded(math.nan, 1000)
+    assert not bounded(1.0, 0)

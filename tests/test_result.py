@@ -13,7 +13,7 @@ from tests.problems import crude, linear_normal, solve
 
 @pytest.fixture(scope="module")
 def result(seed):
-    return solve(linear_normal(2, 4.0), seed(331), relative_error=0.1)
+    return solve(linear_normal(2, 4.0), seed(331), relative_error=0.05)
 
 
 @pytest.fixture

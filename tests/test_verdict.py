@@ -9,7 +9,8 @@ import pytest
 from raresim.diagnostics.verdict import Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
-GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2}
+GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
+DRAWS = {"unit": "draw", "facts": {}}
 TUNED = {
     "kind": "tuned",
     "starts": 4,
@@ -18,9 +19,26 @@ TUNED = {
     "nominal": 4000,
     "outcome": "4 of 4 starts reached the threshold",
     "weighted": True,
+    "unit": "draw",
+    "facts": {},
 }
-STATED = {"kind": "stated", "starts": 0, "reached": 0, "regions": 0, "nominal": 0, "outcome": "", "weighted": True}
+STATED = {
+    "kind": "stated",
+    "starts": 0,
+    "reached": 0,
+    "regions": 0,
+    "nominal": 0,
+    "outcome": "",
+    "weighted": True,
+} | DRAWS
 NONE = {**STATED, "kind": "none", "weighted": False}
+REPLICATES = TUNED | {"kind": "replicates", "unit": "replicate", "nominal": 21_000}
+RAYS = {**NONE, "weighted": True, "unit": "direction", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
+LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
+
+
+def knowing(**facts):
+    return TUNED | {"facts": facts}
 
 
 def verdict(search=TUNED, relative_error=0.05, **changes):
@@ -55,6 +73,14 @@ LIMITS = [
     ("khat", {"khat": None}, "caution"),
     ("khat", {"khat": None, "search": STATED}, "caution"),
     ("khat", {"khat": None, "search": NONE}, "trusted"),
+    ("khat", {"khat": 5.57, "max_to_mean": 6.0}, "trusted"),
+    ("khat", {"khat": 5.57, "max_to_mean": 6.1}, "untrusted"),
+    ("khat", {"khat": 5.57, "max_to_mean": 6.0, "weights": 900}, "untrusted"),
+    ("khat", {"khat": 5.57, "max_to_mean": 9.9, "weights": 10**6}, "trusted"),
+    ("khat", {"khat": 5.57, "max_to_mean": 10.0, "weights": 10**6}, "untrusted"),
+    ("khat", {"khat": None, "max_to_mean": 1.0, "weights": 120, "search": LINES}, "trusted"),
+    ("khat", {"khat": None, "max_to_mean": 1.0, "weights": 20, "search": LINES}, "caution"),
+    ("khat", {"khat": 0.8, "max_to_mean": math.nan}, "untrusted"),
     ("max_share", {"max_share": 0.0199}, "trusted"),
     ("max_share", {"max_share": 0.02}, "caution"),
     ("max_share", {"max_share": 0.0499}, "caution"),
@@ -71,6 +97,25 @@ LIMITS = [
     ("search", {"search": TUNED | {"starts": 8, "reached": 7, "regions": 4}}, "caution"),
     ("search", {"search": TUNED | {"starts": 8, "reached": 8, "regions": 4}}, "trusted"),
     ("search", {"search": STATED}, "caution"),
+    ("search", {"search": knowing(searched=1.0)}, "trusted"),
+    ("search", {"search": knowing(searched=1.0) | {"starts": 1, "reached": 1}}, "trusted"),
+    ("search", {"search": knowing(searched=1.0) | {"reached": 0}}, "untrusted"),
+    ("uncovered", {"search": knowing(uncovered=0.049)}, "trusted"),
+    ("uncovered", {"search": knowing(uncovered=0.05)}, "caution"),
+    ("uncovered", {"search": knowing(uncovered=0.2)}, "untrusted"),
+    ("unseen_regions", {"search": knowing(unseen_regions=0.099)}, "trusted"),
+    ("unseen_regions", {"search": knowing(unseen_regions=0.1)}, "caution"),
+    ("unseen_regions", {"search": knowing(unseen_regions=0.5)}, "untrusted"),
+    ("grid", {"search": knowing(grid_step=1.0, grid_change=0.01)}, "trusted"),
+    ("grid", {"search": knowing(grid_step=1.0, grid_change=0.011)}, "caution"),
+    ("grid", {"search": knowing(grid_step=1.0, grid_change=0.1)}, "caution"),
+    ("grid", {"search": knowing(grid_step=1.0, grid_change=0.11)}, "untrusted"),
+    ("grid", {"search": knowing(grid_step=1.0)}, "caution"),
+    ("replicates", {"search": REPLICATES, "rows": 10, "hits": 9}, "trusted"),
+    ("replicates", {"search": REPLICATES, "rows": 9, "hits": 9}, "caution"),
+    ("replicates", {"search": REPLICATES, "rows": 20, "hits": 17}, "caution"),
+    ("replicates", {"search": REPLICATES, "rows": 20, "hits": 9}, "untrusted"),
+    ("replicates", {"search": REPLICATES, "rows": 5, "hits": 3}, "untrusted"),
 ]
 
 
@@ -145,6 +190,37 @@ def test_hidden_mass_is_three_over_the_draws_of_the_target():
     assert "4,000 draws of the first level" in got.scope
     assert "0.00075" in got.scope
     assert verdict(search=STATED).hidden_mass_bound is None
+
+
+def test_replicates_climb_from_all_their_first_levels():
+    got = verdict(search=REPLICATES, rows=20, hits=20, khat=None)
+    assert got.status is Status.TRUSTED
+    assert [c.name for c in got.checks] == ["replicates", "relative_error"]
+    assert "21,000 draws of the first levels of all runs" in got.scope
+    assert got.hidden_mass_bound == pytest.approx(3.0 / 21_000, rel=0.01)
+
+
+@pytest.mark.parametrize("search", [RAYS, LINES], ids=["rays", "lines"])
+def test_a_grid_limits_the_scope(search):
+    got = verdict(search=search)
+    assert got.status is Status.TRUSTED
+    assert "narrower along a line than 0.5 standard deviations may be missed" in got.scope
+    assert not got.scope.startswith("all failure regions:")
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        (NONE, "1,000 draws hit the event (100 wanted)"),
+        (LINES, "1,000 lines met the event (100 wanted)"),
+        (RAYS, "1,000 directions met the event (100 wanted)"),
+    ],
+)
+def test_rows_are_called_what_they_are(search, words):
+    got = verdict(search=search)
+    assert [c.message for c in got.checks][:2] == [words, "they are worth 500 of equal weight (50 wanted)"]
+    none = verdict(search=search, hits=0)
+    assert none.checks[0].message == f"no {search['unit']} {words.split()[2]} the event: only an upper bound is known"
 
 
 def test_verdict_is_a_pure_function():

@@ -13,6 +13,12 @@ MIN_TAIL = 5
 SMALLEST = 1e-290
 """Least quartile of the tail, relative to the largest weight, that can still be divided by."""
 
+CHANCE = 1e-3
+"""How often weights without a variance may pass for bounded ones."""
+
+MOST_TO_MEAN = 10.0
+"""Ratio of the largest weight to their mean above which weights never pass for bounded ones."""
+
 
 def khat(log_weights: Float, n: int) -> float | None:
     """Pareto shape of the largest of ``n`` weights.
@@ -52,6 +58,27 @@ def khat(log_weights: Float, n: int) -> float | None:
     if excess[-1] <= 1e-12 or excess[_quartile(excess.size)] < SMALLEST:
         return None
     return _pareto_shape(excess)
+
+
+def bounded(max_to_mean: float, n: int) -> bool:
+    """Whether the largest of ``n`` weights is too near their mean for a tail without a variance.
+
+    Parameters
+    ----------
+    max_to_mean : float
+        The largest weight divided by the mean of all.
+    n : int
+        Weights in all.
+
+    Notes
+    -----
+    `khat` sees the excesses over a cut-off and not how small they are beside it. Where most weights are nearly equal
+    and a few are some times larger, up to a bound, it reads the spread of the excesses as a tail that has no end. The
+    lightest tail without a variance is ``P(W > w) = (m / 2w)^2`` with mean ``m``: all of ``n`` such weights stay below
+    ``r m`` with probability ``(1 - 1 / 4r^2)^n``, about ``exp(-n / 4r^2)``. Weights that stay below the ``r`` at which
+    this is `CHANCE` have a bound.
+    """
+    return max_to_mean < min(MOST_TO_MEAN, math.sqrt(n / (-4.0 * math.log(CHANCE))))
 
 
 def _quartile(m: int) -> int:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from raresim.diagnostics.psis import bounded
+
 
 class Status(StrEnum):
     """How far a number may be believed, best first."""
@@ -22,6 +24,10 @@ _ORDER = list(Status)
 
 MIN_STARTS = 4
 """Climbs below which one failure region of several is missed too often to trust the search."""
+
+
+MIN_REPLICATES = 10
+"""Replicates below which their spread is too uncertain an error to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,14 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     Parameters
     ----------
     diagnostics : mapping
-        ``hits``, ``ess``, ``max_share`` and ``khat`` of the estimate, as in ``result.json``.
+        ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
+        ``result.json``.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
     search : mapping
-        ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned"), ``reached``, ``starts``,
-        ``regions``, ``outcome``, ``nominal`` and ``weighted``, as in ``result.json``.
+        ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
+        "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
+        ``outcome``, ``nominal``, ``weighted`` and ``facts``, as in ``result.json``.
 
     Notes
     -----
@@ -91,27 +99,33 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
        Math. Program. 37, 1987.
     """
-    kind = search["kind"]
+    unit = search["unit"]
     scope, hidden = _scope(search)
     if diagnostics["hits"] == 0:
-        check = Check("data", 0.0, Status.BOUND_ONLY, "no draw hit the event: only an upper bound is known")
+        message = f"no {unit} {_MET[unit]} the event: only an upper bound is known"
+        check = Check("data", 0.0, Status.BOUND_ONLY, message)
         advice = (
-            ("raise stop.max_evaluations, or use method cross_entropy",)
-            if kind == "none"
+            ("raise stop.max_evaluations, or use a method that searches for the event, such as auto or cross_entropy",)
+            if search["kind"] == "none"
             else (
                 "check the threshold: the event may be impossible",
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
         return Verdict(Status.BOUND_ONLY, scope, hidden, (check, *_search(search)), advice)
-    checks = (
-        _hits(diagnostics["hits"]),
-        _effective(diagnostics["ess"]),
-        _error(relative_error),
-        _tail(diagnostics["khat"], search["weighted"]),
-        _share(diagnostics["max_share"]),
-        *_search(search),
-    )
+    checks: tuple[Check, ...]
+    if unit == "replicate":
+        tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
+        checks = (_replicates(diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
+    else:
+        checks = (
+            _hits(diagnostics["hits"], unit),
+            _effective(diagnostics["ess"]),
+            _error(relative_error),
+            _tail(diagnostics, search["weighted"]),
+            _share(diagnostics["max_share"]),
+        )
+    checks = (*checks, *_search(search), *_facts(search["facts"]))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -121,12 +135,12 @@ def _graded(name: str, value: float, trusted: bool, caution: bool, message: str)
     return Check(name, value, status, message)
 
 
-def _hits(hits: int) -> Check:
-    return _graded("hits", hits, hits >= 100, hits >= 30, f"{hits:,} draws hit the event (100 wanted)")
+def _hits(hits: int, unit: str) -> Check:
+    return _graded("hits", hits, hits >= 100, hits >= 30, f"{hits:,} {unit}s {_MET[unit]} the event (100 wanted)")
 
 
 def _effective(ess: float) -> Check:
-    return _graded("ess", ess, ess >= 50, ess >= 20, f"they are worth {ess:,.0f} equally weighted hits (50 wanted)")
+    return _graded("ess", ess, ess >= 50, ess >= 20, f"they are worth {ess:,.0f} of equal weight (50 wanted)")
 
 
 def _error(relative_error: float | None) -> Check:
@@ -140,28 +154,77 @@ def _error(relative_error: float | None) -> Check:
     )
 
 
-def _tail(khat: float | None, weighted: bool) -> Check:
+def _tail(diagnostics: Mapping[str, Any], weighted: bool) -> Check:
+    khat, ratio = diagnostics["khat"], diagnostics["max_to_mean"]
     if not weighted:
         return Check("khat", None, Status.TRUSTED, "all weights are equal")
+    if (khat is None or khat >= 0.5) and tail_is_trusted(khat, ratio, diagnostics["weights"]):
+        shape = "" if khat is None else f"tail shape k-hat {khat:.2f}, but "
+        message = f"{shape}the largest weight is only {ratio:.3g} times their mean: too little to matter"
+        return Check("khat", khat, Status.TRUSTED, message)
     if khat is None:
         return Check("khat", None, Status.CAUTION, "too few different weights to see their tail")
     meaning = "the weights have a variance" if khat < 0.5 else "the weights may have no variance"
     return _graded("khat", khat, khat < 0.5, khat < 0.7, f"tail shape k-hat {khat:.2f}: {meaning} (below 0.5 wanted)")
 
 
+def tail_is_trusted(khat: float | None, max_to_mean: float, weights: int) -> bool:
+    """Whether the tail of ``weights`` weights with Pareto shape ``khat`` has a variance, or too little to matter."""
+    return (khat is not None and khat < 0.5) or bounded(max_to_mean, weights)
+
+
+def share_is_trusted(share: float) -> bool:
+    """Whether the largest weight carries little enough of the estimate."""
+    return share < 0.02
+
+
 def _share(share: float) -> Check:
     return _graded(
         "max_share",
         share,
-        share < 0.02,
+        share_is_trusted(share),
         share < 0.05,
         f"the largest weight carries {share:.2%} (under 2 % wanted)",
     )
 
 
+def _replicates(reached: int, replicates: int) -> Check:
+    message = f"{reached:,} of {replicates:,} independent replicates reached the event"
+    if replicates < MIN_REPLICATES:
+        message += f"; {MIN_REPLICATES} wanted"
+    enough = replicates >= MIN_REPLICATES and reached >= 0.9 * replicates
+    return _graded("replicates", reached, enough, reached >= max(4, 0.5 * replicates), message)
+
+
+def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
+    """Checks of the numbers that a method stores beside its search."""
+    checks = []
+    if "grid_step" in facts:
+        step, change = facts["grid_step"], facts.get("grid_change")
+        if change is None:
+            message = f"no grid finer than {step:.3g} standard deviations was tried: the budget does not allow it"
+            checks.append(Check("grid", None, Status.CAUTION, message))
+        else:
+            message = f"half the spacing of the grid changes a trial's estimates by {change:.2%} (1 % allowed)"
+            checks.append(_graded("grid", change, change <= 0.01, change <= 0.1, message))
+    if "uncovered" in facts:
+        share = facts["uncovered"]
+        message = f"{share:.1%} of the failing mass seen so far lies where the proposal hardly draws (under 5 % wanted)"
+        checks.append(_graded("uncovered", share, share < 0.05, share < 0.2, message))
+    if "unseen_regions" in facts:
+        share = facts["unseen_regions"]
+        message = f"some {share:.1%} of the failure regions may not have been found (under 10 % wanted)"
+        checks.append(_graded("unseen_regions", share, share < 0.1, share < 0.5, message))
+    return tuple(checks)
+
+
 def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
-    if search["kind"] == "none":
+    if search["kind"] in ("none", "replicates"):
         return ()
+    if "searched" in search["facts"]:
+        reached = search["reached"] > 0
+        status = Status.TRUSTED if reached else Status.UNTRUSTED
+        return (Check("search", search["reached"], status, search["outcome"]),)
     if search["kind"] == "stated":
         return (
             Check(
@@ -185,25 +248,36 @@ def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
 
 
 def _scope(search: Mapping[str, Any]) -> tuple[str, float | None]:
-    if search["kind"] == "none":
-        return "all failure regions: every draw came from the target itself", None
-    if search["kind"] == "stated":
+    kind, unit, step = search["kind"], search["unit"], search["facts"].get("grid_step")
+    narrow = "" if step is None else f"; a part narrower along a line than {step:.3g} standard deviations may be missed"
+    if kind == "none":
+        which = "all failure regions" if step is None else "all failure regions that the grid sees"
+        return f"{which}: every {unit} came from the target itself{narrow}", None
+    if kind == "stated":
         return "the failure regions that the stated proposal covers", None
     hidden = -math.log(0.05) / search["nominal"]
+    first = "draws of the first levels of all runs" if kind == "replicates" else "draws of the first level"
     return (
-        f"failure regions that can be reached from the {search['nominal']:,} draws of the first level by climbing in "
-        f"the loss; an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded",
+        f"failure regions that can be reached by climbing in the loss from the {search['nominal']:,} {first}; "
+        f"an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
         hidden,
     )
 
 
+_MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"}
+"""What a row of each unit did to the event."""
+
 _ADVICE = {
+    "grid": "give the method a smaller step, or a larger stop.max_evaluations to try a finer grid with",
+    "uncovered": "run again with another seed: part of what was found is not covered by the proposal",
+    "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
+    "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",
     "hits": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "ess": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "relative_error": "raise stop.max_evaluations: the budget ended before the error was small enough",
     "khat": "add a defensive share, or choose a proposal with heavier tails: a few weights decide the answer",
     "max_share": "raise stop.max_evaluations or add a defensive share: one weight is too important",
-    "search": "use method cross_entropy with more starts, and compare with a run of another seed",
+    "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",
 }
 
 

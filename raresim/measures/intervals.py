@@ -39,7 +39,7 @@ def zero_hits_bound(n: int, confidence: float) -> float:
     return -math.expm1(math.log1p(-confidence) / n)
 
 
-def log_scale(value: float, relative_error: float, confidence: float) -> tuple[float, float]:
+def log_scale(value: float, relative_error: float, confidence: float, dof: int | None = None) -> tuple[float, float]:
     """Interval of a positive estimate whose logarithm is taken to be normal: ``value exp(-+ z r)``.
 
     Parameters
@@ -50,10 +50,17 @@ def log_scale(value: float, relative_error: float, confidence: float) -> tuple[f
         Its standard error divided by it, the standard error of its logarithm to first order.
     confidence : float
         Of the interval.
+    dof : int, optional
+        Degrees of freedom of the standard error, where it comes from few replicates: Student's t takes the place of
+        the normal law, and nothing is bounded without one.
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
-    factor = math.exp(float(ndtri(0.5 + 0.5 * confidence)) * relative_error)
+    if dof == 0 or not math.isfinite(relative_error):
+        return 0.0, math.inf
+    quantile = ndtri(0.5 + 0.5 * confidence) if dof is None else stdtrit(dof, 0.5 + 0.5 * confidence)
+    exponent = float(quantile) * relative_error
+    factor = math.exp(exponent) if exponent < 700 else math.inf
     return value / factor, value * factor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, ClassVar, TypeVar
@@ -14,6 +14,8 @@ from raresim.accumulators.base import Accumulator
 from raresim.blocks import Plan, plan
 from raresim.distributions.base import Distribution
 from raresim.engine import Job, fold
+from raresim.estimators.base import Estimator
+from raresim.evidence import Evidence
 from raresim.executors import Executor
 from raresim.problem import Event, Problem, Space
 
@@ -27,12 +29,13 @@ Report = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True)
 class Iteration:
-    """One cross-entropy level of one start: a row of ``iterations.csv``.
+    """One level of one start: a row of ``iterations.csv``.
 
     Parameters
     ----------
-    start : int or "pooled"
-        Which start; the pooled iteration draws from all of them together.
+    start : int or str
+        Which start, or a word for a level that is not that of one: "all" shares it among them, "pooled" draws from all
+        of them together, other methods have words of their own.
     iteration : int
         Number of the level in its start.
     level : float
@@ -53,7 +56,8 @@ class Iteration:
     log_probability : float
         Log of the estimated probability of the level, in nats.
     note : str
-        Why the start ended here, when it did not reach the threshold.
+        Why the start ended here, when it did not reach the threshold. On other levels it says what a fit lacks of the
+        components or covariances that were asked for, because there were too few elites.
     """
 
     start: int | str
@@ -95,6 +99,16 @@ class Tuned:
         The tuning's end in words.
     kl_proposal_target : float or None
         KL(proposal || target) in nats where it has a closed form (without the defensive share).
+    estimator : Estimator or None
+        How the independent rows of the estimate are made; None: single draws from the proposal.
+    facts : mapping of str to float
+        Further numbers that the verdict looks at, stored with the search; see `raresim.diagnostics.verdict`.
+    decisions : tuple of str
+        What the method chose and why, a sentence each, in their order.
+    trace : Evidence
+        Tables and plots of the way to the proposal, beyond ``iterations``.
+    settles : bool
+        Whether the estimate makes as many draws again, once, where its largest weights would not be trusted.
     """
 
     proposal: Distribution | None
@@ -107,11 +121,16 @@ class Tuned:
     regions: int = 0
     outcome: str = ""
     kl_proposal_target: float | None = None
+    estimator: Estimator | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    decisions: tuple[str, ...] = ()
+    trace: Evidence = field(default_factory=Evidence)
+    settles: bool = False
 
 
 @dataclass(eq=False)
 class Session:
-    """One run's means: the problem, the executor, the stages and where progress is told."""
+    """One run's means: the problem, the executor, the stages, what is asked and where progress is told."""
 
     problem: Problem
     events: Sequence[Event]
@@ -119,13 +138,14 @@ class Session:
     executor: Executor
     max_evaluations: int
     report: Report
+    relative_error: float | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)
 
-    def plan(self, n_samples: int) -> Plan:
-        """The plan of a new stage."""
-        return plan(next(self._stages), n_samples, self.problem.dim)
+    def plan(self, n_samples: int, fixed_rows: int | None = None) -> Plan:
+        """The plan of a new stage, in blocks of ``fixed_rows`` where they are given."""
+        return plan(next(self._stages), n_samples, self.problem.dim, fixed_rows)
 
     def fold(self, name: str, job: Job[S], stage: Plan, note: str = "", before: S | None = None) -> S:
         """Fold ``job`` over ``stage``, telling progress under ``name``."""

@@ -13,7 +13,7 @@ from raresim.registry import member
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class Crude(Method):
-    """Crude Monte Carlo, with the exact interval of a binomial count."""
+    """For common events, and as a check of other methods: draws from the target are counted, with an exact interval."""
 
     kind: ClassVar[str] = "crude"
 

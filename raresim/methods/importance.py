@@ -9,6 +9,9 @@ from raresim import arrays
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal, gaussian_moments
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.draws import Draws, estimator_for, refuse_draws
+from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.information import kl_normal
 from raresim.methods.base import Method, Session, Tuned
@@ -19,7 +22,7 @@ from raresim.registry import member
 @member("method")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Importance(Method):
-    """Draw from ``q``, weigh every draw by ``p/q``.
+    """For a law that is known to suit the event: draw from the stated ``q``, weigh every draw by ``p/q``.
 
     Parameters
     ----------
@@ -29,11 +32,17 @@ class Importance(Method):
         Whether ``q`` is a law of the standard normals that the inputs map, or of the risk factors.
     defensive : float
         Share of the draws that is taken from the target instead: bounds every weight by its inverse.
+    draws : "independent", "antithetic" or "sobol"
+        Single draws; pairs that mirror each other about the centre of their component; or the points of independently
+        scrambled Sobol' nets, which pay where the loss is smooth and few directions matter.
+    control_variates : bool
+        Whether the components of ``q``, a mixture (a defensive share makes one), correct the estimate.
 
     Raises
     ------
     FieldError
-        When ``defensive`` is not a share below one, or the dimension of ``q`` is not that of the space.
+        When ``defensive`` is not a share below one, the dimension of ``q`` is not that of the space, or ``q`` does not
+        allow the draws or the control variates.
 
     Notes
     -----
@@ -49,11 +58,15 @@ class Importance(Method):
     proposal: Distribution
     space: Space = "standard"
     defensive: float = 0.0
+    draws: Draws = "independent"
+    control_variates: bool = False
 
     def __post_init__(self) -> None:
         arrays.one_of("space", self.space, Space)
         if not 0 <= self.defensive < 1:
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+        stand_in = StandardNormal(dim=self.proposal.dim)
+        refuse_draws(self.draws, self.control_variates, Mixture.defensive(self.proposal, stand_in, self.defensive))
 
     @property
     def draws_in(self) -> Space:
@@ -62,9 +75,14 @@ class Importance(Method):
     def tune(self, session: Session) -> Tuned:
         problem = session.problem
         self.cost(problem.inputs.latent_dim, problem.inputs.dim)
+        law = Mixture.defensive(self.proposal, problem.target, self.defensive)
+        sampler = Sampler(problem, law, session.seed)
         return Tuned(
-            proposal=Mixture.defensive(self.proposal, problem.target, self.defensive),
+            proposal=law,
             kl_proposal_target=_closed_kl(self.proposal, problem.target),
+            estimator=estimator_for(
+                sampler, session.events, self.draws, self.control_variates, budget=session.max_evaluations
+            ),
         )
 
     def cost(self, latent_dim: int, dim: int) -> int:
@@ -77,7 +95,9 @@ class Importance(Method):
 
     def describe(self) -> list[str]:
         share = f", {self.defensive:.0%} of the draws from the target" if self.defensive else ""
-        return [f"importance sampling in {self.space} space, proposal {self.proposal.kind}{share}"]
+        how = "" if self.draws == "independent" else f", {self.draws} draws"
+        controls = ", its components as control variates" if self.control_variates else ""
+        return [f"importance sampling in {self.space} space, proposal {self.proposal.kind}{share}{how}{controls}"]
 
     @staticmethod
     def examples() -> list[Importance]:
@@ -85,6 +105,9 @@ class Importance(Method):
         return [
             Importance(proposal=Normal(mean=2.0, std=1.0, dim=3), defensive=0.1),
             Importance(proposal=Normal(mean=2.0, std=1.0, dim=3), space="physical"),
+            Importance(proposal=Normal(mean=1.7, std=1.0, dim=3), draws="antithetic"),
+            Importance(proposal=Normal(mean=1.7, std=1.0, dim=3), draws="sobol"),
+            Importance(proposal=Normal(mean=1.7, std=1.0, dim=3), defensive=0.1, control_variates=True),
         ]
 
 

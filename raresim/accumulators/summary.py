@@ -1,0 +1,73 @@
+"""All that the estimate stage keeps of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.tail import TailMoments
+from raresim.accumulators.top import TopWeights
+from raresim.arrays import Float
+
+_NOTHING = KeptRows(np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Summary(Accumulator):
+    """Sums, largest weights and first weighted losses of independent rows, and what they cost.
+
+    Parameters
+    ----------
+    tail : TailMoments
+        Of the log weight that each row gives to each event.
+    top : TopWeights
+        The largest of them, or of those of the single draws where ``drawn`` has their moments.
+    kept : KeptRows
+        Weighted losses for the figures.
+    evaluations : int
+        Loss evaluations that the rows took.
+    drawn : TailMoments, optional
+        Of the single draws whose weights a row is the mean of: their tail is looked at, not that of the means.
+    """
+
+    tail: TailMoments
+    top: TopWeights
+    kept: KeptRows
+    evaluations: int
+    drawn: TailMoments | None = None
+
+    @classmethod
+    def of_rows(
+        cls, n: int, log_weights: Sequence[Float], evaluations: int, kept: KeptRows | None = None, equal: bool = False
+    ) -> Self:
+        """Summarise ``n`` independent rows.
+
+        Parameters
+        ----------
+        n : int
+            Rows, those that give nothing to an event included.
+        log_weights : sequence of (k,) float64
+            For each event the log weights of the rows that give something to it, in nats; kept, not copied.
+        evaluations : int
+            Loss evaluations that they took.
+        kept : KeptRows, optional
+            Weighted losses for the figures.
+        equal : bool
+            Whether all weights are one: nothing is kept of their tail then.
+        """
+        tops = [w[:0] for w in log_weights] if equal else log_weights
+        return cls(TailMoments.of_hits(n, log_weights), TopWeights.of_hits(tops), kept or _NOTHING, evaluations)
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(
+            self.tail.merge(other.tail),
+            self.top.merge(other.top),
+            self.kept.merge(other.kept),
+            self.evaluations + other.evaluations,
+            self.drawn if self.drawn is None or other.drawn is None else self.drawn.merge(other.drawn),
+        )

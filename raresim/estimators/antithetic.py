@@ -1,0 +1,106 @@
+"""A draw and its mirror image about the centre of the component that it came from: one pair is one row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from raresim import arrays
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import masks
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.distributions.base import Distribution
+from raresim.distributions.transport import centre, components
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.estimators.base import KEPT_ROWS, Estimator
+from raresim.problem import Event
+from raresim.streams import stream
+
+
+@dataclass(frozen=True, eq=False)
+class AntitheticDraws(Estimator):
+    """Importance sampling by pairs ``x`` and ``2 c - x``, weighted by the mean of their two weights.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        Evaluates and weighs; the components of its law are symmetric.
+    events : tuple of Event
+        What is counted.
+
+    Notes
+    -----
+    Both of a pair have the law of a draw, so the mean is unbiased; pairs are independent, so their spread is the
+    error. A pair beats two draws where the weights of the two are negatively correlated: where a proposal is centred on
+    the border of a half-space, exactly one of the two lies in it.
+
+    References
+    ----------
+    .. [1] Hammersley & Morton, *A new Monte Carlo technique: antithetic variates*, Proc. Camb. Phil. Soc. 52, 1956.
+    """
+
+    sampler: Sampler
+    events: tuple[Event, ...]
+
+    @property
+    def cost(self) -> float:
+        return 2.0
+
+    def __call__(self, block: Block) -> Summary:
+        n = block.rows
+        law = self.sampler.proposal or self.sampler.problem.target
+        u = arrays.scratch("draws", 2 * n, law.dim)
+        sample_pairs(law, stream(self.sampler.seed, block.stage, block.index), u)
+        loss = self.sampler.loss(u, block)
+        log_weight = self.sampler.log_weight(u)
+        rows = [mean_of_pairs(np.where(mask, log_weight, -np.inf)) for mask in masks(self.events, loss)]
+        drawn = replace(block, first=2 * block.first, rows=2 * n)
+        kept = KeptRows.of_block(drawn, loss, log_weight, KEPT_ROWS)
+        return Summary.of_rows(n, [row[row > -math.inf] for row in rows], 2 * n, kept)
+
+
+def centres(law: Distribution) -> Sequence[Float]:
+    """The centre of each component of ``law``.
+
+    Raises
+    ------
+    FieldError
+        When a component is not known to be symmetric about a point.
+    """
+    found = []
+    for each in components(law)[1]:
+        middle = centre(each)
+        if middle is None:
+            raise FieldError(
+                "draws",
+                f"cannot be 'antithetic': a law of kind {each.kind} is not known to be symmetric about a point "
+                "(standard_normal, normal, low_rank_normal, student_t and mixtures of them are)",
+            )
+        found.append(middle)
+    return found
+
+
+def sample_pairs(law: Distribution, rng: np.random.Generator, u: Float) -> None:
+    """Fill the upper half of ``u`` (2 n, d) with draws of ``law`` and the lower with their mirror images."""
+    n = u.shape[0] // 2
+    shares, laws = components(law)
+    row = 0
+    for each, middle, count in zip(laws, centres(law), rng.multinomial(n, shares), strict=True):
+        if count:
+            drawn = arrays.scratch("component", int(count), law.dim)
+            each.sample(rng, drawn)
+            u[row : row + count] = drawn
+            np.subtract(2.0 * middle, drawn, out=u[n + row : n + row + count])
+            row += count
+
+
+def mean_of_pairs(log_weight: Float) -> Float:
+    """Log of the mean weight of each pair (n,), from those of its members (2 n,) in nats, ``-inf`` without a hit."""
+    n = log_weight.size // 2
+    return np.asarray(np.logaddexp(log_weight[:n], log_weight[n:]) - math.log(2.0))
