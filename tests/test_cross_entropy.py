@@ -6,14 +6,31 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import CrossEntropy, Gaussian, LowRankNormal, Probability, PythonLoss, StandardNormal
+from raresim import (
+    CrossEntropy,
+    Gaussian,
+    Independent,
+    LowRankNormal,
+    Mixture,
+    Normal,
+    Probability,
+    PythonLoss,
+    StandardNormal,
+    StudentT,
+)
+from raresim import config as configs
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
-from raresim.estimation import Summarise
+from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.executors import Executor
+from raresim.marginals.exponential import Exponential
 from raresim.methods.base import Session
 from raresim.methods.levels import Evaluate
 from raresim.problem import Event, Problem
+from raresim.proposals.directional import DirectionalMixture
+from raresim.proposals.exponential_tilt import ExponentialTilting
+from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
+from raresim.proposals.student_t import StudentTMixture
 from tests.helpers import assert_within_error
 from tests.problems import EVERY_PROBLEM, Case, below, linear_normal, several, solve, two_sided
 
@@ -105,7 +122,7 @@ def test_both_sides_of_a_two_sided_event_are_found(seed):
 def test_no_tuning_draw_enters_the_estimate(seed, monkeypatch):
     """The stages that tuning and the estimate draw from have no index in common."""
     stages = {"tune": set(), "estimate": set()}
-    for name, job in (("tune", Evaluate), ("estimate", Summarise)):
+    for name, job in (("tune", Evaluate), ("estimate", WeightedDraws)):
         original = job.__call__
 
         def call(self, block, name=name, original=original):
@@ -287,6 +304,9 @@ def test_method_describes_its_options():
     lines = CrossEntropy(starts=3, defensive=0.1).describe()
     assert "3 starts" in lines[0]
     assert "10% of the target" in lines[1]
+    lines = CrossEntropy(proposal=StudentTMixture(components=2), smoothing=0.7).describe()
+    assert "student_t (components 2, dof 10.0, covariance diagonal)" in lines[0]
+    assert lines[0].endswith("smoothing 0.7")
 
 
 @pytest.mark.parametrize(("case", "regions"), [(two_sided(3, 4.0), 2), (linear_normal(3, 4.0), 1)], ids=["two", "one"])
@@ -297,3 +317,184 @@ def test_each_region_has_a_law_and_the_target_its_share(case, regions, seed):
     assert [type(law) for law in laws] == [LowRankNormal] * regions
     assert target == problem.target
     assert tuned.proposal.shares[-1] == pytest.approx(0.05)
+
+
+# --- mixtures, t laws, smoothing, physical space -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        GaussianMixture(),
+        GaussianMixture(components=2, covariance="full"),
+        StudentTMixture(dof="estimated"),
+        StudentTMixture(components=2, covariance="mean_shift"),
+    ],
+    ids=["auto", "full", "t", "two t"],
+)
+@pytest.mark.parametrize("case", [linear_normal(3, 4.0), two_sided(3, 5.0), below(4.0)], ids=lambda c: c.name)
+def test_mixtures_give_the_answer(case, proposal, seed):
+    method = CrossEntropy(proposal=proposal)
+    result = solve(case, seed(231), method=method, relative_error=0.04, max_evaluations=300_000)
+    (estimate,) = result.estimates
+    assert_within_error(estimate.value, case.exact[0], estimate.std_error)
+    assert estimate.relative_error <= 0.04
+    assert result.search["regions"] == (2 if case.name.startswith("two") else 1)
+
+
+def test_one_start_of_a_mixture_finds_both_sides(seed):
+    """10 seeds of a single start: a side that is missed halves the answer, 10 of its errors."""
+    case, method = two_sided(2, 4.0), CrossEntropy(proposal=GaussianMixture(components=2), starts=1)
+    results = [solve(case, seed(260 + s), method=method, relative_error=0.05) for s in range(10)]
+    estimates = [r.estimates[0] for r in results]
+    assert_within_error([e.value for e in estimates], case.exact[0], [e.std_error for e in estimates])
+
+
+def tuned_by(case, method, threshold, seed):
+    problem = Problem(case.inputs, case.loss.bind(case.inputs), method.draws_in)
+    return method.tune(Session(problem, [Event(threshold)], seed, Executor(), 10**6, lambda *_: None))
+
+
+def test_a_mixture_says_how_many_components_it_has(seed):
+    method = CrossEntropy(proposal=StudentTMixture(components=2, dof=6.0), starts=2)
+    tuned = tuned_by(two_sided(2, 4.0), method, 4.0, seed(232))
+    *laws, _ = tuned.proposal.components
+    assert {type(law) for law in laws} == {StudentT}
+    assert {law.dof for law in laws} == {6.0}
+    assert tuned.decisions == (f"The student_t proposal has {len(laws)} components in 2 regions.",)
+
+
+def test_components_that_the_elites_do_not_bear_are_noted(seed):
+    method = CrossEntropy(proposal=GaussianMixture(components=4), starts=1)
+    tuned = tuned_by(linear_normal(3, 4.0), method, 4.0, seed(233))
+    assert any("of 4 components fitted" in row.note for row in tuned.iterations)
+
+
+def test_smoothing_takes_smaller_steps_to_the_same_answer(seed):
+    case = linear_normal(3, 5.0)
+    results = {
+        share: solve(case, seed(234), method=CrossEntropy(smoothing=share, starts=1), relative_error=0.03)
+        for share in (1.0, 0.5)
+    }
+    for result in results.values():
+        assert_within_error(result.estimates[0].value, case.exact[0], result.estimates[0].std_error)
+    levels = {share: [row.level for row in r.iterations if row.start == 0] for share, r in results.items()}
+    assert len(levels[0.5]) > len(levels[1.0])
+    assert levels[0.5][0] < levels[1.0][0]
+
+
+def test_first_smoothed_law_lies_between_the_target_and_the_fit(seed):
+    """After one level, a halved step is the shorter one, though its level is drawn from half of the first shift."""
+    whole, half = (
+        tuned_by(linear_normal(2, 1.5), CrossEntropy(smoothing=s, starts=1, max_levels=1), 9.0, seed(235)).proposal
+        for s in (1.0, 0.5)
+    )
+    first = [components_of(law)[0].location for law in (whole, half)]
+    assert np.linalg.norm(first[1]) < 0.8 * np.linalg.norm(first[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "unit"),
+    [
+        ({"draws": "antithetic"}, "draw"),
+        ({"draws": "sobol"}, "replicate"),
+        ({"control_variates": True}, "replicate"),
+        ({"draws": "antithetic", "control_variates": True}, "replicate"),
+        ({"draws": "sobol", "proposal": DirectionalMixture()}, "replicate"),
+        ({"draws": "sobol", "proposal": GaussianMixture(components=2)}, "replicate"),
+    ],
+)
+def test_final_draws_can_be_made_in_other_ways(options, unit, seed):
+    result = solve(linear_normal(3, 4.0), seed(391), method=CrossEntropy(**options), relative_error=0.03)
+    (estimate,) = result.estimates
+    assert_within_error(estimate.value, stats.norm.sf(4.0), estimate.std_error)
+    assert estimate.relative_error <= 0.03
+    assert result.search["unit"] == unit
+    assert result.search["kind"] == "tuned"
+    assert result.verdict.status is Status.TRUSTED
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draws": "halton"}, "draws: unknown value 'halton'"),
+        ({"draws": "sobol", "control_variates": True}, "control_variates: must be false where draws is 'sobol'"),
+        ({"control_variates": True, "defensive": 0.0}, "control_variates: must be false where defensive is 0"),
+        ({"draws": "antithetic", "proposal": DirectionalMixture()}, "draws: goes with proposal gaussian, "),
+        ({"draws": "sobol", "proposal": ExponentialTilting()}, "draws: goes with proposal gaussian, "),
+    ],
+)
+def test_ways_to_draw_that_do_not_go_with_the_rest_are_refused(options, message):
+    with pytest.raises(FieldError) as caught:
+        CrossEntropy(**options)
+    assert str(caught.value).startswith(message)
+
+
+def test_common_event_is_drawn_from_the_target_in_the_asked_way(seed):
+    result = solve(linear_normal(3, 1.0), seed(392), method=CrossEntropy(draws="antithetic"), relative_error=0.02)
+    (estimate,) = result.estimates
+    assert_within_error(estimate.value, stats.norm.sf(1.0), estimate.std_error)
+    assert result.search["kind"] == "none"
+    assert result.evaluations["estimate"] == 2 * estimate.diagnostics["rows"]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 1.1])
+def test_smoothing_out_of_range_is_refused(smoothing):
+    with pytest.raises(FieldError, match="smoothing: must be above 0 and at most 1"):
+        CrossEntropy(smoothing=smoothing)
+
+
+def test_smoothing_of_a_family_without_moments_is_refused():
+    with pytest.raises(
+        FieldError, match="smoothing: goes with Gaussian and t proposals, got proposal exponential_tilt"
+    ):
+        CrossEntropy(proposal=ExponentialTilting(), smoothing=0.5)
+
+
+def total(x):
+    return x.sum(axis=1)
+
+
+def spread(x):
+    return np.abs(x.sum(axis=1) - 300.0)
+
+
+def test_proposals_in_physical_space_give_the_answer(seed):
+    """A sum of exponentials is a gamma variable."""
+    inputs, threshold = Independent(marginal=Exponential(), dim=4), float(stats.gamma.isf(1e-6, 4))
+    case = Case("sum", inputs, PythonLoss(function=total), Probability(above=threshold), [1e-6])
+    result = solve(case, seed(236), method=CrossEntropy(proposal=ExponentialTilting()), relative_error=0.05)
+    assert_within_error(result.estimates[0].value, 1e-6, result.estimates[0].std_error)
+
+
+def test_regions_in_physical_space_are_told_apart_in_units_of_the_target(seed):
+    """Two sides of a sum whose two factors have scales 30 and 1, far from the origin."""
+    inputs = Normal(mean=[200.0, 100.0], std=[30.0, 1.0])
+    scale = np.hypot(30.0, 1.0)
+    case = Case("far", inputs, PythonLoss(function=spread), Probability(above=4.5 * scale), [2 * stats.norm.sf(4.5)])
+    method = CrossEntropy(proposal=ExponentialTilting())
+    assert method.draws_in == "physical"
+    tuned = tuned_by(case, method, 4.5 * scale, seed(237))
+    assert tuned.regions == 2
+    assert isinstance(tuned.proposal, Mixture)
+    (estimate,) = solve(case, seed(238), method=method, relative_error=0.05).estimates
+    assert_within_error(estimate.value, case.exact[0], estimate.std_error)
+
+
+def test_mixture_runs_from_yaml_with_the_same_digits_on_any_number_of_workers(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(
+        "seed: 7\n"
+        "inputs: {kind: normal, dim: 2}\n"
+        "loss: {kind: linear, weights: equal}\n"
+        "measures: [{kind: probability, above: 4 sigma}]\n"
+        "method: {kind: cross_entropy, starts: 2, proposal: {kind: gaussian_mixture, components: 2}}\n"
+        "stop: {relative_error: 0.1}\n"
+    )
+    experiment = configs.load(path).experiment()
+    assert experiment.method == CrossEntropy(proposal=GaussianMixture(components=2), starts=2)
+    one = experiment.run()
+    with Executor.of("threads", 2) as executor:
+        two = experiment.run(executor)
+    assert one.estimates[0].value == two.estimates[0].value
+    assert_within_error(one.estimates[0].value, stats.norm.sf(4.0), one.estimates[0].std_error)

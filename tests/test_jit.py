@@ -86,6 +86,11 @@ ARGUMENTS = {
     "weighted_squares": lambda: (X, W, np.empty(D)),
     "weighted_sum": lambda: (X, LOC, np.empty(N)),
     "weighted_sums": lambda: (X, W, np.empty(D)),
+    "add_steps": lambda: (X, np.linspace(-1, 1, 3), normals(D, 4, 112), W.copy()),
+    "along_and_square": lambda: (X, LOC, np.empty(N), np.empty(N)),
+    "draw_cosines": lambda: (rng(), 3.0, D, np.empty(N), np.empty(N)),
+    "draw_tails": lambda: (rng(), np.tile([0.2, 0.5, 0.9], (D, 1)), np.array([0.0, 0.1, 0.5]), block(N, D)),
+    "move_along": lambda: (W, LOC, X.copy(order="F")),
 }
 
 

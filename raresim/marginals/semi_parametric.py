@@ -129,7 +129,7 @@ class SemiParametric(Marginal):
     def support(self) -> tuple[float, float]:
         low, high = self._body.knots[[0, -1]].tolist()
         for tail in self.tails:
-            reach = tail.scale / -tail.shape if tail.shape < 0 else math.inf
+            reach = tail.scale * (-1.0 / tail.shape) if tail.shape < 0 else math.inf
             low, high = (low, high + reach) if tail.side == "upper" else (low - reach, high)
         return low, high
 

@@ -16,17 +16,19 @@ from raresim.arrays import Float, whole
 from raresim.blocks import Plan
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
+from raresim.draws import Draws, drawn_as, refuse_family, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.methods.base import Iteration, Method, Session, Tuned
-from raresim.methods.levels import Cells, Evaluate, Fit, KeepElites, Responsibilities, Split, Whole
+from raresim.methods.levels import Cells, EliteRows, Evaluate, Fit, KeepElites, Responsibilities, Split, Whole
 from raresim.problem import Event, Space
-from raresim.proposals.base import ProposalFamily, WeightedMoments
+from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
+from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, smoothed
+from raresim.proposals.student_t import StudentTMixture
 from raresim.registry import member
 from raresim.streams import stream
 
-ELITES_PER_PARAMETER = 5
 MIN_SAMPLES = 1000
 MIN_ESS = 20.0
 """Effective elites below which a fit is noise: the start ends there."""
@@ -46,6 +48,9 @@ SPLIT_ROWS = 2000
 SPLIT_MARGIN = 1.25
 """How far an eigenvalue of the elites' covariance must stand above the edge of noise to split them."""
 
+KEPT_ELITES = 20_000
+"""Elites of a level that the fit of a mixture begins from, or those that bear its parameters where these are more."""
+
 KMEANS_RUNS = 20
 """Random beginnings of the clustering of the first elites."""
 
@@ -56,12 +61,12 @@ MIN_SHARE = 0.1
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(Method):
-    """Multilevel cross-entropy tuning of the proposal, then importance sampling from it.
+    """For rare events whose shape a known family has: the proposal is fitted level by level, then drawn from.
 
     Parameters
     ----------
     proposal : ProposalFamily
-        The family that is fitted, on standard normal space.
+        The family that is fitted; it says in which space draws are made.
     rarity : float
         Share of a level's draws that sets the next level, between 0 and 0.5.
     samples : int, optional
@@ -72,11 +77,20 @@ class CrossEntropy(Method):
         Share of the final draws taken from the target: bounds every weight by its inverse.
     max_levels : int
         Levels after which a start gives up.
+    smoothing : float
+        Share of a fit's means and covariances in the next law, the rest being the law before: above 0 and at most 1,
+        which is no smoothing. Goes with Gaussian and t proposals.
+    draws : "independent", "antithetic" or "sobol"
+        How the final draws are made: one by one; in pairs that mirror each other about the centre of their component;
+        or at the points of independently scrambled Sobol' nets, which pay where the loss is smooth and few directions
+        matter.
+    control_variates : bool
+        Whether the components of the final mixture correct the estimate.
 
     Raises
     ------
     FieldError
-        When an option is out of range, or ``samples`` gives too few elites for the family.
+        When an option is out of range or does not go with ``proposal``, or ``samples`` gives too few elites for it.
 
     Notes
     -----
@@ -107,6 +121,9 @@ class CrossEntropy(Method):
     starts: int = 4
     defensive: float = 0.05
     max_levels: int = 50
+    smoothing: float = 1.0
+    draws: Draws = "independent"
+    control_variates: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.rarity <= 0.5:
@@ -116,17 +133,25 @@ class CrossEntropy(Method):
         for name in ("samples", "starts", "max_levels"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole(name, getattr(self, name)))
+        if not 0 < self.smoothing <= 1:
+            raise FieldError("smoothing", f"must be above 0 and at most 1, got {self.smoothing:g}")
+        if self.smoothing < 1 and not isinstance(self.proposal, Gaussian | GaussianMixture | StudentTMixture):
+            raise FieldError("smoothing", f"goes with Gaussian and t proposals, got proposal {self.proposal.kind}")
+        refuse_family(self.draws, self.control_variates, self.proposal, self.defensive)
 
     @property
     def draws_in(self) -> Space:
-        return "standard"
+        return self.proposal.space
 
     def describe(self) -> list[str]:
-        options = ", ".join(f"{k} {v}" for k, v in vars(self.proposal).items() if k == "covariance")
+        told = ("components", "covariance", "dof")
+        options = ", ".join(f"{k} {v}" for k, v in vars(self.proposal).items() if k in told)
         family = f"{self.proposal.kind} ({options})" if options else self.proposal.kind
         return [
-            f"cross-entropy tuning of a {family} proposal: {self.starts} starts, rarity {self.rarity:g}",
-            f"final draws: tuned mixture with {self.defensive:.0%} of the target",
+            f"cross-entropy tuning of a {family} proposal: {self.starts} starts, rarity {self.rarity:g}"
+            + (f", smoothing {self.smoothing:g}" if self.smoothing < 1 else ""),
+            f"final draws{told_of(self.draws, self.control_variates)}: tuned mixture with {self.defensive:.0%} of the "
+            "target",
         ]
 
     def samples_per_level(self, dim: int) -> int:
@@ -143,19 +168,29 @@ class CrossEntropy(Method):
         return self.samples
 
     def cost(self, latent_dim: int, dim: int) -> int:
-        return (6 * self.starts + 2) * self.samples_per_level(latent_dim)
+        of_a_draw = latent_dim if self.proposal.space == "standard" else dim
+        return (6 * self.starts + 2) * self.samples_per_level(of_a_draw)
 
     def tune(self, session: Session) -> Tuned:
-        climb = _Climb(self, session, _rarest(session.events), self.samples_per_level(session.problem.dim))
-        return climb.run()
+        self.proposal.refuse(session.problem.target)
+        climb = _Climb(self, session, rarest(session.events), self.samples_per_level(session.problem.dim))
+        return drawn_as(climb.run(), session, self.draws, self.control_variates)
 
     @staticmethod
     def examples() -> list[CrossEntropy]:
         """Members for the conformance tests."""
-        return [CrossEntropy(), CrossEntropy(proposal=Gaussian(covariance="diagonal"), starts=2)]
+        return [
+            CrossEntropy(),
+            CrossEntropy(proposal=Gaussian(covariance="diagonal"), starts=2, smoothing=0.8),
+            CrossEntropy(proposal=GaussianMixture(components=2)),
+            CrossEntropy(proposal=StudentTMixture()),
+            CrossEntropy(draws="antithetic", control_variates=True),
+            CrossEntropy(draws="sobol", starts=2),
+        ]
 
 
-def _rarest(events: Sequence[Event]) -> Event:
+def rarest(events: Sequence[Event]) -> Event:
+    """The event that a climb goes to; raises `FieldError` where events lie on both sides."""
     if len({event.direction for event in events}) > 1:
         raise FieldError("measures", "cross-entropy tunes to one tail: put `above` and `below` into two experiments")
     return max(events, key=lambda event: event.sign * event.threshold)
@@ -215,9 +250,9 @@ class _Climb:
         stats = self.fit(first, (target,) * split.laws, split)
         usable = [s for s in stats if s.ess >= MIN_ESS] or [max(stats, key=lambda s: s.ess)]
         self.records.append(first.record)
-        found = [self.start(k, self.method.proposal.fit(target, s), s.ess) for k, s in enumerate(usable)]
-        mixture = self.regions([f for f in found if f.reached] or found)
-        tuned, variances = self.pool(mixture)
+        found = [self.start(k, self.fitted(target, s), s.ess) for k, s in enumerate(usable)]
+        mixture, regions = self.regions([f for f in found if f.reached] or found)
+        tuned, variances = self.pool(mixture, regions)
         reached = sum(f.reached for f in found)
         return Tuned(
             proposal=Mixture.defensive(tuned, target, self.method.defensive),
@@ -227,9 +262,10 @@ class _Climb:
             variances=variances if reached else None,
             starts=len(found),
             reached=reached,
-            regions=len(mixture.components),
+            regions=regions,
             outcome=_outcome(found),
-            kl_proposal_target=None if isinstance(tuned, Mixture) else self.method.proposal.kl(tuned, target),
+            kl_proposal_target=self.closed_kl(tuned),
+            decisions=self.decisions(tuned, regions),
         )
 
     def refuse_small_budget(self, first: int) -> None:
@@ -251,12 +287,12 @@ class _Climb:
             if self.evaluations + self.samples > self.session.max_evaluations // 2:
                 return _Found(law, ess, "half of max_evaluations spent on tuning")
             step = self.evaluate(law, number, iteration, self.samples)
-            (stats,) = self.fit(step, (law,), Whole())
-            fitted = family.fit(law, stats) if stats.ess >= MIN_ESS else law
-            self.records.append(replace(step.record, ess=stats.ess, kl_step=family.kl(fitted, law)))
-            if stats.ess < MIN_ESS:
-                return self.ended(law, ess, f"weights degenerate: {stats.ess:.1f} effective elites")
-            law, ess = fitted, stats.ess
+            fitted = self.refit(step, law) if step.record.ess >= MIN_ESS else law
+            lacks = family.shortfall(fitted)
+            self.records.append(replace(step.record, kl_step=family.kl(fitted, law), note=lacks))
+            if step.record.ess < MIN_ESS:
+                return self.ended(law, ess, f"weights degenerate: {step.record.ess:.1f} effective elites")
+            law, ess = fitted, step.record.ess
             if step.level >= goal:
                 return _Found(law, ess)
             stalled = 0 if step.level > best else stalled + 1
@@ -265,8 +301,39 @@ class _Climb:
                 return self.ended(law, ess, f"level stalled for {MAX_STALLED} iterations")
         return self.ended(law, ess, f"threshold not reached in {self.method.max_levels} levels")
 
-    def regions(self, found: list[_Found]) -> Mixture:
-        """One component for each region in which starts ended, with the share of the starts that ended there."""
+    def refit(self, step: _Level, law: Distribution) -> Distribution:
+        """The family's fit to the elites of a level that was drawn from ``law``."""
+        family, begun = self.method.proposal, law
+        if family.passes > 1:
+            kept = self.keep(step, step.level, max(KEPT_ELITES, ELITES_PER_PARAMETER * family.n_parameters(law.dim)))
+            weight = np.exp(kept.log_weight - kept.log_weight.max())
+            begun = family.begin(law, np.asfortranarray(kept.u), weight, self.generator())
+        for _ in range(family.passes):
+            (stats,) = self.fit(step, (begun,), Whole())
+            begun = family.fit(begun, stats)
+        return smoothed(law, begun, self.method.smoothing) if self.method.smoothing < 1 else begun
+
+    def fitted(self, current: Distribution, stats: Statistics) -> Distribution:
+        """The law of a start, fitted to its elites of the first level."""
+        law = self.method.proposal.fit(current, stats)
+        return smoothed(current, law, self.method.smoothing) if self.method.smoothing < 1 else law
+
+    def decisions(self, tuned: Distribution, regions: int) -> tuple[str, ...]:
+        """How many components a mixture came out with, in words."""
+        family, k = self.method.proposal, len(components_of(tuned))
+        if family.part is family:
+            return ()
+        within = "one region" if regions == 1 else f"{regions} regions"
+        return (f"The {family.kind} proposal has {k} component{'' if k == 1 else 's'} in {within}.",)
+
+    def closed_kl(self, tuned: Distribution) -> float | None:
+        """KL(tuned || target) in nats, where it has a closed form."""
+        part = self.method.proposal.part
+        closed = type(part).kl is not ProposalFamily.kl and not isinstance(tuned, Mixture)
+        return part.kl(tuned, self.session.problem.target) if closed else None
+
+    def regions(self, found: list[_Found]) -> tuple[Mixture, int]:
+        """The laws of the regions in which starts ended, each with the share of the starts that ended there."""
         family = self.method.proposal
         laws: list[Distribution] = []
         sizes: list[int] = []
@@ -277,12 +344,12 @@ class _Climb:
             else:
                 laws.append(f.law)
                 sizes.append(1)
-        return Mixture(weights=np.array(sizes) / sum(sizes), components=laws)
+        return Mixture(weights=np.array(sizes) / sum(sizes), components=laws), len(laws)
 
-    def pool(self, mixture: Mixture) -> tuple[Distribution, tuple[float, ...] | None]:
+    def pool(self, mixture: Mixture, regions: int) -> tuple[Distribution, tuple[float, ...] | None]:
         """Draw once from all regions together and refit shares and components; relative variances of a draw."""
-        family, laws = self.method.proposal, tuple(mixture.components)
-        samples = self.samples * max(2, len(laws))
+        family, laws = self.method.proposal.part, tuple(mixture.components)
+        samples = self.samples * max(2, regions)
         if self.evaluations + samples > self.session.max_evaluations * 3 // 4:
             return _simplest(mixture), None
         drawn = Mixture.defensive(mixture, self.session.problem.target, self.method.defensive)
@@ -291,10 +358,9 @@ class _Climb:
         if level.record.elites < 2:
             self.records.append(level.record)
             return _simplest(mixture), None
-        stats = self.fit(level, laws, Responsibilities(mixture))
-        refitted = tuple(
-            family.fit(law, s) if s.ess >= self.needed_ess else law for law, s in zip(laws, stats, strict=True)
-        )
+        stats = self.fit(level, laws, Responsibilities(mixture), family)
+        needed = max(MIN_ESS, family.n_parameters(level.sampler.problem.dim))
+        refitted = tuple(family.fit(law, s) if s.ess >= needed else law for law, s in zip(laws, stats, strict=True))
         kl_step = family.kl(refitted[0], laws[0]) if len(laws) == 1 else math.nan
         self.records.append(replace(level.record, kl_step=kl_step))
         mass = np.array([s.weight for s in stats])
@@ -336,9 +402,11 @@ class _Climb:
         )
         return _Level(sampler, tuple(plans), rows, level, record)
 
-    def fit(self, level: _Level, current: tuple[Distribution, ...], split: Split) -> tuple[WeightedMoments, ...]:
-        """Sufficient statistics of the level's elites, by replaying its draws."""
-        rows, family = level.rows, self.method.proposal
+    def fit(
+        self, level: _Level, current: tuple[Distribution, ...], split: Split, family: ProposalFamily | None = None
+    ) -> tuple[Statistics, ...]:
+        """Sufficient statistics of the level's elites for the method's family or another, by replaying its draws."""
+        rows, family = level.rows, family or self.method.proposal
         job = Fit(level.sampler, rows, level.level, rows.peak(level.level), family, current, split)
         parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
         return functools.reduce(lambda a, b: a.merge(b), parts).parts
@@ -346,15 +414,26 @@ class _Climb:
     def cells(self, first: _Level) -> Split:
         """The first elites, clustered along the directions in which they spread beyond noise: a cell for each start."""
         starts = self.method.starts
-        reached = np.flatnonzero(first.rows.loss >= first.level)
-        limit = int(reached[min(reached.size, SPLIT_ROWS) - 1]) + 1
-        job = KeepElites(first.sampler, first.rows, first.level, limit)
-        u = np.concatenate([self.session.fold("fit", job, plan, self.progress("all")).u for plan in first.plans])
-        axes = _wide_directions(u, starts)
+        u = self.keep(first, first.level, SPLIT_ROWS).u
+        scale = np.ones(u.shape[1])
+        if self.session.problem.space == "physical":
+            spread = self.keep(first, -math.inf, SPLIT_ROWS).u.std(axis=0)
+            scale = np.where(spread > 0, spread, 1.0)
+        axes = _wide_directions(u / scale, starts) / scale[:, None]
         if starts == 1 or axes.shape[1] == 0:
             return Whole(starts)
-        rng = stream(self.session.seed, self.session.plan(1).stage, 0)
-        return Cells(axes, _centres(u @ axes, starts, rng))
+        return Cells(axes, _centres(u @ axes, starts, self.generator()))
+
+    def keep(self, level: _Level, least: float, limit: int) -> EliteRows:
+        """The first ``limit`` draws of a level that reach ``least``, with their log weights."""
+        reached = np.flatnonzero(level.rows.loss >= least)
+        job = KeepElites(level.sampler, level.rows, least, int(reached[min(reached.size, limit) - 1]) + 1)
+        parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
+        return functools.reduce(lambda a, b: a.merge(b), parts)
+
+    def generator(self) -> np.random.Generator:
+        """Random numbers of a fit, in a stage of their own."""
+        return stream(self.session.seed, self.session.plan(1).stage, 0)
 
     def variances(self, level: _Level) -> tuple[float, ...] | None:
         """Relative variance of one draw of the pooled proposal, for each event; None where hits are too few."""

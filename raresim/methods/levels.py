@@ -17,7 +17,8 @@ from raresim.blocks import Block
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Job, Sampler
-from raresim.proposals.base import ProposalFamily, WeightedMoments
+from raresim.proposals.base import ProposalFamily, Statistics
+from raresim.proposals.gaussian_mixture import posterior_shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +93,11 @@ class Responsibilities(Split):
         return len(self.mixture.components)
 
     def shares(self, u: Float) -> Float:
-        logs: Float = np.empty((u.shape[0], self.laws), order="F")
-        self.mixture.component_logpdf(u, logs)
-        logs -= logs.max(axis=1, keepdims=True)
-        np.exp(logs, out=logs)
-        logs /= logs.sum(axis=1, keepdims=True)
-        return logs
+        return posterior_shares(self.mixture, u)
 
 
 @dataclass(frozen=True, eq=False)
-class Fit(Job[Several[WeightedMoments]]):
+class Fit(Job[Several[Statistics]]):
     """Sufficient statistics of the elites of an evaluated level, one set for each share of ``split``.
 
     The draws are replayed from their streams; ``rows`` holds their losses and log weights, so nothing is evaluated
@@ -116,7 +112,7 @@ class Fit(Job[Several[WeightedMoments]]):
     current: tuple[Distribution, ...]
     split: Split
 
-    def __call__(self, block: Block) -> Several[WeightedMoments]:
+    def __call__(self, block: Block) -> Several[Statistics]:
         elite, log_weight = elites(self.rows, self.level, block)
         u = elite_draws(self.sampler, block, elite)
         weight = np.exp(log_weight[elite] - self.peak)
@@ -131,12 +127,13 @@ class Fit(Job[Several[WeightedMoments]]):
 
 @dataclass(frozen=True, eq=False)
 class EliteRows(Accumulator):
-    """Elite draws, kept as they are: ``u`` (k, d)."""
+    """Elite draws, kept as they are: ``u`` (k, d), and their log weights (k,) in nats."""
 
     u: Float
+    log_weight: Float
 
     def merge(self, other: Self) -> Self:
-        return type(self)(np.concatenate([self.u, other.u]))
+        return type(self)(np.concatenate([self.u, other.u]), np.concatenate([self.log_weight, other.log_weight]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +147,10 @@ class KeepElites(Job[EliteRows]):
 
     def __call__(self, block: Block) -> EliteRows:
         if block.first >= self.limit:
-            return EliteRows(np.empty((0, self.sampler.problem.dim)))
-        elite, _ = elites(self.rows, self.level, block)
+            return EliteRows(np.empty((0, self.sampler.problem.dim)), np.empty(0))
+        elite, log_weight = elites(self.rows, self.level, block)
         elite[max(0, self.limit - block.first) :] = False
-        return EliteRows(elite_draws(self.sampler, block, elite).copy())
+        return EliteRows(elite_draws(self.sampler, block, elite).copy(), log_weight[elite])
 
 
 def elites(rows: LevelRows, level: float, block: Block) -> tuple[Bool, Float]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution
+from raresim.information import kl_of_laws
+from raresim.problem import Space
+
+KL_DRAWS = 2_000
+"""Draws of a KL divergence between two members that has no closed form."""
+
+ELITES_PER_PARAMETER = 5
+"""Elites that a fit has for each free parameter, at least; one of them effective."""
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedMoments(Accumulator):
-    """Weighted sums that a Gaussian is fitted from.
+class Statistics(Accumulator):
+    """What a family keeps of weighted rows to fit a law: the sum of the weights, of their squares, and more.
 
     Parameters
     ----------
@@ -21,6 +31,23 @@ class WeightedMoments(Accumulator):
         Sum of the weights.
     weight2 : float
         Sum of their squares.
+    """
+
+    weight: float
+    weight2: float
+
+    @property
+    def ess(self) -> float:
+        """Effective number of rows, ``(sum w)^2 / sum w^2``."""
+        return self.weight**2 / self.weight2 if self.weight2 > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedMoments(Statistics):
+    """Weighted sums that a Gaussian is fitted from.
+
+    Parameters
+    ----------
     first : (d,) float64
         ``sum_i w_i u_i``.
     second : float64
@@ -28,8 +55,6 @@ class WeightedMoments(Accumulator):
         projection on a few directions.
     """
 
-    weight: float
-    weight2: float
     first: Float
     second: Float
 
@@ -41,17 +66,13 @@ class WeightedMoments(Accumulator):
             self.second + other.second,
         )
 
-    @property
-    def ess(self) -> float:
-        """Effective number of rows, ``(sum w)^2 / sum w^2``."""
-        return self.weight**2 / self.weight2 if self.weight2 > 0 else 0.0
-
 
 class ProposalFamily(ABC):
-    """Laws on standard normal space, with their weighted maximum-likelihood fit.
+    """Laws on the space of the draws, with their weighted maximum-likelihood fit.
 
     The fit to the elites of a level, weighted by ``p/q``, minimises the cross-entropy from the optimal
-    proposal of that level: it is the cross-entropy update.
+    proposal of that level: it is the cross-entropy update. Where it has no closed form, `begin` finds a law near it and
+    each of the `passes` over the elites (``suffstats``, then ``fit``) is a step of expectation maximisation from there.
 
     To add one: a frozen dataclass of options in a file of its own in this folder, decorated with
     ``@member("proposal_family")``, with a ``kind``, the methods below and ``examples()``.
@@ -59,18 +80,48 @@ class ProposalFamily(ABC):
 
     kind: ClassVar[str]
 
+    space: ClassVar[Space] = "standard"
+    """Where its laws live: on the standard normals that the inputs map, or on the risk factors."""
+
+    passes: ClassVar[int] = 1
+    """Steps of the fit to the elites of a level; 1 where it has a closed form."""
+
+    @property
+    def part(self) -> ProposalFamily:
+        """The family of one component; the family itself where its laws are no mixtures."""
+        return self
+
+    def refuse(self, target: Distribution) -> None:
+        """Raise `FieldError` where the family has no law for draws of ``target``; looked at before any is made."""
+        return
+
     @abstractmethod
     def n_parameters(self, dim: int) -> int:
         """Free parameters of one fitted law; the elites of a level are in proportion to it."""
 
     @abstractmethod
-    def suffstats(self, current: Distribution, u: Float, weight: Float) -> WeightedMoments:
+    def suffstats(self, current: Distribution, u: Float, weight: Float) -> Statistics:
         """Sufficient statistics of the rows of ``u`` (n, d) with ``weight`` (n,) under the law they came from."""
 
     @abstractmethod
-    def fit(self, current: Distribution, stats: WeightedMoments) -> Distribution:
+    def fit(self, current: Distribution, stats: Any) -> Distribution:
         """The member of the family with the largest weighted likelihood, within the family's limits."""
 
-    @abstractmethod
+    def begin(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
+        """The law from which the fit to the rows of ``u`` (n, d) with ``weight`` (n,) begins, where it takes steps."""
+        return current
+
+    def refit(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
+        """The whole fit to rows that are all at hand: `begin`, then all `passes`."""
+        law = self.begin(current, u, weight, rng)
+        for _ in range(self.passes):
+            law = self.fit(law, self.suffstats(law, u, weight))
+        return law
+
+    def shortfall(self, law: Distribution) -> str:
+        """What a fitted ``law`` lacks of the options, because the elites could not bear it; empty: nothing."""
+        return ""
+
     def kl(self, p: Distribution, q: Distribution) -> float:
-        """KL(p || q) in nats between two members (or the standard normal), in closed form."""
+        """KL(p || q) in nats between two members (or the standard normal), in closed form or from `KL_DRAWS` draws."""
+        return kl_of_laws(p, q, draws=KL_DRAWS).value

@@ -1,0 +1,461 @@
+"""The improved cross-entropy method: levels of a smoothed event, in which every evaluation counts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from raresim import arrays
+from raresim.accumulators.level import LevelRows
+from raresim.accumulators.tail import TailMoments, masks
+from raresim.arrays import Bool, Float
+from raresim.distributions.base import Distribution
+from raresim.distributions.mixture import Mixture
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, MIN_SAMPLES, rarest
+from raresim.methods.levels import Evaluate, KeepElites
+from raresim.problem import Event, Space
+from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily
+from raresim.proposals.gaussian import Gaussian
+from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
+from raresim.registry import member
+from raresim.streams import stream
+
+WIDEST, NARROWEST = 1e3, 1e-9
+"""Of the smoothing, in spreads of the margins that were seen first."""
+
+HALVINGS = 60
+"""Of the range in which a level's smoothing is searched."""
+
+SLOW, STALLED = 0.8, 0.99
+"""Of the smoothing and of the median loss's distance from the threshold, of what they were a level before."""
+
+NEGLIGIBLE = 1e-9
+"""Weight, relative to the largest, of a row that a fit leaves out."""
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True)
+class ImprovedCrossEntropy(Method):
+    """Cross-entropy levels of a smoothed event that reuse every evaluation: for costly, smooth losses.
+
+    Parameters
+    ----------
+    proposal : ProposalFamily
+        The family that is fitted; it says in which space draws are made.
+    target_cov : float
+        Coefficient of variation of a level's weights: larger takes fewer, bolder levels.
+    pooled : bool
+        Whether a level is chosen and fitted from all draws so far, or from its own alone.
+    samples : int, optional
+        Draws per level. Without it: enough for five effective elites per free parameter, at least 1,000.
+    defensive : float
+        Share of the final draws taken from the target: bounds every weight by its inverse.
+    max_levels : int
+        Levels after which the climb gives up.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range, or ``samples`` gives too few elites for the family.
+
+    Notes
+    -----
+    With ``m`` the margin by which the loss is beyond the threshold, a level aims at the density in proportion to
+    ``Phi(m / sigma) p``, which is the optimal one at ``sigma = 0`` and the target at infinity: [1]_ sec. 4. No draw is
+    thrown away as a non-elite. Each level takes the smallest ``sigma`` at which its weights have the coefficient of
+    variation ``target_cov``, and the climb ends where they have it with the event itself, ``sigma = 0``. A family that
+    cannot come so near to the optimal density ends it too: when `MAX_STALLED` levels brought little and the event has
+    five effective hits for each free parameter of a component.
+
+    Pooled draws are weighted by ``p`` over the mixture of all laws that were drawn from, each with its share of the
+    draws (the balance heuristic, [2]_). Their effective number is then asked to be what ``target_cov`` leaves of the
+    draws of one level, ``samples / (1 + target_cov^2)``. All draws are kept in memory until the climb ends, and none
+    enters the estimate.
+
+    References
+    ----------
+    .. [1] Papaioannou, Geyer & Straub, *Improved cross entropy-based importance sampling with a flexible mixture
+       model*, Reliab. Eng. Syst. Saf. 191, 2019.
+    .. [2] Veach & Guibas, *Optimally combining sampling techniques for Monte Carlo rendering*, SIGGRAPH 1995.
+    """
+
+    kind: ClassVar[str] = "improved_cross_entropy"
+
+    proposal: ProposalFamily = field(default_factory=GaussianMixture)
+    target_cov: float = 1.5
+    pooled: bool = True
+    samples: int | None = None
+    defensive: float = 0.05
+    max_levels: int = 50
+
+    def __post_init__(self) -> None:
+        arrays.positive("target_cov", self.target_cov)
+        if not 0 <= self.defensive < 1:
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+        for name in ("samples", "max_levels"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, arrays.whole(name, getattr(self, name)))
+
+    @property
+    def draws_in(self) -> Space:
+        return self.proposal.space
+
+    def describe(self) -> list[str]:
+        drawn = "all draws so far" if self.pooled else "its own draws"
+        return [
+            f"improved cross-entropy tuning of a {self.proposal.kind} proposal: each level fitted to {drawn}, weights "
+            f"with coefficient of variation {self.target_cov:g}",
+            f"final draws: tuned proposal with {self.defensive:.0%} of the target",
+        ]
+
+    def samples_per_level(self, dim: int) -> int:
+        """Draws per level; raises `FieldError` when ``samples`` is too small for the family."""
+        parameters = self.proposal.n_parameters(dim)
+        needed = math.ceil(max(MIN_ESS, ELITES_PER_PARAMETER * parameters) * (1.0 + self.target_cov**2))
+        if self.samples is None:
+            return max(MIN_SAMPLES, needed)
+        if self.samples < needed:
+            raise FieldError(
+                "samples",
+                f"must be at least {needed:,}: {ELITES_PER_PARAMETER} effective elites for each of the {parameters:,} "
+                f"free parameters, got {self.samples:,}",
+            )
+        return self.samples
+
+    def cost(self, latent_dim: int, dim: int) -> int:
+        return 10 * self.samples_per_level(latent_dim if self.proposal.space == "standard" else dim)
+
+    def tune(self, session: Session) -> Tuned:
+        event = rarest(session.events)
+        return _Climb(self, session, event, self.samples_per_level(session.problem.dim)).run()
+
+    @staticmethod
+    def examples() -> list[ImprovedCrossEntropy]:
+        """Members for the conformance tests."""
+        return [
+            ImprovedCrossEntropy(),
+            ImprovedCrossEntropy(proposal=Gaussian(covariance="full"), pooled=False),
+        ]
+
+
+@dataclass(eq=False)
+class Pool:
+    """All draws so far, weighted as draws of the mixture of the laws they came from.
+
+    Parameters
+    ----------
+    u : (n, d) float64
+        The draws.
+    loss : (n,) float64
+        Signed so that larger is rarer, in the unit of the loss.
+    log_p : (n,) float64
+        Log density of the target, in nats.
+    log_mass : (n,) float64
+        ``log sum_j n_j q_j(u)``, in nats: ``n_j`` draws came from ``q_j``.
+    laws : list of (Distribution, int)
+        The ``q_j`` and ``n_j``.
+    """
+
+    u: Float
+    loss: Float
+    log_p: Float
+    log_mass: Float
+    laws: list[tuple[Distribution, int]]
+
+    @classmethod
+    def empty(cls, dim: int) -> Pool:
+        """No draws of ``dim`` coordinates."""
+        return cls(np.empty((0, dim), order="F"), np.empty(0), np.empty(0), np.empty(0), [])
+
+    def add(self, law: Distribution, u: Float, rows: LevelRows) -> None:
+        """Add the draws ``u`` (n, d) of ``law``."""
+        of_law = math.log(len(u)) + rows.log_q
+        for other, count in self.laws:
+            of_law = np.logaddexp(of_law, math.log(count) + _log_density(other, u))
+        before = np.logaddexp(self.log_mass, math.log(len(u)) + _log_density(law, self.u))
+        self.u = np.asfortranarray(np.concatenate([self.u, u]))
+        self.loss = np.concatenate([self.loss, rows.loss])
+        self.log_p = np.concatenate([self.log_p, rows.log_weight + rows.log_q])
+        self.log_mass = np.concatenate([before, of_law])
+        self.laws.append((law, len(u)))
+
+    @property
+    def log_weight(self) -> Float:
+        """``log p - log q`` (n,) with the mixture as ``q``, in nats."""
+        weight: Float = self.log_p - self.log_mass + math.log(len(self.u))
+        return weight
+
+    def variance(self, law: Distribution, hit: Bool) -> float:
+        """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,); NaN where hits are too few."""
+        log_weight = self.log_weight[hit]
+        if effective(log_weight) < 2 * MIN_ESS:
+            return math.nan
+        n, of_law = len(self.u), _log_density(law, np.asfortranarray(self.u[hit]))
+        second = np.logaddexp.reduce(log_weight + self.log_p[hit] - of_law) - math.log(n)
+        first = np.logaddexp.reduce(log_weight) - math.log(n)
+        return max(0.0, math.exp(second - 2.0 * first) - 1.0)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One level: its median loss and smoothing, effective draws at it and in the event, components of its fit."""
+
+    level: float
+    sigma: float
+    ess: float
+    hits_ess: float
+    components: int
+
+
+@dataclass(eq=False)
+class _Climb:
+    """The state of one tuning."""
+
+    method: ImprovedCrossEntropy
+    session: Session
+    event: Event
+    samples: int
+    evaluations: int = 0
+    records: list[Iteration] = field(default_factory=list)
+    steps: list[_Step] = field(default_factory=list)
+
+    @property
+    def goal(self) -> float:
+        return self.event.sign * self.event.threshold
+
+    @property
+    def enough(self) -> float:
+        """Effective hits that bear a fit."""
+        parameters = self.method.proposal.part.n_parameters(self.session.problem.dim)
+        return max(MIN_ESS, ELITES_PER_PARAMETER * parameters)
+
+    @property
+    def needed(self) -> float:
+        """Effective draws at which weights have the coefficient of variation that was asked for."""
+        return self.samples / (1.0 + self.method.target_cov**2)
+
+    def run(self) -> Tuned:
+        """Climb, one fit per level, until the event itself is seen well enough."""
+        session, method = self.session, self.method
+        if 2 * self.samples > session.max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * self.samples:,}: the first level takes {self.samples:,} draws, "
+                f"got {session.max_evaluations:,}; or method crude",
+            )
+        dim, law = session.problem.dim, session.problem.target
+        pool, narrowest, spread = Pool.empty(dim), 0.0, 0.0
+        for iteration in range(method.max_levels):
+            if self.evaluations + self.samples > session.max_evaluations // 2:
+                return self.tuned(pool, law, "half of max_evaluations spent on tuning")
+            if not method.pooled:
+                pool = Pool.empty(dim)
+            rows = self.draw(pool, law)
+            hits_ess = effective(pool.log_weight[pool.loss >= self.goal])
+            reached = hits_ess >= (self.enough if self.idles(SLOW) else self.needed)
+            if iteration == 0:
+                spread = float(np.std(pool.loss)) if np.ptp(pool.loss) > 0 else 0.0
+                if reached or spread == 0:
+                    return self.ended_at_once(rows, reached)
+                narrowest = NARROWEST * spread
+            widest = self.steps[-1].sigma if self.steps else WIDEST * spread
+            sigma = 0.0 if reached else self.smoothing(pool, narrowest, widest)
+            smooth = pool.log_weight + log_indicator(pool.loss - self.goal, sigma)
+            ess = effective(smooth)
+            fitted = self.fit(law, pool.u, smooth) if ess >= MIN_ESS else law
+            level = self.goal if reached else min(self.goal, weighted_median(pool.loss, smooth))
+            self.steps.append(_Step(level, sigma, ess, hits_ess, len(components_of(fitted))))
+            self.record(rows, pool, law, fitted)
+            law = fitted
+            if reached:
+                return self.tuned(pool, law)
+            if ess < MIN_ESS:
+                return self.tuned(pool, law, f"weights degenerate: {ess:.1f} effective elites")
+            if self.idles(STALLED) and hits_ess < self.enough:
+                return self.tuned(pool, law, f"level stalled for {MAX_STALLED} iterations")
+        return self.tuned(pool, law, f"threshold not reached in {method.max_levels} levels")
+
+    def idles(self, share: float) -> bool:
+        """Whether no one of the last levels left less than ``share`` of the way, in smoothing or median loss."""
+        last = self.steps[-MAX_STALLED - 1 :]
+        return len(last) > MAX_STALLED and all(
+            b.sigma >= share * a.sigma and self.goal - b.level >= share * (self.goal - a.level)
+            for a, b in itertools.pairwise(last)
+        )
+
+    def draw(self, pool: Pool, law: Distribution) -> LevelRows:
+        """Evaluate a level, and replay its draws into the pool."""
+        session = self.session
+        sampler = Sampler(session.problem, law if self.steps else None, session.seed)
+        plan, note = session.plan(self.samples), self.progress()
+        rows = session.fold("tune", Evaluate(sampler, self.event.sign), plan, note)
+        everything = KeepElites(sampler, rows, -math.inf, self.samples)
+        pool.add(law, session.fold("fit", everything, plan, note).u, rows)
+        self.evaluations += self.samples
+        return rows
+
+    def smoothing(self, pool: Pool, narrowest: float, widest: float) -> float:
+        """The smallest ``sigma`` at which enough draws are effective, by halving the logarithm of its range."""
+        margin, log_weight = pool.loss - self.goal, pool.log_weight
+        low, high = math.log(narrowest), math.log(widest)
+        if effective(log_weight + log_indicator(margin, narrowest)) >= self.needed:
+            return narrowest
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            enough = effective(log_weight + log_indicator(margin, math.exp(middle))) >= self.needed
+            low, high = (low, middle) if enough else (middle, high)
+        return math.exp(high)
+
+    def fit(self, law: Distribution, u: Float, log_weight: Float) -> Distribution:
+        """The family's fit to the pool, without the rows that weigh nothing."""
+        weight = np.exp(log_weight - log_weight.max())
+        kept = weight > NEGLIGIBLE
+        rng = stream(self.session.seed, self.session.plan(1).stage, 0)
+        return self.method.proposal.refit(law, np.asfortranarray(u[kept]), weight[kept], rng)
+
+    def record(self, rows: LevelRows, pool: Pool, law: Distribution, fitted: Distribution) -> None:
+        """Write down a level: what its own draws say, and the probability that all draws give it."""
+        step, sign = self.steps[-1], self.event.sign
+        tail = TailMoments.of_block(rows.log_weight, [rows.loss >= step.level])
+        cross_entropy = rows.cross_entropy(step.level)
+        self.records.append(
+            Iteration(
+                start=0,
+                iteration=len(self.records),
+                level=sign * step.level,
+                rarity=float(tail.hits[0] / tail.n),
+                evaluations=tail.n,
+                elites=int(tail.hits[0]),
+                ess=step.ess,
+                kl_optimal_proposal=tail.kl(0),
+                kl_step=self.method.proposal.kl(fitted, law),
+                cross_entropy=cross_entropy,
+                entropy=cross_entropy - tail.kl(0),
+                log_probability=TailMoments.of_block(pool.log_weight, [pool.loss >= step.level]).log_probability(0),
+                note=self.method.proposal.shortfall(fitted),
+            )
+        )
+
+    def progress(self) -> str:
+        """How far the climb has got, in words."""
+        return f"level {self.records[-1].level:.4g} of {self.event.threshold:.4g}" if self.records else "first level"
+
+    def tuned(self, pool: Pool, law: Distribution, why: str = "") -> Tuned:
+        """The outcome; ``why`` the event was not reached, in words (empty: it was)."""
+        if why and self.records:
+            self.records[-1] = replace(self.records[-1], note=why)
+        proposal = Mixture.defensive(law, self.session.problem.target, self.method.defensive)
+        hits = masks(self.session.events, self.event.sign * pool.loss)
+        variances = () if why else tuple(pool.variance(proposal, hit) for hit in hits)
+        k = len(components_of(law))
+        drawn = sum(count for _, count in pool.laws)
+        decisions = (
+            f"The proposal is a {self.method.proposal.kind} of {k} component{'' if k == 1 else 's'}, fitted in "
+            f"{len(self.steps)} levels; the last fit saw {drawn:,} draws of {len(pool.laws)} laws.",
+        )
+        return Tuned(
+            proposal=proposal,
+            iterations=tuple(self.records),
+            evaluations=self.evaluations,
+            nominal=self.samples,
+            variances=variances if variances and not any(map(math.isnan, variances)) else None,
+            starts=1,
+            reached=0 if why else 1,
+            regions=1,
+            outcome="the climb reached the threshold" if not why else f"the climb did not reach the threshold ({why})",
+            decisions=decisions,
+            trace=self.trace(),
+        )
+
+    def trace(self) -> Evidence:
+        """Smoothing and effective draws of each level."""
+        table = EvidenceTable(
+            "levels of the smoothed event",
+            ("level", "sigma", "effective draws", "effective draws in the event", "components"),
+            tuple((k, s.sigma, s.ess, s.hits_ess, s.components) for k, s in enumerate(self.steps)),
+        )
+        smooth = [(float(k), s.sigma) for k, s in enumerate(self.steps) if s.sigma > 0]
+        plot = EvidencePlot(
+            form="line",
+            title="width of the smoothed event",
+            x_label="level",
+            y_label="sigma, in the unit of the loss",
+            x=tuple(x for x, _ in smooth),
+            y=tuple(y for _, y in smooth),
+            low=(),
+            high=(),
+        )
+        return Evidence(tables=(table,), plots=(plot,) if smooth else ())
+
+    def ended_at_once(self, rows: LevelRows, common: bool) -> Tuned:
+        """The first level told all: the event is common, or the loss takes one value."""
+        level = self.goal if common else float(rows.loss[0])
+        tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
+        why = (
+            f"the event is not rare: {tail.hits[0] / tail.n:.1%} of the first level's draws hit it"
+            if common
+            else "no draw told the tail from the rest"
+        )
+        record = Iteration(
+            start=0,
+            iteration=0,
+            level=self.event.sign * level,
+            rarity=float(tail.hits[0] / tail.n),
+            evaluations=tail.n,
+            elites=int(tail.hits[0]),
+            ess=tail.ess(0),
+            kl_optimal_proposal=tail.kl(0),
+            kl_step=math.nan,
+            cross_entropy=rows.cross_entropy(level),
+            entropy=rows.cross_entropy(level) - tail.kl(0),
+            log_probability=tail.log_probability(0),
+            note="not rare: drawn from the target" if common else why,
+        )
+        return Tuned(
+            proposal=None,
+            iterations=(record,),
+            evaluations=self.evaluations,
+            nominal=self.evaluations,
+            starts=0 if common else 1,
+            outcome=why,
+        )
+
+
+def log_indicator(margin: Float, sigma: float) -> Float:
+    """``log Phi(margin / sigma)``, dimensionless; the log of the event's indicator where ``sigma`` is 0."""
+    from scipy.special import log_ndtr
+
+    if sigma == 0:
+        return np.where(margin >= 0, 0.0, -np.inf)
+    smooth: Float = log_ndtr(margin / sigma)
+    return smooth
+
+
+def effective(log_weight: Float) -> float:
+    """Effective number of draws, ``(sum w)^2 / sum w^2``, of log weights in nats; 0 where none weighs anything."""
+    top = log_weight.max(initial=-np.inf)
+    if top == -np.inf:
+        return 0.0
+    weight = np.exp(log_weight - top)
+    return float(weight.sum() ** 2 / np.square(weight).sum())
+
+
+def weighted_median(x: Float, log_weight: Float) -> float:
+    """The smallest entry of ``x`` (n,) that half of the weight does not exceed."""
+    order = np.argsort(x)
+    mass = np.cumsum(np.exp(log_weight[order] - log_weight.max()))
+    return float(x[order[np.searchsorted(mass, 0.5 * mass[-1])]])
+
+
+def _log_density(law: Distribution, u: Float) -> Float:
+    out = np.empty(len(u))
+    law.logpdf(u, out)
+    return out

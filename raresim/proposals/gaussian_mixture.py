@@ -1,0 +1,370 @@
+"""Mixtures fitted by expectation maximisation, and among them the mixture of Gaussians."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raresim import arrays
+from raresim.arrays import Float
+from raresim.distributions.base import Distribution
+from raresim.distributions.low_rank_normal import LowRankNormal
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.normal import Normal, gaussian_moments
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.distributions.student_t import StudentT
+from raresim.information import kl_of_laws
+from raresim.proposals.base import ELITES_PER_PARAMETER, KL_DRAWS, ProposalFamily, Statistics, WeightedMoments
+from raresim.proposals.gaussian import Covariance, Gaussian
+from raresim.registry import member
+
+Components = int | Literal["auto"]
+
+Dense = Literal["mean_shift", "diagonal", "full"]
+"""Covariances that are kept as a vector or a matrix."""
+
+AUTO_PLANNED = 3
+"""Components that a level's draws are planned for where their number is to be found."""
+
+AUTO_LARGEST = 8
+"""Components beyond which no further one is tried."""
+
+AUTO_PATIENCE = 2
+"""Numbers of components without a gain after which the search for their number ends."""
+
+RUNS = 2
+"""Random beginnings for each number of components."""
+
+STEPS = 30
+"""Steps of a beginning, at most."""
+
+GAIN = 0.1
+"""Log-likelihood of all effective elites, in nats, below which a further step is not worth it."""
+
+MIN_SHARE = 0.01
+"""Share below which a component is dead."""
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureStatistics(Statistics):
+    """Sufficient statistics of each component, from its posterior share of the weights.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of positive weight.
+    parts : tuple of Statistics
+        One for each component.
+    """
+
+    rows: int
+    parts: tuple[Any, ...]
+
+    def merge(self, other: Self) -> Self:
+        parts = tuple(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True))
+        return type(self)(self.weight + other.weight, self.weight2 + other.weight2, self.rows + other.rows, parts)
+
+
+class MixtureFamily(ProposalFamily):
+    """Mixtures of ``components`` laws of one family, ``part``.
+
+    A step of the fit is [1]_: each elite is shared out between the components by its posterior probability, and each
+    component is fitted to its shares. The first law comes from several random beginnings, clusters around centres drawn
+    by k-means++ [2]_ in proportion to the weights, and from the law of the level before; of several numbers of
+    components that of the smallest BIC [3]_ is taken, with the effective number of elites as sample size.
+
+    A component gets as many free parameters as it has elites for, `ELITES_PER_PARAMETER` each: it takes a simpler
+    covariance where it has too few, and is dropped where they do not bear a mean. The heaviest is never dropped.
+
+    References
+    ----------
+    .. [1] Dempster, Laird & Rubin, *Maximum likelihood from incomplete data via the EM algorithm*, JRSS B 39, 1977.
+    .. [2] Arthur & Vassilvitskii, *k-means++: the advantages of careful seeding*, SODA 2007.
+    .. [3] Schwarz, *Estimating the dimension of a model*, Ann. Stat. 6, 1978.
+    """
+
+    passes: ClassVar[int] = 2
+
+    components: Components
+
+    @abstractmethod
+    def fit_component(self, current: Distribution, stats: Any, allowed: float) -> Distribution:
+        """One component, with at most ``allowed`` free parameters beside its mean."""
+
+    def n_parameters(self, dim: int) -> int:
+        k = AUTO_PLANNED if self.components == "auto" else self.components
+        return self._count(k, dim)
+
+    def suffstats(self, current: Distribution, u: Float, weight: Float) -> MixtureStatistics:
+        if isinstance(current, Mixture):
+            return self._shared_out(current.components, u, weight, posterior_shares(current, u))
+        return self._shared_out((current,), u, weight, np.ones((len(u), 1)))
+
+    def fit(self, current: Distribution, stats: MixtureStatistics) -> Distribution:
+        return self._maximise(components_of(current), stats)
+
+    def begin(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
+        rows, ess, dim = int(np.count_nonzero(weight)), float(weight.sum() ** 2 / np.square(weight).sum()), u.shape[1]
+        bears = min(rows / ELITES_PER_PARAMETER, ess)
+        wanted = AUTO_LARGEST if self.components == "auto" else self.components
+        most = max([k for k in range(1, wanted + 1) if self._count(k, dim) <= bears], default=1)
+
+        def climb(law: Distribution) -> tuple[float, Distribution]:
+            law, mean = self._climb(law, u, weight, GAIN / ess)
+            penalty = self._count(len(components_of(law)), dim) * math.log(ess) if self.components == "auto" else 0.0
+            return penalty - 2.0 * ess * mean, law
+
+        size = len(components_of(current))
+        warm = size <= most if self.components == "auto" else size == most
+        found = [climb(current)] if warm and not isinstance(current, StandardNormal) else []
+        without_gain = 0
+        for k in range(1, most + 1) if self.components == "auto" else [most]:
+            best = min((score for score, _ in found), default=math.inf)
+            found += [climb(self._clusters(u, weight, k, rng)) for _ in range(RUNS if k > 1 else 1)]
+            without_gain = 0 if min(score for score, _ in found) < best else without_gain + 1
+            if without_gain == AUTO_PATIENCE and k >= size:
+                break
+        return min(found, key=lambda scored: scored[0])[1]
+
+    def _count(self, k: int, dim: int) -> int:
+        return k * self.part.n_parameters(dim) + k - 1
+
+    def _shared_out(self, laws: Sequence[Distribution], u: Float, weight: Float, shares: Float) -> MixtureStatistics:
+        parts = tuple(
+            self.part.suffstats(law, u, np.ascontiguousarray(weight * shares[:, k])) for k, law in enumerate(laws)
+        )
+        return MixtureStatistics(
+            float(weight.sum()), float(np.square(weight).sum()), int(np.count_nonzero(weight)), parts
+        )
+
+    def _maximise(self, laws: Sequence[Distribution], stats: MixtureStatistics) -> Distribution:
+        """Components fitted to their shares; the dead ones dropped."""
+        shares = np.array([part.weight for part in stats.parts]) / stats.weight
+        bears = [
+            min(stats.rows * share / ELITES_PER_PARAMETER, part.ess if part.weight2 > 0 else math.inf)
+            for share, part in zip(shares, stats.parts, strict=True)
+        ]
+        dim = laws[0].dim
+        alive = [k for k, share in enumerate(shares) if share >= MIN_SHARE and bears[k] >= dim]
+        alive = alive or [int(shares.argmax())]
+        fitted = [self.fit_component(laws[k], stats.parts[k], bears[k]) for k in alive]
+        if len(fitted) == 1:
+            return fitted[0]
+        return Mixture(weights=shares[alive] / shares[alive].sum(), components=fitted)
+
+    def _clusters(self, u: Float, weight: Float, k: int, rng: np.random.Generator) -> Distribution:
+        """One component for each cluster around ``k`` centres."""
+        labels = clusters(u, weight, k, rng)
+        target: Distribution = StandardNormal(dim=u.shape[1])
+        one_hot = (labels[:, None] == np.arange(k)).astype(np.float64)
+        return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, one_hot))
+
+    def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
+        """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
+        mean = -math.inf
+        out = np.empty(len(u))
+        for _ in range(STEPS):
+            fitted = self.fit(law, self.suffstats(law, u, weight))
+            fitted.logpdf(u, out)
+            now = float(weight @ out / weight.sum())
+            law, before, mean = fitted, mean, now
+            if now - before < gain:
+                break
+        return law, mean
+
+
+@member("proposal_family")
+@dataclass(frozen=True, kw_only=True)
+class GaussianMixture(MixtureFamily):
+    """Mixtures of Gaussians, for elites in several regions or along a curve.
+
+    Parameters
+    ----------
+    components : int or "auto"
+        Number of Gaussians; found by BIC where it is "auto".
+    covariance, rank, floor
+        Of each Gaussian, as of the `Gaussian` family.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range.
+    """
+
+    kind: ClassVar[str] = "gaussian_mixture"
+
+    components: Components = "auto"
+    covariance: Covariance = "low_rank"
+    rank: int = 1
+    floor: float = 0.6
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "components", checked_components(self.components))
+        object.__setattr__(self, "rank", self.part.rank)
+
+    @property
+    def part(self) -> Gaussian:
+        return Gaussian(covariance=self.covariance, rank=self.rank, floor=self.floor)
+
+    def fit_component(self, current: Distribution, stats: WeightedMoments, allowed: float) -> Distribution:
+        if self.covariance == "low_rank":
+            bears = self.part.n_parameters(current.dim) <= allowed
+            return self.part.fit(current if bears else StandardNormal(dim=current.dim), stats)
+        covariance, moments = affordable(self.covariance, stats, allowed)
+        return replace(self.part, covariance=covariance).fit(current, moments)
+
+    def shortfall(self, law: Distribution) -> str:
+        laws = components_of(law)
+        simpler = 0 if self.covariance == "mean_shift" else sum(not _as_asked(one, self.covariance) for one in laws)
+        return missing(self.components, len(laws), simpler, self.covariance)
+
+    def kl(self, p: Distribution, q: Distribution) -> float:
+        if isinstance(p, Mixture) or isinstance(q, Mixture):
+            return kl_of_laws(p, q, draws=KL_DRAWS).value
+        return self.part.kl(p, q)
+
+    @staticmethod
+    def examples() -> list[GaussianMixture]:
+        """Members for the conformance tests."""
+        return [
+            GaussianMixture(),
+            GaussianMixture(components=2, covariance="full"),
+            GaussianMixture(components=2, covariance="diagonal"),
+            GaussianMixture(components=3, covariance="mean_shift"),
+        ]
+
+
+def checked_components(given: Components) -> Components:
+    """``given`` as a whole number, or "auto"; raises `FieldError` when it is neither."""
+    if isinstance(given, str):
+        arrays.one_of("components", given, Literal["auto"])
+        return "auto"
+    return arrays.whole("components", given)
+
+
+def affordable(covariance: Dense, moments: WeightedMoments, allowed: float) -> tuple[Dense, WeightedMoments]:
+    """The richest covariance, up to the one that the ``moments`` were kept for, of at most ``allowed`` parameters."""
+    dim = moments.first.size
+    if Gaussian(covariance=covariance).n_parameters(dim) <= allowed:
+        return covariance, moments
+    if covariance == "full" and 2 * dim <= allowed:
+        return "diagonal", replace(moments, second=np.diag(moments.second).copy())
+    return "mean_shift", replace(moments, second=np.zeros(0))
+
+
+def missing(asked: Components, found: int, simpler: int, covariance: str) -> str:
+    """In words, what a fit lacks of the components and covariances that were asked for."""
+    fewer = [f"{found} of {asked} components fitted"] if asked != "auto" and found < asked else []
+    plainer = [f"{simpler} of {found} components without {covariance} covariance"] if simpler else []
+    return "; ".join([*fewer, *plainer])
+
+
+def posterior_shares(mixture: Mixture, u: Float) -> Float:
+    """Posterior probability (n, k) of each component at each row of ``u`` (n, d): the expectation step."""
+    logs: Float = np.empty((u.shape[0], len(mixture.components)), order="F")
+    mixture.component_logpdf(u, logs)
+    logs -= logs.max(axis=1, keepdims=True)
+    np.exp(logs, out=logs)
+    logs /= logs.sum(axis=1, keepdims=True)
+    return logs
+
+
+def clusters(u: Float, weight: Float, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The nearest of ``k`` centres for each row of ``u`` (n, d): rows drawn by weight times squared distance."""
+    chance = weight.copy()
+    distance = np.full((len(u), k), np.inf)
+    for j in range(k):
+        total = chance.sum()
+        if total == 0:
+            break
+        centre = u[rng.choice(len(u), p=chance / total)]
+        distance[:, j] = np.square(u - centre).sum(axis=1)
+        chance = weight * distance[:, : j + 1].min(axis=1)
+    labels: NDArray[np.intp] = distance.argmin(axis=1)
+    return labels
+
+
+def smoothed(old: Distribution, new: Distribution, share: float) -> Distribution:
+    """The law whose parameters are ``share`` times those of ``new`` and the rest those of ``old``: [1]_ sec. 2.
+
+    Means and covariances of Gaussians; centres and scale matrices of t laws, whose degrees of freedom are those of
+    ``new``. A component of a mixture is smoothed towards the component of ``old`` with the nearest centre, shares
+    likewise. Along the directions of a low-rank covariance, variances are smoothed.
+
+    References
+    ----------
+    .. [1] de Boer, Kroese, Mannor & Rubinstein, *A tutorial on the cross-entropy method*, Ann. Oper. Res. 134, 2005.
+    """
+    olds, news = components_of(old), components_of(new)
+    centres = np.array([_centre(law) for law in olds])
+    nearest = np.array([np.square(centres - _centre(law)).sum(axis=1).argmin() for law in news])
+    laws = [_between(olds[j], law, share) for j, law in zip(nearest, news, strict=True)]
+    if not isinstance(new, Mixture):
+        return laws[0]
+    before = old.shares if isinstance(old, Mixture) else np.ones(1)
+    before = before[nearest] / np.bincount(nearest)[nearest]
+    shares = share * new.shares + (1.0 - share) * before / before.sum()
+    return Mixture(weights=shares, components=laws)
+
+
+def _between(old: Distribution, new: Distribution, share: float) -> Distribution:
+    """One Gaussian or t law, smoothed."""
+    if isinstance(new, StudentT):
+        normal = _between(old.normal if isinstance(old, StudentT) else old, new.normal, share)
+        mean, spread = _moments(normal)
+        if spread.ndim == 1:
+            return StudentT(dof=new.dof, loc=mean, scale=np.sqrt(spread))
+        return StudentT(dof=new.dof, loc=mean, shape=spread)
+    mean = share * _centre(new) + (1.0 - share) * _centre(old)
+    if isinstance(new, LowRankNormal):
+        along = share * new.spread + (1.0 - share) * _variances_along(old, new.basis)
+        return LowRankNormal(mean=mean, directions=new.basis, variances=along)
+    a, b = _moments(new)[1], _moments(old)[1]
+    if a.ndim != b.ndim:
+        a, b = (np.diag(c) if c.ndim == 1 else c for c in (a, b))
+    spread = share * a + (1.0 - share) * b
+    return Normal(mean=mean, std=np.sqrt(spread)) if spread.ndim == 1 else Normal(mean=mean, cov=spread)
+
+
+def _centre(law: Distribution) -> Float:
+    if isinstance(law, StudentT):
+        return law.normal.location
+    return law.location if isinstance(law, LowRankNormal) else _moments(law)[0]
+
+
+def _moments(law: Distribution) -> tuple[Float, Float]:
+    moments = gaussian_moments(law)
+    if moments is None:
+        raise TypeError(f"not Gaussian: {law!r}")
+    return moments
+
+
+def _variances_along(law: Distribution, basis: Float) -> Float:
+    """Variances along the columns of ``basis`` (d, k)."""
+    if isinstance(law, LowRankNormal):
+        variances: Float = 1.0 + (law.spread - 1.0) @ np.square(law.basis.T @ basis)
+        return variances
+    spread = _moments(law)[1]
+    full = np.diag(spread) if spread.ndim == 1 else spread
+    along: Float = np.einsum("ik,ij,jk->k", basis, full, basis)
+    return along
+
+
+def components_of(law: Distribution) -> Sequence[Distribution]:
+    """The components of a mixture; of any other law the law itself."""
+    return law.components if isinstance(law, Mixture) else (law,)
+
+
+def _as_asked(law: Distribution, covariance: Covariance) -> bool:
+    """Whether a component has the covariance that was asked for, or the identity that a poor one falls back to."""
+    if isinstance(law, LowRankNormal):
+        return bool((law.spread != 1.0).any())
+    if covariance == "full":
+        return isinstance(law, Normal) and law.correlated
+    return isinstance(law, Normal) and bool((law.scales != 1.0).any())
