@@ -1,0 +1,104 @@
+"""What the population methods tune: nothing but the number of replicates, from one pilot run."""
+
+from __future__ import annotations
+
+import math
+
+from raresim.blocks import Block
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.estimators.replicates import Population, Replicates, Run, direction_of, run_once
+from raresim.evidence import Evidence, EvidenceTable
+from raresim.methods.base import Iteration, Session, Tuned
+
+
+def tuned_by_pilot(session: Session, population: Population, samples: int) -> Tuned:
+    """Run ``population`` once, and hand its replicates to the estimate stage.
+
+    Parameters
+    ----------
+    session : Session
+        The run's means.
+    population : Population
+        What is run; its first level takes ``samples`` evaluations.
+
+    Raises
+    ------
+    FieldError
+        When half of the budget does not pay for the first level.
+
+    Notes
+    -----
+    The pilot says what a run costs and shows its levels; it is not in the estimate. Where its first level already
+    reaches the event, there is nothing to climb, and the target itself is drawn from.
+    """
+    sign = direction_of(session.events)
+    half = session.max_evaluations // 2
+    if samples > half:
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {2 * samples:,}: the first level takes {samples:,} draws, "
+            f"got {session.max_evaluations:,}; or give fewer samples, or method crude",
+        )
+    sampler = Sampler(session.problem, None, session.seed)
+    events = tuple(session.events)
+    plan = session.plan(1, fixed_rows=1)
+    run = run_once(sampler, events, population, Block(plan.stage, index=0, first=0, rows=1), half)
+    session.note("tune", plan, run.outcome)
+    iterations = _iterations(run, sign)
+    if run.reached and len(run.steps) == 1:
+        share = run.steps[0].share
+        return Tuned(
+            proposal=None,
+            iterations=iterations,
+            evaluations=run.evaluations,
+            nominal=run.evaluations,
+            outcome=f"the event is not rare: {share:.1%} of the first level's draws hit it",
+            decisions=(f"{share:.1%} of {samples:,} draws of the target hit the event: it is sampled as it is.",),
+        )
+    end = f"came to the threshold in {len(run.steps):,} levels" if run.reached else f"ended early: {run.outcome}"
+    return Tuned(
+        proposal=None,
+        iterations=iterations,
+        evaluations=run.evaluations,
+        nominal=samples,
+        starts=1,
+        reached=int(run.reached),
+        regions=int(run.reached),
+        outcome=f"the pilot run {end}",
+        estimator=Replicates(sampler, events, population, run.evaluations + samples, half),
+        decisions=(
+            f"A pilot run {end}, with {run.evaluations:,} evaluations.",
+            "The estimate is the mean of further, independent runs, its error their spread; the pilot is not in it.",
+        ),
+        trace=_trace(run, sign),
+    )
+
+
+def _iterations(run: Run, sign: float) -> tuple[Iteration, ...]:
+    """The pilot's levels, as rows of ``iterations.csv``."""
+    last = len(run.steps) - 1
+    return tuple(
+        Iteration(
+            start=0,
+            iteration=k,
+            level=sign * step.level,
+            rarity=step.share,
+            evaluations=step.evaluations,
+            elites=round(step.share * step.draws),
+            ess=step.ess,
+            kl_optimal_proposal=math.nan,
+            kl_step=math.nan,
+            cross_entropy=math.nan,
+            entropy=math.nan,
+            log_probability=step.log_probability,
+            note="" if run.reached or k < last else run.outcome,
+        )
+        for k, step in enumerate(run.steps)
+    )
+
+
+def _trace(run: Run, sign: float) -> Evidence:
+    columns = ("level", "share of the draws that reach it", "log10 of its probability", "new noise in a proposal")
+    rows = tuple((sign * s.level, s.share, s.log_probability / math.log(10.0), s.move) for s in run.steps)
+    return Evidence(tables=(EvidenceTable("Levels of the pilot run", columns, rows),))

@@ -1,0 +1,290 @@
+"""Subset simulation: climb level by level with Markov chains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.arrays import Float, one_of, whole
+from raresim.errors import FieldError
+from raresim.estimators.replicates import REACHED, Population, Run, Step
+from raresim.markov import Evaluate, Moves, Walk, beyond, next_level
+from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.pilot import tuned_by_pilot
+from raresim.problem import Space
+from raresim.registry import member
+
+MAX_LEVELS = 50
+MIN_SAMPLES = 50
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True)
+class SubsetSimulation(Method, Population):
+    """Subset simulation, for rare events in many dimensions or of any shape, where no proposal family fits.
+
+    Parameters
+    ----------
+    samples : int
+        Draws of each level, at least 50.
+    rarity : float
+        Share of a level's draws that sets the next level, above 0 and at most 0.5.
+    moves : "adaptive" or "elliptical_slice"
+        How chains move: conditional sampling with an adapted step, or elliptical slices, which need no step but take
+        several evaluations for one.
+    max_levels : int
+        Levels after which a run gives up.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range.
+
+    Notes
+    -----
+    The estimate is the mean of independent runs of `climb`, its error their spread: at least ten runs, more until the
+    asked relative error. Each of the draws of a run costs one evaluation, the relative variance of a run is roughly
+    ``3 l (1 - rarity) / (rarity samples)`` for ``l`` levels.
+    """
+
+    kind: ClassVar[str] = "subset_simulation"
+
+    samples: int = 1000
+    rarity: float = 0.1
+    moves: Moves = "adaptive"
+    max_levels: int = MAX_LEVELS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", whole("samples", self.samples, MIN_SAMPLES))
+        object.__setattr__(self, "max_levels", whole("max_levels", self.max_levels))
+        if not 0 < self.rarity <= 0.5:
+            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:g}")
+        one_of("moves", self.moves, Moves)
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def tune(self, session: Session) -> Tuned:
+        return tuned_by_pilot(session, self, self.samples)
+
+    def run(
+        self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
+    ) -> Run:
+        goal = float(thresholds.max())
+        options = (self.max_levels, False, self.moves, max_evaluations)
+        done = climb(evaluate, dim, self.samples, self.rarity, goal, rng, *options)
+        return Run(
+            log_probabilities=np.array([done.log_probability_of(float(t)) for t in thresholds]),
+            steps=tuple(level.step for level in done.levels),
+            loss=np.concatenate([loss for loss, _ in done.shells()]),
+            log_weight=np.concatenate([log_weight for _, log_weight in done.shells()]),
+            evaluations=done.evaluations,
+            outcome=done.outcome,
+        )
+
+    def cost(self, latent_dim: int, dim: int) -> int:
+        return 10 * self.samples * (1 if self.moves == "adaptive" else 4)
+
+    def describe(self) -> list[str]:
+        moves = "an adapted step" if self.moves == "adaptive" else "elliptical slices"
+        return [
+            f"subset simulation: {self.samples:,} draws a level, rarity {self.rarity:g}, chains with {moves}",
+            "the estimate is the mean of independent runs, its error their spread",
+        ]
+
+    @staticmethod
+    def examples() -> list[SubsetSimulation]:
+        """Members for the conformance tests."""
+        return [SubsetSimulation(), SubsetSimulation(samples=500, rarity=0.2)]
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """``n`` draws of the target given the level before, and the level that was read from them.
+
+    Parameters
+    ----------
+    level : float
+        At most the goal, in the unit of the signed loss.
+    share : float
+        Of the draws that reach it.
+    log_probability : float
+        Estimate of the log probability of ``level``, in nats.
+    u, loss : (n, d) and (n,) float64
+        The draws and their signed losses.
+    evaluations : int
+        What the draws took.
+    move : float
+        Share of new noise in a proposal of the chains that made the draws.
+    """
+
+    level: float
+    share: float
+    log_probability: float
+    u: Float
+    loss: Float
+    evaluations: int
+    move: float
+
+    @property
+    def step(self) -> Step:
+        """The level without its draws."""
+        n, reach = self.loss.size, float(np.count_nonzero(self.loss >= self.level))
+        return Step(self.level, self.share, self.log_probability, n, self.evaluations, reach, self.move)
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """One run of subset simulation.
+
+    Parameters
+    ----------
+    levels : tuple of Level
+        In their order, at least one.
+    goal : float
+        The level that was asked for.
+    outcome : str
+        `REACHED`, or why the climb ended before.
+    evaluations : int
+        Losses evaluated.
+    seen : tuple of arrays, or None
+        With ``keep_all``: every evaluated draw (k, d) in Fortran order and its signed loss (k,), the rejected included.
+    """
+
+    levels: tuple[Level, ...]
+    goal: float
+    outcome: str
+    evaluations: int
+    seen: tuple[Float, Float] | None = None
+
+    @property
+    def reached(self) -> bool:
+        return self.outcome == REACHED
+
+    @property
+    def log_probability(self) -> float:
+        """Of the goal, in nats; ``-inf`` where it was not reached."""
+        return self.levels[-1].log_probability if self.reached else -math.inf
+
+    @property
+    def failing(self) -> tuple[Float, Float]:
+        """Draws (k, d) of the last level that reach the goal, and their losses (k,)."""
+        last = self.levels[-1]
+        hit = last.loss >= self.goal
+        return np.asfortranarray(last.u[hit]), last.loss[hit]
+
+    def log_probability_of(self, threshold: float) -> float:
+        """Of an easier threshold, from the level in which it lies, in nats; ``-inf`` where none reached it."""
+        before = 0.0
+        for level in self.levels:
+            if level.level >= threshold:
+                return before + math.log(np.count_nonzero(level.loss >= threshold) / level.loss.size)
+            before = level.log_probability
+        return -math.inf
+
+    def shells(self) -> list[tuple[Float, Float]]:
+        """A weighted sample of the target: of each level the losses below the next, with their log weights in nats.
+
+        The last level gives all that it has. The weights have the mean one.
+        """
+        last = len(self.levels) - 1
+        inner = [
+            level.loss if k == last else level.loss[level.loss < level.level] for k, level in enumerate(self.levels)
+        ]
+        total = sum(loss.size for loss in inner)
+        logs = [0.0, *(level.log_probability for level in self.levels)]
+        return [
+            (loss, np.full(loss.size, before + math.log(total / level.loss.size)))
+            for loss, before, level in zip(inner, logs, self.levels, strict=False)
+        ]
+
+
+def climb(
+    evaluate: Evaluate,
+    dim: int,
+    n: int,
+    rarity: float,
+    goal: float,
+    rng: np.random.Generator,
+    max_levels: int = MAX_LEVELS,
+    keep_all: bool = False,
+    moves: Moves = "adaptive",
+    max_evaluations: float = math.inf,
+) -> Climb:
+    """Subset simulation on ``dim`` independent standard normals: [1]_ with the moves of [2]_.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Losses (k,) of the rows of ``u`` (k, d), in Fortran order; signed so that larger is rarer.
+    dim : int
+        Coordinates of a draw.
+    n : int
+        Draws of each level.
+    rarity : float
+        Share of a level's draws that sets the next level.
+    goal : float
+        Signed threshold.
+    rng : numpy.random.Generator
+        Advanced in place.
+    max_levels : int
+        Levels after which the climb gives up.
+    keep_all : bool
+        Whether to return every evaluated draw.
+    moves : "adaptive" or "elliptical_slice"
+        See `raresim.markov.Walk`.
+    max_evaluations : float
+        Budget: a level that could exceed it is not begun.
+
+    Notes
+    -----
+    ``P(goal) = P(b_1) P(b_2 | b_1) ...``, each factor the share of ``n`` draws given the level before that reach the
+    next. A level is set so that a share ``rarity`` of the draws lies beyond it (`raresim.markov.next_level`); where no
+    draw has a larger loss than the others, the climb has stalled.
+
+    A level is read from the draws that also give its share, and these depend on each other: the estimate has a bias of
+    order ``1 / n``, small beside its own error, which is therefore the spread of independent runs.
+
+    References
+    ----------
+    .. [1] Au & Beck, *Estimation of small failure probabilities in high dimensions by subset simulation*,
+       Probab. Eng. Mech. 16, 2001.
+    .. [2] Papaioannou, Betz, Zwirglmaier & Straub, *MCMC algorithms for subset simulation*,
+       Probab. Eng. Mech. 41, 2015.
+    """
+    walk = Walk(evaluate, rng, moves, keep_all)
+    levels: list[Level] = []
+    log_probability = 0.0
+    outcome = f"threshold not reached in {max_levels} levels"
+    wanted = max(1, math.floor(rarity * n))
+    u, loss = walk.fresh(n, dim)
+    before = 0
+    for number in range(1, max_levels + 1):
+        level = min(goal, next_level(loss, wanted))
+        reach = loss >= level
+        share = float(reach.mean())
+        log_probability += math.log(share)
+        spent, before = walk.evaluations - before, walk.evaluations
+        levels.append(Level(level, share, log_probability, u, loss, spent, walk.step))
+        if level >= goal:
+            outcome = REACHED
+        elif share == 1.0:
+            outcome = f"level stalled after {number} levels: no draw has a larger loss than the others"
+        elif before + max(n, spent) > max_evaluations:
+            outcome = f"budget of {max_evaluations:,.0f} evaluations spent after {number} levels"
+        elif number < max_levels:
+            u, loss = walk.extend(u[reach], loss[reach], n, beyond(level))
+            continue
+        break
+    return Climb(tuple(levels), goal, outcome, walk.evaluations, _together(walk.seen) if keep_all else None)
+
+
+def _together(seen: Sequence[tuple[Float, Float]]) -> tuple[Float, Float]:
+    u = np.empty((sum(loss.size for _, loss in seen), seen[0][0].shape[1]), order="F")
+    np.concatenate([part for part, _ in seen], out=u)
+    return u, np.concatenate([loss for _, loss in seen])

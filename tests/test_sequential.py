@@ -1,0 +1,248 @@
+"""Sequential importance sampling: masses of the smooth indicators, the pooled weights, and how a run may end."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import ndtr
+
+from raresim import Probability, PythonLoss, StandardNormal
+from raresim import config as configs
+from raresim.diagnostics.verdict import Status
+from raresim.errors import FieldError
+from raresim.executors import Executor
+from raresim.methods.sequential import SequentialImportance, next_width, pooled_weights, soft
+from raresim.streams import stream
+from tests.helpers import assert_intervals_of_replicates_cover, assert_within_error
+from tests.problems import Case, below, linear_normal, several, solve, two_sided, two_sided_loss
+
+QUICK = SequentialImportance(samples=300, steps=5, target_cv=1.0)
+
+
+def total(u):
+    """A standard normal that the coordinates make up."""
+    return u.sum(axis=1) / np.sqrt(u.shape[1])
+
+
+def floored(u):
+    return np.floor(u.sum(axis=1))
+
+
+def capped(u):
+    return np.minimum(u.sum(axis=1), 2.0)
+
+
+def constant(u):
+    return np.zeros(len(u))
+
+
+def runs(evaluate, thresholds, seed, n, d=3, method=QUICK):
+    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    return [method.run(evaluate, d, thresholds, stream(seed, 0, r), 10**9) for r in range(n)]
+
+
+def assert_mean_is(values, exact):
+    assert_within_error(np.mean(values), exact, np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+# --- one run -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "goal", "d", "exact"),
+    [
+        (total, 3.0, 3, stats.norm.sf(3)),
+        (total, 5.0, 50, stats.norm.sf(5)),
+        (two_sided_loss, 4.0, 2, 2 * stats.norm.sf(4)),
+        (floored, 6.0, 2, stats.norm.sf(6 / math.sqrt(2))),
+    ],
+    ids=["linear", "linear-d50", "two-sided", "ties"],
+)
+def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
+    """20 runs, 5 errors of some 8 %."""
+    assert_mean_is(np.exp([run.log_probabilities[0] for run in runs(evaluate, goal, seed(461), 20, d)]), exact)
+
+
+def test_elliptical_slices_give_the_same_answer(seed):
+    method = SequentialImportance(samples=100, steps=3, moves="elliptical_slice")
+    values = [run.log_probabilities[0] for run in runs(total, 3.0, seed(462), 20, method=method)]
+    assert_mean_is(np.exp(values), stats.norm.sf(3))
+
+
+def test_every_threshold_is_read_from_all_levels(seed):
+    """The last level alone would give P(loss >= 1) as if nothing lay between 1 and 5."""
+    thresholds = [1.0, 5.0, 3.0]
+    values = np.exp([run.log_probabilities for run in runs(total, thresholds, seed(463), 20)])
+    for column, t in zip(values.T, thresholds, strict=True):
+        assert_mean_is(column, stats.norm.sf(t))
+
+
+def test_masses_of_the_smooth_indicators_are_exact(seed):
+    """The first three of 20 runs against a sum over a grid: the mean of mass over exact mass, within 5 errors of 1."""
+    x = np.linspace(-10, 12, 4_001)
+    density = stats.norm.pdf(x) * (x[1] - x[0])
+    done = runs(total, 4.0, seed(464), 20)
+    for level in range(3):
+        steps = [run.steps[level] for run in done]
+        exact = [density @ ndtr((x - 4.0) / (4.0 - step.level)) for step in steps]
+        assert_mean_is(np.exp([step.log_probability for step in steps]) / exact, 1.0)
+
+
+def test_levels_approach_the_threshold(seed):
+    (run,) = runs(total, 4.0, seed(465), 1)
+    levels = [step.level for step in run.steps]
+    assert levels == sorted(levels)
+    assert levels[-1] == 4.0
+    assert run.reached
+    assert run.evaluations == sum(step.evaluations for step in run.steps) == 300 + (len(levels) - 1) * 300 * 5
+    assert run.loss.size == len(levels) * 300
+    assert run.log_weight.max() <= math.log(len(levels)) + 1e-12
+
+
+# --- weights -----------------------------------------------------------------------------------------
+
+
+def test_pooled_weights_are_the_target_over_the_mixture():
+    """At exact masses the mixture integrates to one and gives the target back."""
+    widths = [math.inf, 2.0, 0.5]
+    x = np.linspace(-10, 12, 40_001)
+    density = [stats.norm.pdf(x) * (1 if w == math.inf else stats.norm.cdf((x - 3) / w)) for w in widths]
+    masses = [float(np.trapezoid(f, x)) for f in density]
+    mixture = np.mean([f / m for f, m in zip(density, masses, strict=True)], axis=0)
+    weight = np.exp(pooled_weights(x, 3.0, widths, [0.0, *np.log(masses[1:])]))
+    np.testing.assert_allclose(weight * mixture, stats.norm.pdf(x), rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("target", [0.5, 1.5])
+def test_width_gives_the_wanted_variation(target, seed):
+    margin = np.random.default_rng(seed(466)).standard_normal(2_000) - 3.0
+    width = next_width(margin, np.zeros(2_000), math.inf, target)
+    weight = np.exp(soft(0.0, width)(margin))
+    assert weight.std() / weight.mean() == pytest.approx(target, rel=0.01)
+    narrower = next_width(margin, soft(0.0, width)(margin), width, target)
+    assert narrower < width
+
+
+def test_width_of_tied_losses_stays_of_the_order_of_their_distance():
+    """Six tenths of the draws one below the threshold: no width varies by 1.5, and 1e-4 would ruin what follows."""
+    margin = np.where(np.arange(1000) < 600, -1.0, -2.0)
+    assert 0.1 < next_width(margin, np.zeros(1000), math.inf, 1.5) < 3.0
+
+
+@pytest.mark.parametrize("margin", [np.full(50, -1.0), np.full(50, -np.inf), np.full(50, -0.0)])
+def test_no_width_where_nothing_varies(margin):
+    assert math.isnan(next_width(margin, np.zeros(50), math.inf, 1.5))
+
+
+# --- whole runs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [linear_normal(3, 4.0), two_sided(3, 4.0), below(4.0)], ids=lambda case: case.name)
+def test_answer_is_exact_within_its_error(case, seed):
+    result = solve(case, seed(471), method=QUICK, relative_error=0.1)
+    (estimate,) = result.estimates
+    assert_within_error(math.log(estimate.value), math.log(case.exact[0]), estimate.relative_error, z=6.0)
+    assert result.evaluations["tune"] == sum(row.evaluations for row in result.iterations)
+    assert result.search["unit"] == "replicate"
+    assert estimate.diagnostics["rows"] >= 10
+
+
+def test_intervals_cover(seed):
+    """From ten runs of 200 draws a level each to 4e-3."""
+    method = SequentialImportance(samples=200, steps=5, target_cv=1.0)
+    values = np.exp([run.log_probabilities[0] for run in runs(total, 2.65, seed(474), 800, d=1, method=method)])
+    assert_intervals_of_replicates_cover(values.reshape(80, 10), stats.norm.sf(2.65), 0.95)
+
+
+def test_several_events_are_exact_within_their_errors(seed):
+    case = several(2.0, 4.0, 3.0)
+    for estimate, exact in zip(
+        solve(case, seed(472), method=QUICK, relative_error=0.2).estimates, case.exact, strict=True
+    ):
+        assert_within_error(math.log(estimate.value), math.log(exact), estimate.relative_error, z=6.0)
+
+
+def test_workers_change_no_digit(seed):
+    one = solve(linear_normal(2, 3.0), seed(473), method=QUICK, relative_error=0.3)
+    with Executor.of("threads", 2) as executor:
+        two = solve(linear_normal(2, 3.0), seed(473), executor, method=QUICK, relative_error=0.3)
+    assert one.estimates[0].value == two.estimates[0].value
+    np.testing.assert_array_equal(one.arrays.log_weight, two.arrays.log_weight)
+
+
+@pytest.mark.parametrize(
+    ("function", "outcome"),
+    [(capped, "level stalled after "), (constant, "level stalled after 1 levels: no draw has a larger loss")],
+)
+def test_impossible_event_gives_a_bound_and_a_name(function, outcome, seed):
+    case = Case("c", StandardNormal(dim=2), PythonLoss(function=function), Probability(above=3.0), ())
+    method = SequentialImportance(samples=100, steps=5, max_levels=30)
+    result = solve(case, seed(474), method=method, max_evaluations=40_000)
+    assert result.verdict.status is Status.BOUND_ONLY
+    assert result.search["outcome"].startswith(f"the pilot run ended early: {outcome}")
+    assert result.evaluations["total"] <= 40_000
+
+
+def test_too_few_levels_and_too_small_a_budget_are_named(seed):
+    few = SequentialImportance(max_levels=3)
+    result = solve(linear_normal(3, 5.0), seed(475), method=few, max_evaluations=40_000)
+    assert result.search["outcome"] == "the pilot run ended early: threshold not reached in 3 levels"
+    result = solve(linear_normal(3, 5.0), seed(476), method=SequentialImportance(), max_evaluations=10_000)
+    assert result.search["outcome"] == "the pilot run ended early: budget of 5,000 evaluations spent after 3 levels"
+    assert result.evaluations["total"] <= 10_000
+
+
+def test_event_that_is_not_rare_is_drawn_from_the_target(seed):
+    result = solve(linear_normal(2, 0.0), seed(477), method=SequentialImportance(target_cv=1.5))
+    assert result.search["outcome"].startswith("the event is not rare: ")
+    assert_within_error(result.estimates[0].value, 0.5, result.estimates[0].std_error)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 10}, "samples: must be at least 50, got 10"),
+        ({"target_cv": 0}, "target_cv: must be positive and finite, got 0"),
+        ({"steps": 0}, "steps: must be at least 1, got 0"),
+        ({"max_levels": 0.5}, "max_levels: must be a whole number, got 0.5"),
+        ({"moves": "pcn"}, "moves: unknown value 'pcn' (allowed: adaptive, elliptical_slice)"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(FieldError) as caught:
+        SequentialImportance(**options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("change", [{"samples": 100}, {"target_cv": 1.5}, {"steps": 4}, {"moves": "elliptical_slice"}])
+def test_every_option_changes_the_result(change, seed):
+    options = {"samples": 80, "steps": 3}
+    plain, other = (
+        SequentialImportance(**(options | given)).run(total, 2, np.array([3.0]), stream(seed(478), 0, 0), 10**9)
+        for given in ({}, change)
+    )
+    assert plain.log_probabilities[0] != other.log_probabilities[0]
+
+
+def test_method_runs_from_yaml(tmp_path, seed):
+    text = f"""
+seed: {seed(479)}
+inputs: {{kind: standard_normal, dim: 3}}
+loss: {{kind: linear, weights: [1, 1, 1]}}
+measures: [{{kind: probability, above: 4 sigma}}]
+method: {{kind: sequential_importance, samples: 300, target_cv: 1, steps: 5, moves: adaptive, max_levels: 20}}
+stop: {{relative_error: 0.3, max_evaluations: 1e6}}
+"""
+    (tmp_path / "one.yaml").write_text(text)
+    experiment = configs.load(tmp_path / "one.yaml").experiment()
+    assert experiment.method == SequentialImportance(samples=300, target_cv=1.0, steps=5, max_levels=20)
+    (estimate,) = experiment.run().estimates
+    assert_within_error(math.log(estimate.value), math.log(stats.norm.sf(4)), estimate.relative_error, z=6.0)
+
+
+def test_method_describes_its_options():
+    assert QUICK.describe()[0] == (
+        "sequential importance sampling: 300 draws, moved 5 steps a level; weights between two levels have a "
+        "coefficient of variation of 1"
+    )
