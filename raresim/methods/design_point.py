@@ -1,0 +1,198 @@
+"""Importance sampling around design points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from raresim import arrays
+from raresim.accumulators.tail import TailMoments, masks
+from raresim.arrays import whole
+from raresim.design_point import DesignPoint, unit
+from raresim.distributions.base import Distribution
+from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.normal import Normal
+from raresim.draws import Draws, drawn_as, refuse_draws, told_of
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.levels import Evaluate
+from raresim.methods.regions import MIN_PILOT, expected_cost, find_regions, iteration
+from raresim.problem import Space
+from raresim.registry import member
+
+Tail = Literal["exponential", "normal"]
+
+TRIAL = 1000
+"""Draws of the proposal from which the size of the sample is planned."""
+
+MIN_ESS = 40.0
+"""Effective hits of the trial below which nothing is planned from it."""
+
+WIDE = 0.25
+"""Share of a region's draws that have unit variance, where the others follow the exponential law."""
+
+NARROW = 0.25
+"""Variance along the gradient of the normal part under the exponential tail."""
+
+MIN_SHARE = 0.02
+"""Smallest share of a region among all of them."""
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True)
+class DesignPointSampling(Method):
+    """For smooth losses with a few regions of failure: importance sampling around the likeliest failing points.
+
+    Parameters
+    ----------
+    tail : "exponential" or "normal"
+        Law of a region's draws along the gradient: normal with an exponential tail of rate ``beta``, as that of a
+        standard normal beyond a plane, or a standard normal around the design point.
+    pilot : int
+        Draws of the target, at least 100, from whose largest losses the search starts.
+    starts : int
+        Climbs of each round of the search; there is another round after one that found a second or later region, and
+        while fewer than two climbs came to each.
+    defensive : float
+        Share of the final draws taken from the target: bounds every weight by its inverse.
+    draws : "independent", "antithetic" or "sobol"
+        How the final draws are made: one by one; in pairs that mirror each other about the centre of their component,
+        for the normal tail; or at the points of independently scrambled Sobol' nets.
+    control_variates : bool
+        Whether the components of the final mixture correct the estimate.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range.
+
+    Notes
+    -----
+    Importance sampling around design points is [1]_; `raresim.design_point` has the search. Regions have the shares of
+    their first-order probabilities ``Phi(-beta)``. No draw of the search is in the estimate.
+
+    References
+    ----------
+    .. [1] Schueller & Stix, *A critical appraisal of methods to determine failure probabilities*, Struct. Saf. 4, 1987.
+    """
+
+    kind: ClassVar[str] = "design_point"
+
+    tail: Tail = "exponential"
+    pilot: int = 1000
+    starts: int = 4
+    defensive: float = 0.1
+    draws: Draws = "independent"
+    control_variates: bool = False
+
+    def __post_init__(self) -> None:
+        arrays.one_of("tail", self.tail, Tail)
+        object.__setattr__(self, "pilot", whole("pilot", self.pilot, MIN_PILOT))
+        object.__setattr__(self, "starts", whole("starts", self.starts))
+        if not 0 <= self.defensive < 1:
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+        refuse_draws(self.draws, self.control_variates)
+        if self.draws == "antithetic" and self.tail == "exponential":
+            raise FieldError("draws", "cannot be 'antithetic' where tail is 'exponential': the law is not symmetric")
+        if self.control_variates and self.tail == "normal" and self.defensive == 0:
+            raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def cost(self, latent_dim: int, dim: int) -> int:
+        return expected_cost(self.pilot, self.starts, latent_dim) + TRIAL
+
+    def describe(self) -> list[str]:
+        return [
+            f"importance sampling around design points: {self.starts} climbs from a pilot of {self.pilot:,} draws",
+            f"draws of a region: {self.tail} along the gradient; {self.defensive:.0%} of all from the target"
+            + told_of(self.draws, self.control_variates),
+        ]
+
+    def tune(self, session: Session) -> Tuned:
+        return drawn_as(self.searched(session), session, self.draws, self.control_variates)
+
+    def searched(self, session: Session) -> Tuned:
+        """The proposal that the search came to, for independent draws."""
+        found = find_regions(session, self.pilot, self.starts)
+        target = session.problem.target
+        points, search = found.search.points, found.search
+        if not points:
+            return Tuned(
+                proposal=None,
+                iterations=found.iterations,
+                evaluations=found.evaluations,
+                nominal=self.pilot,
+                starts=len(search.ends),
+                outcome=search.outcome,
+                decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
+                trace=found.trace,
+            )
+        law = self.proposal(points)
+        sampler = Sampler(session.problem, Mixture.defensive(law, target, self.defensive), session.seed)
+        trial = min(TRIAL, session.max_evaluations // 2 - found.evaluations)
+        variances: tuple[float, ...] | None = None
+        last: tuple[Iteration, ...] = ()
+        text = "The size of the sample is not planned: the budget allows no trial."
+        if trial > 0:
+            rows = session.fold("tune", Evaluate(sampler, found.event.sign), session.plan(trial), "trial")
+            tail = TailMoments.of_block(rows.log_weight, masks(session.events, found.event.sign * rows.loss))
+            enough = min(tail.ess(k) for k in range(tail.hits.size)) >= MIN_ESS
+            if enough:
+                variances = tuple(trial * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
+            k = session.events.index(found.event)
+            last = (iteration("pooled", 0, math.nan, trial, int(tail.hits[k]), tail.hits[k] / trial),)
+            seen = f"In a trial of {trial:,} draws of the proposal {tail.hits[k] / trial:.1%} hit the rarest event"
+            text = f"{seen}; {'its variance plans the sample' if enough else 'too few to plan the sample from'}."
+        shape = "normal with an exponential tail along the gradient" if self.tail == "exponential" else "normal"
+        return Tuned(
+            proposal=sampler.proposal,
+            iterations=(*found.iterations, *last),
+            evaluations=found.evaluations + max(0, trial),
+            nominal=self.pilot,
+            variances=variances,
+            starts=len(search.ends),
+            reached=search.reached,
+            regions=len(points),
+            outcome=search.outcome,
+            decisions=(*found.decisions, f"The proposal has a component at each design point, {shape}.", text),
+            trace=found.trace,
+        )
+
+    def proposal(self, points: Sequence[DesignPoint]) -> Distribution:
+        """The mixture of a law for each region."""
+        from scipy.special import log_ndtr
+
+        logs = log_ndtr([-point.beta for point in points])
+        shares = np.maximum(np.exp(logs - logs.max()), MIN_SHARE)
+        laws = [self.around(point) for point in points]
+        return Mixture(weights=shares / shares.sum(), components=laws)
+
+    def around(self, point: DesignPoint) -> Distribution:
+        """The law of one region: a standard normal at its design point, or one that follows the plane behind it."""
+        normal = Normal(mean=point.u, std=1.0)
+        if self.tail == "normal" or point.beta < 1:
+            return normal
+        outwards = unit(point.u)
+        plane = ExponentiallyModifiedNormal(
+            mean=point.u, directions=outwards[:, None], variances=[NARROW], tail=outwards, rate=point.beta
+        )
+        return Mixture(weights=[1.0 - WIDE, WIDE], components=(plane, normal))
+
+    @staticmethod
+    def examples() -> list[DesignPointSampling]:
+        """Members for the conformance tests."""
+        return [
+            DesignPointSampling(),
+            DesignPointSampling(tail="normal", pilot=500, starts=5, defensive=0.0),
+            DesignPointSampling(draws="sobol"),
+            DesignPointSampling(control_variates=True),
+        ]

@@ -1,0 +1,97 @@
+"""How fine the grid along lines and rays has to be: halved until half of it changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import TailMoments
+from raresim.estimators.base import Estimator
+from raresim.methods.base import Session
+
+SETTLED = 0.01
+"""Relative change of every estimate of the trial, from one grid to the next, at which the coarser one is kept."""
+
+HALVINGS = 3
+"""How often a grid may be halved."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a trial of a few rows found.
+
+    Parameters
+    ----------
+    step : float
+        Spacing of the grid that was settled on.
+    summary : Summary
+        Of the trial rows on that grid.
+    evaluations : int
+        Losses that were evaluated on all grids.
+    change : float
+        Largest relative change of an estimate from that grid to one of half the spacing; NaN where none was tried.
+    """
+
+    step: float
+    summary: Summary
+    evaluations: int
+    change: float
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Numbers for the verdict: ``grid_step``, and ``grid_change`` where it is known."""
+        known = {} if math.isnan(self.change) else {"grid_change": self.change}
+        return {"grid_step": self.step} | known
+
+    @property
+    def decision(self) -> str:
+        """The grid in words."""
+        if math.isnan(self.change):
+            return f"The budget allows no finer grid to hold the spacing of {self.step:.3g} against."
+        if self.change <= SETTLED:
+            return f"Half the spacing of {self.step:.3g} changes the trial's estimates by {self.change:.2%} at most."
+        return (
+            f"Half the spacing of {self.step:.3g} still changes the trial's estimates by {self.change:.2%}: "
+            "parts of the event are missed, so give a smaller step."
+        )
+
+
+def settle(session: Session, rows: Callable[[float], Estimator], step: float, n: int, name: str, budget: int) -> Trial:
+    """Try ``n`` rows on a grid of spacing ``step``, and the same rows on finer ones until nothing changes.
+
+    Parameters
+    ----------
+    session : Session
+        The run's means.
+    rows : callable
+        From the spacing to the estimator.
+    step : float
+        Spacing to begin with.
+    n : int
+        Rows of the trial.
+    name : str
+        What is told of it.
+    budget : int
+        Evaluations that a finer grid may come to, all grids together.
+    """
+    plan = session.plan(n, rows(step).block_rows)
+    summary = session.fold("tune", rows(step), plan, name)
+    spent, change = summary.evaluations, math.nan
+    for halving in range(HALVINGS + 1):
+        if spent + 2 * summary.evaluations > budget:
+            break
+        finer = session.fold("tune", rows(0.5 * step), plan, f"{name}, finer grid")
+        spent += finer.evaluations
+        change = _change(summary.tail, finer.tail)
+        if change <= SETTLED or halving == HALVINGS:
+            break
+        step, summary, change = 0.5 * step, finer, math.nan
+    return Trial(step, summary, spent, change)
+
+
+def _change(coarse: TailMoments, fine: TailMoments) -> float:
+    """Largest relative change of an estimate; 0 where neither has a hit."""
+    pairs = [(coarse.log_probability(k), fine.log_probability(k)) for k in range(coarse.hits.size)]
+    return max(abs(math.expm1(a - b)) if a != b and b > -math.inf else float(a != b) for a, b in pairs)

@@ -1,0 +1,228 @@
+"""Line sampling along design points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from raresim import arrays
+from raresim.arrays import Float, Vector, whole
+from raresim.design_point import DesignPoint, slope_direction, unit
+from raresim.draws import lines_for, row_variances
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.estimators.base import Estimator
+from raresim.estimators.lines import Lines
+from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.grids import settle
+from raresim.methods.regions import MIN_PILOT, Regions, expected_cost, find_regions, iteration, rarest
+from raresim.problem import Space
+from raresim.registry import member
+
+Along = Literal["design_point", "pilot"]
+LineDraws = Literal["independent", "sobol"]
+
+TRIAL = 40
+"""Lines from which cost and variance are planned."""
+
+MIN_HITS = 10
+"""Lines of the trial in the event below which nothing is planned from it."""
+
+BEYOND = 32.0
+"""The grid ends at ``sqrt(beta^2 + BEYOND)``: beyond it lies 1e-7 of what lies beyond ``beta``."""
+
+UNKNOWN = 7.0
+"""Distance of the event that the grid is made for where no design point is known."""
+
+ALIKE = 0.8
+"""Cosine above which two design points share a direction."""
+
+MIN_SHARE = 0.01
+"""First-order probability, relative to the largest, below which a design point gets no direction of its own."""
+
+MOST = 8
+"""Directions at most."""
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LineSampling(Method):
+    """For a nearly flat boundary in any dimension: the exact probability along random lines to the design points.
+
+    Parameters
+    ----------
+    direction : "design_point", "pilot" or (d,)
+        Where lines run: to the design points of a search, along the mean slope of the pilot's losses, or as given.
+    step : float
+        Spacing of the grid along a line to begin with, in standard deviations, at most 4. It is halved where a trial
+        sees more on a grid of half of it; what is narrower may be missed.
+    pilot : int
+        Draws of the target, at least 100, from whose largest losses the search starts.
+    starts : int
+        Climbs of each round of the search; there is another round after one that found a second or later region, and
+        while fewer than two climbs came to each.
+    draws : "independent" or "sobol"
+        Lines at random, or through the points of independently scrambled Sobol' nets, which pay where the boundary is
+        smooth and few directions matter.
+
+    Raises
+    ------
+    FieldError
+        When an option is out of range.
+
+    Notes
+    -----
+    See `raresim.estimators.lines.Lines` for the estimate and what it misses, `raresim.design_point` for the search. A
+    direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean right; with
+    several design points each gets a cone of the space with lines of its own. Both ends of a line are looked at.
+    """
+
+    kind: ClassVar[str] = "line_sampling"
+
+    direction: Along | Vector = "design_point"
+    step: float = 1.0
+    pilot: int = 1000
+    starts: int = 4
+    draws: LineDraws = "independent"
+
+    def __post_init__(self) -> None:
+        arrays.one_of("draws", self.draws, LineDraws)
+        if isinstance(self.direction, str):
+            arrays.one_of("direction", self.direction, Along)
+        else:
+            given = arrays.vector("direction", self.direction)
+            if not given.any():
+                raise FieldError("direction", "must not be zero")
+            object.__setattr__(self, "direction", given)
+        if not 0 < self.step <= 4:
+            raise FieldError("step", f"must be above 0 and at most 4, got {self.step:g}")
+        object.__setattr__(self, "pilot", whole("pilot", self.pilot, MIN_PILOT))
+        object.__setattr__(self, "starts", whole("starts", self.starts))
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def cost(self, latent_dim: int, dim: int) -> int:
+        if not isinstance(self.direction, str):
+            arrays.vector("direction", self.direction, latent_dim)
+            explored = 0
+        elif self.direction == "pilot":
+            explored = self.pilot
+        else:
+            explored = expected_cost(self.pilot, self.starts, latent_dim)
+        return explored + TRIAL * math.ceil(6 * math.hypot(UNKNOWN, math.sqrt(BEYOND)) / self.step + 20)
+
+    def describe(self) -> list[str]:
+        where = {"design_point": "to the design points", "pilot": "along the mean slope of a pilot"}
+        along = where[self.direction] if isinstance(self.direction, str) else "along a given direction"
+        how = ", through Sobol' nets" if self.draws == "sobol" else ""
+        return [f"line sampling {along}{how}", f"grid along a line: every {self.step:g} standard deviations"]
+
+    def tune(self, session: Session) -> Tuned:
+        event = rarest(session.events)
+        found = self.search(session)
+        directions, beta, why = self.choose(found, session.problem.dim)
+        top = math.hypot(beta, math.sqrt(BEYOND))
+        spent = 0 if found is None else found.evaluations
+        sampler = Sampler(session.problem, None, session.seed)
+
+        def lines(step: float) -> Lines:
+            nodes = np.linspace(-top, top, math.ceil(2 * top / step) + 1)
+            return Lines(sampler, tuple(session.events), directions, nodes)
+
+        half = session.max_evaluations // 2 - spent
+        each = 2 * len(directions) * lines(self.step).nodes.size
+        rows = min(TRIAL, half // each)
+        if rows < 1:
+            least = 2 * (spent + each)
+            raise FieldError("max_evaluations", f"must be at least {least:,}, got {session.max_evaluations:,}")
+        trial = settle(session, lines, self.step, rows, "trial lines", half)
+        tail = trial.summary.tail
+        planned = tail.hits.min() >= MIN_HITS
+        hit = int(tail.hits[session.events.index(event)])
+        variances = tuple(rows * tail.relative_error(k) ** 2 for k in range(tail.hits.size)) if planned else None
+        final = replace(lines(trial.step), cost=trial.summary.evaluations / rows)
+        estimator: Estimator = final
+        if self.draws == "sobol":
+            left = session.max_evaluations - spent - trial.evaluations
+            estimator = lines_for(final, budget=left, variances=variances, relative_error=session.relative_error)
+        return Tuned(
+            proposal=None,
+            iterations=(
+                *(() if found is None else found.iterations),
+                iteration("pooled", 0, math.nan, trial.evaluations, hit, hit / rows),
+            ),
+            evaluations=spent + trial.evaluations,
+            nominal=0 if found is None else self.pilot,
+            variances=row_variances(estimator, variances),
+            starts=0 if found is None else len(found.search.ends),
+            reached=0 if found is None else found.search.reached,
+            regions=0 if found is None else len(found.search.points),
+            outcome="the direction was given" if found is None else found.search.outcome,
+            estimator=estimator,
+            facts=trial.facts,
+            decisions=(
+                *(() if found is None else found.decisions),
+                why,
+                f"Each line is looked at every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
+                "the boundaries between are found: what is narrower along a line may be missed.",
+                trial.decision,
+                f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
+                + ("their variance plans the sample." if planned else "too few to plan the sample from."),
+            ),
+            trace=found.trace if found is not None else Tuned(None).trace,
+        )
+
+    def search(self, session: Session) -> Regions | None:
+        """The pilot and the search; None where the direction is given."""
+        self.cost(session.problem.dim, session.problem.inputs.dim)
+        if not isinstance(self.direction, str):
+            return None
+        return find_regions(session, self.pilot, self.starts if self.direction == "design_point" else 0)
+
+    def choose(self, found: Regions | None, dim: int) -> tuple[Float, float, str]:
+        """The directions (k, d), the distance the grid is made for, and why, in words."""
+        if found is None:
+            return unit(arrays.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
+        kept = separate(found.search.points)
+        if kept:
+            directions = np.array([towards(point) for point in kept])
+            several = f", and the space is cut into {len(kept)} cones around them" if len(kept) > 1 else ""
+            beta = max(point.beta for point in kept)
+            return directions, beta, f"Lines run to the {len(kept)} most important design points{several}."
+        slope = slope_direction(found.u, found.loss)
+        why = "Lines run along the mean slope of the pilot's losses"
+        return slope[None, :], UNKNOWN, why + ("." if not found.search.ends else ": no design point was found.")
+
+    @staticmethod
+    def examples() -> list[LineSampling]:
+        """Members for the conformance tests."""
+        return [
+            LineSampling(),
+            LineSampling(direction=[1.0, 1.0, 0.5], step=0.7),
+            LineSampling(direction="pilot", pilot=2000),
+            LineSampling(draws="sobol"),
+        ]
+
+
+def towards(point: DesignPoint) -> Float:
+    """The direction of lines to a design point: up the gradient where that is known, else along its ray."""
+    return point.direction if point.converged else unit(point.u)
+
+
+def separate(points: Sequence[DesignPoint]) -> list[DesignPoint]:
+    """The most important of ``points``, none in nearly the direction of another."""
+    from scipy.special import log_ndtr
+
+    kept: list[DesignPoint] = []
+    for point in sorted(points, key=lambda p: p.beta):
+        alike = any(towards(point) @ towards(other) > ALIKE for other in kept)
+        unimportant = kept and log_ndtr(-point.beta) < log_ndtr(-kept[0].beta) + math.log(MIN_SHARE)
+        if not alike and not unimportant and len(kept) < MOST:
+            kept.append(point)
+    return kept

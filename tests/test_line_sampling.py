@@ -1,0 +1,325 @@
+"""Line sampling: masses on a line, what the grid sees, cones of several directions, and what the method says."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from raresim import Linear, Probability, PythonLoss, StandardNormal
+from raresim import config as configs
+from raresim.blocks import Block
+from raresim.diagnostics.verdict import Status
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.estimators.lines import Lines
+from raresim.executors import Executor
+from raresim.methods.line_sampling import ALIKE, LineSampling
+from raresim.problem import Event, Problem
+from raresim.roots import TOLERANCE, log_normal_mass, log_shares, log_sum
+from tests.helpers import assert_count_at_least, assert_within_error, normals
+from tests.problems import Case, below, linear_normal, several, solve, two_sided
+
+RESOLUTION = 1e-5
+"""Relative error that the tolerance of a boundary may leave in a weight."""
+
+RARE_ROWS = 1e-3
+"""Relative error that rows which a small sample does not show may add where nearly all rows are alike."""
+
+NODES = np.linspace(-8.0, 8.0, 17)
+ANYWHERE = np.array([-np.inf])
+
+
+def bowl(x):
+    """Curved boundary with a known answer, nearest at ``x_2 = 0``; a line's relative variance is about 0.3."""
+    return x[:, 0] + 0.04 * x[:, 1] ** 2
+
+
+def bowl_tail(c):
+    return integrate.quad(lambda y: stats.norm.pdf(y) * stats.norm.sf(c - 0.04 * y * y), -12, 12, limit=200)[0]
+
+
+def branches(x):
+    return np.abs(x).max(axis=1)
+
+
+BOWL = Case("bowl", StandardNormal(dim=2), PythonLoss(function=bowl), Probability(above=5.0), [bowl_tail(5.0)])
+FOUR = Case(
+    "four",
+    StandardNormal(dim=2),
+    PythonLoss(function=branches),
+    Probability(above=3.5),
+    [1.0 - (1.0 - 2.0 * stats.norm.sf(3.5)) ** 2],
+)
+
+
+def share(function, *events, nodes=NODES, low=ANYWHERE):
+    found = log_shares(lambda _, t: function(t), events, nodes, low, log_normal_mass)
+    return np.exp(found.log_share[:, 0]), found
+
+
+def within(values, exact, std_errors, resolution=RESOLUTION):
+    """As `assert_within_error`, with the resolution of a boundary added to the error."""
+    assert_within_error(values, exact, np.hypot(std_errors, resolution * np.asarray(exact)))
+
+
+# --- one line ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(-1.0, 2.0), (5.0, np.inf), (-np.inf, -37.0), (37.0, 38.0), (-np.inf, np.inf), (6.0, 6.0 + 1e-9)]
+)
+def test_mass_is_exact_in_both_tails(a, b):
+    """Against SciPy on the lower side, where its differences do not cancel; one formula serves both sides."""
+    low, high = (a, b) if a + b < 0 or not math.isfinite(a) else (-b, -a)
+    upper, lower = stats.norm.logcdf(high), stats.norm.logcdf(low)
+    exact = upper + math.log1p(-math.exp(lower - upper))
+    assert log_normal_mass(np.array([a]), np.array([b]))[0] == pytest.approx(exact, abs=1e-6 if b - a < 1e-6 else 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "exact", "boundaries"),
+    [
+        (lambda t: t, Event(5.3), stats.norm.sf(5.3), 1),
+        (lambda t: -t, Event(5.3), stats.norm.sf(5.3), 1),
+        (lambda t: t, Event(-6.2, "below"), stats.norm.sf(6.2), 1),
+        (np.abs, Event(4.5), 2 * stats.norm.sf(4.5), 2),
+        (lambda t: t * t - 9 * t, Event(-18.0, "below"), stats.norm.sf(3) - stats.norm.sf(6), 2),
+        (np.floor, Event(3.0), stats.norm.sf(3), 1),
+        (lambda t: np.where(t > 2.5, np.inf, -np.inf), Event(0.0), stats.norm.sf(2.5), 1),
+        (lambda t: t, Event(9.0), 0.0, 0),
+        (lambda t: t, Event(-9.0), 1.0, 0),
+        (np.zeros_like, Event(0.0), 1.0, 0),
+    ],
+    ids=["up", "down", "below", "both", "between", "step", "infinite", "beyond", "everywhere", "constant"],
+)
+def test_share_of_a_line_is_exact(function, event, exact, boundaries):
+    (value,), found = share(function, event)
+    assert value == pytest.approx(exact, rel=RESOLUTION, abs=1e-300)
+    assert found.boundaries[0, 0] == boundaries
+
+
+def test_several_events_share_the_grid():
+    values, found = share(lambda t: t, Event(3.2), Event(4.4), Event(4.6))
+    np.testing.assert_allclose(values, stats.norm.sf([3.2, 4.4, 4.6]), rtol=RESOLUTION)
+    assert found.evaluations <= NODES.size + 3 * 12
+
+
+def test_every_evaluation_is_counted():
+    seen = []
+
+    def loss_at(rays, t):
+        seen.append(t.size)
+        return np.sin(t + rays)
+
+    found = log_shares(loss_at, (Event(0.5), Event(0.9)), NODES, np.full(7, -np.inf), log_normal_mass)
+    assert found.evaluations == sum(seen)
+    assert len(seen) < NODES.size + 60  # rays go side by side
+
+
+def test_line_that_begins_somewhere_counts_from_there():
+    low = np.array([-9.0, 1.7, 4.2, 8.5])
+    found = log_shares(lambda _, t: t, (Event(3.0),), NODES, low, log_normal_mass)
+    np.testing.assert_allclose(np.exp(found.log_share[0]), stats.norm.sf(np.maximum(low, 3.0)), rtol=RESOLUTION)
+
+
+def test_event_between_two_nodes_is_missed_as_documented():
+    (coarse,), _ = share(lambda t: -np.abs(t - 3.5), Event(-0.2))
+    (fine,), _ = share(lambda t: -np.abs(t - 3.5), Event(-0.2), nodes=np.linspace(-8.0, 8.0, 65))
+    assert coarse == 0.0
+    assert fine == pytest.approx(stats.norm.sf(3.3) - stats.norm.sf(3.7), rel=RESOLUTION)
+
+
+def test_sum_of_nothing_is_nothing():
+    assert log_sum(np.full((2, 3), -np.inf)).tolist() == [-np.inf, -np.inf]
+    assert log_sum(np.array([[-1000.0, -1000.0]]))[0] == pytest.approx(-1000.0 + math.log(2.0))
+
+
+# --- rows --------------------------------------------------------------------------------------------
+
+
+def lines(case, directions, nodes=NODES):
+    problem = Problem(case.inputs, case.loss.bind(case.inputs))
+    return Lines(Sampler(problem, None, 1), (Event(case.measure.above),), np.array(directions), nodes)
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [
+        [[1.0, 0.0]],
+        [[0.6, 0.8]],
+        [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]],
+        [[1.0, 0.0], [0.6, 0.8], [-0.8, 0.6]],
+    ],
+    ids=["one", "oblique", "all four", "uneven"],
+)
+def test_mean_of_rows_is_right_for_any_directions(directions):
+    """4,000 rows of an event in four directions: a cone that is left out or counted twice would show."""
+    rows = lines(FOUR, directions)
+    log_weight, evaluations = rows.of_normals(normals(4000, 2, 11), Block(0, 0, 0, 4000))
+    weight = np.exp(log_weight[0])
+    assert_within_error(weight.mean(), FOUR.exact[0], weight.std() / math.sqrt(weight.size), z=4.5)
+    assert 0 < evaluations < 4000 * len(directions) * (NODES.size + 60)
+
+
+def test_direction_along_the_gradient_leaves_no_variance():
+    case = linear_normal(2, 5.0)
+    log_weight, _ = lines(case, [[0.6, 0.8]]).of_normals(normals(50, 2, 12), Block(0, 0, 0, 50))
+    assert np.std(log_weight) > 0.1
+    log_weight, _ = lines(case, [np.full(2, math.sqrt(0.5))]).of_normals(normals(50, 2, 12), Block(0, 0, 0, 50))
+    np.testing.assert_allclose(np.exp(log_weight[0]), stats.norm.sf(5.0), rtol=10 * TOLERANCE)
+
+
+# --- the method --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        linear_normal(1, 4.0),
+        linear_normal(100, 5.0),
+        two_sided(3, 5.0),
+        below(4.0),
+        several(1.0, 3.0, 5.0),
+        BOWL,
+        FOUR,
+        linear_normal(3, 9.0),
+        linear_normal(2, -1.0),
+    ],
+    ids=lambda case: case.name,
+)
+def test_answer_is_exact_within_its_error(case, seed):
+    result = solve(case, seed(311), method=LineSampling(), relative_error=0.02)
+    resolution = RARE_ROWS if case is FOUR else RESOLUTION
+    within([e.value for e in result.estimates], case.exact, [e.std_error for e in result.estimates], resolution)
+    assert all(e.relative_error <= 0.02 for e in result.estimates)
+    assert result.search["unit"] == "line"
+    assert result.evaluations["tune"] == sum(row.evaluations for row in result.iterations)
+    assert result.verdict.status in (Status.TRUSTED, Status.CAUTION)
+
+
+@pytest.mark.parametrize("direction", ["pilot", [1.0, 0.7, 0.5]], ids=["pilot", "given"])
+def test_any_direction_gives_the_answer(direction, seed):
+    case = linear_normal(3, 4.0)
+    result = solve(case, seed(312), method=LineSampling(direction=direction), relative_error=0.05)
+    within(result.estimates[0].value, case.exact[0], result.estimates[0].std_error)
+
+
+def test_plane_takes_the_smallest_sample(seed):
+    result = solve(linear_normal(50, 5.0), seed(313), method=LineSampling(), relative_error=0.01)
+    assert result.estimates[0].diagnostics["rows"] == Lines.least_rows
+    assert Lines.resolution <= result.estimates[0].relative_error < 2 * Lines.resolution
+    low, high = result.estimates[0].interval
+    assert low < stats.norm.sf(5.0) < high
+    assert result.verdict.status is Status.TRUSTED
+    assert result.evaluations["total"] < 10_000
+
+
+@pytest.mark.parametrize("case", [BOWL, FOUR, linear_normal(3, 4.0)], ids=lambda case: case.name)
+def test_lines_of_nets_give_the_answer(case, seed):
+    result = solve(case, seed(321), method=LineSampling(draws="sobol"), relative_error=0.02)
+    (estimate,) = result.estimates
+    within(estimate.value, case.exact[0], estimate.std_error, RARE_ROWS if case is FOUR else RESOLUTION)
+    assert estimate.relative_error <= 0.02
+    assert result.search["unit"] == "replicate"
+    assert result.search["kind"] == "tuned"
+    assert result.verdict.status in (Status.TRUSTED, Status.CAUTION)
+
+
+def test_opposite_regions_get_cones_of_their_own(seed):
+    result = solve(two_sided(3, 4.0), seed(314), method=LineSampling(), relative_error=0.02)
+    assert result.search["regions"] == 2
+    assert any("cut into 2 cones" in sentence for sentence in result.search["decisions"])
+    assert result.estimates[0].relative_error < 1e-5  # both boundaries are flat
+    assert -1 < ALIKE < 1
+
+
+def test_grid_is_halved_until_nothing_changes(seed):
+    """Stripes of width 0.6 that a grid of step 1.2 mostly misses."""
+
+    def stripes(x):
+        return np.where((x[:, 0] > 2.5) & (np.sin(x[:, 0] * math.pi / 0.6) > 0), 1.0, 0.0) + 0.01 * x[:, 0]
+
+    edges = np.arange(0.0, 12.0, 1.2)
+    parts = [(max(2.5, low), low + 0.6) for low in edges if low + 0.6 > 2.5]
+    exact = sum(stats.norm.sf(low) - stats.norm.sf(high) for low, high in parts)
+    case = Case("stripes", StandardNormal(dim=2), PythonLoss(function=stripes), Probability(above=0.9), [exact])
+    method = LineSampling(direction=[1.0, 0.0], step=1.2)
+    result = solve(case, seed(315), method=method, relative_error=0.02)
+    within(result.estimates[0].value, exact, result.estimates[0].std_error)
+    assert result.search["facts"]["grid_step"] < 1.2
+    assert result.search["facts"]["grid_change"] <= 0.01
+
+
+def test_intervals_cover(seed):
+    """60 runs of a curved boundary: mean z beyond 0.6, an error wrong by 40 %, or coverage under 80 % would show."""
+    z, covered = [], 0
+    for r in range(60):
+        (e,) = solve(BOWL, seed(3100 + r), method=LineSampling(pilot=200), relative_error=0.03).estimates
+        z.append((e.value - BOWL.exact[0]) / e.std_error)
+        covered += e.interval[0] <= BOWL.exact[0] <= e.interval[1]
+    assert abs(np.mean(z)) < 4.5 / math.sqrt(60)
+    assert 0.6 < np.std(z) < 1.4
+    assert_count_at_least(covered, 60, 0.92)
+
+
+def test_impossible_event_is_a_bound(seed):
+    loss = PythonLoss(function=lambda x: np.tanh(x[:, 0]))
+    case = Case("never", StandardNormal(dim=2), loss, Probability(above=2.0), [0.0])
+    result = solve(case, seed(316), method=LineSampling(), max_evaluations=20_000)
+    assert result.verdict.status is Status.BOUND_ONLY
+    assert result.evaluations["total"] <= 20_200  # a row may take a few more than expected
+    assert any("no design point was found" in sentence for sentence in result.search["decisions"])
+
+
+def test_constant_loss_is_no_exception(seed):
+    case = Case("constant", StandardNormal(dim=2), PythonLoss(function=lambda x: np.zeros(len(x))), None, [0.0])
+    options = {"method": LineSampling(), "max_evaluations": 10_000}
+    none = solve(case, seed(317), measures=[Probability(above=1.0)], **options)
+    assert none.verdict.status is Status.BOUND_ONLY
+    sure = solve(case, seed(317), measures=[Probability(above=-1.0)], **options)
+    assert sure.estimates[0].value == pytest.approx(1.0)
+
+
+def test_options_out_of_range_are_refused(seed):
+    for options, message in [
+        ({"direction": "north"}, "direction: unknown value 'north'"),
+        ({"direction": [0.0, 0.0]}, "direction: must not be zero"),
+        ({"step": 0.0}, "step: must be above 0 and at most 4, got 0"),
+        ({"step": 4.5}, "step: must be above 0 and at most 4, got 4.5"),
+        ({"pilot": 10}, "pilot: must be at least 100, got 10"),
+        ({"starts": 0.5}, "starts: must be a whole number, got 0.5"),
+        ({"draws": "antithetic"}, "draws: unknown value 'antithetic'"),
+    ]:
+        with pytest.raises(FieldError) as caught:
+            LineSampling(**options)
+        assert str(caught.value).startswith(message)
+    with pytest.raises(FieldError, match="direction: must have 3 entries, got 2"):
+        solve(linear_normal(3, 3.0), seed(318), method=LineSampling(direction=[1.0, 0.0]))
+    with pytest.raises(FieldError, match="max_evaluations: must be at least"):
+        solve(linear_normal(3, 3.0), seed(318), method=LineSampling(), max_evaluations=1000)
+
+
+def test_workers_change_no_digit(seed):
+    options = {"method": LineSampling(), "relative_error": 0.01}
+    with Executor.of("threads", 2) as executor:
+        spread = solve(BOWL, seed(319), executor, **options)
+    alone = solve(BOWL, seed(319), **options)
+    assert alone.estimates[0].diagnostics["rows"] > 2 * Lines.block_rows
+    assert repr(spread.estimates) == repr(alone.estimates)
+    assert repr(spread.iterations) == repr(alone.iterations)
+
+
+@pytest.mark.parametrize(
+    "options", ["step: 0.5, pilot: 200, starts: 2", "direction: pilot", "direction: [1, 2, 0]", "draws: sobol"]
+)
+def test_runs_from_yaml(options, tmp_path):
+    (tmp_path / "one.yaml").write_text(
+        "seed: 5\ninputs: {kind: normal, dim: 3}\nloss: {kind: linear, weights: [0.6, 0.8, 0.0]}\n"
+        f"measures: [{{kind: probability, above: 4}}]\nmethod: {{kind: line_sampling, {options}}}\n"
+        "stop: {relative_error: 0.05}\n"
+    )
+    result = configs.load(tmp_path / "one.yaml").experiment().run()
+    assert isinstance(result.estimates[0].value, float)
+    within(result.estimates[0].value, stats.norm.sf(4.0), result.estimates[0].std_error)
+    assert Linear.kind == "linear"
