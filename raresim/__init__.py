@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from raresim.config import load
     from raresim.data import ColumnSource, ReturnsSource, ReturnsTable
     from raresim.distributions.copula import CopulaInputs
+    from raresim.distributions.directional import Directional
+    from raresim.distributions.exponential_tilt import ExponentialTilt
+    from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
     from raresim.distributions.factor import FactorModel
     from raresim.distributions.fitted import FittedInputs
     from raresim.distributions.garch import Garch
     from raresim.distributions.groups import Groups
+    from raresim.distributions.histogram_tilt import HistogramTilt
     from raresim.distributions.historical import Historical
     from raresim.distributions.independent import Independent
     from raresim.distributions.low_rank_normal import LowRankNormal
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from raresim.distributions.normal import Normal
     from raresim.distributions.standard_normal import StandardNormal
     from raresim.distributions.student_t import StudentT
+    from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
     from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError
     from raresim.estimation import Stop
     from raresim.executors import Executor
@@ -29,33 +34,62 @@ if TYPE_CHECKING:
     from raresim.losses.python import PythonLoss
     from raresim.measures.base import Reference
     from raresim.measures.probability import Probability
+    from raresim.methods.asmussen_kroese import AsmussenKroese
+    from raresim.methods.auto import Auto
     from raresim.methods.cross_entropy import CrossEntropy
     from raresim.methods.crude import Crude
+    from raresim.methods.design_point import DesignPointSampling
+    from raresim.methods.directional_sampling import DirectionalSampling
     from raresim.methods.importance import Importance
+    from raresim.methods.improved_cross_entropy import ImprovedCrossEntropy
+    from raresim.methods.line_sampling import LineSampling
+    from raresim.methods.sequential import SequentialImportance
+    from raresim.methods.splitting import Splitting
+    from raresim.methods.subset_simulation import SubsetSimulation
+    from raresim.proposals.directional import DirectionalMixture
+    from raresim.proposals.exponential_tilt import ExponentialTilting
     from raresim.proposals.gaussian import Gaussian
+    from raresim.proposals.gaussian_mixture import GaussianMixture
+    from raresim.proposals.histogram_tilt import HistogramTilting
+    from raresim.proposals.student_t import StudentTMixture
+    from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture
     from raresim.result import Result
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsmussenKroese": "methods.asmussen_kroese",
+    "Auto": "methods.auto",
     "ColumnSource": "data",
     "ConfigError": "errors",
     "CopulaInputs": "distributions.copula",
     "CrossEntropy": "methods.cross_entropy",
     "Crude": "methods.crude",
     "DataError": "errors",
+    "DesignPointSampling": "methods.design_point",
+    "Directional": "distributions.directional",
+    "DirectionalMixture": "proposals.directional",
+    "DirectionalSampling": "methods.directional_sampling",
     "Executor": "executors",
     "ExitCode": "errors",
     "Experiment": "experiment",
+    "ExponentialTilt": "distributions.exponential_tilt",
+    "ExponentialTilting": "proposals.exponential_tilt",
+    "ExponentiallyModifiedNormal": "distributions.exponentially_modified_normal",
     "FactorModel": "distributions.factor",
     "FieldError": "errors",
     "FittedInputs": "distributions.fitted",
     "Garch": "distributions.garch",
     "Gaussian": "proposals.gaussian",
+    "GaussianMixture": "proposals.gaussian_mixture",
     "Groups": "distributions.groups",
+    "HistogramTilt": "distributions.histogram_tilt",
+    "HistogramTilting": "proposals.histogram_tilt",
     "Historical": "distributions.historical",
     "Importance": "methods.importance",
+    "ImprovedCrossEntropy": "methods.improved_cross_entropy",
     "Independent": "distributions.independent",
+    "LineSampling": "methods.line_sampling",
     "Linear": "losses.linear",
     "LossError": "errors",
     "LowRankNormal": "distributions.low_rank_normal",
@@ -69,32 +103,52 @@ _HOMES = {
     "Result": "result",
     "ReturnsSource": "data",
     "ReturnsTable": "data",
+    "SequentialImportance": "methods.sequential",
+    "Splitting": "methods.splitting",
     "StandardNormal": "distributions.standard_normal",
     "Stop": "estimation",
     "StudentT": "distributions.student_t",
+    "StudentTMixture": "proposals.student_t",
+    "SubsetSimulation": "methods.subset_simulation",
+    "VonMisesFisherNakagami": "distributions.von_mises_fisher_nakagami",
+    "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
     "estimate": "experiment",
     "load": "config",
 }
 
 __all__ = [
+    "AsmussenKroese",
+    "Auto",
     "ColumnSource",
     "ConfigError",
     "CopulaInputs",
     "CrossEntropy",
     "Crude",
     "DataError",
+    "DesignPointSampling",
+    "Directional",
+    "DirectionalMixture",
+    "DirectionalSampling",
     "Executor",
     "ExitCode",
     "Experiment",
+    "ExponentialTilt",
+    "ExponentialTilting",
+    "ExponentiallyModifiedNormal",
     "FactorModel",
     "FieldError",
     "FittedInputs",
     "Garch",
     "Gaussian",
+    "GaussianMixture",
     "Groups",
+    "HistogramTilt",
+    "HistogramTilting",
     "Historical",
     "Importance",
+    "ImprovedCrossEntropy",
     "Independent",
+    "LineSampling",
     "Linear",
     "LossError",
     "LowRankNormal",
@@ -108,9 +162,15 @@ __all__ = [
     "Result",
     "ReturnsSource",
     "ReturnsTable",
+    "SequentialImportance",
+    "Splitting",
     "StandardNormal",
     "Stop",
     "StudentT",
+    "StudentTMixture",
+    "SubsetSimulation",
+    "VonMisesFisherNakagami",
+    "VonMisesFisherNakagamiMixture",
     "estimate",
     "load",
 ]

@@ -29,8 +29,8 @@ from raresim.executors import Execution
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
 from raresim.measures.base import Measure
+from raresim.methods.auto import Auto
 from raresim.methods.base import Method
-from raresim.methods.cross_entropy import CrossEntropy
 from raresim.proposals.base import ProposalFamily
 from raresim.registry import members
 
@@ -62,7 +62,7 @@ def experiment_model() -> type[BaseModel]:
         "inputs": (builder.family("inputs"), ...),
         "loss": (builder.family("loss"), ...),
         "measures": (Annotated[list[builder.family("measure")], Field(min_length=1)], ...),  # type: ignore[misc]
-        "method": (builder.family("method"), builder.default(CrossEntropy())),
+        "method": (builder.family("method"), builder.default(Auto())),
         "stop": (builder.model(Stop), builder.default(Stop())),
         "execution": (builder.model(Execution), builder.default(Execution())),
     }

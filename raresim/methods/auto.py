@@ -1,0 +1,572 @@
+"""The default method: it looks for the failure regions, fits, compares and chooses what to draw from by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.accumulators.level import LevelRows
+from raresim.accumulators.tail import TailMoments
+from raresim.arrays import Float, whole
+from raresim.distributions.base import Distribution
+from raresim.distributions.normal import Normal
+from raresim.draws import Draws, drawn_as, refuse_draws, told_of
+from raresim.engine import Sampler
+from raresim.errors import FieldError
+from raresim.estimators.base import Estimator
+from raresim.estimators.replicates import Replicates, direction_of
+from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.subset_simulation import SubsetSimulation
+from raresim.problem import Space
+from raresim.proposals.histogram_tilt import HistogramTilting
+from raresim.registry import member
+from raresim.search.archive import Archive, log_density
+from raresim.search.blend import (
+    LAYERS,
+    Candidate,
+    carried,
+    drawn_from,
+    fitted_layers,
+    fitted_shares,
+    layers,
+    proposal,
+    searching,
+)
+from raresim.search.explorer import Explorer
+from raresim.search.fitting import WIDE, Fit, Part, capped, effective, em, fit_mixture, mixed, radial
+from raresim.search.ridge import fit_quadratic, ridge_direction
+from raresim.search.walks import AXES, WALKS, find_design_points
+
+FIRST = 300
+"""Draws of the first batch."""
+
+BATCH = 200
+"""Draws of a level, in up to ten dimensions; ten more for each further one, up to `MOST_EXTRA` of them."""
+
+MOST_EXTRA = 40
+
+LEVEL_ESS = 50.0
+"""Effective draws beyond a level that is chosen; half as many for each level without progress."""
+
+GOAL_ESS = 20.0
+"""Effective draws in the event that end the search for levels."""
+
+ENOUGH = 10.0
+"""Effective draws of the first batch in the event that make walks uphill superfluous."""
+
+COMMON = 0.2
+"""Probability from which the target itself is drawn from."""
+
+STALLED = 6
+"""Levels without progress that end the search."""
+
+REFIT_SHARE = 0.25
+"""Draws spent on refits, at most, relative to those that the estimate is expected to need."""
+
+REFIT_GROWTH = 1.6
+MOST_REFITS = 7
+TUNING_SHARE = 0.5
+"""Share of the budget that tuning may take."""
+
+SUBSET_VARIANCE = 20.0
+"""Relative variance per draw of subset simulation, roughly, for each squared decade of the probability."""
+
+LEAST_NEAR, NEAR_PER_TERM = 300, 4
+"""Draws that a quadratic is fitted to: at least, and for each of its terms."""
+
+SIMULATED, SIMULATIONS, SIMULATED_ESS = 3000, 3, 50.0
+"""Draws of the event of a quadratic, how often, and what they have to be worth."""
+
+TILTED = 20
+"""Coordinates from which one tilt of all of them is a candidate."""
+
+RADIAL_NATS = 1.0
+"""How much worse, in cross-entropy, a law that sees the radius alone may be at first to be a candidate."""
+
+UNCOVERED = 0.1
+"""Share of the estimate that one draw at a point may add before the point counts as uncovered."""
+
+
+@member("method")
+@dataclass(frozen=True, kw_only=True)
+class Auto(Method):
+    """Looks for the failure regions and chooses the proposal by itself: begin here.
+
+    Parameters
+    ----------
+    max_levels : int
+        Levels after which the search for the event gives up.
+    draws : "independent" or "sobol"
+        How the final draws are made: one by one, or as points of scrambled Sobol' nets.
+    control_variates : bool
+        Whether the components of the proposal serve as control variates.
+
+    Raises
+    ------
+    FieldError
+        When ``max_levels`` is not a positive whole number, or the other options do not fit each other.
+
+    Notes
+    -----
+    1. *First batch*: 300 draws of a widened target. An event with a probability above one fifth is left to crude Monte
+       Carlo.
+    2. *Walks uphill* from the highest points and along the axes, where few of these draws are in the event: design
+       points, one for each failure region. Regions are told apart by whether the loss falls between two of them, and
+       walks go on while many ended in regions of their own ([1]_).
+    3. *Levels*: batches of mostly broadened fits, each to the draws beyond the highest level that 50 effective draws
+       reach, until the event is reached. All draws so far are weighted as one sample (balance heuristic).
+    4. *Refits*: batches of the proposal itself. Candidates (mixtures with free or pooled variances, their number of
+       components by BIC, and in many dimensions one tilt that all coordinates share) get shares by the likelihood of
+       fresh draws in the event, which is minus their cross-entropy. Broadened copies of them and laws of the search get
+       the shares that make the variance smallest, 7.5 % at least. Refits end when they have cost a quarter of what
+       the estimate is expected to cost: one more could no longer save what it takes.
+    5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
+       its largest weights would not be trusted (k-hat, largest share), as many are made again, once.
+
+    Where the proposal would need more draws than subset simulation or crude Monte Carlo, these are used instead.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
+       Math. Program. 37, 1987.
+    """
+
+    kind: ClassVar[str] = "auto"
+
+    max_levels: int = 40
+    draws: Draws = "independent"
+    control_variates: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_levels", whole("max_levels", self.max_levels))
+        refuse_draws(self.draws, self.control_variates)
+        if self.draws == "antithetic":
+            raise FieldError("draws", "cannot be 'antithetic': the laws that are fitted are not symmetric")
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def tune(self, session: Session) -> Tuned:
+        tuned = _Search(self, session).run()
+        if tuned.estimator is not None or tuned.proposal is None:
+            return tuned
+        return drawn_as(tuned, session, self.draws, self.control_variates)
+
+    def cost(self, latent_dim: int, dim: int) -> int:
+        return FIRST + WALKS * (latent_dim + 4) + 5 * batch_size(latent_dim)
+
+    def describe(self) -> list[str]:
+        fresh = "fresh draws" + told_of(self.draws, self.control_variates)
+        return [f"chosen by the program: search for failure regions, fitted mixture proposals, {fresh}"]
+
+    @staticmethod
+    def examples() -> list[Auto]:
+        """Members for the conformance tests."""
+        return [Auto(), Auto(max_levels=20), Auto(draws="sobol"), Auto(control_variates=True)]
+
+
+def batch_size(dim: int) -> int:
+    """Draws of a level in ``dim`` dimensions."""
+    return BATCH + 10 * min(max(0, dim - 10), MOST_EXTRA)
+
+
+@dataclass(eq=False)
+class _Search:
+    """One search: what it knows, has spent and has decided."""
+
+    method: Auto
+    session: Session
+    explorer: Explorer = field(init=False)
+    records: list[Iteration] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+    begin: list[Part] = field(default_factory=list)
+    walks: int = 1
+    fits: list[tuple[int, int, float, str]] = field(default_factory=list)
+    found: int = 1
+    unseen: float = 0.0
+    of_layers: Float = field(default_factory=LAYERS.copy)
+
+    def __post_init__(self) -> None:
+        sign = direction_of(self.session.events)
+        self.explorer = Explorer(self.session, sign)
+        self.rng = self.explorer.generator()
+        self.goals = sorted({sign * event.threshold for event in self.session.events})
+        self.goal = self.goals[-1]
+        self.tilt = HistogramTilting()
+
+    @property
+    def limit(self) -> int:
+        """Evaluations that tuning may take."""
+        return int(TUNING_SHARE * self.session.max_evaluations)
+
+    @property
+    def dim(self) -> int:
+        return self.explorer.dim
+
+    def run(self) -> Tuned:
+        archive = self.explorer.archive
+        self.first_batch()
+        probability = self.probability(self.goal)
+        if probability > COMMON:
+            self.decide(f"the event is common (about {probability:.2g}): draws from the target, no weights")
+            return self.crude(f"the event is not rare: about {probability:.2g}")
+        if self.ess(self.goal) < ENOUGH:
+            self.walk_uphill()
+        outcome = self.climb_levels()
+        archive.keep_searched()
+        if outcome:
+            return self.gave_up(outcome)
+        candidates, shares, variances = self.refit()
+        law = proposal(candidates, shares, archive, self.of_layers)
+        return self.choose(law, variances)
+
+    # the stages
+
+    def first_batch(self) -> None:
+        n = max(20, min(FIRST, self.limit // 2))
+        wide = widening(self.dim)
+        law = Normal(mean=np.zeros(self.dim), std=wide)
+        self.explorer.draw(law, n, f"first batch, standard deviation {wide:.2f}")
+        self.decide(f"{n:,} draws of the target, widened to a standard deviation of {wide:.2f}")
+        self.record("first", 0, n)
+
+    def walk_uphill(self) -> None:
+        """Design points, and a batch around them."""
+        archive, d = self.explorer.archive, self.dim
+        n = batch_size(d)
+        most = (self.limit - self.explorer.evaluations) // 2
+        if most < n or np.ptp(archive.loss) == 0:
+            return
+        found = find_design_points(self.explorer, self.goal, most)
+        self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
+        self.decide(found.describe())
+        points = found.points
+        self.record("walks", 0, found.evaluations, elites=len(points))
+        if not len(points):
+            return
+        distance = np.square(points).sum(axis=1)
+        shares = np.exp(-0.5 * (distance - distance.min()))
+        shares = np.maximum(shares / shares.sum(), 0.2 / len(points))
+        self.begin = [_around(point, float(share)) for point, share in zip(points, shares / shares.sum(), strict=True)]
+        weights = [p.share for p in self.begin]
+        narrow, broad = (mixed(weights, laws) for laws in zip(*((p.law(), p.broad()) for p in self.begin), strict=True))
+        n = min(max(n, 4 * len(points)), self.limit - self.explorer.evaluations)
+        if n > 0:
+            self.explorer.draw(mixed([0.5, 0.5], [narrow, broad]), n, "around the design points")
+            self.record("design points", 0, n)
+
+    def climb_levels(self) -> str:
+        """Batches until the event is reached; why it was not, or nothing."""
+        archive, best, stalled = self.explorer.archive, -math.inf, 0
+        n = batch_size(self.dim)
+        for level in range(self.method.max_levels):
+            at = archive.level(self.goal, LEVEL_ESS / 2**stalled)
+            if at >= self.goal or archive.level(self.goal, GOAL_ESS) >= self.goal:
+                many = f"{level} level{'' if level == 1 else 's'}"
+                self.decide(f"the event was reached after {many} ({self.explorer.evaluations:,} evaluations)")
+                return ""
+            if self.explorer.evaluations + n > self.limit:
+                return "half of max_evaluations spent before the event was reached"
+            stalled = 0 if at > best else stalled + 1
+            best = max(best, at)
+            if stalled >= STALLED:
+                return f"the level stalled at {self.explorer.sign * best:.6g}"
+            self.explorer.draw(searching(self.fit(at)), n, f"level {self.explorer.sign * at:.6g}")
+            self.record("levels", level + 1, n, at)
+        return f"the event was not reached in {self.method.max_levels} levels"
+
+    def refit(self) -> tuple[list[Candidate], Float, tuple[float, ...]]:
+        """Batches of the proposal, each fitted to all draws before it, while they are cheap beside the estimate."""
+        archive, target = self.explorer.archive, self.session.problem.target
+        left = self.session.max_evaluations - self.explorer.evaluations
+        size = min(max(batch_size(self.dim), 4 * len(self.begin)), left // 2)
+        spent = 0
+        asked = self.session.relative_error or 0.01
+        candidates = self.fit_all(simulate=True)
+        shares = np.full(len(candidates), 1.0 / len(candidates))
+        variances: tuple[float, ...] = ()
+        for number in range(1, MOST_REFITS + 1):
+            law = proposal(candidates, shares, archive, self.of_layers)
+            rows = self.explorer.draw(law, size, f"refit {number}")
+            u, loss = archive.u[rows], archive.loss[rows]
+            log_weight = log_density(target, u) - log_density(archive.laws[-1], u)
+            variances = tuple(_variance(log_weight, loss >= goal) for goal in self.signed_thresholds())
+            shares = self.shared(candidates, shares, u, loss, log_weight)
+            hit = loss >= self.goals[0]
+            if np.count_nonzero(hit) > 5:
+                laws, log_p = layers(candidates, shares, archive), log_density(target, u[hit])
+                self.of_layers = fitted_layers(laws, self.of_layers, u[hit], log_weight[hit], log_p)
+            self.record("refits", number, size, information=_information(log_weight, archive, rows, self.goal))
+            self.fits.append((number, size, max(variances), _named(candidates, shares)))
+            fitted = self.fit_all(simulate=True)
+            shares, candidates = carried(shares, candidates, fitted), fitted
+            spent += size
+            needed = max(variances) / asked**2
+            size = int(REFIT_GROWTH * size)
+            if spent + size > REFIT_SHARE * needed or self.explorer.evaluations + size > self.limit:
+                break
+        kept = _named(candidates, shares)
+        many = f"{number} refit{'s' if number > 1 else ''}"
+        _, broad, past = self.of_layers
+        self.decide(
+            f"{many}; the proposal is {kept}, {broad:.1%} of it broadened and {past:.1%} laws of the search; "
+            f"one draw has a relative variance of {max(variances):.2g}"
+        )
+        return candidates, shares, variances
+
+    def shared(self, candidates: list[Candidate], shares: Float, u: Float, loss: Float, log_weight: Float) -> Float:
+        """Shares of the candidates after fresh draws, all events alike."""
+        shares = shares.copy()
+        for goal in self.goals:
+            rivals = np.flatnonzero([c.goal == goal for c in candidates])
+            hit = loss >= goal
+            if rivals.size > 1 and np.count_nonzero(hit) > 5:
+                before = shares[rivals] / shares[rivals].sum()
+                fitted = fitted_shares([candidates[k] for k in rivals], before, u[hit], log_weight[hit])
+                shares[rivals] = fitted / len(self.goals)
+        return shares
+
+    def choose(self, law: Distribution, variances: tuple[float, ...]) -> Tuned:
+        """The proposal, unless subset simulation or crude Monte Carlo needs fewer draws."""
+        probability = self.probability(self.goal)
+        variance = max(variances)
+        if probability > 0 and (1.0 - probability) / probability < variance:
+            self.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
+            return self.crude(f"the event has a probability of about {probability:.2g}: weighing gains nothing")
+        levels = max(1.0, -math.log10(max(probability, 1e-300)))
+        if variance > SUBSET_VARIANCE * levels**2:
+            why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
+            return self.subset(why, probability)
+        return replace(self.tuned(law, variances, facts=self.coverage(law, probability, variance)), settles=True)
+
+    # what the stages share
+
+    def fit(self, level: float, simulate: bool = False) -> list[Candidate]:
+        """Candidates for the law of the target beyond ``level``."""
+        archive, d = self.explorer.archive, self.dim
+        elite = archive.loss >= level
+        u, weight = archive.u[elite], np.exp(archive.log_weight[elite])
+        begin: list[Sequence[Part]] = [self.begin]
+        if d > 10:
+            recent = slice(max(0, archive.size - max(3 * batch_size(d), 4 * d)), None)
+            direction = ridge_direction(archive.u[recent], archive.loss[recent])
+            if direction is not None:
+                along = float(capped(weight) @ (u @ direction))
+                if abs(along) > 0.5:
+                    begin.append([_around(along * direction, 1.0)])
+        fits = {"pooled variances": fit_mixture(u, weight, "pooled", self.rng, begin)}
+        if 2 < d <= WIDE:
+            fits["free variances"] = fit_mixture(u, weight, "unit", self.rng, begin)
+        if simulate and 2 < d <= AXES:
+            simulated = self.simulated(level, min(fits.values(), key=lambda fit: fit.bic))
+            if simulated is not None:
+                fits["by a quadratic"] = simulated
+        candidates = [Candidate(name, f.law(), f.broad(), len(f.parts)) for name, f in fits.items()]
+        if d > 1:
+            law, broad = radial(u, weight)
+            logs = log_density(law, u)
+            best = max(float(capped(weight) @ log_density(c.law, u)) for c in candidates)
+            if float(capped(weight) @ logs) > best - RADIAL_NATS:
+                candidates.append(Candidate("all directions alike", law, broad))
+        if d >= TILTED and self.method.draws == "independent":
+            stats = self.tilt.suffstats(self.session.problem.target, np.asfortranarray(u), capped(weight))
+            candidates.append(Candidate("tilt of all coordinates", self.tilt.fit(self.session.problem.target, stats)))
+        return candidates
+
+    def simulated(self, level: float, fit: Fit) -> Fit | None:
+        """``fit`` again, to draws of which a quadratic says that they are in the event; None where it does not serve.
+
+        The quadratic is fitted to the draws that are most likely under ``fit``, on both sides of the level. Its event
+        can be drawn from as often as a covariance needs.
+        """
+        archive, target = self.explorer.archive, self.session.problem.target
+        near = np.argsort(-log_density(fit.broad(), archive.u), kind="stable")
+        near = near[: max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)]
+        quadratic = fit_quadratic(archive.u[near], archive.loss[near] - level)
+        if quadratic is None:
+            return None
+        parts = [replace(part, anchor=None, frame=None) for part in fit.parts]
+        law, broad = fit.law(), fit.broad()
+        for _ in range(SIMULATIONS):
+            drawn = mixed([0.7, 0.3], [law, broad])
+            u = np.empty((SIMULATED, self.dim), order="F")
+            drawn.sample(self.rng, u)
+            u = u[quadratic(u) >= 0.0]
+            weight = np.exp(log_density(target, u) - log_density(drawn, u))
+            if effective(weight) < SIMULATED_ESS:
+                return None
+            fit = em(u, capped(weight), parts, "pooled")
+            parts, law, broad = list(fit.parts), fit.law(), fit.broad()
+        return fit
+
+    def fit_all(self, simulate: bool = False) -> list[Candidate]:
+        """Candidates for each of the events."""
+        several = len(self.goals) > 1
+        return [
+            replace(candidate, name=f"{candidate.name} at {self.explorer.sign * goal:.4g}", goal=goal)
+            if several
+            else replace(candidate, goal=goal)
+            for goal in self.goals
+            for candidate in self.fit(goal, simulate)
+        ]
+
+    def signed_thresholds(self) -> list[float]:
+        return [self.explorer.sign * event.threshold for event in self.session.events]
+
+    def ess(self, level: float) -> float:
+        """Effective draws beyond ``level``."""
+        archive = self.explorer.archive
+        return effective(np.exp(archive.log_weight[archive.loss >= level]))
+
+    def probability(self, level: float) -> float:
+        """Of a loss beyond ``level``, from all draws as one sample."""
+        archive = self.explorer.archive
+        return min(1.0, float(np.exp(archive.log_weight[archive.loss >= level]).sum()) / archive.size)
+
+    def coverage(self, law: Distribution, probability: float, variance: float) -> dict[str, float]:
+        """What the verdict looks at: failing mass that the proposal would hardly draw, and regions not found."""
+        archive, target = self.explorer.archive, self.session.problem.target
+        failing = archive.loss >= self.goal
+        weight = np.exp(archive.log_weight[failing])
+        ratio = np.exp(log_density(target, archive.u[failing]) - log_density(law, archive.u[failing]))
+        n = max(400.0, variance / (self.session.relative_error or 0.01) ** 2)
+        uncovered = ratio > UNCOVERED * n * probability
+        return {"uncovered": float(weight[uncovered].sum() / weight.sum()), "unseen_regions": self.unseen}
+
+    def decide(self, sentence: str) -> None:
+        self.decisions.append(sentence)
+
+    def record(
+        self,
+        start: str,
+        iteration: int,
+        n: int,
+        level: float | None = None,
+        elites: int | None = None,
+        information: tuple[float, float] = (math.nan, math.nan),
+    ) -> None:
+        """A row of the table of iterations: the level that all draws so far reach, and KL and cross-entropy in nats."""
+        archive, sign = self.explorer.archive, self.explorer.sign
+        at = archive.level(self.goal, LEVEL_ESS) if level is None else level
+        beyond = int(np.count_nonzero(archive.loss[-n:] >= at)) if elites is None else elites
+        probability = self.probability(at)
+        self.records.append(
+            Iteration(
+                start=start,
+                iteration=iteration,
+                level=sign * at,
+                rarity=beyond / n,
+                evaluations=n,
+                elites=beyond,
+                ess=self.ess(at),
+                kl_optimal_proposal=information[0],
+                kl_step=math.nan,
+                cross_entropy=information[1],
+                entropy=information[1] - information[0],
+                log_probability=math.log(probability) if probability > 0 else -math.inf,
+            )
+        )
+
+    # how it ends
+
+    def tuned(
+        self,
+        law: Distribution | None,
+        variances: tuple[float, ...] | None,
+        outcome: str = "the event was reached",
+        estimator: Estimator | None = None,
+        facts: dict[str, float] | None = None,
+        reached: bool = True,
+    ) -> Tuned:
+        return Tuned(
+            proposal=law,
+            iterations=tuple(self.records),
+            evaluations=self.explorer.evaluations,
+            nominal=self.explorer.archive.counts[0],
+            variances=variances,
+            starts=0 if law is None and estimator is None else max(self.walks, 1),
+            reached=max(self.walks, 1) if reached else 0,
+            regions=self.found,
+            outcome=outcome,
+            estimator=estimator,
+            facts={"searched": 1.0, **(facts or {})},
+            decisions=tuple(self.decisions),
+            trace=self.trace(),
+        )
+
+    def trace(self) -> Evidence:
+        """The refits: what was drawn from, and the relative variance that a draw had."""
+        if not self.fits:
+            return Evidence()
+        columns = ("refit", "evaluations", "relative variance", "candidates")
+        number, variance = tuple(float(f[0]) for f in self.fits), tuple(f[2] for f in self.fits)
+        plot = EvidencePlot(
+            "line", "Relative variance of one draw", "refit", "relative variance", number, variance, (), ()
+        )
+        return Evidence((EvidenceTable("Refits of the proposal", columns, tuple(self.fits)),), (plot,))
+
+    def crude(self, outcome: str) -> Tuned:
+        return self.tuned(None, None, outcome)
+
+    def subset(self, why: str, probability: float) -> Tuned:
+        """Independent runs of subset simulation as the estimate."""
+        session, population = self.session, SubsetSimulation()
+        sampler = Sampler(session.problem, None, session.seed)
+        levels = max(1.0, -math.log10(max(probability, 1e-300)))
+        expected = population.samples * (levels + 1.0)
+        self.decide(f"{why}: independent runs of subset simulation are used instead")
+        estimator = Replicates(sampler, tuple(session.events), population, expected, session.max_evaluations // 2)
+        return self.tuned(None, None, estimator=estimator)
+
+    def gave_up(self, why: str) -> Tuned:
+        """The best that can be drawn from when the event was not reached; the verdict says so."""
+        archive = self.explorer.archive
+        if np.count_nonzero(archive.loss >= self.goal) < 2:
+            self.decide(f"{why}, and hardly a draw was in it: draws from the target give a bound")
+            return replace(self.tuned(None, None, why), starts=max(self.walks, 1), reached=0)
+        self.decide(f"{why}: the proposal is fitted to the few draws that were in it")
+        candidates = self.fit_all()
+        law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive)
+        return self.tuned(law, None, why, reached=False)
+
+
+def widening(dim: int) -> float:
+    """Standard deviation at which the weights of the widened target have the second moment 4."""
+    r = 4.0 ** (1.0 / dim)
+    return math.sqrt(r * r + math.sqrt(r**4 - r * r))
+
+
+def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) -> tuple[float, float]:
+    """KL(optimal || q) and H(optimal, q) in nats, from fresh draws of the last law ``q`` of the archive."""
+    loss = archive.loss[rows]
+    tail = TailMoments.of_block(log_weight, [loss >= goal])
+    drawn = LevelRows(loss, log_weight, log_density(archive.laws[-1], archive.u[rows]))
+    return tail.kl(0), drawn.cross_entropy(goal)
+
+
+def _named(candidates: Sequence[Candidate], shares: Float) -> str:
+    """The candidates that are drawn from, with their shares."""
+    kept = drawn_from(candidates, shares)
+    return ", ".join(f"{s:.0%} {c}" for c, s, k in zip(candidates, shares, kept, strict=True) if k)
+
+
+def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """Relative variance of one draw."""
+    if not hit.any():
+        return math.inf
+    logs = log_weight[hit]
+    return log_weight.size / effective(np.exp(logs - logs.max())) - 1.0
+
+
+def _around(point: Float, share: float) -> Part:
+    """A component that begins at a design point and has the tail of a standard normal behind a plane there."""
+    distance = math.sqrt(float(point @ point))
+    direction = point / distance
+    variance = np.array([1.0 / max(distance, 1.0) ** 2])
+    return Part(share, point, np.asfortranarray(direction[:, None]), variance, 1.0, direction, distance, direction)

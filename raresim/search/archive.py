@@ -1,0 +1,96 @@
+"""All evaluations of a search, weighted as one sample of all the laws they were drawn from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.distributions.base import Distribution
+
+
+@dataclass(eq=False)
+class Archive:
+    """Draws from several laws and their losses.
+
+    Parameters
+    ----------
+    target : Distribution
+        The law ``p``.
+
+    Notes
+    -----
+    The weight of a draw is ``p(u) / sum_j (n_j / N) q_j(u)``, the balance heuristic of [1]_. Laws that were fitted to
+    earlier draws are too dense at just these draws, so that sums of these weights are biased low: they serve for
+    fitting and for choosing levels, never for the estimate.
+
+    References
+    ----------
+    .. [1] Veach & Guibas, *Optimally combining sampling techniques for Monte Carlo rendering*, SIGGRAPH 1995.
+    """
+
+    target: Distribution
+    u: Float = field(init=False)
+    loss: Float = field(default_factory=lambda: np.empty(0))
+    laws: list[Distribution] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    searched: list[int] = field(default_factory=list)
+    """Laws that a proposal keeps as a defence: the first, and the last with which the event was looked for."""
+    _log_p: Float = field(default_factory=lambda: np.empty(0))
+    _log_sum: Float = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        self.u = np.empty((0, self.target.dim), order="F")
+
+    @property
+    def size(self) -> int:
+        """Number of draws."""
+        return int(self.loss.size)
+
+    def add(self, law: Distribution, u: Float, loss: Float) -> slice:
+        """Add draws of ``law`` (n, d) with their losses (n,); the rows that they take."""
+        first = self.size
+        n = loss.size
+        log_p = log_density(self.target, u)
+        # log of sum_j n_j q_j: the new law at the old draws, all laws at the new ones
+        new = np.full(n, -np.inf)
+        for earlier, count in zip(self.laws, self.counts, strict=True):
+            np.logaddexp(new, math.log(count) + log_density(earlier, u), out=new)
+        if first:
+            np.logaddexp(self._log_sum, math.log(n) + log_density(law, self.u), out=self._log_sum)
+        np.logaddexp(new, math.log(n) + log_density(law, u), out=new)
+        self.u = np.asfortranarray(np.concatenate([self.u, u]))
+        self.loss = np.concatenate([self.loss, loss])
+        self._log_p = np.concatenate([self._log_p, log_p])
+        self._log_sum = np.concatenate([self._log_sum, new])
+        self.laws.append(law)
+        self.counts.append(n)
+        return slice(first, first + n)
+
+    @property
+    def log_weight(self) -> Float:
+        """Log of the balance-heuristic weight of every draw, in nats."""
+        return self._log_p - self._log_sum + math.log(self.size)
+
+    def keep_searched(self) -> None:
+        """The search is over: its first and its last law are the defence of every proposal from now on."""
+        self.searched = sorted({0, len(self.laws) - 1})
+
+    def level(self, goal: float, ess: float) -> float:
+        """The largest loss, at most ``goal``, beyond which the draws are worth ``ess`` equally weighted ones."""
+        order = np.argsort(-self.loss)
+        log_weight = self.log_weight[order]
+        weight = np.exp(log_weight - log_weight.max())
+        worth = np.cumsum(weight) ** 2 / np.cumsum(np.square(weight))
+        enough = np.flatnonzero(worth >= ess)
+        k = int(enough[0]) if enough.size else order.size - 1
+        return min(goal, float(self.loss[order[k]]))
+
+
+def log_density(law: Distribution, u: Float) -> Float:
+    """Log density (n,) of the rows of ``u`` (n, d), in nats."""
+    out = np.empty(u.shape[0])
+    law.logpdf(u, out)
+    return out

@@ -1,0 +1,153 @@
+"""Several candidate laws in one proposal; the draws that hit decide on their shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raresim.arrays import Bool, Float
+from raresim.distributions.base import Distribution
+from raresim.search.archive import Archive, log_density
+from raresim.search.fitting import capped, mixed
+
+LAYERS = np.array([0.85, 0.075, 0.075])
+"""Shares of the proposal's layers: the fitted laws, their broad copies, and laws of the search."""
+
+LEAST_LAYERS = np.array([0.3, 0.075, 0.075])
+"""Smallest shares of the layers, once draws decide on them."""
+
+LEAST, LEAST_TILT = 0.1, 0.02
+"""Smallest share of a fitted mixture, and of a tilt while shares are fitted: what few draws reject may be needed."""
+
+DROPPED = 0.04
+"""Share below which a tilt is left out of a proposal."""
+
+STEPS, LAYER_STEPS = 50, 200
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A fitted law, and a copy that is nowhere narrower than the target where there is one."""
+
+    name: str
+    law: Distribution
+    broad: Distribution | None = None
+    parts: int = 0
+    goal: float = 0.0
+    """The event that it is for, where there are several."""
+
+    def __str__(self) -> str:
+        return f"mixture of {self.parts}, {self.name}" if self.parts else self.name
+
+
+def drawn_from(candidates: Sequence[Candidate], shares: Float) -> Bool:
+    """Which candidates a proposal is made of."""
+    mixtures = np.array([c.parts > 0 for c in candidates])
+    return mixtures | (shares >= DROPPED)
+
+
+def carried(shares: Float, old: Sequence[Candidate], new: Sequence[Candidate]) -> Float:
+    """Shares for the candidates ``new``: those that candidates of the same names had, and a fair one for the others."""
+    known = {c.name: s for c, s in zip(old, shares, strict=True)}
+    carried = np.array([known.get(c.name, 1.0 / len(new)) for c in new])
+    total: Float = carried / carried.sum()
+    return total
+
+
+def layers(candidates: Sequence[Candidate], shares: Float, archive: Archive) -> list[Distribution]:
+    """What a proposal is made of: the fitted laws by their shares, their broad copies, and laws of the search.
+
+    The last are the first law of the archive, and the last one of the search: no failing point that they could find
+    gets a weight far above theirs.
+    """
+    kept = drawn_from(candidates, shares)
+    fitted = mixed(shares[kept].tolist(), [c.law for c, k in zip(candidates, kept, strict=True) if k])
+    broad = [c.broad for c, k in zip(candidates, kept, strict=True) if k and c.broad is not None] or [fitted]
+    past = [archive.laws[j] for j in archive.searched]
+    return [fitted, mixed([1.0] * len(broad), broad), mixed([1.0] * len(past), past)]
+
+
+def proposal(
+    candidates: Sequence[Candidate], shares: Float, archive: Archive, of_layers: Float = LAYERS
+) -> Distribution:
+    """The law to draw from: `layers` with the shares ``of_layers`` (3,)."""
+    return mixed(of_layers.tolist(), layers(candidates, shares, archive))
+
+
+def searching(candidates: Sequence[Candidate]) -> Distribution:
+    """The law to look for the next level with: mostly the broad copies."""
+    broad = [c.broad for c in candidates if c.broad is not None]
+    fitted = mixed([1.0] * len(candidates), [c.law for c in candidates])
+    return mixed([0.7, 0.3], [mixed([1.0] * len(broad), broad), fitted]) if broad else fitted
+
+
+def fitted_shares(candidates: Sequence[Candidate], shares: Float, u: Float, log_weight: Float) -> Float:
+    """Shares (k,) with the largest weighted likelihood of draws that the candidates were not fitted to.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        Fitted to other draws.
+    shares : (k,)
+        Where expectation-maximisation begins.
+    u : (n, d)
+        Fresh draws in the event.
+    log_weight : (n,)
+        Their log weights, in nats.
+
+    Notes
+    -----
+    The weighted likelihood of held-out draws in the event is minus the cross-entropy from the optimal proposal: the
+    family with the smallest divergence gets most of the draws, and none is bet on alone.
+    """
+    logs = np.stack([log_density(c.law, u) for c in candidates], axis=1)
+    weight = capped(np.exp(log_weight - log_weight.max()))
+    least = np.where([c.parts > 0 for c in candidates], LEAST, LEAST_TILT)
+    for _ in range(STEPS):
+        share = np.log(shares) + logs
+        share = np.exp(share - share.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        shares = np.maximum(weight @ share, least)
+        shares /= shares.sum()
+    return shares
+
+
+def fitted_layers(laws: Sequence[Distribution], shares: Float, u: Float, log_weight: Float, log_p: Float) -> Float:
+    """Shares (3,) of the layers with the smallest variance of the estimate, as fresh draws tell it.
+
+    Parameters
+    ----------
+    laws : sequence of Distribution
+        `layers`, fitted to other draws.
+    shares : (3,)
+        Where the search for them begins.
+    u : (n, d)
+        Fresh draws in the event.
+    log_weight, log_p : (n,)
+        Their log weights, and the target's log density there, in nats.
+
+    Notes
+    -----
+    The second moment of an estimate from the mixture ``q``, ``E_p[p / q; event]``, is convex in the shares [1]_. The
+    likelihood, by which fitted laws get theirs, hardly sees the few draws at which ``q`` is far too small, and these
+    are what a broad layer is for. The multiplicative step is the one of A-optimal designs, with the square root for
+    which it never goes up [2]_; draws that carry too much are capped.
+
+    References
+    ----------
+    .. [1] He & Owen, *Optimal mixture weights in multiple importance sampling*, arXiv:1411.3954, 2014.
+    .. [2] Yu, *Monotonic convergence of a general algorithm for computing optimal designs*, Ann. Statist. 38, 2010.
+    """
+    logs = np.stack([log_density(law, u) for law in laws], axis=1)
+    top = logs.max(axis=1)
+    density = np.exp(logs - top[:, None])
+    log_moment = log_weight + log_p - top
+    moment = np.exp(log_moment - log_moment.max())
+    for _ in range(LAYER_STEPS):
+        blend = density @ shares
+        shares = shares * np.sqrt((capped(moment / blend) / blend) @ density)
+        shares = np.maximum(shares / shares.sum(), LEAST_LAYERS)
+        shares /= shares.sum()
+    return shares

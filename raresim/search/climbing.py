@@ -1,0 +1,285 @@
+"""Walks uphill in the loss from several points at once: the nearest points of failure regions, one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raresim.arrays import Bool, Float
+
+Index = NDArray[np.intp]
+
+Evaluate = Callable[[Float], Float]
+"""Losses (n,), larger is rarer, at points (n, d)."""
+
+STEP = 0.25
+"""Finite-difference step: wide, so that small noise and small jumps do not decide."""
+
+MAX_MOVE = 5.0
+MAX_NORM = 15.0
+FRACTIONS = (1.0, 0.5, 0.2)
+CLOSE = 0.7
+"""A walk that is in the event ends where its next move is shorter than this."""
+
+LINEAR = 0.02
+"""A walk also ends where a full step came this close to the goal, relative to the loss it had to gain."""
+
+TOGETHER = 0.5
+"""Distance at which two walks are taken to go to the same place."""
+
+ROUNDS = 8
+
+BESIDE = 0.1
+"""A point from which the linearised loss reaches the goal within this distance is next to the event."""
+
+AXIS_TIP = 4.0
+AXIS_LIMIT = 7.0
+AXIS_STEPS = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Climbs:
+    """Where walks ended.
+
+    Parameters
+    ----------
+    points : (k, d)
+        The ends that lie in the event, or next to it.
+    directions : (k, d)
+        Unit gradient of the loss there.
+    started, flat : int
+        Walks begun, and those that ended because the loss did not change.
+    """
+
+    points: Float
+    directions: Float
+    started: int
+    flat: int
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def climb(evaluate: Evaluate, starts: Float, losses: Float, goal: float, most: float = math.inf) -> Climbs:
+    """Walk from each start towards the nearest point where the loss is ``goal``.
+
+    Parameters
+    ----------
+    evaluate : callable
+        The loss.
+    starts : (k, d)
+        Where walks begin.
+    losses : (k,)
+        The loss there.
+    goal : float
+        What the loss has to reach.
+    most : float
+        Evaluations that no round may exceed: walks that could are ended before.
+
+    Notes
+    -----
+    The step is that of [1]_, to the nearest point of the plane on which the linearised loss is ``goal``; of some
+    fractions of it the one with the best merit of [2]_ is taken. All walks move together: a round is one call for the
+    gradients and one for the candidates.
+
+    References
+    ----------
+    .. [1] Rackwitz & Fiessler, *Structural reliability under combined random load sequences*, Comput. Struct. 9, 1978.
+    .. [2] Zhang & Der Kiureghian, *Two improved algorithms for reliability analysis*, IFIP WG 7.5, 1995.
+    """
+    walks = _Walks(starts.copy(), losses.astype(np.float64), goal)
+    spent = 0
+    for _ in range(ROUNDS):
+        spent += int(walks.active.sum()) * (starts.shape[1] + len(FRACTIONS))
+        if spent > most or not walks.active.any():
+            break
+        walks.advance(evaluate)
+    ended = (walks.value >= goal - walks.slack) & (np.square(walks.direction).sum(axis=1) > 0)
+    return Climbs(walks.at[ended], walks.direction[ended], len(starts), walks.flat)
+
+
+@dataclass(eq=False)
+class _Walks:
+    """Where walks are, and which of them go on.
+
+    ``slack`` is how far below the goal the loss may be at a point that counts as in the event.
+    """
+
+    at: Float
+    value: Float
+    goal: float
+    flat: int = 0
+
+    def __post_init__(self) -> None:
+        self.direction = np.zeros_like(self.at)
+        self.active: Bool = np.isfinite(self.value)
+        self.slack = np.zeros(len(self.at))
+
+    def advance(self, evaluate: Evaluate) -> None:
+        """One round: a call for the gradients, and one for the candidates."""
+        walk = np.flatnonzero(self.active)
+        gradient = _gradients(evaluate, self.at[walk], self.value[walk])
+        steep = np.hypot.reduce(gradient, axis=1)
+        usable = np.isfinite(steep) & (steep > 0)
+        self.flat += int((~usable).sum())
+        self.active[walk[~usable]] = False
+        walk, gradient, steep = walk[usable], gradient[usable], steep[usable]
+        unit = gradient / steep[:, None]
+        self.direction[walk] = unit
+        self.slack[walk] = BESIDE * steep
+        here, value = self.at[walk], self.value[walk]
+        ahead = np.clip((self.goal - value) / steep, -2.0 * MAX_NORM, 2.0 * MAX_NORM)
+        aim = ((here * unit).sum(axis=1) + ahead)[:, None] * unit
+        length = np.sqrt(np.square(aim - here).sum(axis=1))
+        arrived = (length < CLOSE) & (value >= self.goal - self.slack[walk])
+        self.active[walk[arrived]] = False
+        if not arrived.all():
+            self.step(evaluate, walk[~arrived], aim[~arrived], steep[~arrived])
+
+    def step(self, evaluate: Evaluate, walk: Index, aim: Float, steep: Float) -> None:
+        """Move the walks of numbers ``walk`` towards ``aim`` (k, d), where that is better than staying."""
+        here, value = self.at[walk], self.value[walk]
+        move = aim - here
+        length = np.sqrt(np.square(move).sum(axis=1))
+        move *= np.minimum(1.0, MAX_MOVE / np.maximum(length, 1e-12))[:, None]
+        tried = np.stack([_within(here + f * move) for f in FRACTIONS])
+        found = evaluate(tried.reshape(-1, here.shape[1])).reshape(len(FRACTIONS), walk.size)
+        penalty = 2.0 * np.maximum(np.sqrt(np.square(aim).sum(axis=1)), 1.0) / steep
+        merit = 0.5 * np.square(tried).sum(axis=2) + penalty * np.maximum(self.goal - found, 0.0)
+        before = 0.5 * np.square(here).sum(axis=1) + penalty * np.maximum(self.goal - value, 0.0)
+        best = np.nan_to_num(merit, nan=math.inf).argmin(axis=0)
+        row = np.arange(walk.size)
+        better = merit[best, row] < before - 1e-9
+        self.active[walk[~better]] = False
+        self.at[walk[better]], self.value[walk[better]] = tried[best, row][better], found[best, row][better]
+        self.active[_followers(self.at, self.value, self.active, self.goal)] = False
+        gained = np.abs(found[0] - self.goal) <= LINEAR * (self.goal - value)
+        straight = better & (best == 0) & (length <= MAX_MOVE) & gained
+        self.active[walk[straight]] = False
+        self.slack[walk[straight]] = np.maximum(self.slack[walk], LINEAR * (self.goal - value))[straight]
+
+
+def _followers(at: Float, value: Float, active: Bool, goal: float) -> list[int]:
+    """Active walks that have come as near as `TOGETHER` to one that is as high: they would end where it ends."""
+    order = np.lexsort((np.square(at).sum(axis=1), -np.minimum(value, goal))).tolist()
+    followers = []
+    for place, k in enumerate(order):
+        leaders = order[:place]
+        if active[k] and leaders and np.square(at[leaders] - at[k]).sum(axis=1).min() < TOGETHER**2:
+            followers.append(k)
+    return followers
+
+
+def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: float) -> Float:
+    """Where the coordinate axes enter the event, within `AXIS_LIMIT` of the origin.
+
+    Parameters
+    ----------
+    evaluate : callable
+        The loss.
+    dim : int
+        Number of coordinates.
+    goal : float
+        What the loss has to reach.
+    centre : float
+        The loss at the origin.
+    usual : float
+        A loss that few random draws exceed: axes are only followed where it is exceeded on more than one.
+
+    Returns
+    -------
+    (k, d) float64
+        Points on axes that reach the goal.
+
+    Notes
+    -----
+    Sums and maxima of independent factors fail along axes, and a search of random draws never finds all of them. The
+    roots are found by bisection, for all axes at once: losses that grow by orders of magnitude, or in jumps, are as
+    good as linear ones.
+    """
+    axes = np.concatenate([np.eye(dim), -np.eye(dim)])
+    at_tip = evaluate(AXIS_TIP * axes)
+    if np.count_nonzero(at_tip > usual) < 2:
+        return np.empty((0, dim))
+    low, high = np.zeros(2 * dim), np.full(2 * dim, AXIS_TIP)
+    rising = np.flatnonzero((at_tip < goal) & (at_tip > centre))
+    low[rising], high[rising] = AXIS_TIP, AXIS_LIMIT
+    entered = at_tip >= goal
+    if rising.size:
+        entered[rising] = evaluate(AXIS_LIMIT * axes[rising]) >= goal
+    low, high, axes = low[entered], high[entered], axes[entered]
+    for _ in range(AXIS_STEPS if low.size else 0):
+        middle = 0.5 * (low + high)
+        beyond = evaluate(middle[:, None] * axes) >= goal
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    roots: Float = high[:, None] * axes
+    return roots
+
+
+def peaks(u: Float, loss: Float, most: int, apart: float = 0.7) -> Bool:
+    """The rows with the largest losses, none within an angle of cosine ``apart`` of a larger one; at most ``most``."""
+    unit = u / np.maximum(np.sqrt(np.square(u).sum(axis=1)), 1e-12)[:, None]
+    open_ = np.isfinite(loss)
+    chosen = np.zeros(loss.size, dtype=bool)
+    for i in np.argsort(-loss, kind="stable"):
+        if not open_[i]:
+            continue
+        chosen[i] = True
+        if chosen.sum() == most:
+            break
+        open_ &= unit @ unit[i] < apart
+    return chosen
+
+
+def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
+    """Groups of points that lie in one failure region: halfway between two of them the loss still reaches ``goal``.
+
+    Halfway is meant on the sphere: the midpoint is moved out to the larger of the two distances from the origin, and a
+    little further, so that a ring or a shell is one region.
+    """
+    groups: list[list[int]] = []
+    for i, point in enumerate(points):
+        firsts = list(groups)
+        joined: list[list[int]] = []
+        if firsts:
+            others = np.array([min(group, key=lambda j: _distance(points[j], point)) for group in firsts])
+            halfway = np.array([_halfway(points[j], point) for j in others])
+            near = np.array([_distance(points[j], point) < 1.0 for j in others])
+            reaches = near.copy()
+            if not near.any():
+                reaches = evaluate(halfway) >= goal
+            joined = [group for group, r in zip(firsts, reaches, strict=True) if r]
+        merged = [i, *(j for group in joined for j in group)]
+        groups = [group for group in groups if group not in joined] + [merged]
+    return groups
+
+
+def _gradients(evaluate: Evaluate, at: Float, value: Float) -> Float:
+    """Gradients (k, d) by forward differences, away from the origin, in one call."""
+    k, d = at.shape
+    signs = np.where(at >= 0, STEP, -STEP)
+    points = np.repeat(at, d, axis=0)
+    points[np.arange(k * d), np.tile(np.arange(d), k)] += signs.ravel()
+    gradient: Float = (evaluate(points).reshape(k, d) - value[:, None]) / signs
+    return gradient
+
+
+def _within(u: Float) -> Float:
+    """Rows that are not further from the origin than `MAX_NORM`."""
+    norm = np.sqrt(np.square(u).sum(axis=1))
+    shortened: Float = u * np.minimum(1.0, MAX_NORM / np.maximum(norm, 1e-12))[:, None]
+    return shortened
+
+
+def _distance(a: Float, b: Float) -> float:
+    return math.sqrt(float(np.square(a - b).sum()))
+
+
+def _halfway(a: Float, b: Float) -> Float:
+    middle = 0.5 * (a + b)
+    norm = math.sqrt(float(middle @ middle))
+    outer = 0.2 + max(math.sqrt(float(a @ a)), math.sqrt(float(b @ b)))
+    halfway: Float = middle * (outer / norm) if norm > 0.1 * outer else middle
+    return halfway

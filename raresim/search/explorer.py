@@ -1,0 +1,83 @@
+"""How a search evaluates the loss and draws from laws: every call is a stage of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.distributions.base import Distribution
+from raresim.engine import Job, Sampler
+from raresim.methods.base import Session
+from raresim.search.archive import Archive
+from raresim.streams import stream
+
+
+@dataclass(frozen=True, eq=False)
+class Losses(Accumulator):
+    """Losses of given points, in their order."""
+
+    loss: Float
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(np.concatenate([self.loss, other.loss]))
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatePoints(Job[Losses]):
+    """The loss, times ``sign``, at ``points`` (n, d)."""
+
+    sampler: Sampler
+    points: Float
+    sign: float
+
+    def __call__(self, block: Block) -> Losses:
+        u = np.asfortranarray(self.points[block.first : block.first + block.rows])
+        return Losses(self.sign * self.sampler.loss(u, block))
+
+
+@dataclass(eq=False)
+class Explorer:
+    """Evaluates and draws for a search, counts what that takes, and keeps what was drawn.
+
+    Parameters
+    ----------
+    session : Session
+        The run.
+    sign : float
+        Losses times ``sign`` are larger where they are rarer.
+    """
+
+    session: Session
+    sign: float
+    archive: Archive = field(init=False)
+    evaluations: int = 0
+
+    def __post_init__(self) -> None:
+        self.archive = Archive(self.session.problem.target)
+        self._sampler = Sampler(self.session.problem, None, self.session.seed)
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a draw."""
+        return self.session.problem.dim
+
+    def generator(self) -> np.random.Generator:
+        """A random stream of its own, for choices that evaluate nothing."""
+        return stream(self.session.seed, self.session.plan(1).stage, 0)
+
+    def __call__(self, points: Float, note: str = "points") -> Float:
+        """Signed losses (n,) at ``points`` (n, d)."""
+        plan = self.session.plan(points.shape[0])
+        self.evaluations += plan.n_samples
+        return self.session.fold("explore", EvaluatePoints(self._sampler, points, self.sign), plan, note).loss
+
+    def draw(self, law: Distribution, n: int, note: str) -> slice:
+        """Draw ``n`` times from ``law``, evaluate, and add to the archive; the rows there."""
+        u = np.empty((n, self.dim), order="F")
+        law.sample(self.generator(), u)
+        return self.archive.add(law, u, self(u, note))

@@ -1,0 +1,502 @@
+"""Weighted EM for mixtures of exponentially modified normals, with covariances that few draws can bear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.distributions.base import Distribution
+from raresim.distributions.exponentially_modified_normal import LOG_2PI, ExponentiallyModifiedNormal
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
+
+Rest = Literal["unit", "pooled"]
+"""Variance of the directions that the draws say nothing of: that of the target, or one level for all of them."""
+
+EM_STEPS = 25
+EM_TOLERANCE = 1e-3
+MAX_SHARE = 0.2
+FLOOR = 1e-8
+NARROWEST = 1e-4
+MIN_RATE, MAX_RATE = 0.3, 200.0
+CENTRAL = 0.5
+
+FEW = 8.0
+"""Effective draws below which a component that was found by walking uphill keeps its place and shape."""
+
+NOISE_SIGMAS = 3.0
+FLAT = 5
+MOST_DIRECTIONS = 24
+KMEANS_RUNS = 3
+LLOYD_STEPS = 6
+LEAST_SHARE = 1e-3
+MOST_ROWS = 3000
+"""Draws that a fit looks at."""
+
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+"""Numbers of components that are tried."""
+
+WIDE = 30
+"""Coordinates above which a covariance is one variance along the tail and one across: more would be noise."""
+
+FULL_ROWS = 8
+"""Effective draws for each coordinate from which all variances are fitted even above `WIDE` coordinates."""
+
+MOST_WIDE = 4
+"""Components that are tried from clusters above `WIDE` coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where the means of ``components`` may lie: ``centre`` (d,) plus the span of ``basis`` (d, r)."""
+
+    centre: Float
+    basis: Float
+    components: int
+
+    @property
+    def freedom(self) -> float:
+        """Free parameters of a mean in it, with its share of those of the directions."""
+        d, r = self.basis.shape
+        return float(r + d * (r + 1) / self.components)
+
+    def nearest(self, mean: Float) -> Float:
+        """The point of the frame that is nearest to ``mean``."""
+        inside: Float = self.centre + self.basis @ (self.basis.T @ (mean - self.centre))
+        return inside
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One component while it is fitted: as `ExponentiallyModifiedNormal`, with ready-made products."""
+
+    share: float
+    mean: Float
+    vectors: Float
+    values: Float
+    bulk: float
+    tail: Float | None
+    rate: float
+    anchor: Float | None = None
+    freedom: float = math.nan
+    """Free parameters of the mean: less than ``d`` where it was shrunk to an anchor or lies in a frame."""
+    frame: Frame | None = None
+
+    def law(self) -> ExponentiallyModifiedNormal:
+        """The component as a law."""
+        return ExponentiallyModifiedNormal(
+            mean=self.mean,
+            directions=self.vectors if self.values.size else None,
+            variances=self.values if self.values.size else None,
+            bulk=self.bulk,
+            tail=self.tail,
+            rate=None if self.tail is None else self.rate,
+        )
+
+    def broad(self) -> ExponentiallyModifiedNormal:
+        """A normal around the same mean, nowhere narrower than the target."""
+        mean = self.mean if self.tail is None else self.mean + self.tail / self.rate
+        return ExponentiallyModifiedNormal(
+            mean=mean,
+            directions=self.vectors if self.values.size else None,
+            variances=np.maximum(self.values, 1.0) if self.values.size else None,
+            bulk=max(self.bulk, 1.0),
+        )
+
+    def density(self, u: Float) -> tuple[Float, Float, float]:
+        """Log density (n,), ``h`` (n,) and ``A`` of the law's formula; the last two only with a tail."""
+        from scipy.special import log_ndtr
+
+        d = self.mean.size
+        centred = u - self.mean
+        precision = 1.0 / self.values - 1.0 / self.bulk
+        along = centred @ self.vectors
+        distance = np.einsum("ij,ij->i", centred, centred) / self.bulk + np.square(along) @ precision
+        log_det = float(np.log(self.values).sum()) + (d - self.values.size) * math.log(self.bulk)
+        log_q = -0.5 * (distance + log_det + d * LOG_2PI)
+        if self.tail is None:
+            return log_q, distance, 0.0
+        bent = self.tail / self.bulk + self.vectors @ (precision * (self.vectors.T @ self.tail))
+        steepness = float(self.tail @ bent)
+        h = (centred @ bent - self.rate) / math.sqrt(steepness)
+        log_q += math.log(self.rate) + 0.5 * (LOG_2PI - math.log(steepness)) + 0.5 * np.square(h) + log_ndtr(h)
+        return log_q, h, steepness
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted mixture and how well it explains what it was fitted to.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        The components.
+    log_likelihood : float
+        Weighted mean log density, in nats.
+    parameters : float
+        Free parameters.
+    ess : float
+        Effective number of draws.
+    """
+
+    parts: tuple[Part, ...]
+    log_likelihood: float
+    parameters: float
+    ess: float
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion with the effective number of draws; smaller is better."""
+        return -2.0 * self.ess * self.log_likelihood + self.parameters * math.log(max(self.ess, 2.0))
+
+    def law(self) -> Distribution:
+        """The fitted mixture."""
+        return mixed([p.share for p in self.parts], [p.law() for p in self.parts])
+
+    def broad(self) -> Distribution:
+        """Its components as normals that are nowhere narrower than the target."""
+        return mixed([p.share for p in self.parts], [p.broad() for p in self.parts])
+
+
+def mixed(shares: Sequence[float], laws: Sequence[Distribution]) -> Distribution:
+    """The mixture of ``laws``, or the law itself where it is alone."""
+    if len(laws) == 1:
+        return laws[0]
+    total = math.fsum(shares)
+    return Mixture(weights=[s / total for s in shares], components=laws)
+
+
+def capped(weight: Float) -> Float:
+    """Weights that add to one, none of which carries more than `MAX_SHARE`."""
+    weight = weight / weight.sum()
+    most = max(MAX_SHARE, 1.0 / max(1, int(np.count_nonzero(weight))))
+    heavy = weight > most
+    while heavy.any():
+        light = weight * (1.0 - most * np.count_nonzero(heavy)) / weight[~heavy].sum() if not heavy.all() else weight
+        more = ~heavy & (light > most)
+        if not more.any():
+            return np.where(heavy, most, light)
+        heavy |= more
+    return weight
+
+
+def effective(weight: Float) -> float:
+    """Effective number of rows, ``(sum w)^2 / sum w^2``."""
+    largest = float(weight.max(initial=0.0))
+    if not largest > 0:
+        return 0.0
+    relative = weight / largest  # so that squares do not vanish
+    return float(relative.sum() ** 2 / np.square(relative).sum())
+
+
+def radial(u: Float, weight: Float) -> tuple[Distribution, Distribution]:
+    """A law that is the same in all directions, with the squared radii's mean and variance; a copy with wider tails.
+
+    Parameters
+    ----------
+    u : (n, d)
+        Draws in the event.
+    weight : (n,)
+        Their weights.
+
+    Notes
+    -----
+    For events on all sides, such as a norm beyond a limit. The squared radius is gamma distributed; the copy falls no
+    faster than the target, whose squared radius has shape ``d / 2`` and mean ``d``.
+    """
+    d = u.shape[1]
+    share, square = capped(weight), np.square(u).sum(axis=1)
+    spread = float(share @ square)
+    variance = float(share @ np.square(square - spread))
+    shape = max(0.5 * d, spread * spread / max(variance, FLOOR * spread * spread))  # below it there is a pole at zero
+    axis, wide = np.eye(d)[0], max(spread, float(d))
+
+    def law(shape: float, spread: float) -> VonMisesFisherNakagami:
+        return VonMisesFisherNakagami(direction=axis, concentration=0.0, shape=shape, spread=spread)
+
+    return law(shape, spread), law(min(shape, 0.5 * wide), wide)
+
+
+def fit_mixture(
+    u: Float, weight: Float, rest: Rest, rng: np.random.Generator, begin: Sequence[Sequence[Part]] = ()
+) -> Fit:
+    """The mixture with the best BIC over growing numbers of components and the given beginnings.
+
+    Parameters
+    ----------
+    u : (n, d)
+        Draws in the event.
+    weight : (n,)
+        Their weights; they need not add to one.
+    rest : "unit" or "pooled"
+        Variance of directions in which nothing is seen.
+    rng : numpy.random.Generator
+        For the beginnings of the clusters.
+    begin : sequence of sequence of Part
+        Further components to begin with, as from walks uphill.
+    """
+    if weight.size > MOST_ROWS:
+        rows = rng.choice(weight.size, MOST_ROWS, replace=False)
+        u, weight = u[rows], weight[rows]
+    weight = capped(weight)
+    n, d = effective(weight), u.shape[1]
+    fits = [em(u, weight, parts, rest) for parts in begin if parts]
+    best: Fit | None = None
+    worse = 0
+    basis = wide_directions(u, weight)
+    seen = u @ basis
+    for k in COUNTS:
+        if k > 1 and (k > n / 4 or k * (d + 3) > 2 * n or (d > WIDE and k > MOST_WIDE)):
+            break
+        shares = _clusters(seen, weight, k, rng)
+        frame = Frame(weight @ u, basis, k) if k > 1 and 2 * basis.shape[1] < d else None
+        parts = beginnings(u, weight, shares, rest, frame)
+        fit = em(u, weight, parts or [_at_mean(u, weight)], rest)
+        if best is None or fit.bic < best.bic:
+            best, worse = fit, 0
+        else:
+            worse += 1
+            if worse == 2:
+                break
+    assert best is not None
+    return min([best, *fits], key=lambda fit: fit.bic)
+
+
+def beginnings(u: Float, weight: Float, shares: Float, rest: Rest, frame: Frame | None = None) -> list[Part]:
+    """Components for EM to begin with, one for each column of ``shares`` (n, k) that holds more than one row."""
+    parts = [p for k in range(shares.shape[1]) if (p := _first_part(u, weight * shares[:, k], rest)) is not None]
+    return parts if frame is None else [replace(p, frame=frame) for p in parts]
+
+
+def _at_mean(u: Float, weight: Float) -> Part:
+    """The target moved to the mean of draws that are too few to show more."""
+    return Part(1.0, weight @ u, np.zeros((u.shape[1], 0)), np.zeros(0), 1.0, None, 0.0)
+
+
+def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
+    """Expectation-maximisation from given components.
+
+    Parameters
+    ----------
+    u : (n, d)
+        Draws.
+    weight : (n,)
+        Weights that add to one.
+    parts : sequence of Part
+        Where to begin.
+    rest : "unit" or "pooled"
+        See `fit_mixture`.
+    """
+    before = -math.inf
+    for _ in range(EM_STEPS):
+        seen = [p.density(u) for p in parts]
+        logs = np.stack([log_q + math.log(p.share) for p, (log_q, _, _) in zip(parts, seen, strict=True)], axis=1)
+        top = logs.max(axis=1, keepdims=True)
+        np.exp(logs - top, out=logs)
+        total = logs.sum(axis=1, keepdims=True)
+        logs /= total
+        now = float(weight @ (top + np.log(total))[:, 0])
+        updated = [
+            _update(u, weight * logs[:, k], p, h, steepness, rest)
+            for k, (p, (_, h, steepness)) in enumerate(zip(parts, seen, strict=True))
+        ]
+        if now - before < EM_TOLERANCE:
+            break
+        before = now
+        kept = [p for p in updated if p is not None]
+        if not kept:
+            break
+        parts = kept
+    d = u.shape[1]
+    parameters = sum(_parameters(p, d) for p in parts) + len(parts) - 1
+    return Fit(tuple(parts), now, parameters, effective(weight))
+
+
+def _parameters(part: Part, d: int) -> float:
+    """Free parameters of a component: mean, rate or bulk, and directions with variances of their own; none if kept."""
+    mean = d if math.isnan(part.freedom) else part.freedom
+    if mean == 0.0:
+        return 0.0
+    return mean + 1 + (1 if d > WIDE else part.values.size * d)
+
+
+def _first_part(u: Float, weight: Float, rest: Rest) -> Part | None:
+    total = float(weight.sum())
+    if total <= 0 or effective(weight) < 2.0:
+        return None
+    mean = weight @ u / total
+    norm = math.sqrt(mean @ mean)
+    vectors, values, bulk = _covariance(u - mean, weight / total, rest)
+    if norm < CENTRAL:
+        return Part(total, mean, vectors, values, bulk, None, 0.0)
+    tail = mean / norm
+    along = (u - mean) @ tail
+    spread = math.sqrt(float(weight @ np.square(along)) / total)
+    back = min(spread, 1.0 / norm)
+    return Part(total, mean - back * tail, vectors, values, bulk, tail, min(max(norm, MIN_RATE), MAX_RATE))
+
+
+def _update(u: Float, weight: Float, part: Part, h: Float, steepness: float, rest: Rest) -> Part | None:
+    """The maximisation step of one component; None where it has died."""
+    from scipy.special import log_ndtr
+
+    total = float(weight.sum())
+    n = effective(weight)
+    if part.anchor is not None and n < FEW:
+        return replace(part, share=max(total, LEAST_SHARE), freedom=0.0)
+    if n < 2.0 or total < 1e-4:
+        return None
+    weight = weight / total
+    mean = weight @ u
+    freedom = math.nan
+    if part.anchor is not None:
+        mean, freedom = _shrunk(mean, part.anchor, n)
+    elif part.frame is not None:
+        mean, freedom = part.frame.nearest(mean), part.frame.freedom
+    norm = math.sqrt(mean @ mean)
+    if part.tail is None or norm < CENTRAL:
+        return Part(total, mean, *_covariance(u - mean, weight, rest), None, 0.0, part.anchor, freedom, part.frame)
+    ratio = np.exp(-0.5 * np.square(h) - 0.5 * LOG_2PI - log_ndtr(h))
+    expected = np.maximum((h + ratio) / math.sqrt(steepness), 0.0)
+    variance = np.clip(1.0 - h * ratio - np.square(ratio), 0.0, 1.0) / steepness
+    first = float(weight @ expected)
+    tail = mean / norm
+    location = mean - tail * first
+    residual = u - location - np.outer(expected, tail)
+    vectors, values, bulk = _covariance(residual, weight, rest, tail, float(weight @ variance))
+    rate = min(max(1.0 / max(first, 1e-12), MIN_RATE), MAX_RATE)
+    return Part(total, location, vectors, values, bulk, tail, rate, part.anchor, freedom, part.frame)
+
+
+def _shrunk(mean: Float, anchor: Float, n: float) -> tuple[Float, float]:
+    """``mean`` (d,) with what lies across ``anchor`` shrunk by what noise explains, and its free parameters.
+
+    The positive part of [1]_: the mean of ``n`` draws has noise of variance ``1 / n`` along each coordinate. Nothing is
+    kept of what is within the spread of such noise.
+
+    References
+    ----------
+    .. [1] James & Stein, *Estimation with quadratic loss*, Proc. 4th Berkeley Symp. 1, 1961.
+    """
+    along = float(mean @ anchor) * anchor
+    across = mean - along
+    squared = float(across @ across)
+    m = mean.size - 1
+    explained = n * squared <= m + NOISE_SIGMAS * math.sqrt(2.0 * m)
+    kept = 0.0 if explained else min(1.0, max(0.0, 1.0 - (m - 2) / (n * squared)))
+    return along + kept * across, 1.0 + kept * (mean.size - 1)
+
+
+def _covariance(
+    residual: Float, weight: Float, rest: Rest, tail: Float | None = None, extra: float = 0.0
+) -> tuple[Float, Float, float]:
+    """Directions, variances along them and variance of the rest, from weighted residuals (n, d).
+
+    Eigenvalues that noise explains (inside the bulk of [1]_ at aspect ratio ``d / n``) are set to one common level.
+    Those below it are too small on average and are raised by the width of the bulk.
+
+    References
+    ----------
+    .. [1] Marchenko & Pastur, *Distribution of eigenvalues for some sets of random matrices*, Math. USSR Sb. 1, 1967.
+    """
+    d = residual.shape[1]
+    n = effective(weight)
+    if d > WIDE and n < FULL_ROWS * d:
+        return _two_variances(residual, weight, rest, tail, extra)
+    cov = (residual * weight[:, None]).T @ residual
+    if tail is not None:
+        cov += extra * np.outer(tail, tail)
+    values, vectors = np.linalg.eigh(cov)
+    values = np.maximum(values, 0.0)
+    g = d / n
+    low, high = (1.0 - math.sqrt(min(g, 1.0))) ** 2, (1.0 + math.sqrt(g)) ** 2
+    bulk = 1.0
+    if rest == "pooled" and d > 2:
+        bulk = min(max(float(np.median(values)), 0.3), 3.0)
+        for _ in range(5):
+            inside = (values >= bulk * low) & (values <= bulk * high)
+            k = int(inside.sum())
+            if k == 0:
+                break
+            mean = float(values[inside].mean())
+            bulk = 1.0 + (mean - 1.0) * k * n / (k * n + 10.0)
+    below, above = values < bulk * low, values > bulk * high
+    raised = np.minimum(values * high, bulk)
+    values = np.where(below, np.maximum(raised, FLOOR), values)
+    keep = below | above
+    return np.asfortranarray(vectors[:, keep]), values[keep], bulk
+
+
+def _two_variances(
+    residual: Float, weight: Float, rest: Rest, tail: Float | None, extra: float
+) -> tuple[Float, Float, float]:
+    """One variance along the tail and one across it; the latter is that of the target unless the draws deny it."""
+    d, n = residual.shape[1], effective(weight)
+    total = float(weight @ np.einsum("ij,ij->i", residual, residual))
+    if tail is None:
+        vectors, values, across, m = np.zeros((d, 0), order="F"), np.zeros(0), total, d
+    else:
+        along = float(weight @ np.square(residual @ tail)) + extra
+        vectors, values = np.asfortranarray(tail[:, None]), np.array([max(along, NARROWEST)])
+        across, m = total - (along - extra), d - 1
+    bulk = across / m * n / max(n - 1.0, 1.0)
+    if rest == "unit" or abs(bulk - 1.0) <= 2.0 * math.sqrt(2.0 / (m * n)):
+        bulk = 1.0
+    return vectors, values, min(max(bulk, 0.8), 4.0)
+
+
+def wide_directions(u: Float, weight: Float) -> Float:
+    """Directions (d, k) along which weighted rows spread further than the target does, beyond what noise explains.
+
+    Several regions show as such directions. In up to `FLAT` dimensions these are all directions.
+    """
+    d = u.shape[1]
+    if d <= FLAT:
+        return np.eye(d)
+    centred = (u - weight @ u) * np.sqrt(weight)[:, None]
+    n = effective(weight)
+    if u.shape[0] < d:
+        values, left = np.linalg.eigh(centred @ centred.T)
+        vectors = centred.T @ left
+        vectors /= np.maximum(np.sqrt(np.square(vectors).sum(axis=0)), 1e-12)
+    else:
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+    wide = values > (1.0 + math.sqrt(d / n)) ** 2
+    wide[-1] = True
+    directions: Float = vectors[:, wide][:, -MOST_DIRECTIONS:]
+    return directions
+
+
+def _clusters(seen: Float, weight: Float, k: int, rng: np.random.Generator) -> Float:
+    """Hard shares (n, k) of rows ``seen`` (n, j): the best of some runs of weighted k-means++ with Lloyd's steps."""
+    if k == 1:
+        return np.ones((seen.shape[0], 1))
+    runs = [_kmeans(seen, weight, k, rng) for _ in range(KMEANS_RUNS)]
+    return min(runs, key=lambda run: run[1])[0]
+
+
+def _kmeans(u: Float, weight: Float, k: int, rng: np.random.Generator) -> tuple[Float, float]:
+    """Hard shares (n, k) and the weighted sum of squared distances."""
+    n = u.shape[0]
+    centres = u[rng.choice(n, p=weight)][None, :]
+    nearest = np.square(u - centres[0]).sum(axis=1)
+    for _ in range(k - 1):
+        p = nearest * weight
+        total = p.sum()
+        pick = rng.choice(n, p=p / total) if total > 0 else rng.integers(n)
+        centres = np.vstack([centres, u[pick]])
+        nearest = np.minimum(nearest, np.square(u - u[pick]).sum(axis=1))
+    squares = np.square(u).sum(axis=1)
+    for _ in range(LLOYD_STEPS):
+        distance = squares[:, None] - 2.0 * u @ centres.T + np.square(centres).sum(axis=1)
+        label = distance.argmin(axis=1)
+        shares: Float = (label[:, None] == np.arange(k)).astype(np.float64)
+        mass = weight @ shares
+        filled = mass > 0
+        centres[filled] = ((shares * weight[:, None]).T @ u)[filled] / mass[filled, None]
+    return shares, float(weight @ distance.min(axis=1))

@@ -1,0 +1,217 @@
+"""Design points by walks uphill and along the axes, and how many failure regions may still be unknown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.search.climbing import AXIS_TIP, axis_roots, climb, peaks, regions
+from raresim.search.explorer import Explorer
+from raresim.search.fitting import WIDE
+
+WALKS, FEW_WALKS = 8, 4
+"""Walks at first: in up to `WIDE` dimensions, and in up to twice `AXES`; beyond these there is one."""
+
+RANDOM_WALKS = 2
+"""Walks that begin at draws of the target: what is high in the first batch is not all."""
+
+AXES = 150
+"""Coordinates up to which the axes are searched, and walks go on until few regions can be left."""
+
+AXIS_RIVALS = 16
+"""Axes are followed where the loss on at least two exceeds that at so many random points as far from the origin."""
+
+ALONG_AXIS = 0.85
+"""Cosine with its axis from which the end of a walk still counts as on it."""
+
+NEAR = 3.0
+"""Distance from the origin at which walks begin where the draws themselves are further away, in many dimensions."""
+
+BISECTIONS = 6
+CORNERED = 4
+"""Coordinates up to which a start in the event is drawn to the origin coordinate by coordinate too."""
+
+UNSEEN = 0.01, 0.05
+"""Expected share of regions not found at which walks end: the asked error, between these two."""
+
+
+@dataclass(frozen=True, eq=False)
+class DesignPoints:
+    """What walks uphill have found.
+
+    Parameters
+    ----------
+    points : (k, d)
+        Points where the loss reaches the goal, nearest to the origin in their neighbourhood.
+    on_axes : int
+        How many of them, the first ones, lie on axes.
+    regions : int
+        Failure regions that they lie in.
+    walks : int
+        Walks begun, those along axes included.
+    unseen : float
+        Expected share of the regions that no walk has come to.
+    evaluations : int
+        Loss evaluations that all this took.
+    """
+
+    points: Float
+    on_axes: int
+    regions: int
+    walks: int
+    unseen: float
+    evaluations: int
+
+    def describe(self) -> str:
+        """A sentence about them."""
+        spent = f"({self.evaluations:,} evaluations)"
+        if not len(self.points):
+            return f"{self.walks} walks uphill reached no design point {spent}"
+        nearest = math.sqrt(float(np.square(self.points).sum(axis=1).min()))
+        points = f"{len(self.points)} design point{'s' if len(self.points) > 1 else ''}"
+        on_axes = f", {self.on_axes} of them on axes" if self.on_axes else ""
+        regions = f"{self.regions} region{'s' if self.regions > 1 else ''}"
+        return f"walks uphill found {points}{on_axes}, in {regions}, the nearest at distance {nearest:.2f} {spent}"
+
+
+def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoints:
+    """Walk uphill from high draws, from random ones and along the axes.
+
+    Parameters
+    ----------
+    explorer : Explorer
+        Evaluates; its archive says where the loss is high.
+    goal : float
+        What the loss has to reach.
+    most : int
+        Evaluations that this may take, roughly.
+
+    Notes
+    -----
+    Where several regions are found away from the axes, walks go on until the estimate of [1]_ for the share not found,
+    ``w (w + 1) / (L (L - 1))`` after ``L`` walks to ``w`` regions, is small.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
+       Math. Program. 37, 1987.
+    """
+    d, before = explorer.dim, explorer.evaluations
+
+    asked = explorer.session.relative_error or UNSEEN[0]
+    enough = min(max(asked, UNSEEN[0]), UNSEEN[1])
+
+    def left() -> int:
+        return most - (explorer.evaluations - before)
+
+    axes = _along_axes(explorer, goal, left())
+    walks = min(WALKS if d <= WIDE else FEW_WALKS if d <= 2 * AXES else 1, left() // (2 * (d + 4)))
+    if walks < 1:
+        return DesignPoints(axes, len(axes), max(len(axes), 1), len(axes), 1.0, explorer.evaluations - before)
+    starts = _starting_points(explorer, walks)
+    losses = explorer(starts, "starts of walks")
+    ends = climb(explorer, starts, losses, goal, left())
+    points, begun = _apart(ends.points), ends.started
+    inside = _towards_origin(explorer, starts[losses >= goal], goal) if left() > 50 * walks else starts[:0]
+    for point in inside[np.argsort(np.square(inside).sum(axis=1))]:
+        if not len(points) or len(_away_from(explorer, goal, points, point[None])):
+            points = np.concatenate([points, point[None]])
+    if len(axes):
+        points = _away_from(explorer, goal, axes, points)
+        found, unseen = len(axes) + len(points), unseen_share(len(points), begun)
+    else:
+        found = len(regions(explorer, points, goal))
+        while d <= AXES and unseen_share(found, begun) > enough and left() > 2 * WALKS * (d + 4):
+            starts = explorer.generator().standard_normal((WALKS, d))
+            near = math.sqrt(float(np.square(points).sum(axis=1).min()))
+            starts *= 0.7 * near / np.sqrt(np.square(starts).sum(axis=1, keepdims=True))
+            ends = climb(explorer, starts, explorer(starts, "starts of walks"), goal, left())
+            begun += ends.started
+            points = _apart(np.concatenate([points, ends.points]))
+            found = len(regions(explorer, points, goal))
+        unseen = unseen_share(found, begun)
+    spent = explorer.evaluations - before
+    return DesignPoints(np.concatenate([axes, points]), len(axes), max(found, 1), begun + len(axes), unseen, spent)
+
+
+def unseen_share(found: int, walks: int) -> float:
+    """Expected share of regions that ``walks`` walks, ended in ``found`` regions, have missed."""
+    return min(1.0, found * (found + 1) / max(1.0, walks * (walks - 1.0))) if found > 1 else 0.0
+
+
+def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
+    """Where axes enter the event, if the event lies along axes; else none."""
+    d = explorer.dim
+    nothing = np.empty((0, d))
+    if not 3 <= d <= AXES or most < 20 * d:
+        return nothing
+    centre = float(explorer(np.zeros((1, d)), "centre")[0])
+    if not math.isfinite(centre) or centre >= goal:
+        return nothing
+    elsewhere = explorer.generator().standard_normal((AXIS_RIVALS, d))
+    elsewhere *= AXIS_TIP / np.sqrt(np.square(elsewhere).sum(axis=1, keepdims=True))
+    usual = float(explorer(elsewhere, "away from axes").max())
+    roots = axis_roots(explorer, d, goal, centre, usual)
+    if len(roots) < 2:
+        return nothing
+    nearest = roots[np.argsort(np.abs(roots).max(axis=1), kind="stable")[:4]]
+    ends = climb(explorer, nearest, explorer(nearest, "ends of axes"), goal).points
+    if not len(ends):
+        return nothing
+    cosine = np.abs(ends).max(axis=1) / np.sqrt(np.square(ends).sum(axis=1))
+    return roots if cosine.min() > ALONG_AXIS else nothing
+
+
+def _starting_points(explorer: Explorer, most: int) -> Float:
+    """The highest points of the first batch that lie in different directions, and random ones; not far out."""
+    archive = explorer.archive
+    starts = archive.u[peaks(archive.u, archive.loss, most)]
+    if explorer.dim <= WIDE:
+        elsewhere = explorer.generator().standard_normal((RANDOM_WALKS, explorer.dim))
+        starts = np.concatenate([starts[: max(1, most - RANDOM_WALKS)], elsewhere])
+    else:
+        starts = starts * np.minimum(1.0, NEAR / np.sqrt(np.square(starts).sum(axis=1, keepdims=True)))
+    return np.ascontiguousarray(starts)
+
+
+def _away_from(explorer: Explorer, goal: float, known: Float, points: Float) -> Float:
+    """Those of ``points`` (k, d) that do not lie in the region of the nearest of the ``known`` ones."""
+    new = []
+    for point in points:
+        nearest = known[np.square(known - point).sum(axis=1).argmin()]
+        if len(regions(explorer, np.stack([nearest, point]), goal)) > 1:
+            new.append(point)
+    return np.array(new).reshape(-1, explorer.dim)
+
+
+def _towards_origin(explorer: Explorer, points: Float, goal: float) -> Float:
+    """Where the event begins on the way from ``points`` (k, d) in it towards the origin, by bisection.
+
+    First along the ray; in a few dimensions then along each coordinate: a walk along gradients does not find the
+    nearest point of a corner.
+    """
+    d = explorer.dim
+    if not len(points):
+        return points
+    ways = [np.ones(d, dtype=bool), *(np.eye(d, dtype=bool) if d <= CORNERED else [])]
+    at = points.copy()
+    for way in ways:
+        low, high = np.zeros(len(at)), np.ones(len(at))
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            inside = explorer(np.where(way, middle[:, None] * at, at), "towards the origin") >= goal
+            low, high = np.where(inside, low, middle), np.where(inside, middle, high)
+        at = np.where(way, high[:, None] * at, at)
+    return at
+
+
+def _apart(points: Float) -> Float:
+    """The points nearest to the origin that are at least one away from each other and from the origin."""
+    kept: list[Float] = []
+    for point in points[np.argsort(np.square(points).sum(axis=1), kind="stable")]:
+        if all(np.square(point - other).sum() > 1.0 for other in [*kept, np.zeros_like(point)]):
+            kept.append(point)
+    return np.array(kept).reshape(-1, points.shape[1])
