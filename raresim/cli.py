@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 import typer
 
 from raresim import __version__
-from raresim.errors import ExitCode, FieldError, RaresimError
+from raresim.errors import ConfigError, ExitCode, FieldError, LossError, RaresimError
 
 if TYPE_CHECKING:
+    from raresim.comparison import Failure
     from raresim.config import Config
     from raresim.result import Result
 
@@ -56,7 +57,7 @@ def _exits(verb: Callable[P, int]) -> Callable[P, None]:
             _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
             code = ExitCode.INTERNAL
         except KeyboardInterrupt:
-            _complain("interrupted; nothing was written")
+            _complain("interrupted; the run under way was not written")
             code = ExitCode.INTERRUPTED
         raise typer.Exit(code)
 
@@ -179,6 +180,121 @@ def report(
     return ExitCode.OK
 
 
+@app.command()
+@_exits
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN_DIR... | FILE [KEY=VALUE]...", help="Finished runs, or a config to run.", show_default=False
+        ),
+    ],
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Kinds to run FILE with, joined by commas. Default: all.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Run each method with so many seeds, from the config's on.", min=1, show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of table, figure and runs. Default with FILE: runs/NAME/compare-TIME.", show_default=False
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Compare finished runs of one problem, or methods on the problem of a config.
+
+    With RUN_DIR... the folders are read and nothing else. With FILE each method is run and its folder kept; the method
+    of the config has its own options, all others their defaults.
+    """
+    from raresim import comparison, terminal
+    from raresim.report import overlay
+    from raresim.report.run import read
+    from raresim.result import refuse_existing
+
+    given = [Path(text) for text in what]
+    if Path(what[0]).is_file():
+        folders, failures, out = _run_methods(given[0], what[1:], methods, seeds, out, workers, quiet)
+    elif methods or seeds or workers:
+        raise ConfigError("compare: --methods, --seeds and --workers go with a config file, not with run folders")
+    elif len(given) < 2:
+        raise ConfigError(f"compare: needs at least two run folders, or one config file, got {what[0]}")
+    else:
+        folders, failures = given, []
+        if out is not None:
+            refuse_existing(out)
+    runs = [read(folder) for folder in folders]
+    names = comparison.names_of(runs)
+    seen = comparison.compare(runs, names, failures)
+    picture = overlay.draw(runs, names)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        seen.save(out)
+        plot = plot or out / "compare.png"
+    terminal.show_comparison(seen)
+    if plot is not None:
+        if isinstance(picture, str):
+            typer.echo(f"No figure: {picture}")
+        else:
+            plot.write_bytes(picture.png)
+            typer.echo(f"Figure: {plot}")
+    return max((failure.exit_code for failure in failures), default=ExitCode.OK)
+
+
+def _run_methods(
+    file: Path,
+    overrides: list[str],
+    methods: str | None,
+    seeds: int | None,
+    out: Path | None,
+    workers: int | None,
+    quiet: bool,
+) -> tuple[list[Path], list[Failure], Path]:
+    """Run each method on the problem of ``file``: the folders of those that ran, why others did not, the folder."""
+    from raresim import config as configs
+    from raresim import terminal
+    from raresim.comparison import Failure
+    from raresim.registry import lookup, members
+    from raresim.result import refuse_existing
+
+    changes = _with_workers(overrides, workers)
+    stated = configs.load(file, changes)
+    content = stated.resolved()
+    chosen = list(members("method")) if methods in (None, "all") else [kind.strip() for kind in methods.split(",")]
+    for kind in chosen:
+        lookup("method", kind)
+    out = out or Path("runs") / stated.name / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    refuse_existing(out)
+    folders, failures = [], []
+    for kind in dict.fromkeys(chosen):
+        own = [] if content["method"]["kind"] == kind else [f"method={{kind: {kind}}}"]
+        for seed in range(content["seed"], content["seed"] + (seeds or 1)):
+            folder = out / (kind if seeds is None else f"{kind}-{seed}")
+            if not quiet:
+                typer.echo(f"{folder.name} ...", err=True)
+            try:
+                config = configs.load(file, [*changes, *own, f"seed={seed}"])
+                with terminal.progress(quiet) as report:
+                    _run(config, report).save(folder)
+            except (ConfigError, FieldError) as error:  # the method does not fit the problem
+                failures.append(Failure(kind, str(error)))
+                break
+            except RaresimError as error:
+                failures.append(Failure(kind, str(error), error.exit_code))
+                break
+            folders.append(folder)
+    if not folders:
+        message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
+        raise LossError(message) if any(failure.exit_code for failure in failures) else ConfigError(message)
+    return folders, failures, out
+
+
 @app.command("list")
 @_exits
 def list_kinds(
@@ -200,7 +316,10 @@ def list_kinds(
         for cls, (name, kind) in found.items()
     ]
     rows.sort(key=lambda row: (families.index(row[0]), row[1]))
-    terminal.show_table(["family", "kind", "what it is"], rows)
+    if families == ["method"]:
+        terminal.show_table(["kind", "when to use it"], [row[1:] for row in rows])
+    else:
+        terminal.show_table(["family", "kind", "what it is"], rows)
     return ExitCode.OK
 
 

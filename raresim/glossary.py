@@ -431,8 +431,8 @@ _MODEL = (
         aliases=("crude Monte Carlo", "crude", "importance sampling", "cross-entropy method"),
         definition=(
             "How the law to draw from is chosen. Crude draws from the target and counts, importance draws from a"
-            " proposal that the user states, cross_entropy tunes one level by level. The estimate, its interval and"
-            " its checks are then the same for all."
+            " proposal that the user states, cross_entropy tunes one level by level; 'raresim list methods' has them"
+            " all. The estimate is then a mean of independent rows for each of them."
         ),
         formula="",
         unit="",
@@ -549,7 +549,10 @@ _SAMPLING = (
         ),
         formula="total = explore + tune + estimate + audit",
         unit="evaluations of the loss",
-        where="report: cost, iterations, figure convergence; shell: 'evaluations'; result.json: evaluations",
+        where=(
+            "report: cost, iterations, figure convergence; shell: 'evaluations'; convergence.csv; result.json:"
+            " evaluations"
+        ),
         reading="The price of a run when the loss is slow. Compare methods by their total, tuning included.",
     ),
     Term(
@@ -640,7 +643,7 @@ _SAMPLING = (
         definition=(
             "One climb of the tuning from the first level to the threshold. Several are made so that several failure"
             " regions can be found. The row named all is the first level, which they share; where its elites lie in"
-            " several regions, the starts divide the regions among them."
+            " several regions, the starts divide the regions among them. A method without starts names its stages here."
         ),
         formula="",
         unit="",
@@ -667,12 +670,53 @@ _SAMPLING = (
         ),
     ),
     Term(
+        name="row",
+        aliases=(
+            "rows",
+            "search.unit",
+            "estimator",
+            "line",
+            "lines",
+            "lines in the event",
+            "directions",
+            "directions in the event",
+        ),
+        definition=(
+            "What an estimate is the mean of: independent rows of one kind, each with a weight for the event. A row is"
+            " a draw, a line with the probability of the event along it, a direction with that of the event beyond the"
+            " origin, or a replicate. A line or a direction takes several evaluations and knows more than a draw."
+        ),
+        formula="estimate = sum w / n over n rows",
+        unit="rows",
+        where="report: estimates, figures; result.json: search.unit, diagnostics.rows",
+        reading=(
+            "Words such as effective hits and k-hat speak of rows. To compare runs whose rows differ, take evaluations"
+            " and the work-normalised variance."
+        ),
+    ),
+    Term(
+        name="decisions",
+        aliases=("how the method decided", "trace", "search.decisions"),
+        definition=(
+            "What the method chose on its way and why, a sentence each, in their order. The figure and the tables"
+            " beside them hold what it went by; they are stored in trace.json. A method without a choice leaves none."
+        ),
+        formula="",
+        unit="",
+        where="report: how the method decided; shell: 'Decisions'; result.json: search.decisions; trace.json",
+        reading=(
+            "Read them when a method took more evaluations than expected, or another one than you would have taken: set"
+            " method to overrule them."
+        ),
+    ),
+    Term(
         name="note",
         aliases=(),
         definition=(
             "Why a start ended where it did, when that was not the threshold: degenerate weights, a level that stood"
             " still, or the limit on levels. On the first level it says why there was nothing to climb. A start that"
-            " had no evaluations left is named in the outcome of the search only."
+            " had no evaluations left is named in the outcome of the search only. On other levels it says what a fit"
+            " lacks of the components or covariances that were asked for, because there were too few elites."
         ),
         formula="",
         unit="",
@@ -812,7 +856,7 @@ _NUMBERS = (
     ),
     Term(
         name="reference difference",
-        aliases=("difference", "difference in standard errors", "standard errors away"),
+        aliases=("difference", "difference in standard errors", "standard errors away", "standard_errors"),
         definition=(
             "The estimate minus the reference, in standard errors of the estimate. Where there is no standard error,"
             " the report says whether the reference lies in the interval."
@@ -862,6 +906,40 @@ _NUMBERS = (
         reading=(
             "Below 1 the run was slower than counting. It uses the run's own relative error, so it is flattering when"
             " k-hat is high."
+        ),
+    ),
+    Term(
+        name="work-normalised variance",
+        aliases=("work", "error^2 x evaluations"),
+        definition=(
+            "The squared relative error times the evaluations of the whole run, tuning included. It is the number of"
+            " evaluations per unit of precision: a run that goes on twice as long halves the square and keeps the"
+            " product, once tuning is paid for."
+        ),
+        formula="r^2 * total evaluations, r the relative error",
+        unit="evaluations",
+        where="shell: raresim compare, column 'work'; compare.json, compare.csv: work",
+        reading=(
+            "Smaller is better; divided by the square of the error you want, it is about what that costs. Crude Monte"
+            " Carlo has about one over the probability. Compare trusted runs only: an error that is itself"
+            " underestimated looks cheap."
+        ),
+    ),
+    Term(
+        name="spread over seeds",
+        aliases=("spread", "spreads", "seeds", "runs", "mean", "between", "reported", "covers", "covered"),
+        definition=(
+            "What several runs of one method say that differ in the seed alone: the mean of their estimates, the"
+            " standard deviation between them over that mean, the relative error that they report, and how many"
+            " intervals contain the reference. A run without a hit counts as zero. Their work uses the spread, not the"
+            " error that the runs report."
+        ),
+        formula="between = sd(estimates) / mean; reported = sqrt(mean r^2); work = between^2 * mean evaluations",
+        unit="dimensionless; work in evaluations",
+        where="shell: raresim compare, second table; compare.json: spreads; compare.csv: covers, of each run",
+        reading=(
+            "Spread and reported should be alike; a spread that is much larger says that the runs do not know their own"
+            " error. From n seeds the spread itself is known to about 1/sqrt(2 n) only: 35 % from four."
         ),
     ),
     Term(
@@ -944,8 +1022,8 @@ _TRUST = (
         aliases=("checks", "checks.name", "checks.value", "message", "data"),
         definition=(
             "One reason of a verdict: what was looked at, what was seen, what follows. The checks are hits, ess,"
-            " relative_error, khat, max_share and search. Without any hit they are replaced by data, which says that"
-            " nothing was seen, and search."
+            " relative_error, khat, max_share and search; of replicates, replicates, relative_error and search. Without"
+            " any hit they are replaced by data, which says that nothing was seen, and search."
         ),
         formula="",
         unit="that of the quantity looked at",
@@ -991,11 +1069,37 @@ _TRUST = (
         ),
     ),
     Term(
+        name="replicates",
+        aliases=("replicate", "replicates in the event"),
+        definition=(
+            "Independent samples, each of which gives an estimate of the event by itself, while the draws within it"
+            " depend on each other. The run reports their mean, and the error comes from their spread alone. A"
+            " replicate that did not reach the event counts as zero."
+        ),
+        formula="mean and standard deviation over n replicates; interval by Student's t with n - 1 degrees of freedom",
+        unit="as a check: replicates that reached the event",
+        where="report: estimates, checks, figure weights; shell: 'replicates'; result.json: diagnostics.hits and rows",
+        reading=(
+            "As a check: ten replicates, nine tenths of which reached the event, are trusted; half of them, and four at"
+            " least, are caution. With fewer, raise max_evaluations."
+        ),
+    ),
+    Term(
         name="search",
-        aliases=("search.kind", "outcome", "search.weighted", "regions", "search.regions"),
+        aliases=(
+            "search.kind",
+            "outcome",
+            "search.weighted",
+            "regions",
+            "search.regions",
+            "search.facts",
+            "facts",
+            "searched",
+        ),
         definition=(
             "How failure regions were looked for. It is none for draws from the target, stated for a proposal that the"
-            " user gave, tuned for climbs from several starts. The check of that name judges it."
+            " user gave, tuned for climbs before the estimate, replicates for an estimate whose runs each climb by"
+            " themselves. The check of that name judges it."
         ),
         formula="",
         unit="as a check: starts that reached the threshold",
@@ -1003,7 +1107,50 @@ _TRUST = (
         reading=(
             "Tuned: trusted with at least four starts, half of which reached the threshold, and two starts a region:"
             " where each start ends in a region of its own, there may be more. Untrusted when none reached it. A stated"
-            " proposal is caution at best, because nobody looked elsewhere."
+            " proposal is caution at best, because nobody looked elsewhere. Replicates are judged by how many of them"
+            " reached the event."
+        ),
+    ),
+    Term(
+        name="uncovered",
+        aliases=("uncovered mass", "facts.uncovered"),
+        definition=(
+            "The share of the failing probability, as all draws of the tuning weigh it, at points where the proposal"
+            " hardly draws. One draw of the estimate stage at such a point would change the estimate by a tenth or"
+            " more. It is known for method auto, which keeps its draws."
+        ),
+        formula="sum of w over uncovered failing draws / sum of w over failing draws",
+        unit="dimensionless",
+        where="report: checks; result.json: search.facts",
+        reading="As a check: under 5 % is trusted, under 20 % caution, else untrusted. Run again with another seed.",
+    ),
+    Term(
+        name="unseen regions",
+        aliases=("unseen_regions",),
+        definition=(
+            "The share of failure regions that walks uphill have probably not found. Walks that nearly all end in"
+            " regions of their own leave many to be found (Boender and Rinnooy Kan, 1987). It is zero where all ended"
+            " in one."
+        ),
+        formula="w (w + 1) / (L (L - 1)), L walks in w regions",
+        unit="dimensionless",
+        where="report: checks; result.json: search.facts",
+        reading="As a check: under 10 % is trusted, under 50 % caution, else untrusted. More walks take more budget.",
+    ),
+    Term(
+        name="grid",
+        aliases=("grid_step", "grid_change", "step"),
+        definition=(
+            "Where a line or a ray is looked at before the boundaries of the event are found on it. What lies between"
+            " two points of the grid unseen is missed. A trial halves its step, grid_step, until its estimates stay;"
+            " grid_change is the last relative change."
+        ),
+        formula="largest |estimate(step) / estimate(step / 2) - 1| of the trial",
+        unit="step: standard deviations; change: dimensionless",
+        where="report: checks; result.json: search.facts; config: method.step",
+        reading=(
+            "As a check: a change of up to 1 % is trusted, up to 10 % caution, else untrusted; caution where no finer"
+            " grid was tried. Give a smaller step for events made of thin parts."
         ),
     ),
     Term(
@@ -1047,18 +1194,23 @@ _TRUST = (
     ),
     Term(
         name="k-hat",
-        aliases=("khat", "tail index", "tail shape", "PSIS"),
+        aliases=("khat", "tail index", "tail shape", "PSIS", "max_to_mean", "diagnostics.weights"),
         definition=(
             "The tail index of the weights: the shape of a generalised Pareto law fitted to the largest weights of the"
             " hits (Vehtari and others, 2024). Below 0.5 the weights have a variance; above, the standard error is not"
-            " an error bar. It sees only weights that were drawn, not a region that was missed."
+            " an error bar, unless the largest weight is only a few times the mean (max_to_mean, of so many weights):"
+            " then the tail has a bound. It sees only weights that were drawn, not a region that was missed."
         ),
         formula="shape fitted to the largest min(n/5, 3 sqrt(n)) weights of n hits, shrunk towards 0.5",
         unit="dimensionless",
-        where="report: estimates, checks, figure weights; shell: 'weights'; result.json: diagnostics.khat",
+        where=(
+            "report: estimates, checks, figure weights; shell: 'weights'; result.json: diagnostics.khat, max_to_mean"
+            " and weights"
+        ),
         reading=(
-            "As a check: below 0.5 is trusted, below 0.7 caution, else untrusted. Add a defensive share or heavier"
-            " tails. Empty for equal weights, which is fine, or for too few different ones, which is caution."
+            "As a check: below 0.5 is trusted, below 0.7 caution, else untrusted; trusted at any shape where"
+            " max_to_mean is under a fifth of the root of the number of weights, and under 10. Add a defensive share or"
+            " heavier tails. Empty for equal weights, which is fine, or for too few different ones, which is caution."
         ),
     ),
     Term(

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from raresim.report.tables import count, interval, multiple, number, percent
+from raresim.report.words import ROWS
 
 if TYPE_CHECKING:
+    from raresim.comparison import Comparison, Spread
     from raresim.methods.base import Report
     from raresim.result import Estimate, Result
 
 LINE_SECONDS = 10.0
 """Seconds between two progress lines where there is no terminal."""
+
+MOST_DECISIONS = 6
+"""Sentences of a method's decisions that are printed; the report has all."""
 
 STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}
 
@@ -113,14 +120,26 @@ def show_result(result: Result, folder: Path) -> None:
     console.print(f"Scope: {result.verdict.scope}.", markup=False, style="dim")
     console.print()
     for estimate in result.estimates:
-        console.print(_numbers(estimate))
+        console.print(_numbers(estimate, result.search["unit"]))
         console.print()
+    if result.search["decisions"]:
+        _show_decisions(console, result.search["decisions"])
     console.print(_costs(result))
     console.print()
     console.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def _numbers(estimate: Estimate) -> Table:
+def _show_decisions(console: Console, sentences: Sequence[str]) -> None:
+    shown = list(sentences[:MOST_DECISIONS])
+    if len(sentences) > MOST_DECISIONS:
+        shown.append(f"and {len(sentences) - MOST_DECISIONS} more in the report")
+    console.print(Text("Decisions", style="bold"))
+    for sentence in shown:
+        console.print(Padding(Text(sentence), (0, 0, 0, 3)))
+    console.print()
+
+
+def _numbers(estimate: Estimate, unit: str) -> Table:
     table = _two_columns(estimate.label)
     if estimate.threshold_note:
         table.add_row("threshold", estimate.threshold_note)
@@ -130,19 +149,26 @@ def _numbers(estimate: Estimate) -> Table:
     if estimate.value > 0:
         table.add_row("relative error", percent(estimate.relative_error))
     if estimate.reference is not None:
-        gap = (estimate.value - estimate.reference.value) / estimate.std_error if estimate.value > 0 else float("nan")
-        table.add_row("reference", f"{number(estimate.reference.value)}, {gap:+.2f} standard errors away")
+        gap, error = estimate.value - estimate.reference.value, estimate.std_error
+        away = f", {gap / error:+.2f} standard errors away" if 0 < error < math.inf else ""
+        table.add_row("reference", f"{number(estimate.reference.value)}{away}")
     d = estimate.diagnostics
-    khat = "-" if d["khat"] is None else f"{d['khat']:.2f}"
-    table.add_row(
-        "weights", f"{count(d['hits'])} hits worth {d['ess']:,.0f}, largest {percent(d['max_share'])}, k-hat {khat}"
-    )
+    rows = ROWS[unit]
+    if unit == "replicate":
+        table.add_row("replicates", f"{count(d['hits'])} of {count(d['rows'])} reached the event")
+    else:
+        khat = "-" if d["khat"] is None else f"{d['khat']:.2f}"
+        worth = f"{count(d['hits'])} {rows.hits} worth {d['ess']:,.0f}"
+        table.add_row("weights", f"{worth}, largest {percent(d['max_share'])}, k-hat {khat}")
     if estimate.value > 0:
         i = estimate.information
         table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")
-        table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
-        draws = f"{multiple(i.crude_draws)} draws per effective hit become {multiple(i.proposal_draws)}"
-        table.add_row("saved", f"{i.saved_share:.0%}: {draws}")
+        if unit != "replicate":
+            table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
+            needs = multiple(i.proposal_draws)
+            needs = needs if unit == "draw" else rows.counted(needs)
+            draws = f"{multiple(i.crude_draws)} draws per effective hit become {needs}"
+            table.add_row("saved", f"{i.saved_share:.0%}: {draws}")
     return table
 
 
@@ -161,6 +187,64 @@ def _two_columns(title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1))
     table.add_column(no_wrap=True, style="cyan")
     table.add_column()
+    return table
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print a table for each question: a run takes two lines, so that it fits 80 columns; then what did not run."""
+    console = Console(highlight=False)
+    for k, label in enumerate(comparison.labels):
+        rows = [row for row in comparison.rows if row.measure == k]
+        reference = next((row.reference for row in rows if row.reference is not None), None)
+        work = "work" if reference is None else "work\nreference"
+        heads = ["method\nverdict", "estimate\ninterval", "rel.\nerror", "evaluations\nseconds", work]
+        title = label if reference is None else f"{label}, reference {number(reference)}"
+        table = Table(
+            *(
+                Column(head, justify="left" if place < 2 else "right", no_wrap=place == 1)
+                for place, head in enumerate(heads)
+            ),
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+        )
+        for row in rows:
+            away = "" if row.standard_errors is None else f"\n{row.standard_errors:+.2f} SE"
+            table.add_row(
+                Text.assemble((row.run, "cyan"), "\n", (row.verdict.replace("_", " "), STYLES[row.verdict])),
+                f"{number(row.value)}\n{interval(row.lower, row.upper)}",
+                "-" if row.relative_error is None else percent(row.relative_error),
+                f"{count(row.evaluations)}\n{number(row.seconds, 3)}",
+                f"{'-' if row.work is None else multiple(row.work)}{away}",
+            )
+        console.print(table)
+        spreads = [spread for spread in comparison.spreads if spread.measure == k]
+        if spreads:
+            console.print(_over_seeds(spreads))
+    for failure in comparison.failures:
+        console.print(Text.assemble((f"{failure.run} did not run", "bold red"), f": {failure.message}"))
+    for note in comparison.notes:
+        console.print(f"Note: {note}.", markup=False)
+    console.print("work: squared relative error times evaluations, smaller is better.", style="dim")
+
+
+def _over_seeds(spreads: Sequence[Spread]) -> Table:
+    heads = ["method", "seeds", "trusted", "mean", "spread", "reported", "work", "covered"]
+    table = Table(
+        *(Column(head, justify="right" if head != "method" else "left") for head in heads),
+        title="Over the seeds: spread of the estimates, and the error that the runs report",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for s in spreads:
+        covered = "-" if s.covered is None else f"{s.covered} of {s.runs}"
+        shares = percent(s.between), percent(s.reported)
+        table.add_row(s.method, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
     return table
 
 

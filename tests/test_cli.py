@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from raresim import cli, terminal
+from raresim import Probability, Reference, cli, estimate, terminal
 from raresim.experiment import Experiment
+from raresim.registry import members
 
 FILES = {
     "arrays.npz",
@@ -225,6 +228,53 @@ def test_list_shows_kinds_and_refuses_unknown_families() -> None:
     code, _, stderr = call("list", "metod")
     assert code == 2
     assert "did you mean 'method'?" in stderr
+
+
+def test_list_of_methods_says_when_to_use_each() -> None:
+    code, stdout, _ = call("list", "methods")
+    assert code == 0
+    assert "when to use it" in stdout
+    assert max(map(len, stdout.splitlines())) <= 80
+    kinds = {line.split()[0] for line in stdout.splitlines()[3:] if line[2:3].strip()}
+    assert kinds == set(members("method"))
+
+
+def first(x: np.ndarray) -> np.ndarray:
+    return x[:, 0]
+
+
+def shown(capsys: pytest.CaptureFixture[str], **search: object) -> str:
+    """What the shell prints of a run, as if its method had left ``search``."""
+    question = Probability(above=1.0, reference=Reference(value=0.1587, source="normal tail"))
+    result = estimate(1, first, question, method="crude", seed=1, relative_error=None, max_evaluations=2000)
+    exact = replace(result.estimates[0], std_error=0.0, relative_error=0.0)
+    terminal.show_result(replace(result, estimates=(exact,), search={**result.search, **search}), Path("folder"))
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_decisions_are_printed_the_first_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    sentences = [f"Sentence [{i}]." for i in range(terminal.MOST_DECISIONS + 2)]
+    printed = shown(capsys, decisions=sentences)
+    assert f"Decisions {' '.join(sentences[:-2])} and 2 more in the report" in printed
+    assert sentences[-2] not in printed
+    assert "Decisions" not in shown(capsys)
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        ("draw", "hits worth"),
+        ("line", "lines in the event worth"),
+        ("direction", "directions in the event worth"),
+        ("replicate", "of 2,000 reached the event"),
+    ],
+)
+def test_rows_are_called_what_they_are(unit: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = shown(capsys, unit=unit)
+    assert words in printed
+    assert ("KL(optimal||q)" in printed) == (unit != "replicate")
+    assert "reference 0.1587 " in printed
+    assert "standard errors away" not in printed  # there is none to divide by
 
 
 def test_schema_is_json() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import raresim
 from raresim import cli, glossary, terminal
+from raresim.comparison import Row, Spread
 from raresim.diagnostics.verdict import Status, judge
 from raresim.errors import FieldError
 from raresim.glossary import TERMS, Term, explain, spelling
@@ -107,18 +108,21 @@ def test_unknown_term_is_answered_with_the_nearest(given: str, start: str) -> No
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
-    """A tuned run with evidence on its inputs, one without a hit, one that was told its proposal."""
+    """A tuned run with evidence on its inputs, one without a hit, one told its proposal, one that chose by itself."""
     probability = raresim.Probability
     reference = raresim.Reference(value=2.866515718791933e-07, source="normal tail")
     told = raresim.Importance(proposal=raresim.Normal(mean=4.0, std=1.0, dim=1), defensive=0.1)
     small = {"relative_error": None, "max_evaluations": 2000, "seed": 1}
-    tuned = raresim.estimate(
-        2, _first, probability(above="5 sigma", sigma=1.0, reference=reference), seed=1, relative_error=0.05
-    )
+    far = probability(above="5 sigma", sigma=1.0, reference=reference)
+    tuned = raresim.estimate(2, _first, far, "cross_entropy", seed=1, relative_error=0.05)
+    chains = replace(tuned, search={**tuned.search, "unit": "replicate", "decisions": ["Replicates, because."]})
+    facts = {"searched": 1.0, "uncovered": 0.01, "unseen_regions": 0.02, "grid_step": 1.0, "grid_change": 0.001}
     return {
-        "tuned": replace(tuned, evidence=evidence()),
+        "tuned": replace(tuned, evidence=evidence(), search={**tuned.search, "facts": facts}),
+        "replicates": chains,
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
+        "chosen": raresim.estimate(2, _first, far, seed=1, relative_error=0.05),
     }
 
 
@@ -177,6 +181,11 @@ def on_page(folders: dict[str, Path]) -> set[str]:
     return {explain(slug).name for html in pages for slug in re.findall(r'<div id="term-([a-z0-9-]+)">', html)}
 
 
+def in_comparison() -> set[str]:
+    """Names of the terms of ``compare.csv`` and of the table over the seeds."""
+    return {explain(name).name for columns in (Row, Spread) for name in columns.__dataclass_fields__}
+
+
 def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> None:
     assert len(in_json(results)) > 40
 
@@ -192,22 +201,36 @@ def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     assert of["estimates.kind"] == "measure"
     assert of["checks.value"] == "check"
     assert of["entropy.optimal"] == "entropy"
+    assert of["search.unit"] == "row"
+    assert of["estimates.unit"] == "unit"
+    assert of["estimates.direction"] == "threshold"
 
 
 def test_no_entry_is_about_nothing(
     results: dict[str, Result], folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = in_json(results) | in_shell(results, capsys) | on_page(folders)
+    shown = in_json(results) | in_shell(results, capsys) | on_page(folders) | in_comparison()
     assert {term.name for term in TERMS} - shown == set()
 
 
 def test_every_check_has_an_entry_of_its_own() -> None:
-    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1}
-    none = {"kind": "none", "starts": 0, "reached": 0, "regions": 0, "outcome": "", "nominal": 0, "weighted": False}
-    tuned = {"kind": "tuned", "starts": 4, "reached": 4, "regions": 1, "outcome": "", "nominal": 4000, "weighted": True}
-    verdicts = [judge(seen, 0.01, tuned), judge(seen | {"hits": 0}, None, tuned), judge(seen, 0.01, none)]
+    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0}
+    rows = {"unit": "draw", "facts": {}, "outcome": ""}
+    none = rows | {"kind": "none", "starts": 0, "reached": 0, "regions": 0, "nominal": 0, "weighted": False}
+    tuned = rows | {"kind": "tuned", "starts": 4, "reached": 4, "regions": 1, "nominal": 4000, "weighted": True}
+    chains = judge({"hits": 10, "rows": 10, "khat": None}, 0.01, tuned | {"unit": "replicate"})
+    facts = {"uncovered": 0.0, "unseen_regions": 0.0, "grid_step": 1.0, "grid_change": 0.0}
+    known = judge(seen, 0.01, tuned | {"facts": facts})
+    verdicts = [
+        judge(seen, 0.01, tuned),
+        judge(seen | {"hits": 0}, None, tuned),
+        judge(seen, 0.01, none),
+        chains,
+        known,
+    ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
-    assert names == {"data", "hits", "ess", "relative_error", "khat", "max_share", "search"}
+    draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
+    assert names == draws | {"grid", "uncovered", "unseen_regions"}
     assert len({explain(name).name for name in names}) == len(names)
 
 

@@ -14,14 +14,17 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from raresim import glossary
 from raresim.errors import ConfigError
+from raresim.estimators.base import Unit
 from raresim.report import build, tables
+from raresim.report.run import UNITS, read
+from raresim.report.words import ROWS
 
 FIGURES = {"convergence", "levels", "weights", "losses", "information", "entropy"}
 HOSTILE = "<script>alert('x')</script>\"'><img src=http://example.com/x onerror=1> $\\frac{ & \u202e\u4e2d"
@@ -473,6 +476,7 @@ def test_page_is_self_contained(built: dict[str, Path], name: str) -> None:
         "p",
         "ul",
         "li",
+        "ol",
         "b",
         "dl",
         "dt",
@@ -619,7 +623,7 @@ def test_crude_has_no_weights_and_no_levels(built: dict[str, Path]) -> None:
         "losses",
         "information",
     }
-    assert "Every hit has the same weight" in words
+    assert "All hits have the same weight" in words
     assert "No levels figure." in words
     assert "Iterations" not in words
 
@@ -775,6 +779,207 @@ def test_stale_figures_are_removed(run: Path) -> None:
     assert not (run / "figures" / "levels.png").exists()
 
 
+# ------------------------------------------------------------------ rows that are not draws, and how a method decided
+
+
+def rows_of(run: Path, unit: str, **arrays: np.ndarray) -> Path:
+    """``run`` as if its estimate were the mean of rows of another kind, with the same weights and no kept draws."""
+    stored = json.loads((run / "result.json").read_text())
+    entry = stored["estimates"][0]
+    rows = {"rows": 20, "hits": 18, "khat": None} if unit == "replicate" else {"rows": 2000, "hits": 1000}
+    entry["diagnostics"] |= rows
+    entry["log_value"] = math.log(entry["value"])
+    entry["information"] |= {"proposal_nats": 0.0, "proposal_draws": 1.0}
+    edit(run / "result.json", estimates=[entry], search={"unit": unit}, iterations=[])
+    top = np.sort(entry["log_value"] + np.random.default_rng(5).normal(0.0, 0.4, rows["hits"]))[::-1]
+    nothing = np.zeros(0)
+    np.savez(run / "arrays.npz", **({"loss": nothing, "log_weight": nothing, "top_log_weight": top} | arrays))
+    return run
+
+
+def alternatives(seen: Page) -> str:
+    return " | ".join(a["alt"] or "" for t, a in seen.tags if t == "img")
+
+
+def test_units_are_those_of_the_estimators() -> None:
+    assert get_args(Unit) == UNITS == tuple(ROWS)
+
+
+@pytest.mark.parametrize(("unit", "many"), [("line", "lines"), ("direction", "directions")])
+def test_rows_are_called_what_they_are(run: Path, unit: str, many: str) -> None:
+    seen = page(build(rows_of(run, unit)).parent)
+    sampling = seen.words[seen.words.index("Sampling behind each estimate") : seen.words.index("What it cost")]
+    assert f"{many.capitalize()} {many.capitalize()} in the event Effective {many}".replace(" ", "") in (
+        sampling.replace(" ", "")
+    )
+    assert f"{many.capitalize()} per effective {unit}" in sampling
+    assert "2,000" in sampling
+    assert "hits" not in sampling.lower()
+    assert f"fresh {many}, the only ones" in seen.words
+    assert f" 1 {many}" not in seen.words
+    assert f"The numbers rest on {many}, and the losses along them were not kept." in seen.words
+    assert f"No single {unit} dominates" in alternatives(seen)
+    assert f"about 1 {unit} for one effective {unit}" in alternatives(seen)
+    assert {file.stem for file in (run / "figures").iterdir()} == {"convergence", "weights", "information"}
+
+
+def test_replicates_have_no_weights_but_a_spread(run: Path) -> None:
+    seen = page(build(rows_of(run, "replicate")).parent)
+    sampling = seen.words[seen.words.index("Sampling behind each estimate") : seen.words.index("What it cost")]
+    assert "ReplicatesReplicates in the eventSpeed-up" in sampling
+    assert "k\u2011hat" not in sampling
+    assert "2 of 20 replicates did not reach the event and count as zero" in alternatives(seen)
+    assert "Each of the replicates of this run is an estimate of its own" in seen.words
+    for word in ("KL(optimal \u2016 proposal)", "Saved share", "This proposal pays"):
+        assert word not in seen.words.split("Glossary The words")[0] + alternatives(seen)
+    assert (run / "figures" / "weights.png").exists()
+
+
+def test_replicates_of_several_measures_have_no_column_of_a_proposal(run: Path) -> None:
+    rows_of(run, "replicate")
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    edit(run / "result.json", estimates=[entry, entry | {"threshold": 4.0}])
+    words = page(build(run).parent).words
+    section = words[words.index("For each estimate") : words.index("Sampling behind")]
+    assert "Crude draws" in section
+    assert "proposal" not in section.lower()
+
+
+def test_path_begins_where_its_interval_says_something(run: Path) -> None:
+    """Two replicates have an interval up to one, which would leave no room for the rest of the path."""
+    from raresim.report import convergence
+
+    rows = ["0,100,1e-6,1e-6,1e-12,1", "0,200,2e-6,1e-6,5e-7,8e-6", "0,400,2e-6,5e-7,1e-6,4e-6"]
+    (run / "convergence.csv").write_text(PATH + "\n".join(rows) + "\n")
+    known = read(run).traces[0]
+    assert convergence._telling(known).evaluations.tolist() == [200.0, 400.0]
+    (run / "convergence.csv").write_text(PATH + "0,100,0,,0,1\n0,200,0,,0,1\n")
+    assert convergence._telling(read(run).traces[0]).evaluations.tolist() == [100.0, 200.0]
+
+
+@pytest.mark.parametrize("unit", ["line", "direction", "replicate"])
+@pytest.mark.parametrize("n_kept", [0, 1])
+def test_weights_that_were_not_kept_are_not_drawn(run: Path, unit: str, n_kept: int) -> None:
+    from raresim.report import weights
+
+    said = weights.draw(read(rows_of(run, unit, top_log_weight=np.zeros(n_kept))))
+    assert isinstance(said, str)
+    assert "kept" in said
+
+
+def test_exact_rows_agree_with_an_exact_reference(run: Path) -> None:
+    """Every line gives the exact probability: no error, an interval of no width, and a path of one point."""
+    exact = math.erfc(5.0 / math.sqrt(2.0)) / 2
+    entry = json.loads((rows_of(run, "line") / "result.json").read_text())["estimates"][0]
+    entry |= {"value": exact * (1 + 1e-12), "std_error": 0.0, "relative_error": 0.0, "interval": [exact, exact]}
+    edit(run / "result.json", estimates=[entry])
+    np.savez(run / "arrays.npz", loss=np.zeros(0), log_weight=np.zeros(0), top_log_weight=np.full(9, math.log(exact)))
+    (run / "convergence.csv").write_text(PATH + f"0,3300,{exact},0,{exact},{exact}\n")
+    words = page(build(run).parent).words
+    assert "agrees to nine digits" in words
+    assert "All lines in the event have the same weight" in words
+    assert (run / "figures" / "convergence.png").exists()
+
+
+def test_unknown_unit_is_located(run: Path) -> None:
+    edit(run / "result.json", search={"unit": "walk"})
+    assert refused(run).endswith(".unit: must be one of draw, line, direction, replicate, got 'walk'")
+
+
+TRACE = {
+    "tables": [{"title": "Trial of three families", "columns": ["family", "KL"], "rows": [["normal", 1.25]]}],
+    "plots": [
+        {
+            "form": "line",
+            "title": "Evaluations left",
+            "x_label": "step",
+            "y_label": "evaluations",
+            "x": [0, 2, 1],
+            "y": [1e6, 1e2, 1e3],
+            "low": [],
+            "high": [],
+        },
+        {
+            "form": "points",
+            "title": "Design points",
+            "x_label": "climb",
+            "y_label": "distance",
+            "x": [1, 2, 3],
+            "y": [-5.0, 5.5, None],
+            "low": [4.5, 5.0, 5.5],
+            "high": [5.5, None, 6.5],
+        },
+    ],
+}
+
+
+def decided(run: Path, trace: dict[str, Any] | None, *sentences: str) -> Path:
+    edit(run / "result.json", search={"decisions": list(sentences)})
+    if trace is not None:
+        (run / "trace.json").write_text(json.dumps(trace))
+    return run
+
+
+def test_decisions_and_trace_have_a_section(run: Path) -> None:
+    seen = page(build(decided(run, TRACE, "The family is normal.", HOSTILE)).parent)
+    section = seen.words[seen.words.index("How the method decided") : seen.words.index("Iterations Start")]
+    assert section.index("The family is normal.") < section.index("<script>") < section.index("Trial of three families")
+    assert section.index("normal") < section.index("1.25")
+    assert "script" not in {tag for tag, _ in seen.tags}
+    assert ("a", {"href": "#decisions"}) in seen.tags
+    assert "Plots: Evaluations left, Design points." in alternatives(seen)
+    assert (run / "figures" / "trace.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("trace", "sentences", "shown"),
+    [(None, (), False), (None, ("One.",), True), ({"tables": TRACE["tables"]}, (), True), ({}, (), False)],
+)
+def test_section_is_there_when_there_is_something_to_say(
+    run: Path, trace: dict[str, Any] | None, sentences: tuple[str, ...], shown: bool
+) -> None:
+    words = page(build(decided(run, trace, *sentences)).parent).words
+    assert ("How the method decided" in words) is shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"form": "quantiles"}, ".plots[0].form: must be one of line, points, got 'quantiles'"),
+        ({"low": [1.0]}, ".plots[0]: x, y, low and high must have the same length, got 3, 3, 1, 0"),
+        ({"y": [1.0]}, ".plots[0]: x, y, low and high must have the same length, got 3, 1"),
+    ],
+)
+def test_broken_trace_is_located(run: Path, changes: dict[str, Any], message: str) -> None:
+    decided(run, {"plots": [TRACE["plots"][0] | changes]})
+    assert refused(run) == f"{run / 'trace.json'}{message}"
+
+
+@pytest.mark.parametrize(
+    ("y", "low", "is_log"),
+    [
+        ([1.0, 2000.0], [], True),
+        ([1.0, 2000.0], [0.0, -1.0], True),
+        ([1.0, 900.0], [], False),
+        ([-1.0, 2000.0], [], False),
+        ([0.0, 2000.0], [], False),
+        ([None, None], [], False),
+    ],
+)
+def test_positive_numbers_over_decades_get_a_log_axis(run: Path, y: list[Any], low: list[float], is_log: bool) -> None:
+    from raresim.report import style, trace
+
+    plot = TRACE["plots"][0] | {"x": [0, 1], "y": y, "low": low, "high": [2.0 * (v or 0) for v in y] if low else []}
+    known = read(decided(run, {"plots": [plot]}))
+    panel = trace._panel(known.trace.plots[0], "")
+    assert panel.is_log is is_log
+    if is_log:
+        assert panel.plot.y == pytest.approx((0.0, math.log10(2000.0)))
+        assert -2 < panel.limits[0] < 0
+    with style.applied():
+        assert isinstance(trace.draw(known), style.Picture)
+
+
 # ------------------------------------------------------------------ folders that cannot be reported on
 
 
@@ -912,7 +1117,7 @@ def awkward_weights(run: Path, rng: np.random.Generator) -> set[str]:
     np.savez(run / "arrays.npz", loss=loss, log_weight=np.where(rng.random(1000) < 0.5, -np.inf, 0.1))
     (run / "convergence.csv").write_text(PATH + "0,1000,,,,\n0,2000,nan,inf,nan,nan\n")
     edit(run / "result.json", iterations=[{"start": 0, "iteration": 0}])
-    return FIGURES - {"weights", "entropy"}
+    return FIGURES - {"weights", "levels", "entropy"}
 
 
 def huge_weights(run: Path, rng: np.random.Generator) -> set[str]:

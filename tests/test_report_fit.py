@@ -19,7 +19,7 @@ from scipy import stats
 
 from raresim import glossary
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.report import build, fit, style
+from raresim.report import build, fit, grid, style
 from raresim.report.page import EVIDENCE_ERRORS, EVIDENCE_NATS, FIT_FIGURES, MOST_ROWS
 from raresim.report.run import read
 from tests.test_report import HOSTILE, Page, bound_only, page, png_size, refused
@@ -326,7 +326,7 @@ def test_awkward_numbers_still_give_a_figure(run: Path, name: str, form: str) ->
     ],
 )
 def test_tick_labels_differ(ticks: list[float], labels: list[str]) -> None:
-    assert fit._labels(ticks) == labels
+    assert grid.tick_labels(ticks) == labels
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 12])

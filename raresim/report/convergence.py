@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,7 +51,15 @@ def draw(run: Run) -> style.Picture | str:
     )
 
 
+def _telling(trace: Trace) -> Trace:
+    """Without the first points whose interval reaches up to a probability of one, unless there are no others."""
+    begins = int(np.argmax(trace.upper < 1.0))
+    return Trace(*(getattr(trace, f.name)[begins:] for f in fields(trace)))
+
+
 def _path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = False) -> None:
+    if estimate.kind == "probability":
+        trace = _telling(trace)
     x = np.log10(np.maximum(trace.evaluations, 1.0))
     lower, value, upper = (_finite(a) for a in (trace.lower, trace.value, trace.upper))
     reference = math.nan if estimate.reference is None else estimate.reference.value
@@ -57,26 +67,31 @@ def _path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = Fals
     if floor is not None:
         lower, value, upper = (np.log10(np.where(a > 0, a, floor)) for a in (lower, value, upper))
     axes.fill_between(x, lower, upper, color=style.BLUE, alpha=0.18, label=_band(estimate))
+    is_point = bool(x[0] == x[-1])  # which neither a line nor a band can show
+    look: dict[str, Any] = {"color": style.BLUE, "marker": "o" if is_point else None, "markersize": 4.0}
+    if is_point:
+        axes.vlines(x, lower, upper, color=style.BLUE, alpha=0.35, linewidth=5.0)
     if estimate.is_bound:
-        axes.plot(x, upper, color=style.BLUE, label="upper limit")
+        axes.plot(x, upper, **look, label="upper limit")
     else:
-        axes.plot(x, value, color=style.BLUE, label="estimate")
+        axes.plot(x, value, **look, label="estimate")
     if math.isfinite(reference) and (floor is None or reference > 0):
         place = reference if floor is None else math.log10(reference)
         axes.axhline(place, **style.DASHED, linewidth=1.2, label=f"reference {tables.number(reference)}")
-    axes.margins(x=0.0)
+    first, last = (x[0] - 0.5, x[0] + 0.5) if is_point else (float(x[0]), float(x[-1]))
+    axes.set_xlim(first, last)
     if floor is None:
         style.linear(axes.yaxis, 3 if is_small else 5)
     else:
         axes.set_ylim(bottom=math.log10(floor))
         style.decades(axes.yaxis, *axes.get_ylim(), most=3 if is_small else 6)
-    style.decades(axes.xaxis, float(x[0]), float(x[-1]), most=3 if is_small else 6, plain=True)
+    style.decades(axes.xaxis, first, last, most=3 if is_small else 6, plain=True)
     if is_small:
         axes.tick_params(labelsize=7.5)
     else:
-        last = upper[-1] if estimate.is_bound else value[-1]
-        if np.isfinite(last):
-            axes.text(x[-1] + 0.01 * (x[-1] - x[0]), last, _final(estimate), va="center", color=style.BLUE)
+        end = upper[-1] if estimate.is_bound else value[-1]
+        if np.isfinite(end):
+            axes.text(last + 0.01 * (last - first), end, _final(estimate), va="center", color=style.BLUE)
 
 
 def _log_floor(lower: Array, value: Array, upper: Array, reference: float) -> float | None:

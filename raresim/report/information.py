@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from raresim.report import style, tables
 from raresim.report.run import Information, Run
+from raresim.report.words import ROWS, Rows
 
 __all__ = ["draw"]
 
@@ -43,24 +44,29 @@ def draw(run: Run) -> style.Picture | str:
             color=style.GREY,
         )
     ]
-    if proposal is not None and run.is_weighted:
+    rows = ROWS[run.unit]
+    if proposal is not None and run.is_weighted and run.unit != "replicate":
         bars.append(
             _Bar(
                 payer="This proposal pays KL(optimal \u2016 proposal)",
                 nats=proposal,
-                price=f"{tables.draws(information.proposal_draws, proposal)} draws",
+                price=rows.counted(tables.draws(information.proposal_draws, proposal)),
                 amount=_amount(proposal, information.proposal_bits),
                 color=style.BLUE,
             )
         )
-    title = _finding(information, len(bars) > 1)
+    title = _finding(information, len(bars) > 1, rows)
     return style.finish(
-        _figure(bars, information.saved_share, title),
+        _figure(bars, information.saved_share, title, rows),
         "information",
         title,
         "The length of a bar is an amount of information, the axis how many draws it stands for: exp of it in nats,"
-        " two to the power of it in bits, so that each bit doubles them. A proposal pays only its divergence from the"
-        " optimal one: the shorter the blue bar, the better.",
+        " two to the power of it in bits, so that each bit doubles them."
+        + (
+            " A proposal pays only its divergence from the optimal one: the shorter the blue bar, the better."
+            if len(bars) > 1
+            else ""
+        ),
         "; ".join(f"{bar.payer}: {bar.price}, {bar.amount}" for bar in bars) + ".",
     )
 
@@ -69,18 +75,19 @@ def _amount(nats: float, bits: float | None) -> str:
     return f"{tables.amount(nats)} nats = {tables.amount(bits)} bits"
 
 
-def _finding(information: Information, has_proposal: bool) -> str:
+def _finding(information: Information, has_proposal: bool, rows: Rows) -> str:
     event, proposal = information.event_nats or 0.0, information.proposal_nats
     crude = tables.draws(information.crude_draws, event)
     if not has_proposal or proposal is None:
         return f"Crude Monte Carlo pays all of the event's information: about {crude} draws for one hit"
-    price = tables.draws(information.proposal_draws, proposal)
+    needed = rows.counted(tables.draws(information.proposal_draws, proposal))
+    price = f"about {needed} for one effective {rows.hit}"
     if proposal >= event:
-        return f"Nothing saved: about {price} draws for one effective hit, and {crude} by crude Monte Carlo"
-    return f"{tables.percent(information.saved_share)} saved: about {price} draws for one effective hit, not {crude}"
+        return f"Nothing saved: {price}, and {crude} draws by crude Monte Carlo"
+    return f"{tables.percent(information.saved_share)} saved: {price}, not {crude} draws"
 
 
-def _figure(bars: list[_Bar], saved: float | None, title: str) -> Figure:
+def _figure(bars: list[_Bar], saved: float | None, title: str, rows: Rows) -> Figure:
     height = 0.92 + 0.66 * len(bars)
     figure = style.canvas(height, title)
     axes = style.panel(figure, 0.02, 0.5, 7.55, height - 0.36)
@@ -102,7 +109,8 @@ def _figure(bars: list[_Bar], saved: float | None, title: str) -> Figure:
         axes.text(ends + 0.012 * longest, y - 0.13, bar.amount, va="center", fontsize=8)
     axes.set_xlim(0, 1.4 * longest)
     axes.set_ylim(-PITCH * len(bars) + PITCH - 0.32, 0.62)
-    axes.set_xlabel("draws that it stands for (log scale)", loc="left")
+    counted = "draws" if len(bars) == 1 or rows.many == "draws" else f"draws or {rows.many}"
+    axes.set_xlabel(f"{counted} that it stands for (log scale)", loc="left")
     axes.spines["left"].set_visible(False)
     axes.yaxis.set_visible(False)
     axes.spines["bottom"].set_bounds(0, longest)

@@ -19,11 +19,12 @@ MOST_NAMED = 6
 
 def draw(run: Run) -> style.Picture | str:
     """Levels per start on the left, Kullback-Leibler divergence per level on the right."""
-    if not run.iterations:
-        return "This method has no levels: it samples the target or a proposal that was given."
+    if all(row.level is None for row in run.iterations):
+        return "This run climbed no levels."
     starts: dict[str, list[Iteration]] = {}
     for row in run.iterations:
         starts.setdefault(row.start, []).append(row)
+    staged = _staged(starts)
     primary = run.primary
     threshold = run.threshold_of(primary)
     divergence = {start: _column(rows, "kl_optimal_proposal") for start, rows in starts.items()}
@@ -34,7 +35,7 @@ def draw(run: Run) -> style.Picture | str:
     right = style.panel(figure, 4.3, 0.5, 7.45, 2.7)
     after = 1 + max((row.iteration for row in run.iterations if row.start != POOLED), default=-1)
     for place, (start, rows) in enumerate(starts.items()):
-        color = style.SERIES[place % len(style.SERIES)] if start.isdigit() else style.INK
+        color = style.SERIES[place % len(style.SERIES)] if staged or start.isdigit() else style.INK
         look: dict[str, Any] = {
             "color": color,
             "marker": "osD^vP"[place % 6],
@@ -42,7 +43,10 @@ def draw(run: Run) -> style.Picture | str:
             "linewidth": 1.3,
         }
         label = style.safe(start if not start.isdigit() else f"start {start}") if place < MOST_NAMED else None
-        x = _column(rows, "iteration") + (after if start == POOLED and rows[0].iteration < after else 0)
+        if staged:
+            x = np.array([number for number, row in enumerate(run.iterations) if row.start == start])
+        else:
+            x = _column(rows, "iteration") + (after if start == POOLED and rows[0].iteration < after else 0)
         left.plot(x, _column(rows, "level"), label=label, **look)
         right.plot(x, divergence[start] if has_divergence else -_column(rows, "log_probability"), **look)
     if threshold is not None:
@@ -57,21 +61,31 @@ def draw(run: Run) -> style.Picture | str:
         right.set_title("information of the level reached, nats")
     style.linear(right.yaxis)
     for axes in (left, right):
-        axes.set_xlabel("iteration")
+        axes.set_xlabel("batch of draws" if staged else "iteration")
         axes.margins(x=0.08)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    return style.finish(
-        figure,
-        "levels",
-        title,
-        "Left: each start raises its level until the threshold (dashed) is reached; a flat line is a start"
-        " that stalled. Right: how far the proposal of each level is from the optimal one for that level; one"
-        " effective hit costs about exp(KL) draws, so lower is cheaper. The pooled point combines the starts."
-        if has_divergence
-        else "Left: each start raises its level until the threshold (dashed) is reached. Right: the"
-        " information in nats of the level reached, minus the logarithm of its probability.",
-        f"Level against iteration for {len(starts)} starts, {len(run.iterations)} levels in all.",
-    )
+    many = f"{len(run.iterations)} batches" if staged else f"{len(starts)} starts, {len(run.iterations)} levels in all"
+    words = _caption(staged, has_divergence)
+    return style.finish(figure, "levels", title, words, f"Level against iteration for {many}.")
+
+
+def _caption(staged: bool, has_divergence: bool) -> str:
+    if staged:
+        left = "the level that the draws of all batches so far reach, stage by stage; the threshold is dashed"
+        right = "how far the proposal of a batch is from the optimal one"
+    elif has_divergence:
+        left = (
+            "each start raises its level until the threshold (dashed) is reached; a flat line is a start that stalled"
+        )
+        right = "how far the proposal of each level is from the optimal one for that level"
+    else:
+        left = "each start raises its level until the threshold (dashed) is reached"
+    if not has_divergence:
+        right = "the information in nats of the level reached, minus the logarithm of its probability"
+    else:
+        right += "; one effective hit costs about exp(KL) draws, so lower is cheaper"
+    pooled = "" if staged or not has_divergence else " The pooled point combines the starts."
+    return f"Left: {left}. Right: {right}.{pooled}"
 
 
 def _column(rows: list[Iteration], name: str) -> Array:
@@ -82,8 +96,16 @@ def _unit(estimate: Estimate) -> str:
     return "" if estimate.unit in ("", "dimensionless") or estimate.kind == "probability" else f" ({estimate.unit})"
 
 
+def _staged(starts: dict[str, list[Iteration]]) -> bool:
+    """Whether the rows are named stages of one climb, not climbs from several starts."""
+    return len(starts) > 1 and not any(start.isdigit() for start in starts)
+
+
 def _finding(starts: dict[str, list[Iteration]], primary: Estimate, threshold: float | None, run: Run) -> str:
+    staged = _staged(starts)
     climbs = {start: rows for start, rows in starts.items() if start.isdigit()} or starts
+    if staged:
+        climbs = {"": [row for rows in starts.values() for row in rows]}
     n = len(climbs)
     if threshold is None:
         return f"{len(run.iterations)} levels in {n} {'start' if n == 1 else 'starts'}"
@@ -93,6 +115,7 @@ def _finding(starts: dict[str, list[Iteration]], primary: Estimate, threshold: f
     reached = sum(1 for seen in levels.values() if seen and max(seen) >= sign * threshold - tolerance)
     finding = f"{f'All {n} starts' if reached == n else f'{reached} of {n} starts'} reached the threshold"
     if n == 1:
-        finding = f"The start {'reached' if reached else 'did not reach'} the threshold"
-    kl = run.diagnostics.get("kl_optimal_proposal")
+        who = "search" if staged else "start"
+        finding = f"The {who} {'reached' if reached else 'did not reach'} the threshold"
+    kl = run.diagnostics.get("kl_optimal_proposal") if run.unit == "draw" else None
     return finding if kl is None else f"{finding}; the proposal ends {tables.amount(kl)} nats from the optimal one"

@@ -8,6 +8,7 @@ import numpy as np
 
 from raresim.report import style, tables
 from raresim.report.run import Array, Run
+from raresim.report.words import ROWS
 
 __all__ = ["draw"]
 
@@ -21,6 +22,8 @@ def draw(run: Run) -> style.Picture | str:
     primary = run.primary
     usable = np.isfinite(run.loss)
     loss, log_weight = run.loss[usable], run.log_weight[usable]
+    if loss.size == 0 and run.unit != "draw":
+        return f"The numbers rest on {ROWS[run.unit].many}, and the losses along them were not kept."
     if loss.size < 20 or np.ptp(loss) == 0:
         return "Too few kept draws with different losses for a histogram (arrays.npz)."
     lines = [(e, t) for e in run.estimates if (t := run.threshold_of(e)) is not None]

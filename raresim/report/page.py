@@ -14,7 +14,7 @@ from raresim.errors import ConfigError
 from raresim.evidence import EvidenceTable
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
-from raresim.report.words import Words
+from raresim.report.words import ROWS, Words
 
 __all__ = ["write"]
 
@@ -39,7 +39,7 @@ MEANING = {
 STAGES = {
     "explore": "looking for where losses are large",
     "tune": "fitting the proposal",
-    "estimate": "fresh draws, the only ones behind the numbers",
+    "estimate": "fresh {rows}, the only ones behind the numbers",
     "audit": "an independent search for missed failure regions",
 }
 
@@ -102,6 +102,16 @@ class FitTable:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of the table of the sampling behind each estimate: its head, the term, the key, how it is written."""
+
+    title: str
+    term: str
+    key: str
+    how: str
+
+
+@dataclass(frozen=True)
 class Amount:
     """A row of the information budget."""
 
@@ -135,7 +145,7 @@ def write(run: Run) -> Path:
 
 
 def _pictures(run: Run) -> dict[str, Any]:
-    from raresim.report import convergence, entropy, fit, information, levels, losses, style, weights
+    from raresim.report import convergence, entropy, fit, information, levels, losses, style, trace, weights
 
     with style.applied():
         return {
@@ -147,6 +157,7 @@ def _pictures(run: Run) -> dict[str, Any]:
             "information": information.draw(run),
             "fit-quantiles": fit.draw_quantiles(run),
             "fit-stability": fit.draw_stability(run),
+            "trace": trace.draw(run),
         }
 
 
@@ -184,6 +195,10 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         panels={name: panels[name] for name in FIGURES},
         fit_panels=[(title, panels[name]) for name, title in FIT_FIGURES.items() if panels[name].uri],
         fit_tables=[_fit_table(table) for table in run.evidence.tables],
+        trace_tables=[_fit_table(table) for table in run.trace.tables],
+        trace_panel=panels["trace"],
+        rows=ROWS[run.unit],
+        sampling=_sampling(run),
         verdict=run.verdict,
         badge=_badge,
         meaning=MEANING[run.verdict.status],
@@ -248,6 +263,8 @@ def _comparison(estimate: Estimate) -> str:
     reference = estimate.reference
     if reference is None:
         return ""
+    if estimate.is_exactly_the_reference:
+        return "agrees to nine digits"
     if estimate.is_bound or not estimate.std_error or estimate.value is None:
         if estimate.lower is None or estimate.upper is None:
             return "cannot be compared: the run has no interval"
@@ -294,10 +311,33 @@ def _stages(run: Run) -> list[dict[str, Any]]:
             "name": stage,
             "count": counts[stage],
             "share": (counts[stage] or 0) / total,
-            "what": STAGES.get(stage, ""),
+            "what": STAGES.get(stage, "").format(rows=ROWS[run.unit].many),
         }
         for stage in ordered
     ]
+
+
+def _sampling(run: Run) -> list[Column]:
+    """What is known of the rows behind each estimate; a replicate is an estimate of its own, not a weight."""
+    rows = ROWS[run.unit]
+    hits = Column(rows.hits.capitalize(), "hits", "hits", "count")
+    speedup = Column("Speed-up over crude", "speed-up over crude", "speedup_over_crude", "multiple")
+    if run.unit == "replicate":
+        return [Column("Replicates", "replicates", "rows", "count"), hits, speedup]
+    weights = [
+        hits,
+        Column(rows.effective.capitalize(), "effective hits", "ess", "count"),
+        Column("Largest share", "largest share", "max_share", "percent"),
+        Column("k\u2011hat", "k-hat", "khat", "fixed"),
+        Column(
+            f"{rows.many.capitalize()} per effective {rows.hit}",
+            "draws per effective hit",
+            "draws_per_effective_hit",
+            "multiple",
+        ),
+        speedup,
+    ]
+    return weights if run.unit == "draw" else [Column(rows.many.capitalize(), "row", "rows", "count"), *weights]
 
 
 def _crude_draws(run: Run) -> float | None:
@@ -321,14 +361,15 @@ def _budget(run: Run) -> list[Amount]:
             meaning="-log P = KL(optimal \u2016 target): crude Monte Carlo pays all of it",
         )
     ]
-    if of.proposal_nats is not None:
+    if of.proposal_nats is not None and run.unit != "replicate":
+        draws = tables.draws(of.proposal_draws, of.proposal_nats)
         rows.append(
             Amount(
                 title="KL(optimal \u2016 proposal)",
                 term="KL(optimal || proposal)",
                 nats=of.proposal_nats,
                 bits=of.proposal_bits,
-                draws=tables.draws(of.proposal_draws, of.proposal_nats),
+                draws=draws if run.unit == "draw" else ROWS[run.unit].counted(draws),
                 meaning=_paid(run),
             )
         )
@@ -343,10 +384,12 @@ def _paid(run: Run) -> str:
     if not run.is_weighted:
         return "the same, because the target itself was drawn from"
     by_variance = run.primary.diagnostics.get("draws_per_effective_hit")
-    paid = "what the proposal still pays; 0 is perfect"
+    rows = ROWS[run.unit]
+    paid = f"what the proposal still pays{'' if run.unit == 'draw' else f', in {rows.many}'}; 0 is perfect"
     if by_variance is None:
         return paid
-    return f"{paid}. By the variance of its weights, an effective hit took {tables.multiple(by_variance)} draws"
+    took = rows.counted(tables.multiple(by_variance))
+    return f"{paid}. By the variance of its weights, an effective {rows.hit} took {took}"
 
 
 def _cross_entropies(run: Run) -> list[Amount]:

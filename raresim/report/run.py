@@ -22,7 +22,9 @@ __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Refere
 SCHEMA_VERSION = 1
 SMALLEST = float(np.finfo(np.float64).tiny)
 STATUSES = ("trusted", "caution", "untrusted", "bound_only")
-PLOT_FORMS = ("quantiles", "stability")
+FIT_FORMS = ("quantiles", "stability")
+TRACE_FORMS = ("line", "points")
+UNITS = ("draw", "line", "direction", "replicate")
 TRACE_COLUMNS = ("estimate", "evaluations", "value", "std_error", "lower", "upper")
 
 Array = npt.NDArray[np.float64]
@@ -115,6 +117,15 @@ class Estimate:
         return self.verdict.status == "bound_only"
 
     @property
+    def is_exactly_the_reference(self) -> bool:
+        """Whether nine digits are those of the reference, which an exact method may reach without an error to tell."""
+        return (
+            self.reference is not None
+            and self.value is not None
+            and math.isclose(self.value, self.reference.value, rel_tol=1e-9)
+        )
+
+    @property
     def is_below_doubles(self) -> bool:
         """Whether the value is positive but only its logarithm can be stored."""
         return self.log_value is not None and not self.is_bound and abs(self.value or 0.0) < SMALLEST
@@ -154,13 +165,16 @@ class Trace:
 class Run:
     """A finished run folder in memory. ``loss`` and ``log_weight`` are the kept draws, ``(k,)``.
 
-    ``evidence`` is empty where the inputs were not fitted; in its plots NaN stands for a number that was not finite.
+    ``unit`` says what an independent row of the estimate is; where it is not a draw, no draws may have been kept.
+    ``evidence`` is empty where the inputs were not fitted, ``trace`` where the method left nothing of its way; in their
+    plots NaN stands for a number that was not finite.
     """
 
     folder: Path
     name: str
     seed: str
     method: str
+    unit: str
     description: Mapping[str, tuple[str, ...]]
     estimates: tuple[Estimate, ...]
     evaluations: Mapping[str, float | None]
@@ -179,6 +193,8 @@ class Run:
     top_log_weight: Array
     nominal_loss: Array
     evidence: Evidence
+    trace: Evidence
+    decisions: tuple[str, ...]
 
     @property
     def primary(self) -> Estimate:
@@ -326,12 +342,14 @@ def read(run_dir: Path) -> Run:
     if not estimates:
         raise ConfigError(f"{result.where}.estimates: must hold at least one estimate")
     description = result.child("description")
+    search = result.child("search")
     has_config = manifest.data.get("config_sha256") is not None  # a run started from Python has no YAML
     return Run(
         folder=run_dir,
         name=result.text("name"),
         seed=str(result.need("seed")),
         method=result.text("method"),
+        unit=_unit(search),
         description={key: description.texts(key) for key in description.data},
         estimates=estimates,
         evaluations=result.child("evaluations").numbers(),
@@ -345,7 +363,9 @@ def read(run_dir: Path) -> Run:
         config=_text(run_dir / "config.yaml", required=has_config),
         resolved=_text(run_dir / "resolved.yaml", required=has_config),
         traces=_traces(run_dir / "convergence.csv", len(estimates)),
-        evidence=_evidence(run_dir / "evidence.json"),
+        evidence=_evidence(run_dir / "evidence.json", FIT_FORMS),
+        trace=_evidence(run_dir / "trace.json", TRACE_FORMS),
+        decisions=search.texts("decisions"),
         **_arrays(run_dir / "arrays.npz"),
     )
 
@@ -379,6 +399,14 @@ def _estimate(index: int, fields: _Fields) -> Estimate:
         diagnostics=fields.child("diagnostics").numbers(),
         verdict=_verdict(_Fields.of(f"{fields.where}.verdict", fields.need("verdict"))),
     )
+
+
+def _unit(search: _Fields) -> str:
+    """A folder from before there were other units holds draws."""
+    unit = search.text("unit", "draw")
+    if unit not in UNITS:
+        raise search.fail("unit", f"one of {', '.join(UNITS)}")
+    return unit
 
 
 def _information(fields: _Fields) -> Information | None:
@@ -425,14 +453,14 @@ def _iteration(fields: _Fields) -> Iteration:
     )
 
 
-def _evidence(path: Path) -> Evidence:
-    """Empty without the file: most inputs are not fitted."""
+def _evidence(path: Path, forms: tuple[str, ...]) -> Evidence:
+    """Empty without the file: most inputs are not fitted, and many methods leave nothing of their way."""
     if not path.exists():
         return Evidence()
     stored = _json(path)
     return Evidence(
         tables=tuple(_table(fields) for fields in stored.objects("tables")),
-        plots=tuple(_plot(fields) for fields in stored.objects("plots")),
+        plots=tuple(_plot(fields, forms) for fields in stored.objects("plots")),
     )
 
 
@@ -458,11 +486,13 @@ def _row(where: str, index: int, row: Any, n_columns: int) -> tuple[str | float 
     return tuple(cells.number_or_text(name) for name in cells.data)
 
 
-def _plot(fields: _Fields) -> EvidencePlot:
+def _plot(fields: _Fields, forms: tuple[str, ...]) -> EvidencePlot:
     form = fields.text("form")
-    if form not in PLOT_FORMS:
-        raise fields.fail("form", f"one of {', '.join(PLOT_FORMS)}")
+    if form not in forms:
+        raise fields.fail("form", f"one of {', '.join(forms)}")
     x, y, low, high = points = [fields.sequence(key) for key in ("x", "y", "low", "high")]
+    if form in TRACE_FORMS and not low and not high:
+        points = [x, y]
     if len(set(map(len, points))) > 1:
         lengths = ", ".join(str(len(numbers)) for numbers in points)
         raise ConfigError(f"{fields.where}: x, y, low and high must have the same length, got {lengths}")

@@ -1,4 +1,4 @@
-"""Figure: whether a few heavy draws carry the estimate."""
+"""Figure: whether a few heavy rows carry the estimate; of replicates, how far apart they lie."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from raresim.report import style, tables
 from raresim.report.run import Array, Run
+from raresim.report.words import ROWS, Rows
 
 __all__ = ["draw"]
 
@@ -20,34 +21,76 @@ def draw(run: Run) -> style.Picture | str:
     primary = run.primary
     if primary.is_bound:
         return "No event was seen, so there are no weights of hits to show."
-    log_weight = run.log_weight[run.is_hit(primary)]
+    if run.unit == "replicate":
+        return _replicates(run)
+    rows = ROWS[run.unit]
+    log_weight = run.log_weight[run.is_hit(primary)] if run.unit == "draw" else run.top_log_weight
     log_weight = log_weight[np.isfinite(log_weight)]
     if log_weight.size < 2:
-        return "Fewer than two hits are among the kept draws, too few to show their weights."
+        return f"Fewer than two {rows.hits} were kept, too few to show their weights."
     if np.ptp(log_weight) < 1e-9:
-        return "Every hit has the same weight: no draw can dominate, and only the count of hits matters."
+        return f"All {rows.hits} have the same weight: no {rows.one} can dominate, and only their count matters."
     khat = primary.diagnostics.get("khat")
     share = primary.diagnostics.get("max_share")
-    title = _finding(khat, share)
+    title = _finding(khat, share, rows)
     figure = style.canvas(3.2, title)
     hits = style.panel(figure, 0.6, 0.5, 4.25, 2.6)
-    _histogram(hits, log_weight)
-    hits.set_title(f"hits by weight ({_facts(khat, share)})")
-    _concentration(style.panel(figure, 4.95, 0.5, 7.3, 2.6), run.top_log_weight, log_weight, share)
+    _histogram(hits, log_weight, rows)
+    hits.set_title(f"{rows.hit}s by weight ({_facts(khat, share)})")
+    _concentration(style.panel(figure, 4.95, 0.5, 7.3, 2.6), run.top_log_weight, log_weight, share, rows)
     return style.finish(
         figure,
         "weights",
         title,
-        "Left: bars show how many hits have which weight, the line how much of the estimate they carry."
-        " Under a high line there should be many hits; a line that stands where the bars have run out means"
-        " that a handful of draws decides the answer. Right: what the heaviest hits carry together; a curve"
+        f"Left: bars show how many {rows.hits} have which weight, the line how much of the estimate they carry."
+        f" Under a high line there should be many {rows.hits}; a line that stands where the bars have run out means"
+        f" that a handful of {rows.many} decides the answer. Right: what the heaviest of them carry together; a curve"
         " that starts high is the same warning. k-hat is the tail index of the weights: below 0.5 their"
         " variance is finite, from 0.7 on the interval does not hold.",
-        f"Histogram of log weights of {tables.count(log_weight.size)} kept hits. {_facts(khat, share)}.",
+        f"Histogram of log weights of {tables.count(log_weight.size)} kept {rows.hits}. {_facts(khat, share)}.",
     )
 
 
-def _histogram(axes: Axes, log_weight: Array) -> None:
+def _replicates(run: Run) -> style.Picture | str:
+    """The estimate of each replicate, the smallest first, around the estimate and its interval."""
+    primary = run.primary
+    n, reached = (primary.diagnostics.get(key) for key in ("rows", "hits"))
+    logs = np.sort(run.top_log_weight[np.isfinite(run.top_log_weight)]) / math.log(10)
+    if n is None or reached is None or logs.size < reached or logs.size < 2 or primary.log_value is None:
+        return "The estimates of the replicates were not kept."
+    missed = round(n - reached)
+    title = f"{tables.count(n)} independent replicates, within a factor {tables.multiple(10 ** float(np.ptp(logs)))}"
+    if missed:
+        title = f"{tables.count(missed)} of {tables.count(n)} replicates did not reach the event and count as zero"
+    figure = style.canvas(2.9, title)
+    axes = style.panel(figure, 0.95, 0.5, 7.3, 2.35)
+    ends = [end for end in (primary.lower, primary.upper) if end is not None and end > 0]
+    if len(ends) == 2:
+        axes.axhspan(*np.log10(ends), color=style.BLUE, alpha=0.18, linewidth=0, label="interval")
+    axes.axhline(primary.log_value / math.log(10), color=style.BLUE, linewidth=1.2, label="estimate")
+    if primary.reference is not None and primary.reference.value > 0:
+        axes.axhline(math.log10(primary.reference.value), **style.DASHED, linewidth=1.2, label="reference")
+    axes.plot(missed + 1 + np.arange(logs.size), logs, "o", color=style.INK, markersize=3.0, label="replicate")
+    axes.set_xlim(0, n + 1)
+    axes.set_xlabel("replicates, the smallest first")
+    axes.set_title("estimate of each (log scale)")
+    axes.margins(y=0.1)
+    style.linear(axes.xaxis)
+    style.decades(axes.yaxis, *axes.get_ylim(), most=6)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handlelength=1.4)
+    return style.finish(
+        figure,
+        "weights",
+        title,
+        "Each point is the estimate of a sample of its own; the number that is reported is their mean, its interval"
+        " comes from their spread. One replicate far above all others would carry the mean alone, and many that came"
+        " to nothing mean that the sample of each is too small.",
+        f"Estimates of {tables.count(logs.size)} replicates from {tables.number_of_log(float(logs[0]) * math.log(10))}"
+        f" to {tables.number_of_log(float(logs[-1]) * math.log(10))}.",
+    )
+
+
+def _histogram(axes: Axes, log_weight: Array, rows: Rows) -> None:
     peak = float(np.max(log_weight))
     weight = np.exp(log_weight - peak)
     relative = (log_weight - peak - math.log(float(np.mean(weight)))) / math.log(10)  # log10 of w over its mean
@@ -55,16 +98,23 @@ def _histogram(axes: Axes, log_weight: Array) -> None:
     edges = np.linspace(low - 0.02 * (high - low), high + 0.02 * (high - low), BINS + 1)
     hits = np.histogram(relative, edges)[0] / relative.size
     carried = np.histogram(relative, edges, weights=weight)[0] / np.sum(weight)
-    axes.stairs(hits, edges, fill=True, color=style.BLUE, alpha=0.3, label="share of hits")
+    axes.stairs(
+        hits,
+        edges,
+        fill=True,
+        color=style.BLUE,
+        alpha=0.3,
+        label=f"share of {rows.hit}s",
+    )
     axes.stairs(carried, edges, color=style.ORANGE, linewidth=1.5, label="share of the estimate", baseline=None)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_xlabel("weight of a hit, as a multiple of the mean (log scale)")
+    axes.set_xlabel(f"weight of a {rows.hit}, as a multiple of the mean (log scale)")
     axes.legend(loc="upper left", handlelength=1.4)
     style.decades(axes.xaxis, edges[0], edges[-1], most=6)
     style.shares(axes.yaxis)
 
 
-def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | None) -> None:
+def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | None, rows: Rows) -> None:
     if top.size == 0 or share is None:  # the kept draws stand in for what was not stored
         top = np.sort(log_weight)[::-1][:1000]
         peak = float(top[0])
@@ -74,7 +124,7 @@ def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | Non
     together = np.cumsum(carried)
     rank = np.log10(np.arange(1, together.size + 1))
     axes.plot(rank, together, color=style.BLUE, marker="o" if together.size < 20 else None, markersize=3.5)
-    axes.set_xlabel("heaviest hits counted (log scale)")
+    axes.set_xlabel(f"heaviest {rows.hit}s counted (log scale)")
     axes.set_title("share of the estimate they carry")
     axes.set_ylim(0, min(1.0, 1.08 * float(together[-1])))
     axes.set_xlim(0, max(float(rank[-1]), 0.3))
@@ -82,18 +132,18 @@ def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | Non
     style.shares(axes.yaxis)
 
 
-def _finding(khat: float | None, share: float | None) -> str:
+def _finding(khat: float | None, share: float | None, rows: Rows) -> str:
     if khat is not None and khat >= 0.7:
         return "The weights have a heavy tail: the interval cannot be relied on"
     if share is not None and share >= 0.05:
-        return f"One draw carries {tables.percent(share)} of the estimate: too much"
+        return f"One {rows.one} carries {tables.percent(share)} of the estimate: too much"
     if khat is not None and khat >= 0.5:
         return "The tail of the weights is on the edge: read the interval as optimistic"
     if share is not None and share >= 0.02:
-        return f"One draw carries {tables.percent(share)} of the estimate: more than it should"
+        return f"One {rows.one} carries {tables.percent(share)} of the estimate: more than it should"
     if khat is None:
-        return "The weights of the hits; their tail index could not be computed"
-    return "No single draw dominates, and the tail of the weights is light"
+        return f"The weights of the {rows.hits}; their tail index could not be computed"
+    return f"No single {rows.one} dominates, and the tail of the weights is light"
 
 
 def _facts(khat: float | None, share: float | None) -> str:

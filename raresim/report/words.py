@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from raresim.errors import FieldError
 from raresim.glossary import Term, explain, spelling
 
-__all__ = ["Words"]
+__all__ = ["ROWS", "Rows", "Words"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the independent rows of an estimate are called.
+
+    ``one`` is a row, ``hit`` one that counts for the event where that has a word of its own, ``hits`` many of them.
+    """
+
+    one: str
+    hit: str
+    hits: str
+
+    @property
+    def many(self) -> str:
+        """Several rows."""
+        return f"{self.one}s"
+
+    def counted(self, number: str) -> str:
+        """A number, already in words, of rows."""
+        return f"{number} {self.one if number == '1' else self.many}"
+
+    @property
+    def effective(self) -> str:
+        """Several that count, of equal weight."""
+        return f"effective {self.hit}s"
+
+
+ROWS = {
+    "draw": Rows("draw", "hit", "hits"),
+    "line": Rows("line", "line", "lines in the event"),
+    "direction": Rows("direction", "direction", "directions in the event"),
+    "replicate": Rows("replicate", "replicate", "replicates in the event"),
+}
+"""By the unit of a row, see `raresim.estimators.base.Unit`."""
 
 
 class Words:
