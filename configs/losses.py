@@ -24,3 +24,18 @@ def convex_limit_state(x):
 def smallest(x):
     """The smallest factor: it exceeds a threshold where all of them do."""
     return x.min(axis=1)
+
+
+def parabola(x):
+    """``x1 + 0.02 (x2^2 + ... + xd^2)``: beyond a threshold, a nearly flat boundary that bends in all directions."""
+    return x[:, 0] + 0.02 * np.square(x[:, 1:]).sum(axis=1)
+
+
+def largest_size(x):
+    """``max_j |x_j|``: its failure regions are two faces of a cube for each factor."""
+    return np.abs(x).max(axis=1)
+
+
+def squared_norm(x):
+    """``x1^2 + ... + xd^2``, chi-square under standard normals: what fails is everything far from the origin."""
+    return np.square(x).sum(axis=1)

@@ -27,6 +27,8 @@ def largest(x):
     return np.max(x, axis=-1)
 def smallest(x):
     return np.min(x, axis=-1)
+def steps(x):
+    return np.floor(np.sum(x, axis=-1))
 """
 
 
@@ -126,6 +128,58 @@ LOW_RANK = {
 RARE = {"measures": [{"kind": "probability", "above": 2.5}]}
 GAUSSIAN = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian", "covariance": "diagonal"}}}
 RANKED = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian", "covariance": "low_rank"}}}
+PARTS = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian_mixture", "components": 2}}}
+PARTS_DIAGONAL = RARE | {
+    "method": {"kind": "cross_entropy", "proposal": {"kind": "gaussian_mixture", "covariance": "diagonal"}}
+}
+TAILED = RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": "student_t"}}}
+SMOOTH_EVENT = RARE | {"method": {"kind": "improved_cross_entropy"}}
+DESIGN = RARE | {"method": {"kind": "design_point", "pilot": 300}}
+LINES = {"method": {"kind": "line_sampling", "pilot": 300}}
+RAYS = {"method": {"kind": "directional_sampling"}}
+SUBSET = RARE | {"method": {"kind": "subset_simulation", "samples": 200}}
+SEQUENTIAL = RARE | {"method": {"kind": "sequential_importance", "samples": 100, "steps": 3}}
+SPLITTING = RARE | {"method": {"kind": "splitting", "samples": 50, "killed": 20}}
+SEARCHED = {
+    "loss": {"kind": "python", "function": "losses.py:steps"},
+    "measures": [{"kind": "probability", "above": 12.0}],
+    "method": {"kind": "auto"},
+}
+BEHIND_A_PLANE = {
+    "kind": "exponentially_modified_normal",
+    "mean": [0.5, 0.5, 0.5],
+    "directions": [[1.0], [0.0], [0.0]],
+    "variances": [1.5],
+    "tail": [0.6, 0.8, 0.0],
+    "rate": 2.0,
+}
+RADIAL = {
+    "kind": "von_mises_fisher_nakagami",
+    "direction": [1.0, 1.0, 1.0],
+    "concentration": 1.0,
+    "shape": 2.0,
+    "spread": 4.0,
+}
+POINTED = {"kind": "directional", "direction": [1.0, 1.0, 1.0], "location": 1.0}
+STEPS = [0.1, *[0.9 / 17] * 17]
+STEPPED = {"kind": "histogram_tilt", "shares": [STEPS, STEPS[::-1]], "groups": [0, 1, 1]}
+SHIFTED = {"kind": "exponential_tilt", "law": {"kind": "normal", "std": [1.0, 2.0, 3.0]}, "mean": 1.0}
+
+
+def proposing(law: dict[str, Any]) -> dict[str, Any]:
+    """Importance sampling from a stated law."""
+    return {"method": {"kind": "importance", "proposal": law}}
+
+
+def tuning(family: str, **options: Any) -> dict[str, Any]:
+    """Cross-entropy tuning of a family."""
+    return RARE | {"method": {"kind": "cross_entropy", "proposal": {"kind": family, **options}}}
+
+
+TILTED = tuning("exponential_tilt") | {
+    "inputs": {"kind": "independent", "marginal": {"kind": "gamma", "a": 2.0}, "dim": 3},
+    "measures": [{"kind": "probability", "below": 0.2}],
+}
 
 LAWS = [{"kind": "normal"}, {"kind": "gamma", "a": 2.0}, {"kind": "logistic"}]
 OTHER_LAWS = [{"kind": "normal"}, {"kind": "gamma", "a": 3.0}, {"kind": "logistic"}]
@@ -256,6 +310,8 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Importance.proposal": (STATED, "method.proposal", {"kind": "normal", "mean": [1.0, 1.0, 2.0]}),
     "Importance.space": (STATED | NORMAL, "method.space", "physical"),
     "Importance.defensive": (STATED, "method.defensive", 0.3),
+    "Importance.draws": (STATED, "method.draws", "sobol"),
+    "Importance.control_variates": (MIXED, "method.control_variates", True),
     "Mixture.weights": (MIXED, "method.proposal.weights", [0.3, 0.7]),
     "Mixture.components": (
         MIXED,
@@ -265,6 +321,87 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "LowRankNormal.mean": (LOW_RANK, "method.proposal.mean", [1.0, 1.0, 2.0]),
     "LowRankNormal.directions": (LOW_RANK, "method.proposal.directions", [[0.0], [1.0], [0.0]]),
     "LowRankNormal.variances": (LOW_RANK, "method.proposal.variances", [1.5]),
+    "CrossEntropy.smoothing": (RARE, "method.smoothing", 0.7),
+    "GaussianMixture.components": (PARTS, "method.proposal.components", 1),
+    "GaussianMixture.covariance": (PARTS, "method.proposal.covariance", "full"),
+    "GaussianMixture.rank": (PARTS, "method.proposal.rank", 2),
+    "GaussianMixture.floor": (PARTS_DIAGONAL, "method.proposal.floor", 0.9),
+    "StudentTMixture.components": (TAILED, "method.proposal.components", 2),
+    "StudentTMixture.dof": (TAILED, "method.proposal.dof", "estimated"),
+    "StudentTMixture.covariance": (TAILED, "method.proposal.covariance", "full"),
+    "StudentTMixture.floor": (TAILED, "method.proposal.floor", 0.9),
+    "ImprovedCrossEntropy.proposal": (SMOOTH_EVENT, "method.proposal", {"kind": "student_t"}),
+    "ImprovedCrossEntropy.target_cov": (SMOOTH_EVENT, "method.target_cov", 1.2),
+    "ImprovedCrossEntropy.pooled": (SMOOTH_EVENT, "method.pooled", False),
+    "ImprovedCrossEntropy.samples": (SMOOTH_EVENT, "method.samples", 1200),
+    "ImprovedCrossEntropy.defensive": (SMOOTH_EVENT, "method.defensive", 0.2),
+    "ImprovedCrossEntropy.max_levels": (SMOOTH_EVENT, "method.max_levels", 1),
+    "DesignPointSampling.tail": (DESIGN, "method.tail", "normal"),
+    "DesignPointSampling.pilot": (DESIGN, "method.pilot", 400),
+    "DesignPointSampling.starts": (DESIGN, "method.starts", 2),
+    "DesignPointSampling.defensive": (DESIGN, "method.defensive", 0.3),
+    "LineSampling.direction": (LINES, "method.direction", [1.0, 0.0, 0.0]),
+    "LineSampling.step": (LINES, "method.step", 0.7),
+    "LineSampling.pilot": (LINES, "method.pilot", 400),
+    "LineSampling.starts": (LINES, "method.starts", 2),
+    "DirectionalSampling.system": (RAYS, "method.system", "antithetic"),
+    "DirectionalSampling.step": (RAYS, "method.step", 0.7),
+    "SubsetSimulation.samples": (SUBSET, "method.samples", 300),
+    "SubsetSimulation.rarity": (SUBSET, "method.rarity", 0.2),
+    "SubsetSimulation.moves": (SUBSET, "method.moves", "elliptical_slice"),
+    "SubsetSimulation.max_levels": (SUBSET, "method.max_levels", 1),
+    "SequentialImportance.samples": (SEQUENTIAL, "method.samples", 120),
+    "SequentialImportance.target_cv": (SEQUENTIAL, "method.target_cv", 1.5),
+    "SequentialImportance.steps": (SEQUENTIAL, "method.steps", 4),
+    "SequentialImportance.moves": (SEQUENTIAL, "method.moves", "elliptical_slice"),
+    "SequentialImportance.max_levels": (SEQUENTIAL, "method.max_levels", 1),
+    "Splitting.samples": (SPLITTING, "method.samples", 60),
+    "Splitting.killed": (SPLITTING, "method.killed", 10),
+    "Splitting.steps": (SPLITTING, "method.steps", 3),
+    "Splitting.moves": (SPLITTING, "method.moves", "elliptical_slice"),
+    "Directional.direction": (proposing(POINTED), "method.proposal.direction", [1.0, 1.0, 2.0]),
+    "Directional.location": (proposing(POINTED), "method.proposal.location", 1.5),
+    "Directional.left": (proposing(POINTED), "method.proposal.left", 0.5),
+    "Directional.right": (proposing(POINTED), "method.proposal.right", 0.5),
+    "Directional.variance": (proposing(POINTED), "method.proposal.variance", 1.5),
+    "Directional.profile": (proposing(POINTED), "method.proposal.profile", "normal"),
+    "VonMisesFisherNakagami.direction": (proposing(RADIAL), "method.proposal.direction", [1.0, 1.0, 2.0]),
+    "VonMisesFisherNakagami.concentration": (proposing(RADIAL), "method.proposal.concentration", 2.0),
+    "VonMisesFisherNakagami.shape": (proposing(RADIAL), "method.proposal.shape", 1.5),
+    "VonMisesFisherNakagami.spread": (proposing(RADIAL), "method.proposal.spread", 5.0),
+    "HistogramTilt.shares": (proposing(STEPPED), "method.proposal.shares", [STEPS, STEPS]),
+    "HistogramTilt.groups": (proposing(STEPPED), "method.proposal.groups", [0, 0, 1]),
+    "ExponentialTilt.law": (proposing(SHIFTED), "method.proposal.law", {"kind": "normal", "std": [1.0, 1.0, 1.0]}),
+    "ExponentialTilt.mean": (proposing(SHIFTED), "method.proposal.mean", [1.0, 2.0, 1.0]),
+    "DirectionalMixture.components": (tuning("directional"), "method.proposal.components", 2),
+    "DirectionalMixture.left_floor": (tuning("directional"), "method.proposal.left_floor", 0.25),
+    "VonMisesFisherNakagamiMixture.components": (
+        tuning("von_mises_fisher_nakagami"),
+        "method.proposal.components",
+        2,
+    ),
+    "VonMisesFisherNakagamiMixture.floor": (tuning("von_mises_fisher_nakagami"), "method.proposal.floor", 0.9),
+    "HistogramTilting.groups": (tuning("histogram_tilt"), "method.proposal.groups", [0, 1, 1]),
+    "HistogramTilting.floor": (tuning("histogram_tilt"), "method.proposal.floor", 0.5),
+    "ExponentialTilting.floor": (TILTED, "method.proposal.floor", 0.9),
+    "ExponentiallyModifiedNormal.mean": (proposing(BEHIND_A_PLANE), "method.proposal.mean", [0.5, 0.5, 1.0]),
+    "ExponentiallyModifiedNormal.directions": (
+        proposing(BEHIND_A_PLANE),
+        "method.proposal.directions",
+        [[0.0], [1.0], [0.0]],
+    ),
+    "ExponentiallyModifiedNormal.variances": (proposing(BEHIND_A_PLANE), "method.proposal.variances", [1.2]),
+    "ExponentiallyModifiedNormal.bulk": (proposing(BEHIND_A_PLANE), "method.proposal.bulk", 1.2),
+    "ExponentiallyModifiedNormal.tail": (proposing(BEHIND_A_PLANE), "method.proposal.tail", [0.8, 0.6, 0.0]),
+    "ExponentiallyModifiedNormal.rate": (proposing(BEHIND_A_PLANE), "method.proposal.rate", 3.0),
+    "Auto.max_levels": (SEARCHED, "method.max_levels", 1),
+    "Auto.draws": (SEARCHED, "method.draws", "sobol"),
+    "Auto.control_variates": (SEARCHED, "method.control_variates", True),
+    "CrossEntropy.draws": (RARE, "method.draws", "sobol"),
+    "CrossEntropy.control_variates": (RARE, "method.control_variates", True),
+    "DesignPointSampling.draws": (DESIGN, "method.draws", "sobol"),
+    "DesignPointSampling.control_variates": (DESIGN, "method.control_variates", True),
+    "LineSampling.draws": (LINES, "method.draws", "sobol"),
     "Stop.relative_error": ({}, "stop.relative_error", 0.05),
     "Stop.max_evaluations": (
         {"stop": {"relative_error": None, "max_evaluations": 30000}},

@@ -8,7 +8,25 @@ import pytest
 from scipy import stats
 
 import raresim
-from raresim import CrossEntropy, Crude, Experiment, Linear, Normal, Probability, PythonLoss, StandardNormal, Stop
+from raresim import (
+    AsmussenKroese,
+    Auto,
+    CrossEntropy,
+    Crude,
+    DesignPointSampling,
+    DirectionalSampling,
+    Experiment,
+    Importance,
+    Linear,
+    LineSampling,
+    Normal,
+    Probability,
+    PythonLoss,
+    Splitting,
+    StandardNormal,
+    Stop,
+    SubsetSimulation,
+)
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.experiment import _compile_seconds
@@ -40,9 +58,9 @@ def test_every_way_to_ask_gives_the_same_answer(inputs, loss, measures, method, 
     assert result.evaluations == expected.evaluations
 
 
-def test_default_method_is_cross_entropy(seed):
+def test_default_method_chooses_by_itself(seed):
     result = raresim.estimate(2, SUM, UP, seed=seed(262), relative_error=0.1)
-    assert result.method == "cross_entropy"
+    assert result.method == "auto"
     assert_within_error(result.estimates[0].value, stats.norm.sf(3.0), result.estimates[0].std_error)
 
 
@@ -93,9 +111,8 @@ def test_pilot_draws_count_towards_the_budget(seed):
 
 def test_tuning_is_given_what_the_pilot_left(seed):
     """At most three quarters of the rest; without that, the 18,000 draws that 5 sigma takes would fit."""
-    result = raresim.estimate(
-        3, lambda x: x.sum(axis=1), Probability(above="5 sigma"), seed=seed(285), max_evaluations=30_000
-    )
+    five = Probability(above="5 sigma")
+    result = raresim.estimate(3, lambda x: x.sum(axis=1), five, "cross_entropy", seed=seed(285), max_evaluations=30_000)
     assert result.evaluations["tune"] <= (30_000 - 10_000) * 3 // 4
     assert result.evaluations["total"] == 30_000
 
@@ -170,6 +187,48 @@ def test_surprise_is_in_nats_and_bits(seed):
     d = solve(crude(2.0), seed(274)).diagnostics
     assert d["self_information_nats"] == pytest.approx(-math.log(stats.norm.sf(2.0)), abs=0.1)
     assert d["self_information_bits"] == pytest.approx(d["self_information_nats"] / math.log(2))
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "scope"),
+    [
+        (Crude(), "none", "all failure regions: every draw came from the target itself"),
+        (AsmussenKroese(), "none", "all failure regions: every draw came from the target itself"),
+        (DirectionalSampling(), "none", "all failure regions that the grid sees: every direction came from"),
+        (LineSampling(direction=[1.0, 1.0, 1.0]), "none", "all failure regions that the grid sees: every line"),
+        (LineSampling(), "tuned", "from the 1,000 draws of the first level; "),
+        (CrossEntropy(draws="sobol"), "tuned", "from the 4,000 draws of the first level; "),
+        (Splitting(samples=100, killed=20), "replicates", "draws of the first levels of all runs; "),
+        (Importance(proposal=Normal(mean=1.5, dim=3), draws="sobol"), "stated", "the stated proposal covers"),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_scope_says_what_was_looked_at(method, kind, scope, seed):
+    result = solve(linear_normal(3, 2.5), seed(275), method=method, relative_error=0.1)
+    assert result.search["kind"] == kind
+    assert scope in result.verdict.scope
+    assert (result.verdict.hidden_mass_bound is None) == (kind in ("none", "stated"))
+    rows = result.estimates[0].diagnostics["rows"]
+    if kind == "replicates":
+        assert result.search["nominal"] == 100 * (1 + rows)
+
+
+@pytest.mark.parametrize("method", [DesignPointSampling(), LineSampling(), SubsetSimulation(samples=200)])
+def test_entropy_is_left_out_where_the_last_level_has_none(method, seed):
+    result = solve(linear_normal(2, 3.0), seed(276), method=method, relative_error=0.2)
+    assert result.diagnostics["entropy"] == {}
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_largest_weight_is_held_against_the_mean(seed):
+    """One weight for all hits of crude draws, and at most 1 / 0.05 of the probability with a defensive share."""
+    (estimate,) = solve(crude(2.0), seed(277)).estimates
+    assert estimate.diagnostics["max_to_mean"] == pytest.approx(1.0)
+    (estimate,) = solve(linear_normal(3, 3.0), seed(278), relative_error=0.05).estimates
+    d = estimate.diagnostics
+    assert d["weights"] == d["hits"]
+    assert d["max_to_mean"] == pytest.approx(d["max_share"] * d["hits"])
+    assert 1.0 < d["max_to_mean"] < 20.0 * d["hits"] / d["rows"] / estimate.value
 
 
 def test_kept_rows_hold_every_component_of_the_proposal_in_proportion(seed):
@@ -273,5 +332,5 @@ def test_seconds_inside_the_compiler_count_nested_ones_once():
 
 def test_defaults_are_those_of_the_documentation():
     got = Experiment(inputs=StandardNormal(), loss=PythonLoss(function=total), measures=[UP], seed=1)
-    assert isinstance(got.method, CrossEntropy)
+    assert got.method == Auto()
     assert got.stop == Stop(relative_error=0.01, max_evaluations=10_000_000)

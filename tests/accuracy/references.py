@@ -106,6 +106,18 @@ def lognormal_sum(x):
     return float(inner + tail(np.array([float(x)]))[0])
 
 
+def parabola(x, dim, bend="0.02"):
+    """``P(X_1 + bend (X_2^2 + ... + X_d^2) >= x)`` of standard normals, over the chi-square of the squares."""
+    shape, bend = mpf(dim - 1) / 2, mpf(bend)
+
+    def density(q):
+        return q ** (shape - 1) * mp.exp(-q / 2) / (2**shape * mp.gamma(shape))
+
+    return mp.quad(
+        lambda q: normal_tail(mpf(x) - bend * q) * density(q), [0, 1, 5, 10, 20, 30, 40, 60, 80, 100, 150, 200, 400]
+    )
+
+
 def student_t_joint(dof=4.0, rho=0.5, q=1e-4):
     """``P(all three > their 1 - q quantile)`` of a t copula with one correlation: over mixing and factor."""
     nodes, rule = np.polynomial.legendre.leggauss(40)

@@ -44,8 +44,38 @@ def test_joint_exceedance(joint):
 
 
 @pytest.mark.parametrize(
-    ("name", "tail"), [("sum-two-paretos", "pareto_sum"), ("sum-four-lognormals", "lognormal_sum")]
+    ("name", "tail"),
+    [
+        ("sum-two-paretos", "pareto_sum"),
+        ("sum-four-lognormals", "lognormal_sum"),
+        ("method-asmussen-kroese", "lognormal_sum"),
+    ],
 )
 def test_tail_of_a_sum(name, tail):
     threshold, reference = stated(name)
     assert float(getattr(references, tail)(threshold)) == pytest.approx(reference, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"), [("method-line-sampling", 10), ("method-sobol", 10), ("method-improved-cross-entropy", 5)]
+)
+def test_tail_of_a_parabola(name, dim):
+    threshold, reference = stated(name)
+    assert reference == pytest.approx(float(references.parabola(threshold, dim)), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [
+        ("method-subset-simulation", lambda x: mp.gammainc(50, x / 2, mp.inf, regularized=True)),
+        ("method-exponential-tilt", lambda x: mp.gammainc(10, x, mp.inf, regularized=True)),
+        ("method-directional-sampling", lambda x: 1 - (1 - 2 * references.normal_tail(x)) ** 3),
+        ("method-design-point", lambda x: 2 * references.normal_tail(x)),
+        ("method-splitting", lambda x: references.normal_tail(mpf(x.removesuffix(" sigma")))),
+        ("method-sequential-importance", lambda x: references.normal_tail(mpf(x.removesuffix(" sigma")))),
+    ],
+)
+def test_tail_in_closed_form(name, tail):
+    threshold, reference = stated(name)
+    x = threshold if isinstance(threshold, str) else mpf(threshold)
+    assert reference == pytest.approx(float(tail(x)), rel=1e-14)
