@@ -103,7 +103,7 @@ def test_the_line_that_is_named_is_in_the_users_file():
 
 def test_a_failing_block_can_be_found_again(seed):
     with pytest.raises(LossError, match=r"\[stage 0, block 0\]$"):
-        raresim.estimate(3, raises, UP, seed=seed(245))
+        raresim.estimate(3, raises, UP, "crude", seed=seed(245))
 
 
 @pytest.mark.parametrize("value", [np.float32, np.int64, np.bool_, np.longdouble])

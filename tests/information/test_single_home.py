@@ -34,11 +34,11 @@ EXAMPLES = {
 def sources():
     """Name and text of each module outside `raresim.information`, without docstrings.
 
-    Marginals are left out: the logarithms of a law's own density look the same.
+    Marginals, and a law with a radius of its own, are left out: the logarithms of their densities look the same.
     """
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        if not name.startswith(("information/", "marginals/")):
+        if not name.startswith(("information/", "marginals/", "distributions/von_mises_fisher_nakagami")):
             yield name, re.sub(r'"""(?s:.*?)"""', '""', path.read_text(encoding="utf-8"))
 
 
