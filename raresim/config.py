@@ -29,7 +29,7 @@ from raresim.distributions.base import Inputs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
 from raresim.executors import Execution
-from raresim.experiment import Experiment, check_seed
+from raresim.experiment import Experiment, check_seed, refuse_bound
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.methods.base import Method
@@ -87,7 +87,7 @@ class Config:
         try:
             return Experiment(**values, seed=getattr(self.model, "seed"), name=self._checked_name())  # noqa: B009
         except FieldError as error:
-            raise self.tree.error((error.field,), error.message) from None
+            raise self.explain(error) from None
 
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
@@ -105,6 +105,8 @@ class Config:
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
         with self.located(("method",)):
             method.cost(inputs.latent_dim, inputs.dim)
+        with self.located(("loss",)):
+            refuse_bound(loss, method)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.execution()

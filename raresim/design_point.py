@@ -153,16 +153,21 @@ def gradient_cost(dim: int) -> int:
 
 
 def gradients(evaluate: Evaluate, u: Float, loss: Float) -> Float:
-    """Gradients (k, d) of the loss at the rows of ``u`` (k, d), whose ``loss`` is known: differences in one call."""
+    """Gradients (k, d) of the loss at the rows of ``u`` (k, d), whose ``loss`` is known: differences in one call.
+
+    A component is 0 where a point that it takes has no loss.
+    """
     k, d = u.shape
     steps = DIFFERENCE * np.eye(d)
     if d <= CENTRAL_UP_TO:
         steps = np.concatenate([steps, -steps])
     seen = evaluate(np.asfortranarray((u[:, None, :] + steps).reshape(-1, d))).reshape(k, -1)
+    known = seen > -np.inf
     with np.errstate(invalid="ignore"):
         if d <= CENTRAL_UP_TO:
-            return np.asarray((seen[:, :d] - seen[:, d:]) / (2.0 * DIFFERENCE))
-        return np.asarray((seen - loss[:, None]) / DIFFERENCE)
+            rise = (seen[:, :d] - seen[:, d:]) / (2.0 * DIFFERENCE)
+            return np.where(known[:, :d] & known[:, d:], rise, 0.0)
+        return np.where(known, (seen - loss[:, None]) / DIFFERENCE, 0.0)
 
 
 def slope_direction(u: Float, loss: Float) -> Float:

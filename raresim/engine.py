@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from raresim import arrays
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
@@ -14,6 +16,7 @@ from raresim.blocks import Block, Plan
 from raresim.distributions.base import Distribution
 from raresim.errors import LossError
 from raresim.executors import Executor
+from raresim.failures import NOTHING, Failures, collecting, note
 from raresim.problem import Problem
 from raresim.streams import stream
 
@@ -62,16 +65,33 @@ class Sampler:
         return out
 
     def loss(self, u: Float, block: Block) -> Float:
-        """The loss (n,) of each draw, in a reused buffer."""
+        """The loss (n,) of each draw, in a reused buffer; NaN where the user's function failed and that is bounded.
+
+        Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event.
+        """
         problem = self.problem
         out = arrays.scratch("loss", u.shape[0], 1)[:, 0]
         x = u
         if problem.space == "standard":
             x = problem.inputs.to_physical(u, arrays.scratch("factors", u.shape[0], problem.inputs.dim))
-        try:
-            problem.loss(x, out)
-        except LossError as error:
-            raise LossError(f"{error} [stage {block.stage}, block {block.index}]") from error.__cause__
+        with collecting() as found:
+            try:
+                problem.loss(x, out)
+            except LossError as error:
+                failures = None if error.failures is None else error.failures.at(block)
+                raise LossError(f"{error} [stage {block.stage}, block {block.index}]", failures) from error.__cause__
+        if found.failures is not NOTHING:
+            note(found.failures.at(block))
+        return out
+
+    def signed_loss(self, u: Float, block: Block, sign: float) -> Float:
+        """The loss (n,) times ``sign``, in a reused buffer; ``-inf`` where the user's function failed.
+
+        For searches, in which larger is rarer: a row that failed is never beyond a level.
+        """
+        out = self.loss(u, block)
+        out *= sign
+        out[np.isnan(out)] = -np.inf
         return out
 
 
@@ -102,7 +122,8 @@ def fold(
         Called after each chunk with the summary so far.
     """
     total = before
-    for part in executor.map(_ChunkOf(job), plan.chunks()):
+    for part, failures in executor.map(_ChunkOf(job), plan.chunks()):
+        note(failures)
         total = part if total is None else total.merge(part)
         if seen is not None:
             seen(total)
@@ -117,9 +138,11 @@ class _ChunkOf(Generic[S]):
 
     job: Job[S]
 
-    def __call__(self, chunk: tuple[Block, ...]) -> S:
-        summaries: Iterator[S] = map(self.job, chunk)
-        total = next(summaries)
-        for summary in summaries:
-            total = total.merge(summary)
-        return total
+    def __call__(self, chunk: tuple[Block, ...]) -> tuple[S, Failures]:
+        """The summary of the chunk, and the rows of it to which the user's loss gave no number."""
+        with collecting() as found:
+            summaries: Iterator[S] = map(self.job, chunk)
+            total = next(summaries)
+            for summary in summaries:
+                total = total.merge(summary)
+        return total, found.failures

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raresim.failures import Failures
 
 __all__ = ["ConfigError", "DataError", "ExitCode", "FieldError", "LossError", "RaresimError"]
 
@@ -39,9 +43,21 @@ class DataError(RaresimError):
 
 
 class LossError(RaresimError):
-    """A user's loss function that raised, or returned something that is not a loss."""
+    """A user's loss function that raised, or returned something that is not a loss.
+
+    Parameters
+    ----------
+    message : str
+        The whole message.
+    failures : Failures, optional
+        The rows to which it gave no loss, for replay; None where it is not a matter of rows.
+    """
 
     exit_code = ExitCode.USER_CODE_OR_DATA
+
+    def __init__(self, message: str, failures: Failures | None = None) -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 class FieldError(ValueError):

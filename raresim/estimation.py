@@ -51,10 +51,11 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """The moments after a part of the rows, and what these cost."""
+    """The moments after a part of the rows, and what these cost; ``upper`` as in `Summary`."""
 
     evaluations: int
     tail: TailMoments
+    upper: TailMoments | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +150,7 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
         session.note("estimate", plan, f"once more, for the largest weights; {history.text(total)}")
         looks += 1
     if history.points[-1].tail.n != total.tail.n:
-        history.points.append(Look(total.evaluations, total.tail))
+        history.points.append(Look(total.evaluations, total.tail, total.upper))
     planned = target is None or tuned.variances is not None
     return Sample(total, tuple(history.points), looks, planned, job.unit, job.resolution)
 
@@ -165,7 +166,7 @@ class _History:
 
     def seen(self, total: Summary) -> None:
         if not self.points or total.tail.n >= HISTORY_STEP * self.points[-1].tail.n:
-            self.points.append(Look(total.evaluations, total.tail))
+            self.points.append(Look(total.evaluations, total.tail, total.upper))
         self.session.report("estimate", total.tail.n, self.planned, self.text(total))
 
     def text(self, total: Summary) -> str:

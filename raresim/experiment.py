@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 import raresim
 from raresim import reading
 from raresim.accumulators.moments import LossMoments
@@ -27,6 +29,7 @@ from raresim.estimation import Stop
 from raresim.estimation import estimate as estimate_stage
 from raresim.estimators.base import Unit
 from raresim.executors import Executor
+from raresim.failures import Failures, collecting
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
 from raresim.measures.base import LossScale, Measure
@@ -75,6 +78,7 @@ class Experiment:
         if not self.measures:
             raise FieldError("measures", "must name at least one")
         check_seed(self.seed)
+        refuse_bound(self.loss, self.method)
 
     def run(
         self,
@@ -104,7 +108,7 @@ class Experiment:
 
         begun, started = time.perf_counter(), datetime.now(UTC)
         executor = executor or Executor()
-        with threadpool_limits(1), install_recorder("numba:compile") as compiling:
+        with threadpool_limits(1), install_recorder("numba:compile") as compiling, collecting() as failed:
             loss = self.loss.bind(self.inputs)
             problem = Problem(self.inputs, loss, self.method.draws_in)
             told = report or (lambda *_: None)
@@ -118,6 +122,7 @@ class Experiment:
             session.max_evaluations -= explore
             tuned = self.method.tune(session)
             found = time.perf_counter()
+            searching = failed.failures.total
             sample = estimate_stage(session, tuned, self.stop, explore)
             drawn = time.perf_counter()
         evaluations = {
@@ -128,7 +133,9 @@ class Experiment:
         }
         evaluations["total"] = sum(evaluations.values())
         search = _search(tuned, sample.unit, sample.summary.tail.n)
-        estimates = reading.estimates(questions, sample, search, evaluations["total"])
+        failures = failed.failures
+        lost = reading.Lost(searching, failures.total - searching)
+        estimates = reading.estimates(questions, sample, search, evaluations["total"], lost)
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
         now = time.perf_counter()
         return Result(
@@ -186,6 +193,8 @@ class Experiment:
             trace=tuned.trace,
             log=tuple(session.log),
             texts=texts or {},
+            failures=failures,
+            failed=_failed(failures, searching, evaluations["total"]),
         )
 
 
@@ -193,6 +202,16 @@ def check_seed(seed: int) -> None:
     """Raise `FieldError` unless ``seed`` is from 0 to 2^64 - 1."""
     if not 0 <= seed < 2**64:
         raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {seed}")
+
+
+def refuse_bound(loss: Loss, method: Method) -> None:
+    """Raise `FieldError` where ``method`` cannot bound the failures that ``loss`` wants bounded."""
+    if isinstance(loss, PythonLoss) and loss.on_failure == "bound" and not method.bounds_failures:
+        raise FieldError(
+            "on_failure",
+            f"cannot be 'bound' with method {method.kind}: its rows are whole lines or rays, and one failed evaluation "
+            "leaves nothing of a boundary to find; use 'retry', or another method such as auto",
+        )
 
 
 def estimate(
@@ -267,7 +286,8 @@ class _Explore(Job[LossMoments]):
     sampler: Sampler
 
     def __call__(self, block: Block) -> LossMoments:
-        return LossMoments.of_block(self.sampler.loss(self.sampler.draw(block), block))
+        loss = self.sampler.loss(self.sampler.draw(block), block)
+        return LossMoments.of_block(loss[~np.isnan(loss)])
 
 
 def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossScale]:
@@ -287,7 +307,7 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
                 )
             job = _Explore(Sampler(problem, None, session.seed))
             moments = session.fold("explore", job, session.plan(EXPLORE_DRAWS))
-            source = f"model standard deviation, from {EXPLORE_DRAWS:,} draws"
+            source = f"model standard deviation, from {moments.n:,} draws"
             explored.append(LossScale(moments.mean, moments.std, source))
         return explored[0]
 
@@ -310,6 +330,21 @@ def _search(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
         "weighted": tuned.proposal is not None or tuned.estimator is not None,
         "facts": dict(tuned.facts),
         "decisions": list(tuned.decisions),
+    }
+
+
+def _failed(failures: Failures, searching: int, evaluations: int) -> dict[str, Any]:
+    """What is stored of rows without a loss in ``result.json``; empty where every row has one at the first try."""
+    if not failures.total and not failures.retried:
+        return {}
+    return {
+        "rows": failures.total,
+        "share": failures.total / evaluations,
+        "searching": searching,
+        "estimating": failures.total - searching,
+        "kinds": failures.by_kind,
+        "retried": failures.retried,
+        "kept": failures.kept,
     }
 
 

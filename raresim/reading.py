@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from raresim.accumulators.tail import TailMoments
@@ -13,8 +14,23 @@ from raresim.estimation import Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
 from raresim.measures.base import Question
-from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened, zero_hits_bound
+from raresim.measures.intervals import (
+    LOOK_INFLATION,
+    clopper_pearson,
+    log_scale,
+    weighted_upper,
+    widened,
+    zero_hits_bound,
+)
 from raresim.result import ConvergencePoint, Estimate
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Rows without a loss: those of the stages before the estimate, and those of the estimate."""
+
+    searching: int = 0
+    estimating: int = 0
 
 
 def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
@@ -29,13 +45,15 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
             value = math.exp(tail.log_probability(k))
             relative_error = math.hypot(tail.relative_error(k), sample.resolution)
             low, high = _interval(tail, k, relative_error, question.confidence, crude, sample.unit)[0]
+            if look.upper is not None:
+                high = _upper_end(look.upper, k, sample, question.confidence, crude)
             error = value * relative_error if tail.hits[k] else math.nan
             points.append(ConvergencePoint(k, look.evaluations, value, error, low, high))
     return tuple(points)
 
 
 def estimates(
-    questions: Sequence[Question], sample: Sample, search: Mapping[str, Any], total: int
+    questions: Sequence[Question], sample: Sample, search: Mapping[str, Any], total: int, lost: Lost | None = None
 ) -> tuple[Estimate, ...]:
     """The answer to each question.
 
@@ -49,11 +67,21 @@ def estimates(
         How failure regions were searched for; see `raresim.diagnostics.verdict.judge`.
     total : int
         Loss evaluations of the whole run.
+    lost : Lost, optional
+        Rows without a loss.
+
+    Notes
+    -----
+    A row without a loss is in no event for the estimate and the lower end of the interval, and in every event for the
+    upper end. Each end has its own sampling error: whatever these rows are, the interval covers at its confidence.
     """
-    return tuple(_estimate(k, question, sample, search, total) for k, question in enumerate(questions))
+    lost = lost or Lost()
+    return tuple(_estimate(k, question, sample, search, total, lost) for k, question in enumerate(questions))
 
 
-def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int) -> Estimate:
+def _estimate(
+    k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int, lost: Lost
+) -> Estimate:
     tail = sample.summary.tail
     log_value = tail.log_probability(k)
     value = math.exp(log_value)
@@ -80,6 +108,14 @@ def _estimate(k: int, question: Question, sample: Sample, search: Mapping[str, A
     factor = inflation(sample)
     crude = not search["weighted"]
     interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, sample.unit, factor)
+    if lost.searching or lost.estimating:
+        alone, upper = interval, sample.summary.upper
+        if upper is not None:
+            interval = alone[0], max(alone[1], _upper_end(upper, k, sample, question.confidence, crude, factor))
+            interval_kind += ", failed rows counted on both sides"
+        diagnostics["failed_searching"] = lost.searching
+        diagnostics["failed_estimating"] = lost.estimating
+        diagnostics["widening"] = _widening(alone, interval)
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -121,6 +157,28 @@ def _interval(
     low, high = log_scale(value, factor * relative_error, confidence, dof)
     kind = "log scale" if dof is None else f"log scale, t with {dof:,} degrees of freedom"
     return (min(1.0, low), min(1.0, max(high, math.ulp(0.0)))), kind
+
+
+def _widening(alone: tuple[float, float], interval: tuple[float, float]) -> float:
+    """How much wider ``interval`` is than ``alone``, relative to that; infinite where that is a point."""
+    width, more = alone[1] - alone[0], interval[1] - alone[1]
+    return more / width if width > 0 else math.inf if more > 0 else 0.0
+
+
+def _upper_end(
+    upper: TailMoments, k: int, sample: Sample, confidence: float, crude: bool, factor: float = 1.0
+) -> float:
+    """Upper end of the interval from the moments in which every row without a loss is in the event.
+
+    What fails is not what the proposal was made for: a few large weights may make up the most of it.
+    """
+    relative_error = math.hypot(upper.relative_error(k), sample.resolution)
+    end = _interval(upper, k, relative_error, confidence, crude, sample.unit, factor)[0][1]
+    if crude or sample.unit == "replicate" or not upper.hits[k]:
+        return end
+    value = math.exp(upper.log_probability(k))
+    few = value * weighted_upper(upper.sum_w[k], upper.sum_w2[k], confidence) / float(upper.sum_w[k])
+    return max(end, widened((value, few), value, factor)[1])
 
 
 def inflation(sample: Sample) -> float:

@@ -19,11 +19,14 @@ from raresim.arrays import Float
 from raresim.diagnostics.verdict import Status, Verdict
 from raresim.errors import ConfigError
 from raresim.evidence import Evidence
+from raresim.failures import Failures
 from raresim.information import Budget
 from raresim.measures.base import Reference
 from raresim.methods.base import Iteration
 
 SCHEMA_VERSION = 1
+
+FAILED_ROWS = "failed_rows.npz"
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,10 @@ class Result:
         The worst of theirs.
     evaluations : mapping
         Loss evaluations of each stage and in all.
+    failures : Failures
+        Rows to which the user's loss gave no number: ``failed_rows.npz``.
+    failed : mapping
+        How many these are, by stage and kind; empty where every row has a loss.
     """
 
     name: str
@@ -135,6 +142,8 @@ class Result:
     trace: Evidence = field(default=Evidence(), repr=False)
     log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    failures: Failures = field(default_factory=Failures.nothing, repr=False)
+    failed: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``result.json``: plain numbers, strings, lists and dicts; what is not finite is None."""
@@ -151,6 +160,7 @@ class Result:
             "diagnostics": dict(self.diagnostics),
             "search": dict(self.search),
             "stopping": dict(self.stopping),
+            "failed": dict(self.failed),
             "iterations": [asdict(i) for i in self.iterations],
             "verdict": asdict(self.verdict),
         }
@@ -199,6 +209,8 @@ class Result:
         lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
         (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
         np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))
+        if self.failures.kept:
+            self.failures.save(folder / FAILED_ROWS)
 
     def metrics(self) -> dict[str, float | None]:
         """The content of ``metrics.json``: flat names and numbers."""

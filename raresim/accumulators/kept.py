@@ -30,9 +30,11 @@ class KeptRows(Accumulator):
         """Copy as many rows of one block as come before row ``limit`` of the stage (all without a limit).
 
         Where that is a part of the block, rows are taken evenly: the components of a mixture stand one after the other.
+        Rows without a loss are left out.
         """
         k = block.rows if limit is None else max(0, min(block.rows, limit - block.first))
         rows = np.arange(k) * block.rows // max(1, k)
+        rows = rows[~np.isnan(loss[rows])]
         return cls(loss[rows], log_weight[rows])
 
     def merge(self, other: Self) -> Self:

@@ -29,11 +29,15 @@ class LossMoments(Accumulator):
 
     @classmethod
     def of_block(cls, loss: Float) -> Self:
-        """Summarise the losses (n,) of one block."""
+        """Summarise the losses (n,) of one block; without rows there is nothing to add."""
+        if not loss.size:
+            return cls(0, 0.0, 0.0)
         mean = float(loss.mean())
         return cls(loss.size, mean, float(((loss - mean) ** 2).sum()))
 
     def merge(self, other: Self) -> Self:
+        if not self.n or not other.n:
+            return self if self.n else other
         n = self.n + other.n
         gap = other.mean - self.mean
         return type(self)(
@@ -44,5 +48,5 @@ class LossMoments(Accumulator):
 
     @property
     def std(self) -> float:
-        """Sample standard deviation, divisor ``n - 1``."""
-        return math.sqrt(self.squares / (self.n - 1))
+        """Sample standard deviation, divisor ``n - 1``; NaN of fewer than two losses."""
+        return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else math.nan

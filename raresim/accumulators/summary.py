@@ -33,6 +33,8 @@ class Summary(Accumulator):
         Loss evaluations that the rows took.
     drawn : TailMoments, optional
         Of the single draws whose weights a row is the mean of: their tail is looked at, not that of the means.
+    upper : TailMoments, optional
+        As ``tail``, had every draw without a loss been in every event; None where each has one.
     """
 
     tail: TailMoments
@@ -40,10 +42,17 @@ class Summary(Accumulator):
     kept: KeptRows
     evaluations: int
     drawn: TailMoments | None = None
+    upper: TailMoments | None = None
 
     @classmethod
     def of_rows(
-        cls, n: int, log_weights: Sequence[Float], evaluations: int, kept: KeptRows | None = None, equal: bool = False
+        cls,
+        n: int,
+        log_weights: Sequence[Float],
+        evaluations: int,
+        kept: KeptRows | None = None,
+        equal: bool = False,
+        upper: Sequence[Float] | None = None,
     ) -> Self:
         """Summarise ``n`` independent rows.
 
@@ -59,15 +68,25 @@ class Summary(Accumulator):
             Weighted losses for the figures.
         equal : bool
             Whether all weights are one: nothing is kept of their tail then.
+        upper : sequence of (k,) float64, optional
+            As ``log_weights``, had every draw without a loss been in every event; None where each has one.
         """
         tops = [w[:0] for w in log_weights] if equal else log_weights
-        return cls(TailMoments.of_hits(n, log_weights), TopWeights.of_hits(tops), kept or _NOTHING, evaluations)
+        return cls(
+            TailMoments.of_hits(n, log_weights),
+            TopWeights.of_hits(tops),
+            kept or _NOTHING,
+            evaluations,
+            upper=None if upper is None else TailMoments.of_hits(n, upper),
+        )
 
     def merge(self, other: Self) -> Self:
+        has_upper = self.upper is not None or other.upper is not None
         return type(self)(
             self.tail.merge(other.tail),
             self.top.merge(other.top),
             self.kept.merge(other.kept),
             self.evaluations + other.evaluations,
             self.drawn if self.drawn is None or other.drawn is None else self.drawn.merge(other.drawn),
+            (self.upper or self.tail).merge(other.upper or other.tail) if has_upper else None,
         )

@@ -107,6 +107,12 @@ def masks(events: Sequence[Event], loss: Float) -> list[Bool]:
     return [loss >= e.threshold if e.direction == "above" else loss <= e.threshold for e in events]
 
 
+def masks_with_failed(in_event: Sequence[Bool], loss: Float) -> list[Bool] | None:
+    """The rows of each event if every row without a loss were in it; None where every row has one."""
+    failed = np.isnan(loss)
+    return [rows | failed for rows in in_event] if failed.any() else None
+
+
 def hit_weights(log_weight: Float, mask: Bool) -> Float:
     """The entries of ``log_weight`` (n,) where ``mask`` is true, as an array of its own."""
     out = arrays.scratch("hits", log_weight.size + 1, 1)[:, 0]

@@ -26,6 +26,12 @@ MIN_STARTS = 4
 """Climbs below which one failure region of several is missed too often to trust the search."""
 
 
+WIDENED = (0.1, 1.0)
+"""Relative widening of an interval by failed rows up to which they hardly matter, and beyond which they decide."""
+
+MIN_FAILED = 10
+"""Failed rows of a weighted estimate from which the upper end of its interval can be read."""
+
 MIN_REPLICATES = 10
 """Replicates below which their spread is too uncertain an error to be trusted."""
 
@@ -78,7 +84,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     ----------
     diagnostics : mapping
         ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
-        ``result.json``.
+        ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
     search : mapping
@@ -99,6 +105,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
        Math. Program. 37, 1987.
     """
+    checks: tuple[Check, ...]
     unit = search["unit"]
     scope, hidden = _scope(search)
     if diagnostics["hits"] == 0:
@@ -112,8 +119,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
-        return Verdict(Status.BOUND_ONLY, scope, hidden, (check, *_search(search)), advice)
-    checks: tuple[Check, ...]
+        checks = (check, *_search(search), *_failures(diagnostics, search["weighted"]))
+        return Verdict(Status.BOUND_ONLY, scope, hidden, checks, advice)
     if unit == "replicate":
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
         checks = (_replicates(diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
@@ -125,7 +132,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _tail(diagnostics, search["weighted"]),
             _share(diagnostics["max_share"]),
         )
-    checks = (*checks, *_search(search), *_facts(search["facts"]))
+    checks = (*checks, *_search(search), *_facts(search["facts"]), *_failures(diagnostics, search["weighted"]))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -218,6 +225,25 @@ def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ...]:
+    """Rows to which the user's loss gave no number: how far they leave the answer open."""
+    searching, estimating = diagnostics.get("failed_searching", 0), diagnostics.get("failed_estimating", 0)
+    if not searching and not estimating:
+        return ()
+    widening = math.inf if diagnostics["widening"] is None else diagnostics["widening"]
+    some, much = WIDENED
+    message = (
+        f"{estimating:,} rows of the estimate failed: counting them on both sides widens the interval by "
+        f"{widening:.3g} of its width ({some:.0%} allowed)"
+    )
+    few = weighted and searching > 0 and estimating < MIN_FAILED
+    if few:
+        message += (
+            f"; but {searching:,} of the search did: the proposal may avoid what fails, and the upper end miss it"
+        )
+    return (_graded("failures", widening, widening <= some and not few, widening <= much, message),)
+
+
 def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
     if search["kind"] in ("none", "replicates"):
         return ()
@@ -272,6 +298,7 @@ _ADVICE = {
     "uncovered": "run again with another seed: part of what was found is not covered by the proposal",
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
     "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",
+    "failures": "replay failed_rows.npz and mend the loss, or let it try again with loss.on_failure and loss.retries",
     "hits": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "ess": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "relative_error": "raise stop.max_evaluations: the budget ended before the error was small enough",

@@ -11,8 +11,8 @@ import numpy as np
 from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import masks
-from raresim.arrays import Float
+from raresim.accumulators.tail import masks, masks_with_failed
+from raresim.arrays import Bool, Float
 from raresim.blocks import Block
 from raresim.distributions.base import Distribution
 from raresim.distributions.transport import centre, components
@@ -59,10 +59,12 @@ class AntitheticDraws(Estimator):
         sample_pairs(law, stream(self.sampler.seed, block.stage, block.index), u)
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        rows = [mean_of_pairs(np.where(mask, log_weight, -np.inf)) for mask in masks(self.events, loss)]
+        in_event = masks(self.events, loss)
+        could_be = masks_with_failed(in_event, loss)
+        upper = None if could_be is None else [_pairs(log_weight, mask) for mask in could_be]
         drawn = replace(block, first=2 * block.first, rows=2 * n)
         kept = KeptRows.of_block(drawn, loss, log_weight, KEPT_ROWS)
-        return Summary.of_rows(n, [row[row > -math.inf] for row in rows], 2 * n, kept)
+        return Summary.of_rows(n, [_pairs(log_weight, mask) for mask in in_event], 2 * n, kept, upper=upper)
 
 
 def centres(law: Distribution) -> Sequence[Float]:
@@ -98,6 +100,12 @@ def sample_pairs(law: Distribution, rng: np.random.Generator, u: Float) -> None:
             u[row : row + count] = drawn
             np.subtract(2.0 * middle, drawn, out=u[n + row : n + row + count])
             row += count
+
+
+def _pairs(log_weight: Float, mask: Bool) -> Float:
+    """Log weights of the pairs with a member where ``mask`` (2 n,) is true."""
+    rows = mean_of_pairs(np.where(mask, log_weight, -np.inf))
+    return rows[rows > -math.inf]
 
 
 def mean_of_pairs(log_weight: Float) -> Float:

@@ -11,8 +11,8 @@ import numpy as np
 from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import hit_weights, masks
-from raresim.arrays import Float
+from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
+from raresim.arrays import Bool, Float
 from raresim.blocks import Block
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
@@ -87,18 +87,23 @@ class ControlledBatches(Estimator):
         controls = (responsibilities(mixture, u) - mixture.shares).reshape(2, half, -1)
         if self.paired:
             controls = controls.reshape(2, 2, half // 2, -1).mean(axis=1)
-        rows, hits = [], []
-        for mask in masks(self.events, loss):
-            hits.append(hit_weights(log_weight, mask))
+
+        def row(mask: Bool) -> Float:
             log_y = np.where(mask, log_weight, -np.inf).reshape(2, half)
             if self.paired:
                 log_y = np.stack([mean_of_pairs(part) for part in log_y])
             mean = log_controlled_mean(log_y, controls)
-            rows.append(np.array([mean]) if mean > -math.inf else np.empty(0))
+            return np.array([mean]) if mean > -math.inf else np.empty(0)
+
+        in_event = masks(self.events, loss)
+        could_be = masks_with_failed(in_event, loss)
+        upper = None if could_be is None else [row(mask) for mask in could_be]
+        hits = [hit_weights(log_weight, mask) for mask in in_event]
         drawn_rows = replace(block, first=block.first * self.draws, rows=self.draws)
         kept = KeptRows.of_block(drawn_rows, loss, log_weight, KEPT_ROWS)
         single = Summary.of_rows(self.draws, hits, self.draws)
-        return replace(Summary.of_rows(1, rows, self.draws, kept), top=single.top, drawn=single.tail)
+        rows = Summary.of_rows(1, [row(mask) for mask in in_event], self.draws, kept, upper=upper)
+        return replace(rows, top=single.top, drawn=single.tail)
 
 
 def responsibilities(mixture: Mixture, u: Float) -> Float:

@@ -16,6 +16,7 @@ from raresim.blocks import Block
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
+from raresim.failures import collecting, note
 from raresim.markov import Evaluate
 from raresim.problem import Event
 from raresim.streams import stream
@@ -120,6 +121,9 @@ class Replicates(Estimator):
 
     Notes
     -----
+    A draw without a loss is never beyond a level. A run that met none would have come to the same estimate had such
+    draws been in the event, and the others to at most 1: for the upper end of the interval they count as 1.
+
     Formulas for the error of one run of subset simulation or splitting leave out that draws of different levels have
     ancestors in common, and come out too small. The runs here share nothing but the options.
     """
@@ -144,12 +148,16 @@ class Replicates(Estimator):
         return self.expected
 
     def __call__(self, block: Block) -> Summary:
-        run = run_once(self.sampler, self.events, self.population, block, self.most)
+        with collecting() as met:
+            run = run_once(self.sampler, self.events, self.population, block, self.most)
+        note(met.failures)
         log_weights = [np.array([w]) if w > -np.inf else np.empty(0) for w in run.log_probabilities]
         most = KEPT_ROWS // self.first_look if block.first < self.first_look else 0
         rows = np.linspace(0, run.loss.size - 1, min(most, run.loss.size)).astype(np.intp)
+        rows = rows[np.isfinite(run.loss[rows])]
         kept = KeptRows(self.events[0].sign * run.loss[rows], run.log_weight[rows])
-        return Summary.of_rows(1, log_weights, run.evaluations, kept)
+        upper = [np.zeros(1)] * len(self.events) if met.failures.total else None
+        return Summary.of_rows(1, log_weights, run.evaluations, kept, upper=upper)
 
 
 def run_once(sampler: Sampler, events: Sequence[Event], population: Population, block: Block, most: int) -> Run:
@@ -157,7 +165,7 @@ def run_once(sampler: Sampler, events: Sequence[Event], population: Population, 
     sign = direction_of(events)
 
     def evaluate(u: Float) -> Float:
-        return sign * sampler.loss(u, block)
+        return sampler.signed_loss(u, block, sign)
 
     thresholds = np.array([sign * event.threshold for event in events])
     rng = stream(sampler.seed, block.stage, block.index)

@@ -13,7 +13,7 @@ import numpy as np
 from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import TailMoments, hit_weights, masks
+from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.arrays import Float
 from raresim.blocks import BLOCK_BYTES, MIN_ROWS, Block
 from raresim.distributions.transport import Transport, across
@@ -86,7 +86,9 @@ class SobolReplicates(Estimator):
         shape = self.transport.n_uniforms, self.transport.n_normals, self.points
         parts = [self._part(pick, z, block, first) for first, pick, z in sobol_normals(rng, *shape)]
         total = functools.reduce(lambda a, b: a.merge(b), parts)
-        return replace(one_row(total.tail, self.points, total.kept), top=total.top, drawn=total.tail)
+        upper = None if total.upper is None else one_row(total.upper, self.points).tail
+        row = one_row(total.tail, self.points, total.kept)
+        return replace(row, top=total.top, drawn=total.tail, upper=upper)
 
     def _part(self, pick: Float, z: Float, block: Block, first: int) -> Summary:
         """Some points of a net, ``first`` before them."""
@@ -95,9 +97,12 @@ class SobolReplicates(Estimator):
         self.transport(pick, z, u)
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        hits = [hit_weights(log_weight, mask) for mask in masks(self.events, loss)]
+        in_event = masks(self.events, loss)
+        could_be = masks_with_failed(in_event, loss)
+        hits = [hit_weights(log_weight, mask) for mask in in_event]
+        upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
         drawn = replace(block, first=block.first * self.points + first, rows=n)
-        return Summary.of_rows(n, hits, n, KeptRows.of_block(drawn, loss, log_weight, KEPT_ROWS))
+        return Summary.of_rows(n, hits, n, KeptRows.of_block(drawn, loss, log_weight, KEPT_ROWS), upper=upper)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import hit_weights, masks
+from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
 from raresim.blocks import Block
 from raresim.engine import Sampler
 from raresim.estimators.base import KEPT_ROWS, Estimator
@@ -36,6 +36,9 @@ class WeightedDraws(Estimator):
         u = self.sampler.draw(block)
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        hits = [hit_weights(log_weight, mask) for mask in masks(self.events, loss)]
+        in_event = masks(self.events, loss)
+        could_be = masks_with_failed(in_event, loss)
+        hits = [hit_weights(log_weight, mask) for mask in in_event]
+        upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
         kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
-        return Summary.of_rows(block.rows, hits, block.rows, kept, equal=self.sampler.proposal is None)
+        return Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)

@@ -5,21 +5,31 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import json
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from raresim.arrays import Float, FunctionPath
+from raresim.arrays import Float, FunctionPath, one_of, positive, whole
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
+from raresim.failures import Failure, Failures, note
 from raresim.losses.base import Loss
 from raresim.registry import member, unknown
+from raresim.timeouts import TimedOutError, limited, refuse_timeout
+
+Policy = Literal["error", "bound", "retry"]
+"""What becomes of a row without a loss: it ends the run, counts for both ends of the interval, or is tried again."""
+
+RETRIES = 3
+"""How often `retry` tries a failed row again."""
 
 
 @member("loss")
@@ -35,20 +45,44 @@ class PythonLoss(Loss):
         compiled by numba is called in the same way.
     vectorised : bool
         False: the function takes one row, ``(d,)``, and returns one number.
+    on_failure : "error", "bound" or "retry"
+        What becomes of a row that fails: for which the function raises, takes too long, or returns NaN or an infinity.
+        ``error``: the run ends. ``bound``: the row is not in the event for the estimate and the lower end of the
+        interval, and in it for the upper end. ``retry``: it is tried again, and the run ends where that does not help.
+    retries : int, optional
+        How often a failed row is tried again: 3 with ``retry``, 0 with ``bound`` where it is left out.
+    timeout : float, optional
+        Seconds that one call of the function may take, whatever its number of rows.
 
     Raises
     ------
     FieldError
-        When ``function`` is not of that form.
+        When ``function`` is not of that form, another argument is not allowed, or ``timeout`` is given and the function
+        is called on a thread.
     LossError
-        When the function raises, or returns NaN, infinity, the wrong shape or something that is not a number; the
-        message names the row.
+        When the function returns the wrong shape or something that is not real numbers, whatever ``on_failure``; when a
+        row fails for good and is not bounded. The message names the row, ``failures`` of the error holds the rows.
+
+    Notes
+    -----
+    A vectorised call that raises or takes too long is made again row by row, to find the rows that fail. Further calls
+    for a row are not counted as evaluations.
+
+    The function may write into its input, which is a copy, and may print. Random numbers of its own make a run
+    unrepeatable: numbers from a global generator depend on the order of the calls, which executors change. Take their
+    seed from the row.
+
+    A time limit needs the main thread of a process: the executors ``serial`` and ``processes`` have it. It interrupts
+    Python code and waiting; native code that does not return to Python runs on until it does. Compiling counts too.
     """
 
     kind: ClassVar[str] = "python"
 
     function: FunctionPath | Callable[..., Any]
     vectorised: bool = True
+    on_failure: Policy = "error"
+    retries: int | None = None
+    timeout: float | None = None
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
 
@@ -59,6 +93,21 @@ class PythonLoss(Loss):
                 raise FieldError("function", f"must be 'file.py:name', got {self.function!r}")
         elif not callable(self.function):
             raise FieldError("function", f"must be a function or 'file.py:name', got {self.function!r}")
+        one_of("on_failure", self.on_failure, Policy)
+        if self.retries is not None:
+            if self.on_failure == "error":
+                raise FieldError("retries", "goes with on_failure 'retry' or 'bound', got 'error'")
+            least = 1 if self.on_failure == "retry" else 0
+            object.__setattr__(self, "retries", whole("retries", self.retries, least))
+        if self.timeout is not None:
+            object.__setattr__(self, "timeout", positive("timeout", self.timeout))
+
+    @property
+    def again(self) -> int:
+        """How often a failed row is tried again."""
+        if self.retries is not None:
+            return self.retries
+        return RETRIES if self.on_failure == "retry" else 0
 
     @property
     def name(self) -> str:
@@ -69,17 +118,27 @@ class PythonLoss(Loss):
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def bind(self, inputs: Inputs) -> PythonLoss:
-        bound = PythonLoss(function=self.function, vectorised=self.vectorised)
+        bound = replace(self)
         call = _load(self.function) if isinstance(self.function, str) else self.function
         object.__setattr__(bound, "call", call)
         return bound
 
     def __call__(self, x: Float, out: Float) -> None:
-        if self.vectorised:
-            self._write(self._evaluate(x), x, out)
+        if self.timeout is not None:
+            refuse_timeout()
+        whole_call = self._attempt(x, out) if self.vectorised else None
+        if self.vectorised and whole_call is None:
+            found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
         else:
-            for i, row in enumerate(np.ascontiguousarray(x)):
-                self._write(self._evaluate(row), row[None, :], out[i : i + 1])
+            found = self._one_by_one(x, out, range(len(x)), self.on_failure == "error")
+            if whole_call is not None and not found and self.on_failure == "error":
+                found = dict.fromkeys(range(len(x)), whole_call)
+        retried = self._try_again(x, out, found)
+        if found and self.on_failure != "bound":
+            raise self._error(x, out, found, whole_call)
+        if found or retried:
+            note(_failures(x, out, found, retried))
+            out[list(found)] = np.nan
 
     def look(self) -> None:
         """Check that the function is there without importing it: its file is read and parsed, not run.
@@ -109,8 +168,26 @@ class PythonLoss(Loss):
     def files(self) -> list[Path]:
         return [Path(self.function.rpartition(":")[0])] if isinstance(self.function, str) else []
 
+    def replay(self, path: Path) -> str:
+        """A shell command that calls the function with the rows saved at ``path``; empty for one given as an object."""
+        if not isinstance(self.function, str):
+            return ""
+        file, _, name = self.function.rpartition(":")
+        rows = f'numpy.load({json.dumps(str(path))})["x"]'
+        called = f"loss({rows})" if self.vectorised else f"[loss(row) for row in {rows}]"
+        code = f"import numpy, runpy; loss = runpy.run_path({json.dumps(file)})[{json.dumps(name)}]; print({called})"
+        return f"python -c {shlex.quote(code)}"
+
     def describe(self) -> list[str]:
-        return [f"Python function {self.name}" + ("" if self.vectorised else ", called row by row")]
+        lines = [f"Python function {self.name}" + ("" if self.vectorised else ", called row by row")]
+        again = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
+        if self.on_failure == "retry":
+            lines.append(f"a row without a loss is tried again, and ends the run{again}")
+        if self.on_failure == "bound":
+            lines.append(f"a row without a loss{again} counts as safe for the lower end, as failing for the upper end")
+        if self.timeout is not None:
+            lines.append(f"a call may take {self.timeout:g} s")
+        return lines
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -128,17 +205,76 @@ class PythonLoss(Loss):
             stat = Path(self.function.rpartition(":")[0]).stat()
             self.__dict__["call"] = _load_once(self.function, stat.st_mtime_ns, stat.st_size)
 
-    def _evaluate(self, x: Float) -> Any:
-        given = x.copy(order="K")
-        try:
-            return self.call(given)  # type: ignore[misc]  # bound by now
-        except (Exception, SystemExit) as error:
-            raise LossError(
-                f"loss {self.name}: raised {type(error).__name__}: {error} "
-                f"({_place(error, self.call)}), called with an array of shape {x.shape}"
-            ) from error
+    def _attempt(self, given: Float, out: Float) -> _Failed | None:
+        """Call the function once and write what it returns into ``out``, or say why it returned nothing.
 
-    def _write(self, value: Any, x: Float, out: Float) -> None:
+        Raises
+        ------
+        LossError
+            When what it returns is not a real number for every row.
+        """
+        try:
+            value = self._call(given.copy(order="K"))
+        except (Exception, SystemExit) as error:
+            text = f"raised {type(error).__name__}: {error} ({_place(error, self.call)})"
+            return _Failed("raised", text, error)
+        except TimedOutError:
+            return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
+        out[:] = self._numbers(value, given, out.size)
+        return None
+
+    def _call(self, given: Float) -> Any:
+        call = self.call
+        if call is None:
+            raise RuntimeError("the loss is not bound to inputs")
+        return call(given) if self.timeout is None else limited(self.timeout, call, given)
+
+    def _one_by_one(self, x: Float, out: Float, rows: Iterable[int], only_first: bool) -> dict[int, _Failed]:
+        """Call the function for each of ``rows`` alone: those that failed, or only the first of them."""
+        contiguous = np.ascontiguousarray(x)
+        found: dict[int, _Failed] = {}
+        for row in rows:
+            given = contiguous[row : row + 1] if self.vectorised else contiguous[row]
+            failed = self._attempt(given, out[row : row + 1])
+            if failed is None and not np.isfinite(out[row]):
+                failed = _not_finite(out[row])
+            elif failed is not None:
+                out[row] = np.nan
+            if failed is not None:
+                found[row] = failed
+                if only_first:
+                    break
+        return found
+
+    def _try_again(self, x: Float, out: Float, found: dict[int, _Failed]) -> int:
+        """Try the rows that failed again, and take those that give a loss out of ``found``; how many these were."""
+        before = len(found)
+        for _ in range(self.again):
+            rows = list(found)
+            found.clear()
+            found.update(self._one_by_one(x, out, rows, only_first=False))
+        return before - len(found)
+
+    def _error(self, x: Float, out: Float, found: dict[int, _Failed], whole_call: _Failed | None) -> LossError:
+        """The error that ends the run, with the rows that failed."""
+        row, first = next(iter(found.items()))
+        scenario = f"the scenario {np.array2string(x[row], precision=6, threshold=12)}"
+        if first.kind in ("nan", "infinite"):
+            all_seen = self.on_failure != "error" or (self.vectorised and whole_call is None)
+            looked_at = out.size if all_seen else row + 1
+            some = f"must be finite, got {out[row]} for {len(found)} of {looked_at} rows, first for {scenario}"
+        else:
+            shape = x.shape if whole_call is not None else x[row : row + 1].shape if self.vectorised else x[row].shape
+            where = f"row {row}, {scenario}" if first is not whole_call else "no row does so alone"
+            some = f"{first.text}, called with an array of shape {shape}; {where}"
+        if self.again:
+            some += f"; tried {self.again + 1} times"
+        error = LossError(f"loss {self.name}: {some}", _failures(x, out, found, 0))
+        error.__cause__ = first.cause
+        return error
+
+    def _numbers(self, value: Any, given: Float, n: int) -> Float:
+        """What the function returned for ``n`` rows as an array (n,), or one number where it was called for one row."""
         if np.ma.is_masked(value):
             raise LossError(f"loss {self.name}: must return a number for every row, got masked entries")
         try:
@@ -147,21 +283,14 @@ class PythonLoss(Loss):
             raise LossError(f"loss {self.name}: must return numbers, got {value!r:.80}: {error}") from None
         if loss.dtype.kind not in "biuf":
             raise LossError(f"loss {self.name}: must return real numbers, got {_type_of(value, loss)}")
-        expected = out.shape if self.vectorised else ()
-        if loss.shape != expected and not (not self.vectorised and loss.shape == (1,)):
-            wanted = f"an array of shape {expected}" if self.vectorised else "one number"
+        alone = given.ndim == 1 or n == 1
+        if loss.shape != (n,) and not (alone and loss.shape == ()):
+            wanted = f"an array of shape {(n,)}" if self.vectorised else "one number"
             raise LossError(
                 f"loss {self.name}: must return {wanted}, got shape {loss.shape}"
                 + ("" if self.vectorised else "; leave out `vectorised: false` if it takes whole arrays")
             )
-        out[:] = loss
-        bad = ~np.isfinite(out)
-        if bad.any():
-            row = int(bad.argmax())
-            raise LossError(
-                f"loss {self.name}: must be finite, got {out[row]} for {int(bad.sum())} of {out.size} rows, "
-                f"first for the scenario {np.array2string(x[row], precision=6, threshold=12)}"
-            )
+        return loss
 
     @staticmethod
     def examples() -> list[tuple[Inputs, PythonLoss]]:
@@ -169,7 +298,27 @@ class PythonLoss(Loss):
         return [
             (StandardNormal(dim=3), PythonLoss(function=_largest)),
             (StandardNormal(dim=3), PythonLoss(function=_largest_of_row, vectorised=False)),
+            (StandardNormal(dim=3), PythonLoss(function=_largest, on_failure="bound", retries=1)),
         ]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Why there is no loss of a row: the kind, in words, and the error of the function."""
+
+    kind: Failure
+    text: str
+    cause: BaseException | None = None
+
+
+def _not_finite(loss: float) -> _Failed:
+    return _Failed("nan" if np.isnan(loss) else "infinite", f"returned {loss}")
+
+
+def _failures(x: Float, out: Float, found: Mapping[int, _Failed], retried: int) -> Failures:
+    rows = sorted(found)
+    failed = [found[row] for row in rows]
+    return Failures.of_rows(x, out, [f.kind for f in failed], [f.text for f in failed], rows, retried)
 
 
 def _load(function: str) -> Callable[..., Any]:

@@ -64,6 +64,33 @@ def log_scale(value: float, relative_error: float, confidence: float, dof: int |
     return value / factor, value * factor
 
 
+def weighted_upper(total: float, squares: float, confidence: float) -> float:
+    """Upper end for a sum of few independent weights whose largest is 1, as for a Poisson number of them.
+
+    Parameters
+    ----------
+    total, squares : float
+        Sum of the weights, and of their squares.
+    confidence : float
+        Of the two-sided interval.
+
+    Notes
+    -----
+    The gamma law with the mean ``total + 1`` and the variance ``squares + 1``: as if one more of the largest weight had
+    been seen. For equal weights it is the exact upper end of a Poisson mean; for others it was conservative in all
+    cases of [1]_. Where the largest weight seen stands in for the largest possible, it is less so.
+
+    References
+    ----------
+    .. [1] Fay & Feuer, *Confidence intervals for directly standardized rates: a method based on the gamma
+       distribution*, Statist. Med. 16, 1997.
+    """
+    from scipy.special import gammaincinv
+
+    mean, variance = total + 1.0, squares + 1.0
+    return float(variance / mean * gammaincinv(mean**2 / variance, 0.5 + 0.5 * confidence))
+
+
 def widened(interval: tuple[float, float], value: float, factor: float) -> tuple[float, float]:
     """``interval`` with its distances from ``value`` on the log scale multiplied by ``factor``."""
     low, high = interval

@@ -13,6 +13,7 @@ from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
 from raresim.arrays import Float, whole
 from raresim.distributions.base import Distribution
+from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.draws import Draws, drawn_as, refuse_draws, told_of
 from raresim.engine import Sampler
@@ -20,6 +21,7 @@ from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
 from raresim.estimators.replicates import Replicates, direction_of
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.failures import met
 from raresim.methods.base import Iteration, Method, Session, Tuned
 from raresim.methods.subset_simulation import SubsetSimulation
 from raresim.problem import Space
@@ -88,6 +90,9 @@ TILTED = 20
 RADIAL_NATS = 1.0
 """How much worse, in cross-entropy, a law that sees the radius alone may be at first to be a candidate."""
 
+OF_FAILED = 0.1
+"""Share of the final draws that come from the target where rows failed: the upper end of the interval counts them."""
+
 UNCOVERED = 0.1
 """Share of the estimate that one draw at a point may add before the point counts as uncovered."""
 
@@ -127,6 +132,9 @@ class Auto(Method):
        the estimate is expected to cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
        its largest weights would not be trusted (k-hat, largest share), as many are made again, once.
+
+    Where rows of the search failed and are bounded, a tenth of the final draws comes from the target: what fails may
+    lie where the proposal hardly goes, and the upper end of the interval has to see it.
 
     Where the proposal would need more draws than subset simulation or crude Monte Carlo, these are used instead.
 
@@ -241,7 +249,7 @@ class _Search:
         archive, d = self.explorer.archive, self.dim
         n = batch_size(d)
         most = (self.limit - self.explorer.evaluations) // 2
-        if most < n or np.ptp(archive.loss) == 0:
+        if most < n or archive.loss.min() == archive.loss.max():
             return
         found = find_design_points(self.explorer, self.goal, most)
         self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
@@ -484,6 +492,14 @@ class _Search:
         facts: dict[str, float] | None = None,
         reached: bool = True,
     ) -> Tuned:
+        failed = met()
+        if failed and law is not None:
+            law = Mixture.defensive(law, self.session.problem.target, OF_FAILED)
+            variances = variances and tuple((1.0 + v) / (1.0 - OF_FAILED) - 1.0 for v in variances)
+            self.decide(
+                f"{failed:,} rows failed: {OF_FAILED:.0%} of the draws come from the target, so that no row that "
+                "fails weighs more than ten ordinary ones"
+            )
         return Tuned(
             proposal=law,
             iterations=tuple(self.records),

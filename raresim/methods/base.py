@@ -175,6 +175,9 @@ class Method(ABC):
 
     kind: ClassVar[str]
 
+    bounds_failures: ClassVar[bool] = True
+    """Whether its estimate can count an evaluation that failed for both ends of the interval."""
+
     @property
     @abstractmethod
     def draws_in(self) -> Space:

@@ -18,7 +18,7 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.draws import Draws, drawn_as, refuse_family, told_of
 from raresim.engine import Sampler
-from raresim.errors import FieldError
+from raresim.errors import FieldError, LossError
 from raresim.methods.base import Iteration, Method, Session, Tuned
 from raresim.methods.levels import Cells, EliteRows, Evaluate, Fit, KeepElites, Responsibilities, Split, Whole
 from raresim.problem import Event, Space
@@ -379,6 +379,8 @@ class _Climb:
         while True:
             self.evaluations += plans[-1].n_samples
             n = rows.loss.size
+            if not np.isfinite(rows.loss).any():
+                raise LossError(f"the loss failed for all {n:,} rows of a level: there is nothing to go by")
             level = goal if start == "pooled" else min(goal, _upper_quantile(rows.loss, self.method.rarity))
             tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
             affordable = self.evaluations + n <= session.max_evaluations // 2
@@ -483,9 +485,10 @@ def _outcome(found: list[_Found]) -> str:
 
 
 def _upper_quantile(loss: Float, rarity: float) -> float:
-    """The largest level that at least a share ``rarity`` of ``loss`` (n,) reaches."""
+    """The largest level that at least a share ``rarity`` of ``loss`` (n,) reaches, and no row without a loss."""
     k = max(1, math.floor(rarity * loss.size))
-    return float(np.partition(loss, loss.size - k)[loss.size - k])
+    level = float(np.partition(loss, loss.size - k)[loss.size - k])
+    return level if level > -math.inf else math.nextafter(-math.inf, 0.0)
 
 
 def _wide_directions(u: Float, k: int) -> Float:

@@ -63,6 +63,7 @@ class DirectionalSampling(Method):
     """
 
     kind: ClassVar[str] = "directional_sampling"
+    bounds_failures: ClassVar[bool] = False
 
     system: System = "orthogonal"
     step: float = 1.0

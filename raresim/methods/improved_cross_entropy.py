@@ -262,7 +262,8 @@ class _Climb:
             hits_ess = effective(pool.log_weight[pool.loss >= self.goal])
             reached = hits_ess >= (self.enough if self.idles(SLOW) else self.needed)
             if iteration == 0:
-                spread = float(np.std(pool.loss)) if np.ptp(pool.loss) > 0 else 0.0
+                finite = pool.loss[np.isfinite(pool.loss)]
+                spread = float(np.std(finite)) if finite.size and np.ptp(finite) > 0 else 0.0
                 if reached or spread == 0:
                     return self.ended_at_once(rows, reached)
                 narrowest = NARROWEST * spread

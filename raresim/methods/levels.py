@@ -30,8 +30,7 @@ class Evaluate(Job[LevelRows]):
 
     def __call__(self, block: Block) -> LevelRows:
         u = self.sampler.draw(block)
-        loss = self.sampler.loss(u, block)
-        loss *= self.sign
+        loss = self.sampler.signed_loss(u, block, self.sign)
         log_weight = self.sampler.log_weight(u)
         return LevelRows.of_block(loss, log_weight, self.sampler.log_density(u))
 

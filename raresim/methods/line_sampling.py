@@ -82,6 +82,7 @@ class LineSampling(Method):
     """
 
     kind: ClassVar[str] = "line_sampling"
+    bounds_failures: ClassVar[bool] = False
 
     direction: Along | Vector = "design_point"
     step: float = 1.0

@@ -158,13 +158,12 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
 
     def evaluate(u: Float) -> Float:
         plan = session.plan(len(u))
-        seen = sampler.loss(np.asfortranarray(u), Block(plan.stage, 0, 0, len(u)))
-        return np.asarray(event.sign * seen)
+        return sampler.signed_loss(np.asfortranarray(u), Block(plan.stage, 0, 0, len(u)), event.sign).copy()
 
     plan = session.plan(pilot)
     block = Block(plan.stage, 0, 0, pilot)
     u = sampler.draw(block).copy(order="F")
-    loss = event.sign * sampler.loss(u, block)
+    loss = sampler.signed_loss(u, block, event.sign).copy()
     session.note("tune", plan, "pilot")
     limit = max(session.max_evaluations // 4, first - pilot)
     session.report("tune", 0, 0, f"climbing to design points of {event.label}")

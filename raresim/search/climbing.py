@@ -257,12 +257,13 @@ def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
 
 
 def _gradients(evaluate: Evaluate, at: Float, value: Float) -> Float:
-    """Gradients (k, d) by forward differences, away from the origin, in one call."""
+    """Gradients (k, d) by forward differences away from the origin, in one call; 0 towards points without a loss."""
     k, d = at.shape
     signs = np.where(at >= 0, STEP, -STEP)
     points = np.repeat(at, d, axis=0)
     points[np.arange(k * d), np.tile(np.arange(d), k)] += signs.ravel()
-    gradient: Float = (evaluate(points).reshape(k, d) - value[:, None]) / signs
+    ahead = evaluate(points).reshape(k, d)
+    gradient: Float = np.where(ahead > -np.inf, (ahead - value[:, None]) / signs, 0.0)
     return gradient
 
 

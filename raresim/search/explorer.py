@@ -37,7 +37,7 @@ class EvaluatePoints(Job[Losses]):
 
     def __call__(self, block: Block) -> Losses:
         u = np.asfortranarray(self.points[block.first : block.first + block.rows])
-        return Losses(self.sign * self.sampler.loss(u, block))
+        return Losses(self.sampler.signed_loss(u, block, self.sign).copy())
 
 
 @dataclass(eq=False)
