@@ -18,6 +18,7 @@ from raresim.errors import ConfigError, ExitCode, FieldError, LossError, Raresim
 if TYPE_CHECKING:
     from raresim.comparison import Failure
     from raresim.config import Config
+    from raresim.losses.base import Loss
     from raresim.result import Result
 
 P = ParamSpec("P")
@@ -99,7 +100,7 @@ def run(
     folder = out or Path("runs") / config.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
     refuse_existing(folder)
     with terminal.progress(quiet) as report:
-        result = _run(config, report)
+        result = _run(config, report, folder)
         report("report", 0, 1, "figures and page")
         result.save(folder)
     terminal.show_result(result, folder)
@@ -110,7 +111,8 @@ def _with_workers(overrides: list[str], workers: int | None) -> list[str]:
     return overrides if workers is None else [*overrides, f"execution.workers={workers}"]
 
 
-def _run(config: Config, report: Any) -> Result:
+def _run(config: Config, report: Any, folder: Path) -> Result:
+    """Run the experiment; rows that end it are saved beside ``folder``, which is not there yet."""
     from raresim.executors import Executor
 
     experiment = config.experiment()
@@ -125,6 +127,21 @@ def _run(config: Config, report: Any) -> Result:
             return experiment.run(executor, report, provenance, config.texts())
     except FieldError as error:
         raise config.explain(error) from error
+    except LossError as error:
+        raise _with_rows(error, experiment.loss, folder) from error
+
+
+def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
+    """``error``, saying where the rows that failed were saved and how to replay them."""
+    from raresim.losses.python import PythonLoss
+
+    if error.failures is None or not isinstance(loss, PythonLoss):
+        return error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = error.failures.save(folder.parent / f"{folder.name}-failed_rows.npz")
+    kept = error.failures.kept
+    rows = "the row that failed" if kept == 1 else f"{kept:,} rows that failed"
+    return LossError(f"{error}\n{path}: {rows}; replay with: {loss.replay(path)}", error.failures)
 
 
 def _exit_code(result: Result, require: str | None) -> ExitCode:
@@ -281,7 +298,7 @@ def _run_methods(
             try:
                 config = configs.load(file, [*changes, *own, f"seed={seed}"])
                 with terminal.progress(quiet) as report:
-                    _run(config, report).save(folder)
+                    _run(config, report, folder).save(folder)
             except (ConfigError, FieldError) as error:  # the method does not fit the problem
                 failures.append(Failure(kind, str(error)))
                 break

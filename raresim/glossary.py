@@ -1069,6 +1069,50 @@ _TRUST = (
         ),
     ),
     Term(
+        name="failed rows",
+        aliases=(
+            "failed",
+            "failed.rows",
+            "failed_rows.npz",
+            "failed_searching",
+            "failed_estimating",
+            "failed.searching",
+            "failed.estimating",
+            "failed.share",
+            "failed.kinds",
+            "failed.kept",
+            "kinds",
+            "kinds.raised",
+            "kinds.timeout",
+            "kinds.nan",
+            "kinds.infinite",
+            "retried",
+            "on_failure",
+        ),
+        definition=(
+            "Rows to which the user's loss gave no finite number: it raised, took too long, or returned NaN or an"
+            " infinity. By default such a row ends the run; with on_failure: bound it is outside the event for the"
+            " estimate and the lower end of the interval, and inside for the upper end. In a search it is never beyond"
+            " a level. Rows that gave a loss when they were tried again are counted as retried."
+        ),
+        formula="",
+        unit="rows",
+        where="shell; report: what it cost; result.json: failed; failed_rows.npz: the first 1,000 of them",
+        reading="Replay them: failed_rows.npz holds the rows as the function was given them, with its messages.",
+    ),
+    Term(
+        name="failures",
+        aliases=("widening",),
+        definition=(
+            "The check on failed rows: how much wider they make the interval. Where a search met failed rows and the"
+            " estimate hardly any, the proposal may avoid them, and the check says so."
+        ),
+        formula="(upper end with failed rows - upper end without them) / width without them",
+        unit="dimensionless",
+        where="report: checks, what it cost; result.json: diagnostics.widening",
+        reading="Up to 0.1 it hardly matters, beyond it is caution; above 1 the failed rows decide: untrusted.",
+    ),
+    Term(
         name="replicates",
         aliases=("replicate", "replicates in the event"),
         definition=(

@@ -31,6 +31,9 @@ LINE_SECONDS = 10.0
 MOST_DECISIONS = 6
 """Sentences of a method's decisions that are printed; the report has all."""
 
+KIND_WORDS = {"raised": "raised", "timeout": "timed out", "nan": "NaN", "infinite": "infinite"}
+"""How rows failed, by the keys of ``result.json``."""
+
 STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}
 
 
@@ -179,6 +182,14 @@ def _costs(result: Result) -> Table:
     table.add_row("evaluations", f"{count(e['total'])} ({parts})")
     if result.speedup_over_crude is not None and result.method != "crude":
         table.add_row("against crude", f"{multiple(result.speedup_over_crude)} times fewer evaluations")
+    if result.failed:
+        f = result.failed
+        kinds = ", ".join(f"{KIND_WORDS[kind]} {count(number)}" for kind, number in f["kinds"].items())
+        kept = f"; the first {count(f['kept'])} in failed_rows.npz" if f["kept"] else ""
+        again = f"; {count(f['retried'])} more gave a loss when tried again" if f["retried"] else ""
+        table.add_row(
+            "failed rows", f"{count(f['rows'])} ({percent(f['share'])}){': ' * bool(kinds)}{kinds}{again}{kept}"
+        )
     table.add_row("seconds", f"{result.seconds['total']:.2f} (compiling {result.seconds['compile']:.2f})")
     return table
 

@@ -43,6 +43,9 @@ STAGES = {
     "audit": "an independent search for missed failure regions",
 }
 
+FAILED = {"raised": "raised", "timeout": "timed out", "nan": "were NaN", "infinite": "were infinite"}
+"""How rows fail, by the keys of ``result.json``."""
+
 FACTS = {
     "config_sha256": "Configuration SHA-256",
     "seed": "Seed",
@@ -212,6 +215,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         comparison_of=_comparison,
         standing_of=_standing,
         stages=_stages(run),
+        failed=_failed(run),
         crude_draws=_crude_draws(run),
         budget=_budget(run),
         cross_entropies=_cross_entropies(run),
@@ -315,6 +319,20 @@ def _stages(run: Run) -> list[dict[str, Any]]:
         }
         for stage in ordered
     ]
+
+
+def _failed(run: Run) -> dict[str, Any]:
+    """Rows without a loss, in words, and how much wider they make the intervals; empty where every row has one."""
+    if not run.failed:
+        return {}
+    kinds = [f"{tables.count(number)} {FAILED[kind]}" for kind, number in run.failed_kinds.items() if kind in FAILED]
+    widened = [
+        (e.label, "without limit" if (x := e.diagnostics["widening"]) is None else f"by {tables.percent(x)}")
+        for e in run.estimates
+        if "widening" in e.diagnostics
+    ]
+    names = ("rows", "share", "searching", "estimating", "retried", "kept")
+    return {name: run.failed.get(name) for name in names} | {"kinds": ", ".join(kinds), "widening": widened}
 
 
 def _sampling(run: Run) -> list[Column]:

@@ -167,7 +167,7 @@ class Run:
 
     ``unit`` says what an independent row of the estimate is; where it is not a draw, no draws may have been kept.
     ``evidence`` is empty where the inputs were not fitted, ``trace`` where the method left nothing of its way; in their
-    plots NaN stands for a number that was not finite.
+    plots NaN stands for a number that was not finite. ``failed`` counts rows without a loss, ``failed_kinds`` by how.
     """
 
     folder: Path
@@ -195,6 +195,8 @@ class Run:
     evidence: Evidence
     trace: Evidence
     decisions: tuple[str, ...]
+    failed: Mapping[str, float | None]
+    failed_kinds: Mapping[str, float | None]
 
     @property
     def primary(self) -> Estimate:
@@ -366,6 +368,8 @@ def read(run_dir: Path) -> Run:
         evidence=_evidence(run_dir / "evidence.json", FIT_FORMS),
         trace=_evidence(run_dir / "trace.json", TRACE_FORMS),
         decisions=search.texts("decisions"),
+        failed=result.child("failed").numbers(),
+        failed_kinds=result.child("failed").child("kinds").numbers(),
         **_arrays(run_dir / "arrays.npz"),
     )
 
