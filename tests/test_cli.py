@@ -119,26 +119,26 @@ def test_verdict_is_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("loss", "message"),
+    ("loss", "message", "left"),
     [
-        ("raises", "raised ZeroDivisionError: division by zero (losses.py, line 4)"),
-        ("nan", "must be finite, got nan for 1250 of 1250 rows"),
-        ("shape", "must return an array of shape (1250,), got shape (1250, 2)"),
-        ("words", "must return real numbers, got list ['high'"),
-        ("row", "must return an array of shape (1250,), got shape ()"),
+        ("raises", "raised ZeroDivisionError: division by zero (losses.py, line 4)", ["out-failed_rows.npz"]),
+        ("nan", "must be finite, got nan for 1250 of 1250 rows", ["out-failed_rows.npz"]),
+        ("shape", "must return an array of shape (1250,), got shape (1250, 2)", []),
+        ("words", "must return real numbers, got list ['high'", []),
+        ("row", "must return an array of shape (1250,), got shape ()", []),
     ],
 )
 @pytest.mark.parametrize("executor", ["serial", "threads"])
-def test_failing_loss_is_one_message_and_leaves_nothing(
-    loss: str, message: str, executor: str, config: Path, tmp_path: Path
+def test_failing_loss_is_one_message_and_leaves_the_rows_that_failed(
+    loss: str, message: str, left: list[str], executor: str, config: Path, tmp_path: Path
 ) -> None:
     path = crude(tmp_path, loss=f"{{kind: python, function: losses.py:{loss}}}")
     code, _, stderr = call("run", path, f"execution.executor={executor}", "--out", tmp_path / "sub" / "out", "-q")
     assert code == 3
     assert message in stderr
-    assert stderr.count("\n") == 1
+    assert stderr.count("\n") == 1 + len(left)
     assert "Traceback" not in stderr
-    assert not (tmp_path / "sub").exists()
+    assert [path.name for path in (tmp_path / "sub").glob("*")] == left
 
 
 def test_error_while_writing_leaves_nothing(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

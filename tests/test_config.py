@@ -22,6 +22,7 @@ from raresim.executors import Executor
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 LOSSES = """
+import time
 import numpy as np
 def largest(x):
     return np.max(x, axis=-1)
@@ -29,6 +30,17 @@ def smallest(x):
     return np.min(x, axis=-1)
 def steps(x):
     return np.floor(np.sum(x, axis=-1))
+def slow(x):
+    if (x[:, 0] > 2.5).any():
+        time.sleep(0.2)
+    return np.sum(x, axis=-1)
+tries = {}
+def flaky(x):
+    out = np.sum(x, axis=-1)
+    for i in np.flatnonzero(x[:, 0] > 1.9):
+        tries[x[i, 0]] = tries.get(x[i, 0], 0) + 1
+        out[i] = out[i] if tries[x[i, 0]] > 2 else np.nan
+    return out
 """
 
 
@@ -99,6 +111,15 @@ FIT_FILE = copy.deepcopy(FIT)
 FIT_FILE["inputs"]["fit"] = {"returns_file": "a_returns.csv", "returns": "log", "unit": "percent"}
 FIXED = {"measures": [{"kind": "probability", "above": 0.05}]}
 PYTHON = {"loss": {"kind": "python", "function": "losses.py:largest"}}
+FLAKY = {
+    "loss": {"kind": "python", "function": "losses.py:flaky", "on_failure": "bound"},
+    "method": {"kind": "crude"},
+}
+SLOW = {
+    "loss": {"kind": "python", "function": "losses.py:slow", "on_failure": "bound", "timeout": 5.0},
+    "method": {"kind": "crude"},
+    "stop": {"relative_error": None, "max_evaluations": 500},
+}
 SIGMA = {"measures": [{"kind": "probability", "above": "2 sigma", "sigma": "model"}]}
 REFERENCE = {"measures": [{"kind": "probability", "above": 1.5, "reference": {"value": 0.1, "source": "a"}}]}
 STATED = {
@@ -290,6 +311,9 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Linear.factors": (NORMAL, "loss.factors", "returns"),
     "PythonLoss.function": (PYTHON, "loss.function", "losses.py:smallest"),
     "PythonLoss.vectorised": (PYTHON, "loss.vectorised", False),
+    "PythonLoss.on_failure": (FLAKY, "loss.on_failure", "retry"),
+    "PythonLoss.retries": (FLAKY, "loss.retries", 2),
+    "PythonLoss.timeout": (SLOW, "loss.timeout", 0.05),
     "Probability.above": ({}, "measures[0].above", 1.6),
     "Probability.below": ({"measures": [{"kind": "probability", "below": -1.5}]}, "measures[0].below", -1.6),
     "Probability.sigma": (SIGMA, "measures[0].sigma", 0.9),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -116,6 +117,7 @@ def results() -> dict[str, Result]:
     far = probability(above="5 sigma", sigma=1.0, reference=reference)
     tuned = raresim.estimate(2, _first, far, "cross_entropy", seed=1, relative_error=0.05)
     chains = replace(tuned, search={**tuned.search, "unit": "replicate", "decisions": ["Replicates, because."]})
+    partly = raresim.PythonLoss(function=_partly, on_failure="bound")
     facts = {"searched": 1.0, "uncovered": 0.01, "unseen_regions": 0.02, "grid_step": 1.0, "grid_change": 0.001}
     return {
         "tuned": replace(tuned, evidence=evidence(), search={**tuned.search, "facts": facts}),
@@ -123,6 +125,7 @@ def results() -> dict[str, Result]:
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
         "chosen": raresim.estimate(2, _first, far, seed=1, relative_error=0.05),
+        "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
     }
 
 
@@ -139,6 +142,10 @@ def folders(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory
 
 def _first(x: Any) -> Any:
     return x[:, 0]
+
+
+def _partly(x: Any) -> Any:
+    return np.select([x[:, 0] > 2.5, x[:, 0] < -2.5], [np.nan, np.inf], x[:, 0])
 
 
 def keys(value: Any, parent: str = "") -> Iterator[tuple[str, str]]:
@@ -227,10 +234,11 @@ def test_every_check_has_an_entry_of_its_own() -> None:
         judge(seen, 0.01, none),
         chains,
         known,
+        judge(seen | {"failed_searching": 0, "failed_estimating": 3, "widening": 0.2}, 0.01, none),
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    assert names == draws | {"grid", "uncovered", "unseen_regions"}
+    assert names == draws | {"grid", "uncovered", "unseen_regions", "failures"}
     assert len({explain(name).name for name in names}) == len(names)
 
 
