@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from raresim.failures import Failures
 
-__all__ = ["ConfigError", "DataError", "ExitCode", "FieldError", "LossError", "RaresimError"]
+__all__ = ["ConfigError", "DataError", "ExitCode", "FieldError", "LossError", "RaresimError", "visible"]
+
+
+_DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """``text`` without control characters, which command a terminal, and those that reorder what a reader sees."""
+    return _DECEPTIVE.sub("\ufffd", text)
 
 
 class ExitCode(IntEnum):

@@ -110,17 +110,22 @@ class _Lines:
             print(f"{stage}: {done:,} of {total:,}  {rate}  {note}", file=sys.stderr, flush=True)  # noqa: T201
 
 
+def _console() -> Console:
+    """Prints text as it is: names and notes may look like rich's markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 def show_result(result: Result, folder: Path) -> None:
     """Print the verdict first, then the numbers, what they cost, and where the report is."""
-    console = Console(highlight=False)
+    console = _console()
     status = str(result.verdict.status)
     console.print(Text(f"{status.replace('_', ' ').upper()}", style=STYLES[status]), Text(result.name, style="bold"))
     for check in result.verdict.checks:
         if str(check.status) != "trusted":
             console.print(Text(f"  {check.message}", style=STYLES[str(check.status)]))
     for advice in result.verdict.advice:
-        console.print(f"  -> {advice}", markup=False)
-    console.print(f"Scope: {result.verdict.scope}.", markup=False, style="dim")
+        console.print(f"  -> {advice}")
+    console.print(f"Scope: {result.verdict.scope}.", style="dim")
     console.print()
     for estimate in result.estimates:
         console.print(_numbers(estimate, result.search["unit"]))
@@ -129,7 +134,7 @@ def show_result(result: Result, folder: Path) -> None:
         _show_decisions(console, result.search["decisions"])
     console.print(_costs(result))
     console.print()
-    console.print(f"Report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _show_decisions(console: Console, sentences: Sequence[str]) -> None:
@@ -203,7 +208,7 @@ def _two_columns(title: str) -> Table:
 
 def show_comparison(comparison: Comparison) -> None:
     """Print a table for each question: a run takes two lines, so that it fits 80 columns; then what did not run."""
-    console = Console(highlight=False)
+    console = _console()
     for k, label in enumerate(comparison.labels):
         rows = [row for row in comparison.rows if row.measure == k]
         reference = next((row.reference for row in rows if row.reference is not None), None)
@@ -238,7 +243,7 @@ def show_comparison(comparison: Comparison) -> None:
     for failure in comparison.failures:
         console.print(Text.assemble((f"{failure.run} did not run", "bold red"), f": {failure.message}"))
     for note in comparison.notes:
-        console.print(f"Note: {note}.", markup=False)
+        console.print(f"Note: {note}.")
     console.print("work: squared relative error times evaluations, smaller is better.", style="dim")
 
 
@@ -264,4 +269,4 @@ def show_table(columns: list[str], rows: list[list[str]]) -> None:
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+    _console().print(table)

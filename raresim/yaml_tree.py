@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raresim import plain_files
 from raresim.errors import ConfigError
 
 MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 32
-MAX_NODES = 10_000
+MAX_DIGITS = 400
+MAX_KEY = 200
+"""Bytes of a file, digits of a number (a double has at most 309 before the point) and characters of a key."""
 
 Loc = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
@@ -69,24 +72,25 @@ def read(path: Path) -> tuple[Tree, str]:
     Raises
     ------
     ConfigError
-        When there is no such file, it is too large, or it is not a YAML 1.2 mapping.
+        When there is no such file, it is not a file or above a limit, or it is not a YAML 1.2 mapping.
     """
     try:
-        content = path.read_bytes()
+        content = plain_files.read(path, MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: must be at most {MAX_BYTES:,} bytes, got {len(content):,}")
+        raise ConfigError(
+            f"{path}: must be at most {MAX_BYTES:,} bytes, got {max(path.stat().st_size, len(content)):,}"
+        )
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: must be UTF-8 text: {error.reason} at byte {error.start}") from None
-    data = _parse(text, str(path))
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{path}:1:1: must be a mapping of keys to values, got {_kind(data)}")
     places: dict[Loc, str] = {(): f"{path}:1:1"}
-    plain = _Walk(str(path), places).plain(data, (), 0)
-    return Tree(str(path), plain, places), text
+    data = _Builder(text.removeprefix("\ufeff"), str(path), places).document()
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}:1:1: must be a mapping of keys to values, got {_kind(data)}")
+    return Tree(str(path), data, places), text
 
 
 def override(tree: Tree, assignment: str) -> None:
@@ -117,87 +121,211 @@ def override(tree: Tree, assignment: str) -> None:
     for old in [p for p in tree.places if p[: len(loc)] == loc]:
         del tree.places[old]
     tree.places[loc] = place
-    node[last] = _Walk(place, None).plain(_parse(value, place), loc, 0)
+    node[last] = _Builder(value, place, None).document()
 
 
-def _parse(text: str, source: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+@dataclass(frozen=True)
+class _Anchor:
+    """A finished value that has a name: what it is, where it stands, its size, and its part of the list of places."""
 
-    try:
-        return YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        problem = (error.problem or str(error)).splitlines()[0]
-        raise ConfigError(f"{source}{at}: {problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
+    value: Any
+    loc: Loc
+    nodes: int
+    depth: int
+    first: int
+    last: int
 
 
-@dataclass
-class _Walk:
-    """Turns ruamel's nodes into plain data and notes where each stands (``places`` None: an override)."""
+class _Builder:
+    """Turns the events of a text into plain data and notes where each value stands.
 
-    source: str
-    places: dict[Loc, str] | None
-    nodes: int = 0
+    Parameters
+    ----------
+    text, source : str
+        YAML, and what messages start with.
+    places : dict or None
+        Filled; None for an override, whose text has no lines.
+    """
 
-    def plain(self, node: Any, loc: Loc, depth: int) -> Any:
-        self.nodes += 1
-        if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ConfigError(f"{self.source}: must have at most {MAX_NODES:,} values, {MAX_DEPTH} levels deep")
-        if isinstance(node, Mapping):
-            return self.mapping(node, loc, depth)
-        if isinstance(node, list):
-            for i in range(len(node)):
-                self.note((*loc, i), getattr(node, "lc", None), i)
-            return [self.plain(item, (*loc, i), depth + 1) for i, item in enumerate(node)]
-        return self.scalar(node, loc)
+    def __init__(self, text: str, source: str, places: dict[Loc, str] | None) -> None:
+        from raresim import yaml_events  # ruamel is loaded where there is a file to read
 
-    def mapping(self, node: Any, loc: Loc, depth: int) -> dict[str, Any]:
-        if getattr(node, "merge", None):
-            raise ConfigError(f"{self.place(loc)}: merge keys (<<) are not supported; write the values out")
-        out = {}
-        for key, value in node.items():
-            if not isinstance(key, str):
-                raise ConfigError(f"{self.place(loc)}: keys must be text, got {key!r}")
-            self.note((*loc, str(key)), getattr(node, "lc", None), key)
-            out[str(key)] = self.plain(value, (*loc, str(key)), depth + 1)
-        return out
+        self._limits = yaml_events
+        self._events: Iterator[Any] = yaml_events.events(text, source)
+        self._source = source
+        self._places = places
+        self._noted: list[Loc] = []
+        self._anchors: dict[str, _Anchor | None] = {}
+        self._nodes = self._deepest = 0
 
-    def scalar(self, node: Any, loc: Loc) -> Any:
-        if node is None or isinstance(node, bool):
-            return node
-        if isinstance(node, int):
-            return int(node)
-        if isinstance(node, float):
-            if not math.isfinite(node):
-                raise ConfigError(f"{self.place(loc)}: {dotted(loc)}: must be a finite number, got {float(node)}")
-            return float(node)
-        if isinstance(node, str):
-            return str(node)
-        if type(node) is datetime.date:
-            return node
-        raise ConfigError(f"{self.place(loc)}: {dotted(loc)}: cannot be {_kind(node)}")
+    def document(self) -> Any:
+        """The only document of the text; None for an empty text."""
+        value = None
+        for event in self._events:
+            if type(event).__name__.endswith(("ScalarEvent", "AliasEvent", "SequenceStartEvent", "MappingStartEvent")):
+                value = self._value(event, (), 0)
+        return value
 
-    def place(self, loc: Loc) -> str:
-        places = self.places or {}
-        return next((places[loc[:end]] for end in range(len(loc), -1, -1) if loc[:end] in places), self.source)
+    def _value(self, event: Any, loc: Loc, depth: int) -> Any:
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            return self._alias(event, loc, depth)
+        self._count(event, 1, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        nodes, first = self._nodes, len(self._noted)
+        above, self._deepest = self._deepest, depth
+        if kind == "ScalarEvent":
+            value = self._scalar(event, loc)
+        elif kind == "SequenceStartEvent":
+            value = self._list(loc, depth)
+        else:
+            value = self._mapping(loc, depth)
+        if event.anchor is not None:
+            size, height = self._nodes - nodes + 1, self._deepest - depth
+            self._anchors[event.anchor] = _Anchor(value, loc, size, height, first, len(self._noted))
+        self._deepest = max(above, self._deepest)
+        return value
 
-    def note(self, loc: Loc, marks: Any, key: Any) -> None:
-        if self.places is None or marks is None:
-            return
-        line, column = marks.data[key][:2]
-        self.places[loc] = f"{self.source}:{line + 1}:{column + 1}"
+    def _list(self, loc: Loc, depth: int) -> list[Any]:
+        values: list[Any] = []
+        while type(event := next(self._events)).__name__ != "SequenceEndEvent":
+            inner = (*loc, len(values))
+            self._note(inner, event)
+            values.append(self._value(event, inner, depth + 1))
+        return values
+
+    def _mapping(self, loc: Loc, depth: int) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while type(event := next(self._events)).__name__ != "MappingEndEvent":
+            key = self._key(event, loc)
+            if key in values:
+                raise self._error(event, f'found duplicate key "{key}"')
+            inner = (*loc, key)
+            self._note(inner, event)
+            values[key] = self._value(next(self._events), inner, depth + 1)
+        return values
+
+    def _key(self, event: Any, loc: Loc) -> str:
+        if type(event).__name__ != "ScalarEvent" or event.anchor is not None:
+            raise self._error(event, "keys must be text, got a list, a mapping, an alias or an anchor")
+        self._count(event, 1, len(loc))
+        key = self._scalar(event, loc)
+        if not isinstance(key, str):
+            raise self._error(event, f"keys must be text, got {key!r}; put it in quotes")
+        if len(key) > MAX_KEY:
+            raise self._error(event, f"a key must have at most {MAX_KEY} characters, got {len(key):,}")
+        return key
+
+    def _alias(self, event: Any, loc: Loc, depth: int) -> Any:
+        """A copy of the value that the alias stands for, which counts in full."""
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            problem = "stands inside itself" if event.anchor in self._anchors else "is not defined before its use"
+            raise self._error(event, f"the anchor &{event.anchor[:60]} {problem}")
+        self._count(event, anchor.nodes, depth + anchor.depth)
+        if self._places is not None:
+            for old in self._noted[anchor.first : anchor.last]:
+                new = (*loc, *old[len(anchor.loc) :])
+                self._places[new] = self._places[old]
+                self._noted.append(new)
+        return copy.deepcopy(anchor.value)
+
+    def _count(self, event: Any, nodes: int, depth: int) -> None:
+        self._nodes += nodes
+        self._deepest = max(self._deepest, depth)
+        if self._nodes > self._limits.MAX_NODES:
+            raise self._error(
+                event, f"must have at most {self._limits.MAX_NODES:,} keys and values, got {self._nodes:,} up to here"
+            )
+        if depth > self._limits.MAX_DEPTH:
+            raise self._error(event, f"must be at most {self._limits.MAX_DEPTH} levels deep, got {depth}")
+
+    def _scalar(self, event: Any, loc: Loc) -> Any:
+        text: str = event.value
+        if event.style is not None:
+            if found := _NOT_TEXT.search(text):
+                raise self._error(event, f"{_named(loc)}the character U+{ord(found[0]):04X} is not allowed")
+            return text
+        try:
+            value = _resolved(text)
+        except ValueError as error:
+            raise self._error(event, f"{_named(loc)}{error}") from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._error(event, f"{_named(loc)}must be a finite number, got {value}", loc)
+        return value
+
+    def _note(self, loc: Loc, event: Any) -> None:
+        if self._places is not None:
+            mark = event.start_mark
+            self._places[loc] = f"{self._source}:{mark.line + 1}:{mark.column + 1}"
+            self._noted.append(loc)
+
+    def _error(self, event: Any, message: str, loc: Loc | None = None) -> ConfigError:
+        """At the key of ``loc`` where one is given, else where ``event`` begins; an override is a place of its own."""
+        if self._places is None:
+            return ConfigError(f"{self._source}: {message}")
+        mark = event.start_mark
+        place = f"{self._source}:{mark.line + 1}:{mark.column + 1}"
+        return ConfigError(f"{self._places.get(loc, place) if loc else place}: {message}")
+
+
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+_NULL = ("", "~", "null", "Null", "NULL")
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:.*")
+
+
+def _resolved(text: str) -> Any:
+    """What a word without quotes means by the core schema of YAML 1.2 (section 10.3.2), and dates.
+
+    Raises
+    ------
+    ValueError
+        Where YAML 1.1 and 1.2 read different numbers, a number is too long, or a date is none.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if text[0] not in "0123456789+-.":
+        return text
+    if len(text) > MAX_DIGITS and (_NUMBER.fullmatch(text) or _BASED.fullmatch(text)):
+        raise ValueError(f"a number must have at most {MAX_DIGITS} digits, got {len(text):,}")
+    if _WHOLE.fullmatch(text):
+        digits = text.lstrip("+-")
+        if digits.startswith("0") and digits != "0":
+            raise ValueError(f"must be a number without leading zeros, which some read as octal, got {text}")
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.lower().replace(".", ""))
+    if _DATE.fullmatch(text):
+        try:
+            return datetime.date.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"must be a day of the calendar, got {text}") from None
+    if _TIME.fullmatch(text):
+        raise ValueError("cannot be a time of day")
+    return text
+
+
+def _named(loc: Loc) -> str:
+    return f"{dotted(loc)}: " if loc else ""
 
 
 def _kind(value: Any) -> str:
     """A value's type in words."""
-    if isinstance(value, datetime.date):
-        return "a time of day"
     if isinstance(value, str):
-        return f"the text {str(value)!r}"
-    if isinstance(value, Sequence):
+        return f"the text {value[:60]!r}"
+    if isinstance(value, list):
         return "a list"
     return "nothing" if value is None else f"a {type(value).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import json
@@ -416,7 +417,7 @@ class Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.text = ""
+        self.text = self.style = ""
         self.feed(html)
         self.close()
         assert self.open == []
@@ -430,7 +431,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        elif self.open:
             self.text += data
 
     @property
@@ -495,17 +498,21 @@ def test_page_is_self_contained(built: dict[str, Path], name: str) -> None:
         "summary",
         "pre",
         "footer",
+        "svg",
+        "rect",
     }
     assert {tag for tag, _ in seen.tags} <= allowed
     for tag, attributes in seen.tags:
-        assert not any(key.startswith("on") for key in attributes)
+        assert not any(key.startswith("on") or key == "style" for key in attributes)
         if "src" in attributes:
             assert tag == "img"
             assert (attributes["src"] or "").startswith("data:image/png;base64,")
             assert attributes["alt"]
         assert (attributes.get("href") or "#").startswith("#")
     policy = [a["content"] for t, a in seen.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    sheet = base64.b64encode(hashlib.sha256(seen.style.encode()).digest()).decode()
+    own = f"style-src 'sha256-{sheet}'"
+    assert policy == [f"default-src 'none'; img-src data:; {own}; base-uri 'none'; form-action 'none'"]
     if name != "hostile":
         assert "http" not in re.sub(r"http-equiv", "", (built[name] / "report.html").read_text(encoding="utf-8"))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-import os
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raresim.errors import ConfigError
+from raresim import plain_files
+from raresim.errors import ConfigError, visible
 from raresim.evidence import EvidenceTable
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
@@ -18,7 +19,7 @@ from raresim.report.words import ROWS, Words
 
 __all__ = ["write"]
 
-DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+STYLE_SHEET = re.compile("<style>(.*?)</style>", re.DOTALL)
 FIGURES = ("information", "convergence", "losses", "weights", "levels", "entropy")
 FIT_FIGURES = {"fit-quantiles": "Quantile plots", "fit-stability": "Threshold stability"}
 
@@ -133,15 +134,15 @@ def write(run: Run) -> Path:
     html = _html(run, {name: _panel(name, picture) for name, picture in pictures.items()})
     folder = run.folder / "figures"
     try:
+        if folder.is_symlink():
+            raise OSError(None, "it is a symbolic link", str(folder))
         folder.mkdir(exist_ok=True)
         for name, picture in pictures.items():
             if isinstance(picture, str):
                 (folder / f"{name}.png").unlink(missing_ok=True)  # left by an earlier state of the folder
             else:
-                (folder / f"{name}.png").write_bytes(picture.png)
-        unfinished = run.folder / "report.html.part"
-        unfinished.write_bytes(html.encode("utf-8", errors="replace"))
-        os.replace(unfinished, page)
+                plain_files.replace(folder / f"{name}.png", picture.png)
+        plain_files.replace(page, html.encode("utf-8", errors="replace"))
     except OSError as error:
         raise ConfigError(f"{error.filename or run.folder}: cannot be written ({error.strerror})") from None
     return page
@@ -192,6 +193,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         seconds=tables.duration,
     )
     return environment.get_template("page.html.j2").render(
+        style_hash=_style_hash(),
         run=run,
         words=Words(),
         slug=Words.slug,
@@ -230,9 +232,16 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
     )
 
 
+def _style_hash() -> str:
+    """The page's own style sheet as its policy names it: no other style is applied."""
+    template = (Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8")
+    sheet = STYLE_SHEET.findall(template)[0]
+    return f"sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode('ascii')}"
+
+
 def _visible(value: Any) -> Any:
-    """Text without control characters, and without those that reorder what a reader sees."""
-    return DECEPTIVE.sub("\ufffd", value) if type(value) is str else value
+    """Plain text made `visible`; what is already markup is the page's own."""
+    return visible(value) if type(value) is str else value
 
 
 def _percent(x: float | None) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raresim.errors import ConfigError
+from raresim import plain_files
+from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 
 __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
 
 SCHEMA_VERSION = 1
+MAX_BYTES = 256 * 1024**2
 SMALLEST = float(np.finfo(np.float64).tiny)
 STATUSES = ("trusted", "caution", "untrusted", "bound_only")
 FIT_FORMS = ("quantiles", "stability")
@@ -459,7 +463,7 @@ def _iteration(fields: _Fields) -> Iteration:
 
 def _evidence(path: Path, forms: tuple[str, ...]) -> Evidence:
     """Empty without the file: most inputs are not fitted, and many methods leave nothing of their way."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return Evidence()
     stored = _json(path)
     return Evidence(
@@ -520,17 +524,25 @@ def _traces(path: Path, n_estimates: int) -> dict[int, Trace]:
     return {index: Trace(*np.array(numbers).T) for index, numbers in sorted(rows.items())}
 
 
+_UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, RuntimeError, zipfile.BadZipFile)
+"""What numpy and zipfile raise for archives that are broken, encrypted, or whose arrays claim to be huge."""
+
+
 def _arrays(path: Path) -> dict[str, Array]:
     names = {"loss": True, "log_weight": True, "top_log_weight": False, "nominal_loss": False}
     arrays: dict[str, Array] = {}
-    _present(path)
+    content = _content(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > MAX_BYTES:
+            raise ConfigError(f"{path}: must unpack to at most {MAX_BYTES:,} bytes, got {size:,}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             for name, is_required in names.items():
                 if name not in stored.files and is_required:
                     raise ConfigError(f"{path}: array {name!r} is missing")
                 arrays[name] = np.asarray(stored[name] if name in stored.files else [], dtype=np.float64)
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{path}: cannot be read as arrays ({type(error).__name__})") from None
     for name, array in arrays.items():
         if array.ndim != 1 or np.isnan(array).any():
@@ -542,24 +554,37 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 def _json(path: Path) -> _Fields:
     try:
-        return _Fields.of(str(path), json.loads(_text(path), parse_constant=lambda _: None))
+        return _Fields.of(str(path), _visible(json.loads(_text(path), parse_constant=lambda _: None)))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid JSON ({error})") from None
 
 
 def _text(path: Path, *, required: bool = True) -> str:
-    if not required and not path.exists():
+    if not required and not os.path.lexists(path):
         return ""
-    _present(path)
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    return _content(path).decode("utf-8", errors="replace")
 
 
-def _present(path: Path) -> None:
-    if not path.is_file():
+def _content(path: Path) -> bytes:
+    """The bytes of a file of the folder itself: a link could bring any other file into the page."""
+    if not os.path.lexists(path) or path.is_dir():
         raise ConfigError(f"{path}: missing; the run folder is incomplete")
+    try:
+        content = plain_files.read(path, MAX_BYTES + 1, follow=False)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: must be at most {MAX_BYTES:,} bytes, got more")
+    return content
+
+
+def _visible(value: Any) -> Any:
+    """Every text of a JSON value, keys too, made `visible`: it goes to terminals, figures and the page."""
+    if isinstance(value, dict):
+        return {visible(key): _visible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_visible(item) for item in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:
