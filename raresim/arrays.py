@@ -30,6 +30,10 @@ Matrix = Annotated[ArrayLike, "matrix"]
 FunctionPath = Annotated[str, "function"]
 """A constructor argument of the form ``file.py:name``."""
 
+MAX_DIM = 100_000
+MAX_MATRIX_DIM = 5_000
+"""Coordinates of a law, and of one that holds a number for each pair of them (200 megabytes)."""
+
 _buffers = threading.local()
 
 
@@ -113,6 +117,13 @@ def whole(field: str, value: float, least: int = 1) -> int:
     if value < least:
         raise FieldError(field, f"must be at least {least}, got {value}")
     return int(value)
+
+
+def dimension(field: str, value: float, least: int = 1, most: int = MAX_DIM) -> int:
+    """As `whole`, and at most ``most``: what is made for each coordinate, or each pair, has to fit in memory."""
+    if value > most:
+        raise FieldError(field, f"must be at most {most:,}, got {value:g}")
+    return whole(field, value, least)
 
 
 def one_of(field: str, given: object, allowed: Any) -> None:

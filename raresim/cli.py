@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 import typer
 
 from raresim import __version__
-from raresim.errors import ConfigError, ExitCode, FieldError, LossError, RaresimError
+from raresim.errors import ConfigError, ExitCode, FieldError, LossError, RaresimError, visible
 
 if TYPE_CHECKING:
     from raresim.comparison import Failure
@@ -94,10 +94,11 @@ def run(
     """Run an experiment and write its folder: numbers, figures and report."""
     from raresim import config as configs
     from raresim import terminal
-    from raresim.result import refuse_existing
+    from raresim.result import default_folder, refuse_existing
 
     config = configs.load(file, _with_workers(overrides or [], workers))
-    folder = out or Path("runs") / config.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    folder = out or default_folder(config.checked_name(), leaf)
     refuse_existing(folder)
     with terminal.progress(quiet) as report:
         result = _run(config, report, folder)
@@ -259,9 +260,18 @@ def compare(
         if isinstance(picture, str):
             typer.echo(f"No figure: {picture}")
         else:
-            plot.write_bytes(picture.png)
+            _write_plot(plot, picture.png)
             typer.echo(f"Figure: {plot}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
+
+
+def _write_plot(plot: Path, png: bytes) -> None:
+    from raresim import plain_files
+
+    try:
+        plain_files.replace(plot, png)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{plot}: cannot be written: {getattr(error, 'strerror', error)}") from None
 
 
 def _run_methods(
@@ -278,7 +288,7 @@ def _run_methods(
     from raresim import terminal
     from raresim.comparison import Failure
     from raresim.registry import lookup, members
-    from raresim.result import refuse_existing
+    from raresim.result import default_folder, refuse_existing
 
     changes = _with_workers(overrides, workers)
     stated = configs.load(file, changes)
@@ -286,7 +296,7 @@ def _run_methods(
     chosen = list(members("method")) if methods in (None, "all") else [kind.strip() for kind in methods.split(",")]
     for kind in chosen:
         lookup("method", kind)
-    out = out or Path("runs") / stated.name / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    out = out or default_folder(stated.checked_name(), f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     refuse_existing(out)
     folders, failures = [], []
     for kind in dict.fromkeys(chosen):
@@ -366,7 +376,7 @@ def explain_term(
 
 
 def _complain(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201  # the shell's error channel
+    print(visible(message), file=sys.stderr)  # noqa: T201  # the shell's error channel
 
 
 def main() -> None:

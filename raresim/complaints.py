@@ -18,6 +18,10 @@ MAX_PROBLEMS = 20
 """Problems of one file that are shown before the rest is left out."""
 
 
+MAX_SHOWN = 100
+"""Characters of a wrong value that are shown."""
+
+
 def messages(tree: Tree, error: ValidationError) -> list[str]:
     """One line per place that is wrong, in the order of the file."""
     found: dict[Loc, list[Any]] = {}
@@ -103,7 +107,9 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list" if value else "an empty list"
-    return f"the text {value!r}" if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return f"the text {value[:MAX_SHOWN]!r}" + ("..." if len(value) > MAX_SHOWN else "")
+    return str(value)
 
 
 def _near(given: str, expected: str) -> str:

@@ -36,7 +36,9 @@ from raresim.methods.base import Method
 from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
 from raresim.yaml_tree import Loc, Tree
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""What may be a folder's name on every system, and what Windows takes for a device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,18 @@ class Config:
         """The experiment's name: given, or the file's."""
         return getattr(self.model, "name", None) or Path(self.tree.source).stem
 
+    def checked_name(self) -> str:
+        """The name, which becomes a folder's; raises `ConfigError` where it could be a path or a device."""
+        if not NAME.fullmatch(self.name):
+            raise self.tree.error(
+                ("name",),
+                "must be letters, digits, '.', '_' or '-', at most 100 of them, first a letter or digit, last no '.', "
+                f"got {self.name[:100]!r}",
+            )
+        if RESERVED.fullmatch(self.name):
+            raise self.tree.error(("name",), f"must not be a name that Windows keeps for a device, got {self.name!r}")
+        return self.name
+
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and fitted; a user's loss is not imported before the run."""
         values = {
@@ -85,13 +99,13 @@ class Config:
             for key in ("inputs", "loss", "measures", "method", "stop")
         }
         try:
-            return Experiment(**values, seed=getattr(self.model, "seed"), name=self._checked_name())  # noqa: B009
+            return Experiment(**values, seed=getattr(self.model, "seed"), name=self.checked_name())  # noqa: B009
         except FieldError as error:
             raise self.explain(error) from None
 
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
-        self._checked_name()
+        self.checked_name()
         inputs = self._outline_inputs()
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
@@ -146,13 +160,6 @@ class Config:
     def explain(self, error: FieldError) -> ConfigError:
         """The `ConfigError` for an argument that a run found wrong: at its key where that is the only one so called."""
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
-
-    def _checked_name(self) -> str:
-        if not NAME.fullmatch(self.name):
-            raise self.tree.error(
-                ("name",), f"must be letters, digits, '.', '_' or '-', at most 100 of them, got {self.name!r}"
-            )
-        return self.name
 
     def _outline_inputs(self) -> Outline:
         model = getattr(self.model, "inputs")  # noqa: B009
@@ -256,6 +263,8 @@ class _Located:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, FieldError):
             raise self._tree.error((*self._loc, error.field), error.message) from None
+        if isinstance(error, MemoryError):
+            raise self._tree.error(self._loc, "needs more memory than there is") from None
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:

@@ -80,6 +80,7 @@ def families_called(name: str) -> list[str]:
 def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> str:
     """The sentence for a name that is not one of ``allowed``."""
     names = list(allowed)
-    near = difflib.get_close_matches(str(given), names, n=1)
+    shown = repr(given[:100]) if isinstance(given, str) else f"{given!r:.100}"
+    near = difflib.get_close_matches(str(given)[:100], names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {given!r}{hint} (allowed: {', '.join(names)})"
+    return f"unknown {what} {shown}{hint} (allowed: {', '.join(names)})"

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,7 @@ from raresim.measures.base import Reference
 from raresim.methods.base import Iteration
 
 SCHEMA_VERSION = 1
+MAX_NAME = 255
 
 FAILED_ROWS = "failed_rows.npz"
 
@@ -182,7 +184,7 @@ class Result:
         final = Path(directory)
         refuse_existing(final)
         final.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:50]}-", dir=final.parent))
         try:
             self._write(draft)
             report.build(draft)
@@ -230,10 +232,40 @@ class Result:
         return flat
 
 
+def default_folder(name: str, leaf: str) -> Path:
+    """``runs/NAME/LEAF``, below the working folder; raises `ConfigError` where a link would lead out of it."""
+    folder = Path("runs") / name / leaf
+    for part in (folder.parent, folder):
+        if part.is_symlink():
+            raise ConfigError(f"{part}: is a symbolic link; remove it, or name the run folder with --out")
+    return folder
+
+
 def refuse_existing(folder: Path) -> None:
-    """Raise `ConfigError` when ``folder`` is there and holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise `ConfigError` when ``folder`` is there and holds something, or could not be made after the run."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except FileNotFoundError:
+        _refuse_below(folder)
+        return
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{folder}: cannot be a run folder: {getattr(error, 'strerror', None) or error}") from None
+    if folder.name in ("", ".."):
+        raise ConfigError(f"{folder}: must end in the name of the run folder")
+    if stat.S_ISLNK(mode):
+        raise ConfigError(f"{folder}: is a symbolic link; give the folder that it leads to")
+    if not stat.S_ISDIR(mode):
+        raise ConfigError(f"{folder}: is not a folder")
+    if any(folder.iterdir()):
         raise ConfigError(f"{folder}: already holds files; choose another folder or remove it")
+
+
+def _refuse_below(folder: Path) -> None:
+    if longest := next((part for part in folder.parts if len(os.fsencode(part)) > MAX_NAME), None):
+        raise ConfigError(f"{folder}: a folder's name has at most {MAX_NAME} bytes, got {len(os.fsencode(longest))}")
+    above = next(parent for parent in folder.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ConfigError(f"{folder}: cannot be made: {above} is not a folder that can be written to")
 
 
 def _plain(value: Any) -> Any:

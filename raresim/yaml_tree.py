@@ -17,7 +17,8 @@ from raresim.errors import ConfigError
 MAX_BYTES = 1024 * 1024
 MAX_DIGITS = 400
 MAX_KEY = 200
-"""Bytes of a file, digits of a number (a double has at most 309 before the point) and characters of a key."""
+MAX_MESSAGE = 2000
+"""Bytes of a file, digits of a number (a double has 309 before the point), characters of a key and of an error."""
 
 Loc = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
@@ -51,8 +52,10 @@ class Tree:
         return self.source
 
     def error(self, loc: Loc, message: str) -> ConfigError:
-        """A `ConfigError` with position and dotted path."""
-        return ConfigError(f"{self.place(loc)}: {dotted(loc)}: {message}" if loc else f"{self.place(loc)}: {message}")
+        """A `ConfigError` with position and dotted path, on one line."""
+        return ConfigError(
+            _one_line(f"{self.place(loc)}: {dotted(loc)}: {message}" if loc else f"{self.place(loc)}: {message}")
+        )
 
     def find(self, name: str) -> Loc | None:
         """The path of the only key called ``name``, or None when there is none or more than one."""
@@ -264,10 +267,10 @@ class _Builder:
     def _error(self, event: Any, message: str, loc: Loc | None = None) -> ConfigError:
         """At the key of ``loc`` where one is given, else where ``event`` begins; an override is a place of its own."""
         if self._places is None:
-            return ConfigError(f"{self._source}: {message}")
+            return ConfigError(_one_line(f"{self._source}: {message}"))
         mark = event.start_mark
         place = f"{self._source}:{mark.line + 1}:{mark.column + 1}"
-        return ConfigError(f"{self._places.get(loc, place) if loc else place}: {message}")
+        return ConfigError(_one_line(f"{self._places.get(loc, place) if loc else place}: {message}"))
 
 
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -316,6 +319,12 @@ def _resolved(text: str) -> Any:
     if _TIME.fullmatch(text):
         raise ValueError("cannot be a time of day")
     return text
+
+
+def _one_line(message: str) -> str:
+    """Names and values may hold line breaks, and be long."""
+    line = " ".join(message.splitlines())
+    return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."
 
 
 def _named(loc: Loc) -> str:

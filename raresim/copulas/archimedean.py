@@ -170,7 +170,7 @@ class Archimedean(Copula):
 
 def settle(copula: Archimedean) -> None:
     """Check the fields of a copula under construction and set its ``parameter``."""
-    object.__setattr__(copula, "dim", arrays.whole("dim", copula.dim, least=2))
+    object.__setattr__(copula, "dim", arrays.dimension("dim", copula.dim, least=2, most=arrays.MAX_MATRIX_DIM))
     object.__setattr__(copula, "parameter", _parameter(type(copula), copula.theta, copula.tau))
 
 

@@ -35,7 +35,7 @@ def resolve(
         given = "neither" if matrix is None else "both"
         raise FieldError("correlation", f"give either correlation (a matrix) or rho (one number), got {given}")
     if dim:
-        dim = arrays.whole("dim", dim)
+        dim = arrays.dimension("dim", dim, most=arrays.MAX_MATRIX_DIM)
     if rho is not None:
         if dim < 2:
             raise FieldError("dim", f"must be at least 2 where rho is given, got {dim}")

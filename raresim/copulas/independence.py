@@ -29,7 +29,7 @@ class Independence(Copula):
     dim: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", arrays.whole("dim", self.dim))
+        object.__setattr__(self, "dim", arrays.dimension("dim", self.dim, most=arrays.MAX_MATRIX_DIM))
 
     @property
     def latent_dim(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from raresim import arrays
 from raresim.arrays import Float
 from raresim.data import FileFacts
 from raresim.errors import FieldError
@@ -29,6 +30,7 @@ def named(
     if marginals is None:
         if dim < 1:
             raise FieldError("dim", f"must be at least 1 where one marginal stands for all factors, got {dim}")
+        arrays.dimension("dim", dim)
         assert marginal is not None  # by the check above
         laws: tuple[Marginal, ...] = (marginal,) * dim
         return tuple(f"x{k}" for k in range(1, dim + 1)), laws

@@ -172,8 +172,8 @@ def common_dim(dim: int, **parameters: Vector | Matrix) -> int:
         shape = np.shape(value)
         if shape:
             sizes[name] = shape[0]
-    if dim < 0:
-        raise FieldError("dim", f"must be at least 1, got {dim}")
+    if dim:
+        arrays.dimension("dim", dim)
     if len(set(sizes.values())) > 1:
         first, *rest = sizes.items()
         other = next(item for item in rest if item[1] != first[1])

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from raresim import arrays
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution, Inputs
-from raresim.errors import FieldError
 from raresim.jit import kernel
 from raresim.normals import fill_standard_normal
 from raresim.registry import member
@@ -36,8 +36,7 @@ class StandardNormal(Inputs, Distribution):
     dim: int = 1
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise FieldError("dim", f"must be at least 1, got {self.dim}")
+        arrays.dimension("dim", self.dim)
 
     @property
     def fitted(self) -> None:

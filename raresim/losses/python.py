@@ -156,7 +156,7 @@ class PythonLoss(Loss):
             tree = ast.parse(path.read_bytes(), filename=path.name)
         except OSError:
             raise FieldError("function", f"no such file: {path}") from None
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise FieldError("function", f"{path.name} is not valid Python: {error}") from None
         names = [n for node in tree.body for n in _defined(node)]
         if name not in names:
