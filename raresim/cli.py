@@ -269,6 +269,8 @@ def _write_plot(plot: Path, png: bytes) -> None:
     from raresim import plain_files
 
     try:
+        if plot.is_symlink() or (plot.exists() and not plot.is_file()):
+            raise OSError(None, "it is a link, a folder or a device")
         plain_files.replace(plot, png)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigError(f"{plot}: cannot be written: {getattr(error, 'strerror', error)}") from None

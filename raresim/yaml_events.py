@@ -32,7 +32,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 
 
 def events(text: str, source: str) -> Iterator[Any]:
-    """The events of the one document in ``text``, lazily.
+    """The events of the one document in ``text``, one after the other.
 
     Parameters
     ----------
@@ -130,6 +130,11 @@ class _LimitedScanner(Scanner):
         if len(self.flow_context) > MAX_DEPTH or len(self.indents) > MAX_DEPTH + 1:
             raise self._refusal(f"must be at most {MAX_DEPTH} levels deep, got more", self.reader.get_mark())
         return super().fetch_more_tokens()
+
+    def need_more_tokens(self) -> bool:
+        if self.tokens and not self.possible_simple_keys:  # asked several times a token: a sixth of all time
+            return False
+        return bool(super().need_more_tokens())
 
     def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
         self._check_length(start_mark)

@@ -6,7 +6,6 @@ import copy
 import datetime
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,7 @@ class _Builder:
         from raresim import yaml_events  # ruamel is loaded where there is a file to read
 
         self._limits = yaml_events
-        self._events: Iterator[Any] = yaml_events.events(text, source)
+        self._events = iter(list(yaml_events.events(text, source)))  # all within the limits before any is used
         self._source = source
         self._places = places
         self._noted: list[Loc] = []

@@ -463,7 +463,8 @@ def _fit_table(table: EvidenceTable) -> FitTable:
     for j, column in enumerate(table.columns):
         own = f"evidence.{column}"  # a word such as value means something else in the other tables
         is_number = any(isinstance(row[j], float) for row in table.rows)
-        heads.append((column[:1].upper() + column[1:], own if Words.is_known(own) else column, is_number))
+        term = own if any(map(str.isalnum, column)) and Words.is_known(own) else column
+        heads.append((column[:1].upper() + column[1:], term, is_number))
     rows = [
         [
             (_fit_cell(column, row, cell), isinstance(cell, float))
