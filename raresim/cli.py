@@ -378,7 +378,7 @@ def explain_term(
 
 
 def _complain(message: str) -> None:
-    print(visible(message), file=sys.stderr)  # noqa: T201  # the shell's error channel
+    print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
 
 
 def main() -> None:

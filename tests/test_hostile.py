@@ -264,7 +264,7 @@ def test_a_page_that_does_not_escape_would_be_noticed() -> None:
 
 def test_figures_survive_hostile_names(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "all"
-    hostile_pages.poison(whole, folder, " ".join(hostile_pages.PAYLOADS[-15:]))
+    hostile_pages.poison(whole, folder, " ".join(hostile_pages.PAYLOADS[-10:]))
     build(folder)
     drawn = {path.name for path in (folder / "figures").iterdir()}
     assert {"convergence.png", "fit-quantiles.png", "trace.png"} <= drawn
@@ -298,10 +298,10 @@ def test_terminal_shows_text_as_it_is(whole: Path, tmp_path: Path) -> None:
 
 
 def test_error_cannot_command_the_terminal(tmp_path: Path) -> None:
-    (tmp_path / "case.yaml").write_text(VALID + '"a\\e[2Jb": 1\n')
+    (tmp_path / "case.yaml").write_text(VALID + '"a\\e[2J\\rb": 1\n')
     shown = CliRunner().invoke(app, ["check", str(tmp_path / "case.yaml")])
     assert shown.exit_code == 2
-    assert "\x1b" not in shown.output
+    assert not set("\x1b\r") & set(shown.output)
 
 
 # ------------------------------------------------------------------ folders
