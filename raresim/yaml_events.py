@@ -18,14 +18,15 @@ from ruamel.yaml.scanner import Scanner
 
 from raresim.errors import ConfigError
 
-__all__ = ["MAX_ALIASES", "MAX_DEPTH", "MAX_LINES", "MAX_NODES", "MAX_TEXT", "events"]
+__all__ = ["MAX_ALIASES", "MAX_DEPTH", "MAX_KEY", "MAX_LINES", "MAX_NODES", "MAX_TEXT", "events"]
 
 MAX_LINES = 20_000
 MAX_TEXT = 10_000
+MAX_KEY = 200
 MAX_DEPTH = 32
 MAX_NODES = 10_000
 MAX_ALIASES = 100
-"""Lines of a text, characters of one value, levels, keys and values in all, and uses of an anchor (``*name``)."""
+"""Lines of a text, characters of a value and of a key, levels, keys and values in all, uses of anchors (``*name``)."""
 
 _STRAIGHT = re.compile(rf"[^\n,\[\]{{}}]{{{MAX_TEXT + 1}}}")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -135,6 +136,12 @@ class _LimitedScanner(Scanner):
         if self.tokens and not self.possible_simple_keys:  # asked several times a token: a sixth of all time
             return False
         return bool(super().need_more_tokens())
+
+    def fetch_value(self) -> None:
+        key = self.possible_simple_keys.get(len(self.flow_context))
+        if key is not None and self.reader.index - key.index > MAX_KEY + len("''"):
+            raise self._refusal(f"a key must have at most {MAX_KEY} characters, got more", key.mark)
+        super().fetch_value()
 
     def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
         self._check_length(start_mark)

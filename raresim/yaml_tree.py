@@ -15,9 +15,8 @@ from raresim.errors import ConfigError
 
 MAX_BYTES = 1024 * 1024
 MAX_DIGITS = 400
-MAX_KEY = 200
 MAX_MESSAGE = 2000
-"""Bytes of a file, digits of a number (a double has 309 before the point), characters of a key and of an error."""
+"""Bytes of a file, digits of a number (a double has 309 before the point), characters of an error."""
 
 Loc = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
@@ -215,8 +214,8 @@ class _Builder:
         key = self._scalar(event, loc)
         if not isinstance(key, str):
             raise self._error(event, f"keys must be text, got {key!r}; put it in quotes")
-        if len(key) > MAX_KEY:
-            raise self._error(event, f"a key must have at most {MAX_KEY} characters, got {len(key):,}")
+        if len(key) > self._limits.MAX_KEY:
+            raise self._error(event, f"a key must have at most {self._limits.MAX_KEY} characters, got {len(key):,}")
         return key
 
     def _alias(self, event: Any, loc: Loc, depth: int) -> Any:

@@ -22,7 +22,7 @@ from raresim.cli import app
 from raresim.errors import ConfigError
 from raresim.report import build, page
 from raresim.report.run import read
-from raresim.yaml_events import MAX_ALIASES, MAX_DEPTH, MAX_LINES, MAX_NODES, MAX_TEXT
+from raresim.yaml_events import MAX_ALIASES, MAX_DEPTH, MAX_KEY, MAX_LINES, MAX_NODES, MAX_TEXT
 from tests import hostile_pages, hostile_paths, hostile_yaml
 from tests.hostile_yaml import VALID, Refusal
 
@@ -70,11 +70,12 @@ def test_refusing_costs_little_time_and_memory(refusals: list[Refusal]) -> None:
         "a: " + "[" * (MAX_DEPTH - 1) + "[]" + "]" * (MAX_DEPTH - 1),
         "a: [&a x, " + "*a, " * MAX_ALIASES + "]",
         "a: " + "x" * (MAX_TEXT - 3),
+        "a: {" + "k" * MAX_KEY + ": 1, '" + "q" * MAX_KEY + "': 1}",
         "a: '" + "x, " * ((MAX_TEXT - 10) // 3) + "'",
         "a: 1\n" + "#\n" * (MAX_LINES - 2),
         "a: 1\n" + ("#" + "x" * 98 + "\n") * 10_000,
     ],
-    ids=["nodes", "depth", "aliases", "text", "quoted", "lines", "bytes"],
+    ids=["nodes", "depth", "aliases", "text", "key", "quoted", "lines", "bytes"],
 )
 def test_limits_can_be_reached(text: str, tmp_path: Path) -> None:
     assert list(tree(tmp_path, text).data) == ["a"]
@@ -249,10 +250,11 @@ def test_text_stays_text_in_every_field(whole: Path, tmp_path: Path) -> None:
     assert len(set(hostile_pages.PAYLOADS)) >= 100
     assert hostile_pages.poison(whole, tmp_path / "benign", hostile_pages.BENIGN) >= 100
     benign = rendered(tmp_path / "benign", hostile_pages.BENIGN)
-    for place in range(0, len(hostile_pages.PAYLOADS), 16):  # the study takes them one by one
-        text = " ".join(hostile_pages.PAYLOADS[place : place + 16])
-        hostile_pages.poison(whole, tmp_path / f"{place}", text)
-        assert hostile_pages.extra(rendered(tmp_path / f"{place}", text), benign) == 0, text
+    payloads = hostile_pages.PAYLOADS
+    joined = [" ".join(payloads[place : place + 16]) for place in range(0, len(payloads), 16)]
+    for number, text in enumerate([*joined, *payloads[-2:]]):  # the study takes them one by one
+        hostile_pages.poison(whole, tmp_path / f"{number}", text)
+        assert hostile_pages.extra(rendered(tmp_path / f"{number}", text), benign) == 0, text
 
 
 def test_a_page_that_does_not_escape_would_be_noticed() -> None:

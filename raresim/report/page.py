@@ -13,6 +13,7 @@ from typing import Any
 from raresim import plain_files
 from raresim.errors import ConfigError, visible
 from raresim.evidence import EvidenceTable
+from raresim.glossary import spelling
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
 from raresim.report.words import ROWS, Words
@@ -463,7 +464,7 @@ def _fit_table(table: EvidenceTable) -> FitTable:
     for j, column in enumerate(table.columns):
         own = f"evidence.{column}"  # a word such as value means something else in the other tables
         is_number = any(isinstance(row[j], float) for row in table.rows)
-        term = own if any(map(str.isalnum, column)) and Words.is_known(own) else column
+        term = own if spelling(column) and Words.is_known(own) else column
         heads.append((column[:1].upper() + column[1:], term, is_number))
     rows = [
         [
