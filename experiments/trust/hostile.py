@@ -130,9 +130,8 @@ def table(config_rows: list[str], page_rows: list[str], path_rows: list[str]) ->
             "|---|--:|--:|--:|--:|",
             *config_rows,
             "",
-            "The bound on time is not for every file: one that keeps all limits and is wrong in its last line is read in"
-            " full, which",
-            "takes about a second for a mebibyte, and little memory.",
+            "The bound on time is not for every file: one that keeps all limits and is wrong in its last line is read",
+            "in full, which takes about a second for a mebibyte, and little memory.",
             "",
             "## Pages",
             "",
