@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Size of one block's draws. A block costs some 90 microseconds beside its rows, a row of 20 factors about 0.1: below
@@ -92,6 +93,55 @@ class Plan:
             first=self.first_row + done,
             rows=min(self.block_rows, self.n_samples - done),
         )
+
+
+@dataclass(frozen=True)
+class Growing:
+    """The blocks of a stage whose size is given in advance, cut so that a shorter stage begins a longer one.
+
+    The stage is a row of plans, each as long as all before it together; only the last block is cut where the rows end.
+
+    Parameters
+    ----------
+    stage, n_samples, dim, fixed_rows
+        As of a `Plan`.
+    """
+
+    stage: int
+    n_samples: int
+    dim: int
+    fixed_rows: int | None = None
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return sum(map(len, self.chunks()))
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return sum(1 for _ in self.chunks())
+
+    def chunks(self) -> Iterator[tuple[Block, ...]]:
+        """Groups of neighbouring blocks, as of a `Plan`."""
+        piece = plan(self.stage, 16 * (self.fixed_rows or MIN_ROWS), self.dim, self.fixed_rows)
+        while piece.first_row < self.n_samples:
+            for chunk in piece.chunks():
+                left = self.n_samples - chunk[0].first
+                if left <= 0:
+                    return
+                blocks = [b for b in chunk if b.first < self.n_samples]
+                last = blocks[-1]
+                blocks[-1] = replace(last, rows=min(last.rows, self.n_samples - last.first))
+                yield tuple(blocks)
+            size = piece.first_row + piece.n_samples
+            piece = replace(piece.then(size), block_rows=self.fixed_rows or block_rows(2 * size, self.dim))
+
+    def whole(self, chunk: int) -> bool:
+        """Whether chunk number ``chunk`` would be the same in a longer stage."""
+        longer = replace(self, n_samples=2 * self.n_samples)
+        pair = (next(islice(p.chunks(), chunk, None)) for p in (self, longer))
+        return next(pair) == next(pair)
 
 
 def block_rows(n_samples: int, dim: int) -> int:

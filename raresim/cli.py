@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
 
 import typer
 
@@ -18,8 +21,6 @@ from raresim.errors import ConfigError, ExitCode, FieldError, LossError, Raresim
 if TYPE_CHECKING:
     from raresim.comparison import Failure
     from raresim.config import Config
-    from raresim.losses.base import Loss
-    from raresim.result import Result
 
 P = ParamSpec("P")
 
@@ -57,9 +58,9 @@ def _exits(verb: Callable[P, int]) -> Callable[P, None]:
                 raise
             _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
             code = ExitCode.INTERNAL
-        except KeyboardInterrupt:
-            _complain("interrupted; the run under way was not written")
-            code = ExitCode.INTERRUPTED
+        except KeyboardInterrupt as stop:
+            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the run under way was not written"])]))
+            code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
         raise typer.Exit(code)
 
     return run
@@ -85,6 +86,9 @@ def run(
         Path | None, typer.Option(help="The run folder. Default: runs/NAME/TIME-HASH.", show_default=False)
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run of this config; begin where there is none.")
+    ] = False,
     require: Annotated[
         Literal["trusted"] | None, typer.Option(help="Exit with 10 when the verdict is caution.", show_default=False)
     ] = None,
@@ -93,60 +97,107 @@ def run(
 ) -> int:
     """Run an experiment and write its folder: numbers, figures and report."""
     from raresim import config as configs
-    from raresim import terminal
+    from raresim import terminal, unfinished
     from raresim.result import default_folder, refuse_existing
 
     config = configs.load(file, _with_workers(overrides or [], workers))
-    leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
-    folder = out or default_folder(config.checked_name(), leaf)
+    place = default_folder(config.checked_name(), f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}")
+    found = unfinished.newest(place.parent, config.digest) if resume and out is None else None
+    out = unfinished.final_of(out) if resume and out is not None else out
+    folder = out or found or place
+    if resume and out is not None and (folder / "manifest.json").is_file():
+        code = _already_finished(config, folder, require)
+        unfinished.clear(folder)
+        return code
     refuse_existing(folder)
-    with terminal.progress(quiet) as report:
-        result = _run(config, report, folder)
-        report("report", 0, 1, "figures and page")
-        result.save(folder)
+    if not resume:
+        unfinished.refuse_partial(folder)
+    elif not unfinished.partial_of(folder).exists() and not quiet:
+        _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
+    with _signals_interrupt(), terminal.progress(quiet) as report:
+        result = unfinished.complete(config, folder, report)
     terminal.show_result(result, folder)
-    return _exit_code(result, require)
+    return _exit_code(str(result.verdict.status), require)
+
+
+@app.command()
+@_exits
+def extend(
+    run_dir: Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)],
+    budget: Annotated[int, typer.Option(help="Loss evaluations to add.", min=1, show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Add samples to a finished run, in a new run folder; the old one stays as it is."""
+    from raresim import terminal, unfinished
+    from raresim.result import refuse_existing
+
+    config, finished = unfinished.extended(run_dir, budget, _with_workers([], workers))
+    where = run_dir.resolve().parent
+    found = unfinished.newest(where, config.digest) if resume and out is None else None
+    out = unfinished.final_of(out) if resume and out is not None else out
+    folder = out or found or where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    refuse_existing(folder)
+    if not resume:
+        unfinished.refuse_partial(folder)
+    with _signals_interrupt(), terminal.progress(quiet) as report:
+        result = unfinished.complete(config, folder, report, finished)
+    terminal.show_result(result, folder)
+    return _exit_code(str(result.verdict.status), None)
+
+
+def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
+    """What ``--resume`` says of a run that needs none."""
+    from raresim.report.run import read
+
+    found = read(folder)
+    if found.manifest.get("config_sha256") != config.digest:
+        raise ConfigError(f"{folder}: already holds the run of another config; choose another folder or remove it")
+    typer.echo(f"{folder}: the run is finished, {found.verdict.status}")
+    typer.echo(f"Report: {folder / 'report.html'}")
+    return _exit_code(found.verdict.status, require)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = ExitCode(128 + number)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM raise `Interrupted`; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _with_workers(overrides: list[str], workers: int | None) -> list[str]:
     return overrides if workers is None else [*overrides, f"execution.workers={workers}"]
 
 
-def _run(config: Config, report: Any, folder: Path) -> Result:
-    """Run the experiment; rows that end it are saved beside ``folder``, which is not there yet."""
-    from raresim.executors import Executor
-
-    experiment = config.experiment()
-    execution = config.execution()
-    provenance = {
-        "config_sha256": config.digest,
-        "executor": execution.executor,
-        "workers": execution.n_workers,
-    }
-    try:
-        with Executor.of(execution.executor, execution.n_workers) as executor:
-            return experiment.run(executor, report, provenance, config.texts())
-    except FieldError as error:
-        raise config.explain(error) from error
-    except LossError as error:
-        raise _with_rows(error, experiment.loss, folder) from error
-
-
-def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
-    """``error``, saying where the rows that failed were saved and how to replay them."""
-    from raresim.losses.python import PythonLoss
-
-    if error.failures is None or not isinstance(loss, PythonLoss):
-        return error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    path = error.failures.save(folder.parent / f"{folder.name}-failed_rows.npz")
-    kept = error.failures.kept
-    rows = "the row that failed" if kept == 1 else f"{kept:,} rows that failed"
-    return LossError(f"{error}\n{path}: {rows}; replay with: {loss.replay(path)}", error.failures)
-
-
-def _exit_code(result: Result, require: str | None) -> ExitCode:
-    status = str(result.verdict.status)
+def _exit_code(status: str, require: str | None) -> ExitCode:
     if status == "caution":
         return ExitCode.CAUTION if require == "trusted" else ExitCode.OK
     codes = {"trusted": ExitCode.OK, "untrusted": ExitCode.UNTRUSTED, "bound_only": ExitCode.BOUND_ONLY}
@@ -191,10 +242,18 @@ def check(
 def report(
     run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
 ) -> int:
-    """Rebuild figures and page from a run folder alone."""
+    """Rebuild figures and page from a run folder alone; of an unfinished run, with the estimate so far."""
     from raresim import report as reports
+    from raresim import unfinished
 
-    typer.echo(reports.build(run_dir))
+    partial = unfinished.partial_of(run_dir)
+    if (run_dir.is_dir() and run_dir != partial) or not partial.is_dir():
+        typer.echo(reports.build(run_dir))
+    elif (folder := unfinished.so_far(partial)) is not None:
+        typer.echo(f"{partial}: the run is not finished; the estimate so far:", err=True)
+        typer.echo(folder / "report.html")
+    else:
+        raise ConfigError(unfinished.described(partial))
     return ExitCode.OK
 
 
@@ -287,7 +346,7 @@ def _run_methods(
 ) -> tuple[list[Path], list[Failure], Path]:
     """Run each method on the problem of ``file``: the folders of those that ran, why others did not, the folder."""
     from raresim import config as configs
-    from raresim import terminal
+    from raresim import terminal, unfinished
     from raresim.comparison import Failure
     from raresim.registry import lookup, members
     from raresim.result import default_folder, refuse_existing
@@ -310,7 +369,7 @@ def _run_methods(
             try:
                 config = configs.load(file, [*changes, *own, f"seed={seed}"])
                 with terminal.progress(quiet) as report:
-                    _run(config, report, folder).save(folder)
+                    unfinished.compute(config, folder, report).save(folder)
             except (ConfigError, FieldError) as error:  # the method does not fit the problem
                 failures.append(Failure(kind, str(error)))
                 break

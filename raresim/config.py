@@ -69,11 +69,17 @@ class Config:
         The file, as it is.
     model : BaseModel
         The validated content.
+    folder : Path
+        What the paths in it start from.
+    overrides : tuple of str
+        ``key=value`` assignments that changed it.
     """
 
     tree: Tree
     text: str
     model: BaseModel
+    folder: Path
+    overrides: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -232,7 +238,7 @@ class Config:
         path_text, colon, function = str(value).rpartition(":") if "function" in marks else (str(value), "", "")
         if "function" in marks and not colon:
             return value
-        path = Path(self.tree.source).parent / path_text
+        path = self.folder / path_text
         if not path.is_file():
             raise self.tree.error(loc, f"no such file: {path}")
         return f"{path}{colon}{function}" if colon else path
@@ -267,7 +273,7 @@ class _Located:
             raise self._tree.error(self._loc, "needs more memory than there is") from None
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = None) -> Config:
     """Read a config file and check its keys and types.
 
     Parameters
@@ -276,6 +282,8 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         A YAML 1.2 file.
     overrides : iterable of str
         ``key=value`` assignments, applied in order.
+    folder : Path, optional
+        What the paths in it start from, where that is not the folder of the file.
 
     Raises
     ------
@@ -283,10 +291,11 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         With one line per problem, each ``file:line:col: key: what is wrong``.
     """
     tree, text = yaml_tree.read(Path(path))
-    for assignment in overrides:
+    changes = tuple(overrides)
+    for assignment in changes:
         yaml_tree.override(tree, assignment)
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(tree, error))) from None
-    return Config(tree, text, model)
+    return Config(tree, text, model, folder or Path(path).parent, changes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -12,11 +13,12 @@ import numpy as np
 from raresim import arrays
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
-from raresim.blocks import Block, Plan
+from raresim.blocks import Block, Growing, Plan
 from raresim.distributions.base import Distribution
 from raresim.errors import LossError
 from raresim.executors import Executor
 from raresim.failures import NOTHING, Failures, collecting, note
+from raresim.journal import Journal, current, keeping
 from raresim.problem import Problem
 from raresim.streams import stream
 
@@ -67,10 +69,14 @@ class Sampler:
     def loss(self, u: Float, block: Block) -> Float:
         """The loss (n,) of each draw, in a reused buffer; NaN where the user's function failed and that is bounded.
 
-        Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event.
+        Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event. What the run's
+        journal knows is not evaluated again; calls with rows that failed are, so that they are counted.
         """
-        problem = self.problem
+        problem, journal = self.problem, current()
         out = arrays.scratch("loss", u.shape[0], 1)[:, 0]
+        if journal is not None and (known := journal.recall(block, u)) is not None:
+            out[:] = known
+            return out
         x = u
         if problem.space == "standard":
             x = problem.inputs.to_physical(u, arrays.scratch("factors", u.shape[0], problem.inputs.dim))
@@ -80,8 +86,11 @@ class Sampler:
             except LossError as error:
                 failures = None if error.failures is None else error.failures.at(block)
                 raise LossError(f"{error} [stage {block.stage}, block {block.index}]", failures) from error.__cause__
-        if found.failures is not NOTHING:
+        failed = found.failures is not NOTHING
+        if failed:
             note(found.failures.at(block))
+        if journal is not None:
+            journal.keep(block, u, None if failed else out)
         return out
 
     def signed_loss(self, u: Float, block: Block, sign: float) -> Float:
@@ -104,7 +113,12 @@ class Job(Generic[S]):
 
 
 def fold(
-    executor: Executor, job: Job[S], plan: Plan, before: S | None = None, seen: Callable[[S], None] | None = None
+    executor: Executor,
+    job: Job[S],
+    plan: Plan | Growing,
+    before: S | None = None,
+    seen: Callable[[S], None] | None = None,
+    skip: int = 0,
 ) -> S:
     """Summarise every block of ``plan`` and merge the summaries in block order.
 
@@ -114,15 +128,18 @@ def fold(
         Where chunks are computed; it cannot change the result.
     job : Job
         Summarises a block.
-    plan : Plan
+    plan : Plan or Growing
         The blocks of a stage.
     before : Accumulator, optional
         The summary of earlier blocks of the stage, which this plan continues.
     seen : callable, optional
         Called after each chunk with the summary so far.
+    skip : int
+        Chunks of the plan that ``before`` holds already.
     """
-    total = before
-    for part, failures in executor.map(_ChunkOf(job), plan.chunks()):
+    total, journal = before, current()
+    chunks = islice(plan.chunks(), skip, None)
+    for part, failures in _summaries(executor, job, chunks, journal):
         note(failures)
         total = part if total is None else total.merge(part)
         if seen is not None:
@@ -132,17 +149,41 @@ def fold(
     return total
 
 
+def _summaries(
+    executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None
+) -> Iterator[tuple[S, Failures]]:
+    """The summary of each chunk, in order; workers without this memory bring the losses for the journal along."""
+    if journal is None or executor.shares_memory:
+        yield from executor.map(_ChunkOf(job, journal), chunks)
+        return
+    for summary, seen in executor.map(_SentChunkOf(job), ((chunk, journal.part(chunk)) for chunk in chunks)):
+        journal.take(seen)
+        yield summary
+
+
 @dataclass(frozen=True, eq=False)
 class _ChunkOf(Generic[S]):
     """Applies a job to the blocks of one chunk, in order."""
 
     job: Job[S]
+    journal: Journal | None = None
 
     def __call__(self, chunk: tuple[Block, ...]) -> tuple[S, Failures]:
         """The summary of the chunk, and the rows of it to which the user's loss gave no number."""
-        with collecting() as found:
+        with keeping(self.journal), collecting() as found:
             summaries: Iterator[S] = map(self.job, chunk)
             total = next(summaries)
             for summary in summaries:
                 total = total.merge(summary)
         return total, found.failures
+
+
+@dataclass(frozen=True, eq=False)
+class _SentChunkOf(Generic[S]):
+    """As `_ChunkOf`, with what the journal knows of the chunk sent to the worker, and what it saw sent back."""
+
+    job: Job[S]
+
+    def __call__(self, item: tuple[tuple[Block, ...], Journal]) -> tuple[tuple[S, Failures], Journal]:
+        chunk, journal = item
+        return _ChunkOf(self.job, journal)(chunk), journal

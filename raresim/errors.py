@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from raresim.failures import Failures
 
-__all__ = ["ConfigError", "DataError", "ExitCode", "FieldError", "LossError", "RaresimError", "visible"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "ExitCode",
+    "FieldError",
+    "LossError",
+    "RaresimError",
+    "visible",
+]
 
 
 _DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -31,6 +40,7 @@ class ExitCode(IntEnum):
     UNTRUSTED = 20
     BOUND_ONLY = 21
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class RaresimError(Exception):
@@ -41,6 +51,12 @@ class RaresimError(Exception):
 
 class ConfigError(RaresimError):
     """A config file or an override that cannot be run; starts with ``file:line:col``."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class CheckpointError(RaresimError):
+    """A saved state that cannot be gone on from: damaged, of another run, or in use; starts with its path."""
 
     exit_code = ExitCode.CONFIG
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
 from raresim.arrays import whole
+from raresim.blocks import Growing, Plan
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
 from raresim.engine import Sampler, fold
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import WeightedDraws
+from raresim.failures import NOTHING, Failures, collecting, note, noted
 from raresim.methods.base import Session, Tuned
 
 GROWTH = 8
@@ -59,6 +61,40 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
+class Progress:
+    """How far the estimate stage is, after a whole chunk: it can go on from here.
+
+    Parameters
+    ----------
+    plan : Plan or Growing
+        Of the look under way.
+    chunks : int
+        Chunks of it that are done.
+    total : Summary or None
+        Of all rows so far; None before the first.
+    looks : int
+        Number of the look under way, from one.
+    rows : int
+        Rows of all looks, this one's included.
+    history : tuple of Look
+        The moments so far, at growing numbers of rows.
+    failures : Failures
+        Rows of this stage that gave no number.
+    settling : bool
+        Whether the look under way is made for the largest weights, not for the asked error.
+    """
+
+    plan: Plan | Growing
+    chunks: int
+    total: Summary | None
+    looks: int
+    rows: int
+    history: tuple[Look, ...] = ()
+    failures: Failures = NOTHING
+    settling: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """The outcome of the estimate stage.
 
@@ -86,7 +122,49 @@ class Sample:
     resolution: float = 0.0
 
 
-def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> Sample:
+@dataclass(frozen=True)
+class Extension:
+    """Evaluations that are added to a finished run.
+
+    Parameters
+    ----------
+    evaluations : int
+        How many, at least one.
+    rows : int
+        Rows that the finished run had planned.
+    tuned_for : int
+        The budget that the search goes by: that of the first run.
+    """
+
+    evaluations: int
+    rows: int
+    tuned_for: int
+
+    def begin(self, before: Progress, first: Progress) -> Progress:
+        """Where the added rows begin.
+
+        A run that ends with its budget alone becomes the run with the larger one; any other gets one more look.
+
+        Parameters
+        ----------
+        before : Progress
+            Of the finished run, or of an earlier attempt to extend it.
+        first : Progress
+            A run with the larger budget, before its first row.
+        """
+        if isinstance(before.plan, Growing):
+            return replace(before, plan=first.plan, rows=first.rows)
+        if before.rows > self.rows or before.total is None:
+            return before
+        total = before.total
+        more = max(1, int(self.evaluations * total.tail.n / max(1, total.evaluations)))
+        plan = before.plan.then(more)
+        return Progress(plan, 0, total, before.looks + 1, before.rows + more, before.history, before.failures)
+
+
+def estimate(
+    session: Session, tuned: Tuned, stop: Stop, explored: int = 0, extension: Extension | None = None
+) -> Sample:
     """Draw from the tuned proposal until every event has the asked relative error, or the budget is spent.
 
     Parameters
@@ -99,6 +177,8 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
         The asked error and the budget.
     explored : int
         Evaluations spent before tuning.
+    extension : Extension, optional
+        What is added to the finished stage that ``session.before`` is.
 
     Raises
     ------
@@ -124,50 +204,89 @@ def estimate(session: Session, tuned: Tuned, stop: Stop, explored: int = 0) -> S
             "max_evaluations",
             f"must leave draws for the estimate: {spent:,} of {stop.max_evaluations:,} were spent before it",
         )
-    sampler = Sampler(session.problem, tuned.proposal, session.seed)
-    job = tuned.estimator or WeightedDraws(sampler, tuple(session.events))
-    affordable = max(1, int(budget / job.cost))
+    job = estimator_of(session, tuned)
     target = stop.relative_error
-    plan = session.plan(_first_size(tuned.variances, target, affordable, job), job.block_rows)
-    history = _History(session, target, plan.n_samples)
-    total = fold(session.executor, job, plan, None, history.seen)
-    session.note("estimate", plan, history.text(total))
-    looks = 1
-    while target is not None and _worst(total.tail) > target:
-        affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-        if affordable < 1:
-            break
-        plan = plan.then(min(affordable, _next_size(total.tail.n, _worst(total.tail), target)))
-        history.planned += plan.n_samples
-        total = fold(session.executor, job, plan, total, history.seen)
-        session.note("estimate", plan, history.text(total))
-        looks += 1
-    affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-    if tuned.settles and target is not None and affordable > 0 and not _settled(total):
-        plan = plan.then(min(affordable, total.tail.n))
-        history.planned += plan.n_samples
-        total = fold(session.executor, job, plan, total, history.seen)
-        session.note("estimate", plan, f"once more, for the largest weights; {history.text(total)}")
-        looks += 1
-    if history.points[-1].tail.n != total.tail.n:
-        history.points.append(Look(total.evaluations, total.tail, total.upper))
-    planned = target is None or tuned.variances is not None
-    return Sample(total, tuple(history.points), looks, planned, job.unit, job.resolution)
+    at = _first(session, tuned, job, target, max(1, int(budget / job.cost)))
+    planned = target is None or (tuned.variances is not None and extension is None)
+    if session.before is not None:
+        at = session.before if extension is None else extension.begin(session.before, at)
+    history = _History(session, target, at)
+    if session.journal is not None and job.block_rows is None:
+        session.journal.leave_out(at.plan.stage)
+    with collecting() as found:
+        found.add(at.failures)
+        while True:
+            total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
+            why = "once more, for the largest weights; " if at.settling else ""
+            session.note("estimate", at.plan, why + history.text(total))
+            if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling:
+                break
+            affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
+            settling = _worst(total.tail) <= target
+            if affordable < 1 or (settling and (not tuned.settles or _settled(total))):
+                break
+            more = total.tail.n if settling else _next_size(total.tail.n, _worst(total.tail), target)
+            at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
+    note(found.failures)
+    return sample_of(replace(history.at, total=total), job, planned)
+
+
+def estimator_of(session: Session, tuned: Tuned) -> Estimator:
+    """How the rows of the estimate are made."""
+    sampler = Sampler(session.problem, tuned.proposal, session.seed)
+    return tuned.estimator or WeightedDraws(sampler, tuple(session.events))
+
+
+def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
+    """The outcome of a stage that ended here."""
+    if progress.total is None:
+        raise ValueError("no row was drawn yet")
+    history = progress.history
+    if not history or history[-1].tail.n != progress.total.tail.n:
+        history = (*history, Look(progress.total.evaluations, progress.total.tail, progress.total.upper))
+    return Sample(progress.total, history, progress.looks, planned, job.unit, job.resolution)
+
+
+def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
+    """The stage before its first row. A sample of known size begins like any longer one."""
+    size = _first_size(tuned.variances, target, affordable, job)
+    plan: Plan | Growing = session.plan(size, job.block_rows)
+    if target is None:
+        plan = Growing(plan.stage, size, plan.dim, plan.fixed_rows)
+    return Progress(plan, 0, None, 1, size)
 
 
 @dataclass(eq=False)
 class _History:
-    """Keeps the moments at growing numbers of rows, and tells progress."""
+    """Keeps the moments at growing numbers of rows, tells progress, and has it saved."""
 
     session: Session
     target: float | None
-    planned: int
-    points: list[Look] = field(default_factory=list)
+    at: Progress
 
     def seen(self, total: Summary) -> None:
-        if not self.points or total.tail.n >= HISTORY_STEP * self.points[-1].tail.n:
-            self.points.append(Look(total.evaluations, total.tail, total.upper))
-        self.session.report("estimate", total.tail.n, self.planned, self.text(total))
+        history = self.at.history
+        if not history or total.tail.n >= HISTORY_STEP * history[-1].tail.n:
+            history = (*history, Look(total.evaluations, total.tail, total.upper))
+        failures = noted()
+        self.at = replace(self.at, chunks=self.at.chunks + 1, total=total, history=history, failures=failures)
+        if self.session.keep is not None and self._is_whole(total):
+            self.session.keep(self.at)
+        if self.session.journal is not None and self.at.plan.fixed_rows == 1:
+            self.session.journal.forget(self.at.plan.stage, total.tail.n)
+        self.session.report("estimate", total.tail.n, self.at.rows, self.text(total))
+
+    def next_look(self, plan: Plan, total: Summary, settling: bool) -> Progress:
+        """Begin another look."""
+        at = self.at
+        rows = at.rows + plan.n_samples
+        self.at = Progress(plan, 0, total, at.looks + 1, rows, at.history, at.failures, settling)
+        return self.at
+
+    def _is_whole(self, total: Summary) -> bool:
+        """Whether the chunk just done would be the same if there were more rows: a run can be extended from there."""
+        plan = self.at.plan
+        return isinstance(plan, Plan) or total.tail.n < plan.n_samples or plan.whole(self.at.chunks - 1)
 
     def text(self, total: Summary) -> str:
         """The relative error so far against the one asked for."""

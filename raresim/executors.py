@@ -5,8 +5,12 @@ Results come back in the order of the chunks, so an executor cannot change a dig
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -32,12 +36,17 @@ class Execution:
         How the blocks are spread.
     workers : int, optional
         How many; the number of processors when left out.
+    checkpoint : float or None
+        Seconds between two savings of what a run from the shell has so far, so that it can be resumed; None: never.
     """
 
     executor: Kind = "threads"
     workers: int | None = None
+    checkpoint: float | None = 10.0
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None and not 0 < self.checkpoint < math.inf:
+            raise FieldError("checkpoint", f"must be positive seconds, or null for never, got {self.checkpoint:g}")
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
 
@@ -81,8 +90,13 @@ class Executor:
             return cls(futures.ThreadPoolExecutor(workers), workers)
         if kind == "processes":
             context = multiprocessing.get_context("spawn")
-            return cls(futures.ProcessPoolExecutor(workers, context, initializer=_one_blas_thread), workers)
+            return cls(futures.ProcessPoolExecutor(workers, context, initializer=_begin_worker), workers)
         raise FieldError("executor", f"must be serial, threads or processes, got {kind!r}")
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether workers see this process's objects, not copies of them."""
+        return self._pool is None or isinstance(self._pool, futures.ThreadPoolExecutor)
 
     def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """``function`` of each item, in the order of the items.
@@ -115,7 +129,17 @@ class Executor:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_blas_thread() -> None:
+def _begin_worker() -> None:
+    """One thread for linear algebra; the parent answers to signals, and a worker ends when the parent has."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -8,6 +8,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,19 +21,21 @@ import raresim
 from raresim import reading
 from raresim.accumulators.moments import LossMoments
 from raresim.blocks import Block
+from raresim.checkpoint import Checkpoint
 from raresim.diagnostics.verdict import Verdict, worst
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
-from raresim.estimation import Stop
+from raresim.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of
 from raresim.estimation import estimate as estimate_stage
 from raresim.estimators.base import Unit
 from raresim.executors import Executor
 from raresim.failures import Failures, collecting
+from raresim.journal import keeping
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
-from raresim.measures.base import LossScale, Measure
+from raresim.measures.base import LossScale, Measure, Question
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.problem import Problem
@@ -86,6 +89,8 @@ class Experiment:
         report: Report | None = None,
         provenance: Mapping[str, Any] | None = None,
         texts: Mapping[str, str] | None = None,
+        checkpoint: Checkpoint | None = None,
+        extension: Extension | None = None,
     ) -> Result:
         """Run the experiment.
 
@@ -97,6 +102,10 @@ class Experiment:
             Told the progress: stage, rows done, rows in all, a line of text.
         provenance, texts : mapping, optional
             Further entries of the manifest, and further files of the run folder.
+        checkpoint : Checkpoint, optional
+            Where the run is saved while it goes on, and what it goes on from.
+        extension : Extension, optional
+            What is added to the finished run that ``checkpoint`` goes on from; the budget of ``stop`` holds it already.
 
         Raises
         ------
@@ -108,11 +117,20 @@ class Experiment:
 
         begun, started = time.perf_counter(), datetime.now(UTC)
         executor = executor or Executor()
-        with threadpool_limits(1), install_recorder("numba:compile") as compiling, collecting() as failed:
+        saved: AbstractContextManager[Any] = checkpoint or nullcontext()
+        journal = checkpoint.journal if checkpoint else None
+        with (
+            threadpool_limits(1),
+            install_recorder("numba:compile") as compiling,
+            collecting() as failed,
+            keeping(journal),
+            saved,
+        ):
             loss = self.loss.bind(self.inputs)
             problem = Problem(self.inputs, loss, self.method.draws_in)
             told = report or (lambda *_: None)
-            budget, asked = self.stop.max_evaluations, self.stop.relative_error
+            budget = extension.tuned_for if extension else self.stop.max_evaluations
+            asked = self.stop.relative_error
             session = Session(problem, [], self.seed, executor, budget, told, asked)
             explored: list[LossScale] = []
             scale = _scale_of(session, explored)
@@ -122,9 +140,74 @@ class Experiment:
             session.max_evaluations -= explore
             tuned = self.method.tune(session)
             found = time.perf_counter()
-            searching = failed.failures.total
-            sample = estimate_stage(session, tuned, self.stop, explore)
-            drawn = time.perf_counter()
+            searching = failed.failures
+
+            def result_of(sample: Sample, failures: Failures, interrupted: bool = False) -> Result:
+                now = time.perf_counter()
+                seconds = {
+                    "compile": _compile_seconds(compiling.buffer),
+                    "tune": found - begun,
+                    "estimate": now - found,
+                    "total": now - begun,
+                }
+                marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
+                manifest = {
+                    **_environment(),
+                    "seed": self.seed,
+                    "started": started.isoformat(timespec="seconds"),
+                    "seconds": seconds["total"],
+                    "files": self.files(),
+                    **marks,
+                    **(provenance or {}),
+                }
+                lost = reading.Lost(searching.total, failures.total - searching.total)
+                return self._result(
+                    loss,
+                    questions,
+                    tuned,
+                    sample,
+                    explore,
+                    seconds,
+                    manifest,
+                    session,
+                    texts or {},
+                    interrupted,
+                    failures,
+                    lost,
+                )
+
+            if checkpoint:
+                job = estimator_of(session, tuned)
+                session.before, session.keep = checkpoint.progress, checkpoint.keep
+
+                def so_far(progress: Progress) -> dict[str, bytes]:
+                    failures = searching.merge(progress.failures)
+                    return result_of(sample_of(progress, job, False), failures, interrupted=True).files()
+
+                checkpoint.files_of = so_far
+            sample = estimate_stage(session, tuned, self.stop, explore, extension)
+        return result_of(sample, failed.failures)
+
+    def files(self) -> list[dict[str, Any]]:
+        """Name, size and hash of every file that the numbers depend on."""
+        return [*(facts.to_dict() for facts in self.inputs.sources), *map(_fingerprint, self.loss.files())]
+
+    def _result(
+        self,
+        loss: Loss,
+        questions: Sequence[Question],
+        tuned: Tuned,
+        sample: Sample,
+        explore: int,
+        seconds: Mapping[str, float],
+        manifest: Mapping[str, Any],
+        session: Session,
+        texts: Mapping[str, str],
+        interrupted: bool,
+        failures: Failures,
+        lost: reading.Lost,
+    ) -> Result:
+        """What is read from the sums of a run; of one that is ``interrupted`` it is the estimate so far."""
         evaluations = {
             "explore": explore,
             "tune": tuned.evaluations,
@@ -132,12 +215,9 @@ class Experiment:
             "audit": 0,
         }
         evaluations["total"] = sum(evaluations.values())
-        search = _search(tuned, sample.unit, sample.summary.tail.n)
-        failures = failed.failures
-        lost = reading.Lost(searching, failures.total - searching)
+        search = _search(tuned, sample.unit, sample.summary.tail.n) | ({"interrupted": True} if interrupted else {})
         estimates = reading.estimates(questions, sample, search, evaluations["total"], lost)
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
-        now = time.perf_counter()
         return Result(
             name=self.name,
             seed=self.seed,
@@ -150,12 +230,7 @@ class Experiment:
             estimates=estimates,
             verdict=_overall([e.verdict for e in estimates]),
             evaluations=evaluations,
-            seconds={
-                "compile": _compile_seconds(compiling.buffer),
-                "tune": found - begun,
-                "estimate": drawn - found,
-                "total": now - begun,
-            },
+            seconds=seconds,
             speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
             diagnostics={
                 **estimates[primary].diagnostics,
@@ -178,23 +253,13 @@ class Experiment:
                 log_weight=sample.summary.kept.log_weight,
                 top_log_weight=sample.summary.top.largest(primary),
             ),
-            manifest={
-                **_environment(),
-                "seed": self.seed,
-                "started": started.isoformat(timespec="seconds"),
-                "seconds": now - begun,
-                "files": [
-                    *(facts.to_dict() for facts in self.inputs.sources),
-                    *map(_fingerprint, self.loss.files()),
-                ],
-                **(provenance or {}),
-            },
+            manifest=manifest,
             evidence=self.inputs.evidence,
             trace=tuned.trace,
             log=tuple(session.log),
-            texts=texts or {},
+            texts=texts,
             failures=failures,
-            failed=_failed(failures, searching, evaluations["total"]),
+            failed=_failed(failures, lost.searching, evaluations["total"]),
         )
 
 

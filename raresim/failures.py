@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -125,12 +126,18 @@ class Failures(Accumulator):
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the kept rows as a NumPy archive of plain arrays, and return its path.
+        """Write `to_bytes` to ``path``, and return it."""
+        Path(path).write_bytes(self.to_bytes())
+        return Path(path)
 
-        The arrays are ``x`` (k, d), ``loss``, ``kind``, ``message``, ``stage``, ``block`` and ``row`` (k,).
+    def to_bytes(self) -> bytes:
+        """The kept rows as a NumPy archive of plain arrays.
+
+        They are ``x`` (k, d), ``loss``, ``kind``, ``message``, ``stage``, ``block`` and ``row`` (k,).
         """
+        buffer = io.BytesIO()
         np.savez_compressed(
-            path,
+            buffer,
             x=self.x,
             loss=self.loss,
             kind=np.array([KINDS[k] for k in self.kind], dtype=np.str_),
@@ -139,7 +146,7 @@ class Failures(Accumulator):
             block=self.place[:, 1],
             row=self.place[:, 2],
         )
-        return Path(path)
+        return buffer.getvalue()
 
 
 NOTHING = Failures.nothing()
@@ -172,8 +179,13 @@ def collecting() -> Iterator[Collector]:
 
 def met() -> int:
     """Rows that the collector of this thread has been told of so far."""
+    return noted().total
+
+
+def noted() -> Failures:
+    """What the collector of this thread has been told of so far."""
     collector: Collector | None = getattr(_of_thread, "collector", None)
-    return 0 if collector is None else collector.failures.total
+    return NOTHING if collector is None else collector.failures
 
 
 def note(failures: Failures) -> None:

@@ -1445,16 +1445,29 @@ _FIT = (
 _PROVENANCE = (
     Term(
         name="run folder",
-        aliases=("run", "name", "description", "schema_version", "diagnostics"),
+        aliases=("run", "name", "description", "schema_version", "diagnostics", "checkpoint", "partial"),
         definition=(
-            "What a run leaves: its configuration, its numbers, its draws for the figures, and this report. It appears"
-            " whole or not at all. The schema version says how result.json is laid out; the name is the"
-            " configuration's."
+            "What a run leaves: its configuration, its numbers, its draws for the figures, this report, and the"
+            " checkpoint that 'extend' goes on from. It appears whole or not at all; until then DIR.partial holds the"
+            " checkpoint that 'run --resume' goes on from. The schema version says how result.json is laid out; the"
+            " name is the configuration's."
         ),
         formula="",
         unit="",
         where="the folder given with --out; result.json: name, description, schema_version",
         reading="Keep the folder, not the page: 'raresim report' rebuilds the page from it.",
+    ),
+    Term(
+        name="interrupted",
+        aliases=("search.interrupted",),
+        definition=(
+            "The run did not end by its own rule: the numbers are the estimate so far. They may be right, but nobody"
+            " chose when to stop before seeing them, so the interval is widened as for a further look."
+        ),
+        formula="",
+        unit="",
+        where="report of an unfinished run: checks",
+        reading="As a check: always caution. Run it again with --resume.",
     ),
     Term(
         name="seed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from raresim.failures import Failures
 from raresim.information import Budget
 from raresim.measures.base import Reference
 from raresim.methods.base import Iteration
+from raresim.storage import naming, sync_folder
 
 SCHEMA_VERSION = 1
 MAX_NAME = 255
@@ -178,41 +180,33 @@ class Result:
         ------
         ConfigError
             When ``directory`` exists and is not empty.
+        OSError
+            With the path of what could not be written; ``directory`` is then not there.
         """
-        from raresim import report
-
         final = Path(directory)
         refuse_existing(final)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:50]}-", dir=final.parent))
-        try:
-            self._write(draft)
-            report.build(draft)
-            draft.chmod(0o755)
-            if final.exists():
-                final.rmdir()
-            os.replace(draft, final)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+        write_folder(final, self.files(status="finished"))
         return final
 
-    def _write(self, folder: Path) -> None:
-        for name, text in self.texts.items():
-            (folder / name).write_bytes(text.encode())
-        _write_json(folder / "result.json", self.to_dict())
-        _write_json(folder / "metrics.json", self.metrics())
-        _write_json(folder / "manifest.json", _plain({**self.manifest, "status": "finished"}))
-        _write_csv(folder / "convergence.csv", ConvergencePoint, self.convergence)
-        _write_csv(folder / "iterations.csv", Iteration, self.iterations)
+    def files(self, status: str = "interrupted") -> dict[str, bytes]:
+        """The content of a run folder without figures and page, by file name; ``status`` goes into the manifest."""
+        content = {name: text.encode() for name, text in self.texts.items()}
+        content["result.json"] = _json(self.to_dict())
+        content["metrics.json"] = _json(self.metrics())
+        content["manifest.json"] = _json(_plain({**self.manifest, "status": status}))
+        content["convergence.csv"] = _csv(ConvergencePoint, self.convergence)
+        content["iterations.csv"] = _csv(Iteration, self.iterations)
         for name, shown in (("evidence", self.evidence), ("trace", self.trace)):
             if shown.tables or shown.plots:
-                _write_json(folder / f"{name}.json", _plain(asdict(shown)))
+                content[f"{name}.json"] = _json(_plain(asdict(shown)))
         lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
-        (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
-        np.savez_compressed(folder / "arrays.npz", **vars(self.arrays))
+        content["log.jsonl"] = "".join(lines).encode()
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **vars(self.arrays))
+        content["arrays.npz"] = buffer.getvalue()
         if self.failures.kept:
-            self.failures.save(folder / FAILED_ROWS)
+            content[FAILED_ROWS] = self.failures.to_bytes()
+        return content
 
     def metrics(self) -> dict[str, float | None]:
         """The content of ``metrics.json``: flat names and numbers."""
@@ -239,6 +233,36 @@ def default_folder(name: str, leaf: str) -> Path:
         if part.is_symlink():
             raise ConfigError(f"{part}: is a symbolic link; remove it, or name the run folder with --out")
     return folder
+
+
+def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
+    """Make the run folder ``final`` of ``files``, with figures and page: whole, or not at all.
+
+    An empty folder in its place is replaced.
+    """
+    from raresim import report
+
+    final.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:50]}-", dir=final.parent))
+    try:
+        for name, content in files.items():
+            with naming(final / name), (draft / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            report.build(draft)
+        except ConfigError as error:  # it speaks of the draft
+            raise OSError(str(error).replace(str(draft), str(final))) from error
+        draft.chmod(0o755)
+        with naming(final):
+            if final.exists():
+                final.rmdir()
+            os.replace(draft, final)
+            sync_folder(final.parent)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def refuse_existing(folder: Path) -> None:
@@ -283,13 +307,14 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"cannot be stored: {value!r}")
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _write_csv(path: Path, row_type: type, rows: Iterable[Any]) -> None:
+def _csv(row_type: type, rows: Iterable[Any]) -> bytes:
     names = list(row_type.__dataclass_fields__)  # type: ignore[attr-defined]  # only called with dataclasses
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in rows)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(row, name) for name in names] for row in rows)
+    return buffer.getvalue().encode()

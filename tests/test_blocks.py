@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raresim.blocks import BLOCK_BYTES, MAX_ROWS, block_rows, plan
+from raresim.blocks import BLOCK_BYTES, MAX_ROWS, Growing, block_rows, plan
 from raresim.executors import Executor
 
 SIZES = st.integers(1, 3_000_000)
@@ -63,3 +63,19 @@ def test_chunks_depend_on_the_plan_alone():
         with Executor.of("threads", workers) as executor:
             given_out.append(list(executor.map(tuple, a_plan.chunks())))
     assert given_out[0] == given_out[1] == given_out[2] == list(a_plan.chunks())
+
+
+@given(st.integers(1, 300_000), st.integers(1, 300_000), DIMS, st.sampled_from([None, 1]))
+def test_a_shorter_growing_stage_begins_a_longer_one(n, more, d, fixed):
+    n, more = (n, more) if fixed is None else (1 + n % 500, 1 + more % 500)
+    short, long = Growing(2, n, d, fixed), Growing(2, n + more, d, fixed)
+    blocks = blocks_of(short)
+    assert assert_follow_on(blocks) == n
+    assert assert_follow_on(blocks_of(long)) == n + more
+    assert len(blocks) == short.n_blocks
+    chunks, longer = list(short.chunks()), list(long.chunks())
+    assert len(chunks) == short.n_chunks
+    assert chunks[:-1] == longer[: len(chunks) - 1]
+    if short.whole(len(chunks) - 1):
+        assert chunks[-1] == longer[len(chunks) - 1]
+    assert all(block.rows == (fixed or block.rows) for block in blocks)

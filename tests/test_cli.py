@@ -18,6 +18,7 @@ from raresim.registry import members
 
 FILES = {
     "arrays.npz",
+    "checkpoint",
     "config.yaml",
     "convergence.csv",
     "figures",
@@ -122,10 +123,10 @@ def test_verdict_is_the_exit_code(
     ("loss", "message", "left"),
     [
         ("raises", "raised ZeroDivisionError: division by zero (losses.py, line 4)", ["out-failed_rows.npz"]),
-        ("nan", "must be finite, got nan for 1250 of 1250 rows", ["out-failed_rows.npz"]),
-        ("shape", "must return an array of shape (1250,), got shape (1250, 2)", []),
+        ("nan", "must be finite, got nan for 256 of 256 rows", ["out-failed_rows.npz"]),
+        ("shape", "must return an array of shape (256,), got shape (256, 2)", []),
         ("words", "must return real numbers, got list ['high'", []),
-        ("row", "must return an array of shape (1250,), got shape ()", []),
+        ("row", "must return an array of shape (256,), got shape ()", []),
     ],
 )
 @pytest.mark.parametrize("executor", ["serial", "threads"])
@@ -141,7 +142,9 @@ def test_failing_loss_is_one_message_and_leaves_the_rows_that_failed(
     assert [path.name for path in (tmp_path / "sub").glob("*")] == left
 
 
-def test_error_while_writing_leaves_nothing(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_writing_leaves_what_the_run_can_be_resumed_from(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(folder: Path) -> None:
         raise OSError(28, "No space left on device", str(folder / "report.html"))
 
@@ -149,7 +152,10 @@ def test_error_while_writing_leaves_nothing(config: Path, tmp_path: Path, monkey
     code, _, stderr = call("run", config, "--out", tmp_path / "sub" / "out", "-q")
     assert code == 1
     assert "No space left on device" in stderr
-    assert list((tmp_path / "sub").iterdir()) == []
+    assert [p.name for p in (tmp_path / "sub").iterdir()] == ["out.partial"]
+    monkeypatch.undo()
+    assert call("run", config, "--out", tmp_path / "sub" / "out", "--resume", "-q")[0] == 0
+    assert [p.name for p in (tmp_path / "sub").iterdir()] == ["out"]
 
 
 def test_config_error_is_one_message(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_look_that_falls_short_is_continued_not_begun_again(seed):
 
 
 def test_a_second_look_keeps_the_rows_of_the_first(seed):
-    first = estimate(session(seed(190), 0.0), Tuned(None), Stop(relative_error=None, max_evaluations=FIRST_LOOK))
+    first = estimate(session(seed(190), 0.0), Tuned(None), Stop(relative_error=0.9, max_evaluations=FIRST_LOOK))
     second = estimate(session(seed(190), 3.0), Tuned(None), Stop(relative_error=0.3, max_evaluations=FIRST_LOOK + 5))
     assert second.summary.kept.loss[:FIRST_LOOK].tolist() == first.summary.kept.loss.tolist()
 

@@ -116,7 +116,9 @@ def results() -> dict[str, Result]:
     small = {"relative_error": None, "max_evaluations": 2000, "seed": 1}
     far = probability(above="5 sigma", sigma=1.0, reference=reference)
     tuned = raresim.estimate(2, _first, far, "cross_entropy", seed=1, relative_error=0.05)
-    chains = replace(tuned, search={**tuned.search, "unit": "replicate", "decisions": ["Replicates, because."]})
+    chains = replace(
+        tuned, search={**tuned.search, "unit": "replicate", "decisions": ["Replicates, because."], "interrupted": True}
+    )
     partly = raresim.PythonLoss(function=_partly, on_failure="bound")
     facts = {"searched": 1.0, "uncovered": 0.01, "unseen_regions": 0.02, "grid_step": 1.0, "grid_change": 0.001}
     return {
@@ -229,7 +231,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     facts = {"uncovered": 0.0, "unseen_regions": 0.0, "grid_step": 1.0, "grid_change": 0.0}
     known = judge(seen, 0.01, tuned | {"facts": facts})
     verdicts = [
-        judge(seen, 0.01, tuned),
+        judge(seen, 0.01, tuned | {"interrupted": True}),
         judge(seen | {"hits": 0}, None, tuned),
         judge(seen, 0.01, none),
         chains,
@@ -238,7 +240,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    assert names == draws | {"grid", "uncovered", "unseen_regions", "failures"}
+    assert names == draws | {"grid", "interrupted", "uncovered", "unseen_regions", "failures"}
     assert len({explain(name).name for name in names}) == len(names)
 
 

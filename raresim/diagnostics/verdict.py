@@ -90,7 +90,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
         "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
-        ``outcome``, ``nominal``, ``weighted`` and ``facts``, as in ``result.json``.
+        ``outcome``, ``nominal``, ``weighted`` and ``facts``, as in ``result.json``; ``interrupted`` where the run was.
 
     Notes
     -----
@@ -119,7 +119,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
-        checks = (check, *_search(search), *_failures(diagnostics, search["weighted"]))
+        checks = (check, *_search(search), *_failures(diagnostics, search["weighted"]), *_interrupted(search))
         return Verdict(Status.BOUND_ONLY, scope, hidden, checks, advice)
     if unit == "replicate":
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
@@ -132,7 +132,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _tail(diagnostics, search["weighted"]),
             _share(diagnostics["max_share"]),
         )
-    checks = (*checks, *_search(search), *_facts(search["facts"]), *_failures(diagnostics, search["weighted"]))
+    lost = _failures(diagnostics, search["weighted"])
+    checks = (*checks, *_search(search), *_facts(search["facts"]), *lost, *_interrupted(search))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -273,6 +274,14 @@ def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
     return (_graded("search", reached, enough, reached > 0, message),)
 
 
+def _interrupted(search: Mapping[str, Any]) -> tuple[Check, ...]:
+    """A run that did not end by its own rule says so, and is never trusted."""
+    if not search.get("interrupted"):
+        return ()
+    message = "the run was interrupted: this is the estimate so far"
+    return (Check("interrupted", None, Status.CAUTION, message),)
+
+
 def _scope(search: Mapping[str, Any]) -> tuple[str, float | None]:
     kind, unit, step = search["kind"], search["unit"], search["facts"].get("grid_step")
     narrow = "" if step is None else f"; a part narrower along a line than {step:.3g} standard deviations may be missed"
@@ -304,6 +313,7 @@ _ADVICE = {
     "relative_error": "raise stop.max_evaluations: the budget ended before the error was small enough",
     "khat": "add a defensive share, or choose a proposal with heavier tails: a few weights decide the answer",
     "max_share": "raise stop.max_evaluations or add a defensive share: one weight is too important",
+    "interrupted": "run it again with --resume: it goes on where it was",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",
 }
 

@@ -8,16 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from raresim.accumulators.base import Accumulator
-from raresim.blocks import Plan, plan
+from raresim.blocks import Growing, Plan, plan
 from raresim.distributions.base import Distribution
 from raresim.engine import Job, fold
 from raresim.estimators.base import Estimator
 from raresim.evidence import Evidence
 from raresim.executors import Executor
+from raresim.journal import Journal, current
 from raresim.problem import Event, Problem, Space
+
+if TYPE_CHECKING:
+    from raresim.estimation import Progress
 
 S = TypeVar("S", bound=Accumulator)
 
@@ -130,7 +134,10 @@ class Tuned:
 
 @dataclass(eq=False)
 class Session:
-    """One run's means: the problem, the executor, the stages, what is asked and where progress is told."""
+    """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
+
+    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
+    """
 
     problem: Problem
     events: Sequence[Event]
@@ -139,9 +146,16 @@ class Session:
     max_evaluations: int
     report: Report
     relative_error: float | None = None
+    before: Progress | None = None
+    keep: Callable[[Progress], None] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def journal(self) -> Journal | None:
+        """The losses that are kept to resume the run; None where it is not saved."""
+        return current()
 
     def plan(self, n_samples: int, fixed_rows: int | None = None) -> Plan:
         """The plan of a new stage, in blocks of ``fixed_rows`` where they are given."""
@@ -159,7 +173,7 @@ class Session:
         self.note(name, stage, note)
         return result
 
-    def note(self, name: str, stage: Plan, text: str) -> None:
+    def note(self, name: str, stage: Plan | Growing, text: str) -> None:
         """Write that ``stage`` is done to the run's log."""
         entry = {"seconds": round(time.monotonic() - self._begun, 6), "event": name, "stage": stage.stage}
         self.log.append({**entry, "rows": stage.n_samples, "blocks": stage.n_blocks, "text": text})

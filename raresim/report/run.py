@@ -336,7 +336,7 @@ def read(run_dir: Path) -> Run:
     if not run_dir.is_dir():
         raise ConfigError(f"{run_dir}: no such run folder")
     manifest = _json(run_dir / "manifest.json")
-    if (status := manifest.text("status")) != "finished":
+    if (status := manifest.text("status")) not in ("finished", "interrupted"):
         raise ConfigError(f"{manifest.where}: a report needs a finished run, this one is {status!r}; resume it first")
     result = _json(run_dir / "result.json")
     if (version := result.need("schema_version")) != SCHEMA_VERSION:
