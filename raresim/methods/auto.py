@@ -376,7 +376,7 @@ class _Search:
             if simulated is not None:
                 fits["by a quadratic"] = simulated
         candidates = [Candidate(name, f.law(), f.broad(), len(f.parts)) for name, f in fits.items()]
-        if d > 1:
+        if d > 1 and self.method.draws == "independent":
             law, broad = radial(u, weight)
             logs = log_density(law, u)
             best = max(float(capped(weight) @ log_density(c.law, u)) for c in candidates)

@@ -49,7 +49,7 @@ class Trial:
     def decision(self) -> str:
         """The grid in words."""
         if math.isnan(self.change):
-            return f"The budget allows no finer grid to hold the spacing of {self.step:.3g} against."
+            return f"The spacing of {self.step:.3g} was held against no finer one: no trial met the event, or the budget ended."
         if self.change <= SETTLED:
             return f"Half the spacing of {self.step:.3g} changes the trial's estimates by {self.change:.2%} at most."
         return (
@@ -92,6 +92,8 @@ def settle(session: Session, rows: Callable[[float], Estimator], step: float, n:
 
 
 def _change(coarse: TailMoments, fine: TailMoments) -> float:
-    """Largest relative change of an estimate; 0 where neither has a hit."""
+    """Largest relative change of an estimate; NaN where neither has a hit, so that nothing was compared."""
     pairs = [(coarse.log_probability(k), fine.log_probability(k)) for k in range(coarse.hits.size)]
-    return max(abs(math.expm1(a - b)) if a != b and b > -math.inf else float(a != b) for a, b in pairs)
+    if any(a == b == -math.inf for a, b in pairs):
+        return math.nan
+    return max(abs(math.expm1(a - b)) if b > -math.inf else 1.0 for a, b in pairs)
