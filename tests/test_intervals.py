@@ -77,6 +77,20 @@ def test_log_scale_interval_covers_as_often_as_it_says_on_its_own_terms(confiden
     assert inside == [True, True, False, False]
 
 
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+@pytest.mark.parametrize("dof", [1, 9, 15])
+def test_few_replicates_take_the_quantile_of_student_t(dof, confidence):
+    """Exact; at 95 % and 15 degrees of freedom the normal quantile is 8 % shorter, that of 16 degrees 0.5 %."""
+    low, high = log_scale(1e-6, 0.01, confidence, dof)
+    half = 0.01 * stats.t.isf((1 - confidence) / 2, dof)
+    assert math.log(high / 1e-6) == pytest.approx(half, rel=1e-10)
+    assert math.log(low / 1e-6) == pytest.approx(-half, rel=1e-10)
+
+
+def test_one_replicate_bounds_nothing():
+    assert log_scale(1e-6, 0.01, 0.95, 0) == (0.0, math.inf)
+
+
 def test_widening_multiplies_the_distances_on_the_log_scale():
     low, high = widened((0.01, 0.09), 0.03, 1.05)
     assert math.log(0.03 / low) == pytest.approx(1.05 * math.log(3))

@@ -1,0 +1,804 @@
+"""Statistical bugs, each a wrong version of one function, and the tests that see it.
+
+To add one: a function that is given the right function (or property, class method) and returns the wrong one. Its name
+is that of the bug, its docstring says what a programmer did wrong.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import TailMoments
+from raresim.diagnostics.verdict import Check, Status
+from raresim.distributions.normal import Normal
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.engine import Sampler
+from raresim.estimators.base import Estimator
+from raresim.estimators.replicates import run_once
+from raresim.estimators.weighted_draws import WeightedDraws
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A mistake in one place.
+
+    Parameters
+    ----------
+    name, what : str
+        In one word, and in a sentence.
+    where : str
+        ``package.module:function`` or ``package.module:Class.attribute``.
+    broken : callable
+        From what is there to what takes its place.
+    caught_by : tuple of str
+        Node ids of the tests of which one must fail.
+    """
+
+    name: str
+    what: str
+    where: str
+    broken: Callable[[Any], Any]
+    caught_by: tuple[str, ...]
+
+
+_seeded: list[Bug] = []
+
+
+def bug(where, *caught_by):
+    """Register the decorated function as a bug at ``where`` that the tests ``caught_by`` see."""
+
+    def register(broken):
+        _seeded.append(Bug(broken.__name__, broken.__doc__, where, broken, caught_by))
+        return broken
+
+    return register
+
+
+# --- densities and weights ---------------------------------------------------------------------------
+
+LAWS = "tests/conformance/test_distributions.py"
+MIXTURE = "tests/test_mixture.py"
+ENGINE = "tests/test_engine.py"
+
+
+@bug("raresim.distributions.normal:Normal.log_det", f"{LAWS}::test_density_agrees_with_scipy[normal-2]")
+def missing_log_determinant(log_det):
+    """The density of a normal law without the determinant of its covariance."""
+    return 0.0
+
+
+@bug("raresim.distributions.normal:lower_affine", f"{LAWS}::test_draws_have_the_moments_of_the_law[normal-2]")
+def factor_transposed(lower_affine):
+    """Correlated normals made with the transpose of the Cholesky factor."""
+
+    def upper_affine(u, factor, loc, x):
+        x[:] = loc + u @ factor
+
+    return upper_affine
+
+
+@bug("raresim.distributions.student_t:stretch", "tests/test_student_t.py::test_coordinates_share_one_mixing_variable")
+def mixing_variable_for_each_coordinate(stretch):
+    """The coordinates of a multivariate t law are stretched independently."""
+
+    def apart(y, loc, mixing, x):
+        for j in range(y.shape[1]):
+            x[:, j] = loc[j] + np.roll(mixing, j) * (y[:, j] - loc[j])
+
+    return apart
+
+
+@bug(
+    "raresim.distributions.mixture:Mixture.component_logpdf",
+    f"{MIXTURE}::test_mixture_of_mixtures_has_the_density_of_all_its_parts",
+)
+def shares_missing_from_the_density(component_logpdf):
+    """The density of a mixture adds its components without their shares."""
+
+    def unweighted(self, x, logs):
+        component_logpdf(self, x, logs)
+        logs -= np.log(self.shares)
+
+    return unweighted
+
+
+@bug(
+    "raresim.distributions.mixture:Mixture.logpdf",
+    f"{MIXTURE}::test_defensive_mixture_bounds_every_weight_by_its_share",
+)
+def defensive_draws_without_their_density(logpdf):
+    """The defensive component is drawn from, but the density is that of the others."""
+    return lambda self, x, out: self.components[0].logpdf(x, out)
+
+
+@bug(
+    "raresim.distributions.mixture:Mixture.defensive",
+    f"{MIXTURE}::test_defensive_share_of_a_mixture_is_one_more_component",
+)
+def defensive_share_given_to_the_proposal(defensive):
+    """The defensive share and its complement are swapped."""
+    return classmethod(lambda cls, proposal, target, share: defensive.__func__(cls, proposal, target, 1.0 - share))
+
+
+@bug("raresim.distributions.mixture:Mixture.sample", f"{MIXTURE}::test_mixture_of_mixtures_is_drawn_in_proportion")
+def components_drawn_alike(sample):
+    """A mixture draws equally often from each component, whatever their shares."""
+
+    def alike(self, rng, x):
+        even = replace(self, weights=np.full(len(self.components), 1.0 / len(self.components)))
+        sample(even, rng, x)
+
+    return alike
+
+
+@bug("raresim.engine:Sampler.log_weight", f"{ENGINE}::test_log_weight_is_the_target_over_the_proposal")
+def flipped_ratio(log_weight):
+    """The weight is ``q / p``."""
+    return lambda self, u: np.negative(log_weight(self, u))
+
+
+@bug(
+    "raresim.problem:Problem.target",
+    "tests/test_problem.py::test_draws_live_in_the_space_of_the_problem[physical-2-student_t]",
+)
+def standard_normals_in_physical_space(target):
+    """Draws of the risk factors themselves are weighed by the density of standard normals."""
+    return property(lambda self: StandardNormal(dim=self.dim))
+
+
+@bug(
+    "raresim.proposals.gaussian:Gaussian.fit",
+    "tests/test_cross_entropy.py::test_every_covariance_and_number_of_starts_gives_the_answer[1-full]",
+)
+def density_before_the_floor(fit):
+    """Draws are made with the floored covariance, weighed with the one before."""
+
+    def of_two_minds(self, current, stats):
+        law = fit(self, current, stats)
+        mean = stats.first / stats.weight
+        before = Normal(mean=mean, cov=stats.second / stats.weight - np.outer(mean, mean))
+        object.__setattr__(law, "logpdf", before.logpdf)
+        return law
+
+    return of_two_minds
+
+
+@bug(
+    "raresim.proposals.gaussian:Gaussian._floored",
+    "tests/conformance/test_proposals.py::test_no_eigenvalue_falls_below_the_floor[gaussian-2]",
+)
+def floor_forgotten(floored):
+    """A covariance fitted to few draws is used as it is."""
+    return lambda self, cov: cov
+
+
+@bug(
+    "raresim.distributions.histogram_tilt:HistogramTilt.logpdf",
+    "tests/test_histogram_tilt.py::test_ratios_of_one_are_the_standard_normal",
+)
+def histogram_not_normalised(logpdf):
+    """The density of a tilt by bins is multiplied by the share of a bin, not by its ratio to the normal one."""
+    from raresim.distributions.histogram_tilt import WIDTHS, add_steps, normal_edges
+
+    def unnormalised(self, x, out):
+        logpdf(self, x, out)
+        add_steps(x, normal_edges(), np.tile(np.log(WIDTHS), (self.dim, 1)), out)
+
+    return unnormalised
+
+
+@bug(
+    "raresim.search.archive:Archive.log_weight", "tests/test_search_archive.py::test_weights_are_the_balance_heuristic"
+)
+def archive_weighed_by_its_last_law(log_weight):
+    """Draws of several laws are weighed as if all came from the last."""
+    from raresim.search.archive import log_density
+
+    return property(lambda self: self._log_p - log_density(self.laws[-1], self.u))
+
+
+@bug(
+    "raresim.methods.sequential:pooled_weights",
+    "tests/test_sequential.py::test_pooled_weights_are_the_target_over_the_mixture",
+)
+def levels_weighed_by_the_last(pooled_weights):
+    """Draws of all levels of sequential importance sampling are weighed by the law of the last."""
+    return lambda loss, goal, widths, log_masses: pooled_weights(loss, goal, widths[-1:], log_masses[-1:])
+
+
+@bug("raresim.methods.levels:Fit.__call__", "tests/test_levels.py::test_fit_sees_the_elites_with_their_weights")
+def elites_without_weights(call):
+    """A proposal is fitted to the elites of another as if they were draws of the target."""
+
+    def unweighted(self, block):
+        return call(replace(self, rows=replace(self.rows, log_weight=np.full_like(self.rows.loss, self.peak))), block)
+
+    return unweighted
+
+
+# --- sums over the draws -----------------------------------------------------------------------------
+
+SUMS = "tests/test_accumulators.py"
+NUMPY = f"{SUMS}::test_tail_numbers_agree_with_numpy_on_the_whole_sample"
+
+
+def of_changed(of_hits, change):
+    """`TailMoments.of_hits` of log weights that ``change`` was applied to, for each event."""
+    return classmethod(lambda cls, n, logs: of_hits.__func__(cls, n, [change(w) if w.size else w for w in logs]))
+
+
+@bug("raresim.accumulators.tail:masks", f"{SUMS}::test_masks_are_closed_on_both_sides")
+def threshold_not_in_the_event(masks):
+    """``>`` in place of ``>=``."""
+    return lambda events, loss: [loss > e.threshold if e.direction == "above" else loss < e.threshold for e in events]
+
+
+@bug("raresim.accumulators.tail:masks", f"{SUMS}::test_masks_are_closed_on_both_sides")
+def below_taken_for_above(masks):
+    """The side of an event is ignored where hits are counted."""
+    return lambda events, loss: [loss >= e.threshold for e in events]
+
+
+@bug("raresim.problem:Event.sign", "tests/test_problem.py::test_event_has_a_side_and_a_label")
+def search_climbs_to_the_wrong_side(sign):
+    """The losses of an event below are not turned round for a search."""
+    return property(lambda self: 1.0)
+
+
+@bug(
+    "raresim.accumulators.tail:TailMoments.relative_error",
+    f"{SUMS}::test_relative_error_of_unit_weights_is_the_binomial_one",
+)
+def n_for_n_minus_one(relative_error):
+    """The variance of the mean is divided by ``n`` twice."""
+    return lambda self, k: relative_error(self, k) * math.sqrt((self.n - 1) / self.n)
+
+
+@bug("raresim.accumulators.moments:LossMoments.std", f"{SUMS}::test_loss_moments_agree_with_numpy")
+def n_for_n_minus_one_in_sigma(std):
+    """The standard deviation of the pilot's losses has the divisor ``n``."""
+    return property(lambda self: math.sqrt(self.squares / self.n))
+
+
+@bug("raresim.accumulators.tail:TailMoments.relative_error", NUMPY)
+def variance_for_error(relative_error):
+    """The variance is reported without its square root."""
+    return lambda self, k: relative_error(self, k) ** 2
+
+
+@bug("raresim.accumulators.tail:TailMoments.relative_error", NUMPY)
+def variance_of_the_hits(relative_error):
+    """The variance is that of the weights of the hits: misses are no zeros."""
+
+    def of_hits_alone(self, k):
+        second = self.hits[k] * self.sum_w2[k] / self.sum_w[k] ** 2
+        return math.sqrt(max(0.0, second - 1.0) / self.n)
+
+    return of_hits_alone
+
+
+@bug("raresim.accumulators.tail:TailMoments.ess", NUMPY)
+def every_hit_effective(ess):
+    """The effective number of hits is their number."""
+    return lambda self, k: float(self.hits[k])
+
+
+@bug("raresim.accumulators.tail:TailMoments.of_hits", NUMPY)
+def weights_clipped(of_hits):
+    """The largest weights are cut at a quantile, and nobody is told."""
+    return of_changed(of_hits, lambda w: np.minimum(w, np.quantile(w, 0.999)))
+
+
+@bug("raresim.accumulators.tail:TailMoments.of_hits", NUMPY)
+def largest_weights_smoothed(of_hits):
+    """The largest weights are replaced by their mean: the sum stays, its error shrinks."""
+
+    def smoothed(w):
+        order = np.argsort(w)[-math.ceil(min(0.2 * w.size, 3.0 * math.sqrt(w.size))) :]
+        out = w.copy()
+        out[order] = special.logsumexp(w[order]) - math.log(order.size)
+        return out
+
+    return of_changed(of_hits, smoothed)
+
+
+@bug("raresim.accumulators.tail:TailMoments.of_hits", NUMPY)
+def single_precision(of_hits):
+    """Weights are added in single precision."""
+    return of_changed(of_hits, lambda w: w.astype(np.float32))
+
+
+@bug(
+    "raresim.accumulators.tail:TailMoments.of_hits",
+    f"{SUMS}::test_shifting_log_weights_shifts_the_log_probability_alone",
+)
+def exponentials_of_unshifted_logs(of_hits):
+    """``exp`` of log weights of which the largest was not subtracted."""
+
+    def unshifted(cls, n, log_weights):
+        sums = np.zeros((3, len(log_weights)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k, w in enumerate(log_weights):
+                v = np.exp(w)
+                sums[:, k] = v.sum(), (v**2).sum(), (v * w).sum()
+        hits = np.array([w.size for w in log_weights])
+        return cls(n, hits, np.zeros(hits.size), *sums)
+
+    return classmethod(unshifted)
+
+
+@bug("raresim.accumulators.tail:TailMoments.of_block", f"{SUMS}::test_hit_of_weight_zero_is_a_hit")
+def rows_without_weight_dropped(of_block):
+    """Rows of log weight ``-inf`` are not counted in ``n``."""
+
+    def dropped(cls, log_weight, masks):
+        kept = log_weight > -np.inf
+        return of_block.__func__(cls, log_weight[kept], [mask[kept] for mask in masks])
+
+    return classmethod(dropped)
+
+
+@bug("raresim.accumulators.tail:TailMoments.of_hits", f"{SUMS}::test_nan_log_weight_is_not_taken_for_zero")
+def nan_weight_taken_for_zero(of_hits):
+    """A weight that is NaN adds nothing."""
+    return of_changed(of_hits, lambda w: np.where(np.isnan(w), -np.inf, w))
+
+
+@bug("raresim.accumulators.tail:_shrink", f"{SUMS}::test_tail_of_pieces_merges_to_the_whole")
+def merge_without_rescaling(shrink):
+    """Sums relative to two different largest weights are added as they are."""
+    return lambda old, new: np.zeros_like(old)
+
+
+@bug("raresim.accumulators.tail:TailMoments.merge", f"{SUMS}::test_tail_of_pieces_merges_to_the_whole")
+def merge_loses_hits(merge):
+    """The rows of the second part are counted, its hits are not."""
+    return lambda self, other: replace(self, n=self.n + other.n)
+
+
+@bug("raresim.accumulators.top:_cut", f"{SUMS}::test_top_weights_are_the_largest_of_a_large_sample")
+def smallest_weights_kept(cut):
+    """The weights that are kept for the tail check are the smallest."""
+    return lambda log_weight: -cut(-log_weight)
+
+
+@bug(
+    "raresim.information.weighted:weighted_kl",
+    "tests/information/test_weighted.py::test_kl_is_that_of_the_weights_to_the_even_law_over_all_draws",
+)
+def kl_without_log_n(weighted_kl):
+    """KL(optimal || q) leaves out the number of draws."""
+    return lambda sum_w, sum_w_log_w, n: weighted_kl(sum_w, sum_w_log_w, 1)
+
+
+@bug(
+    "raresim.losses.python:PythonLoss.__call__",
+    "tests/test_python_loss.py::test_what_is_wrong_is_said_in_full[must be finite, got nan for 1 of 50 rows, first ]",
+)
+def nan_counted_as_safe(call):
+    """A loss that is NaN is taken for no loss."""
+
+    def lenient(self, x, out):
+        function = self.call
+
+        def safe(rows):
+            loss = function(rows)
+            is_number = isinstance(loss, np.ndarray) and loss.dtype == np.float64
+            return np.where(np.isnan(loss), 0.0, loss) if is_number else loss
+
+        safe.__name__ = function.__name__
+        other = replace(self)
+        object.__setattr__(other, "call", safe)
+        call(other, x, out)
+
+    return lenient
+
+
+# --- random streams and stages -----------------------------------------------------------------------
+
+
+@bug("raresim.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
+def one_stream_for_all_blocks(stream):
+    """The stream of a block does not depend on its index."""
+    return lambda seed, stage, block: stream(seed, stage, 0)
+
+
+@bug("raresim.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
+def one_stream_for_all_stages(stream):
+    """The estimate draws again what tuning drew."""
+    return lambda seed, stage, block: stream(seed, 0, block)
+
+
+@bug(
+    "raresim.methods.base:Session.plan",
+    "tests/test_subset_simulation.py::test_no_replicate_shares_a_stream_with_the_pilot",
+)
+def stages_not_counted(plan):
+    """Every stage of a run is the first."""
+    return lambda self, n_samples, fixed_rows=None: replace(plan(self, n_samples, fixed_rows), stage=0)
+
+
+@bug("raresim.blocks:Plan.then", "tests/test_blocks.py::test_a_continued_plan_starts_where_the_first_ended")
+def further_look_draws_again(then):
+    """The blocks of a further look are numbered from 0, so that the first look's draws count twice."""
+    return lambda self, n_samples: replace(then(self, n_samples), first_block=0)
+
+
+@bug("raresim.methods.auto:_Search.run", "tests/test_auto.py::test_tuning_draws_stay_out_of_the_estimate")
+def tuning_draws_in_the_estimate(run):
+    """The draws that a proposal was fitted to are pooled with the fresh ones."""
+
+    def pooled(self):
+        tuned, archive, session = run(self), self.explorer.archive, self.session
+        hits = [archive.log_weight[archive.loss >= goal] for goal in self.signed_thresholds()]
+        fresh = WeightedDraws(Sampler(session.problem, tuned.proposal, session.seed), tuple(session.events))
+        return replace(tuned, estimator=_Pooled(fresh, Summary.of_rows(archive.size, hits, 0)))
+
+    return pooled
+
+
+@dataclass(frozen=True, eq=False)
+class _Pooled(Estimator):
+    """Fresh rows, and with the first block also earlier ones."""
+
+    fresh: WeightedDraws
+    earlier: Summary
+
+    @property
+    def cost(self):
+        return 1.0
+
+    def __call__(self, block):
+        return self.earlier.merge(self.fresh(block)) if block.first == 0 else self.fresh(block)
+
+
+@bug("raresim.estimation:_worst", "tests/test_estimation.py::test_every_event_gets_the_asked_error")
+def first_event_decides(worst):
+    """A run ends when the first of its events has the asked error."""
+    return lambda tail: tail.relative_error(0)
+
+
+# --- tails of laws -----------------------------------------------------------------------------------
+
+
+@bug(
+    "raresim.marginals.tails:log_hazard",
+    "tests/test_marginal_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
+)
+def quantile_of_the_other_tail(log_hazard):
+    """The upper quantile of a law is read from its lower tail."""
+    return lambda log_p, upper: log_hazard(log_p, not upper)
+
+
+@bug(
+    "raresim.normal_scores:log_tail",
+    "tests/test_marginal_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
+)
+def upper_tail_by_subtraction(log_tail):
+    """A tail probability is one less the distribution function, which has no digits far out."""
+    return lambda u: np.log1p(-np.minimum(special.ndtr(np.abs(u)), 1.0 - 1e-16))
+
+
+@bug("raresim.copulas.nataf:_pair", "tests/test_copulas.py::test_nataf_of_lognormals_is_in_closed_form")
+def correlation_of_factors_given_to_their_normals(pair):
+    """The correlation of skewed factors is used as that of the normals beneath them."""
+    return lambda expansions, i, j, wanted: wanted
+
+
+@bug(
+    "raresim.distributions.student_t:StudentT.linear_moments",
+    "tests/conformance/test_inputs.py::test_moments_of_a_linear_combination_agree_with_scipy[student_t-1]",
+)
+def scale_taken_for_sigma(linear_moments):
+    """A threshold in sigma counts the scale of a t law, which is less than its standard deviation."""
+    return lambda self, weights: self.normal.linear_moments(weights)
+
+
+@bug("raresim.roots:log_normal_mass", "tests/test_line_sampling.py::test_mass_is_exact_in_both_tails")
+def line_counts_the_safe_side(log_normal_mass):
+    """The weight of a line is the probability on the wrong side of its boundary."""
+    return lambda a, b: special.log_ndtr(a)
+
+
+@bug("raresim.roots:log_chi_tail", "tests/test_directional_sampling.py::test_mass_of_radii_agrees_with_the_chi_law")
+def one_degree_of_freedom_short(log_chi_tail):
+    """The radius of ``d`` normals is given ``d - 1`` degrees of freedom."""
+    return lambda dim, r, upper: log_chi_tail(max(1, dim - 1), r, upper)
+
+
+# --- intervals ---------------------------------------------------------------------------------------
+
+INTERVALS = "tests/test_intervals.py"
+STAGE = "tests/test_estimation.py"
+
+
+@bug("raresim.measures.intervals:log_scale", f"{INTERVALS}::test_log_scale_interval_is_the_normal_one_of_the_logarithm")
+def natural_scale_called_log_scale(log_scale):
+    """The interval is ``value (1 -+ z r)``."""
+
+    def natural(value, relative_error, confidence, dof=None):
+        half = special.ndtri(0.5 + 0.5 * confidence) * relative_error * value
+        return value - half, value + half
+
+    return natural
+
+
+@bug("raresim.measures.intervals:log_scale", f"{INTERVALS}::test_log_scale_interval_is_the_normal_one_of_the_logarithm")
+def one_sided_quantile(log_scale):
+    """Both ends of an interval have all of the error that they may have together."""
+    return lambda value, error, confidence, dof=None: log_scale(value, error, 2.0 * confidence - 1.0, dof)
+
+
+@bug("raresim.measures.intervals:log_scale", f"{INTERVALS}::test_few_replicates_take_the_quantile_of_student_t")
+def normal_quantile_of_few_replicates(log_scale):
+    """An error that comes from few replicates is taken to be known."""
+    return lambda value, error, confidence, dof=None: log_scale(value, error, confidence)
+
+
+@bug(
+    "raresim.measures.intervals:log_scale",
+    f"{STAGE}::test_interval_of_replicates_has_one_degree_of_freedom_less_than_rows",
+)
+def replicates_for_degrees_of_freedom(log_scale):
+    """Student's t has as many degrees of freedom as there are replicates."""
+    return lambda value, error, confidence, dof=None: log_scale(value, error, confidence, dof and dof + 1)
+
+
+@bug("raresim.measures.intervals:clopper_pearson", f"{INTERVALS}::test_exact_interval_agrees_with_scipy")
+def upper_end_of_one_hit_less(clopper_pearson):
+    """The upper end of the exact interval uses ``k`` where ``k + 1`` belongs."""
+
+    def low_end(hits, n, confidence):
+        tail = 0.5 * (1.0 - confidence)
+        high = stats.beta.isf(tail, hits, n - hits + 1) if hits else 0.0
+        return clopper_pearson(hits, n, confidence)[0], float(high)
+
+    return low_end
+
+
+@bug("raresim.measures.intervals:zero_hits_bound", f"{INTERVALS}::test_bound_without_a_hit_is_three_over_n")
+def bound_of_one_over_n(zero_hits_bound):
+    """No hit in ``n`` draws is said to bound a probability by ``1 / n``."""
+    return lambda n, confidence: 1.0 / n
+
+
+@bug(
+    "raresim.reading:inflation",
+    f"{STAGE}::test_the_interval_is_widened_when_the_sample_chose_its_size_and_it_is_recorded",
+)
+def looks_for_nothing(inflation):
+    """An interval does not pay for a sample that chose its own size."""
+    return lambda sample: 1.0
+
+
+# --- the tail of the weights, and the verdict --------------------------------------------------------
+
+PSIS = "tests/test_psis.py"
+VERDICT = "tests/test_verdict.py"
+
+
+@bug("raresim.diagnostics.psis:khat", f"{PSIS}::test_shape_agrees_with_arviz")
+def shape_of_log_weights(khat):
+    """k-hat is fitted to the log weights."""
+    return lambda log_weights, n: khat(np.log(log_weights - log_weights.min() + 1e-9), n)
+
+
+@bug("raresim.diagnostics.psis:khat", f"{PSIS}::test_largest_weights_are_enough")
+def tail_of_the_kept_weights(khat):
+    """The tail is sized by the weights that were kept, not by all."""
+    return lambda log_weights, n: khat(log_weights, log_weights.size)
+
+
+@bug("raresim.diagnostics.psis:khat", f"{PSIS}::test_weights_without_a_tail_have_no_shape")
+def constant_tail_has_shape_zero(khat):
+    """Weights that have no tail to fit are given the best of marks."""
+
+    def never_unknown(log_weights, n):
+        shape = khat(log_weights, n)
+        return 0.0 if shape is None else shape
+
+    return never_unknown
+
+
+@bug("raresim.diagnostics.psis:bounded", f"{PSIS}::test_weights_without_a_variance_are_not_let_off")
+def heavy_tails_let_off(bounded):
+    """Weights of which the largest is less than a hundred times the mean count as bounded, however few they are."""
+    return lambda max_to_mean, n: max_to_mean < 100.0
+
+
+@bug("raresim.diagnostics.verdict:_tail", f"{VERDICT}::test_each_check_changes_at_its_limit")
+def unknown_shape_passes(tail):
+    """A check that could not run counts as passed."""
+
+    def lenient(diagnostics, weighted):
+        return Check("khat", None, Status.TRUSTED, "") if diagnostics["khat"] is None else tail(diagnostics, weighted)
+
+    return lenient
+
+
+@bug("raresim.diagnostics.verdict:worst", f"{VERDICT}::test_statuses_are_ordered_from_best_to_worst")
+def best_check_decides(worst):
+    """The verdict is the best of the checks."""
+    return lambda statuses: min(statuses, key=list(Status).index)
+
+
+# --- climbing to rare events -------------------------------------------------------------------------
+
+MARKOV = "tests/test_markov.py"
+
+
+@bug("raresim.markov:beyond", f"{MARKOV}::test_moves_keep_a_truncated_normal")
+def moves_without_the_level(beyond):
+    """Chains may leave the level that they are conditioned on."""
+    return lambda level: np.zeros_like
+
+
+@bug("raresim.markov:Walk._conditional", f"{MARKOV}::test_free_chains_keep_the_standard_normal")
+def proposal_not_shrunk(conditional):
+    """A chain proposes ``u + s z`` without shrinking ``u``, and accepts as if it had."""
+
+    def inflating(self, u, loss, log_factor, gain):
+        proposed = u + self.step * self._noise(*u.shape)
+        new = self._loss(np.asfortranarray(proposed))
+        accepted = self._log_uniform(loss.size) < log_factor(new) - log_factor(loss)
+        return np.where(accepted[:, None], proposed, u), np.where(accepted, new, loss)
+
+    return inflating
+
+
+@bug("raresim.markov:next_level", f"{MARKOV}::test_level_gives_an_unbiased_share")
+def level_at_the_kth_loss(next_level):
+    """A level is the ``k``-th largest loss itself, which its own share then counts."""
+    return lambda loss, k: float(np.partition(loss, -k)[-k])
+
+
+@bug("raresim.markov:next_level", f"{MARKOV}::test_level_with_ties")
+def level_one_draw_off(next_level):
+    """One draw more than was asked for lies beyond a level."""
+    return lambda loss, k: next_level(loss, k + 1)
+
+
+@bug(
+    "raresim.methods.splitting:Splitting.run",
+    "tests/test_splitting.py::test_last_particle_is_unbiased_with_a_poisson_number_of_killed",
+)
+def killed_one_short(run):
+    """The share of a level of splitting counts one particle more than was killed."""
+
+    def short(self, *args):
+        done = run(self, *args)
+        lost = sum(math.log1p(-1.0 / (step.share * self.samples)) for step in done.steps[:-1])
+        return replace(done, log_probabilities=done.log_probabilities + lost)
+
+    return short
+
+
+@bug("raresim.methods.sequential:_resampled", "tests/test_sequential.py::test_mean_of_runs_is_exact[linear]")
+def survivors_drawn_alike(resampled):
+    """Draws go on to the next level whatever their weights."""
+    return lambda log_w, rng: rng.permutation(log_w.size)
+
+
+@bug(
+    "raresim.estimators.replicates:Replicates.__call__",
+    "tests/test_subset_simulation.py::test_estimator_gives_the_same_row_in_another_process",
+)
+def error_of_one_run(call):
+    """The draws of a run, which depend on each other, are counted as independent rows."""
+
+    def naive(self, block):
+        run = run_once(self.sampler, self.events, self.population, block, self.most)
+        sign = self.events[0].sign
+        hits = [run.log_weight[run.loss >= sign * event.threshold] for event in self.events]
+        return Summary.of_rows(run.loss.size, hits, run.evaluations)
+
+    return naive
+
+
+@bug(
+    "raresim.methods.cross_entropy:_upper_quantile",
+    "tests/test_cross_entropy.py::test_levels_take_a_share_of_the_draws_and_measure_themselves",
+)
+def level_at_the_other_quantile(upper_quantile):
+    """A level of the cross-entropy method is the quantile of ``rarity`` from below."""
+    return lambda loss, rarity: upper_quantile(loss, 1.0 - rarity)
+
+
+# --- estimators --------------------------------------------------------------------------------------
+
+CONTROLS = "tests/test_control_variates.py"
+PAIRS = "tests/test_antithetic.py"
+
+
+@bug(
+    "raresim.estimators.conditional_sum:_of_those_after",
+    "tests/test_asmussen_kroese.py::test_weight_is_the_sum_of_conditional_probabilities",
+)
+def maximum_with_the_summand_itself(of_those_after):
+    """The largest of the other summands takes in the one that is integrated out."""
+
+    def with_itself(y):
+        sums, largest = of_those_after(y)
+        return sums, np.maximum(largest, y)
+
+    return with_itself
+
+
+@bug(
+    "raresim.estimators.sobol:SobolReplicates.__call__",
+    "tests/test_sobol.py::test_interval_covers_and_the_error_is_that_between_seeds",
+)
+def one_scramble_for_all_nets(call):
+    """Every net is scrambled by the same random numbers."""
+    return lambda self, block: call(self, replace(block, index=0))
+
+
+@bug(
+    "raresim.roots:log_shares",
+    "tests/test_line_sampling.py::test_mean_of_rows_is_right_for_any_directions[all four]",
+)
+def cones_overlap(log_shares):
+    """Lines along several directions are not cut where the part of another direction begins."""
+    return lambda loss_at, events, nodes, low, *rest: log_shares(
+        loss_at, events, nodes, np.full_like(low, -np.inf), *rest
+    )
+
+
+@bug("raresim.estimators.antithetic:mean_of_pairs", f"{PAIRS}::test_a_row_is_the_mean_of_its_pair")
+def partner_with_its_twins_weight(mean_of_pairs):
+    """The mirrored draw is given the weight of the draw."""
+    return lambda log_weight: mean_of_pairs(np.tile(log_weight[: log_weight.size // 2], 2))
+
+
+@bug(
+    "raresim.estimators.antithetic:AntitheticDraws.__call__",
+    f"{PAIRS}::test_error_is_that_of_pairs_where_both_members_hit_alike",
+)
+def pairs_counted_as_two_rows(call):
+    """The two members of a pair count as independent rows."""
+
+    def as_two(self, block):
+        summary = call(self, block)
+        tail = summary.tail
+        twice = (2 * part for part in (tail.sum_w, tail.sum_w2, tail.sum_w_log))
+        return replace(summary, tail=TailMoments(2 * tail.n, 2 * tail.hits, tail.peak, *twice))
+
+    return as_two
+
+
+@bug(
+    "raresim.estimators.control_variates:log_controlled_mean",
+    f"{CONTROLS}::test_a_value_that_is_a_sum_of_controls_is_known_exactly",
+)
+def control_with_the_wrong_sign(log_controlled_mean):
+    """The deviation of the controls is added where it must be taken off."""
+
+    def wrong(log_y, controls):
+        plain = np.exp(log_y).mean()
+        return float(np.log(2.0 * plain - math.exp(log_controlled_mean(log_y, controls))))
+
+    return wrong
+
+
+@bug(
+    "raresim.estimators.control_variates:log_controlled_mean", f"{CONTROLS}::test_coefficients_come_from_the_other_half"
+)
+def coefficients_from_the_same_draws(log_controlled_mean):
+    """Coefficients of the controls are fitted to the draws that they correct."""
+
+    def in_sample(log_y, controls):
+        y = np.exp(log_y)
+        fits = [
+            np.linalg.lstsq(c - c.mean(axis=0), v - v.mean(), rcond=None)[0] for c, v in zip(controls, y, strict=True)
+        ]
+        return math.log(np.mean([v.mean() - c.mean(axis=0) @ b for v, c, b in zip(y, controls, fits, strict=True)]))
+
+    return in_sample
+
+
+BUGS = tuple(_seeded)
