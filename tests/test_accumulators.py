@@ -1,5 +1,6 @@
 """Laws that every summary of rows obeys, and NumPy's answer on the whole sample."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
 from raresim.accumulators.several import Several
+from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.accumulators.top import CAPACITY, TopWeights
 from raresim.blocks import Block
@@ -233,3 +235,21 @@ def test_several_summaries_merge_part_by_part(seed):
     )
     assert both.parts[0].mean == pytest.approx(-both.parts[1].mean)
     assert both.parts[0].n == 100
+
+
+def test_summaries_of_replicates_merge_every_part(seed):
+    """Two rows with the single draws that they are the means of: the verdict reads the tail of all of these."""
+    draws = np.random.default_rng(seed(114)).normal(size=(2, 50))
+    parts = [
+        dataclasses.replace(
+            Summary.of_rows(1, [np.array([-5.0 - k])], 80, KeptRows(w, w)),
+            top=TopWeights.of_hits([w]),
+            drawn=TailMoments.of_hits(80, [w]),
+        )
+        for k, w in enumerate(draws)
+    ]
+    both, everything = merged(parts), TailMoments.of_hits(160, [draws.ravel()])
+    assert (both.tail.n, both.evaluations, both.kept.loss.size) == (2, 160, 100)
+    assert both.tail.log_probability(0) == pytest.approx(np.logaddexp(-5.0, -6.0) - math.log(2.0))
+    assert_same_tail(both.drawn, everything)
+    np.testing.assert_array_equal(both.top.largest(0), np.sort(draws.ravel())[::-1])

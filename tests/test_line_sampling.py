@@ -1,5 +1,6 @@
 """Line sampling: masses on a line, what the grid sees, cones of several directions, and what the method says."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -160,6 +161,20 @@ def test_mean_of_rows_is_right_for_any_directions(directions):
     weight = np.exp(log_weight[0])
     assert_within_error(weight.mean(), FOUR.exact[0], weight.std() / math.sqrt(weight.size), z=4.5)
     assert 0 < evaluations < 4000 * len(directions) * (NODES.size + 60)
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [[1.0, 0.0], [0.6, 0.8], [-0.8, 0.6]]],
+    ids=["all four", "uneven"],
+)
+def test_cones_divide_the_space(directions):
+    """What is always the case has probability 1: overlapping cones would give up to their number, 5 errors are 4 %."""
+    rows = dataclasses.replace(lines(FOUR, directions), events=(Event(-1.0),))
+    weight = np.exp(rows.of_normals(normals(4000, 2, 12), Block(0, 0, 0, 4000))[0][0])
+    error = weight.std() / math.sqrt(weight.size)
+    assert error < 0.008
+    assert_within_error(weight.mean(), 1.0, error)
 
 
 def test_direction_along_the_gradient_leaves_no_variance():

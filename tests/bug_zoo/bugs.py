@@ -361,6 +361,12 @@ def merge_loses_hits(merge):
     return lambda self, other: replace(self, n=self.n + other.n)
 
 
+@bug("raresim.accumulators.summary:Summary.merge", f"{SUMS}::test_summaries_of_replicates_merge_every_part")
+def tail_of_the_first_net_alone(merge):
+    """The moments of the single draws, from which the verdict reads their tail, are those of the first block."""
+    return lambda self, other: replace(merge(self, other), drawn=self.drawn)
+
+
 @bug("raresim.accumulators.top:_cut", f"{SUMS}::test_top_weights_are_the_largest_of_a_large_sample")
 def smallest_weights_kept(cut):
     """The weights that are kept for the tail check are the smallest."""
@@ -740,7 +746,7 @@ def one_scramble_for_all_nets(call):
 
 @bug(
     "raresim.roots:log_shares",
-    "tests/test_line_sampling.py::test_mean_of_rows_is_right_for_any_directions[all four]",
+    "tests/test_line_sampling.py::test_cones_divide_the_space",
 )
 def cones_overlap(log_shares):
     """Lines along several directions are not cut where the part of another direction begins."""
