@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import Experiment, Linear, Normal, Probability, PythonLoss, StandardNormal
+from raresim import Experiment, Linear, Mixture, Normal, Probability, PythonLoss, StandardNormal
 from raresim import config as configs
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError, LossError
 from raresim.executors import Executor
-from raresim.methods.auto import Auto
+from raresim.methods.auto import Auto, _Search
+from raresim.methods.base import Session
+from raresim.problem import Event, Problem
 from tests.helpers import assert_count_at_least, assert_within_error
 from tests.problems import Case, below, linear_normal, several, solve, student, two_sided
 
@@ -403,6 +405,20 @@ def test_hidden_needle_is_within_the_bound_on_hidden_mass(seed):
     result = run(case_of(needle, 1.0, 2, 0.0), seed(817), max_evaluations=5_000)
     assert result.verdict.hidden_mass_bound > 3e-9
     assert "cannot be excluded" in result.verdict.scope
+
+
+def test_failing_mass_that_the_proposal_misses_is_counted(seed):
+    """Half of it for a law on one of two sides, by some 100 effective draws: 5 errors are a quarter; else nothing."""
+    case = two_sided(2, 4.0)
+    problem = Problem(case.inputs, case.loss.bind(case.inputs))
+    search = _Search(Auto(), Session(problem, [Event(4.0)], seed(813), Executor(), 10**6, lambda *_: None, 0.05))
+    search.explorer.draw(Normal(mean=0.0, std=2.5, dim=2), 4_000, "wide")
+    one, other = (Normal(mean=side * 4.0 / math.sqrt(2.0), std=1.0, dim=2) for side in (1.0, -1.0))
+    both = Mixture(weights=[0.5, 0.5], components=(one, other))
+    missed = [search.coverage(law, case.exact[0], 2.0)["uncovered"] for law in (one, other, both)]
+    assert missed[0] == pytest.approx(0.5, abs=0.25)
+    assert missed[0] + missed[1] == pytest.approx(1.0)
+    assert missed[2] == 0.0
 
 
 def test_levels_are_limited(seed):

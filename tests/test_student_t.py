@@ -9,6 +9,7 @@ from scipy import stats
 
 from raresim import Normal, StudentT
 from raresim.errors import FieldError
+from raresim.fitting import covariance
 from tests.helpers import assert_count, draws, logpdf
 
 
@@ -51,6 +52,20 @@ def test_coordinates_share_one_mixing_variable(seed):
     x = draws(StudentT(dof=2.0, dim=2), 100_000, seed(312))
     level = stats.t(2.0).isf(0.01)
     assert ((x[:, 0] > level) & (x[:, 1] > level)).mean() > 5e-4
+
+
+def test_fitted_law_has_mean_and_covariance_of_the_data(seed):
+    """Exact; the covariance taken for the scale matrix would make every threshold in sigma 15 % and more too large."""
+    x = np.random.default_rng(seed(313)).standard_t(5.0, (2_000, 3)) @ [
+        [0.02, 0.01, 0.0],
+        [0.0, 0.01, 0.0],
+        [0.0, 0.0, 0.03],
+    ]
+    law, w = StudentT.fit(x), np.array([0.5, 0.2, 0.3])
+    mean, std = law.linear_moments(w)
+    assert law.dof < 8.0
+    assert mean == pytest.approx(x.mean(axis=0) @ w, rel=1e-9)
+    assert std**2 == pytest.approx(w @ covariance(x).cov @ w, rel=1e-9)
 
 
 @pytest.mark.parametrize(
