@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
@@ -66,7 +66,7 @@ MIXTURE = "tests/test_mixture.py"
 ENGINE = "tests/test_engine.py"
 
 
-@bug("raresim.distributions.normal:Normal.log_det", f"{LAWS}::test_density_agrees_with_scipy[normal-2]")
+@bug("raresim.distributions.normal:Normal.log_det", f"{ENGINE}::test_log_weight_is_the_target_over_the_proposal")
 def missing_log_determinant(log_det):
     """The density of a normal law without the determinant of its covariance."""
     return 0.0
@@ -498,7 +498,7 @@ def correlation_of_factors_given_to_their_normals(pair):
 
 @bug(
     "raresim.distributions.student_t:StudentT.linear_moments",
-    "tests/conformance/test_inputs.py::test_moments_of_a_linear_combination_agree_with_scipy[student_t-1]",
+    "tests/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
 )
 def scale_taken_for_sigma(linear_moments):
     """A threshold in sigma counts the scale of a t law, which is less than its standard deviation."""
@@ -575,7 +575,7 @@ def upper_end_of_one_hit_less(clopper_pearson):
 
     def low_end(hits, n, confidence):
         tail = 0.5 * (1.0 - confidence)
-        high = stats.beta.isf(tail, hits, n - hits + 1) if hits else 0.0
+        high = special.betaincinv(hits, n - hits + 1, 1.0 - tail) if hits else 0.0
         return clopper_pearson(hits, n, confidence)[0], float(high)
 
     return low_end
