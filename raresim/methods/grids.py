@@ -49,7 +49,9 @@ class Trial:
     def decision(self) -> str:
         """The grid in words."""
         if math.isnan(self.change):
-            return f"The spacing of {self.step:.3g} was held against no finer one: no trial met the event, or the budget ended."
+            return (
+                f"The spacing of {self.step:.3g} was held against no finer one: no trial met the event, or no budget."
+            )
         if self.change <= SETTLED:
             return f"Half the spacing of {self.step:.3g} changes the trial's estimates by {self.change:.2%} at most."
         return (
