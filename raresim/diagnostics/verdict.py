@@ -210,7 +210,7 @@ def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
     if "grid_step" in facts:
         step, change = facts["grid_step"], facts.get("grid_change")
         if change is None:
-            message = f"the grid of {step:.3g} standard deviations was compared with no finer one (no trial met the event, or no budget)"
+            message = f"no grid finer than {step:.3g} standard deviations was compared: no trial hit, or no budget"
             checks.append(Check("grid", None, Status.CAUTION, message))
         else:
             message = f"half the spacing of the grid changes a trial's estimates by {change:.2%} (1 % allowed)"
