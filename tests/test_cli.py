@@ -52,6 +52,12 @@ def interrupt(x): raise KeyboardInterrupt
 """
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without --out go below the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     (tmp_path / "losses.py").write_text(LOSSES)

@@ -575,6 +575,12 @@ stop: {relative_error: null, max_evaluations: 20000}
 """
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Runs without --out go below the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def write(folder, options="", method="crude"):
     (folder / "losses.py").write_text(MODEL)
     (folder / "case.yaml").write_text(CONFIG % (options, method))
