@@ -48,6 +48,16 @@ def is_plausibly_at_least(count, n, p, alpha=FALSE_ALARM):
     return stats.binom.cdf(count, n, p) >= alpha
 
 
+def assert_mean_is(values, exact):
+    assert_within_error(np.mean(values), exact, np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def runs_of(method, evaluate, thresholds, seed, n, d=3):
+    """``n`` independent runs of a population method in ``d`` dimensions."""
+    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    return [method.run(evaluate, d, thresholds, stream(seed, 0, r), 10**9) for r in range(n)]
+
+
 def assert_intervals_of_replicates_cover(values, exact, coverage):
     """Rows of ``values`` (intervals, replicates) each give a 95 % interval: it covers, and its error is the spread.
 

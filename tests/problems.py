@@ -110,3 +110,23 @@ PROBLEMS = [
 ]
 
 EVERY_PROBLEM = [pytest.param(case, id=case.name) for case in PROBLEMS]
+
+
+# --- losses on standard normals ---------------------------------------------------------------------
+
+
+def total(u):
+    """A standard normal that the coordinates make up."""
+    return u.sum(axis=1) / np.sqrt(u.shape[1])
+
+
+def floored(u):
+    return np.floor(u.sum(axis=1))
+
+
+def capped(u):
+    return np.minimum(u.sum(axis=1), 2.0)
+
+
+def constant(u):
+    return np.zeros(len(u))

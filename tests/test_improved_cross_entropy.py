@@ -7,6 +7,7 @@ from scipy import stats
 from raresim import Gaussian, Normal, Probability, PythonLoss, StandardNormal
 from raresim import config as configs
 from raresim.accumulators.level import LevelRows
+from raresim.diagnostics.ess import effective_of_logs
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.estimators.weighted_draws import WeightedDraws
@@ -14,7 +15,6 @@ from raresim.executors import Executor
 from raresim.methods.improved_cross_entropy import (
     ImprovedCrossEntropy,
     Pool,
-    effective,
     log_indicator,
     weighted_median,
 )
@@ -178,8 +178,8 @@ def test_smooth_indicator_is_a_normal_probability_and_sharp_at_zero():
 def test_effective_draws_are_kish_and_do_not_overflow():
     log_weight = np.log([1.0, 2.0, 3.0])
     for shift in (0.0, 900.0, -900.0):
-        assert effective(log_weight + shift) == pytest.approx(36 / 14)
-    assert effective(np.full(3, -np.inf)) == effective(np.empty(0)) == 0.0
+        assert effective_of_logs(log_weight + shift) == pytest.approx(36 / 14)
+    assert effective_of_logs(np.full(3, -np.inf)) == effective_of_logs(np.empty(0)) == 0.0
 
 
 def test_weighted_median_has_half_of_the_weight_on_either_side():

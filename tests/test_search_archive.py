@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from raresim import Normal, StandardNormal
-from raresim.search.archive import Archive, log_density
+from raresim.distributions.base import log_density
+from raresim.search.archive import Archive
 from raresim.search.blend import (
     LAYERS,
     LEAST_LAYERS,

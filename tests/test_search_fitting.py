@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim.search.archive import log_density
-from raresim.search.fitting import Part, beginnings, capped, effective, em, fit_mixture, mixed, radial
+from raresim.diagnostics.ess import effective
+from raresim.distributions.base import log_density
+from raresim.search.fitting import Part, beginnings, capped, em, fit_mixture, mixed, radial
 from tests.helpers import normals
 
 RESTS = ["unit", "pooled"]

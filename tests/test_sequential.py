@@ -14,36 +14,26 @@ from raresim.errors import FieldError
 from raresim.executors import Executor
 from raresim.methods.sequential import SequentialImportance, next_width, pooled_weights, soft
 from raresim.streams import stream
-from tests.helpers import assert_intervals_of_replicates_cover, assert_within_error
-from tests.problems import Case, below, linear_normal, several, solve, two_sided, two_sided_loss
+from tests.helpers import assert_intervals_of_replicates_cover, assert_mean_is, assert_within_error, runs_of
+from tests.problems import (
+    Case,
+    below,
+    capped,
+    constant,
+    floored,
+    linear_normal,
+    several,
+    solve,
+    total,
+    two_sided,
+    two_sided_loss,
+)
 
 QUICK = SequentialImportance(samples=300, steps=5, target_cv=1.0)
 
 
-def total(u):
-    """A standard normal that the coordinates make up."""
-    return u.sum(axis=1) / np.sqrt(u.shape[1])
-
-
-def floored(u):
-    return np.floor(u.sum(axis=1))
-
-
-def capped(u):
-    return np.minimum(u.sum(axis=1), 2.0)
-
-
-def constant(u):
-    return np.zeros(len(u))
-
-
-def runs(evaluate, thresholds, seed, n, d=3, method=QUICK):
-    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
-    return [method.run(evaluate, d, thresholds, stream(seed, 0, r), 10**9) for r in range(n)]
-
-
-def assert_mean_is(values, exact):
-    assert_within_error(np.mean(values), exact, np.std(values, ddof=1) / math.sqrt(len(values)))
+def runs(*arguments, method=QUICK, **options):
+    return runs_of(method, *arguments, **options)
 
 
 # --- one run -----------------------------------------------------------------------------------------

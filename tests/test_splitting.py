@@ -12,39 +12,24 @@ from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.executors import Executor
 from raresim.methods.splitting import Splitting
-from raresim.streams import stream
-from tests.helpers import assert_intervals_of_replicates_cover, assert_within_error
-from tests.problems import Case, below, linear_normal, several, solve, two_sided, two_sided_loss
-
-
-def total(u):
-    """A standard normal that the coordinates make up."""
-    return u.sum(axis=1) / np.sqrt(u.shape[1])
-
-
-def floored(u):
-    return np.floor(u.sum(axis=1))
+from tests.helpers import assert_intervals_of_replicates_cover, assert_mean_is, assert_within_error, runs_of
+from tests.problems import (
+    Case,
+    below,
+    capped,
+    constant,
+    floored,
+    linear_normal,
+    several,
+    solve,
+    total,
+    two_sided,
+    two_sided_loss,
+)
 
 
 def indicator(u):
     return (u.sum(axis=1) > 2.0).astype(float)
-
-
-def capped(u):
-    return np.minimum(u.sum(axis=1), 2.0)
-
-
-def constant(u):
-    return np.zeros(len(u))
-
-
-def runs(method, evaluate, thresholds, seed, n, d=3):
-    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
-    return [method.run(evaluate, d, thresholds, stream(seed, 0, r), 10**9) for r in range(n)]
-
-
-def assert_mean_is(values, exact):
-    assert_within_error(np.mean(values), exact, np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 # --- one run -----------------------------------------------------------------------------------------
@@ -63,7 +48,7 @@ def assert_mean_is(values, exact):
 )
 def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     """30 runs of 200 particles, 5 errors of 4 to 9 %."""
-    done = runs(Splitting(samples=200, killed=50), evaluate, goal, seed(481), 30, d)
+    done = runs_of(Splitting(samples=200, killed=50), evaluate, goal, seed(481), 30, d)
     assert_mean_is(np.exp([run.log_probabilities[0] for run in done]), exact)
 
 
@@ -74,7 +59,7 @@ def test_last_particle_is_unbiased_with_a_poisson_number_of_killed(seed):
     ``p^(-1/N) - 1 = 0.096`` for perfect moves, within what the fourth moment of 100 runs and imperfect moves leave.
     """
     p = stats.norm.sf(1.0)
-    done = runs(Splitting(samples=20, killed=1, steps=8), total, 1.0, seed(482), 100, d=1)
+    done = runs_of(Splitting(samples=20, killed=1, steps=8), total, 1.0, seed(482), 100, d=1)
     killed = np.array([sum(round(20 * (1 - step.share)) for step in run.steps) for run in done])
     values = np.exp([run.log_probabilities[0] for run in done])
     np.testing.assert_allclose(values, 0.95**killed, rtol=0.01)  # two particles in one place die together
@@ -86,7 +71,7 @@ def test_last_particle_is_unbiased_with_a_poisson_number_of_killed(seed):
 @pytest.mark.parametrize("beta", [7.1, 11.46])
 def test_probabilities_of_1e_12_and_1e_30_are_reached(beta, seed):
     """Mean of eight runs, 5 errors of some 15 %."""
-    done = runs(Splitting(samples=500, killed=150, steps=4), total, beta, seed(483), 8, d=10)
+    done = runs_of(Splitting(samples=500, killed=150, steps=4), total, beta, seed(483), 8, d=10)
     exact = stats.norm.logsf(beta)
     assert exact < math.log(1e-12)
     assert_mean_is(np.exp([run.log_probabilities[0] - exact for run in done]), 1.0)
@@ -94,14 +79,14 @@ def test_probabilities_of_1e_12_and_1e_30_are_reached(beta, seed):
 
 def test_every_threshold_is_read_from_the_same_run(seed):
     thresholds = [1.0, 4.0, -1.0, 2.5]
-    done = runs(Splitting(samples=200, killed=50), total, thresholds, seed(484), 30)
+    done = runs_of(Splitting(samples=200, killed=50), total, thresholds, seed(484), 30)
     for column, t in zip(np.exp([run.log_probabilities for run in done]).T, thresholds, strict=True):
         assert_mean_is(column, stats.norm.sf(t))
 
 
 def test_particles_are_a_weighted_sample_of_the_target(seed):
     """The dead with the mass of their level, the last with what is left: they count the events as the run does."""
-    (run,) = runs(Splitting(samples=200, killed=20), total, [3.0, 4.0], seed(485), 1)
+    (run,) = runs_of(Splitting(samples=200, killed=20), total, [3.0, 4.0], seed(485), 1)
     weight = np.exp(run.log_weight)
     assert weight.mean() == pytest.approx(1.0)
     for t, log_probability in zip([3.0, 4.0], run.log_probabilities, strict=True):
@@ -125,7 +110,7 @@ def test_answer_is_exact_within_its_error(case, seed):
 
 def test_intervals_cover(seed):
     """From ten runs of 100 particles each to 4e-3."""
-    done = runs(Splitting(samples=100, killed=20), total, 2.65, seed(484), 800, d=1)
+    done = runs_of(Splitting(samples=100, killed=20), total, 2.65, seed(484), 800, d=1)
     values = np.exp([run.log_probabilities[0] for run in done]).reshape(80, 10)
     assert_intervals_of_replicates_cover(values, stats.norm.sf(2.65), 0.95)
 
@@ -162,7 +147,7 @@ def test_impossible_event_gives_a_bound_and_a_name(function, levels, seed):
 def test_an_event_that_comes_nearer_for_ever_ends_at_the_lowest_probability(seed):
     """Losses that rise to 1 and never reach it, in a space where they can always rise: 1e-300 is given up."""
     method = Splitting(samples=40, killed=20, steps=1)
-    (run,) = runs(method, lambda u: -np.exp(-0.01 * u[:, 0]), 0.0, seed(495), 1, d=1)
+    (run,) = runs_of(method, lambda u: -np.exp(-0.01 * u[:, 0]), 0.0, seed(495), 1, d=1)
     assert run.outcome == "threshold not reached at probability 1e-300"
     assert run.log_probabilities[0] == -np.inf
 
@@ -193,7 +178,7 @@ def test_wrong_options_are_refused(options, message):
 @pytest.mark.parametrize("change", [{"samples": 80}, {"killed": 10}, {"steps": 4}, {"moves": "elliptical_slice"}])
 def test_every_option_changes_the_result(change, seed):
     options = {"samples": 60, "killed": 20, "steps": 2}
-    plain, other = (runs(Splitting(**(options | given)), total, 2.0, seed(497), 1)[0] for given in ({}, change))
+    plain, other = (runs_of(Splitting(**(options | given)), total, 2.0, seed(497), 1)[0] for given in ({}, change))
     assert plain.evaluations != other.evaluations or plain.log_probabilities[0] != other.log_probabilities[0]
 
 

@@ -19,26 +19,22 @@ from raresim.methods.subset_simulation import SubsetSimulation, climb
 from raresim.problem import Event, Problem
 from raresim.streams import stream
 from tests.helpers import assert_intervals_of_replicates_cover, assert_within_error
-from tests.problems import Case, below, linear_normal, several, solve, student, two_sided, two_sided_loss
+from tests.problems import (
+    Case,
+    below,
+    capped,
+    constant,
+    floored,
+    linear_normal,
+    several,
+    solve,
+    student,
+    total,
+    two_sided,
+    two_sided_loss,
+)
 
 P5 = stats.norm.sf(5.0)
-
-
-def total(u):
-    """A standard normal that the coordinates make up."""
-    return u.sum(axis=1) / np.sqrt(u.shape[1])
-
-
-def capped(u):
-    return np.minimum(u.sum(axis=1), 2.0)
-
-
-def constant(u):
-    return np.zeros(len(u))
-
-
-def steps(u):
-    return np.floor(u.sum(axis=1))
 
 
 def indicator(u):
@@ -75,7 +71,7 @@ def many(evaluate, goal, seed, runs, d=3, n=500, **options):
         (total, 3.0, 3, stats.norm.sf(3)),
         (total, 5.0, 100, P5),
         (two_sided_loss, 5.0, 2, 2 * P5),
-        (steps, 7.0, 2, stats.norm.sf(7 / math.sqrt(2))),
+        (floored, 7.0, 2, stats.norm.sf(7 / math.sqrt(2))),
         (indicator, 1.0, 2, stats.norm.sf(3 / math.sqrt(2))),
     ],
     ids=["linear", "linear-d100", "two-sided", "ties", "two-values"],

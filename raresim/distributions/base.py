@@ -155,3 +155,10 @@ class Inputs(ABC):
     @abstractmethod
     def describe(self) -> list[str]:
         """Lines that say in words what the law is, for the table and the report."""
+
+
+def log_density(law: Distribution, u: Float) -> Float:
+    """Log density (n,) of the rows of ``u`` (n, d), in nats."""
+    out = np.empty(u.shape[0])
+    law.logpdf(u, out)
+    return out

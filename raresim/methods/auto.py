@@ -12,7 +12,8 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
 from raresim.arrays import Float, whole
-from raresim.distributions.base import Distribution
+from raresim.diagnostics.ess import effective, effective_of_logs
+from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.draws import Draws, drawn_as, refuse_draws, told_of
@@ -27,7 +28,7 @@ from raresim.methods.subset_simulation import SubsetSimulation
 from raresim.problem import Space
 from raresim.proposals.histogram_tilt import HistogramTilting
 from raresim.registry import member
-from raresim.search.archive import Archive, log_density
+from raresim.search.archive import Archive
 from raresim.search.blend import (
     LAYERS,
     Candidate,
@@ -40,7 +41,7 @@ from raresim.search.blend import (
     searching,
 )
 from raresim.search.explorer import Explorer
-from raresim.search.fitting import WIDE, Fit, Part, capped, effective, em, fit_mixture, mixed, radial
+from raresim.search.fitting import WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
 from raresim.search.ridge import fit_quadratic, ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
 
@@ -430,7 +431,7 @@ class _Search:
     def ess(self, level: float) -> float:
         """Effective draws beyond ``level``."""
         archive = self.explorer.archive
-        return effective(np.exp(archive.log_weight[archive.loss >= level]))
+        return effective_of_logs(archive.log_weight[archive.loss >= level])
 
     def probability(self, level: float) -> float:
         """Of a loss beyond ``level``, from all draws as one sample."""
@@ -576,8 +577,7 @@ def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]
     """Relative variance of one draw."""
     if not hit.any():
         return math.inf
-    logs = log_weight[hit]
-    return log_weight.size / effective(np.exp(logs - logs.max())) - 1.0
+    return log_weight.size / effective_of_logs(log_weight[hit]) - 1.0
 
 
 def _around(point: Float, share: float) -> Part:

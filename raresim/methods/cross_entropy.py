@@ -20,7 +20,17 @@ from raresim.draws import Draws, drawn_as, refuse_family, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError, LossError
 from raresim.methods.base import Iteration, Method, Session, Tuned
-from raresim.methods.levels import Cells, EliteRows, Evaluate, Fit, KeepElites, Responsibilities, Split, Whole
+from raresim.methods.levels import (
+    Cells,
+    EliteRows,
+    Evaluate,
+    Fit,
+    KeepElites,
+    Responsibilities,
+    Split,
+    Whole,
+    draws_per_level,
+)
 from raresim.problem import Event, Space
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
@@ -29,7 +39,6 @@ from raresim.proposals.student_t import StudentTMixture
 from raresim.registry import member
 from raresim.streams import stream
 
-MIN_SAMPLES = 1000
 MIN_ESS = 20.0
 """Effective elites below which a fit is noise: the start ends there."""
 
@@ -156,16 +165,10 @@ class CrossEntropy(Method):
 
     def samples_per_level(self, dim: int) -> int:
         """Draws per level and start; raises `FieldError` when ``samples`` is too small for the family."""
-        needed = math.ceil(ELITES_PER_PARAMETER * self.proposal.n_parameters(dim) / self.rarity)
-        if self.samples is None:
-            return max(MIN_SAMPLES, needed)
-        if self.samples < needed:
-            raise FieldError(
-                "samples",
-                f"must be at least {needed:,}: {ELITES_PER_PARAMETER} elites for each of the "
-                f"{self.proposal.n_parameters(dim):,} free parameters, got {self.samples:,}",
-            )
-        return self.samples
+        parameters = self.proposal.n_parameters(dim)
+        needed = math.ceil(ELITES_PER_PARAMETER * parameters / self.rarity)
+        why = f"{ELITES_PER_PARAMETER} elites for each of the {parameters:,} free parameters"
+        return draws_per_level(self.samples, needed, why)
 
     def cost(self, latent_dim: int, dim: int) -> int:
         of_a_draw = latent_dim if self.proposal.space == "standard" else dim

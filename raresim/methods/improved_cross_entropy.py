@@ -13,14 +13,15 @@ from raresim import arrays
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arrays import Bool, Float
-from raresim.distributions.base import Distribution
+from raresim.diagnostics.ess import effective_of_logs
+from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Method, Session, Tuned
-from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, MIN_SAMPLES, rarest
-from raresim.methods.levels import Evaluate, KeepElites
+from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, rarest
+from raresim.methods.levels import Evaluate, KeepElites, draws_per_level
 from raresim.problem import Event, Space
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily
 from raresim.proposals.gaussian import Gaussian
@@ -120,15 +121,8 @@ class ImprovedCrossEntropy(Method):
         """Draws per level; raises `FieldError` when ``samples`` is too small for the family."""
         parameters = self.proposal.n_parameters(dim)
         needed = math.ceil(max(MIN_ESS, ELITES_PER_PARAMETER * parameters) * (1.0 + self.target_cov**2))
-        if self.samples is None:
-            return max(MIN_SAMPLES, needed)
-        if self.samples < needed:
-            raise FieldError(
-                "samples",
-                f"must be at least {needed:,}: {ELITES_PER_PARAMETER} effective elites for each of the {parameters:,} "
-                f"free parameters, got {self.samples:,}",
-            )
-        return self.samples
+        why = f"{ELITES_PER_PARAMETER} effective elites for each of the {parameters:,} free parameters"
+        return draws_per_level(self.samples, needed, why)
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples_per_level(latent_dim if self.proposal.space == "standard" else dim)
@@ -179,8 +173,8 @@ class Pool:
         """Add the draws ``u`` (n, d) of ``law``."""
         of_law = math.log(len(u)) + rows.log_q
         for other, count in self.laws:
-            of_law = np.logaddexp(of_law, math.log(count) + _log_density(other, u))
-        before = np.logaddexp(self.log_mass, math.log(len(u)) + _log_density(law, self.u))
+            of_law = np.logaddexp(of_law, math.log(count) + log_density(other, u))
+        before = np.logaddexp(self.log_mass, math.log(len(u)) + log_density(law, self.u))
         self.u = np.asfortranarray(np.concatenate([self.u, u]))
         self.loss = np.concatenate([self.loss, rows.loss])
         self.log_p = np.concatenate([self.log_p, rows.log_weight + rows.log_q])
@@ -196,9 +190,9 @@ class Pool:
     def variance(self, law: Distribution, hit: Bool) -> float:
         """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,); NaN where hits are too few."""
         log_weight = self.log_weight[hit]
-        if effective(log_weight) < 2 * MIN_ESS:
+        if effective_of_logs(log_weight) < 2 * MIN_ESS:
             return math.nan
-        n, of_law = len(self.u), _log_density(law, np.asfortranarray(self.u[hit]))
+        n, of_law = len(self.u), log_density(law, np.asfortranarray(self.u[hit]))
         second = np.logaddexp.reduce(log_weight + self.log_p[hit] - of_law) - math.log(n)
         first = np.logaddexp.reduce(log_weight) - math.log(n)
         return max(0.0, math.exp(second - 2.0 * first) - 1.0)
@@ -259,7 +253,7 @@ class _Climb:
             if not method.pooled:
                 pool = Pool.empty(dim)
             rows = self.draw(pool, law)
-            hits_ess = effective(pool.log_weight[pool.loss >= self.goal])
+            hits_ess = effective_of_logs(pool.log_weight[pool.loss >= self.goal])
             reached = hits_ess >= (self.enough if self.idles(SLOW) else self.needed)
             if iteration == 0:
                 finite = pool.loss[np.isfinite(pool.loss)]
@@ -270,7 +264,7 @@ class _Climb:
             widest = self.steps[-1].sigma if self.steps else WIDEST * spread
             sigma = 0.0 if reached else self.smoothing(pool, narrowest, widest)
             smooth = pool.log_weight + log_indicator(pool.loss - self.goal, sigma)
-            ess = effective(smooth)
+            ess = effective_of_logs(smooth)
             fitted = self.fit(law, pool.u, smooth) if ess >= MIN_ESS else law
             level = self.goal if reached else min(self.goal, weighted_median(pool.loss, smooth))
             self.steps.append(_Step(level, sigma, ess, hits_ess, len(components_of(fitted))))
@@ -307,11 +301,11 @@ class _Climb:
         """The smallest ``sigma`` at which enough draws are effective, by halving the logarithm of its range."""
         margin, log_weight = pool.loss - self.goal, pool.log_weight
         low, high = math.log(narrowest), math.log(widest)
-        if effective(log_weight + log_indicator(margin, narrowest)) >= self.needed:
+        if effective_of_logs(log_weight + log_indicator(margin, narrowest)) >= self.needed:
             return narrowest
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
-            enough = effective(log_weight + log_indicator(margin, math.exp(middle))) >= self.needed
+            enough = effective_of_logs(log_weight + log_indicator(margin, math.exp(middle))) >= self.needed
             low, high = (low, middle) if enough else (middle, high)
         return math.exp(high)
 
@@ -440,23 +434,8 @@ def log_indicator(margin: Float, sigma: float) -> Float:
     return smooth
 
 
-def effective(log_weight: Float) -> float:
-    """Effective number of draws, ``(sum w)^2 / sum w^2``, of log weights in nats; 0 where none weighs anything."""
-    top = log_weight.max(initial=-np.inf)
-    if top == -np.inf:
-        return 0.0
-    weight = np.exp(log_weight - top)
-    return float(weight.sum() ** 2 / np.square(weight).sum())
-
-
 def weighted_median(x: Float, log_weight: Float) -> float:
     """The smallest entry of ``x`` (n,) that half of the weight does not exceed."""
     order = np.argsort(x)
     mass = np.cumsum(np.exp(log_weight[order] - log_weight.max()))
     return float(x[order[np.searchsorted(mass, 0.5 * mass[-1])]])
-
-
-def _log_density(law: Distribution, u: Float) -> Float:
-    out = np.empty(len(u))
-    law.logpdf(u, out)
-    return out

@@ -17,6 +17,7 @@ from raresim.blocks import Block
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Job, Sampler
+from raresim.errors import FieldError
 from raresim.proposals.base import ProposalFamily, Statistics
 from raresim.proposals.gaussian_mixture import posterior_shares
 
@@ -150,6 +151,19 @@ class KeepElites(Job[EliteRows]):
         elite, log_weight = elites(self.rows, self.level, block)
         elite[max(0, self.limit - block.first) :] = False
         return EliteRows(elite_draws(self.sampler, block, elite).copy(), log_weight[elite])
+
+
+MIN_SAMPLES = 1000
+"""Draws of a level at least, where their number is not given."""
+
+
+def draws_per_level(given: int | None, needed: int, why: str) -> int:
+    """Draws of a level; raises `FieldError` where fewer are ``given`` than are ``needed``, and says ``why``."""
+    if given is None:
+        return max(MIN_SAMPLES, needed)
+    if given < needed:
+        raise FieldError("samples", f"must be at least {needed:,}: {why}, got {given:,}")
+    return given
 
 
 def elites(rows: LevelRows, level: float, block: Block) -> tuple[Bool, Float]:

@@ -1,4 +1,4 @@
-"""What the population methods tune: nothing but the number of replicates, from one pilot run."""
+"""What the population methods share. They tune nothing but the number of replicates, from one pilot run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.replicates import Population, Replicates, Run, direction_of, run_once
 from raresim.evidence import Evidence, EvidenceTable
-from raresim.methods.base import Iteration, Session, Tuned
+from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.problem import Space
+
+REPLICATED = "the estimate is the mean of independent runs, its error their spread"
+"""The last line of the description of a population method."""
 
 
-def tuned_by_pilot(session: Session, population: Population, samples: int) -> Tuned:
+class PopulationMethod(Method, Population):
+    """A method whose estimate is the mean of independent runs of a population."""
+
+    @property
+    def draws_in(self) -> Space:
+        return "standard"
+
+    def tune(self, session: Session) -> Tuned:
+        return tuned_by_pilot(session, self)
+
+
+def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     """Run ``population`` once, and hand its replicates to the estimate stage.
 
     Parameters
@@ -20,7 +35,7 @@ def tuned_by_pilot(session: Session, population: Population, samples: int) -> Tu
     session : Session
         The run's means.
     population : Population
-        What is run; its first level takes ``samples`` evaluations.
+        What is run; its first level takes as many evaluations as it has ``samples``.
 
     Raises
     ------
@@ -32,7 +47,7 @@ def tuned_by_pilot(session: Session, population: Population, samples: int) -> Tu
     The pilot says what a run costs and shows its levels; it is not in the estimate. Where its first level already
     reaches the event, there is nothing to climb, and the target itself is drawn from.
     """
-    sign = direction_of(session.events)
+    sign, samples = direction_of(session.events), population.samples
     half = session.max_evaluations // 2
     if samples > half:
         raise FieldError(

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raresim.arrays import Float, one_of, positive, whole
-from raresim.estimators.replicates import REACHED, Population, Run, Step
+from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.markov import Evaluate, LogFactor, Moves, Walk
-from raresim.methods.base import Method, Session, Tuned
-from raresim.methods.pilot import tuned_by_pilot
-from raresim.problem import Space
+from raresim.methods.pilot import REPLICATED, PopulationMethod
 from raresim.registry import member
 
 MIN_SAMPLES = 50
@@ -33,7 +31,7 @@ BISECTIONS = 16
 
 @member("method")
 @dataclass(frozen=True, kw_only=True)
-class SequentialImportance(Method, Population):
+class SequentialImportance(PopulationMethod):
     """Sequential importance sampling, for rare events in many dimensions whose loss has no clear levels.
 
     Parameters
@@ -93,13 +91,6 @@ class SequentialImportance(Method, Population):
         positive("target_cv", self.target_cv)
         one_of("moves", self.moves, Moves)
 
-    @property
-    def draws_in(self) -> Space:
-        return "standard"
-
-    def tune(self, session: Session) -> Tuned:
-        return tuned_by_pilot(session, self, self.samples)
-
     def run(
         self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
     ) -> Run:
@@ -157,7 +148,7 @@ class SequentialImportance(Method, Population):
         return [
             f"sequential importance sampling: {self.samples:,} draws, moved {self.steps:,} steps a level; weights "
             f"between two levels have a coefficient of variation of {self.target_cv:g}",
-            "the estimate is the mean of independent runs, its error their spread",
+            REPLICATED,
         ]
 
     @staticmethod

@@ -10,11 +10,9 @@ import numpy as np
 
 from raresim.arrays import Float, one_of, whole
 from raresim.errors import FieldError
-from raresim.estimators.replicates import REACHED, Population, Run, Step
+from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.markov import Evaluate, Moves, Walk, beyond, next_level
-from raresim.methods.base import Method, Session, Tuned
-from raresim.methods.pilot import tuned_by_pilot
-from raresim.problem import Space
+from raresim.methods.pilot import REPLICATED, PopulationMethod
 from raresim.registry import member
 
 MIN_PARTICLES = 20
@@ -27,7 +25,7 @@ LOWEST = math.log(1e-300)
 
 @member("method")
 @dataclass(frozen=True, kw_only=True)
-class Splitting(Method, Population):
+class Splitting(PopulationMethod):
     """Adaptive multilevel splitting, for events of probability 1e-10 and far below.
 
     Parameters
@@ -81,13 +79,6 @@ class Splitting(Method, Population):
         if 2 * self.killed > self.samples:
             raise FieldError("killed", f"must be at most half of the {self.samples:,} samples, got {self.killed:,}")
         one_of("moves", self.moves, Moves)
-
-    @property
-    def draws_in(self) -> Space:
-        return "standard"
-
-    def tune(self, session: Session) -> Tuned:
-        return tuned_by_pilot(session, self, self.samples)
 
     def run(
         self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
@@ -145,7 +136,7 @@ class Splitting(Method, Population):
         return [
             f"multilevel splitting: {self.samples:,} particles, {self.killed:,} killed a level, "
             f"moved {self.steps:,} steps from a survivor",
-            "the estimate is the mean of independent runs, its error their spread",
+            REPLICATED,
         ]
 
     @staticmethod

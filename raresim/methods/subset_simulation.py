@@ -11,11 +11,9 @@ import numpy as np
 
 from raresim.arrays import Float, one_of, whole
 from raresim.errors import FieldError
-from raresim.estimators.replicates import REACHED, Population, Run, Step
+from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.markov import Evaluate, Moves, Walk, beyond, next_level
-from raresim.methods.base import Method, Session, Tuned
-from raresim.methods.pilot import tuned_by_pilot
-from raresim.problem import Space
+from raresim.methods.pilot import REPLICATED, PopulationMethod
 from raresim.registry import member
 
 MAX_LEVELS = 50
@@ -24,7 +22,7 @@ MIN_SAMPLES = 50
 
 @member("method")
 @dataclass(frozen=True, kw_only=True)
-class SubsetSimulation(Method, Population):
+class SubsetSimulation(PopulationMethod):
     """Subset simulation, for rare events in many dimensions or of any shape, where no proposal family fits.
 
     Parameters
@@ -65,13 +63,6 @@ class SubsetSimulation(Method, Population):
             raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:g}")
         one_of("moves", self.moves, Moves)
 
-    @property
-    def draws_in(self) -> Space:
-        return "standard"
-
-    def tune(self, session: Session) -> Tuned:
-        return tuned_by_pilot(session, self, self.samples)
-
     def run(
         self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
     ) -> Run:
@@ -94,7 +85,7 @@ class SubsetSimulation(Method, Population):
         moves = "an adapted step" if self.moves == "adaptive" else "elliptical slices"
         return [
             f"subset simulation: {self.samples:,} draws a level, rarity {self.rarity:g}, chains with {moves}",
-            "the estimate is the mean of independent runs, its error their spread",
+            REPLICATED,
         ]
 
     @staticmethod

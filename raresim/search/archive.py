@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raresim.arrays import Float
-from raresim.distributions.base import Distribution
+from raresim.distributions.base import Distribution, log_density
 
 
 @dataclass(eq=False)
@@ -87,10 +87,3 @@ class Archive:
         enough = np.flatnonzero(worth >= ess)
         k = int(enough[0]) if enough.size else order.size - 1
         return min(goal, float(self.loss[order[k]]))
-
-
-def log_density(law: Distribution, u: Float) -> Float:
-    """Log density (n,) of the rows of ``u`` (n, d), in nats."""
-    out = np.empty(u.shape[0])
-    law.logpdf(u, out)
-    return out

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raresim.arrays import Bool, Float
-from raresim.distributions.base import Distribution
-from raresim.search.archive import Archive, log_density
+from raresim.distributions.base import Distribution, log_density
+from raresim.search.archive import Archive
 from raresim.search.fitting import capped, mixed
 
 LAYERS = np.array([0.85, 0.075, 0.075])

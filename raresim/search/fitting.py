@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.diagnostics.ess import effective
 from raresim.distributions.base import Distribution
 from raresim.distributions.exponentially_modified_normal import LOG_2PI, ExponentiallyModifiedNormal
 from raresim.distributions.mixture import Mixture
@@ -183,15 +184,6 @@ def capped(weight: Float) -> Float:
             return np.where(heavy, most, light)
         heavy |= more
     return weight
-
-
-def effective(weight: Float) -> float:
-    """Effective number of rows, ``(sum w)^2 / sum w^2``."""
-    largest = float(weight.max(initial=0.0))
-    if not largest > 0:
-        return 0.0
-    relative = weight / largest  # so that squares do not vanish
-    return float(relative.sum() ** 2 / np.square(relative).sum())
 
 
 def radial(u: Float, weight: Float) -> tuple[Distribution, Distribution]:

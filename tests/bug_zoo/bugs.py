@@ -197,7 +197,7 @@ def histogram_not_normalised(logpdf):
 )
 def archive_weighed_by_its_last_law(log_weight):
     """Draws of several laws are weighed as if all came from the last."""
-    from raresim.search.archive import log_density
+    from raresim.distributions.base import log_density
 
     return property(lambda self: self._log_p - log_density(self.laws[-1], self.u))
 
