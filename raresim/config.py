@@ -100,12 +100,10 @@ class Config:
 
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and fitted; a user's loss is not imported before the run."""
-        values = {
-            key: self._build(getattr(self.model, key), (key,))
-            for key in ("inputs", "loss", "measures", "method", "stop")
-        }
+        names = ("inputs", "loss", "measures", "method", "stop", "seed", "audit")
+        values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         try:
-            return Experiment(**values, seed=getattr(self.model, "seed"), name=self.checked_name())  # noqa: B009
+            return Experiment(**values, name=self.checked_name())
         except FieldError as error:
             raise self.explain(error) from None
 

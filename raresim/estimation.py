@@ -82,6 +82,8 @@ class Progress:
         Rows of this stage that gave no number.
     settling : bool
         Whether the look under way is made for the largest weights, not for the asked error.
+    audited : int or None
+        Draws of a level of the audit that followed; None where none has.
     """
 
     plan: Plan | Growing
@@ -92,6 +94,7 @@ class Progress:
     history: tuple[Look, ...] = ()
     failures: Failures = NOTHING
     settling: bool = False
+    audited: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +162,16 @@ class Extension:
         total = before.total
         more = max(1, int(self.evaluations * total.tail.n / max(1, total.evaluations)))
         plan = before.plan.then(more)
-        return Progress(plan, 0, total, before.looks + 1, before.rows + more, before.history, before.failures)
+        return replace(before, plan=plan, chunks=0, looks=before.looks + 1, rows=before.rows + more, settling=False)
 
 
 def estimate(
-    session: Session, tuned: Tuned, stop: Stop, explored: int = 0, extension: Extension | None = None
+    session: Session,
+    tuned: Tuned,
+    stop: Stop,
+    explored: int = 0,
+    extension: Extension | None = None,
+    reserved: int = 0,
 ) -> Sample:
     """Draw from the tuned proposal until every event has the asked relative error, or the budget is spent.
 
@@ -179,6 +187,8 @@ def estimate(
         Evaluations spent before tuning.
     extension : Extension, optional
         What is added to the finished stage that ``session.before`` is.
+    reserved : int
+        Evaluations that are left to the stage after it.
 
     Raises
     ------
@@ -198,7 +208,7 @@ def estimate(
     that is a further look.
     """
     spent = explored + tuned.evaluations
-    budget = stop.max_evaluations - spent
+    budget = stop.max_evaluations - spent - reserved
     if budget < 1:
         raise FieldError(
             "max_evaluations",

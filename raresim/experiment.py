@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,8 +20,10 @@ import numpy as np
 import raresim
 from raresim import reading
 from raresim.accumulators.moments import LossMoments
+from raresim.audit import Audit, Extent, audit, refuse_extent, reserve
 from raresim.blocks import Block
 from raresim.checkpoint import Checkpoint
+from raresim.diagnostics.canary import Canary, canary
 from raresim.diagnostics.verdict import Verdict, worst
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
@@ -67,6 +69,8 @@ class Experiment:
         From 0 to 2^64 - 1; the same seed gives the same digits.
     name : str
         Names the run folder.
+    audit : "off", "quick" or "full"
+        How thoroughly failing draws are looked for that the estimate could have missed; see `raresim.audit`.
     """
 
     inputs: Inputs
@@ -76,11 +80,13 @@ class Experiment:
     method: Method = field(default_factory=Auto)
     stop: Stop = field(default_factory=Stop)
     name: str = "run"
+    audit: Extent = "quick"
 
     def __post_init__(self) -> None:
         if not self.measures:
             raise FieldError("measures", "must name at least one")
         check_seed(self.seed)
+        refuse_extent(self.audit)
         refuse_bound(self.loss, self.method)
 
     def run(
@@ -138,16 +144,27 @@ class Experiment:
             session.events = [q.event for q in questions]
             explore = EXPLORE_DRAWS if explored else 0
             session.max_evaluations -= explore
+            session.reserved = reserve(self.audit, session.max_evaluations)
             tuned = self.method.tune(session)
             found = time.perf_counter()
             searching = failed.failures
+            job = estimator_of(session, tuned)
 
-            def result_of(sample: Sample, failures: Failures, interrupted: bool = False) -> Result:
+            def result_of(
+                sample: Sample,
+                failures: Failures,
+                estimating: int,
+                audited: Audit,
+                estimated: float,
+                tested: Canary | None,
+                interrupted: bool = False,
+            ) -> Result:
                 now = time.perf_counter()
                 seconds = {
                     "compile": _compile_seconds(compiling.buffer),
                     "tune": found - begun,
-                    "estimate": now - found,
+                    "estimate": estimated - found,
+                    "audit": now - estimated,
                     "total": now - begun,
                 }
                 marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
@@ -160,7 +177,7 @@ class Experiment:
                     **marks,
                     **(provenance or {}),
                 }
-                lost = reading.Lost(searching.total, failures.total - searching.total)
+                lost = reading.Lost(failures.total - estimating, estimating)
                 return self._result(
                     loss,
                     questions,
@@ -174,19 +191,33 @@ class Experiment:
                     interrupted,
                     failures,
                     lost,
+                    audited,
+                    tested,
                 )
 
             if checkpoint:
-                job = estimator_of(session, tuned)
                 session.before, session.keep = checkpoint.progress, checkpoint.keep
 
                 def so_far(progress: Progress) -> dict[str, bytes]:
                     failures = searching.merge(progress.failures)
-                    return result_of(sample_of(progress, job, False), failures, interrupted=True).files()
+                    unaudited = Audit(self.audit, job.gapless or "the run was interrupted", needed=not job.gapless)
+                    sample, now = sample_of(progress, job, False), time.perf_counter()
+                    return result_of(sample, failures, progress.failures.total, unaudited, now, None, True).files()
 
                 checkpoint.files_of = so_far
-            sample = estimate_stage(session, tuned, self.stop, explore, extension)
-        return result_of(sample, failed.failures)
+            spent = explore + tuned.evaluations
+            reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
+            sample = estimate_stage(session, tuned, self.stop, explore, extension, reserved)
+            estimated, estimating = time.perf_counter(), failed.failures.total - searching.total
+            spent += sample.summary.evaluations
+            before = checkpoint.progress if checkpoint and extension else None
+            samples = before.audited if before else None
+            left = self.stop.max_evaluations - spent
+            audited = audit(session, job, sample, self.audit, spent, left, samples)
+            tested = _canary(session, tuned)
+            if checkpoint and checkpoint.progress:
+                checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
+        return result_of(sample, failed.failures, estimating, audited, estimated, tested)
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
@@ -206,17 +237,22 @@ class Experiment:
         interrupted: bool,
         failures: Failures,
         lost: reading.Lost,
+        audited: Audit,
+        tested: Canary | None,
     ) -> Result:
         """What is read from the sums of a run; of one that is ``interrupted`` it is the estimate so far."""
         evaluations = {
             "explore": explore,
             "tune": tuned.evaluations,
             "estimate": sample.summary.evaluations,
-            "audit": 0,
+            "audit": audited.evaluations,
         }
         evaluations["total"] = sum(evaluations.values())
-        search = _search(tuned, sample.unit, sample.summary.tail.n) | ({"interrupted": True} if interrupted else {})
-        estimates = reading.estimates(questions, sample, search, evaluations["total"], lost)
+        search = _search(tuned, sample.unit, sample.summary.tail.n)
+        search |= {"audit": audited.facts(), "canary": asdict(tested) if tested else None}
+        if interrupted:
+            search["interrupted"] = True
+        estimates = reading.estimates(questions, sample, search, evaluations["total"], lost, audited)
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
         return Result(
             name=self.name,
@@ -255,7 +291,7 @@ class Experiment:
             ),
             manifest=manifest,
             evidence=self.inputs.evidence,
-            trace=tuned.trace,
+            trace=tuned.trace.and_(audited.evidence(session.events)),
             log=tuple(session.log),
             texts=texts,
             failures=failures,
@@ -290,6 +326,7 @@ def estimate(
     max_evaluations: int = 10_000_000,
     workers: int = 1,
     name: str = "run",
+    audit: Extent = "quick",
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -313,6 +350,10 @@ def estimate(
         Threads; they cannot change a digit.
     name : str
         Names the run.
+    audit : "off", "quick" or "full"
+        How thoroughly failing draws are looked for that the estimate could have missed, by climbs that never see what
+        is drawn from: not at all, which leaves the verdict at caution; at the cost of a quarter of the evaluations
+        before it; or of as many.
 
     Returns
     -------
@@ -339,6 +380,7 @@ def estimate(
         stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),
         seed=seed,
         name=name,
+        audit=audit,
     )
     with Executor.of("threads" if workers > 1 else "serial", workers) as executor:
         return experiment.run(executor)
@@ -377,6 +419,13 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
         return explored[0]
 
     return scale
+
+
+def _canary(session: Session, tuned: Tuned) -> Canary | None:
+    """Where the proposal is a law of standard normal space, what regions of known probability say of its density."""
+    if tuned.proposal is None or session.problem.space != "standard":
+        return None
+    return canary(Sampler(session.problem, tuned.proposal, session.seed), session.plan(1).stage)
 
 
 def _search(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:

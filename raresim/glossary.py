@@ -530,15 +530,47 @@ _SAMPLING = (
     ),
     Term(
         name="audit",
-        aliases=("evaluations.audit",),
-        definition=(
-            "A search for failing points by a sampler that has never seen the proposal. This version has no such stage:"
-            " its count is always zero, and the verdict does not rest on one."
+        aliases=(
+            "evaluations.audit",
+            "audit.extent",
+            "audit.climbs",
+            "audit_uncovered",
+            "audit_climbs",
+            "audit_found",
+            "extent",
+            "audit.why",
+            "why",
+            "audit.needed",
+            "needed",
+            "audit.samples",
+            "audit.reached",
+            "climbs",
         ),
-        formula="",
-        unit="evaluations",
-        where="result.json: evaluations.audit",
-        reading="Zero means that nothing independent has looked for missed regions; see the hidden-mass bound.",
+        definition=(
+            "Climbs of subset simulation, from draws of the target, by a sampler that has never seen the proposal. Each"
+            " of their failing draws is asked what share of the estimate one row there would have added. Where that is"
+            " more than a tenth, the draw is uncovered: rows there are rare and heavy, and that none was drawn says"
+            " nothing."
+        ),
+        formula="uncovered: w / (n P) > 0.1; the check's value is the uncovered share of a climb's failing probability",
+        unit="dimensionless",
+        where="config: audit; report: checks, cost, tuning; result.json: search.audit, diagnostics, evaluations.audit",
+        reading=(
+            "As a check: the worst climb under 5 % is trusted, under 20 % caution, else untrusted; caution where none"
+            " was made or found the event. There is no need of it where every row comes from the target itself."
+        ),
+    ),
+    Term(
+        name="audit level",
+        aliases=("audit_level", "audit_log_ratio", "audit_log_ratio_error", "audit_failing"),
+        definition=(
+            "What the climbs of the audit make of the probability, beside the estimate. A climb is a rough estimate by"
+            " itself, the rougher the fewer draws a level has. Only an estimate that is far too small can be told."
+        ),
+        formula="mean over climbs of log(P of the climb / P)",
+        unit="nats",
+        where="report: checks; result.json: diagnostics",
+        reading="As a check: trusted below 0.8 nats or three of its errors, caution below 1.6 or four, else untrusted.",
     ),
     Term(
         name="evaluations",
@@ -1040,6 +1072,34 @@ _TRUST = (
         reading="Start with the first line. More draws help against noise, not against a wrong proposal.",
     ),
     Term(
+        name="nominal hits",
+        aliases=("nominal_hits", "audit_nominal", "audit_nominal_hits", "audit_nominal_chance"),
+        definition=(
+            "Draws of the target that hit the event, among those with which the climbs of the audit begin. They owe"
+            " nothing to the search. More of them than the estimate allows for mean that part of the event was missed."
+        ),
+        formula="chance of as many: P(N >= hits), N Poisson with mean n P",
+        unit="draws",
+        where="report: checks; result.json: diagnostics",
+        reading="As a check: a chance above 1 in 1,000 is trusted, above 1 in 100,000 caution, else untrusted.",
+    ),
+    Term(
+        name="canary",
+        aliases=("canary.z", "canary.ratio", "canary.regions", "canary.draws", "z", "ratio", "search.canary"),
+        definition=(
+            "Regions around the components of the proposal whose probability under the target is known, estimated from"
+            " draws and weights of the run. A density that is wrong by a factor makes every weight wrong by it, and no"
+            " diagnostic of the weights can see that; these regions come out wrong too. No loss is evaluated."
+        ),
+        formula="z = (mean of estimate / probability - 1) / its standard error",
+        unit="standard errors",
+        where="report: checks; result.json: search.canary",
+        reading=(
+            "As a check: within 4 standard errors is trusted, within 5 caution, else untrusted; caution where the"
+            " weights are too uneven to tell. Only in standard normal space."
+        ),
+    ),
+    Term(
         name="scope",
         aliases=(),
         definition=(
@@ -1256,6 +1316,19 @@ _TRUST = (
             " max_to_mean is under a fifth of the root of the number of weights, and under 10. Add a defensive share or"
             " heavier tails. Empty for equal weights, which is fine, or for too few different ones, which is caution."
         ),
+    ),
+    Term(
+        name="variance of the variance",
+        aliases=("vov", "diagnostics.vov"),
+        definition=(
+            "How well the standard error itself is known: the relative variance of the weights' variance (Forster,"
+            " Pederson and Booth, 1991). It is made by the few largest weights. Where it is large, the error of another"
+            " run may be quite another."
+        ),
+        formula="sum w^4 / (sum w^2)^2 - 1/n",
+        unit="dimensionless",
+        where="report: checks; result.json: diagnostics",
+        reading="As a check: below 0.05 is trusted, below 0.1 caution, else untrusted. It falls as draws are added.",
     ),
     Term(
         name="draws per effective hit",

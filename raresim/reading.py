@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from raresim.accumulators.tail import TailMoments
+from raresim.audit import Audit
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import judge
+from raresim.diagnostics.vov import variance_of_variance
 from raresim.estimation import Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
@@ -53,7 +55,12 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
 
 
 def estimates(
-    questions: Sequence[Question], sample: Sample, search: Mapping[str, Any], total: int, lost: Lost | None = None
+    questions: Sequence[Question],
+    sample: Sample,
+    search: Mapping[str, Any],
+    total: int,
+    lost: Lost | None = None,
+    audited: Audit | None = None,
 ) -> tuple[Estimate, ...]:
     """The answer to each question.
 
@@ -69,18 +76,20 @@ def estimates(
         Loss evaluations of the whole run.
     lost : Lost, optional
         Rows without a loss.
+    audited : Audit, optional
+        What the audit found.
 
     Notes
     -----
     A row without a loss is in no event for the estimate and the lower end of the interval, and in every event for the
     upper end. Each end has its own sampling error: whatever these rows are, the interval covers at its confidence.
     """
-    lost = lost or Lost()
-    return tuple(_estimate(k, question, sample, search, total, lost) for k, question in enumerate(questions))
+    lost, audited = lost or Lost(), audited or Audit("off")
+    return tuple(_estimate(k, question, sample, search, total, lost, audited) for k, question in enumerate(questions))
 
 
 def _estimate(
-    k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int, lost: Lost
+    k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int, lost: Lost, audited: Audit
 ) -> Estimate:
     tail = sample.summary.tail
     log_value = tail.log_probability(k)
@@ -104,6 +113,8 @@ def _estimate(
         "self_information_bits": spent.event_bits,
         "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
         "speedup_over_crude": _speedup(log_value, relative_error, total),
+        "vov": variance_of_variance(top.largest(k), drawn, k) if search["weighted"] else None,
+        **audited.diagnostics(k),
     }
     factor = inflation(sample)
     crude = not search["weighted"]

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from raresim.arrays import FunctionPath, Matrix, Vector
+from raresim.audit import Extent
 from raresim.copulas.base import Copula
 from raresim.data import ColumnSource, ReturnsSource
 from raresim.distributions.base import Distribution, Inputs
@@ -64,6 +65,7 @@ def experiment_model() -> type[BaseModel]:
         "measures": (Annotated[list[builder.family("measure")], Field(min_length=1)], ...),  # type: ignore[misc]
         "method": (builder.family("method"), builder.default(Auto())),
         "stop": (builder.model(Stop), builder.default(Stop())),
+        "audit": (Extent, "quick"),
         "execution": (builder.model(Execution), builder.default(Execution())),
     }
     return builder.finish(create_model("Experiment", __config__=_STRICT, **fields))

@@ -427,6 +427,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "DesignPointSampling.control_variates": (DESIGN, "method.control_variates", True),
     "LineSampling.draws": (LINES, "method.draws", "sobol"),
     "Stop.relative_error": ({}, "stop.relative_error", 0.05),
+    "Experiment.audit": ({"method": {"kind": "cross_entropy"}}, "audit", "off"),
     "Stop.max_evaluations": (
         {"stop": {"relative_error": None, "max_evaluations": 30000}},
         "stop.max_evaluations",

@@ -36,14 +36,14 @@ def session(seed, *thresholds, report=lambda *_: None, **options):
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.kind)
 @pytest.mark.parametrize("budget", [20_011, 123_457])
 def test_without_an_asked_error_the_budget_is_spent_exactly(method, budget, seed):
-    result = solve(CASE, seed(181), method=method, relative_error=None, max_evaluations=budget)
+    result = solve(CASE, seed(181), method=method, relative_error=None, max_evaluations=budget, audit="off")
     assert result.evaluations["total"] == budget
     assert result.stopping["looks"] == 1
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.kind)
 def test_an_error_that_cannot_be_reached_spends_the_budget_exactly(method, seed):
-    result = solve(CASE, seed(182), method=method, relative_error=1e-5, max_evaluations=70_001)
+    result = solve(CASE, seed(182), method=method, relative_error=1e-5, max_evaluations=70_001, audit="off")
     assert result.evaluations["total"] == 70_001
 
 
@@ -166,7 +166,7 @@ def test_the_interval_is_widened_when_the_sample_chose_its_size_and_it_is_record
 def test_interval_of_replicates_has_one_degree_of_freedom_less_than_rows(seed):
     """16 nets, exact: one degree of freedom more would make the interval 0.5 % shorter, the normal quantile 8 %."""
     method = Importance(proposal=SHIFTED, draws="sobol")
-    result = solve(CASE, seed(196), method=method, relative_error=None, max_evaluations=1024)
+    result = solve(CASE, seed(196), method=method, relative_error=None, max_evaluations=1024, audit="off")
     (estimate_,) = result.estimates
     half = stats.t.isf(0.025, 15) * estimate_.relative_error
     assert estimate_.diagnostics["rows"] == 16

@@ -103,7 +103,7 @@ def test_budget_may_be_written_as_a_float(relative_error, seed):
 
 def test_pilot_draws_count_towards_the_budget(seed):
     result = raresim.estimate(
-        2, total, Probability(above="3 sigma"), seed=seed(265), relative_error=None, max_evaluations=50_000
+        2, total, Probability(above="3 sigma"), seed=seed(265), relative_error=None, max_evaluations=50_000, audit="off"
     )
     assert result.evaluations["explore"] == 10_000
     assert result.evaluations["total"] == 50_000
@@ -112,7 +112,8 @@ def test_pilot_draws_count_towards_the_budget(seed):
 def test_tuning_is_given_what_the_pilot_left(seed):
     """At most three quarters of the rest; without that, the 18,000 draws that 5 sigma takes would fit."""
     five = Probability(above="5 sigma")
-    result = raresim.estimate(3, lambda x: x.sum(axis=1), five, "cross_entropy", seed=seed(285), max_evaluations=30_000)
+    options = {"max_evaluations": 30_000, "audit": "off"}
+    result = raresim.estimate(3, lambda x: x.sum(axis=1), five, "cross_entropy", seed=seed(285), **options)
     assert result.evaluations["tune"] <= (30_000 - 10_000) * 3 // 4
     assert result.evaluations["total"] == 30_000
 
@@ -196,15 +197,15 @@ def test_surprise_is_in_nats_and_bits(seed):
         (AsmussenKroese(), "none", "all failure regions: every draw came from the target itself"),
         (DirectionalSampling(), "none", "all failure regions that the grid sees: every direction came from"),
         (LineSampling(direction=[1.0, 1.0, 1.0]), "none", "all failure regions that the grid sees: every line"),
-        (LineSampling(), "tuned", "from the 1,000 draws of the first level; "),
-        (CrossEntropy(draws="sobol"), "tuned", "from the 4,000 draws of the first level; "),
-        (Splitting(samples=100, killed=20), "replicates", "draws of the first levels of all runs; "),
+        (LineSampling(), "tuned", "from the 1,000 first draws of search and audit; "),
+        (CrossEntropy(draws="sobol"), "tuned", "all failure regions: what 4,000 draws of the target"),
+        (Splitting(samples=100, killed=20), "replicates", "first draws of all runs; "),
         (Importance(proposal=Normal(mean=1.5, dim=3), draws="sobol"), "stated", "the stated proposal covers"),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
 def test_scope_says_what_was_looked_at(method, kind, scope, seed):
-    result = solve(linear_normal(3, 2.5), seed(275), method=method, relative_error=0.1)
+    result = solve(linear_normal(3, 2.5), seed(275), method=method, relative_error=0.1, audit="off")
     assert result.search["kind"] == kind
     assert scope in result.verdict.scope
     assert (result.verdict.hidden_mass_bound is None) == (kind in ("none", "stated"))
@@ -259,8 +260,9 @@ def test_top_weights_are_those_of_hits_largest_first(seed):
 
 def test_log_holds_every_stage(seed):
     result = solve(linear_normal(3, 4.0), seed(278), relative_error=0.1)
-    assert {entry["event"] for entry in result.log} == {"tune", "fit", "estimate"}
-    assert sum(e["rows"] for e in result.log if e["event"] != "fit") == result.evaluations["total"]
+    assert {entry["event"] for entry in result.log} == {"tune", "fit", "estimate", "audit"}
+    rows = sum(e["rows"] for e in result.log if e["event"] in ("tune", "estimate"))
+    assert rows == result.evaluations["total"] - result.evaluations["audit"]
     assert [e["seconds"] for e in result.log] == sorted(e["seconds"] for e in result.log)
 
 
@@ -287,7 +289,7 @@ def test_progress_is_told_in_rows_of_each_stage(seed):
     told = []
     experiment(two_sided(3, 4.0), seed(280), relative_error=0.05).run(report=lambda *args: told.append(args))
     stages = [stage for stage, *_ in told]
-    assert set(stages) == {"tune", "fit", "estimate"}
+    assert set(stages) == {"tune", "fit", "estimate", "audit"}
     assert all(0 < done <= rows for _, done, rows, _ in told)
     assert all(isinstance(text, str) and text for *_, text in told)
     assert stages.index("estimate") > max(k for k, stage in enumerate(stages) if stage == "tune")

@@ -223,11 +223,16 @@ def test_no_entry_is_about_nothing(
 
 
 def test_every_check_has_an_entry_of_its_own() -> None:
-    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0}
-    rows = {"unit": "draw", "facts": {}, "outcome": ""}
+    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0, "vov": 0.01}
+    seen |= {"audit_climbs": 2, "audit_found": 2, "audit_uncovered": 0.0, "self_information_nats": 9.0}
+    seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1}
+    seen |= {"audit_nominal": 100, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
+    canary = {"draws": 1000, "regions": 1, "z": 0.0, "ratio": 1.0}
+    audit = {"needed": True, "why": "", "samples": 50}
+    rows = {"unit": "draw", "facts": {}, "outcome": "", "audit": audit, "canary": canary}
     none = rows | {"kind": "none", "starts": 0, "reached": 0, "regions": 0, "nominal": 0, "weighted": False}
     tuned = rows | {"kind": "tuned", "starts": 4, "reached": 4, "regions": 1, "nominal": 4000, "weighted": True}
-    chains = judge({"hits": 10, "rows": 10, "khat": None}, 0.01, tuned | {"unit": "replicate"})
+    chains = judge(seen | {"hits": 10, "rows": 10, "khat": None}, 0.01, tuned | {"unit": "replicate"})
     facts = {"uncovered": 0.0, "unseen_regions": 0.0, "grid_step": 1.0, "grid_change": 0.0}
     known = judge(seen, 0.01, tuned | {"facts": facts})
     verdicts = [
@@ -240,7 +245,8 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    assert names == draws | {"grid", "interrupted", "uncovered", "unseen_regions", "failures"}
+    audited = {"audit", "audit_level", "nominal_hits", "canary", "vov"}
+    assert names == draws | audited | {"grid", "interrupted", "uncovered", "unseen_regions", "failures"}
     assert len({explain(name).name for name in names}) == len(names)
 
 

@@ -44,9 +44,10 @@ def test_proposal_equal_to_the_target_is_crude_with_unit_weights(seed):
     assert result.diagnostics["kl_proposal_target"] == 0.0
 
 
-def test_stated_proposal_is_at_most_caution(seed):
-    result = solve(linear_normal(3, 3.0), seed(233), method=STATED[0][1], relative_error=0.02)
-    assert result.verdict.status is Status.CAUTION
+@pytest.mark.parametrize(("audit", "status"), [("off", Status.CAUTION), ("full", Status.TRUSTED)])
+def test_stated_proposal_is_at_most_caution_without_an_audit(audit, status, seed):
+    result = solve(linear_normal(3, 3.0), seed(233), method=STATED[0][1], relative_error=0.02, audit=audit)
+    assert result.verdict.status is status
     assert result.search["kind"] == "stated"
 
 

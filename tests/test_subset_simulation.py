@@ -120,7 +120,7 @@ def test_easier_thresholds_are_read_from_the_level_in_which_they_lie(seed):
 def test_shells_are_a_weighted_sample_of_the_target(seed):
     """Their weights have the mean one, and count every threshold as the climb does."""
     done = climb(total, 2, 500, 0.1, 5.0, stream(seed(425), 0, 0))
-    loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
+    _, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
     weight = np.exp(log_weight)
     assert weight.mean() == pytest.approx(1.0)
     for t in (0.5, 2.5, 5.0):

@@ -9,8 +9,14 @@ import pytest
 from raresim.diagnostics.verdict import Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
-GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
-DRAWS = {"unit": "draw", "facts": {}}
+GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0, "vov": 0.01}
+GOOD |= {"self_information_nats": 15.0, "audit_climbs": 2, "audit_found": 2, "audit_failing": 300}
+GOOD |= {"audit_uncovered": 0.01, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
+GOOD |= {"audit_nominal": 1000, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
+AUDITED = {"extent": "quick", "why": "", "needed": True, "climbs": 2, "samples": 500, "reached": 2}
+NO_NEED = AUDITED | {"why": "every draw came from the target itself", "needed": False, "climbs": 0, "samples": 0}
+CANARY = {"draws": 10_000, "regions": 3, "z": -1.5, "ratio": 0.98}
+DRAWS = {"unit": "draw", "facts": {}, "audit": AUDITED, "canary": CANARY}
 TUNED = {
     "kind": "tuned",
     "starts": 4,
@@ -19,9 +25,7 @@ TUNED = {
     "nominal": 4000,
     "outcome": "4 of 4 starts reached the threshold",
     "weighted": True,
-    "unit": "draw",
-    "facts": {},
-}
+} | DRAWS
 STATED = {
     "kind": "stated",
     "starts": 0,
@@ -31,10 +35,11 @@ STATED = {
     "outcome": "",
     "weighted": True,
 } | DRAWS
-NONE = {**STATED, "kind": "none", "weighted": False}
-REPLICATES = TUNED | {"kind": "replicates", "unit": "replicate", "nominal": 21_000}
+NONE = {**STATED, "kind": "none", "weighted": False, "audit": NO_NEED, "canary": None}
+REPLICATES = TUNED | {"kind": "replicates", "unit": "replicate", "nominal": 21_000, "audit": NO_NEED, "canary": None}
 RAYS = {**NONE, "weighted": True, "unit": "direction", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
-LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
+LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}, "canary": None}
+UNAUDITED = AUDITED | {"why": "it was switched off", "climbs": 0, "samples": 0, "reached": 0}
 
 
 def knowing(**facts):
@@ -42,7 +47,8 @@ def knowing(**facts):
 
 
 def verdict(search=TUNED, relative_error=0.05, **changes):
-    return judge(GOOD | changes, relative_error, search)
+    stored = {key: value for key, value in GOOD.items() if search["audit"]["climbs"] or not key.startswith("audit_")}
+    return judge(stored | changes, relative_error, search)
 
 
 def check(name, **changes):
@@ -96,7 +102,37 @@ LIMITS = [
     ("search", {"search": TUNED | {"regions": 3}}, "caution"),
     ("search", {"search": TUNED | {"starts": 8, "reached": 7, "regions": 4}}, "caution"),
     ("search", {"search": TUNED | {"starts": 8, "reached": 8, "regions": 4}}, "trusted"),
-    ("search", {"search": STATED}, "caution"),
+    ("search", {"search": STATED}, "trusted"),
+    ("search", {"search": STATED | {"audit": AUDITED | {"samples": 100}}}, "trusted"),
+    ("search", {"search": STATED | {"audit": AUDITED | {"samples": 99}}}, "caution"),
+    ("search", {"search": STATED | {"audit": UNAUDITED}}, "caution"),
+    ("search", {"search": STATED, "audit_found": 1}, "caution"),
+    ("vov", {"vov": 0.0499}, "trusted"),
+    ("vov", {"vov": 0.05}, "caution"),
+    ("vov", {"vov": 0.1}, "untrusted"),
+    ("vov", {"vov": math.nan}, "untrusted"),
+    ("audit", {"audit_uncovered": 0.0499}, "trusted"),
+    ("audit", {"audit_uncovered": 0.05}, "caution"),
+    ("audit", {"audit_uncovered": 0.2}, "untrusted"),
+    ("audit", {"audit_uncovered": math.nan}, "untrusted"),
+    ("audit", {"audit_found": 0, "audit_uncovered": None, "audit_log_ratio": None}, "caution"),
+    ("audit", {"search": TUNED | {"audit": UNAUDITED}}, "caution"),
+    ("audit", {"audit_log_ratio": None}, "trusted"),
+    ("audit_level", {"audit_log_ratio": 0.79}, "trusted"),
+    ("audit_level", {"audit_log_ratio": -9.0}, "trusted"),
+    ("audit_level", {"audit_log_ratio": 0.8}, "caution"),
+    ("audit_level", {"audit_log_ratio": 1.6}, "untrusted"),
+    ("audit_level", {"audit_log_ratio": 1.49, "audit_log_ratio_error": 0.5}, "trusted"),
+    ("audit_level", {"audit_log_ratio": 1.99, "audit_log_ratio_error": 0.5}, "caution"),
+    ("audit_level", {"audit_log_ratio": 2.0, "audit_log_ratio_error": 0.5}, "untrusted"),
+    ("audit_level", {"audit_log_ratio": 800.0}, "untrusted"),
+    ("nominal_hits", {"audit_nominal_chance": 1.1e-3}, "trusted"),
+    ("nominal_hits", {"audit_nominal_chance": 1e-3}, "caution"),
+    ("nominal_hits", {"audit_nominal_chance": 1e-5}, "untrusted"),
+    ("canary", {"search": TUNED | {"canary": CANARY | {"z": -3.99}}}, "trusted"),
+    ("canary", {"search": TUNED | {"canary": CANARY | {"z": -4.0}}}, "caution"),
+    ("canary", {"search": TUNED | {"canary": CANARY | {"z": 5.0}}}, "untrusted"),
+    ("canary", {"search": TUNED | {"canary": CANARY | {"z": None, "ratio": None, "regions": 0}}}, "caution"),
     ("search", {"search": knowing(searched=1.0)}, "trusted"),
     ("search", {"search": knowing(searched=1.0) | {"starts": 1, "reached": 1}}, "trusted"),
     ("search", {"search": knowing(searched=1.0) | {"reached": 0}}, "untrusted"),
@@ -156,11 +192,15 @@ def test_the_search_says_where_its_starts_ended_and_how_many_are_wanted(changes,
 def test_good_numbers_are_trusted_without_advice():
     got = verdict()
     assert (got.status, got.advice) == (Status.TRUSTED, ())
-    assert [c.name for c in got.checks] == ["hits", "ess", "relative_error", "khat", "max_share", "search"]
+    data, audit = (
+        ["hits", "ess", "relative_error", "khat", "max_share", "vov"],
+        ["audit", "audit_level", "nominal_hits"],
+    )
+    assert [c.name for c in got.checks] == [*data, "search", *audit, "canary"]
 
 
 def test_crude_numbers_need_no_search():
-    got = verdict(search=NONE, khat=None)
+    got = verdict(search=NONE, khat=None, vov=None)
     assert got.status is Status.TRUSTED
     assert "search" not in [c.name for c in got.checks]
     assert got.scope.startswith("all failure regions")
@@ -178,7 +218,8 @@ def test_statuses_are_ordered_from_best_to_worst():
     ("search", "advice"), [(NONE, "cross_entropy"), (TUNED, "may be impossible"), (STATED, "may be")]
 )
 def test_no_hit_gives_a_bound_only(search, advice):
-    got = verdict(search=search, relative_error=None, hits=0, ess=0.0, max_share=math.nan, khat=None)
+    nothing = {"hits": 0, "ess": 0.0, "max_share": None, "khat": None, "vov": None, "self_information_nats": None}
+    got = verdict(search=search, relative_error=None, **nothing)
     assert got.status is Status.BOUND_ONLY
     assert got.checks[0].name == "data"
     assert advice in " ".join(got.advice)
@@ -186,17 +227,32 @@ def test_no_hit_gives_a_bound_only(search, advice):
 
 def test_hidden_mass_is_three_over_the_draws_of_the_target():
     got = verdict()
-    assert got.hidden_mass_bound == pytest.approx(3.0 / 4000, rel=0.01)
-    assert "4,000 draws of the first level" in got.scope
-    assert "0.00075" in got.scope
-    assert verdict(search=STATED).hidden_mass_bound is None
+    assert got.hidden_mass_bound == pytest.approx(3.0 / 5000, rel=0.01)
+    assert "5,000 first draws of search and audit" in got.scope
+    assert "0.0006" in got.scope
+    assert verdict(search=STATED).hidden_mass_bound == pytest.approx(3.0 / 1000, rel=0.01)
+    assert verdict(search=STATED | {"audit": UNAUDITED}).hidden_mass_bound is None
+
+
+@pytest.mark.parametrize(("log_p", "unconditional"), [(math.log(0.0024), True), (math.log(0.0023), False)])
+def test_a_bound_that_is_small_beside_the_estimate_leaves_no_condition(log_p, unconditional):
+    """Three over 5,000 draws is a quarter of 0.0024."""
+    got = verdict(self_information_nats=-log_p)
+    assert got.scope.startswith("all failure regions") is unconditional
+    assert got.hidden_mass_bound == pytest.approx(3.0 / 5000, rel=0.01)
+
+
+@pytest.mark.parametrize("extent", ["quick", "full"])
+def test_no_audit_says_why(extent):
+    got = check("audit", search=TUNED | {"audit": UNAUDITED | {"extent": extent}})
+    assert got.message == "no audit was made: it was switched off"
 
 
 def test_replicates_climb_from_all_their_first_levels():
-    got = verdict(search=REPLICATES, rows=20, hits=20, khat=None)
+    got = verdict(search=REPLICATES, rows=20, hits=20, khat=None, vov=None)
     assert got.status is Status.TRUSTED
     assert [c.name for c in got.checks] == ["replicates", "relative_error"]
-    assert "21,000 draws of the first levels of all runs" in got.scope
+    assert "21,000 first draws of all runs" in got.scope
     assert got.hidden_mass_bound == pytest.approx(3.0 / 21_000, rel=0.01)
 
 
@@ -219,7 +275,7 @@ def test_a_grid_limits_the_scope(search):
 def test_rows_are_called_what_they_are(search, words):
     got = verdict(search=search)
     assert [c.message for c in got.checks][:2] == [words, "they are worth 500 of equal weight (50 wanted)"]
-    none = verdict(search=search, hits=0)
+    none = verdict(search=search, hits=0, self_information_nats=None)
     assert none.checks[0].message == f"no {search['unit']} {words.split()[2]} the event: only an upper bound is known"
 
 

@@ -32,6 +32,18 @@ WIDENED = (0.1, 1.0)
 MIN_FAILED = 10
 """Failed rows of a weighted estimate from which the upper end of its interval can be read."""
 
+UNCOVERED = 0.1
+"""Share of the estimate that one draw at a point may add before the point counts as uncovered."""
+
+MIN_AUDIT = 100
+"""Draws of a level from which climbs of the audit stand in for a search that was not made."""
+
+NOMINAL_CHANCE = (1e-3, 1e-5)
+"""Chance of as many hits among draws of the target, up to which they are surprising, and beyond which they refute."""
+
+UNCONDITIONAL = 0.25
+"""Share of the estimate that may lie hidden before a trusted number is trusted without a condition."""
+
 MIN_REPLICATES = 10
 """Replicates below which their spread is too uncertain an error to be trusted."""
 
@@ -84,13 +96,15 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     ----------
     diagnostics : mapping
         ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
-        ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed.
+        ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed, and what
+        climbs of the audit say of the event, with names that begin with ``audit_``.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
         "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
-        ``outcome``, ``nominal``, ``weighted`` and ``facts``, as in ``result.json``; ``interrupted`` where the run was.
+        ``outcome``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
+        ``interrupted`` where the run was.
 
     Notes
     -----
@@ -107,7 +121,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     """
     checks: tuple[Check, ...]
     unit = search["unit"]
-    scope, hidden = _scope(search)
+    scope, hidden = _scope(search, diagnostics)
     if diagnostics["hits"] == 0:
         message = f"no {unit} {_MET[unit]} the event: only an upper bound is known"
         check = Check("data", 0.0, Status.BOUND_ONLY, message)
@@ -119,7 +133,12 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
-        checks = (check, *_search(search), *_failures(diagnostics, search["weighted"]), *_interrupted(search))
+        checks = (
+            check,
+            *_search(search, diagnostics),
+            *_failures(diagnostics, search["weighted"]),
+            *_interrupted(search),
+        )
         return Verdict(Status.BOUND_ONLY, scope, hidden, checks, advice)
     if unit == "replicate":
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
@@ -131,9 +150,11 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _error(relative_error),
             _tail(diagnostics, search["weighted"]),
             _share(diagnostics["max_share"]),
+            *_vov(diagnostics["vov"]),
         )
     lost = _failures(diagnostics, search["weighted"])
-    checks = (*checks, *_search(search), *_facts(search["facts"]), *lost, *_interrupted(search))
+    searched = (*_search(search, diagnostics), *_facts(search["facts"]), *_audit(diagnostics, search["audit"]))
+    checks = (*checks, *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -196,6 +217,28 @@ def _share(share: float) -> Check:
     )
 
 
+def _vov(vov: float | None) -> tuple[Check, ...]:
+    """How well the error itself is known; nothing where all weights are equal."""
+    if vov is None:
+        return ()
+    message = f"the variance of the weights has a relative variance of {vov:.3g} (below 0.05 wanted)"
+    return (_graded("vov", vov, vov < 0.05, vov < 0.1, message),)
+
+
+def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
+    """Whether draws, densities and weights fit each other, where regions of known probability can say."""
+    if canary is None:
+        return ()
+    if canary["z"] is None:
+        message = (
+            f"none of {canary['draws']:,} draws' weights around the components are even enough to test the density"
+        )
+        return (Check("canary", None, Status.CAUTION, message),)
+    z, ratio = canary["z"], canary["ratio"]
+    message = f"regions of known probability come out at {ratio:.3f} times it: {abs(z):.1f} errors off (under 4 wanted)"
+    return (_graded("canary", z, abs(z) < 4.0, abs(z) < 5.0, message),)
+
+
 def _replicates(reached: int, replicates: int) -> Check:
     message = f"{reached:,} of {replicates:,} independent replicates reached the event"
     if replicates < MIN_REPLICATES:
@@ -245,7 +288,35 @@ def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ..
     return (_graded("failures", widening, widening <= some and not few, widening <= much, message),)
 
 
-def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
+def _audit(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> tuple[Check, ...]:
+    """What climbs that never saw the proposal say of the event."""
+    if not audit["needed"]:
+        return ()
+    if audit["why"]:
+        return (Check("audit", None, Status.CAUTION, f"no audit was made: {audit['why']}"),)
+    climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
+    size = f"{climbs:,} climbs of {samples:,} draws a level that never saw the proposal"
+    hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
+    some, few = NOMINAL_CHANCE
+    message = f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that they began with hit the event"
+    nominal = _graded("nominal_hits", hits, chance > some, chance > few, f"{message} (chance of as many: {chance:.2g})")
+    if not found:
+        message = f"none of {size} came to the event: what the proposal misses is not known"
+        return (Check("audit", None, Status.CAUTION, message), nominal)
+    share = diagnostics["audit_uncovered"]
+    message = (
+        f"{size}: {share:.1%} of the failing mass that they found is hardly drawn by the estimate (under 5 % wanted)"
+    )
+    coverage = _graded("audit", share, share < 0.05, share < 0.2, message)
+    ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
+    if ratio is None:
+        return coverage, nominal
+    message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
+    level = _graded("audit_level", ratio, ratio < max(0.8, 3.0 * error), ratio < max(1.6, 4.0 * error), message)
+    return coverage, level, nominal
+
+
+def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     if search["kind"] in ("none", "replicates"):
         return ()
     if "searched" in search["facts"]:
@@ -253,6 +324,9 @@ def _search(search: Mapping[str, Any]) -> tuple[Check, ...]:
         status = Status.TRUSTED if reached else Status.UNTRUSTED
         return (Check("search", search["reached"], status, search["outcome"]),)
     if search["kind"] == "stated":
+        if diagnostics.get("audit_found", 0) >= 2 and search["audit"]["samples"] >= MIN_AUDIT:
+            message = "the proposal was stated, not searched for; the audit has looked for what it misses"
+            return (Check("search", None, Status.TRUSTED, message),)
         return (
             Check(
                 "search",
@@ -282,18 +356,22 @@ def _interrupted(search: Mapping[str, Any]) -> tuple[Check, ...]:
     return (Check("interrupted", None, Status.CAUTION, message),)
 
 
-def _scope(search: Mapping[str, Any]) -> tuple[str, float | None]:
+def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[str, float | None]:
     kind, unit, step = search["kind"], search["unit"], search["facts"].get("grid_step")
     narrow = "" if step is None else f"; a part narrower along a line than {step:.3g} standard deviations may be missed"
     if kind == "none":
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         return f"{which}: every {unit} came from the target itself{narrow}", None
-    if kind == "stated":
+    nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
+    if kind == "stated" and not nominal:
         return "the failure regions that the stated proposal covers", None
-    hidden = -math.log(0.05) / search["nominal"]
-    first = "draws of the first levels of all runs" if kind == "replicates" else "draws of the first level"
+    hidden = -math.log(0.05) / nominal
+    information = diagnostics["self_information_nats"]
+    if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
+        return f"all failure regions: what {nominal:,} draws of the target can have missed is small beside them", hidden
+    first = "first draws of all runs" if kind == "replicates" else "first draws of search and audit"
     return (
-        f"failure regions that can be reached by climbing in the loss from the {search['nominal']:,} {first}; "
+        f"failure regions that can be reached by climbing in the loss from the {nominal:,} {first}; "
         f"an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
         hidden,
     )
@@ -304,6 +382,11 @@ _MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"
 
 _ADVICE = {
     "grid": "give the method a smaller step, or a larger stop.max_evaluations to try a finer grid with",
+    "audit": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
+    "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
+    "nominal_hits": "run again with another seed, or with method auto: draws of the target hit what was not found",
+    "vov": "raise stop.max_evaluations, or ask for a smaller stop.relative_error: the error itself is not known well",
+    "canary": "do not use the number: draws and density of the proposal do not fit each other; report it as a bug",
     "uncovered": "run again with another seed: part of what was found is not covered by the proposal",
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
     "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",

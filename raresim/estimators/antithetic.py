@@ -18,13 +18,13 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.transport import centre, components
 from raresim.engine import Sampler
 from raresim.errors import FieldError
-from raresim.estimators.base import KEPT_ROWS, Estimator
+from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.problem import Event
 from raresim.streams import stream
 
 
 @dataclass(frozen=True, eq=False)
-class AntitheticDraws(Estimator):
+class AntitheticDraws(OfDraws):
     """Importance sampling by pairs ``x`` and ``2 c - x``, weighted by the mean of their two weights.
 
     Parameters
@@ -51,6 +51,10 @@ class AntitheticDraws(Estimator):
     @property
     def cost(self) -> float:
         return 2.0
+
+    @property
+    def per_row(self) -> int:
+        return 2
 
     def __call__(self, block: Block) -> Summary:
         n = block.rows

@@ -5,9 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from raresim.accumulators.summary import Summary
+from raresim.arrays import Float
 from raresim.blocks import Block
-from raresim.engine import Job
+from raresim.engine import Job, Sampler
+from raresim.problem import Event
 
 Unit = Literal["draw", "line", "direction", "replicate"]
 """What an independent row is: one draw, one line or ray with its share of probability in the event, or the estimate of
@@ -52,3 +56,40 @@ class Estimator(Job[Summary]):
     @abstractmethod
     def __call__(self, block: Block) -> Summary:
         """The rows of one block; random numbers come from the block's stream alone."""
+
+    @property
+    @abstractmethod
+    def gapless(self) -> str:
+        """Why no part of the event can be one that rows hardly ever see, in words; empty where there can be one."""
+
+    @property
+    def per_row(self) -> int:
+        """Draws, lines or rays that a row is the mean of."""
+        return 1
+
+    @property
+    def cost_through(self) -> float:
+        """Loss evaluations that `through` is expected to take for a draw."""
+        return 0.0
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        """Log weights (m, k) of draws, lines or rays through the draws ``u`` (k, d), in nats; and what they cost.
+
+        For the audit, which asks whether the estimate could have missed these draws. ``u`` lies in the space of the
+        sampler; losses are evaluated for ``block``. Not for estimators that are `gapless`.
+        """
+        raise NotImplementedError
+
+
+class OfDraws(Estimator):
+    """An estimator whose rows are made of single draws of the sampler's law."""
+
+    sampler: Sampler
+    events: tuple[Event, ...]
+
+    @property
+    def gapless(self) -> str:
+        return "" if self.sampler.proposal is not None else "every draw came from the target itself"
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        return np.tile(self.sampler.log_weight(u), (len(self.events), 1)), 0

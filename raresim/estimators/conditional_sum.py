@@ -66,6 +66,10 @@ class ConditionalSum(Estimator):
         log_weights = [self.log_weight(x, event) for event in self.events]
         return Summary.of_rows(block.rows, [w[w > -np.inf] for w in log_weights], block.rows)
 
+    @property
+    def gapless(self) -> str:
+        return "every draw came from the target itself"
+
     def log_weight(self, x: Float, event: Event) -> Float:
         """Log of the conditional probability of ``event`` at each row of factors ``x`` (n, d), in nats."""
         used = np.flatnonzero(self.weights)

@@ -17,7 +17,7 @@ from raresim.blocks import Block
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.estimators.antithetic import mean_of_pairs, sample_pairs
-from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
+from raresim.estimators.base import KEPT_ROWS, OfDraws, Unit
 from raresim.problem import Event
 from raresim.streams import stream
 
@@ -26,7 +26,7 @@ BATCHES = 20
 
 
 @dataclass(frozen=True, eq=False)
-class ControlledBatches(Estimator):
+class ControlledBatches(OfDraws):
     """Importance sampling from a mixture, corrected by how often each component was drawn.
 
     Parameters
@@ -69,6 +69,10 @@ class ControlledBatches(Estimator):
     @property
     def cost(self) -> float:
         return float(self.draws)
+
+    @property
+    def per_row(self) -> int:
+        return self.draws
 
     def __call__(self, block: Block) -> Summary:
         mixture = cast(Mixture, self.sampler.proposal)

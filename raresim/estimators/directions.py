@@ -70,7 +70,31 @@ class Directions(Estimator):
     def __call__(self, block: Block) -> Summary:
         rng = stream(self.sampler.seed, block.stage, block.index)
         rays = self.rays(rng, block.rows)
-        nodes = shifted(self.nodes, len(rays), rng)
+        log_share, evaluations = self.along(rays, shifted(self.nodes, len(rays), rng), block)
+        parts = log_share.reshape(len(self.events), block.rows, self.per_row)
+        log_weight = log_sum(parts) - math.log(self.per_row)
+        return Summary.of_rows(block.rows, [row[row > -np.inf] for row in log_weight], evaluations)
+
+    @property
+    def per_row(self) -> int:
+        d = self.sampler.problem.dim
+        return {"orthogonal": 2 * d, "antithetic": 2, "independent": 1}[self.system]
+
+    @property
+    def gapless(self) -> str:
+        return ""
+
+    @property
+    def cost_through(self) -> float:
+        return self.cost / self.per_row
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        (rng,) = stream(self.sampler.seed, block.stage, block.index).spawn(1)
+        rays = np.asfortranarray(u / np.linalg.norm(u, axis=1, keepdims=True))
+        return self.along(rays, shifted(self.nodes, len(rays), rng), block)
+
+    def along(self, rays: Float, nodes: Float, block: Block) -> tuple[Float, int]:
+        """Log probability (m, n) of each event along ``rays`` (n, d), looked at ``nodes`` (n, j); and its cost."""
         d = rays.shape[1]
 
         def loss_at(rows: Index, r: Float) -> Float:
@@ -79,9 +103,7 @@ class Directions(Estimator):
             return self.sampler.loss(u, block).copy()
 
         shares = log_shares(loss_at, self.events, nodes, np.zeros(len(rays)), partial(log_chi_mass, d))
-        per_row = len(rays) // block.rows
-        log_weight = log_sum(shares.log_share.reshape(len(self.events), block.rows, per_row)) - math.log(per_row)
-        return Summary.of_rows(block.rows, [row[row > -np.inf] for row in log_weight], shares.evaluations)
+        return shares.log_share, shares.evaluations
 
     def rays(self, rng: np.random.Generator, n: int) -> Float:
         """The rays (n m, d) of ``n`` rows of ``m``, row after row; each, with its opposite, uniform on the sphere."""

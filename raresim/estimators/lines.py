@@ -72,6 +72,17 @@ class Lines(Estimator):
         log_weight, evaluations = self.of_normals(self.sampler.draw(block), block)
         return Summary.of_rows(block.rows, [row[row > -np.inf] for row in log_weight], evaluations)
 
+    @property
+    def gapless(self) -> str:
+        return ""
+
+    @property
+    def cost_through(self) -> float:
+        return self.cost
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        return self.of_normals(u, block)
+
     def of_normals(self, z: Float, block: Block) -> tuple[Float, int]:
         """Log weights (m, n) of the rows that standard normals ``z`` (n, d) make, in nats; and what they cost."""
         n, d = z.shape

@@ -147,6 +147,10 @@ class Replicates(Estimator):
     def cost(self) -> float:
         return self.expected
 
+    @property
+    def gapless(self) -> str:
+        return "every row is a search of its own, from draws of the target"
+
     def __call__(self, block: Block) -> Summary:
         with collecting() as met:
             run = run_once(self.sampler, self.events, self.population, block, self.most)

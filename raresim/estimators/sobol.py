@@ -18,7 +18,7 @@ from raresim.arrays import Float
 from raresim.blocks import BLOCK_BYTES, MIN_ROWS, Block
 from raresim.distributions.transport import Transport, across
 from raresim.engine import Sampler
-from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
+from raresim.estimators.base import KEPT_ROWS, Estimator, OfDraws, Unit
 from raresim.estimators.lines import Lines
 from raresim.problem import Event
 from raresim.streams import stream
@@ -38,7 +38,7 @@ NET_LINES = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class SobolReplicates(Estimator):
+class SobolReplicates(OfDraws):
     """Importance sampling at the points of independently scrambled Sobol' nets.
 
     Parameters
@@ -80,6 +80,10 @@ class SobolReplicates(Estimator):
     @property
     def cost(self) -> float:
         return float(self.points)
+
+    @property
+    def per_row(self) -> int:
+        return self.points
 
     def __call__(self, block: Block) -> Summary:
         rng = stream(self.sampler.seed, block.stage, block.index)
@@ -141,6 +145,21 @@ class SobolLines(Estimator):
     @property
     def cost(self) -> float:
         return self.points * self.lines.cost
+
+    @property
+    def per_row(self) -> int:
+        return self.points
+
+    @property
+    def gapless(self) -> str:
+        return self.lines.gapless
+
+    @property
+    def cost_through(self) -> float:
+        return self.lines.cost_through
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        return self.lines.through(u, block)
 
     @property
     def n_uniforms(self) -> int:

@@ -9,12 +9,12 @@ from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
 from raresim.blocks import Block
 from raresim.engine import Sampler
-from raresim.estimators.base import KEPT_ROWS, Estimator
+from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.problem import Event
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedDraws(Estimator):
+class WeightedDraws(OfDraws):
     """Importance sampling, and crude Monte Carlo where the sampler has no proposal.
 
     Parameters

@@ -13,6 +13,7 @@ from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
 from raresim.arrays import Float, whole
 from raresim.diagnostics.ess import effective, effective_of_logs
+from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
@@ -93,9 +94,6 @@ RADIAL_NATS = 1.0
 
 OF_FAILED = 0.1
 """Share of the final draws that come from the target where rows failed: the upper end of the interval counts them."""
-
-UNCOVERED = 0.1
-"""Share of the estimate that one draw at a point may add before the point counts as uncovered."""
 
 
 @member("method")

@@ -136,7 +136,8 @@ class Tuned:
 class Session:
     """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
 
-    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
+    ``reserved`` of its evaluations are left to the audit. ``before`` is where an earlier attempt at the estimate stage
+    got to, and ``keep`` is told how far it is.
     """
 
     problem: Problem
@@ -146,6 +147,7 @@ class Session:
     max_evaluations: int
     report: Report
     relative_error: float | None = None
+    reserved: int = 0
     before: Progress | None = None
     keep: Callable[[Progress], None] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)

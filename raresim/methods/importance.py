@@ -81,7 +81,11 @@ class Importance(Method):
             proposal=law,
             kl_proposal_target=_closed_kl(self.proposal, problem.target),
             estimator=estimator_for(
-                sampler, session.events, self.draws, self.control_variates, budget=session.max_evaluations
+                sampler,
+                session.events,
+                self.draws,
+                self.control_variates,
+                budget=session.max_evaluations - session.reserved,
             ),
         )
 

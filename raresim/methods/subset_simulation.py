@@ -72,8 +72,8 @@ class SubsetSimulation(PopulationMethod):
         return Run(
             log_probabilities=np.array([done.log_probability_of(float(t)) for t in thresholds]),
             steps=tuple(level.step for level in done.levels),
-            loss=np.concatenate([loss for loss, _ in done.shells()]),
-            log_weight=np.concatenate([log_weight for _, log_weight in done.shells()]),
+            loss=np.concatenate([loss for _, loss, _ in done.shells()]),
+            log_weight=np.concatenate([log_weight for _, _, log_weight in done.shells()]),
             evaluations=done.evaluations,
             outcome=done.outcome,
         )
@@ -178,20 +178,25 @@ class Climb:
             before = level.log_probability
         return -math.inf
 
-    def shells(self) -> list[tuple[Float, Float]]:
-        """A weighted sample of the target: of each level the losses below the next, with their log weights in nats.
+    def shells(self) -> list[tuple[Float, Float, Float]]:
+        """A weighted sample of the target: of each level the draws below the next, with losses and log weights in nats.
 
         The last level gives all that it has. The weights have the mean one.
         """
         last = len(self.levels) - 1
         inner = [
-            level.loss if k == last else level.loss[level.loss < level.level] for k, level in enumerate(self.levels)
+            slice(None) if k == last else np.flatnonzero(level.loss < level.level)
+            for k, level in enumerate(self.levels)
         ]
-        total = sum(loss.size for loss in inner)
+        total = sum(level.loss[rows].size for level, rows in zip(self.levels, inner, strict=True))
         logs = [0.0, *(level.log_probability for level in self.levels)]
         return [
-            (loss, np.full(loss.size, before + math.log(total / level.loss.size)))
-            for loss, before, level in zip(inner, logs, self.levels, strict=False)
+            (
+                level.u[rows],
+                level.loss[rows],
+                np.full(level.loss[rows].size, before + math.log(total / level.loss.size)),
+            )
+            for level, rows, before in zip(self.levels, inner, logs, strict=False)
         ]
 
 

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raresim import plain_files
+from raresim.diagnostics.verdict import Status, judge, worst
 from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 
@@ -25,7 +26,7 @@ __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Refere
 SCHEMA_VERSION = 1
 MAX_BYTES = 256 * 1024**2
 SMALLEST = float(np.finfo(np.float64).tiny)
-STATUSES = ("trusted", "caution", "untrusted", "bound_only")
+STATUSES = tuple(map(str, Status))
 FIT_FORMS = ("quantiles", "stability")
 TRACE_FORMS = ("line", "points")
 UNITS = ("draw", "line", "direction", "replicate")
@@ -170,8 +171,10 @@ class Run:
     """A finished run folder in memory. ``loss`` and ``log_weight`` are the kept draws, ``(k,)``.
 
     ``unit`` says what an independent row of the estimate is; where it is not a draw, no draws may have been kept.
-    ``evidence`` is empty where the inputs were not fitted, ``trace`` where the method left nothing of its way; in their
-    plots NaN stands for a number that was not finite. ``failed`` counts rows without a loss, ``failed_kinds`` by how.
+    ``verdict`` and those of the estimates are derived again from the stored numbers; ``stored_status`` is what the
+    folder says. ``evidence`` is empty where the inputs were not fitted, ``trace`` where the method left nothing of its
+    way; in their plots NaN stands for a number that was not finite. ``failed`` counts rows without a loss,
+    ``failed_kinds`` by how.
     """
 
     folder: Path
@@ -188,6 +191,7 @@ class Run:
     entropy: Mapping[str, float | None]
     iterations: tuple[Iteration, ...]
     verdict: Verdict
+    stored_status: str
     manifest: Mapping[str, Any]
     config: str
     resolved: str
@@ -344,11 +348,12 @@ def read(run_dir: Path) -> Run:
             f"{result.where}.schema_version: this raresim reads version {SCHEMA_VERSION}, got"
             f" {_shown(version)}; use the raresim release that wrote the folder"
         )
-    estimates = tuple(_estimate(i, fields) for i, fields in enumerate(result.objects("estimates")))
+    search = result.child("search")
+    estimates = tuple(_estimate(i, fields, search) for i, fields in enumerate(result.objects("estimates")))
     if not estimates:
         raise ConfigError(f"{result.where}.estimates: must hold at least one estimate")
     description = result.child("description")
-    search = result.child("search")
+    stored = _verdict(_Fields.of(f"{result.where}.verdict", result.need("verdict")))
     has_config = manifest.data.get("config_sha256") is not None  # a run started from Python has no YAML
     return Run(
         folder=run_dir,
@@ -364,7 +369,8 @@ def read(run_dir: Path) -> Run:
         diagnostics=result.child("diagnostics").numbers(),
         entropy=result.child("diagnostics").child("entropy").numbers(),
         iterations=tuple(_iteration(fields) for fields in result.objects("iterations")),
-        verdict=_verdict(_Fields.of(f"{result.where}.verdict", result.need("verdict"))),
+        verdict=_overall(estimates) if "audit" in search.data else stored,
+        stored_status=stored.status,
         manifest=manifest.data,
         config=_text(run_dir / "config.yaml", required=has_config),
         resolved=_text(run_dir / "resolved.yaml", required=has_config),
@@ -378,7 +384,7 @@ def read(run_dir: Path) -> Run:
     )
 
 
-def _estimate(index: int, fields: _Fields) -> Estimate:
+def _estimate(index: int, fields: _Fields, search: _Fields) -> Estimate:
     reference = fields.child("reference")
     reference_value = reference.number("value")
     ends = fields.items("interval")
@@ -405,8 +411,30 @@ def _estimate(index: int, fields: _Fields) -> Estimate:
         reference=None if reference_value is None else Reference(reference_value, reference.text("source", "")),
         information=_information(fields),
         diagnostics=fields.child("diagnostics").numbers(),
-        verdict=_verdict(_Fields.of(f"{fields.where}.verdict", fields.need("verdict"))),
+        verdict=_judged(fields, search),
     )
+
+
+def _judged(fields: _Fields, search: _Fields) -> Verdict:
+    """The verdict of an estimate from its stored numbers; the stored one where the folder lacks some of them."""
+    stored = _verdict(_Fields.of(f"{fields.where}.verdict", fields.need("verdict")))
+    if "audit" not in search.data:
+        return stored
+    try:
+        again = judge(fields.child("diagnostics").data, fields.number("relative_error"), search.data)
+        checks = tuple(
+            Check(c.name, _Fields(fields.where, {c.name: c.value}).number(c.name), str(c.status), str(c.message))
+            for c in again.checks
+        )
+        return Verdict(str(again.status), again.scope, again.hidden_mass_bound, checks, again.advice)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(f"{fields.where}: its numbers give no verdict ({type(error).__name__}: {error})") from None
+
+
+def _overall(estimates: Sequence[Estimate]) -> Verdict:
+    """The first of the worst verdicts."""
+    status = worst([Status(e.verdict.status) for e in estimates])
+    return next(e.verdict for e in estimates if e.verdict.status == status)
 
 
 def _unit(search: _Fields) -> str:

@@ -1,0 +1,390 @@
+"""The audit stage: climbs that never saw the proposal look for failing draws that the estimate would hardly make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from raresim import arrays
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.diagnostics.verdict import UNCOVERED
+from raresim.engine import Job, Sampler
+from raresim.estimation import Sample
+from raresim.estimators.base import Estimator
+from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.methods.base import Session
+from raresim.methods.subset_simulation import Climb, climb
+from raresim.problem import Event, Problem
+from raresim.streams import stream
+
+Extent = Literal["off", "quick", "full"]
+"""Off: none, and no verdict better than caution. Quick: two climbs, for about a seventh of the evaluations before them.
+Full: four, for as many evaluations as before them."""
+
+RARITY = 0.2
+"""Share of a level's draws that sets the next level. A region of the event is lost where none of its draws is among
+them: for the same evaluations that is least often at about this share."""
+
+MOST_LEVELS = 20
+"""Levels that a climb is given evaluations for, at most: to a probability of about 1e-14."""
+
+SPARE = 0.8
+"""Share of its evaluations that a climb is planned to take: the number of its levels is not known before."""
+
+SHOWN = 300
+"""Failing draws of a climb that are kept for the figure."""
+
+MOST_ROWS = 24
+"""Failing draws of a climb that are asked about where each takes evaluations: lines or rays through them."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much an audit may take.
+
+    Parameters
+    ----------
+    climbs : int
+        Independent runs of subset simulation.
+    share, most_share : float
+        Evaluations relative to those before the audit, and at most where they would not do for ``least`` draws.
+    least, most : int
+        Draws of a level; where ``least`` cannot be paid for, there is no audit.
+    """
+
+    climbs: int
+    share: float
+    most_share: float
+    least: int
+    most: int
+
+
+SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.15, 0.42, 10, 1000), "full": Size(4, 1.0, 1.0, 100, 2000)}
+
+
+def refuse_extent(extent: str) -> None:
+    """Raise `FieldError` unless ``extent`` is one of `Extent`."""
+    arrays.one_of("audit", extent, Extent)
+
+
+def reserve(extent: Extent, left: int) -> int:
+    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together."""
+    if extent == "off":
+        return 0
+    size = SIZES[extent]
+    share = size.share / (1.0 + size.share)
+    return min(int(share * left), math.ceil(size.climbs * _cost(size.most, MOST_LEVELS) / SPARE))
+
+
+@dataclass(frozen=True, eq=False)
+class ClimbSeen:
+    """What one climb says of each event.
+
+    Parameters
+    ----------
+    outcome : str
+        How it ended.
+    reached : bool
+        Whether it came to the rarest event of its side.
+    samples, evaluations : int
+        Draws of a level, and losses evaluated.
+    nominal_hits : (m,) int64
+        Draws of its first level, which are draws of the target, in each event.
+    failing : (m,) int64
+        Its draws in each event.
+    log_probability : (m,) float64
+        Its own estimates, in nats; ``-inf`` where it has none.
+    uncovered : (m,) float64
+        Share of the event's probability, by its own weights, at draws of which one alone would have added more than
+        `UNCOVERED` of the estimate; NaN without a failing draw.
+    loss, log_influence : (j,) float64
+        Of failing draws, for the figure: their losses, and the log of the share of the first event's estimate that one
+        row there would have added.
+    """
+
+    outcome: str
+    reached: bool
+    samples: int
+    evaluations: int
+    nominal_hits: np.ndarray[tuple[int], np.dtype[np.int64]]
+    failing: np.ndarray[tuple[int], np.dtype[np.int64]]
+    log_probability: Float
+    uncovered: Float
+    loss: Float
+    log_influence: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Climbs(Accumulator):
+    """Climbs, in their order."""
+
+    seen: tuple[ClimbSeen, ...]
+
+    def merge(self, other: Self) -> Self:
+        return type(self)((*self.seen, *other.seen))
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The outcome of the audit stage.
+
+    Parameters
+    ----------
+    extent : Extent
+        What was asked for.
+    why : str
+        Why there was none; empty where there was one.
+    needed : bool
+        Whether the estimate could have missed something.
+    climbs : tuple of ClimbSeen
+        Empty where there was none.
+    signs, log_values : tuple of float
+        Of each event: its side, and the log of its estimate in nats.
+    """
+
+    extent: Extent
+    why: str = ""
+    needed: bool = True
+    climbs: tuple[ClimbSeen, ...] = ()
+    signs: tuple[float, ...] = ()
+    log_values: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def evaluations(self) -> int:
+        return sum(c.evaluations for c in self.climbs)
+
+    @property
+    def samples(self) -> int | None:
+        """Draws of a level; None where there was no audit."""
+        return self.climbs[0].samples if self.climbs else None
+
+    def facts(self) -> dict[str, Any]:
+        """What is stored with the search."""
+        return {
+            "extent": self.extent,
+            "why": self.why,
+            "needed": self.needed,
+            "climbs": len(self.climbs),
+            "samples": self.samples or 0,
+            "reached": sum(c.reached for c in self.climbs),
+        }
+
+    def diagnostics(self, k: int) -> dict[str, Any]:
+        """What the climbs on its side say of event ``k``; empty where there were none."""
+        from scipy.special import gammainc
+
+        climbs = self._of_side(k)
+        if not climbs:
+            return {}
+        found = [c for c in climbs if not math.isnan(c.uncovered[k])]
+        ratios = [float(c.log_probability[k]) - self.log_values[k] for c in found]
+        known = [ratio for ratio in ratios if ratio > -math.inf]
+        nominal, hits = sum(c.samples for c in climbs), sum(int(c.nominal_hits[k]) for c in climbs)
+        chance = float(gammainc(hits, nominal * math.exp(self.log_values[k]))) if hits else 1.0
+        return {
+            "audit_climbs": len(climbs),
+            "audit_found": len(found),
+            "audit_failing": sum(int(c.failing[k]) for c in found),
+            "audit_uncovered": max((float(c.uncovered[k]) for c in found), default=None),
+            "audit_log_ratio": sum(known) / len(known) if known else None,
+            "audit_log_ratio_error": _spread(self.log_values[k], climbs[0].samples) / math.sqrt(len(climbs)),
+            "audit_nominal": nominal,
+            "audit_nominal_hits": hits,
+            "audit_nominal_chance": chance,
+        }
+
+    def evidence(self, events: Sequence[Event]) -> Evidence:
+        """A table of the climbs, and where their failing draws lie."""
+        if not self.climbs:
+            return Evidence()
+        columns = (
+            "event",
+            "climb",
+            "draws a level",
+            "evaluations",
+            "failing draws",
+            "log10 probability",
+            "uncovered share",
+        )
+        rows = tuple(
+            (
+                event.label,
+                float(number),
+                float(c.samples),
+                float(c.evaluations),
+                float(c.failing[k]),
+                _finite(float(c.log_probability[k]) / math.log(10.0)),
+                _finite(float(c.uncovered[k])),
+            )
+            for k, event in enumerate(events)
+            for number, c in enumerate(self._of_side(k), 1)
+        )
+        loss = np.concatenate([c.loss for c in self.climbs])
+        influence = np.concatenate([c.log_influence for c in self.climbs]) / math.log(10.0)
+        kept = np.isfinite(influence)
+        plots: tuple[EvidencePlot, ...] = ()
+        if kept.any():
+            x, y = tuple(loss[kept].tolist()), tuple(influence[kept].tolist())
+            title = "Failing draws of the audit: how much of the estimate one such row would have added"
+            plots = (EvidencePlot("points", title, "loss", "log10 of the share of the estimate", x, y, (), ()),)
+        return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
+
+    def _of_side(self, k: int) -> list[ClimbSeen]:
+        sides = sorted(set(self.signs))
+        return [c for number, c in enumerate(self.climbs) if sides[number % len(sides)] == self.signs[k]]
+
+
+def audit(
+    session: Session, job: Estimator, sample: Sample, extent: Extent, spent: int, left: int, samples: int | None = None
+) -> Audit:
+    """Climb to the events from the target, and ask of each failing draw whether the estimate could have missed it.
+
+    Parameters
+    ----------
+    session : Session
+        Problem, events and executor.
+    job, sample : Estimator and Sample
+        How the rows of the estimate were made, and what they came to.
+    extent : Extent
+        How thorough.
+    spent, left : int
+        Evaluations before the audit, and those that it may take at most.
+    samples : int, optional
+        Draws of a level, where an earlier run that this one extends has fixed them.
+
+    Notes
+    -----
+    A sample that misses a failure region cannot tell: its weights look cleaner for it. Another sampler that reaches the
+    region can. Each of its failing draws is asked what share of the estimate one row of the estimate there would have
+    added, ``w / (n p)``. Where that is small for all, the region is one that the estimate has seen in proportion. Where
+    it is large, rows there are rare and heavy, and that none was drawn says nothing.
+    """
+    if job.gapless:
+        return Audit(extent, job.gapless, needed=False)
+    if extent == "off":
+        return Audit(extent, "it was switched off")
+    tail = sample.summary.tail
+    log_values = tuple(tail.log_probability(k) for k in range(len(session.events)))
+    rarest = min(log_values)
+    if rarest == -math.inf:
+        return Audit(extent, "no draw is in the event")
+    signs = tuple(event.sign for event in session.events)
+    sides = sorted(set(signs))
+    size = SIZES[extent]
+    many = size.climbs * len(sides)
+    cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
+    most = min(left, int(size.most_share * spent))
+    samples = samples or min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))
+    if samples * cost > most:
+        return Audit(extent, f"{samples * cost:,.0f} evaluations at least would be needed, {most:,} are left for it")
+    log_sizes = tuple(math.log(tail.n * job.per_row) + log_value for log_value in log_values)
+    climbs = _AuditClimb(
+        session.problem, session.seed, job, tuple(session.events), tuple(sides), log_sizes, samples, most // many
+    )
+    plan = session.plan(many, fixed_rows=1)
+    seen = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
+    return Audit(extent, climbs=seen, signs=signs, log_values=log_values)
+
+
+def _cost(samples: int, levels: float) -> float:
+    """Evaluations that a climb takes, roughly."""
+    return samples * (1.0 + (1.0 - RARITY) * levels)
+
+
+def _spread(log_value: float, samples: int) -> float:
+    """Standard deviation of the log of a climb's estimate, roughly.
+
+    That of independent draws, ``sqrt(levels (1 - rarity) / (rarity samples))``, twice for the correlation of chains.
+    """
+    return 2.0 * math.sqrt(log_value / math.log(RARITY) * (1.0 - RARITY) / (RARITY * samples))
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _AuditClimb(Job[Climbs]):
+    """One climb, from draws of the target, in standard normal space whatever the space of the proposal."""
+
+    problem: Problem
+    seed: int
+    job: Estimator
+    events: tuple[Event, ...]
+    sides: tuple[float, ...]
+    log_sizes: tuple[float, ...]
+    samples: int
+    most: int
+
+    def __call__(self, block: Block) -> Climbs:
+        sampler = Sampler(Problem(self.problem.inputs, self.problem.loss), None, self.seed)
+        sign = self.sides[block.index % len(self.sides)]
+        goals = [sign * e.threshold for e in self.events if e.sign == sign]
+
+        def evaluate(u: Float) -> Float:
+            return sampler.signed_loss(u, block, sign)
+
+        rng = stream(self.seed, block.stage, block.index)
+        done = climb(evaluate, sampler.problem.dim, self.samples, RARITY, max(goals), rng, max_evaluations=self.most)
+        return Climbs((self._seen(done, sign, min(goals), block),))
+
+    def _seen(self, done: Climb, sign: float, easiest: float, block: Block) -> ClimbSeen:
+        shells = [(u[loss >= easiest], loss[loss >= easiest], w[loss >= easiest]) for u, loss, w in done.shells()]
+        u, loss, log_weight = (np.concatenate(part) for part in zip(*shells, strict=True))
+        m = len(self.events)
+        first = done.levels[0].loss
+        failing, nominal = np.zeros(m, np.int64), np.zeros(m, np.int64)
+        log_probability, uncovered = np.full(m, -math.inf), np.full(m, math.nan)
+        log_rows, evaluations = self._log_rows(u, block)
+        shown = np.empty(0), np.empty(0)
+        for k, event in enumerate(self.events):
+            hit = loss >= sign * event.threshold
+            if event.sign != sign or not hit.any():
+                continue
+            failing[k] = np.count_nonzero(hit)
+            nominal[k] = np.count_nonzero(first >= sign * event.threshold)
+            log_probability[k] = done.log_probability_of(sign * event.threshold)
+            log_influence = log_rows[k, hit] - self.log_sizes[k]
+            own = np.exp(log_weight[hit] - log_weight[hit].max())
+            asked = ~np.isnan(log_influence)
+            far = log_influence > math.log(UNCOVERED)
+            if asked.any():
+                uncovered[k] = float(own[far].sum() / own[asked].sum())
+            if not shown[0].size:
+                some = np.flatnonzero(asked)[:: max(1, int(asked.sum()) // SHOWN)]
+                shown = sign * loss[hit][some], log_influence[some]
+        return ClimbSeen(
+            done.outcome,
+            done.reached,
+            self.samples,
+            done.evaluations + evaluations,
+            nominal,
+            failing,
+            log_probability,
+            uncovered,
+            *shown,
+        )
+
+    def _log_rows(self, u: Float, block: Block) -> tuple[Float, int]:
+        """Log weights (m, k) of rows of the estimate through draws ``u`` (k, d) of standard normal space.
+
+        NaN at draws that were not asked about, because that takes evaluations.
+        """
+        problem, cost = self.problem, self.job.cost_through
+        most = len(u) if not cost else min(MOST_ROWS, max(1, int((1.0 - SPARE) * self.most / cost)))
+        some = np.unique(np.linspace(0, len(u) - 1, min(most, len(u))).round().astype(np.intp))
+        log_rows = np.full((len(self.events), len(u)), math.nan)
+        if not some.size:
+            return log_rows, 0
+        at = np.asfortranarray(u[some])
+        if problem.space == "physical":
+            x = np.empty((some.size, problem.inputs.dim), order="F")
+            at = np.array(problem.inputs.to_physical(at, x), order="F")
+        log_rows[:, some], evaluations = self.job.through(at, block)
+        return log_rows, evaluations

@@ -1,0 +1,170 @@
+"""A question whose answer is known, asked of draws and weights of the run: the canary for a density that is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.diagnostics.ess import effective, effective_of_logs
+from raresim.distributions.base import Distribution
+from raresim.distributions.transport import components
+from raresim.engine import Sampler
+from raresim.streams import stream
+
+LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 20_000, 20_000_000
+"""Draws of the proposal: between the first two, with draws times coordinates times components below the third."""
+
+LOOKED_AT = 8_000
+"""Draws of all components together that say where their regions are; at least a hundred of each."""
+
+REGIONS = 512
+"""Components that get a region, those with the largest shares first."""
+
+MANY = 64
+"""Regions from which too few draws are left for each to be looked at by itself."""
+
+EVEN, LEAST, EACH = 0.25, 3, 40.0
+"""Regions of the half that chooses those of the other: draws there are worth the first share of their number, if there
+are as many as the second; or are worth the third."""
+
+ENOUGH, MOST_SHARE = 60.0, 0.06
+"""What the draws of all regions have to be worth, and what share the largest may have, for their error to be known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A cylinder about the axis through the origin, cut off on both sides; standard normals have a known share in it.
+
+    Parameters
+    ----------
+    axis : (d,) float64
+        Of length one.
+    low, high : float
+        Between which the coordinate along the axis lies.
+    radius : float
+        Of the cylinder.
+    """
+
+    axis: Float
+    low: float
+    high: float
+    radius: float
+
+    @classmethod
+    def around(cls, law: Distribution, rng: np.random.Generator, n: int) -> Region:
+        """The region beyond the middle of ``law`` that holds nearly half of its draws, as ``n`` of them show it."""
+        u = np.empty((n, law.dim), order="F")
+        law.sample(rng, u)
+        middle = u.mean(axis=0)
+        distance = math.sqrt(float(middle @ middle))
+        axis = middle / distance if distance > 0 else np.eye(law.dim)[0]
+        along, across = _cylinder(u, axis)
+        low, high = np.quantile(along, (0.5, 0.95))
+        return cls(axis, float(low), float(high), float(np.quantile(across, 0.95)))
+
+    def holds(self, u: Float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which rows of ``u`` (n, d) lie in it."""
+        along, across = _cylinder(u, self.axis)
+        inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = (along >= self.low) & (along < self.high)
+        return inside & (across <= self.radius)
+
+    @property
+    def log_probability(self) -> float:
+        """Of standard normals, in nats."""
+        from raresim.roots import log_chi_tail, log_normal_mass
+
+        along = float(log_normal_mass(np.array([self.low]), np.array([self.high]))[0])
+        if self.axis.size == 1:
+            return along
+        return along + float(log_chi_tail(self.axis.size - 1, np.array([self.radius]), upper=False)[0])
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What the run's draws say of regions whose probability is known.
+
+    Parameters
+    ----------
+    draws : int
+        Of the proposal.
+    regions : int
+        Those among the components' regions that enough draws lie in.
+    z : float or None
+        Standard errors by which the mean of the regions' estimates, each divided by its probability, is off; None where
+        there is no region.
+    ratio : float or None
+        That mean: 1 where draws, densities and weights fit each other.
+    """
+
+    draws: int
+    regions: int
+    z: float | None
+    ratio: float | None
+
+
+def canary(sampler: Sampler, stage: int) -> Canary:
+    """Estimate the probability of regions around the proposal's components, in standard normal space.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        With the proposal of the run; its loss is not called.
+    stage : int
+        Of the draws.
+
+    Notes
+    -----
+    A density that is wrong by a factor makes every estimate wrong by it, and no diagnostic of the weights can tell:
+    they are all too large. A region of known probability can. Half-spaces through the components' means would do where
+    the proposal is as wide as the target across them; where it is narrower, their weights have no variance, so the
+    regions end where the component does.
+
+    One half of the draws says which regions enough of them lie in, and the other reads these. What is compared is
+    the mean over the regions of a draw's weight there, divided by the region's probability: independent draws of a
+    quantity with mean one.
+    """
+    proposal = sampler.proposal
+    if proposal is None:
+        raise ValueError("draws of the target have no weights to test")
+    shares, laws = components(proposal)
+    n = max(LEAST_DRAWS, min(MOST_DRAWS, MOST_WORK // (proposal.dim * len(laws))))
+    largest = np.argsort(-shares, kind="stable")[:REGIONS]
+    (rng,) = stream(sampler.seed, stage, 0).spawn(1)
+    looked_at = max(100, LOOKED_AT // largest.size)
+    regions = [Region.around(laws[k], rng, looked_at) for k in largest]
+    first, second = (Block(stage, index=b, first=b * (n // 2), rows=n // 2) for b in (0, 1))
+    u = sampler.draw(first)
+    log_weight = sampler.log_weight(u)
+    kept = [region for region in regions if len(regions) > MANY or _even(log_weight[region.holds(u)])]
+    u = sampler.draw(second)
+    return _compared(u, sampler.log_weight(u), kept)
+
+
+def _compared(u: Float, log_weight: Float, regions: Sequence[Region]) -> Canary:
+    judged, score = len(regions), np.zeros(u.shape[0])
+    for region in regions:
+        inside = region.holds(u)
+        score[inside] += np.exp(log_weight[inside] - region.log_probability)
+    if effective(score) < ENOUGH or score.max() > MOST_SHARE * score.sum():
+        return Canary(score.size, 0, None, None)
+    score /= judged
+    error = float(score.std(ddof=1)) / math.sqrt(score.size)
+    ratio = float(score.mean())
+    return Canary(score.size, judged, (ratio - 1.0) / error, ratio)
+
+
+def _even(log_weight: Float) -> bool:
+    """Whether the weights of a region's draws are even enough for the spread of others to be their error."""
+    worth = effective_of_logs(log_weight)
+    return worth >= EACH or (log_weight.size >= LEAST and worth >= EVEN * log_weight.size)
+
+
+def _cylinder(u: Float, axis: Float) -> tuple[Float, Float]:
+    """Coordinates (n,) along ``axis``, and distances (n,) from it."""
+    along = u @ axis
+    return along, np.sqrt(np.maximum(np.square(u).sum(axis=1) - np.square(along), 0.0))
