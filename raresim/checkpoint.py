@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
@@ -37,7 +38,8 @@ MAGIC = b"raresim checkpoint 1\n"
 """First line of the file; the number is the version of the format."""
 
 CLASSES: dict[str, type] = {
-    cls.__name__: cls for cls in (Failures, Growing, KeptRows, Look, Plan, Progress, Summary, TailMoments, TopWeights)
+    cls.__name__: cls
+    for cls in (Arrivals, Failures, Growing, KeptRows, Look, Plan, Progress, Summary, TailMoments, TopWeights)
 }
 """What a stored state may consist of, beside numbers, texts and arrays."""
 

@@ -43,6 +43,8 @@ class Row:
         Whether the interval contains the reference.
     verdict : str
         Of this estimate.
+    holds_confidence : bool
+        Whether the interval may be called by its confidence.
     """
 
     measure: int
@@ -61,6 +63,7 @@ class Row:
     standard_errors: float | None
     covers: bool | None
     verdict: str
+    holds_confidence: bool = True
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Comparison:
     failures : tuple of Failure
         Methods that did not run.
     notes : tuple of str
-        What keeps the runs from being comparable digit by digit.
+        What keeps the runs from being comparable digit by digit, and whose intervals are not what they are called.
     """
 
     labels: tuple[str, ...]
@@ -166,6 +169,11 @@ def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failur
     labels = tuple(estimate.label for estimate in first.estimates)
     rows = [
         [_row(k, label, run, name) for run, name in zip(runs, names, strict=True)] for k, label in enumerate(labels)
+    ]
+    notes += [
+        f"the interval of {row.run} is at its confidence in name only: its weights may have no variance"
+        for row in (row for answers in rows for row in answers)
+        if not row.holds_confidence
     ]
     spreads = [
         _spread([answers[place] for place in same])
@@ -223,6 +231,7 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
         standard_errors=away,
         covers=covers,
         verdict=estimate.verdict.status,
+        holds_confidence=estimate.holds_confidence,
     )
 
 

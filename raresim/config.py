@@ -29,7 +29,7 @@ from raresim.distributions.base import Inputs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
 from raresim.executors import Execution
-from raresim.experiment import Experiment, check_seed, refuse_bound
+from raresim.experiment import Experiment, check_seed, refuse_bound, refuse_guarantee
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.methods.base import Method
@@ -125,6 +125,8 @@ class Config:
             method.cost(inputs.latent_dim, inputs.dim)
         with self.located(("loss",)):
             refuse_bound(loss, method)
+        with self.located(("method",)):
+            refuse_guarantee(loss, method, stop)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.execution()

@@ -17,6 +17,7 @@ from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.failures import NOTHING, Failures, collecting, note, noted
+from raresim.measures.guarantee import Wait
 from raresim.methods.base import Session, Tuned
 
 GROWTH = 8
@@ -115,6 +116,8 @@ class Sample:
         What a row is.
     resolution : float
         Relative error of a row's weight beside the spread of rows.
+    waits : tuple of Wait
+        How long the wanted hits of each event took, where the stage ends with a number of them.
     """
 
     summary: Summary
@@ -123,6 +126,7 @@ class Sample:
     planned: bool
     unit: Unit = "draw"
     resolution: float = 0.0
+    waits: tuple[Wait, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def estimate(
     Raises
     ------
     FieldError
-        When nothing is left of the budget.
+        When nothing is left of the budget, or a run that ends with a number of hits is to be extended.
 
     Notes
     -----
@@ -206,7 +210,12 @@ def estimate(
 
     Where ``tuned.settles`` and the largest weights do not pass the verdict's checks, as many draws are made once more:
     that is a further look.
+
+    Where ``tuned.goals`` are given, the number of hits ends the stage, the error plays no part, and what is read is
+    exact however many looks there were: rows after the last wanted hit of an event do not count for it.
     """
+    if tuned.goals and extension is not None:
+        raise FieldError("guarantee", "must not be given for a run that is extended: its end is a number of hits")
     spent = explored + tuned.evaluations
     budget = stop.max_evaluations - spent - reserved
     if budget < 1:
@@ -232,10 +241,10 @@ def estimate(
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            settling = _worst(total.tail) <= target
+            settling = _reached(total, target)
             if affordable < 1 or (settling and (not tuned.settles or _settled(total))):
                 break
-            more = total.tail.n if settling else _next_size(total.tail.n, _worst(total.tail), target)
+            more = total.tail.n if settling else _further(total, target)
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
     return sample_of(replace(history.at, total=total), job, planned)
@@ -244,7 +253,7 @@ def estimate(
 def estimator_of(session: Session, tuned: Tuned) -> Estimator:
     """How the rows of the estimate are made."""
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
-    return tuned.estimator or WeightedDraws(sampler, tuple(session.events))
+    return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
@@ -254,12 +263,15 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
     history = progress.history
     if not history or history[-1].tail.n != progress.total.tail.n:
         history = (*history, Look(progress.total.evaluations, progress.total.tail, progress.total.upper))
-    return Sample(progress.total, history, progress.looks, planned, job.unit, job.resolution)
+    waits = job.waits(progress.total, progress.plan.stage)
+    return Sample(progress.total, history, progress.looks, planned, job.unit, job.resolution, waits)
 
 
 def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
     """The stage before its first row. A sample of known size begins like any longer one."""
     size = _first_size(tuned.variances, target, affordable, job)
+    if tuned.goals:  # as many hits take at least as many rows
+        size = min(affordable, max(goal.hits for goal in tuned.goals))
     plan: Plan | Growing = session.plan(size, job.block_rows)
     if target is None:
         plan = Growing(plan.stage, size, plan.dim, plan.fixed_rows)
@@ -299,7 +311,10 @@ class _History:
         return isinstance(plan, Plan) or total.tail.n < plan.n_samples or plan.whole(self.at.chunks - 1)
 
     def text(self, total: Summary) -> str:
-        """The relative error so far against the one asked for."""
+        """The relative error so far against the one asked for, or the hits against those wanted."""
+        if total.arrivals is not None:
+            missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
+            return f"{wanted - missing:,} of {wanted:,} hits"
         error = _worst(total.tail)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
@@ -308,6 +323,19 @@ class _History:
 def _worst(tail: TailMoments) -> float:
     """The largest relative error of any event; infinite while one has no hit."""
     return max(tail.relative_error(k) for k in range(tail.hits.size))
+
+
+def _reached(total: Summary, target: float) -> bool:
+    """Whether every event has its hits, where a number is wanted, else the asked error."""
+    return _worst(total.tail) <= target if total.arrivals is None else not any(total.arrivals.missing)
+
+
+def _further(total: Summary, target: float) -> int:
+    """Rows of the next look."""
+    if total.arrivals is None:
+        return _next_size(total.tail.n, _worst(total.tail), target)
+    pairs = zip(total.arrivals.wanted, total.arrivals.missing, strict=True)
+    return max(_rows_to(wanted - missing, missing, total.tail.n) for wanted, missing in pairs)
 
 
 def _settled(total: Summary) -> bool:
@@ -333,3 +361,16 @@ def _next_size(n: int, worst: float, target: float) -> int:
     """Further rows: what the variance so far asks for, within a factor `GROWTH`."""
     ratio = min(MARGIN * (worst / target) ** 2, GROWTH)
     return max(math.ceil(n * (ratio - 1)), n // 10, 1)
+
+
+def _rows_to(hits: int, missing: int, n: int) -> int:
+    """Further rows for ``missing`` more hits after ``hits`` among ``n``, within a factor `GROWTH`.
+
+    Too few by one standard deviation, of the rate so far and of the hits to come: the last looks are short, and few
+    rows come after the last hit that counts.
+    """
+    most = n * (GROWTH - 1)
+    if not hits or not missing:
+        return most if missing else 1
+    likely = (missing - math.sqrt(missing)) * (1.0 - 1.0 / math.sqrt(hits))
+    return min(most, math.ceil(max(likely, 1.0) * n / hits))

@@ -40,6 +40,7 @@ from raresim.losses.python import PythonLoss
 from raresim.measures.base import LossScale, Measure, Question
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
+from raresim.methods.crude import Crude
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
@@ -88,6 +89,7 @@ class Experiment:
         check_seed(self.seed)
         refuse_extent(self.audit)
         refuse_bound(self.loss, self.method)
+        refuse_guarantee(self.loss, self.method, self.stop)
 
     def run(
         self,
@@ -142,6 +144,7 @@ class Experiment:
             scale = _scale_of(session, explored)
             questions = [q for measure in self.measures for q in measure.questions(scale)]
             session.events = [q.event for q in questions]
+            session.confidences = [q.confidence for q in questions]
             explore = EXPLORE_DRAWS if explored else 0
             session.max_evaluations -= explore
             session.reserved = reserve(self.audit, session.max_evaluations)
@@ -312,6 +315,20 @@ def refuse_bound(loss: Loss, method: Method) -> None:
             "on_failure",
             f"cannot be 'bound' with method {method.kind}: its rows are whole lines or rays, and one failed evaluation "
             "leaves nothing of a boundary to find; use 'retry', or another method such as auto",
+        )
+
+
+def refuse_guarantee(loss: Loss, method: Method, stop: Stop) -> None:
+    """Raise `FieldError` where ``method`` guarantees an error that ``loss`` or ``stop`` does not allow."""
+    if not isinstance(method, Crude) or method.guarantee is None:
+        return
+    if stop.relative_error is None:
+        raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
+    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
+        raise FieldError(
+            "guarantee",
+            "must not be given where loss.on_failure is 'bound': rows without a loss leave the error open; use 'retry' "
+            "or 'error'",
         )
 
 

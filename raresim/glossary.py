@@ -809,20 +809,38 @@ _NUMBERS = (
             "exact (Clopper-Pearson)",
             "lower",
             "upper",
+            "holds_confidence",
+            "nominal",
         ),
         definition=(
             "A range that contains the true value in the stated share of repeated runs. Crude counts get the exact"
-            " binomial interval (Clopper-Pearson). Weighted estimates get an interval that is symmetric on the log"
-            " scale, so it stays positive; it is asymptotic. Both are widened when the run chose its own size, see"
-            " looks."
+            " binomial interval (Clopper-Pearson), or the exact one of the gamma law where the run has a guarantee."
+            " Weighted estimates get an interval that is symmetric on the log scale, so it stays positive; it is"
+            " asymptotic, and from a k-hat of 0.3 on it has the quantile of Student's t with 15 degrees of freedom."
+            " Those without a guarantee are widened when the run chose its own size, see looks."
         ),
         formula="log scale: [P exp(-z r), P exp(+z r)], r the relative error; exact: beta quantiles",
         unit="that of the estimate",
         where="report: headline, estimates, figure convergence; shell; result.json: estimates.interval, interval_kind",
         reading=(
-            "It covers sampling error only: neither the model nor a region that no draw reached. With k-hat above 0.5"
-            " it is too narrow. In convergence.csv the intervals are those of a sample of fixed size, not widened."
+            "It covers sampling error only: neither the model nor a region that no draw reached. Where it is called"
+            " nominal, or 'not at 95 %', it is too narrow: the weights may have no variance. In convergence.csv the"
+            " intervals are those of a sample of fixed size, not widened."
         ),
+    ),
+    Term(
+        name="guarantee",
+        aliases=("guaranteed_error", "hits_wanted", "gamma law"),
+        definition=(
+            "For crude Monte Carlo: the run stops at a number of hits that was fixed beforehand, k, and the estimate is"
+            " off by more than a stated share with at most a stated probability, for any number of draws and whatever"
+            " the answer is. The draws up to the last of these hits are timed by a clock with independent exponential"
+            " steps, which makes the law of the relative error known. Where the budget ends first there is none."
+        ),
+        formula="(k - 1) / t, p t having the gamma law of k; guaranteed_error = z r, r the asked relative error",
+        unit="dimensionless",
+        where="YAML: method.guarantee; shell and report: beside the interval; result.json: diagnostics.hits_wanted",
+        reading="An error of 9.8 % at 95 % takes 401 hits, about what the same error costs without the guarantee.",
     ),
     Term(
         name="upper bound",

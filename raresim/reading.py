@@ -9,14 +9,17 @@ from typing import Any
 
 from raresim.accumulators.tail import TailMoments
 from raresim.audit import Audit
-from raresim.diagnostics.psis import khat
-from raresim.diagnostics.verdict import judge
+from raresim.diagnostics.psis import bounded, khat
+from raresim.diagnostics.verdict import judge, tail_is_trusted
 from raresim.diagnostics.vov import variance_of_variance
 from raresim.estimation import Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
 from raresim.measures.base import Question
+from raresim.measures.guarantee import Wait
 from raresim.measures.intervals import (
+    HEAVY_DOF,
+    HEAVY_KHAT,
     LOOK_INFLATION,
     clopper_pearson,
     log_scale,
@@ -38,17 +41,20 @@ class Lost:
 def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
     """Each estimate after a part of its draws.
 
-    The intervals are those of a sample of fixed size.
+    The intervals are those of a sample of fixed size; where a number of hits is wanted, those of the draws alone.
     """
     points = []
     for k, question in enumerate(questions):
+        heavy = _is_heavy(_weights(k, sample), sample.unit)
         for look in sample.history:
             tail = look.tail
             value = math.exp(tail.log_probability(k))
             relative_error = math.hypot(tail.relative_error(k), sample.resolution)
-            low, high = _interval(tail, k, relative_error, question.confidence, crude, sample.unit)[0]
+            low, high = _interval(tail, k, relative_error, question.confidence, crude, _dof(tail, sample.unit, heavy))[
+                0
+            ]
             if look.upper is not None:
-                high = _upper_end(look.upper, k, sample, question.confidence, crude)
+                high = _upper_end(look.upper, k, sample, question.confidence, crude, heavy)
             error = value * relative_error if tail.hits[k] else math.nan
             points.append(ConvergencePoint(k, look.evaluations, value, error, low, high))
     return tuple(points)
@@ -96,18 +102,21 @@ def _estimate(
     value = math.exp(log_value)
     relative_error = math.hypot(tail.relative_error(k), sample.resolution)
     hits = int(tail.hits[k])
-    drawn, top = sample.summary.drawn or tail, sample.summary.top
-    weights = int(drawn.hits[k])
-    kl = drawn.kl(k)
+    kl = (sample.summary.drawn or tail).kl(k)
+    wait = sample.waits[k] if sample.waits else None
+    if wait is not None and wait.time is not None:
+        value, relative_error = wait.value, wait.relative_error
+        log_value = math.log(value)
+        kl = -log_value
     spent = budget(log_value, kl)
+    weights = _weights(k, sample)
+    heavy = _is_heavy(weights, sample.unit)
     diagnostics: dict[str, Any] = {
         "rows": tail.n,
         "hits": hits,
         "ess": tail.ess(k),
         "max_share": tail.max_share(k),
-        "khat": None if drawn is tail and sample.unit == "replicate" else khat(top.largest(k), weights),
-        "weights": weights,
-        "max_to_mean": weights * drawn.max_share(k),
+        **weights,
         "kl_optimal_proposal": kl,
         "self_information_nats": spent.event_nats,
         "self_information_bits": spent.event_bits,
@@ -118,15 +127,24 @@ def _estimate(
     }
     factor = inflation(sample)
     crude = not search["weighted"]
-    interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, sample.unit, factor)
+    dof = _dof(tail, sample.unit, heavy)
+    interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, dof, factor)
+    if wait is not None:
+        interval, interval_kind = _guaranteed(wait, interval, interval_kind, hits)
+        diagnostics["hits_wanted"] = wait.goal.hits
+        diagnostics["guaranteed_error"] = None if wait.time is None else wait.goal.error
     if lost.searching or lost.estimating:
         alone, upper = interval, sample.summary.upper
         if upper is not None:
-            interval = alone[0], max(alone[1], _upper_end(upper, k, sample, question.confidence, crude, factor))
+            interval = alone[0], max(alone[1], _upper_end(upper, k, sample, question.confidence, crude, heavy, factor))
             interval_kind += ", failed rows counted on both sides"
         diagnostics["failed_searching"] = lost.searching
         diagnostics["failed_estimating"] = lost.estimating
         diagnostics["widening"] = _widening(alone, interval)
+    holds = crude or not hits or _holds(weights, sample.unit)
+    if not holds:
+        why = "too few to see their tail" if weights["khat"] is None else "that may have no variance"
+        interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, of weights {why}"
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -140,11 +158,54 @@ def _estimate(
         interval=interval,
         confidence=question.confidence,
         interval_kind=interval_kind,
+        holds_confidence=holds,
         reference=question.reference,
         information=spent,
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )
+
+
+def _weights(k: int, sample: Sample) -> dict[str, Any]:
+    """What is known of the tail of the weights of event ``k``; of replicates without single weights there is none."""
+    tail, drawn = sample.summary.tail, sample.summary.drawn
+    moments = drawn or tail
+    weights = int(moments.hits[k])
+    unseen = drawn is None and sample.unit == "replicate"
+    return {
+        "khat": None if unseen else khat(sample.summary.top.largest(k), weights),
+        "weights": weights,
+        "max_to_mean": weights * moments.max_share(k),
+    }
+
+
+def _is_heavy(weights: Mapping[str, Any], unit: Unit) -> bool:
+    """Whether the tail of the weights leaves the standard error itself uncertain."""
+    if weights["khat"] is None:
+        return unit != "replicate" and not bounded(weights["max_to_mean"], weights["weights"])
+    return bool(weights["khat"] >= HEAVY_KHAT)
+
+
+def _holds(weights: Mapping[str, Any], unit: Unit) -> bool:
+    """Whether an interval of the log scale may be called by its confidence: the weights are seen to have a variance."""
+    if weights["khat"] is None and unit == "replicate":
+        return True
+    return tail_is_trusted(weights["khat"], weights["max_to_mean"], weights["weights"])
+
+
+def _dof(tail: TailMoments, unit: Unit, heavy: bool) -> int | None:
+    """Degrees of freedom of the standard error; None where they are too many to matter."""
+    few = [tail.n - 1] if unit == "replicate" else []
+    return min([*few, HEAVY_DOF] if heavy else few, default=None)
+
+
+def _guaranteed(wait: Wait, alone: tuple[float, float], kind: str, hits: int) -> tuple[tuple[float, float], str]:
+    """The interval of the wait for the wanted hits, and how it was made; that of the draws where they did not come."""
+    goal = wait.goal
+    if wait.time is None:
+        return alone, f"{kind}; no guarantee: the budget ended after {hits:,} of {goal.hits:,} hits"
+    promise = f"off by more than {100 * goal.error:.3g} % in at most {100 * (1 - goal.confidence):.3g} % of runs"
+    return wait.interval(), f"exact (gamma law of {goal.hits:,} hits); {promise}"
 
 
 def _interval(
@@ -153,7 +214,7 @@ def _interval(
     relative_error: float,
     confidence: float,
     crude: bool,
-    unit: Unit,
+    dof: int | None,
     factor: float = 1.0,
 ) -> tuple[tuple[float, float], str]:
     """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made."""
@@ -164,7 +225,6 @@ def _interval(
         return widened(interval, value, factor), "bound"
     if crude:
         return widened(clopper_pearson(hits, tail.n, confidence), value, factor), "exact (Clopper-Pearson)"
-    dof = tail.n - 1 if unit == "replicate" else None
     low, high = log_scale(value, factor * relative_error, confidence, dof)
     kind = "log scale" if dof is None else f"log scale, t with {dof:,} degrees of freedom"
     return (min(1.0, low), min(1.0, max(high, math.ulp(0.0)))), kind
@@ -177,14 +237,20 @@ def _widening(alone: tuple[float, float], interval: tuple[float, float]) -> floa
 
 
 def _upper_end(
-    upper: TailMoments, k: int, sample: Sample, confidence: float, crude: bool, factor: float = 1.0
+    upper: TailMoments,
+    k: int,
+    sample: Sample,
+    confidence: float,
+    crude: bool,
+    heavy: bool,
+    factor: float = 1.0,
 ) -> float:
     """Upper end of the interval from the moments in which every row without a loss is in the event.
 
     What fails is not what the proposal was made for: a few large weights may make up the most of it.
     """
     relative_error = math.hypot(upper.relative_error(k), sample.resolution)
-    end = _interval(upper, k, relative_error, confidence, crude, sample.unit, factor)[0][1]
+    end = _interval(upper, k, relative_error, confidence, crude, _dof(upper, sample.unit, heavy), factor)[0][1]
     if crude or sample.unit == "replicate" or not upper.hits[k]:
         return end
     value = math.exp(upper.log_probability(k))
@@ -194,7 +260,7 @@ def _upper_end(
 
 def inflation(sample: Sample) -> float:
     """How far intervals are widened because the sample chose its own size."""
-    return 1.0 if sample.planned and sample.looks == 1 else LOOK_INFLATION
+    return 1.0 if sample.waits or (sample.planned and sample.looks == 1) else LOOK_INFLATION
 
 
 def _speedup(log_value: float, relative_error: float, total: int) -> float | None:

@@ -55,6 +55,8 @@ class Estimate:
         At the given confidence.
     interval_kind : str
         How the interval was made.
+    holds_confidence : bool
+        Whether it may be called by its confidence; else that is nominal, because the weights may have no variance.
     information : Budget
         What the event costs crude Monte Carlo and the proposal.
     """
@@ -77,6 +79,7 @@ class Estimate:
     verdict: Verdict
     level: float | None = None
     unit: str = "dimensionless"
+    holds_confidence: bool = True
 
 
 @dataclass(frozen=True)

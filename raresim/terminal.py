@@ -153,7 +153,9 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
         table.add_row("threshold", estimate.threshold_note)
     table.add_row("estimate", number(estimate.value))
     kind = "upper bound" if estimate.value == 0 else "interval"
-    table.add_row(f"{estimate.confidence:.0%} {kind}", f"{interval(*estimate.interval)}  ({estimate.interval_kind})")
+    nominal = "" if estimate.holds_confidence else "nominal "
+    words = f"{interval(*estimate.interval)}  ({estimate.interval_kind})"
+    table.add_row(f"{nominal}{estimate.confidence:.0%} {kind}", words)
     if estimate.value > 0:
         table.add_row("relative error", percent(estimate.relative_error))
     if estimate.reference is not None:

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments
@@ -35,6 +36,8 @@ class Summary(Accumulator):
         Of the single draws whose weights a row is the mean of: their tail is looked at, not that of the means.
     upper : TailMoments, optional
         As ``tail``, had every draw without a loss been in every event; None where each has one.
+    arrivals : Arrivals, optional
+        The rows of the first hits, where the stage ends with a number of them.
     """
 
     tail: TailMoments
@@ -43,6 +46,7 @@ class Summary(Accumulator):
     evaluations: int
     drawn: TailMoments | None = None
     upper: TailMoments | None = None
+    arrivals: Arrivals | None = None
 
     @classmethod
     def of_rows(
@@ -89,4 +93,5 @@ class Summary(Accumulator):
             self.evaluations + other.evaluations,
             self.drawn if self.drawn is None or other.drawn is None else self.drawn.merge(other.drawn),
             (self.upper or self.tail).merge(other.upper or other.tail) if has_upper else None,
+            self.arrivals if self.arrivals is None or other.arrivals is None else self.arrivals.merge(other.arrivals),
         )

@@ -11,6 +11,7 @@ from raresim.accumulators.summary import Summary
 from raresim.arrays import Float
 from raresim.blocks import Block
 from raresim.engine import Job, Sampler
+from raresim.measures.guarantee import Wait
 from raresim.problem import Event
 
 Unit = Literal["draw", "line", "direction", "replicate"]
@@ -47,6 +48,10 @@ class Estimator(Job[Summary]):
     def nominal(self) -> int:
         """Draws of the target from which each row begins a search of its own; 0 where rows do not search."""
         return 0
+
+    def waits(self, summary: Summary, stage: int) -> tuple[Wait, ...]:
+        """How long the wanted hits of each event took; empty where the stage does not end with a number of hits."""
+        return ()
 
     @property
     @abstractmethod

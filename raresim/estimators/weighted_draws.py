@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
 from raresim.blocks import Block
 from raresim.engine import Sampler
 from raresim.estimators.base import KEPT_ROWS, OfDraws
+from raresim.measures.guarantee import Goal, Wait
 from raresim.problem import Event
+from raresim.streams import stream
+
+CLOCK = 2**63
+"""Index of the stream that times the hits: no stage has as many blocks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +29,13 @@ class WeightedDraws(OfDraws):
         Draws and weighs.
     events : tuple of Event
         What is counted.
+    goals : tuple of Goal
+        The hits of each event at which the stage ends; empty where it ends with its error or the budget.
     """
 
     sampler: Sampler
     events: tuple[Event, ...]
+    goals: tuple[Goal, ...] = ()
 
     @property
     def cost(self) -> float:
@@ -41,4 +50,19 @@ class WeightedDraws(OfDraws):
         hits = [hit_weights(log_weight, mask) for mask in in_event]
         upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
         kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
-        return Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
+        summary = Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
+        if not self.goals:
+            return summary
+        wanted = tuple(goal.hits for goal in self.goals)
+        return replace(summary, arrivals=Arrivals.of_block(block.rows, in_event, wanted))
+
+    def waits(self, summary: Summary, stage: int) -> tuple[Wait, ...]:
+        """As many exponential times as rows up to the last wanted hit, added: one draw from the gamma law."""
+        if summary.arrivals is None:
+            return ()
+        waits = []
+        for k, goal in enumerate(self.goals):
+            row = summary.arrivals.last(k)
+            clock = stream(self.sampler.seed, stage, CLOCK + k)
+            waits.append(Wait(goal, None if row is None else float(clock.standard_gamma(row))))
+        return tuple(waits)

@@ -7,6 +7,12 @@ import math
 LOOK_INFLATION = 1.05
 """Widening of an interval whose sample size was chosen by looking at the sample."""
 
+HEAVY_KHAT = 0.3
+"""Pareto shape of the weights from which a standard error is too uncertain for the quantile of a normal law."""
+
+HEAVY_DOF = 15
+"""Degrees of freedom that stand for this: `experiments/trust/intervals.py` has the coverage of it and of rivals."""
+
 
 def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]:
     """Exact interval of a binomial proportion: it covers at least as often as it says for every proportion.
@@ -51,8 +57,8 @@ def log_scale(value: float, relative_error: float, confidence: float, dof: int |
     confidence : float
         Of the interval.
     dof : int, optional
-        Degrees of freedom of the standard error, where it comes from few replicates: Student's t takes the place of
-        the normal law, and nothing is bounded without one.
+        Degrees of freedom of the standard error, where it comes from few replicates or from weights with a heavy tail:
+        Student's t takes the place of the normal law, and nothing is bounded without one.
     """
     from scipy.special import ndtri, stdtrit
 

@@ -18,6 +18,7 @@ from raresim.estimators.base import Estimator
 from raresim.evidence import Evidence
 from raresim.executors import Executor
 from raresim.journal import Journal, current
+from raresim.measures.guarantee import Goal
 from raresim.problem import Event, Problem, Space
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Tuned:
         Tables and plots of the way to the proposal, beyond ``iterations``.
     settles : bool
         Whether the estimate makes as many draws again, once, where its largest weights would not be trusted.
+    goals : tuple of Goal
+        The hits of each event at which the estimate ends; empty where it ends with the asked error.
     """
 
     proposal: Distribution | None
@@ -130,14 +133,16 @@ class Tuned:
     decisions: tuple[str, ...] = ()
     trace: Evidence = field(default_factory=Evidence)
     settles: bool = False
+    goals: tuple[Goal, ...] = ()
 
 
 @dataclass(eq=False)
 class Session:
     """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
 
-    ``reserved`` of its evaluations are left to the audit. ``before`` is where an earlier attempt at the estimate stage
-    got to, and ``keep`` is told how far it is.
+    ``confidences`` are those of the events' intervals. ``reserved`` of the evaluations are left to the audit.
+
+    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
     """
 
     problem: Problem
@@ -148,6 +153,7 @@ class Session:
     report: Report
     relative_error: float | None = None
     reserved: int = 0
+    confidences: Sequence[float] = ()
     before: Progress | None = None
     keep: Callable[[Progress], None] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)

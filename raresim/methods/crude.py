@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from raresim import arrays
+from raresim.errors import FieldError
+from raresim.measures.guarantee import Goal, Guarantee
 from raresim.methods.base import Method, Session, Tuned
 from raresim.problem import Space
 from raresim.registry import member
@@ -13,24 +16,56 @@ from raresim.registry import member
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class Crude(Method):
-    """For common events, and as a check of other methods: draws from the target are counted, with an exact interval."""
+    """For common events, and as a check of other methods: draws from the target are counted, with an exact interval.
+
+    Parameters
+    ----------
+    guarantee : "relative" or None
+        With ``relative`` the run stops at a number of hits, not at an error that it has seen, and
+        ``|estimate / P - 1| <= eps`` holds with at least the confidence of the measure, whatever ``P`` is and however
+        few draws there are. ``eps`` is the half-width ``z r`` of a normal interval with the relative standard error
+        ``r`` that is asked of the run: 1.96 % for ``relative_error: 0.01`` at 95 %, for about ``1 / r^2`` hits. Where
+        the budget ends first there is no guarantee, and the interval is that of the draws.
+
+    Raises
+    ------
+    FieldError
+        When the guarantee is not a known one.
+
+    Notes
+    -----
+    See `raresim.measures.guarantee`. The estimate ``(k - 1) / t`` is random given the draws: ``t`` is the time that the
+    rows up to hit ``k`` take on a clock of its own stream.
+    """
 
     kind: ClassVar[str] = "crude"
+
+    guarantee: Guarantee | None = None
+
+    def __post_init__(self) -> None:
+        if self.guarantee is not None:
+            arrays.one_of("guarantee", self.guarantee, Guarantee)
 
     @property
     def draws_in(self) -> Space:
         return "standard"
 
     def tune(self, session: Session) -> Tuned:
-        return Tuned(proposal=None)
+        if self.guarantee is None:
+            return Tuned(proposal=None)
+        error = session.relative_error
+        if error is None:
+            raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
+        return Tuned(proposal=None, goals=tuple(Goal.of(error, confidence) for confidence in session.confidences))
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 0
 
     def describe(self) -> list[str]:
-        return ["crude Monte Carlo: draws from the target, counts hits"]
+        end = "" if self.guarantee is None else ", stops at a number of hits fixed beforehand"
+        return [f"crude Monte Carlo: draws from the target, counts hits{end}"]
 
     @staticmethod
     def examples() -> list[Crude]:
         """Members for the conformance tests."""
-        return [Crude()]
+        return [Crude(), Crude(guarantee="relative")]

@@ -122,7 +122,7 @@ def _quantity(estimate: Estimate) -> str:
 
 
 def _band(estimate: Estimate) -> str:
-    return "interval" if estimate.confidence is None else f"{tables.percent(estimate.confidence)} interval"
+    return f"{estimate.confidence_words} interval".lstrip()
 
 
 def _final(estimate: Estimate) -> str:

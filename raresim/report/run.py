@@ -20,6 +20,7 @@ from raresim import plain_files
 from raresim.diagnostics.verdict import Status, judge, worst
 from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.report import tables
 
 __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
 
@@ -105,11 +106,19 @@ class Estimate:
     upper: float | None
     confidence: float | None
     interval_kind: str
+    holds_confidence: bool
     unit: str
     reference: Reference | None
     information: Information | None
     diagnostics: Mapping[str, float | None]
     verdict: Verdict
+
+    @property
+    def confidence_words(self) -> str:
+        """The confidence of the interval, called nominal where it does not hold; empty where there is none."""
+        if self.confidence is None:
+            return ""
+        return f"{'' if self.holds_confidence else 'nominal '}{tables.percent(self.confidence)}"
 
     @property
     def is_below(self) -> bool:
@@ -285,6 +294,13 @@ class _Fields:
             raise self.fail(key, "a text")
         return value
 
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false; absent gives ``default``."""
+        value = self.data.get(key, default)
+        if not isinstance(value, bool):
+            raise self.fail(key, "true or false")
+        return value
+
     def number(self, key: str) -> float | None:
         """A number; ``null``, absent and not finite are all None."""
         value = self.data.get(key)
@@ -407,6 +423,7 @@ def _estimate(index: int, fields: _Fields, search: _Fields) -> Estimate:
         upper=upper,
         confidence=fields.number("confidence"),
         interval_kind=fields.text("interval_kind", ""),
+        holds_confidence=fields.flag("holds_confidence", True),
         unit=fields.text("unit", ""),
         reference=None if reference_value is None else Reference(reference_value, reference.text("source", "")),
         information=_information(fields),

@@ -1,0 +1,112 @@
+"""A relative error that holds at any probability: stop at a number of hits, and time them by a clock of known law."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from raresim.errors import FieldError
+
+Guarantee = Literal["relative"]
+"""The estimate is off by more than a stated share with at most a stated probability, whatever the answer is."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The hits at which the estimate of one event ends.
+
+    Parameters
+    ----------
+    hits : int
+        How many, at least 3.
+    error : float
+        Relative error that is guaranteed, dimensionless.
+    confidence : float
+        Least probability that the estimate is not off by more.
+    """
+
+    hits: int
+    error: float
+    confidence: float
+
+    @classmethod
+    def of(cls, relative_error: float, confidence: float) -> Self:
+        """The goal of a run that asks for a relative standard error.
+
+        What is guaranteed is the half-width ``z r`` of a normal interval with the relative standard error ``r``: the
+        number of hits, and with it the price, is that of a run without the guarantee, about ``1 / r^2``.
+
+        Raises
+        ------
+        FieldError
+            When that half-width is 1 or more.
+        """
+        from scipy.special import ndtri
+
+        z = float(ndtri(0.5 + 0.5 * confidence))
+        if z * relative_error >= 1:
+            raise FieldError(
+                "relative_error",
+                f"must be below {1 / z:.3g} to be guaranteed at {100 * confidence:g} %, got {relative_error:g}: "
+                f"the interval of {z:.3g} standard errors on both sides would begin below zero",
+            )
+        return cls(hits_for(z * relative_error, confidence), z * relative_error, confidence)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The time on the clock at the last hit of a goal; None where the budget ended before it."""
+
+    goal: Goal
+    time: float | None
+
+    @property
+    def value(self) -> float:
+        """The estimate of the probability, ``(k - 1) / t``: unbiased, and its relative error has one law for all."""
+        return (self.goal.hits - 1) / self.time if self.time else math.nan
+
+    @property
+    def relative_error(self) -> float:
+        """Standard deviation of the estimate divided by the probability: ``1 / sqrt(k - 2)``."""
+        return 1.0 / math.sqrt(self.goal.hits - 2)
+
+    def interval(self) -> tuple[float, float]:
+        """Exact interval of the probability: the time multiplied by it has the gamma law of ``k``, with equal tails."""
+        from scipy.special import gammainccinv, gammaincinv
+
+        tail = 0.5 * (1.0 - self.goal.confidence)
+        if not self.time:
+            return 0.0, 1.0
+        low, high = gammaincinv(self.goal.hits, tail), gammainccinv(self.goal.hits, tail)
+        return float(low) / self.time, min(1.0, float(high) / self.time)
+
+
+def hits_for(error: float, confidence: float) -> int:
+    """Fewest hits ``k`` with which ``(k - 1) / t`` is off by more than ``error`` with at most ``1 - confidence``.
+
+    Notes
+    -----
+    Gamma Bernoulli approximation scheme, [1]_: between draws the clock goes on by independent standard exponential
+    times, so that the hits are a Poisson process of rate ``p``, and the time ``t`` of hit ``k`` times ``p`` has the
+    gamma law of ``k``. The relative error ``(k - 1) / (p t)`` therefore has a law that does not depend on ``p``.
+
+    References
+    ----------
+    .. [1] M. Huber, *A Bernoulli mean estimate with known relative error distribution*, Random Structures & Algorithms
+       50, 2017.
+    """
+    low, high = 2, 4
+    while chance_of_more(high, error) > 1.0 - confidence:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if chance_of_more(middle, error) <= 1.0 - confidence else (middle, high)
+    return high
+
+
+def chance_of_more(hits: int, error: float) -> float:
+    """Probability that the estimate after ``hits`` hits is off by more than ``error``, relative to the probability."""
+    from scipy.special import gammainc, gammaincc
+
+    return float(gammaincc(hits, (hits - 1) / (1 - error)) + gammainc(hits, (hits - 1) / (1 + error)))
