@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from raresim.accumulators.arrivals import Arrivals
+from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
@@ -39,7 +40,7 @@ MAGIC = b"raresim checkpoint 1\n"
 
 CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Arrivals, Failures, Growing, KeptRows, Look, Plan, Progress, Summary, TailMoments, TopWeights)
+    for cls in (Arrivals, Bets, Failures, Growing, KeptRows, Look, Plan, Progress, Summary, TailMoments, TopWeights)
 }
 """What a stored state may consist of, beside numbers, texts and arrays."""
 

@@ -12,6 +12,7 @@ from raresim.arrays import whole
 from raresim.blocks import Growing, Plan
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
+from raresim.distributions.mixture import log_weight_bound
 from raresim.engine import Sampler, fold
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
@@ -251,9 +252,26 @@ def estimate(
 
 
 def estimator_of(session: Session, tuned: Tuned) -> Estimator:
-    """How the rows of the estimate are made."""
+    """How the rows of the estimate are made.
+
+    Raises
+    ------
+    FieldError
+        When an interval is to be read from bets, and the weights of independent draws have no bound.
+    """
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
-    return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals)
+    if not session.betting:
+        return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals)
+    if tuned.estimator is not None:
+        raise FieldError("interval", "must not be 'betting' here: the rows of this method are no independent draws")
+    log_bound = log_weight_bound(tuned.proposal, session.problem.target)
+    if log_bound is None:
+        raise FieldError(
+            "interval",
+            "must not be 'betting' here: the weights have no bound; give the method a defensive share, or use "
+            "'standard'",
+        )
+    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:

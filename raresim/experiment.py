@@ -38,6 +38,7 @@ from raresim.journal import keeping
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
 from raresim.measures.base import LossScale, Measure, Question
+from raresim.measures.probability import Probability
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.crude import Crude
@@ -90,6 +91,7 @@ class Experiment:
         refuse_extent(self.audit)
         refuse_bound(self.loss, self.method)
         refuse_guarantee(self.loss, self.method, self.stop)
+        refuse_betting(self.loss, self.method, self.measures)
 
     def run(
         self,
@@ -145,6 +147,7 @@ class Experiment:
             questions = [q for measure in self.measures for q in measure.questions(scale)]
             session.events = [q.event for q in questions]
             session.confidences = [q.confidence for q in questions]
+            session.betting = any(q.interval == "betting" for q in questions)
             explore = EXPLORE_DRAWS if explored else 0
             session.max_evaluations -= explore
             session.reserved = reserve(self.audit, session.max_evaluations)
@@ -329,6 +332,20 @@ def refuse_guarantee(loss: Loss, method: Method, stop: Stop) -> None:
             "guarantee",
             "must not be given where loss.on_failure is 'bound': rows without a loss leave the error open; use 'retry' "
             "or 'error'",
+        )
+
+
+def refuse_betting(loss: Loss, method: Method, measures: Sequence[Measure]) -> None:
+    """Raise `FieldError` where a measure wants an interval from bets that ``loss`` or ``method`` does not allow."""
+    if not any(isinstance(measure, Probability) and measure.interval == "betting" for measure in measures):
+        return
+    if isinstance(method, Crude) and method.guarantee is not None:
+        raise FieldError("interval", "must not be 'betting' where method.guarantee is given: its own interval is exact")
+    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
+        raise FieldError(
+            "interval",
+            "must not be 'betting' where loss.on_failure is 'bound': a row without a loss is no bet won or lost; use "
+            "'retry' or 'error'",
         )
 
 

@@ -810,7 +810,7 @@ _NUMBERS = (
             "lower",
             "upper",
             "holds_confidence",
-            "nominal",
+            "nominal confidence",
         ),
         definition=(
             "A range that contains the true value in the stated share of repeated runs. Crude counts get the exact"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raresim.accumulators.bets import Bets
 from raresim.accumulators.tail import TailMoments
 from raresim.audit import Audit
 from raresim.diagnostics.psis import bounded, khat
@@ -29,6 +30,10 @@ from raresim.measures.intervals import (
 )
 from raresim.result import ConvergencePoint, Estimate
 
+AFFORDABLE = 100
+"""Draws, divided by the largest possible weight over the estimate, from which an interval of bets is not far wider than
+others: one side of it is at least ``3.7 x bound / (estimate x draws)`` wide, relative to the estimate, at 95 %."""
+
 
 @dataclass(frozen=True)
 class Lost:
@@ -41,7 +46,8 @@ class Lost:
 def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
     """Each estimate after a part of its draws.
 
-    The intervals are those of a sample of fixed size; where a number of hits is wanted, those of the draws alone.
+    The intervals are those of a sample of fixed size; where a number of hits or bets make the last one, those of the
+    draws alone.
     """
     points = []
     for k, question in enumerate(questions):
@@ -129,6 +135,9 @@ def _estimate(
     crude = not search["weighted"]
     dof = _dof(tail, sample.unit, heavy)
     interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, dof, factor)
+    bets = sample.summary.bets if question.interval == "betting" else None
+    if bets is not None:
+        interval, interval_kind = _of_bets(bets, k, value, question.confidence)
     if wait is not None:
         interval, interval_kind = _guaranteed(wait, interval, interval_kind, hits)
         diagnostics["hits_wanted"] = wait.goal.hits
@@ -141,7 +150,7 @@ def _estimate(
         diagnostics["failed_searching"] = lost.searching
         diagnostics["failed_estimating"] = lost.estimating
         diagnostics["widening"] = _widening(alone, interval)
-    holds = crude or not hits or _holds(weights, sample.unit)
+    holds = crude or not hits or bets is not None or _holds(weights, sample.unit)
     if not holds:
         why = "too few to see their tail" if weights["khat"] is None else "that may have no variance"
         interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, of weights {why}"
@@ -206,6 +215,15 @@ def _guaranteed(wait: Wait, alone: tuple[float, float], kind: str, hits: int) ->
         return alone, f"{kind}; no guarantee: the budget ended after {hits:,} of {goal.hits:,} hits"
     promise = f"off by more than {100 * goal.error:.3g} % in at most {100 * (1 - goal.confidence):.3g} % of runs"
     return wait.interval(), f"exact (gamma law of {goal.hits:,} hits); {promise}"
+
+
+def _of_bets(bets: Bets, k: int, value: float, confidence: float) -> tuple[tuple[float, float], str]:
+    """The interval of the bets, and how it was made."""
+    bound = math.exp(bets.log_bound)
+    kind = f"betting: holds at every look, weights of at most {bound:.3g}"
+    wide = "wide: the bound divided by the estimate is above a hundredth of the draws"
+    enough = value > 0 and bound / value <= bets.n / AFFORDABLE
+    return bets.interval(k, confidence), kind if enough else f"{kind}; {wide}"
 
 
 def _interval(

@@ -97,6 +97,19 @@ def crude(k: float) -> Case:
     return Case(f"crude-{k:g}", StandardNormal(dim=2), Linear(weights=[0.6, 0.8]), measure, exact, Crude())
 
 
+def guaranteed(k: float) -> Case:
+    """Crude Monte Carlo that stops at a number of hits, with two events that come to theirs at different rows."""
+    measure, exact = Probability(above=[k, k - 1.0]), [stats.norm.sf(k), stats.norm.sf(k - 1.0)]
+    method = Crude(guarantee="relative")
+    return Case(f"guarantee-{k:g}", StandardNormal(dim=2), Linear(weights=[0.6, 0.8]), measure, exact, method)
+
+
+def betting(k: float) -> Case:
+    """A proposal with a share of the target, whose interval is read from bets."""
+    case, measure = linear_normal(2, k), Probability(above=k, interval="betting")
+    return Case(f"betting-{k:g}", case.inputs, case.loss, measure, case.exact, CrossEntropy())
+
+
 PROBLEMS = [
     *(linear_normal(d, k) for d in (1, 3, 20) for k in (3.0, 5.0)),
     two_sided(3, 4.0),

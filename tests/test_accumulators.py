@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from raresim.accumulators.arrivals import Arrivals
+from raresim.accumulators.bets import STAKES, Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
 from raresim.accumulators.several import Several
@@ -253,3 +255,33 @@ def test_summaries_of_replicates_merge_every_part(seed):
     assert both.tail.log_probability(0) == pytest.approx(np.logaddexp(-5.0, -6.0) - math.log(2.0))
     assert_same_tail(both.drawn, everything)
     np.testing.assert_array_equal(both.top.largest(0), np.sort(draws.ravel())[::-1])
+
+
+# --- hits that end a stage, and bets -----------------------------------------------------------------
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), cuts, st.integers(1, 8))
+def test_first_hits_do_not_depend_on_where_the_rows_are_cut(hits, at, wanted):
+    parts = [Arrivals.of_block(len(m), [m, ~m], (wanted, 2)) for (m,) in pieces((np.array(hits),), at)]
+    together = merged(parts)
+    places = [k + 1 for k, hit in enumerate(hits) if hit]
+    assert together.n == len(hits)
+    assert together.rows[0].tolist() == places[:wanted]
+    assert together.last(0) == (places[wanted - 1] if len(places) >= wanted else None)
+    assert together.missing[0] == max(0, wanted - len(places))
+
+
+@given(st.lists(st.booleans(), min_size=3, max_size=60), st.integers(1, 8))
+def test_merging_first_hits_is_associative_to_the_bit(hits, wanted):
+    a, b, c = (Arrivals.of_block(len(m), [m], (wanted,)) for m in np.array_split(np.array(hits), 3))
+    assert a.merge(b).merge(c).rows[0].tolist() == a.merge(b.merge(c)).rows[0].tolist()
+
+
+@given(hnp.arrays(float, st.integers(1, 60), elements=st.floats(-700, 2.0)), cuts)
+def test_winnings_of_pieces_merge_to_the_whole_and_are_sums_of_logarithms(log_weight, at):
+    parts = [Bets.of_hits(2 * len(w), [w, w[:0]], 2.0) for (w,) in pieces((log_weight,), at)]
+    together = merged(parts)
+    expected = np.log1p(np.multiply.outer(STAKES, np.exp(log_weight - 2.0))).sum(axis=1)
+    np.testing.assert_allclose(together.log_won[0], expected, rtol=1e-10, atol=1e-13)
+    assert together.n == 2 * len(log_weight)
+    assert not together.log_won[1].any()

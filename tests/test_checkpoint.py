@@ -45,6 +45,7 @@ execution: {{executor: {executor}, workers: 2, checkpoint: {seconds}}}
 METHODS = {
     "auto": "{kind: auto}",
     "crude": "{kind: crude}",
+    "guarantee": "{kind: crude, guarantee: relative}",
     "cross_entropy": "{kind: cross_entropy, samples: 1000}",
     "design_point": "{kind: design_point}",
     "directional_sampling": "{kind: directional_sampling}",
@@ -122,7 +123,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
 def test_a_run_interrupted_anywhere_ends_with_the_same_digits(
     method: str, executor: str, tmp_path: Path, ticks: Ticks, no_figures: None
 ) -> None:
-    above = 3.0 if method == "crude" else 5.0
+    above = 3.0 if method in ("crude", "guarantee") else 5.0
     path = written(tmp_path, method, executor, above=above)
     whole = run(path, tmp_path / "whole")
     calls, evaluations = ticks.calls, ticks.rows
@@ -139,7 +140,7 @@ def test_a_run_interrupted_anywhere_ends_with_the_same_digits(
     assert interruptions
     assert resumed == whole
     assert not (tmp_path / "out.partial").exists()
-    if executor == "serial" and method not in ("crude", "line_sampling"):
+    if executor == "serial" and method not in ("crude", "guarantee", "line_sampling"):
         assert ticks.rows < 1.35 * evaluations
 
 
@@ -267,6 +268,26 @@ def test_extension_refuses_a_changed_loss_and_what_is_no_run(tmp_path: Path, no_
     (tmp_path / "run" / "checkpoint").unlink()
     assert "cannot be extended" in call("extend", tmp_path / "run", "--budget", 1000)[2]
     assert "is not the folder of a finished run" in call("extend", tmp_path, "--budget", 1000)[2]
+
+
+def test_run_that_ends_with_a_number_of_hits_is_not_extended(tmp_path: Path, no_figures: None) -> None:
+    run(written(tmp_path, "guarantee", above=2.0), tmp_path / "run")
+    code, _, stderr = call("extend", tmp_path / "run", "--budget", 1000)
+    assert code == 2
+    assert "guarantee: must not be given for a run that is extended" in stderr
+
+
+def test_sums_of_bets_survive_an_interruption(tmp_path: Path, ticks: Ticks, no_figures: None) -> None:
+    path = written(tmp_path, "cross_entropy")
+    path.write_text(path.read_text().replace("above: 4.0", "above: 4.0, interval: betting"))
+    whole = run(path, tmp_path / "whole")
+    ticks.stop = ticks.calls - 1
+    ticks.calls = 0
+    with pytest.raises(KeyboardInterrupt):
+        run(path, tmp_path / "out")
+    ticks.stop = 0
+    assert run(path, tmp_path / "out") == whole
+    assert whole["estimates"][0]["interval_kind"].startswith("betting")
 
 
 def state() -> State:

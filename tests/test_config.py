@@ -321,6 +321,8 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Probability.reference": (REFERENCE, "measures[0].reference", {"value": 0.2, "source": "a"}),
     "Reference.value": (REFERENCE, "measures[0].reference.value", 0.2),
     "Reference.source": (REFERENCE, "measures[0].reference.source", "b"),
+    "Probability.interval": ({}, "measures[0].interval", "betting"),
+    "Crude.guarantee": ({"method": {"kind": "crude"}}, "method.guarantee", "relative"),
     "Crude.kind": ({"method": {"kind": "crude"}}, "method.kind", "cross_entropy"),
     "CrossEntropy.proposal": ({}, "method.proposal", {"kind": "gaussian", "covariance": "diagonal"}),
     "CrossEntropy.rarity": (RARE, "method.rarity", 0.2),

@@ -5,6 +5,7 @@ import pytest
 
 from raresim import (
     CrossEntropy,
+    Crude,
     Experiment,
     Gaussian,
     Importance,
@@ -22,6 +23,14 @@ from raresim.errors import FieldError
 
 ONE = StandardNormal(dim=1)
 UP = Probability(above=3.0)
+BETTING = Probability(above=3.0, interval="betting")
+
+
+def asking(method, measure, stop=None, loss=None):
+    """An experiment with one standard normal."""
+    loss = loss or Linear(weights=[1.0])
+    return Experiment(inputs=ONE, loss=loss, measures=[measure], method=method, stop=stop or Stop(), seed=1)
+
 
 REFUSED = [
     (lambda: StandardNormal(dim=0), "dim: must be at least 1, got 0"),
@@ -81,6 +90,34 @@ REFUSED = [
     (lambda: Stop(max_evaluations=99), "max_evaluations: must be at least 100, got 99"),
     (lambda: Experiment(inputs=ONE, loss=Linear(weights="equal"), measures=[], seed=1), "measures: must name at least"),
     (
+        lambda: asking(Crude(guarantee="relative"), UP, Stop(relative_error=None)),
+        "guarantee: needs stop.relative_error, the error that it is about",
+    ),
+    (
+        lambda: asking(Crude(guarantee="relative"), UP, loss=PythonLoss(function=float, on_failure="bound")),
+        "guarantee: must not be given where loss.on_failure is 'bound'",
+    ),
+    (
+        lambda: asking(Crude(guarantee="relative"), UP, Stop(relative_error=0.6)).run(),
+        "relative_error: must be below 0.51 to be guaranteed at 95 %, got 0.6",
+    ),
+    (
+        lambda: asking(Crude(guarantee="relative"), BETTING),
+        "interval: must not be 'betting' where method.guarantee is given",
+    ),
+    (
+        lambda: asking(Crude(), BETTING, loss=PythonLoss(function=float, on_failure="bound")),
+        "interval: must not be 'betting' where loss.on_failure is 'bound'",
+    ),
+    (
+        lambda: asking(Importance(proposal=Normal(mean=2.0, dim=1)), BETTING).run(),
+        "interval: must not be 'betting' here: the weights have no bound; give the method a defensive share",
+    ),
+    (
+        lambda: asking(Importance(proposal=Normal(mean=2.0, dim=1), defensive=0.1, draws="sobol"), BETTING).run(),
+        "interval: must not be 'betting' here: the rows of this method are no independent draws",
+    ),
+    (
         lambda: Experiment(inputs=ONE, loss=Linear(weights="equal"), measures=[UP], seed=-1),
         "seed: must be from 0 to 2^64 - 1, got -1",
     ),
@@ -94,6 +131,8 @@ MISSPELT = [
     (lambda: Linear(weights="equal", factors="Losses"), "factors"),
     (lambda: Gaussian(covariance="ful"), "covariance"),
     (lambda: Importance(proposal=ONE, space="phsyical"), "space"),
+    (lambda: Crude(guarantee="absolute"), "guarantee"),
+    (lambda: Probability(above=1.0, interval="bets"), "interval"),
 ]
 
 

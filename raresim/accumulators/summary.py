@@ -10,6 +10,7 @@ import numpy as np
 
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.base import Accumulator
+from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments
 from raresim.accumulators.top import TopWeights
@@ -38,6 +39,8 @@ class Summary(Accumulator):
         As ``tail``, had every draw without a loss been in every event; None where each has one.
     arrivals : Arrivals, optional
         The rows of the first hits, where the stage ends with a number of them.
+    bets : Bets, optional
+        What bets against each probability won, where an interval is read from them.
     """
 
     tail: TailMoments
@@ -47,6 +50,7 @@ class Summary(Accumulator):
     drawn: TailMoments | None = None
     upper: TailMoments | None = None
     arrivals: Arrivals | None = None
+    bets: Bets | None = None
 
     @classmethod
     def of_rows(
@@ -94,4 +98,5 @@ class Summary(Accumulator):
             self.drawn if self.drawn is None or other.drawn is None else self.drawn.merge(other.drawn),
             (self.upper or self.tail).merge(other.upper or other.tail) if has_upper else None,
             self.arrivals if self.arrivals is None or other.arrivals is None else self.arrivals.merge(other.arrivals),
+            self.bets if self.bets is None or other.bets is None else self.bets.merge(other.bets),
         )

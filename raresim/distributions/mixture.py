@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -12,6 +13,7 @@ from raresim import arrays
 from raresim.arrays import Float, Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.normal import Normal
+from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.registry import member
 
@@ -111,6 +113,21 @@ def _parts(share: float, law: Distribution) -> list[tuple[float, Distribution]]:
     if not isinstance(law, Mixture):
         return [(share, law)]
     return [(share * w, c) for w, c in zip(law.shares, law.components, strict=True)]
+
+
+def log_weight_bound(law: Distribution | None, target: Distribution) -> float | None:
+    """Log of the largest weight ``target / law`` that there can be, in nats: one over the target's share of a mixture.
+
+    Zero where ``law`` is None, which stands for the target; None where no share is known.
+    """
+    if law is None:
+        return 0.0
+    share = sum(w for w, part in _parts(1.0, law) if part is target or _are_standard(part, target))
+    return -math.log(share) if share > 0 else None
+
+
+def _are_standard(part: Distribution, target: Distribution) -> bool:
+    return isinstance(part, StandardNormal) and isinstance(target, StandardNormal)
 
 
 def log_sum_exp(logs: Float, out: Float) -> None:

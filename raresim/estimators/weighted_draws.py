@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from raresim.accumulators.arrivals import Arrivals
+from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
@@ -31,11 +32,14 @@ class WeightedDraws(OfDraws):
         What is counted.
     goals : tuple of Goal
         The hits of each event at which the stage ends; empty where it ends with its error or the budget.
+    log_bound : float, optional
+        Log of the largest weight that there can be, in nats, where the interval is read from bets.
     """
 
     sampler: Sampler
     events: tuple[Event, ...]
     goals: tuple[Goal, ...] = ()
+    log_bound: float | None = None
 
     @property
     def cost(self) -> float:
@@ -51,6 +55,8 @@ class WeightedDraws(OfDraws):
         upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
         kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
         summary = Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
+        if self.log_bound is not None:
+            summary = replace(summary, bets=Bets.of_hits(block.rows, hits, self.log_bound))
         if not self.goals:
             return summary
         wanted = tuple(goal.hits for goal in self.goals)

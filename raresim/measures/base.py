@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from raresim.problem import Event
 
@@ -35,6 +35,10 @@ class LossScale:
     source: str
 
 
+Interval = Literal["standard", "betting"]
+"""Exact for counts and on the log scale for weights; or one that holds at every look, from a bound on the weights."""
+
+
 @dataclass(frozen=True)
 class Question:
     """One number that a measure asks for.
@@ -49,12 +53,15 @@ class Question:
         Of the interval.
     reference : Reference or None
         The known answer.
+    interval : "standard" or "betting"
+        How it is made.
     """
 
     event: Event
     note: str
     confidence: float
     reference: Reference | None
+    interval: Interval = "standard"
 
 
 class Measure(ABC):

@@ -12,7 +12,7 @@ import numpy as np
 
 from raresim import arrays
 from raresim.errors import FieldError
-from raresim.measures.base import LossScale, Measure, Question, Reference
+from raresim.measures.base import Interval, LossScale, Measure, Question, Reference
 from raresim.problem import Direction, Event
 from raresim.registry import member
 
@@ -39,6 +39,11 @@ class Probability(Measure):
         Of the interval, between 0 and 1.
     reference : Reference or a list of them
         Known answers, one per threshold.
+    interval : "standard" or "betting"
+        With ``betting`` it holds for samples of any size and at every look of the run together, because the weights
+        have a bound: one without a proposal, one over the share of the draws that are made from the target with it. It
+        is not quite twice as wide where that bound is below a hundredth of the probability times the draws, and far
+        wider where it is not, as for rare events.
 
     Raises
     ------
@@ -53,11 +58,13 @@ class Probability(Measure):
     sigma: Literal["model"] | float = "model"
     confidence: float = 0.95
     reference: Reference | Sequence[Reference] | None = None
+    interval: Interval = "standard"
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
             raise FieldError("above", "give exactly one of above and below")
         arrays.between("confidence", self.confidence, 0.0, 1.0)
+        arrays.one_of("interval", self.interval, Interval)
         if isinstance(self.sigma, str):
             if self.sigma != "model":
                 raise FieldError("sigma", f"must be 'model' or a number, got {self.sigma!r}")
@@ -90,7 +97,12 @@ class Probability(Measure):
     def questions(self, scale: Callable[[], LossScale]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
         return [
-            Question(*self._resolve(threshold, scale), confidence=self.confidence, reference=reference)
+            Question(
+                *self._resolve(threshold, scale),
+                confidence=self.confidence,
+                reference=reference,
+                interval=self.interval,
+            )
             for threshold, reference in zip(self.thresholds, references, strict=True)
         ]
 
@@ -122,6 +134,7 @@ class Probability(Measure):
             Probability(above=3.0),
             Probability(below=[-2.0, "3 sigma"]),
             Probability(above="2 sigma", sigma=2.0),
+            Probability(above=1.0, interval="betting"),
         ]
 
 

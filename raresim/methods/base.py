@@ -140,7 +140,8 @@ class Tuned:
 class Session:
     """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
 
-    ``confidences`` are those of the events' intervals. ``reserved`` of the evaluations are left to the audit.
+    ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
+    ``reserved`` of the evaluations are left to the audit.
 
     ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
     """
@@ -154,6 +155,7 @@ class Session:
     relative_error: float | None = None
     reserved: int = 0
     confidences: Sequence[float] = ()
+    betting: bool = False
     before: Progress | None = None
     keep: Callable[[Progress], None] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)

@@ -8,7 +8,7 @@ import pytest
 from raresim import Probability, PythonLoss, StandardNormal
 from raresim.executors import Executor
 from tests.helpers import python
-from tests.problems import Case, crude, linear_normal, solve, student, two_sided
+from tests.problems import Case, betting, crude, guaranteed, linear_normal, solve, student, two_sided
 
 PARTS = ("estimates", "diagnostics", "iterations", "evaluations", "search", "stopping", "verdict")
 EXECUTORS = [("serial", 1), ("threads", 1), ("threads", 2), ("threads", 3), ("processes", 2)]
@@ -29,7 +29,7 @@ def from_file(tmp_path_factory):
     return Case("file", StandardNormal(dim=4), loss, Probability(above=["5 sigma", 9.0]), [])
 
 
-@pytest.fixture(scope="module", params=["normal", "student", "file", "crude", "two-sided"])
+@pytest.fixture(scope="module", params=["normal", "student", "file", "crude", "two-sided", "guarantee", "betting"])
 def case(request, from_file):
     return {
         "normal": linear_normal(3, 5.0),
@@ -37,6 +37,8 @@ def case(request, from_file):
         "file": from_file,
         "crude": crude(2.0),
         "two-sided": two_sided(3, 4.0),
+        "guarantee": guaranteed(2.0),
+        "betting": betting(2.0),
     }[request.param]
 
 
