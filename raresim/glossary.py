@@ -62,7 +62,7 @@ def explain(term: str) -> Term:
 
 def spelling(term: str) -> str:
     """``term`` without case, punctuation or a leading confidence (``95 % interval``): what `explain` compares."""
-    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"^\s*[\d.]+\s*%", "", term.casefold())).strip()
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"^\s*(nominal )?[\d.]+\s*%", "", term.casefold())).strip()
 
 
 def page(term: Term, width: int = 80) -> str:
@@ -811,13 +811,15 @@ _NUMBERS = (
             "upper",
             "holds_confidence",
             "nominal confidence",
+            "betting",
         ),
         definition=(
             "A range that contains the true value in the stated share of repeated runs. Crude counts get the exact"
             " binomial interval (Clopper-Pearson), or the exact one of the gamma law where the run has a guarantee."
             " Weighted estimates get an interval that is symmetric on the log scale, so it stays positive; it is"
             " asymptotic, and from a k-hat of 0.3 on it has the quantile of Student's t with 15 degrees of freedom."
-            " Those without a guarantee are widened when the run chose its own size, see looks."
+            " These are widened when the run chose its own size, see looks; one from bets (interval: betting) holds at"
+            " every look as it is, where the weights have a bound, and is about twice as wide."
         ),
         formula="log scale: [P exp(-z r), P exp(+z r)], r the relative error; exact: beta quantiles",
         unit="that of the estimate",
@@ -840,7 +842,7 @@ _NUMBERS = (
         formula="(k - 1) / t, p t having the gamma law of k; guaranteed_error = z r, r the asked relative error",
         unit="dimensionless",
         where="YAML: method.guarantee; shell and report: beside the interval; result.json: diagnostics.hits_wanted",
-        reading="An error of 9.8 % at 95 % takes 401 hits, about what the same error costs without the guarantee.",
+        reading="An error of 9.8 % at 95 % takes 402 hits, about what the same error costs without the guarantee.",
     ),
     Term(
         name="upper bound",

@@ -264,6 +264,16 @@ def shown(capsys: pytest.CaptureFixture[str], **search: object) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(("holds", "words"), [(True, "95% interval [0.1"), (False, "nominal 95% interval [0.1")])
+def test_interval_is_called_nominal_where_it_is(holds: bool, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = estimate(1, first, Probability(above=1.0), method="crude", seed=1, max_evaluations=2000)
+    one = replace(result.estimates[0], holds_confidence=holds)
+    terminal.show_result(replace(result, estimates=(one,)), Path("folder"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert words in printed
+    assert ("nominal" in printed) is not holds
+
+
 def test_decisions_are_printed_the_first_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     sentences = [f"Sentence [{i}]." for i in range(terminal.MOST_DECISIONS + 2)]
     printed = shown(capsys, decisions=sentences)

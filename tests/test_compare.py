@@ -212,6 +212,16 @@ def test_sigma_that_each_run_estimated_is_a_note(tmp_path: Path, runs: list[Run]
     assert note.startswith("3 sigma is 3 in one run and 3.03 in another")
 
 
+def test_interval_that_is_not_what_it_is_called_is_a_note(tmp_path: Path, runs: list[Run]) -> None:
+    entry = json.loads((tmp_path / "plain" / "result.json").read_text())["estimates"][0]
+    change(tmp_path / "plain", estimates=[entry | {"holds_confidence": False}])
+    both = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")], ["a", "b"])
+    assert both.notes == ("the interval of b is at its confidence in name only: its weights may have no variance",)
+    both.save(tmp_path)
+    lines = (tmp_path / "compare.csv").read_text().splitlines()
+    assert [line.rsplit(",", 1)[1] for line in lines] == ["holds_confidence", "True", "False"]
+
+
 # ------------------------------------------------------------------ what is shown
 
 

@@ -264,7 +264,7 @@ def test_guarantee_has_its_own_interval_whatever_the_number_of_looks(seed):
     assert estimate_.relative_error == pytest.approx(1 / math.sqrt(wanted.hits - 2))
     assert estimate_.diagnostics["hits_wanted"] == wanted.hits
     assert estimate_.diagnostics["guaranteed_error"] == wanted.error
-    assert estimate_.interval_kind == "exact (gamma law of 101 hits); off by more than 19.6 % in at most 5 % of runs"
+    assert estimate_.interval_kind == "exact (gamma law of 102 hits); off by more than 19.6 % in at most 5 % of runs"
     assert_within_error(estimate_.value, CASE.exact[0], estimate_.std_error)
 
 
@@ -276,7 +276,7 @@ def test_budget_that_ends_before_the_hits_leaves_no_guarantee(seed):
     assert estimate_.value == pytest.approx(hits / 20_000)
     assert estimate_.interval == clopper_pearson(hits, 20_000, 0.95)
     assert estimate_.diagnostics["guaranteed_error"] is None
-    assert estimate_.interval_kind.endswith(f"; no guarantee: the budget ended after {hits} of 101 hits")
+    assert estimate_.interval_kind.endswith(f"; no guarantee: the budget ended after {hits} of 102 hits")
 
 
 def test_guaranteed_error_holds_in_runs(seed):

@@ -113,6 +113,8 @@ def results() -> dict[str, Result]:
     probability = raresim.Probability
     reference = raresim.Reference(value=2.866515718791933e-07, source="normal tail")
     told = raresim.Importance(proposal=raresim.Normal(mean=4.0, std=1.0, dim=1), defensive=0.1)
+    narrow = raresim.Importance(proposal=raresim.Normal(mean=3.2, std=0.5, dim=1))
+    stated = raresim.Crude(guarantee="relative")
     small = {"relative_error": None, "max_evaluations": 2000, "seed": 1}
     far = probability(above="5 sigma", sigma=1.0, reference=reference)
     tuned = raresim.estimate(2, _first, far, "cross_entropy", seed=1, relative_error=0.05)
@@ -127,6 +129,8 @@ def results() -> dict[str, Result]:
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
         "chosen": raresim.estimate(2, _first, far, seed=1, relative_error=0.05),
+        "narrow": raresim.estimate(1, _first, probability(above=3.0), method=narrow, **small),
+        "guaranteed": raresim.estimate(1, _first, probability(above=1.0), method=stated, seed=1, relative_error=0.1),
         "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
     }
 

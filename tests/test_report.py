@@ -586,6 +586,24 @@ def test_headline_has_interval_error_and_reference(built: dict[str, Path]) -> No
     assert "normal tail, closed form" in words
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_interval_is_called_nominal_on_the_page_and_in_its_figure(run: Path, holds: bool) -> None:
+    from raresim.report import convergence
+
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    edit(run / "result.json", estimates=[entry | {"holds_confidence": holds}])
+    build(run)
+    assert page(run).words.count("nominal 95 %") == (0 if holds else 2)
+    assert convergence._band(read(run).primary) == f"{'' if holds else 'nominal '}95 % interval"
+
+
+def test_flag_that_is_no_flag_is_refused(run: Path) -> None:
+    entry = json.loads((run / "result.json").read_text())["estimates"][0]
+    edit(run / "result.json", estimates=[entry | {"holds_confidence": "yes"}])
+    with pytest.raises(ConfigError, match="holds_confidence: must be true or false, got"):
+        read(run)
+
+
 def test_scope_and_hidden_mass_are_stated(built: dict[str, Path]) -> None:
     words = page(built["trusted"]).words
     assert "Scope: failure regions reachable from the nominal" in words

@@ -391,8 +391,8 @@ def page(parts: list[list[str]], seeds: int) -> str:
             "Every second row hits; the weights of the hits have the law in the first column. Coverage in % of the"
             " log-scale interval at 95 % with the normal quantile, with Student's t and 15 degrees of freedom, with the"
             f" error of {BATCHES} batches of rows and that t, with the larger of the two errors and that t, and as it"
-            " was chosen: t with 15 degrees of freedom where k-hat is at least 0.3, else normal. Then how often that lies"
-            " below and above the truth, how many of the runs call it one of 95 %, and its coverage among them.",
+            " was chosen: t with 15 degrees of freedom where k-hat is at least 0.3, else normal. Then how often that"
+            " lies below and above the truth, how many of the runs call it one of 95 %, and its coverage among them.",
             "weights | hits | normal | t | batches | larger | chosen | below | above | called 95 % | coverage then",
         ),
         (
@@ -405,8 +405,8 @@ def page(parts: list[list[str]], seeds: int) -> str:
         (
             "A guarantee whose budget may end first",
             f"P = 0.001, a standard error of {TARGET:.0%} at 95 %; budget in units of hits / P. In % of the runs: how"
-            " many reach the hits, and the coverage of the interval of the hits, or of the draws where the budget ended, and"
-            " its misses.",
+            " many reach the hits, and the coverage of the interval of the hits, or of the draws where the budget"
+            " ended, and its misses.",
             "budget | reached | coverage | below | above",
         ),
         (

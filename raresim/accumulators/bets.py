@@ -58,7 +58,11 @@ class Bets(Accumulator):
         """Summarise a block of ``n`` rows from the log weights of the hits of each event."""
         log_won = np.zeros((len(log_weights), STAKES.size))
         for k, hits in enumerate(log_weights):
-            add_winnings(np.exp(np.minimum(hits - log_bound, 0.0)), STAKES, log_won[k])
+            y = np.exp(np.minimum(hits - log_bound, 0.0))
+            if y.size and y.min() == y.max():  # counts
+                log_won[k] = y.size * np.log1p(STAKES * y[0])
+            else:
+                add_winnings(y, STAKES, log_won[k])
         return cls(n, log_bound, log_won)
 
     def merge(self, other: Self) -> Self:

@@ -34,8 +34,9 @@ class Goal:
     def of(cls, relative_error: float, confidence: float) -> Self:
         """The goal of a run that asks for a relative standard error.
 
-        What is guaranteed is the half-width ``z r`` of a normal interval with the relative standard error ``r``: the
-        number of hits, and with it the price, is that of a run without the guarantee, about ``1 / r^2``.
+        What is guaranteed is the half-width ``z r`` of a normal interval with the relative standard error ``r``, and
+        the standard error is at most ``r``: the number of hits, and with it the price, is that of a run without the
+        guarantee, about ``1 / r^2``.
 
         Raises
         ------
@@ -51,7 +52,8 @@ class Goal:
                 f"must be below {1 / z:.3g} to be guaranteed at {100 * confidence:g} %, got {relative_error:g}: "
                 f"the interval of {z:.3g} standard errors on both sides would begin below zero",
             )
-        return cls(hits_for(z * relative_error, confidence), z * relative_error, confidence)
+        least = 2 + math.ceil(relative_error**-2)
+        return cls(max(least, hits_for(z * relative_error, confidence)), z * relative_error, confidence)
 
 
 @dataclass(frozen=True)

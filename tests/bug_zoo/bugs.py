@@ -596,6 +596,48 @@ def looks_for_nothing(inflation):
     return lambda sample: 1.0
 
 
+@bug("raresim.reading:_is_heavy", f"{STAGE}::test_quantile_of_student_t_comes_with_the_tail_of_the_weights")
+def normal_quantile_of_heavy_tails(is_heavy):
+    """The error of weights with a heavy tail is taken to be known."""
+    return lambda weights, unit: False
+
+
+@bug(
+    "raresim.reading:_holds",
+    f"{STAGE}::test_interval_of_weights_without_a_variance_is_not_called_by_its_confidence",
+)
+def every_interval_called_by_its_confidence(holds):
+    """An interval of weights without a variance is called one of 95 %."""
+    return lambda weights, unit: True
+
+
+@bug("raresim.accumulators.arrivals:Arrivals.merge", f"{SUMS}::test_first_hits_do_not_depend_on_where_the_rows_are_cut")
+def hits_numbered_within_their_block(merge):
+    """The rows of hits are counted from the beginning of their own block."""
+    return lambda self, other: merge(replace(self, n=0), other)
+
+
+@bug(
+    "raresim.measures.guarantee:Wait.value",
+    f"{INTERVALS}::test_estimate_of_a_guarantee_is_off_as_often_as_it_says_at_any_probability",
+)
+def hits_over_time(value):
+    """The rate of hits that end a stage is ``k / t``, as if their number had not been chosen."""
+    return property(lambda self: self.goal.hits / self.time if self.time else math.nan)
+
+
+@bug("raresim.measures.guarantee:chance_of_more", f"{INTERVALS}::test_hits_of_a_guarantee_are_the_fewest")
+def guarantee_on_one_side(chance_of_more):
+    """The chance of an error is that of one that is too large; too small ones are forgotten."""
+    return lambda hits, error: float(special.gammainc(hits, (hits - 1) / (1 + error)))
+
+
+@bug("raresim.accumulators.bets:Bets.interval", f"{INTERVALS}::test_ends_of_an_interval_of_bets_solve_their_equation")
+def bets_with_all_of_the_error_on_each_side(interval):
+    """Both players may be wrong as often as the interval."""
+    return lambda self, k, confidence: interval(self, k, 2.0 * confidence - 1.0)
+
+
 # --- the tail of the weights, and the verdict --------------------------------------------------------
 
 PSIS = "tests/test_psis.py"
