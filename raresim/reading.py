@@ -56,9 +56,8 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
             tail = look.tail
             value = math.exp(tail.log_probability(k))
             relative_error = math.hypot(tail.relative_error(k), sample.resolution)
-            low, high = _interval(tail, k, relative_error, question.confidence, crude, _dof(tail, sample.unit, heavy))[
-                0
-            ]
+            dof = _dof(tail, sample.unit, heavy)
+            low, high = _interval(tail, k, relative_error, question.confidence, crude, dof)[0]
             if look.upper is not None:
                 high = _upper_end(look.upper, k, sample, question.confidence, crude, heavy)
             error = value * relative_error if tail.hits[k] else math.nan

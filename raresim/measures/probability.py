@@ -43,7 +43,7 @@ class Probability(Measure):
         With ``betting`` it holds for samples of any size and at every look of the run together, because the weights
         have a bound: one without a proposal, one over the share of the draws that are made from the target with it. It
         is not quite twice as wide where that bound is below a hundredth of the probability times the draws, and far
-        wider where it is not, as for rare events.
+        wider where it is not, as for rare events. A method without such a share is refused once it has tuned.
 
     Raises
     ------
