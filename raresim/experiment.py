@@ -31,7 +31,7 @@ from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
 from raresim.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of
 from raresim.estimation import estimate as estimate_stage
-from raresim.estimators.base import Unit
+from raresim.estimators.base import Estimator, Unit
 from raresim.executors import Executor
 from raresim.failures import Failures, collecting
 from raresim.journal import keeping
@@ -126,54 +126,22 @@ class Experiment:
         from threadpoolctl import threadpool_limits
 
         begun, started = time.perf_counter(), datetime.now(UTC)
-        executor = executor or Executor()
         saved: AbstractContextManager[Any] = checkpoint or nullcontext()
-        journal = checkpoint.journal if checkpoint else None
+        marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
         with (
             threadpool_limits(1),
             install_recorder("numba:compile") as compiling,
             collecting() as failed,
-            keeping(journal),
+            keeping(checkpoint.journal if checkpoint else None),
             saved,
         ):
-            loss = self.loss.bind(self.inputs)
-            problem = Problem(self.inputs, loss, self.method.draws_in)
-            told = report or (lambda *_: None)
             budget = extension.tuned_for if extension else self.stop.max_evaluations
-            asked = self.stop.relative_error
-            session = Session(problem, [], self.seed, executor, budget, told, asked)
-            explored: list[LossScale] = []
-            scale = _scale_of(session, explored)
-            questions = [q for measure in self.measures for q in measure.questions(scale)]
-            session.events = [q.event for q in questions]
-            session.confidences = [q.confidence for q in questions]
-            session.betting = any(q.interval == "betting" for q in questions)
-            explore = EXPLORE_DRAWS if explored else 0
-            session.max_evaluations -= explore
-            session.reserved = reserve(self.audit, session.max_evaluations)
-            tuned = self.method.tune(session)
-            found = time.perf_counter()
+            found = self._search(executor or Executor(), report or (lambda *_: None), budget)
+            ends = {"tune": time.perf_counter()}
             searching = failed.failures
-            job = estimator_of(session, tuned)
 
-            def result_of(
-                sample: Sample,
-                failures: Failures,
-                estimating: int,
-                audited: Audit,
-                estimated: float,
-                tested: Canary | None,
-                interrupted: bool = False,
-            ) -> Result:
-                now = time.perf_counter()
-                seconds = {
-                    "compile": _compile_seconds(compiling.buffer),
-                    "tune": found - begun,
-                    "estimate": estimated - found,
-                    "audit": now - estimated,
-                    "total": now - begun,
-                }
-                marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
+            def result_of(outcome: _Outcome) -> Result:
+                seconds = {"compile": _compile_seconds(compiling.buffer), **_durations(begun, ends)}
                 manifest = {
                     **_environment(),
                     "seed": self.seed,
@@ -183,47 +151,50 @@ class Experiment:
                     **marks,
                     **(provenance or {}),
                 }
-                lost = reading.Lost(failures.total - estimating, estimating)
-                return self._result(
-                    loss,
-                    questions,
-                    tuned,
-                    sample,
-                    explore,
-                    seconds,
-                    manifest,
-                    session,
-                    texts or {},
-                    interrupted,
-                    failures,
-                    lost,
-                    audited,
-                    tested,
-                )
+                return self._result(found, outcome, seconds, manifest, texts or {})
 
             if checkpoint:
-                session.before, session.keep = checkpoint.progress, checkpoint.keep
-
-                def so_far(progress: Progress) -> dict[str, bytes]:
-                    failures = searching.merge(progress.failures)
-                    unaudited = Audit(self.audit, job.gapless or "the run was interrupted", needed=not job.gapless)
-                    sample, now = sample_of(progress, job, False), time.perf_counter()
-                    return result_of(sample, failures, progress.failures.total, unaudited, now, None, True).files()
-
-                checkpoint.files_of = so_far
-            spent = explore + tuned.evaluations
-            reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
-            sample = estimate_stage(session, tuned, self.stop, explore, extension, reserved)
-            estimated, estimating = time.perf_counter(), failed.failures.total - searching.total
-            spent += sample.summary.evaluations
+                found.session.before, found.session.keep = checkpoint.progress, checkpoint.keep
+                checkpoint.files_of = lambda progress: result_of(self._so_far(found, progress, searching)).files()
+            sample = estimate_stage(found.session, found.tuned, self.stop, found.explore, extension, found.reserved)
+            ends["estimate"] = time.perf_counter()
+            estimating = failed.failures.total - searching.total
             before = checkpoint.progress if checkpoint and extension else None
-            samples = before.audited if before else None
-            left = self.stop.max_evaluations - spent
-            audited = audit(session, job, sample, self.audit, spent, left, samples)
-            tested = _canary(session, tuned)
+            spent = found.explore + found.tuned.evaluations + sample.summary.evaluations
+            left, samples = self.stop.max_evaluations - spent, before.audited if before else None
+            audited = audit(found.session, found.job, sample, self.audit, spent, left, samples)
+            tested = _canary(found.session, found.tuned)
+            ends["audit"] = time.perf_counter()
             if checkpoint and checkpoint.progress:
                 checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
-        return result_of(sample, failed.failures, estimating, audited, estimated, tested)
+        return result_of(_Outcome(sample, failed.failures, estimating, audited, tested))
+
+    def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
+        """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run."""
+        loss = self.loss.bind(self.inputs)
+        problem = Problem(self.inputs, loss, self.method.draws_in)
+        session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
+        explored: list[LossScale] = []
+        scale = _scale_of(session, explored)
+        questions = [q for measure in self.measures for q in measure.questions(scale)]
+        session.events = [q.event for q in questions]
+        session.confidences = [q.confidence for q in questions]
+        session.betting = any(q.interval == "betting" for q in questions)
+        explore = EXPLORE_DRAWS if explored else 0
+        session.max_evaluations -= explore
+        session.reserved = reserve(self.audit, session.max_evaluations)
+        tuned = self.method.tune(session)
+        job = estimator_of(session, tuned)
+        reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
+        return _Found(loss, questions, session, tuned, job, explore, reserved)
+
+    def _so_far(self, found: _Found, progress: Progress, searching: Failures) -> _Outcome:
+        """What an estimate stage that got to ``progress`` has come to."""
+        gapless = found.job.gapless
+        unaudited = Audit(self.audit, gapless or "the run was interrupted", needed=not gapless)
+        failures = searching.merge(progress.failures)
+        sample = sample_of(progress, found.job, False)
+        return _Outcome(sample, failures, progress.failures.total, unaudited, None, interrupted=True)
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
@@ -231,34 +202,27 @@ class Experiment:
 
     def _result(
         self,
-        loss: Loss,
-        questions: Sequence[Question],
-        tuned: Tuned,
-        sample: Sample,
-        explore: int,
+        found: _Found,
+        outcome: _Outcome,
         seconds: Mapping[str, float],
         manifest: Mapping[str, Any],
-        session: Session,
         texts: Mapping[str, str],
-        interrupted: bool,
-        failures: Failures,
-        lost: reading.Lost,
-        audited: Audit,
-        tested: Canary | None,
     ) -> Result:
-        """What is read from the sums of a run; of one that is ``interrupted`` it is the estimate so far."""
+        """What is read from the sums of a run."""
+        tuned, sample, audited = found.tuned, outcome.sample, outcome.audited
+        lost = reading.Lost(outcome.failures.total - outcome.estimating, outcome.estimating)
         evaluations = {
-            "explore": explore,
+            "explore": found.explore,
             "tune": tuned.evaluations,
             "estimate": sample.summary.evaluations,
             "audit": audited.evaluations,
         }
         evaluations["total"] = sum(evaluations.values())
         search = _search(tuned, sample.unit, sample.summary.tail.n)
-        search |= {"audit": audited.facts(), "canary": asdict(tested) if tested else None}
-        if interrupted:
+        search |= {"audit": audited.facts(), "canary": asdict(outcome.tested) if outcome.tested else None}
+        if outcome.interrupted:
             search["interrupted"] = True
-        estimates = reading.estimates(questions, sample, search, evaluations["total"], lost, audited)
+        estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
         primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
         return Result(
             name=self.name,
@@ -266,7 +230,7 @@ class Experiment:
             method=self.method.kind,
             description={
                 "inputs": self.inputs.describe(),
-                "loss": loss.describe(),
+                "loss": found.loss.describe(),
                 "method": self.method.describe(),
             },
             estimates=estimates,
@@ -289,7 +253,7 @@ class Experiment:
                 "interval_inflation": reading.inflation(sample),
             },
             iterations=tuned.iterations,
-            convergence=reading.convergence(questions, sample, crude=not search["weighted"]),
+            convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
             arrays=Arrays(
                 loss=sample.summary.kept.loss,
                 log_weight=sample.summary.kept.log_weight,
@@ -297,12 +261,63 @@ class Experiment:
             ),
             manifest=manifest,
             evidence=self.inputs.evidence,
-            trace=tuned.trace.and_(audited.evidence(session.events)),
-            log=tuple(session.log),
+            trace=tuned.trace.and_(audited.evidence(found.session.events)),
+            log=tuple(found.session.log),
             texts=texts,
-            failures=failures,
-            failed=_failed(failures, lost.searching, evaluations["total"]),
+            failures=outcome.failures,
+            failed=_failed(outcome.failures, lost.searching, evaluations["total"]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A run after its search: what is asked, what is drawn from, and what both took."""
+
+    loss: Loss
+    questions: Sequence[Question]
+    session: Session
+    tuned: Tuned
+    job: Estimator
+    explore: int
+    reserved: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """A run after its estimate, or in the midst of it.
+
+    Parameters
+    ----------
+    sample : Sample
+        The estimate stage.
+    failures : Failures
+        Rows of all stages to which the user's loss gave no number.
+    estimating : int
+        How many of them are the estimate's.
+    audited : Audit
+        What followed.
+    tested : Canary or None
+        The test of the proposal's density; None where it has none.
+    interrupted : bool
+        Whether the estimate is one so far.
+    """
+
+    sample: Sample
+    failures: Failures
+    estimating: int
+    audited: Audit
+    tested: Canary | None
+    interrupted: bool = False
+
+
+def _durations(begun: float, ends: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each stage that has ended or goes on, and in all, from the moments at which stages ended."""
+    now, last = time.perf_counter(), begun
+    seconds = {}
+    for stage in ("tune", "estimate", "audit"):
+        end = ends.get(stage, now)
+        seconds[stage], last = end - last, end
+    return seconds | {"total": now - begun}
 
 
 def check_seed(seed: int) -> None:

@@ -127,7 +127,7 @@ def _estimate(
         "self_information_bits": spent.event_bits,
         "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
         "speedup_over_crude": _speedup(log_value, relative_error, total),
-        "vov": variance_of_variance(top.largest(k), drawn, k) if search["weighted"] else None,
+        "vov": _vov(k, sample) if search["weighted"] else None,
         **audited.diagnostics(k),
     }
     factor = inflation(sample)
@@ -172,6 +172,11 @@ def _estimate(
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )
+
+
+def _vov(k: int, sample: Sample) -> float | None:
+    summary = sample.summary
+    return variance_of_variance(summary.top.largest(k), summary.drawn or summary.tail, k)
 
 
 def _weights(k: int, sample: Sample) -> dict[str, Any]:
