@@ -14,6 +14,7 @@ from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import UNCOVERED
+from raresim.distributions.standard_normal import widening
 from raresim.engine import Job, Sampler
 from raresim.estimation import Sample
 from raresim.estimators.base import Estimator
@@ -24,8 +25,9 @@ from raresim.problem import Event, Problem
 from raresim.streams import stream
 
 Extent = Literal["off", "quick", "full"]
-"""Off: none, and no verdict better than caution. Quick: two climbs, for about a seventh of the evaluations before them.
-Full: four, for as many evaluations as before them."""
+"""Off: none, and no verdict better than caution. Quick: two climbs, for at most three tenths of the evaluations before
+them, or a little more where these are few. Full: four, for as many evaluations as before them, or what a hundred draws
+of each level take."""
 
 RARITY = 0.2
 """Share of a level's draws that sets the next level. A region of the event is lost where none of its draws is among
@@ -65,7 +67,7 @@ class Size:
     most: int
 
 
-SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.15, 0.42, 10, 1000), "full": Size(4, 1.0, 1.0, 100, 2000)}
+SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.3, 0.42, 10, 1000), "full": Size(4, 1.0, 10.0, 100, 2000)}
 
 
 def refuse_extent(extent: str) -> None:
@@ -94,8 +96,10 @@ class ClimbSeen:
         Whether it came to the rarest event of its side.
     samples, evaluations : int
         Draws of a level, and losses evaluated.
+    nominal : int
+        Those of its first level where they are draws of the target, else 0.
     nominal_hits : (m,) int64
-        Draws of its first level, which are draws of the target, in each event.
+        How many of these are in each event.
     failing : (m,) int64
         Its draws in each event.
     log_probability : (m,) float64
@@ -112,6 +116,7 @@ class ClimbSeen:
     reached: bool
     samples: int
     evaluations: int
+    nominal: int
     nominal_hits: np.ndarray[tuple[int], np.dtype[np.int64]]
     failing: np.ndarray[tuple[int], np.dtype[np.int64]]
     log_probability: Float
@@ -180,12 +185,12 @@ class Audit:
         from scipy.special import gammainc
 
         climbs = self._of_side(k)
-        if not climbs:
+        if not climbs or self.log_values[k] == -math.inf:
             return {}
         found = [c for c in climbs if not math.isnan(c.uncovered[k])]
         ratios = [float(c.log_probability[k]) - self.log_values[k] for c in found]
         known = [ratio for ratio in ratios if ratio > -math.inf]
-        nominal, hits = sum(c.samples for c in climbs), sum(int(c.nominal_hits[k]) for c in climbs)
+        nominal, hits = sum(c.nominal for c in climbs), sum(int(c.nominal_hits[k]) for c in climbs)
         chance = float(gammainc(hits, nominal * math.exp(self.log_values[k]))) if hits else 1.0
         return {
             "audit_climbs": len(climbs),
@@ -236,7 +241,7 @@ class Audit:
         return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
 
     def _of_side(self, k: int) -> list[ClimbSeen]:
-        sides = sorted(set(self.signs))
+        sides = sorted({s for s, log_value in zip(self.signs, self.log_values, strict=True) if log_value > -math.inf})
         return [c for number, c in enumerate(self.climbs) if sides[number % len(sides)] == self.signs[k]]
 
 
@@ -264,6 +269,10 @@ def audit(
     region can. Each of its failing draws is asked what share of the estimate one row of the estimate there would have
     added, ``w / (n p)``. Where that is small for all, the region is one that the estimate has seen in proportion. Where
     it is large, rows there are rare and heavy, and that none was drawn says nothing.
+
+    Climbs follow the loss, as the searches of most methods do: a region that is steep and far goes under among the
+    draws of the first levels. Every second climb therefore begins with a widened target, for which such regions are
+    less rare beside the others, and weighs its draws; in ten dimensions it has two thirds of the levels.
     """
     if job.gapless:
         return Audit(extent, job.gapless, needed=False)
@@ -271,11 +280,12 @@ def audit(
         return Audit(extent, "it was switched off")
     tail = sample.summary.tail
     log_values = tuple(tail.log_probability(k) for k in range(len(session.events)))
-    rarest = min(log_values)
-    if rarest == -math.inf:
+    seen = [log_value for log_value in log_values if log_value > -math.inf]
+    if not seen:
         return Audit(extent, "no draw is in the event")
+    rarest = min(seen)
     signs = tuple(event.sign for event in session.events)
-    sides = sorted(set(signs))
+    sides = sorted({sign for sign, log_value in zip(signs, log_values, strict=True) if log_value > -math.inf})
     size = SIZES[extent]
     many = size.climbs * len(sides)
     cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
@@ -288,8 +298,8 @@ def audit(
         session.problem, session.seed, job, tuple(session.events), tuple(sides), log_sizes, samples, most // many
     )
     plan = session.plan(many, fixed_rows=1)
-    seen = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
-    return Audit(extent, climbs=seen, signs=signs, log_values=log_values)
+    climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
+    return Audit(extent, climbs=climbed, signs=signs, log_values=log_values)
 
 
 def _cost(samples: int, levels: float) -> float:
@@ -325,56 +335,71 @@ class _AuditClimb(Job[Climbs]):
     def __call__(self, block: Block) -> Climbs:
         sampler = Sampler(Problem(self.problem.inputs, self.problem.loss), None, self.seed)
         sign = self.sides[block.index % len(self.sides)]
-        goals = [sign * e.threshold for e in self.events if e.sign == sign]
+        met = zip(self.events, self.log_sizes, strict=True)
+        goals = [sign * e.threshold for e, log_size in met if e.sign == sign and log_size > -math.inf]
 
-        def evaluate(u: Float) -> Float:
-            return sampler.signed_loss(u, block, sign)
+        width = self.width(block)
+
+        def evaluate(z: Float) -> Float:
+            return sampler.signed_loss(np.asfortranarray(width * z), block, sign)
 
         rng = stream(self.seed, block.stage, block.index)
         done = climb(evaluate, sampler.problem.dim, self.samples, RARITY, max(goals), rng, max_evaluations=self.most)
-        return Climbs((self._seen(done, sign, min(goals), block),))
+        return Climbs((self._seen(done, sign, min(goals), width, block),))
 
-    def _seen(self, done: Climb, sign: float, easiest: float, block: Block) -> ClimbSeen:
-        shells = [(u[loss >= easiest], loss[loss >= easiest], w[loss >= easiest]) for u, loss, w in done.shells()]
-        u, loss, log_weight = (np.concatenate(part) for part in zip(*shells, strict=True))
-        m = len(self.events)
-        first = done.levels[0].loss
-        failing, nominal = np.zeros(m, np.int64), np.zeros(m, np.int64)
-        log_probability, uncovered = np.full(m, -math.inf), np.full(m, math.nan)
+    def width(self, block: Block) -> float:
+        """Standard deviation of the law that a climb begins with."""
+        number = block.index // len(self.sides)
+        return 1.0 if number % 2 else widening(self.problem.inputs.latent_dim)
+
+    def _seen(self, done: Climb, sign: float, easiest: float, width: float, block: Block) -> ClimbSeen:
+        """What a climb in units of ``width`` says of the events on its side, the ``easiest`` of them first."""
+        z, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
+        log_mean = log_weight - math.log(loss.size)
+        failing = loss >= easiest
+        z, loss, log_mean = z[failing], loss[failing], log_mean[failing]
+        u = width * z
+        log_mean += 0.5 * (np.square(z).sum(axis=1) - np.square(u).sum(axis=1)) + u.shape[1] * math.log(width)
         log_rows, evaluations = self._log_rows(u, block)
+        first = done.levels[0].loss if width == 1.0 else np.empty(0)
+        m = len(self.events)
+        counts, nominal_hits = np.zeros(m, np.int64), np.zeros(m, np.int64)
+        log_probability, uncovered = np.full(m, -math.inf), np.full(m, math.nan)
         shown = np.empty(0), np.empty(0)
         for k, event in enumerate(self.events):
             hit = loss >= sign * event.threshold
-            if event.sign != sign or not hit.any():
+            if event.sign != sign or self.log_sizes[k] == -math.inf or not hit.any():
                 continue
-            failing[k] = np.count_nonzero(hit)
-            nominal[k] = np.count_nonzero(first >= sign * event.threshold)
-            log_probability[k] = done.log_probability_of(sign * event.threshold)
+            counts[k] = np.count_nonzero(hit)
+            nominal_hits[k] = np.count_nonzero(first >= sign * event.threshold)
+            log_probability[k] = np.logaddexp.reduce(log_mean[hit])
             log_influence = log_rows[k, hit] - self.log_sizes[k]
-            own = np.exp(log_weight[hit] - log_weight[hit].max())
             asked = ~np.isnan(log_influence)
-            far = log_influence > math.log(UNCOVERED)
+            own = np.exp(log_mean[hit] - log_mean[hit].max())
             if asked.any():
-                uncovered[k] = float(own[far].sum() / own[asked].sum())
+                uncovered[k] = own[log_influence > math.log(UNCOVERED)].sum() / own[asked].sum()
             if not shown[0].size:
                 some = np.flatnonzero(asked)[:: max(1, int(asked.sum()) // SHOWN)]
                 shown = sign * loss[hit][some], log_influence[some]
         return ClimbSeen(
-            done.outcome,
-            done.reached,
-            self.samples,
-            done.evaluations + evaluations,
-            nominal,
-            failing,
-            log_probability,
-            uncovered,
-            *shown,
+            outcome=done.outcome,
+            reached=done.reached,
+            samples=self.samples,
+            evaluations=done.evaluations + evaluations,
+            nominal=first.size,
+            nominal_hits=nominal_hits,
+            failing=counts,
+            log_probability=log_probability,
+            uncovered=uncovered,
+            loss=shown[0],
+            log_influence=shown[1],
         )
 
     def _log_rows(self, u: Float, block: Block) -> tuple[Float, int]:
         """Log weights (m, k) of rows of the estimate through draws ``u`` (k, d) of standard normal space.
 
-        NaN at draws that were not asked about, because that takes evaluations.
+        NaN at draws that were not asked about, because that takes evaluations. A failing draw whose own line or ray
+        does not count it was not seen by the grid: infinite, it is nothing that the estimate covers.
         """
         problem, cost = self.problem, self.job.cost_through
         most = len(u) if not cost else min(MOST_ROWS, max(1, int((1.0 - SPARE) * self.most / cost)))
@@ -386,5 +411,6 @@ class _AuditClimb(Job[Climbs]):
         if problem.space == "physical":
             x = np.empty((some.size, problem.inputs.dim), order="F")
             at = np.array(problem.inputs.to_physical(at, x), order="F")
-        log_rows[:, some], evaluations = self.job.through(at, block)
+        found, evaluations = self.job.through(at, block)
+        log_rows[:, some] = np.where(found == -math.inf, math.inf, found) if cost else found
         return log_rows, evaluations

@@ -39,6 +39,7 @@ NONE = {**STATED, "kind": "none", "weighted": False, "audit": NO_NEED, "canary":
 REPLICATES = TUNED | {"kind": "replicates", "unit": "replicate", "nominal": 21_000, "audit": NO_NEED, "canary": None}
 RAYS = {**NONE, "weighted": True, "unit": "direction", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
 LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}, "canary": None}
+UNSURE = TUNED | {"audit": AUDITED | {"samples": 99}}
 UNAUDITED = AUDITED | {"why": "it was switched off", "climbs": 0, "samples": 0, "reached": 0}
 
 
@@ -93,14 +94,16 @@ LIMITS = [
     ("max_share", {"max_share": 0.05}, "untrusted"),
     ("max_share", {"max_share": math.nan}, "untrusted"),
     ("search", {"search": TUNED | {"reached": 2}}, "trusted"),
-    ("search", {"search": TUNED | {"reached": 1}}, "caution"),
+    ("search", {"search": UNSURE | {"reached": 1}}, "caution"),
     ("search", {"search": TUNED | {"reached": 0}}, "untrusted"),
     ("search", {"search": TUNED | {"starts": 8, "reached": 4}}, "trusted"),
-    ("search", {"search": TUNED | {"starts": 3, "reached": 3}}, "caution"),
-    ("search", {"search": TUNED | {"starts": 1, "reached": 1}}, "caution"),
+    ("search", {"search": UNSURE | {"starts": 3, "reached": 3}}, "caution"),
+    ("search", {"search": UNSURE | {"starts": 1, "reached": 1}}, "caution"),
+    ("search", {"search": TUNED | {"starts": 1, "reached": 1}}, "trusted"),
+    ("search", {"search": TUNED | {"starts": 1, "reached": 1}, "audit_found": 1}, "caution"),
     ("search", {"search": TUNED | {"regions": 2}}, "trusted"),
-    ("search", {"search": TUNED | {"regions": 3}}, "caution"),
-    ("search", {"search": TUNED | {"starts": 8, "reached": 7, "regions": 4}}, "caution"),
+    ("search", {"search": UNSURE | {"regions": 3}}, "caution"),
+    ("search", {"search": UNSURE | {"starts": 8, "reached": 7, "regions": 4}}, "caution"),
     ("search", {"search": TUNED | {"starts": 8, "reached": 8, "regions": 4}}, "trusted"),
     ("search", {"search": STATED}, "trusted"),
     ("search", {"search": STATED | {"audit": AUDITED | {"samples": 100}}}, "trusted"),
@@ -186,7 +189,7 @@ def test_the_worst_check_is_the_verdict_and_has_its_advice(name, changes, status
     ],
 )
 def test_the_search_says_where_its_starts_ended_and_how_many_are_wanted(changes, message):
-    assert check("search", search=TUNED | changes).message == message
+    assert check("search", search=UNSURE | changes).message == message
 
 
 def test_good_numbers_are_trusted_without_advice():

@@ -16,7 +16,7 @@ from raresim.distributions.transport import components
 from raresim.engine import Sampler
 from raresim.streams import stream
 
-LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 20_000, 20_000_000
+LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 28_000, 20_000_000
 """Draws of the proposal: between the first two, with draws times coordinates times components below the third."""
 
 LOOKED_AT = 8_000
@@ -29,7 +29,7 @@ MANY = 64
 """Regions from which too few draws are left for each to be looked at by itself."""
 
 EVEN, LEAST, EACH = 0.25, 3, 40.0
-"""Regions of the half that chooses those of the other: draws there are worth the first share of their number, if there
+"""Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
 are as many as the second; or are worth the third."""
 
 ENOUGH, MOST_SHARE = 60.0, 0.06
@@ -124,7 +124,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     the proposal is as wide as the target across them; where it is narrower, their weights have no variance, so the
     regions end where the component does.
 
-    One half of the draws says which regions enough of them lie in, and the other reads these. What is compared is
+    A quarter of the draws says which regions enough of them lie in, and the others read these. What is compared is
     the mean over the regions of a draw's weight there, divided by the region's probability: independent draws of a
     quantity with mean one.
     """
@@ -137,7 +137,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     (rng,) = stream(sampler.seed, stage, 0).spawn(1)
     looked_at = max(100, LOOKED_AT // largest.size)
     regions = [Region.around(laws[k], rng, looked_at) for k in largest]
-    first, second = (Block(stage, index=b, first=b * (n // 2), rows=n // 2) for b in (0, 1))
+    first, second = Block(stage, 0, 0, n // 4), Block(stage, 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
     kept = [region for region in regions if len(regions) > MANY or _even(log_weight[region.holds(u)])]

@@ -78,3 +78,9 @@ def squared_norm(x: Float, out: Float) -> None:
     for j in range(d):
         for i in range(n):
             out[i] += x[i, j] * x[i, j]
+
+
+def widening(dim: int) -> float:
+    """Standard deviation at which the weights of the widened target have the second moment 4."""
+    r = 4.0 ** (1.0 / dim)
+    return math.sqrt(r * r + math.sqrt(r**4 - r * r))

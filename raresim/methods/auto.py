@@ -17,6 +17,7 @@ from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
+from raresim.distributions.standard_normal import widening
 from raresim.draws import Draws, drawn_as, refuse_draws, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError
@@ -549,12 +550,6 @@ class _Search:
         candidates = self.fit_all()
         law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive)
         return self.tuned(law, None, why, reached=False)
-
-
-def widening(dim: int) -> float:
-    """Standard deviation at which the weights of the widened target have the second moment 4."""
-    r = 4.0 ** (1.0 / dim)
-    return math.sqrt(r * r + math.sqrt(r**4 - r * r))
 
 
 def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) -> tuple[float, float]:
