@@ -75,6 +75,14 @@ def refuse_extent(extent: str) -> None:
     arrays.one_of("audit", extent, Extent)
 
 
+def described(extent: Extent) -> str:
+    """What an audit of this extent is, in a line."""
+    if extent == "off":
+        return "off: the verdict is caution at best, unless nothing can be missed"
+    size = SIZES[extent]
+    return f"{extent}: {size.climbs} climbs, for about {size.share:.0%} of the evaluations before them"
+
+
 def reserve(extent: Extent, left: int) -> int:
     """Evaluations that are held back for the audit, of ``left`` for estimate and audit together."""
     if extent == "off":

@@ -216,7 +216,8 @@ def check(
     code = ExitCode.OK
     for file in files:
         try:
-            inputs, method, stop = configs.load(file).outline()
+            config = configs.load(file)
+            inputs, method, stop = config.outline()
         except RaresimError as error:
             if debug:
                 raise
@@ -234,6 +235,7 @@ def check(
         typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
         asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
         typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
+        typer.echo(f"  audit: {config.audit()}")
     return code
 
 

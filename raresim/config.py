@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from raresim import yaml_tree
+from raresim.audit import Extent, described
 from raresim.complaints import messages
 from raresim.data import ReturnsTable
 from raresim.distributions.base import Inputs
@@ -133,6 +134,11 @@ class Config:
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.execution()
         return inputs, method, stop
+
+    def audit(self) -> str:
+        """How thorough the audit is, in words."""
+        extent: Extent = getattr(self.model, "audit")  # noqa: B009
+        return described(extent)
 
     def execution(self) -> Execution:
         """Where the run is to be computed."""

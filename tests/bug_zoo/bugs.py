@@ -704,6 +704,55 @@ def best_check_decides(worst):
     return lambda statuses: min(statuses, key=list(Status).index)
 
 
+# --- the audit and the canary ------------------------------------------------------------------------
+
+AUDIT = "tests/test_audit.py"
+CANARY = "tests/test_canary.py"
+
+
+@bug("raresim.estimators.base:OfDraws.through", f"{AUDIT}::test_a_missed_half_is_found")
+def audit_asks_the_target(through):
+    """Failing draws of the audit are weighed as if the estimate drew from the target."""
+    return lambda self, u, block: (np.zeros((len(self.events), len(u))), 0)
+
+
+@bug("raresim.audit:_AuditClimb.width", f"{AUDIT}::test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone")
+def every_climb_from_the_target(width):
+    """No climb of the audit begins with a widened target."""
+    return lambda self, block: 1.0
+
+
+@bug("raresim.audit:reserve", f"{AUDIT}::test_the_budget_holds_the_audit")
+def nothing_held_back(reserve):
+    """The estimate spends what the audit needs."""
+    return lambda extent, left: 0
+
+
+@bug("raresim.diagnostics.canary:Region.log_probability", f"{CANARY}::test_a_region_has_the_probability_that_it_says")
+def region_without_an_end(log_probability):
+    """The canary's regions are taken for half-spaces."""
+    return property(lambda self: float(special.log_ndtr(-self.low)))
+
+
+@bug("raresim.diagnostics.vov:variance_of_variance", "tests/test_vov.py::test_is_the_ratio_of_power_sums")
+def rows_without_a_weight_forgotten(variance_of_variance):
+    """The variance of the variance is that of the hits alone."""
+    return lambda largest, tail, k: variance_of_variance(largest, replace(tail, n=int(tail.hits[k])), k)
+
+
+@bug("raresim.diagnostics.verdict:judge", f"{VERDICT}::test_each_check_changes_at_its_limit")
+def verdict_of_the_first_run(judge):
+    """The verdict is kept from the first run of the process."""
+    kept = []
+
+    def cached(*numbers):
+        if not kept:
+            kept.append(judge(*numbers))
+        return kept[0]
+
+    return cached
+
+
 # --- climbing to rare events -------------------------------------------------------------------------
 
 MARKOV = "tests/test_markov.py"
