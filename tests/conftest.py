@@ -1,7 +1,11 @@
 """Seeds of the whole suite: literal in the tests, shifted together by ``--reseed N``."""
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import settings
+
+from tests.statistical import declared
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("reseeded", deadline=None)
@@ -20,3 +24,11 @@ def seed(pytestconfig):
     """A function from the literal seed of a test to the one in use."""
     shift = 1_000_000 * pytestconfig.getoption("--reseed")
     return lambda literal: literal + shift
+
+
+@pytest.fixture(autouse=True)
+def design(request):
+    """What the test declares, if it is one about random numbers, holds for its assertions."""
+    marker = request.node.get_closest_marker("statistical")
+    with declared(**marker.kwargs) if marker else nullcontext():
+        yield

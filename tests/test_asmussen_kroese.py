@@ -15,8 +15,8 @@ from raresim.estimators.conditional_sum import ConditionalSum
 from raresim.executors import Executor
 from raresim.methods.asmussen_kroese import AsmussenKroese
 from raresim.problem import Event, Problem
-from tests.helpers import assert_count_at_least, assert_within_error
 from tests.problems import Case, linear_normal, several, solve
+from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 
 
 def case_of(laws, weights, exact, **measure):
@@ -64,6 +64,7 @@ UNUSED = case_of(
     [PARETOS, LOGNORMALS, WEIBULLS, exponentials(4, 40.0), SHORT, BELOW, DIFFERENCE, UNUSED, linear_normal(3, 3.0)],
     ids=["pareto", "lognormal", "weibull", "exponential", "negative", "below", "difference", "unused", "normal"],
 )
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """5 standard errors of 2 % against quadrature and closed forms; signs, weights and sides differ."""
     result = solve(case, seed(331), method=AsmussenKroese(), relative_error=0.02)
@@ -72,6 +73,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert result.evaluations["tune"] == sum(row.evaluations for row in result.iterations)
 
 
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_several_thresholds_are_read_from_the_same_draws(seed):
     case = several(0.5, 1.5, 3.0)
     result = solve(case, seed(332), method=AsmussenKroese(), relative_error=0.02)
@@ -115,6 +117,7 @@ def test_one_summand_is_exact():
     np.testing.assert_allclose(np.exp(sum_of(case).log_weight(np.ones((2, 1)), Event(30.0))), 0.01, rtol=1e-12)
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs: mean z beyond 0.6, an error wrong by 40 %, or coverage under 80 % would show."""
     case = exponentials(3, 20.0)
@@ -123,8 +126,7 @@ def test_intervals_cover(seed):
         (e,) = solve(case, seed(3300 + r), method=AsmussenKroese(), relative_error=0.05).estimates
         z.append((e.value - case.exact[0]) / e.std_error)
         covered += e.interval[0] <= case.exact[0] <= e.interval[1]
-    assert abs(np.mean(z)) < 4.5 / math.sqrt(60)
-    assert 0.6 < np.std(z) < 1.4
+    assert_scores_are_standard(z)
     assert_count_at_least(covered, 60, 0.92)
 
 
@@ -157,6 +159,7 @@ def test_other_problems_are_refused(inputs, loss, message, seed):
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_independent_normals_by_their_std(seed):
     inputs = Normal(mean=[1.0, -1.0], std=[1.0, 2.0])
     case = Case("n", inputs, Linear(weights=[1.0, 1.0]), Probability(above=5.0), [stats.norm.sf(5.0 / math.sqrt(5.0))])
@@ -171,6 +174,7 @@ def test_workers_change_no_digit(seed):
     assert repr(spread.estimates) == repr(solve(LOGNORMALS, seed(336), **options).estimates)
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_runs_from_yaml(tmp_path):
     (tmp_path / "one.yaml").write_text(
         "seed: 5\ninputs: {kind: independent, marginal: {kind: exponential, scale: 2}, dim: 4}\n"

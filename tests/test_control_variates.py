@@ -13,8 +13,9 @@ from raresim.errors import FieldError
 from raresim.estimators.control_variates import ControlledBatches, log_controlled_mean, responsibilities
 from raresim.executors import Executor
 from raresim.problem import Event, Problem
-from tests.helpers import assert_count_at_least, assert_within_error, draws
+from tests.helpers import draws
 from tests.problems import linear_normal, solve
+from tests.statistical import assert_count_at_least, assert_spread_is, assert_within_error
 
 SHIFTED = Normal(mean=3 / math.sqrt(3), dim=3)
 MIXED = Mixture(weights=[0.4, 0.3, 0.3], components=(SHIFTED, Normal(mean=0.5, std=1.5, dim=3), StandardNormal(dim=3)))
@@ -24,6 +25,7 @@ def sampler(case, law, seed):
     return Sampler(Problem(case.inputs, case.loss.bind(case.inputs)), law, seed)
 
 
+@pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_controls_have_mean_zero(seed):
     """Responsibilities average to the shares: 5 standard errors of 20,000 draws."""
     r = responsibilities(MIXED, draws(MIXED, 20_000, seed(351)))
@@ -54,6 +56,7 @@ def test_a_mean_that_is_not_positive_gives_nothing():
 
 @pytest.mark.parametrize("how", ["independent", "antithetic"])
 @pytest.mark.parametrize("law", [MIXED, Mixture.defensive(SHIFTED, StandardNormal(dim=3), 0.1)], ids=["three", "two"])
+@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
 def test_estimate_is_exact(law, how, seed):
     """5 standard errors of 1 %."""
     case, method = linear_normal(3, 3.0), Importance(proposal=law, draws=how, control_variates=True)
@@ -62,12 +65,13 @@ def test_estimate_is_exact(law, how, seed):
 
 
 @pytest.mark.parametrize(("paired", "size"), [(False, 32), (True, 64)])
+@pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 def test_small_batches_have_no_bias(paired, size, seed):
     """2,000 batches of 32 rows: coefficients from the whole batch shift the mean by 5 %; 5 standard errors are 4 %."""
     case = linear_normal(3, 0.5)
     job = ControlledBatches(sampler(case, MIXED, seed(354)), (Event(0.5),), size, paired)
     tail = fold(Executor(), job, plan(0, 2_000, 3, 1)).tail
-    assert tail.hits[0] == 2_000
+    assert tail.hits[0] >= 1_980  # a mean below 0 is left out
     assert_within_error(math.exp(tail.log_probability(0)), case.exact[0], tail.relative_error(0) * case.exact[0])
 
 
@@ -85,6 +89,7 @@ def test_variance_that_is_left_is_that_of_the_residuals(seed):
     assert batches**2 * 1000 * 512 == pytest.approx(residual.var() / case.exact[0] ** 2, rel=0.15)
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """80 runs of 20 batches of 256 draws."""
     case, method = linear_normal(3, 3.0), Importance(proposal=MIXED, control_variates=True)
@@ -95,8 +100,8 @@ def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     exact = case.exact[0]
     assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in results), 80, 0.94)
     z = np.array([(e.value - exact) / e.std_error for e in results])
-    assert np.std([e.value for e in results]) == pytest.approx(np.mean([e.std_error for e in results]), rel=0.3)
-    assert abs(z.mean()) < 5 * math.sqrt(19 / 17 / 80)
+    assert_spread_is([e.value for e in results], np.mean([e.std_error for e in results]))
+    assert_within_error(z.mean(), 0.0, math.sqrt(19 / 17 / 80))
 
 
 def test_a_row_is_a_batch_from_its_own_stream(seed):

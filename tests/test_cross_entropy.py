@@ -31,8 +31,8 @@ from raresim.proposals.directional import DirectionalMixture
 from raresim.proposals.exponential_tilt import ExponentialTilting
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
 from raresim.proposals.student_t import StudentTMixture
-from tests.helpers import assert_within_error
 from tests.problems import EVERY_PROBLEM, Case, below, linear_normal, several, solve, two_sided
+from tests.statistical import assert_within_error
 
 
 def tuning(result):
@@ -50,6 +50,7 @@ def loss_case(function, threshold, d=2, exact=()):
 
 
 @pytest.mark.parametrize("case", EVERY_PROBLEM)
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """5 standard errors of 2 %; every event of every problem with a known answer."""
     result = solve(case, seed(201), relative_error=0.02)
@@ -107,6 +108,7 @@ def test_kl_of_the_optimal_proposal_falls_while_tuning(seed):
 # --- several regions ---------------------------------------------------------------------------------
 
 
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_both_sides_of_a_two_sided_event_are_found(seed):
     """30 seeds at d = 3: missing a side halves the answer; each run lies within 5 errors of 2 %."""
     case = two_sided(3, 5.0)
@@ -178,6 +180,7 @@ def test_constant_loss_gives_a_bound_and_no_exception(seed):
 
 
 @pytest.mark.parametrize("threshold", [-1e300, -20.0, 0.0])
+@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
 def test_event_that_is_not_rare_is_estimated(threshold, seed):
     """Certain, nearly certain and even events: their complement's error must not be hidden by weights."""
     case = linear_normal(2, threshold)
@@ -188,6 +191,7 @@ def test_event_that_is_not_rare_is_estimated(threshold, seed):
     assert estimate.verdict.status is Status.TRUSTED
 
 
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_discrete_loss_with_ties_is_estimated(seed):
     """``floor(x + y) >= 7`` is ``x + y >= 7``."""
     exact = stats.norm.sf(7 / np.sqrt(2))
@@ -277,6 +281,7 @@ def test_two_tails_at_once_are_refused(seed):
 
 @pytest.mark.parametrize("covariance", ["mean_shift", "diagonal", "full", "low_rank"])
 @pytest.mark.parametrize("starts", [1, 3, 4])
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_every_covariance_and_number_of_starts_gives_the_answer(covariance, starts, seed):
     case = linear_normal(3, 4.0)
     method = CrossEntropy(proposal=Gaussian(covariance=covariance), starts=starts)
@@ -285,6 +290,7 @@ def test_every_covariance_and_number_of_starts_gives_the_answer(covariance, star
     assert result.search["starts"] == starts
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_less_rare_events_are_estimated_with_the_rarest(seed):
     case = several(2.0, 4.0, 3.0)
     result = solve(case, seed(224), relative_error=0.05)
@@ -333,6 +339,7 @@ def test_each_region_has_a_law_and_the_target_its_share(case, regions, seed):
     ids=["auto", "full", "t", "two t"],
 )
 @pytest.mark.parametrize("case", [linear_normal(3, 4.0), two_sided(3, 5.0), below(4.0)], ids=lambda c: c.name)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_mixtures_give_the_answer(case, proposal, seed):
     method = CrossEntropy(proposal=proposal)
     result = solve(case, seed(231), method=method, relative_error=0.04, max_evaluations=300_000)
@@ -342,6 +349,7 @@ def test_mixtures_give_the_answer(case, proposal, seed):
     assert result.search["regions"] == (2 if case.name.startswith("two") else 1)
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_one_start_of_a_mixture_finds_both_sides(seed):
     """10 seeds of a single start: a side that is missed halves the answer, 10 of its errors."""
     case, method = two_sided(2, 4.0), CrossEntropy(proposal=GaussianMixture(components=2), starts=1)
@@ -370,6 +378,7 @@ def test_components_that_the_elites_do_not_bear_are_noted(seed):
     assert any("of 4 components fitted" in row.note for row in tuned.iterations)
 
 
+@pytest.mark.statistical(effect=0.4, false_fail=2e-7, false_pass=1e-3)
 def test_smoothing_takes_smaller_steps_to_the_same_answer(seed):
     case = linear_normal(3, 5.0)
     results = {
@@ -404,6 +413,7 @@ def test_first_smoothed_law_lies_between_the_target_and_the_fit(seed):
         ({"draws": "sobol", "proposal": GaussianMixture(components=2)}, "replicate"),
     ],
 )
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_final_draws_can_be_made_in_other_ways(options, unit, seed):
     result = solve(linear_normal(3, 4.0), seed(391), method=CrossEntropy(**options), relative_error=0.03)
     (estimate,) = result.estimates
@@ -430,6 +440,7 @@ def test_ways_to_draw_that_do_not_go_with_the_rest_are_refused(options, message)
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_common_event_is_drawn_from_the_target_in_the_asked_way(seed):
     result = solve(linear_normal(3, 1.0), seed(392), method=CrossEntropy(draws="antithetic"), relative_error=0.02)
     (estimate,) = result.estimates
@@ -459,6 +470,7 @@ def spread(x):
     return np.abs(x.sum(axis=1) - 300.0)
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_proposals_in_physical_space_give_the_answer(seed):
     """A sum of exponentials is a gamma variable."""
     inputs, threshold = Independent(marginal=Exponential(), dim=4), float(stats.gamma.isf(1e-6, 4))
@@ -467,6 +479,7 @@ def test_proposals_in_physical_space_give_the_answer(seed):
     assert_within_error(result.estimates[0].value, 1e-6, result.estimates[0].std_error)
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_regions_in_physical_space_are_told_apart_in_units_of_the_target(seed):
     """Two sides of a sum whose two factors have scales 30 and 1, far from the origin."""
     inputs = Normal(mean=[200.0, 100.0], std=[30.0, 1.0])
@@ -481,6 +494,7 @@ def test_regions_in_physical_space_are_told_apart_in_units_of_the_target(seed):
     assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.statistical(effect=1.2, false_fail=1e-7, false_pass=1e-3)
 def test_mixture_runs_from_yaml_with_the_same_digits_on_any_number_of_workers(tmp_path):
     path = tmp_path / "one.yaml"
     path.write_text(

@@ -22,8 +22,9 @@ from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.executors import Executor
 from raresim.methods.design_point import DesignPointSampling
-from tests.helpers import assert_count_at_least, assert_within_error, normals
+from tests.helpers import normals
 from tests.problems import Case, linear_normal, several, solve, two_sided
+from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 
 STARTS = np.array([[1.0, 2.0], [-2.0, 1.0], [3.0, -1.0], [0.5, 0.5]])
 
@@ -192,6 +193,7 @@ def test_start_is_the_first_point_of_the_event_on_its_ray():
     [linear_normal(3, 5.0), linear_normal(20, 5.0), two_sided(3, 4.0), several(3.0, 4.0, 5.0)],
     ids=lambda case: case.name,
 )
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, tail, seed):
     result = solve(case, seed(301), method=DesignPointSampling(tail=tail), relative_error=0.02)
     values = [e.value for e in result.estimates]
@@ -210,6 +212,7 @@ def test_exponential_tail_halves_the_cost_of_a_plane(seed):
     assert rows("exponential") < 0.75 * rows("normal")
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs at 4 sigma: mean z beyond 0.5, an error wrong by a third, or coverage under 80 % would show."""
     case = two_sided(2, 4.0)
@@ -218,8 +221,7 @@ def test_intervals_cover(seed):
         (e,) = solve(case, seed(3000 + r), method=DesignPointSampling(pilot=300), relative_error=0.1).estimates
         z.append((e.value - case.exact[0]) / e.std_error)
         covered += e.interval[0] <= case.exact[0] <= e.interval[1]
-    assert abs(np.mean(z)) < 4.5 / math.sqrt(60)
-    assert 0.66 < np.std(z) < 1.4
+    assert_scores_are_standard(z)
     assert_count_at_least(covered, 60, 0.93)
 
 
@@ -262,6 +264,7 @@ def test_budget_too_small_is_refused_and_a_small_one_kept(seed):
     [{"draws": "sobol"}, {"control_variates": True}, {"draws": "antithetic", "tail": "normal"}],
     ids=["sobol", "controls", "antithetic"],
 )
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_final_draws_can_be_made_in_other_ways(options, seed):
     case = two_sided(3, 4.0)
     result = solve(case, seed(341), method=DesignPointSampling(**options), relative_error=0.03)
@@ -316,6 +319,7 @@ def test_workers_change_no_digit(seed):
     assert spread.estimates[0].std_error == alone.estimates[0].std_error
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_runs_from_yaml(tmp_path):
     (tmp_path / "one.yaml").write_text(
         "seed: 5\ninputs: {kind: normal, dim: 3}\nloss: {kind: linear, weights: [0.6, 0.8, 0.0]}\n"

@@ -16,8 +16,8 @@ from raresim.measures.guarantee import Goal, chance_of_more
 from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened
 from raresim.methods.base import Session, Tuned
 from raresim.problem import Event, Problem
-from tests.helpers import assert_count, assert_within_error
 from tests.problems import linear_normal, solve
+from tests.statistical import assert_count, assert_within_error
 
 CASE = linear_normal(2, 3.0)
 SHIFTED = Normal(mean=3.0 / math.sqrt(2), dim=2)
@@ -114,6 +114,7 @@ def test_an_unknown_variance_starts_with_a_first_look(seed):
     assert (sample.summary.tail.n, sample.looks, sample.planned) == (FIRST_LOOK, 1, False)
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_a_look_that_falls_short_is_continued_not_begun_again(seed):
     """Draws of further looks are added: no block is drawn twice, and growth is bounded."""
     seen = []

@@ -30,8 +30,8 @@ from raresim import (
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.experiment import _compile_seconds
-from tests.helpers import assert_within_error
 from tests.problems import COV, MEAN, WEIGHTS, crude, experiment, linear_normal, several, solve, two_sided
+from tests.statistical import assert_within_error
 
 UP = Probability(above=3.0)
 SUM = Linear(weights=[0.6, 0.8])
@@ -58,6 +58,7 @@ def test_every_way_to_ask_gives_the_same_answer(inputs, loss, measures, method, 
     assert result.evaluations == expected.evaluations
 
 
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_default_method_chooses_by_itself(seed):
     result = raresim.estimate(2, SUM, UP, seed=seed(262), relative_error=0.1)
     assert result.method == "auto"
@@ -232,6 +233,7 @@ def test_largest_weight_is_held_against_the_mean(seed):
     assert 1.0 < d["max_to_mean"] < 20.0 * d["hits"] / d["rows"] / estimate.value
 
 
+@pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 def test_kept_rows_hold_every_component_of_the_proposal_in_proportion(seed):
     """The figures' rows: their own weighted estimate agrees with the run's, within 5 standard errors of either.
 
@@ -274,6 +276,7 @@ def test_manifest_names_what_made_the_digits(seed):
 
 
 @pytest.mark.parametrize("k", [37.0, 38.4, 45.0])
+@pytest.mark.statistical(effect=0.0005, false_fail=1e-7, false_pass=1e-3)
 def test_probability_at_the_end_of_the_doubles_has_a_logarithm_and_a_bound(k, seed):
     """1e-300, a denormal, and 1e-442: the logarithm is right and no interval says that the event is impossible."""
     (estimate,) = solve(linear_normal(2, k), seed(284), relative_error=0.03).estimates

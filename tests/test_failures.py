@@ -37,7 +37,8 @@ from raresim.failures import KINDS, MOST_KEPT, Failures, collecting, note
 from raresim.measures.intervals import weighted_upper
 from raresim.problem import Problem
 from raresim.registry import members
-from tests.helpers import assert_count_at_least, losses, normals
+from tests.helpers import losses, normals
+from tests.statistical import assert_count_at_least
 
 INPUTS = StandardNormal(dim=3)
 UP = Probability(above=2.0)
@@ -444,6 +445,7 @@ COVERED = {
 
 @pytest.mark.parametrize("fails_beyond", [2.0, 0.5])
 @pytest.mark.parametrize("name", COVERED)
+@pytest.mark.statistical(effect=1, false_fail=3e-7, false_pass=1e-3)
 def test_the_interval_covers_whatever_the_failed_rows_are(name, fails_beyond, seed):
     """A half-space that cuts the event fails: all of it may be safe, as its neighbours are, or all in the event."""
     method, n, seeds = COVERED[name]
@@ -465,6 +467,7 @@ def test_the_upper_end_of_few_weights_is_that_of_a_poisson_mean():
         assert weighted_upper(count, count, 0.95) == pytest.approx(stats.gamma.ppf(0.975, count + 1))
 
 
+@pytest.mark.statistical(effect=0.04, false_fail=1e-7, false_pass=1e-3)
 def test_the_upper_end_of_unequal_weights_covers(seed):
     """Few weights between 0 and 1, most of them small: an end read from a normal law misses one mean in seven."""
     rng = np.random.default_rng(seed(620))

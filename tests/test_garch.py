@@ -14,7 +14,8 @@ from raresim.distributions import garch
 from raresim.distributions.garch import Garch, Recursion
 from raresim.errors import DataError, FieldError
 from raresim.marginals.normal import Normal
-from tests.helpers import assert_within_error, block, normals
+from tests.helpers import block, normals
+from tests.statistical import assert_within_error
 
 pytest.importorskip("arch")
 
@@ -93,6 +94,7 @@ def test_parameters_are_those_of_arch_in_the_unit_of_the_returns(one, model, mea
     )
 
 
+@pytest.mark.statistical(effect=6, false_fail=5e-7, false_pass=1e-3)
 def test_true_parameters_lie_within_five_standard_errors(one):
     (found,) = Garch(fit=one, model="gjr").recursions
     for name, truth in {"mean": MEAN, "omega": OMEGA, "alpha": ALPHA, "gamma": GAMMA, "beta": BETA}.items():
@@ -234,6 +236,7 @@ def test_a_kernel_equals_its_python_function(name):
 
 
 @pytest.mark.parametrize("model", ["garch", "gjr"])
+@pytest.mark.statistical(effect=0.04, false_fail=2e-7, false_pass=1e-3)
 def test_the_variance_of_ten_days_is_the_sum_of_the_forecasts(one, model, seed):
     """5 standard errors, from the fourth moment of the draws; normal innovations, whose fourth moments exist."""
     law = Garch(fit=one, model=model, innovations="normal", horizon=10)
@@ -243,10 +246,11 @@ def test_the_variance_of_ten_days_is_the_sum_of_the_forecasts(one, model, seed):
     square = (x - 10 * law.recursions[0].mean) ** 2
     assert_within_error(square.mean(), forecast, square.std() / np.sqrt(n))
     mean, std = law.linear_moments(np.ones(1))
-    assert_within_error(x.mean(), mean, std / np.sqrt(n))
+    assert_within_error(x.mean(), mean, std / np.sqrt(n), scale=std)
 
 
 @pytest.mark.parametrize("aggregate", ["total", "path"])
+@pytest.mark.statistical(effect=0.04, false_fail=2e-7, false_pass=1e-3)
 def test_moments_of_a_combination_of_independent_columns_agree_with_draws(three, aggregate, seed):
     law = Garch(fit=three, copula="independence", innovations="normal", horizon=4, aggregate=aggregate)
     weights = np.random.default_rng(3).normal(size=law.dim)
@@ -254,7 +258,7 @@ def test_moments_of_a_combination_of_independent_columns_agree_with_draws(three,
     y = physical(law, normals(n, law.latent_dim, seed(25))) @ weights
     mean, std = law.linear_moments(weights)
     square = (y - mean) ** 2
-    assert_within_error(y.mean(), mean, std / np.sqrt(n))
+    assert_within_error(y.mean(), mean, std / np.sqrt(n), scale=std)
     assert_within_error(square.mean(), std**2, square.std() / np.sqrt(n))
 
 
@@ -262,6 +266,7 @@ def test_moments_of_a_combination_of_independent_columns_agree_with_draws(three,
 
 
 @pytest.mark.parametrize("copula", ["gaussian", "t", None])
+@pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=1e-3)
 def test_innovations_of_a_day_are_joined_by_the_fitted_copula(three, copula, seed):
     law = Garch(fit=three, copula=copula, innovations="normal", horizon=2, aggregate="path")
     assert law.joint.kind == (copula or "gaussian")  # the innovations are Gaussian, and AIC sees it
@@ -276,7 +281,7 @@ def test_innovations_of_a_day_are_joined_by_the_fitted_copula(three, copula, see
     assert law.linear_moments(np.ones(6)) is None
     single = np.array([0.0, 0.0, 1.0, 2.0, 0.0, 0.0])
     mean, std = law.linear_moments(single)
-    assert_within_error((x @ single).mean(), mean, std / np.sqrt(50_000))
+    assert_within_error((x @ single).mean(), mean, std / np.sqrt(50_000), scale=std)
     assert any("copula" in line for line in law.describe())
 
 

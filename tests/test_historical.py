@@ -9,7 +9,8 @@ from scipy import stats
 from raresim.data import ReturnsTable
 from raresim.distributions.historical import Historical
 from raresim.errors import DataError, FieldError
-from tests.helpers import assert_count, block, normals
+from tests.helpers import block, normals
+from tests.statistical import assert_count
 
 VALUES = np.array([[0.01, 0.03], [-0.05, -0.01], [0.02, -0.02], [0.0, 0.01], [0.015, 0.025], [-0.01, 0.0]])
 
@@ -19,6 +20,7 @@ def physical(law, u):
     return law.to_physical(u, block(len(u), law.dim))
 
 
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_each_row_has_the_same_probability(seed):
     rng = np.random.default_rng(5)
     values = rng.standard_t(3, (40, 3))

@@ -9,8 +9,8 @@ from scipy import stats
 from raresim import Importance, Linear, LowRankNormal, Mixture, Normal, Probability, StandardNormal, StudentT
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
-from tests.helpers import assert_within_error
 from tests.problems import COV, MEAN, WEIGHTS, Case, linear_normal, solve, student, two_sided
+from tests.statistical import assert_within_error
 
 CORRELATED = Case(
     "c", Normal(mean=MEAN, cov=COV), Linear(weights=WEIGHTS), Probability(above="3 sigma"), [stats.norm.sf(3)]
@@ -32,6 +32,7 @@ STATED = [
 
 
 @pytest.mark.parametrize(("case", "method"), STATED, ids=[f"{c.name}-{m.space}-{k}" for k, (c, m) in enumerate(STATED)])
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_in_either_space(case, method, seed):
     """5 standard errors of 2 %: a Jacobian or a normalising constant that is forgotten would show."""
     (estimate,) = solve(case, seed(231), method=method, relative_error=0.02).estimates
@@ -90,6 +91,7 @@ def test_weights_without_a_variance_are_not_trusted(seed):
     assert result.verdict.status is Status.UNTRUSTED
 
 
+@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
 def test_mixture_proposal_sees_both_tails(seed):
     """Two thresholds on either side cannot be one loss; two tails of ``|x|`` can."""
     both = Mixture(weights=[0.5, 0.5], components=(Normal(mean=4.0), Normal(mean=-4.0)))

@@ -18,8 +18,9 @@ from raresim.executors import Executor
 from raresim.methods.line_sampling import ALIKE, LineSampling
 from raresim.problem import Event, Problem
 from raresim.roots import TOLERANCE, log_normal_mass, log_shares, log_sum
-from tests.helpers import assert_count_at_least, assert_within_error, normals
+from tests.helpers import normals
 from tests.problems import Case, below, linear_normal, several, solve, two_sided
+from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 
 RESOLUTION = 1e-5
 """Relative error that the tolerance of a boundary may leave in a weight."""
@@ -154,12 +155,13 @@ def lines(case, directions, nodes=NODES):
     ],
     ids=["one", "oblique", "all four", "uneven"],
 )
+@pytest.mark.statistical(effect=3, false_fail=1e-7, false_pass=1e-3)
 def test_mean_of_rows_is_right_for_any_directions(directions):
     """4,000 rows of an event in four directions: a cone that is left out or counted twice would show."""
     rows = lines(FOUR, directions)
     log_weight, evaluations = rows.of_normals(normals(4000, 2, 11), Block(0, 0, 0, 4000))
     weight = np.exp(log_weight[0])
-    assert_within_error(weight.mean(), FOUR.exact[0], weight.std() / math.sqrt(weight.size), z=4.5)
+    assert_within_error(weight.mean(), FOUR.exact[0], weight.std() / math.sqrt(weight.size))
     assert 0 < evaluations < 4000 * len(directions) * (NODES.size + 60)
 
 
@@ -168,6 +170,7 @@ def test_mean_of_rows_is_right_for_any_directions(directions):
     [[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [[1.0, 0.0], [0.6, 0.8], [-0.8, 0.6]]],
     ids=["all four", "uneven"],
 )
+@pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_cones_divide_the_space(directions):
     """What is always the case has probability 1: overlapping cones would give up to their number, 5 errors are 4 %."""
     rows = dataclasses.replace(lines(FOUR, directions), events=(Event(-1.0),))
@@ -203,6 +206,7 @@ def test_direction_along_the_gradient_leaves_no_variance():
     ],
     ids=lambda case: case.name,
 )
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     result = solve(case, seed(311), method=LineSampling(), relative_error=0.02)
     resolution = RARE_ROWS if case is FOUR else RESOLUTION
@@ -214,6 +218,7 @@ def test_answer_is_exact_within_its_error(case, seed):
 
 
 @pytest.mark.parametrize("direction", ["pilot", [1.0, 0.7, 0.5]], ids=["pilot", "given"])
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_any_direction_gives_the_answer(direction, seed):
     case = linear_normal(3, 4.0)
     result = solve(case, seed(312), method=LineSampling(direction=direction), relative_error=0.05)
@@ -231,6 +236,7 @@ def test_plane_takes_the_smallest_sample(seed):
 
 
 @pytest.mark.parametrize("case", [BOWL, FOUR, linear_normal(3, 4.0)], ids=lambda case: case.name)
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_lines_of_nets_give_the_answer(case, seed):
     result = solve(case, seed(321), method=LineSampling(draws="sobol"), relative_error=0.02)
     (estimate,) = result.estimates
@@ -249,6 +255,7 @@ def test_opposite_regions_get_cones_of_their_own(seed):
     assert -1 < ALIKE < 1
 
 
+@pytest.mark.statistical(effect=0.00012, false_fail=1e-7, false_pass=1e-3)
 def test_grid_is_halved_until_nothing_changes(seed):
     """Stripes of width 0.6 that a grid of step 1.2 mostly misses."""
 
@@ -266,6 +273,7 @@ def test_grid_is_halved_until_nothing_changes(seed):
     assert result.search["facts"]["grid_change"] <= 0.01
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs of a curved boundary: mean z beyond 0.6, an error wrong by 40 %, or coverage under 80 % would show."""
     z, covered = [], 0
@@ -273,8 +281,7 @@ def test_intervals_cover(seed):
         (e,) = solve(BOWL, seed(3100 + r), method=LineSampling(pilot=200), relative_error=0.03).estimates
         z.append((e.value - BOWL.exact[0]) / e.std_error)
         covered += e.interval[0] <= BOWL.exact[0] <= e.interval[1]
-    assert abs(np.mean(z)) < 4.5 / math.sqrt(60)
-    assert 0.6 < np.std(z) < 1.4
+    assert_scores_are_standard(z)
     assert_count_at_least(covered, 60, 0.92)
 
 
@@ -328,6 +335,7 @@ def test_workers_change_no_digit(seed):
 @pytest.mark.parametrize(
     "options", ["step: 0.5, pilot: 200, starts: 2", "direction: pilot", "direction: [1, 2, 0]", "draws: sobol"]
 )
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_runs_from_yaml(options, tmp_path):
     (tmp_path / "one.yaml").write_text(
         "seed: 5\ninputs: {kind: normal, dim: 3}\nloss: {kind: linear, weights: [0.6, 0.8, 0.0]}\n"

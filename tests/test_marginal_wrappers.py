@@ -24,7 +24,7 @@ from raresim.marginals.truncated_normal import TruncatedNormal
 from raresim.marginals.uniform import Uniform
 from raresim.marginals.variance_gamma import VarianceGamma, log_bessel_k
 from raresim.streams import stream
-from tests.helpers import assert_within_error
+from tests.statistical import FROM_A_FIT, assert_within_error
 
 US = [s * u for u in (2.0, 8.0, 9.0, 20.0, 37.0) for s in (-1, 1)]
 
@@ -529,12 +529,13 @@ def test_laws_that_are_given_cannot_be_fitted(cls):
     ],
     ids=lambda law: law.kind,
 )
+@pytest.mark.statistical(effect=1.5, false_fail=8e-9, false_pass=1e-3)
 def test_fit_recovers_the_law(law, seed):
     x = draws(law, 20_000, seed(811))
     fit = type(law).fit(x)
     for name, value in fit.parameters.items():
         assert 0 < fit.std_errors[name] < 10.0
-        assert_within_error(value, getattr(law, name), fit.std_errors[name], z=6.0)
+        assert_within_error(value, getattr(law, name), fit.std_errors[name], false_fail=FROM_A_FIT)
     assert fit.log_likelihood >= float(law.logpdf(x).sum())
 
 

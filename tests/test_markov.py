@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from raresim.markov import WANTED_ACCEPTANCE, Walk, beyond, next_level
-from tests.helpers import assert_within_error
+from tests.statistical import assert_within_error
 
 MOVES = ["adaptive", "elliptical_slice"]
 
@@ -38,6 +38,7 @@ def moved(chains, u, steps, log_factor):
 
 @pytest.mark.parametrize("moves", MOVES)
 @pytest.mark.parametrize("d", [1, 4])
+@pytest.mark.statistical(effect=0.15, false_fail=3e-7, false_pass=1e-3)
 def test_moves_keep_a_truncated_normal(moves, d, seed):
     """10,000 chains begun at exact draws of N(0, 1) given >= 1 along one direction: mean and square to 5 errors."""
     rng = np.random.default_rng(seed(401))
@@ -56,6 +57,7 @@ def test_moves_keep_a_truncated_normal(moves, d, seed):
 
 
 @pytest.mark.parametrize("moves", MOVES)
+@pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 def test_moves_forget_where_they_began_under_a_smooth_factor(moves, seed):
     """From a point: after 60 steps the mean under ``Phi(2x - 1) phi(x)`` by quadrature, to 5 errors of 5,000 chains."""
     x = np.linspace(-9, 9, 20_001)
@@ -67,6 +69,7 @@ def test_moves_forget_where_they_began_under_a_smooth_factor(moves, seed):
     assert_within_error(loss.mean(), mean, math.sqrt(density @ (x - mean) ** 2 / loss.size))
 
 
+@pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_free_chains_keep_the_standard_normal(seed):
     """Second moment of 40,000 coordinates to 5 errors; steps that did not shrink the old place would give 2.8."""
     u = np.asfortranarray(np.random.default_rng(seed(404)).standard_normal((20_000, 2)))
@@ -160,6 +163,7 @@ def test_losses_are_copied_from_the_buffer_they_come_in(seed):
 # --- levels ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.statistical(effect=0.04, false_fail=1e-7, false_pass=1e-3)
 def test_level_gives_an_unbiased_share(seed):
     """Mean of ``(k / n) / P(beyond the level)`` over 20,000 samples is 1; the k-th largest gives ``k / (k - 1)``."""
     n, k = 50, 5

@@ -11,7 +11,8 @@ from scipy import stats
 import raresim
 from raresim import Normal, Probability, PythonLoss, StandardNormal
 from raresim.errors import ExitCode, FieldError, LossError
-from tests.helpers import assert_within_error, losses, normals
+from tests.helpers import losses, normals
+from tests.statistical import assert_within_error
 
 INPUTS = StandardNormal(dim=3)
 UP = Probability(above=3.0)
@@ -158,6 +159,7 @@ def test_a_function_is_given_scenarios_as_rows_in_contiguous_columns():
     assert given == [(50, 3)]
 
 
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_a_function_compiled_by_numba_is_called_like_any_other(seed):
     import numba
 
@@ -361,6 +363,7 @@ def test_look_says_what_is_missing(write, text, message):
 
 
 @pytest.mark.parametrize("space", ["standard", "physical"])
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_function_is_given_physical_factors_in_either_space(space, seed):
     """Factors of mean 100 and std 10, whatever space is drawn in."""
     given = []

@@ -10,12 +10,13 @@ from raresim.errors import DataError, FieldError
 from raresim.marginals.exponential import Exponential
 from raresim.marginals.poisson import Poisson
 from raresim.marginals.quantile_plot import quantile_plot
-from tests.helpers import assert_count, assert_count_at_least
+from tests.statistical import assert_count, assert_count_at_least
 
 LAW = Exponential(scale=2.0)
 REPLICATIONS, N = 300, 60
 
 
+@pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=1e-3)
 def test_each_point_lies_in_its_band_as_often_as_stated(seed):
     rng = np.random.default_rng(seed(4201))
     inside, all_inside = np.zeros(N, dtype=int), 0
@@ -24,7 +25,7 @@ def test_each_point_lies_in_its_band_as_often_as_stated(seed):
         inside += (plot.observed >= plot.low) & (plot.observed <= plot.high)
         all_inside += not plot.contradicted
         assert plot.outside == ((plot.observed < plot.low) | (plot.observed > plot.high)).sum()
-    assert_count(inside, REPLICATIONS, 0.9, alpha=1e-6 / N)
+    assert_count(inside, REPLICATIONS, 0.9)
     assert_count_at_least(all_inside, REPLICATIONS, 0.9)
 
 
@@ -79,14 +80,14 @@ def test_thinning_keeps_the_extremes_and_the_limit(n, side):
     assert (plot.high <= plot.high_all).all()
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_band_of_a_discrete_law_covers_at_least_as_stated(seed):
     rng = np.random.default_rng(seed(4203))
     inside = np.zeros(N, dtype=int)
     for _ in range(100):
         plot = quantile_plot(Poisson(mu=3.0), rng.poisson(3.0, N).astype(float))
         inside += (plot.observed >= plot.low) & (plot.observed <= plot.high)
-    for count in inside:
-        assert_count_at_least(count, 100, 0.95, alpha=1e-6 / N)
+    assert_count_at_least(inside, 100, 0.95)
 
 
 @pytest.mark.parametrize(

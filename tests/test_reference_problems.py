@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.statistical import assert_within_error
+
 STUDY = Path(__file__).parents[1] / "experiments" / "methods"
 BLOCK_BYTES = 1 << 25
-Z_LIMIT = 4.5  # crosses once in 150,000 tests of a correct problem
 
 
 def module():
@@ -106,13 +107,13 @@ def test_a_batch_is_its_rows_in_either_order_of_memory(id, seed):
 
 
 @pytest.mark.parametrize("id", [id for id, problem in PROBLEMS.items() if problem.probability >= 1e-3])
+@pytest.mark.statistical(effect=1.5, false_fail=1e-7, false_pass=1e-3)
 def test_crude_monte_carlo_finds_the_reference(id, seed):
-    """Detects a change by 64 % of an answer of 1e-3, by 20 % of one of 1e-2."""
     problem = PROBLEMS[id]
     p, n = problem.probability, 50_000
     found, _ = estimate(problem, np.random.default_rng(seed(2)), n)
     error = math.hypot(math.sqrt(p * (1.0 - p) / n), p * problem.rel_accuracy)
-    assert abs(found - p) < Z_LIMIT * error
+    assert_within_error(found, p, error)
 
 
 def first(dim, *values):
@@ -154,14 +155,13 @@ PROPOSALS = {
 
 
 @pytest.mark.parametrize("id", PROPOSALS)
+@pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
 def test_importance_sampling_finds_a_rare_reference(id, seed):
-    """Detects a change of the answer by half at worst, by a quarter for most."""
     problem = PROBLEMS[id]
     n = 200_000 if problem.dim <= 11 else 20_000
     found, error = estimate(problem, np.random.default_rng(seed(3)), n, *PROPOSALS[id])
     assert problem.probability < 1e-3
-    assert Z_LIMIT * error < 0.5 * problem.probability
-    assert abs(found - problem.probability) < Z_LIMIT * error
+    assert_within_error(found, problem.probability, error)
 
 
 @pytest.mark.parametrize(("edges", "end"), [(problems.DODECAHEDRON, 17), (problems.grid(4), 15)])

@@ -20,7 +20,8 @@ from raresim.search.blend import (
     searching,
 )
 from raresim.search.fitting import mixed
-from tests.helpers import assert_within_error, block, draws, logpdf, normals
+from tests.helpers import block, draws, logpdf, normals
+from tests.statistical import assert_within_error
 
 TARGET = StandardNormal(dim=1)
 WIDE = Normal(mean=[0.0], std=2.0)
@@ -79,6 +80,7 @@ def test_order_of_batches_changes_no_weight():
     np.testing.assert_allclose(np.sort(one.log_weight), np.sort(two.log_weight), rtol=1e-12)
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_weights_add_to_the_number_of_draws(seed):
     """Laws that were not fitted to the draws: weights have the mean one, and those in an event its probability."""
     laws = [Normal(mean=np.zeros(3), std=1.8), Normal(mean=[2.0, 0.0, 0.0], std=1.2), StandardNormal(dim=3)]

@@ -18,7 +18,7 @@ from raresim.executors import Executor
 from raresim.methods.subset_simulation import SubsetSimulation, climb
 from raresim.problem import Event, Problem
 from raresim.streams import stream
-from tests.helpers import assert_intervals_of_replicates_cover, assert_within_error
+from tests.helpers import assert_intervals_of_replicates_cover
 from tests.problems import (
     Case,
     below,
@@ -33,6 +33,7 @@ from tests.problems import (
     two_sided,
     two_sided_loss,
 )
+from tests.statistical import assert_log_within_error, assert_mean_is, assert_within_error
 
 P5 = stats.norm.sf(5.0)
 
@@ -76,15 +77,17 @@ def many(evaluate, goal, seed, runs, d=3, n=500, **options):
     ],
     ids=["linear", "linear-d100", "two-sided", "ties", "two-values"],
 )
+@pytest.mark.statistical(effect=2.5, false_fail=1e-7, false_pass=1e-3)
 def test_mean_of_climbs_is_exact(evaluate, goal, d, exact, seed):
     """40 climbs of 500 draws, 5 errors of about 8 %."""
     values = many(evaluate, goal, seed(421), 40, d)
-    assert_within_error(values.mean(), exact, values.std(ddof=1) / math.sqrt(values.size))
+    assert_mean_is(values, exact)
 
 
+@pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
 def test_elliptical_slices_give_the_same_answer(seed):
     values = many(total, 4.0, seed(422), 20, n=200, moves="elliptical_slice")
-    assert_within_error(values.mean(), stats.norm.sf(4), values.std(ddof=1) / math.sqrt(values.size))
+    assert_mean_is(values, stats.norm.sf(4))
 
 
 def test_climb_keeps_its_levels_and_all_that_it_saw(seed):
@@ -108,11 +111,12 @@ def test_climb_keeps_its_levels_and_all_that_it_saw(seed):
     assert (total(u) >= 4.0).all()
 
 
+@pytest.mark.statistical(effect=2.5, false_fail=5e-7, false_pass=1e-3)
 def test_easier_thresholds_are_read_from_the_level_in_which_they_lie(seed):
     climbs = [climb(total, 2, 500, 0.1, 5.0, stream(seed(424), 0, r)) for r in range(40)]
     for t in (-1.0, 0.5, 2.5, 4.0, 5.0):
         values = np.exp([c.log_probability_of(t) for c in climbs])
-        assert_within_error(values.mean(), stats.norm.sf(t), values.std(ddof=1) / math.sqrt(values.size))
+        assert_mean_is(values, stats.norm.sf(t))
     assert climbs[0].log_probability_of(5.0) == climbs[0].log_probability
     assert climbs[0].log_probability_of(6.0) == -np.inf
 
@@ -150,10 +154,11 @@ def test_a_climb_keeps_to_its_budget(seed):
     assert done.evaluations <= 2_000
 
 
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_infinite_losses_are_in_the_event(seed):
     """An infinite loss half of the time where the sum is above 3."""
     values = many(lambda u: np.where(u.sum(axis=1) > 3.0, np.inf, u.sum(axis=1)), 9.0, seed(428), 40, d=2)
-    assert_within_error(values.mean(), stats.norm.sf(3 / math.sqrt(2)), values.std(ddof=1) / math.sqrt(40))
+    assert_mean_is(values, stats.norm.sf(3 / math.sqrt(2)))
 
 
 # --- replicates --------------------------------------------------------------------------------------
@@ -164,25 +169,28 @@ def test_infinite_losses_are_in_the_event(seed):
     [linear_normal(1, 3.0), linear_normal(20, 4.0), two_sided(3, 5.0), below(4.0), student(3.0, 1e-5)],
     ids=lambda case: case.name,
 )
+@pytest.mark.statistical(effect=2.5, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """5 standard errors of 10 %, by Student's t of at least 9 degrees of freedom."""
     result = solve(case, seed(431), method=SubsetSimulation(), relative_error=0.1)
     (estimate,) = result.estimates
-    assert_within_error(math.log(estimate.value), math.log(case.exact[0]), estimate.relative_error, z=6.0)
+    assert_log_within_error(estimate.value, case.exact[0], estimate.relative_error, estimate.diagnostics["rows"] - 1)
     assert estimate.diagnostics["rows"] >= 10
     assert estimate.relative_error <= 0.1
     assert estimate.interval_kind.startswith("log scale, t with")
     assert result.verdict.status is not Status.UNTRUSTED
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_all_events_are_read_from_the_same_runs(seed):
     case = several(2.0, 4.0, 3.0)
     result = solve(case, seed(432), method=SubsetSimulation(), relative_error=0.08)
     for estimate, exact in zip(result.estimates, case.exact, strict=True):
-        assert_within_error(math.log(estimate.value), math.log(exact), estimate.relative_error, z=6.0)
+        assert_log_within_error(estimate.value, exact, estimate.relative_error, estimate.diagnostics["rows"] - 1)
     assert result.evaluations["estimate"] == pytest.approx(result.estimates[0].diagnostics["rows"] * 4_600, rel=0.1)
 
 
+@pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """From ten climbs of 200 draws each to 4e-3: 0.93 were seen in long runs."""
     values = many(total, 2.65, seed(433), 800, d=1, n=200).reshape(80, 10)
@@ -254,6 +262,7 @@ def test_a_pilot_takes_at_most_half_of_the_budget(seed):
 
 
 @pytest.mark.parametrize("threshold", [-1e300, -20.0, 0.0])
+@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
 def test_event_that_is_not_rare_is_drawn_from_the_target(threshold, seed):
     result = solve(linear_normal(2, threshold), seed(444), method=SubsetSimulation(), relative_error=0.01)
     (estimate,) = result.estimates
@@ -303,6 +312,7 @@ def test_too_few_levels_are_named(seed):
     assert result.search["outcome"] == "the pilot run ended early: threshold not reached in 2 levels"
 
 
+@pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
 def test_method_runs_from_yaml(tmp_path, seed):
     text = f"""
 seed: {seed(449)}
@@ -316,7 +326,7 @@ stop: {{relative_error: 0.2, max_evaluations: 1e6}}
     experiment = configs.load(tmp_path / "one.yaml").experiment()
     assert experiment.method == SubsetSimulation(samples=500, rarity=0.2, max_levels=20)
     (estimate,) = experiment.run().estimates
-    assert_within_error(math.log(estimate.value), math.log(stats.norm.sf(4)), estimate.relative_error, z=6.0)
+    assert_log_within_error(estimate.value, stats.norm.sf(4), estimate.relative_error, estimate.diagnostics["rows"] - 1)
 
 
 def test_method_describes_its_options():

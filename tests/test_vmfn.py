@@ -17,8 +17,9 @@ from raresim.distributions.von_mises_fisher_nakagami import (
 from raresim.errors import FieldError
 from raresim.executors import Executor
 from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture, concentration_of, gamma_shape
-from tests.helpers import assert_count, assert_within_error, block, draws, logpdf, normals
+from tests.helpers import block, draws, logpdf, normals
 from tests.problems import linear_normal, solve, two_sided
+from tests.statistical import assert_count, assert_within_error
 
 DIMENSIONS = (1, 2, 3, 10, 203, 1000)
 CONCENTRATIONS = (0.0, 1e-3, 1.9, 2.1, 40.0, 900.0, 1e5)
@@ -62,6 +63,7 @@ def test_standard_normal_is_a_member(d, seed):
 
 
 @pytest.mark.parametrize(("d", "kappa"), list(itertools.product(DIMENSIONS, (0.0, 1.5, 60.0, 1e4))))
+@pytest.mark.statistical(effect=0.6, false_fail=3e-7, false_pass=1e-3)
 def test_draws_have_the_moments_of_direction_and_radius(d, kappa, seed):
     """Mean cosine, mean square of the cosine (``1 - (d - 1) A / kappa``), and the gamma law of ``r^2``: 5 errors."""
     n = N if d < 20 else 4000
@@ -71,13 +73,14 @@ def test_draws_have_the_moments_of_direction_and_radius(d, kappa, seed):
     cosine = x @ law.axis / np.sqrt(square)
     a = mean_cosine(d, kappa)
     second = 1.0 - (d - 1) * a / kappa if kappa > 0 else 1.0 / d
-    assert_within_error(cosine.mean(), a, math.sqrt(max(second - a * a, 0.0) / n) + 1e-12)
+    assert_within_error(cosine.mean(), a, math.sqrt(max(second - a * a, 0.0) / n) + 1e-12, scale=1.0)
     assert_within_error(np.square(cosine).mean(), second, np.square(cosine).std() / math.sqrt(n) + 1e-12)
     radial = stats.gamma(law.shape, scale=law.spread / law.shape)
     places = radial.ppf([0.1, 0.5, 0.9])
     assert_count([(square <= place).sum() for place in places], n, np.array([0.1, 0.5, 0.9]))
 
 
+@pytest.mark.statistical(effect=0.04, false_fail=3e-7, false_pass=1e-3)
 def test_directions_across_the_mean_are_uniform(seed):
     """Each coordinate across has mean 0 and the same square, within 5 errors."""
     law = VonMisesFisherNakagami(direction=[0.0, 0.0, 1.0], concentration=4.0, shape=3.0, spread=2.0)
@@ -89,6 +92,7 @@ def test_directions_across_the_mean_are_uniform(seed):
     assert_within_error(product.mean(), 0.0, product.std() / math.sqrt(N))
 
 
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_draws_stay_exact_at_the_largest_concentration(seed):
     """In 3 dimensions ``kappa (1 - t)`` is exponential there: counts at 1e-6."""
     law = law_of(3, LARGEST_CONCENTRATION)
@@ -99,6 +103,7 @@ def test_draws_stay_exact_at_the_largest_concentration(seed):
 
 
 @pytest.mark.parametrize("d", [20, 1000])
+@pytest.mark.statistical(effect=0.04, false_fail=1e-7, false_pass=1e-3)
 def test_density_of_draws_weighs_the_normal_law_to_one(d, seed):
     """``E_q[p/q] = 1`` in many dimensions, ``q`` near the standard normal ``p``: 5 errors."""
     law = VonMisesFisherNakagami(direction=np.ones(d), concentration=1.0, shape=0.48 * d, spread=1.01 * d)
@@ -153,6 +158,7 @@ def test_shape_solves_its_equation(shape):
 
 
 @pytest.mark.parametrize("d", [1, 2, 50])
+@pytest.mark.statistical(effect=0.2, false_fail=3e-7, false_pass=1e-3)
 def test_fit_recovers_a_law_within_its_errors(d, seed):
     """Mean direction, concentration, shape and spread to 5 errors from their Fisher information."""
     law = law_of(d, 2.0 * d**0.5, shape=0.5 * d)
@@ -208,6 +214,7 @@ def test_bad_options_are_refused(options, message):
 @pytest.mark.parametrize(
     ("case", "components"), [(linear_normal(30, 4.0), 1), (two_sided(5, 4.5), 2)], ids=["linear", "two-sided"]
 )
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_rare_events_are_exact_within_their_error(case, components, seed):
     method = CrossEntropy(proposal=VonMisesFisherNakagamiMixture(components=components), starts=2)
     estimate = solve(case, seed(830), method=method, relative_error=0.03).estimates[0]

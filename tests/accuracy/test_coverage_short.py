@@ -10,8 +10,8 @@ from raresim import Importance, Linear, Mixture, Normal, Probability, PythonLoss
 from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.verdict import Status
 from raresim.engine import Sampler
-from tests.helpers import FALSE_ALARM, is_plausibly_at_least
 from tests.problems import Case, correlated, crude, linear_normal, solve, student, two_sided
+from tests.statistical import assert_count_at_least, assert_mean_is, assert_spread_is
 
 SEEDS = 150
 
@@ -39,18 +39,11 @@ class Study:
             np.array([e.verdict.status is Status.TRUSTED for e in estimates]),
         )
 
-    def complaints(self):
-        """What is wrong, each at a level of 1e-6: coverage under 95 %, a bias, a standard error that is off."""
-        n = self.values.size
-        se = self.values.std(ddof=1) / np.sqrt(n)
-        ratio = (n - 1) * self.values.var(ddof=1) / np.mean(self.errors**2)
-        low, high = stats.chi2.ppf(FALSE_ALARM / 2, n - 1), stats.chi2.isf(FALSE_ALARM / 2, n - 1)
-        found = {
-            "coverage": not is_plausibly_at_least(self.covered.sum(), n, 0.95),
-            "bias": abs(self.values.mean() - self.exact) > 5 * se,
-            "error": not low < ratio < high,
-        }
-        return {name for name, is_wrong in found.items() if is_wrong}
+    def assert_sound(self):
+        """Coverage of 95 % or more, no bias, and standard errors that are the spread."""
+        assert_count_at_least(self.covered.sum(), self.covered.size, 0.95)
+        assert_mean_is(self.values, self.exact)
+        assert_spread_is(self.values, np.sqrt(np.mean(self.errors**2)))
 
 
 QUICK = [crude(2.0), two_sided(3, 5.0)]
@@ -60,10 +53,10 @@ SLOW = [linear_normal(3, 5.0), correlated(4.0), student(3.0, 1e-5), linear_norma
 @pytest.mark.parametrize(
     "case", [*QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)], ids=[c.name for c in QUICK + SLOW]
 )
+@pytest.mark.statistical(effect=0.8, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_errors_and_means_are_right(case, seed):
-    """150 seeds at 5 % error: a coverage of 75 %, a bias of 2 % or an error off by a third would show."""
     study = Study.of(case, seed(10_000))
-    assert study.complaints() == set()
+    study.assert_sound()
     off = np.abs(study.values / study.exact - 1) > 0.25
     assert not (off & study.trusted).any()
     assert study.trusted.mean() > 0.9
@@ -148,14 +141,18 @@ def control(case, method, seed):
 
 
 @pytest.mark.parametrize(("case", "method"), [(CONTROL, SHIFTED), (CONTROL, HALFWAY), (PHYSICAL, PHYSICAL.method)])
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_statistics_are_silent_without_a_bug(case, method, seed):
-    assert control(case, method, seed(12_000)).complaints() == set()
+    control(case, method, seed(12_000)).assert_sound()
 
 
+@pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 @pytest.mark.parametrize(
     ("case", "method", "bug"), CONTROLS, ids=[f"{bug.__name__}-{c.name}" for c, _, bug in CONTROLS]
 )
 def test_statistics_see_a_seeded_bug(case, method, bug, seed, monkeypatch):
-    """60 seeds; each leaves at most 10 intervals of them right, where 45 or fewer are a complaint."""
+    """60 seeds; each leaves at most 10 intervals of them right."""
     bug(monkeypatch)
-    assert control(case, method, seed(12_000)).complaints()
+    study = control(case, method, seed(12_000))
+    with pytest.raises(AssertionError):
+        study.assert_sound()

@@ -15,7 +15,8 @@ from raresim.copulas.grouped_t import GroupedT
 from raresim.copulas.independence import Independence
 from raresim.copulas.survival import Survival
 from raresim.copulas.t import T
-from tests.helpers import FALSE_ALARM, assert_count, assert_within_error, block, examples, logpdf, normals
+from tests.helpers import block, examples, logpdf, normals
+from tests.statistical import assert_count, assert_within_error
 
 N = 100_000
 LEVELS = np.array([1e-4, 1e-3, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1 - 1e-4])
@@ -57,13 +58,14 @@ def test_map_is_row_by_row(copula, seed):
         np.testing.assert_allclose(scores(copula, np.asfortranarray(u[i : i + 1]))[0], v[i], rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.statistical(effect=6, false_fail=5e-7, false_pass=1e-3)
 def test_each_score_is_standard_normal(copula, seed):
     v = draws(copula, N, seed(803))
-    alarm = FALSE_ALARM / copula.dim
     for column in v.T:
-        assert_count([(column <= z).sum() for z in special.ndtri(LEVELS)], N, LEVELS, alpha=alarm)
+        assert_count([(column <= z).sum() for z in special.ndtri(LEVELS)], N, LEVELS)
 
 
+@pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
 def test_kendalls_tau_of_draws_is_the_stated_one(copula, seed):
     """Its variance is at most ``2 (1 - tau^2) / n``, whatever the copula (Kendall & Gibbons 1990, section 5.21)."""
     n = 20_000
@@ -91,6 +93,7 @@ def test_density_of_a_pair_integrates_to_one(pair):
     np.testing.assert_allclose(margin[inner], stats.norm.pdf(axis[inner]), rtol=1e-4)
 
 
+@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=1e-3)
 def test_density_gives_the_probability_of_a_box(copula, seed):
     """Counts of draws in an oblique box against the mean density there of independent normals."""
     low, high = -0.6, 1.3
@@ -153,6 +156,7 @@ def test_tail_dependence_is_a_symmetric_matrix_of_probabilities(copula):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.statistical(effect=4, false_fail=2e-7, false_pass=1e-3)
 def test_joint_tails_of_draws_are_those_of_the_density(pair, seed):
     """``P(V_1 < z, V_2 < z)`` and the upper one at a margin of 1 %, from the density of pairs by quadrature."""
     q = 0.01

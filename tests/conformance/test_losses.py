@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from tests.helpers import assert_within_error, block, examples, losses, normals
+from tests.helpers import block, examples, losses, normals
+from tests.statistical import assert_within_error
 
 ORACLES = {
     ("linear", 0): lambda x: x.mean(axis=1),
@@ -56,6 +57,7 @@ def test_loss_agrees_with_numpy(request, inputs, loss, seed):
     np.testing.assert_allclose(losses(loss, x), ORACLES[kind, int(k)](x), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.statistical(effect=0.06, false_fail=2e-7, false_pass=1e-3)
 def test_closed_moments_agree_with_draws(inputs, loss, seed):
     """5 standard errors of the mean and, for near-normal losses, of the standard deviation."""
     closed = loss.moments(inputs)

@@ -5,8 +5,9 @@ from scipy import stats
 
 from raresim import Probability
 from raresim.diagnostics.verdict import Status
-from tests.helpers import assert_within_error, examples
+from tests.helpers import examples
 from tests.problems import linear_normal, solve
+from tests.statistical import assert_within_error
 
 EXACT = stats.norm.sf(3.0)
 
@@ -22,6 +23,7 @@ def result(method, seed):
     return solve(case, seed(81), method=method, relative_error=0.02, max_evaluations=5_000_000)
 
 
+@pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_method_finds_the_exact_answer(result):
     """5 standard errors of 2 %: a bias of 12 % would show."""
     (estimate,) = result.estimates
@@ -47,6 +49,7 @@ def test_method_describes_itself(method):
     assert method.draws_in in ("standard", "physical")
 
 
+@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_method_gives_two_sides_at_once_only_where_it_can(method, seed):
     """Crude and stated proposals serve any set of events; none may answer one that it did not look for."""
     case = linear_normal(3, 1.0)

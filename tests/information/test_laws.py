@@ -24,7 +24,8 @@ from raresim.information import (
     renyi_of_laws,
 )
 from tests import oracles
-from tests.helpers import assert_within_error, draws
+from tests.helpers import draws
+from tests.statistical import assert_within_error
 
 COV = [[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]]
 LOW_RANK = LowRankNormal(mean=[1.0, 2.0, 0.0], directions=[[0.6, 0.0], [0.8, 0.0], [0.0, 1.0]], variances=[0.5, 3.0])
@@ -112,6 +113,7 @@ def test_entropy_of_a_mixture_of_equal_student_t_laws_is_that_of_one():
         assert quantity.value == pytest.approx(float(stats.t(dof, 0, scale).entropy()), rel=1e-8)
 
 
+@pytest.mark.statistical(effect=0.008, false_fail=1e-7, false_pass=1e-3)
 def test_entropy_of_a_mixture_in_the_plane_is_the_integral(seed):
     shares, centres = [0.4, 0.6], [(0.0, 0.0), (2.0, 1.0)]
     law = Mixture(weights=shares, components=[Normal(mean=c) for c in centres])
@@ -125,6 +127,7 @@ def test_entropy_of_a_mixture_in_the_plane_is_the_integral(seed):
     assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.statistical(effect=0.02, false_fail=2e-7, false_pass=1e-3)
 def test_cross_entropy_is_the_integral(seed):
     exact = both(lambda x: -SCIPY_T.pdf(x) * SCIPY_Z.logpdf(x))
     quantity = cross_entropy_of_laws(T, Z, seed=seed(621))
@@ -134,6 +137,7 @@ def test_cross_entropy_is_the_integral(seed):
     assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.statistical(effect=0.1, false_fail=2e-7, false_pass=1e-3)
 def test_kl_is_the_integral(seed):
     for p, q, a, b, k in [(T, Z, SCIPY_T, SCIPY_Z, 0), (Z, T, SCIPY_Z, SCIPY_T, 1)]:
         exact = both(lambda x, a=a, b=b: a.pdf(x) * (a.logpdf(x) - b.logpdf(x)))
@@ -142,6 +146,7 @@ def test_kl_is_the_integral(seed):
         assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.statistical(effect=0.15, false_fail=2e-7, false_pass=1e-3)
 def test_jensen_shannon_is_the_integral(seed):
     def halves(x):
         middle = 0.5 * (SCIPY_T.pdf(x) + SCIPY_Z.pdf(x))
@@ -154,6 +159,7 @@ def test_jensen_shannon_is_the_integral(seed):
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.9, 2.0])
+@pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
 def test_renyi_is_the_integral(alpha, seed):
     """From the normal to the t law, whose density ratio is bounded."""
     exact = both(lambda x: math.exp(alpha * SCIPY_Z.logpdf(x) + (1 - alpha) * SCIPY_T.logpdf(x)))
@@ -161,6 +167,7 @@ def test_renyi_is_the_integral(alpha, seed):
     assert_within_error(quantity.value, math.log(exact) / (alpha - 1), quantity.std_error)
 
 
+@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
 def test_chi_square_is_the_integral(seed):
     exact = both(lambda x: (SCIPY_Z.pdf(x) - SCIPY_T.pdf(x)) ** 2 / SCIPY_T.pdf(x))
     quantity = chi_square_of_laws(Z, T, seed=seed(627))
@@ -213,6 +220,7 @@ def test_kl_does_not_depend_on_the_unit(seed):
     assert differential_entropy(p).value == pytest.approx(differential_entropy(T).value + math.log(100), rel=1e-12)
 
 
+@pytest.mark.statistical(effect=0.015, false_fail=1e-7, false_pass=1e-3)
 def test_average_surprise_comes_near_the_cross_entropy(seed):
     x = draws(T, 100_000, seed(631))
     quantity = empirical_cross_entropy(Z, x)
@@ -221,6 +229,7 @@ def test_average_surprise_comes_near_the_cross_entropy(seed):
     assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.statistical(effect=0.004, false_fail=1e-7, false_pass=1e-3)
 def test_average_loss_of_a_classifier_comes_near_the_cross_entropy(seed):
     """Labels drawn from ``p``, beliefs ``q``: mean loss to H(p, q), with the error of a mean."""
     p, q = np.array([0.6, 0.3, 0.1]), np.array([0.3, 0.3, 0.4])

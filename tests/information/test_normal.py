@@ -16,6 +16,7 @@ from raresim.information import (
     kl_normal,
     renyi_normal,
 )
+from tests.statistical import assert_mean_is
 
 ONE_DIMENSION = [((0, 1), (2, 1)), ((1, 0.5), (-1, 2)), ((0, 3), (0, 1)), ((5, 1), (0, 1))]
 """Mean and standard deviation of p and q."""
@@ -93,13 +94,14 @@ def test_chi_square_to_many_digits():
         assert chi_square_normal(*moments(p, q)) == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.statistical(effect=0.025, false_fail=1e-7, false_pass=1e-3)
 def test_kl_of_correlated_laws_is_a_sample_mean(seed):
     """Four dimensions, log densities by SciPy; error from the sample of a well-behaved quadratic form."""
     mp_, cp, mq, cq = random_pair(seed(602))
     p, q = stats.multivariate_normal(mp_, cp), stats.multivariate_normal(mq, cq)
     x = p.rvs(400_000, random_state=np.random.default_rng(seed(603)))
     values = p.logpdf(x) - q.logpdf(x)
-    assert abs(values.mean() - kl_normal(mp_, cp, mq, cq)) < 5 * values.std() / math.sqrt(values.size)
+    assert_mean_is(values, kl_normal(mp_, cp, mq, cq))
 
 
 @pytest.mark.parametrize(("j", "k"), [(0, 1), (4, 7)])

@@ -14,9 +14,9 @@ from raresim.executors import Executor
 from raresim.information import budget, self_information, weighted_cross_entropy
 from raresim.methods.levels import Evaluate
 from raresim.problem import Problem
-from tests.helpers import FALSE_ALARM, assert_within_error
 from tests.information.test_weighted import entropy_beyond, kl_of_shift
 from tests.problems import Case, linear_normal, solve, two_sided
+from tests.statistical import assert_mean_is, assert_within_error
 
 NORMAL_ENTROPY = stats.norm().entropy()
 
@@ -57,17 +57,11 @@ def evaluated(law, dim, n, seed):
     return fold(Executor(), Evaluate(Sampler(problem, law, seed), 1.0), plan(0, n, dim))
 
 
-def assert_mean(values, exact):
-    """Fail once in a million where independent runs are unbiased for ``exact``: their own spread, Student's t."""
-    values = np.asarray(values)
-    z = stats.t.isf(FALSE_ALARM / 2, values.size - 1)
-    assert_within_error(values.mean(), exact, values.std(ddof=1) / math.sqrt(values.size), z)
-
-
 # --- a stated proposal -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shift", [4.0, 5.0, 5.1865, 6.0])
+@pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=1e-3)
 def test_kl_of_a_run_is_the_closed_form_within_its_error(shift, seed):
     result = solve(stated(shift), seed(640), relative_error=0.01)
     exact, n = kl_of_shift(shift), result.evaluations["estimate"]
@@ -81,6 +75,7 @@ def test_kl_of_a_run_is_the_closed_form_within_its_error(shift, seed):
 
 
 @pytest.mark.parametrize("case", [stated(5.0), linear_normal(3, 5.0), two_sided(3, 4.0)], ids=lambda case: case.name)
+@pytest.mark.statistical(effect=0.025, false_fail=1e-7, false_pass=1e-3)
 def test_kl_from_the_optimal_law_to_the_target_is_minus_log_p(case, seed):
     """In each place where a run says it: from its own estimate exactly, and the truth within its error."""
     result = solve(case, seed(641), relative_error=0.02)
@@ -95,6 +90,7 @@ def test_kl_from_the_optimal_law_to_the_target_is_minus_log_p(case, seed):
     assert_within_error(estimate.information.event_nats, self_information(case.exact[0]), estimate.relative_error)
 
 
+@pytest.mark.statistical(effect=0.003, false_fail=1e-7, false_pass=1e-3)
 def test_cross_entropy_of_a_level_is_the_integral(seed):
     """H(optimal, q) from 100,000 draws of N(5, 1), within 5 standard errors of exact asymptotics."""
     rows = evaluated(Normal(mean=5.0), 1, 100_000, seed(642))
@@ -103,6 +99,7 @@ def test_cross_entropy_of_a_level_is_the_integral(seed):
     assert exact == pytest.approx(kl_of_shift(5.0) + entropy_beyond(5), rel=1e-9)
 
 
+@pytest.mark.statistical(effect=0.006, false_fail=1e-7, false_pass=1e-3)
 def test_cross_entropy_against_the_target_is_the_integral(seed):
     """Read by SciPy from the draws themselves (in one dimension the loss is the draw)."""
     result = solve(stated(5.0), seed(643), relative_error=0.01)
@@ -116,6 +113,7 @@ def test_cross_entropy_against_the_target_is_the_integral(seed):
     assert weighted_cross_entropy(w[hit].sum(), -(w[hit] * surprise).sum()) == pytest.approx(crossed, rel=1e-12)
 
 
+@pytest.mark.statistical(effect=0.008, false_fail=1e-7, false_pass=1e-3)
 def test_cross_entropy_against_the_target_less_entropy_is_minus_log_p(seed):
     """The identity of a sample, to rounding; hence the truth within the error of its estimate (d = 20)."""
     law = Normal(mean=np.full(20, 5 / math.sqrt(20)))
@@ -168,6 +166,7 @@ def test_levels_split_cross_entropy_into_entropy_and_kl(case, seed):
     assert gap == pytest.approx(-math.log(result.estimates[0].value), rel=1e-12)
 
 
+@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
 def test_first_level_is_the_target_itself(seed):
     """Crude draws: KL is ``-log P`` of the level, cross-entropy and entropy those of a truncated normal."""
     row = solve(linear_normal(1, 5.0), seed(647), relative_error=0.1).iterations[0]
@@ -179,6 +178,7 @@ def test_first_level_is_the_target_itself(seed):
 
 
 @pytest.mark.parametrize("d", [1, 20])
+@pytest.mark.statistical(effect=0.15, false_fail=2e-7, false_pass=1e-3)
 def test_entropy_of_the_optimal_law_is_that_of_a_truncated_normal(d, seed):
     """Along the loss a truncated normal, across it ``d - 1`` standard normals; mean of 25 runs."""
     exact = entropy_beyond(5) + (d - 1) * NORMAL_ENTROPY
@@ -187,8 +187,8 @@ def test_entropy_of_the_optimal_law_is_that_of_a_truncated_normal(d, seed):
         solve(linear_normal(d, 5.0), seed(650) + k, relative_error=0.2, method=method).diagnostics["entropy"]
         for k in range(25)
     ]
-    assert_mean([e["optimal"] for e in runs], exact)
-    assert_mean([e["cross_entropy_target"] for e in runs], exact - stats.norm.logsf(5.0))
+    assert_mean_is([e["optimal"] for e in runs], exact)
+    assert_mean_is([e["cross_entropy_target"] for e in runs], exact - stats.norm.logsf(5.0))
 
 
 def test_tuning_lowers_the_cross_entropy_of_the_final_event(seed):
