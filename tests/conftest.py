@@ -1,5 +1,10 @@
-"""Seeds of the whole suite: literal in the tests, shifted together by ``--reseed N``."""
+"""Seeds of the whole suite, literal in the tests, shifted together by ``--reseed N``; examples that Hypothesis tries.
 
+``HYPOTHESIS_PROFILE=nightly pytest`` (or ``--hypothesis-profile nightly``) tries 5,000 new examples of each property;
+without it, 200 that are always the same.
+"""
+
+import os
 from contextlib import nullcontext
 
 import pytest
@@ -7,8 +12,9 @@ from hypothesis import settings
 
 from tests.statistical import declared
 
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("reseeded", deadline=None)
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=200)
+settings.register_profile("reseeded", deadline=None, max_examples=200)
+settings.register_profile("nightly", deadline=None, max_examples=5000)
 
 
 def pytest_addoption(parser):
@@ -16,7 +22,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    settings.load_profile("reseeded" if config.getoption("--reseed") else "fixed")
+    asked = config.getoption("--hypothesis-profile") or os.environ.get("HYPOTHESIS_PROFILE")
+    settings.load_profile(asked or ("reseeded" if config.getoption("--reseed") else "fixed"))
 
 
 @pytest.fixture(scope="session")
