@@ -352,7 +352,16 @@ class _AuditClimb(Job[Climbs]):
             return sampler.signed_loss(np.asfortranarray(width * z), block, sign)
 
         rng = stream(self.seed, block.stage, block.index)
-        done = climb(evaluate, sampler.problem.dim, self.samples, RARITY, max(goals), rng, max_evaluations=self.most)
+        done = climb(
+            evaluate,
+            sampler.problem.dim,
+            self.samples,
+            RARITY,
+            max(goals),
+            rng,
+            max_evaluations=self.most,
+            keep_levels=True,
+        )
         return Climbs((self._seen(done, sign, min(goals), width, block),))
 
     def width(self, block: Block) -> float:

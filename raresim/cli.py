@@ -212,12 +212,15 @@ def check(
 ) -> int:
     """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
     from raresim import config as configs
+    from raresim import memory
+    from raresim.audit import described
 
     code = ExitCode.OK
     for file in files:
         try:
             config = configs.load(file)
             inputs, method, stop = config.outline()
+            held = memory.needed(config.demand(inputs, method, stop))
         except RaresimError as error:
             if debug:
                 raise
@@ -235,7 +238,8 @@ def check(
         typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
         asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
         typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
-        typer.echo(f"  audit: {config.audit()}")
+        typer.echo(f"  audit: {described(config.audit)}")
+        typer.echo(f"  memory: {held}")
     return code
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from raresim import yaml_tree
-from raresim.audit import Extent, described
+from raresim import memory, yaml_tree
+from raresim.audit import Extent
 from raresim.complaints import messages
 from raresim.data import ReturnsTable
 from raresim.distributions.base import Inputs
@@ -103,6 +103,7 @@ class Config:
         """Build the experiment: data are read and fitted; a user's loss is not imported before the run."""
         names = ("inputs", "loss", "measures", "method", "stop", "seed", "audit")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
+        self.demand(values["inputs"], values["method"], values["stop"])
         try:
             return Experiment(**values, name=self.checked_name())
         except FieldError as error:
@@ -132,13 +133,27 @@ class Config:
             refuse_betting(loss, method, measures)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
-        self.execution()
+        self.demand(inputs, method, stop)
         return inputs, method, stop
 
-    def audit(self) -> str:
-        """How thorough the audit is, in words."""
+    @property
+    def audit(self) -> Extent:
+        """How thorough the audit is."""
         extent: Extent = getattr(self.model, "audit")  # noqa: B009
-        return described(extent)
+        return extent
+
+    def demand(self, inputs: Inputs | Outline, method: Method, stop: Stop) -> tuple[memory.Part, ...]:
+        """What the run may hold in memory; raises `ConfigError` where that is more than ``execution.memory``."""
+        execution = self.execution()
+        with self.located(("method",)):
+            found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit)
+        allowed = execution.memory_bytes
+        if allowed is not None and sum(part.size for part in found) > allowed:
+            raise self.tree.error(
+                ("execution", "memory"),
+                f"allows {memory.shown(allowed)}, but the run may need {memory.needed(found)}; {memory.ADVICE}",
+            )
+        return found
 
     def execution(self) -> Execution:
         """Where the run is to be computed."""
@@ -249,6 +264,13 @@ class Config:
         path = self.folder / path_text
         if not path.is_file():
             raise self.tree.error(loc, f"no such file: {path}")
+        allowed, needed = self.execution().memory_bytes, memory.FILE_COPIES * path.stat().st_size
+        if allowed is not None and needed > allowed:
+            raise self.tree.error(
+                loc,
+                f"reading this file may need {memory.shown(needed)}, but execution.memory allows "
+                f"{memory.shown(allowed)}",
+            )
         return f"{path}{colon}{function}" if colon else path
 
 

@@ -9,6 +9,7 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ B = TypeVar("B")
 
 Kind = Literal["serial", "threads", "processes"]
 
+UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
@@ -38,22 +41,45 @@ class Execution:
         How many; the number of processors when left out.
     checkpoint : float or None
         Seconds between two savings of what a run from the shell has so far, so that it can be resumed; None: never.
+    memory : str or int, optional
+        What a run may hold, as ``4 GiB`` or in bytes; one that may need more (`raresim.memory`) is refused before it
+        begins. No limit when left out.
     """
 
     executor: Kind = "threads"
     workers: int | None = None
     checkpoint: float | None = 10.0
+    memory: str | int | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None and not 0 < self.checkpoint < math.inf:
             raise FieldError("checkpoint", f"must be positive seconds, or null for never, got {self.checkpoint:g}")
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
+        if self.memory is not None:
+            bytes_of("memory", self.memory)
 
     @property
     def n_workers(self) -> int:
         """The number of workers, resolved."""
         return 1 if self.executor == "serial" else self.workers or os.cpu_count() or 1
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What the run may hold, in bytes; None without a limit."""
+        return None if self.memory is None else bytes_of("memory", self.memory)
+
+
+def bytes_of(field: str, value: str | int) -> int:
+    """Bytes of a size such as ``4 GiB``, or of a number; raises `FieldError` for other text and below 1 MiB."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(KiB|MiB|GiB)", value)
+        if found is None:
+            raise FieldError(field, f"must be a size such as 512 MiB or 4 GiB, or bytes, got {value!r:.60}")
+        value = round(float(found[1]) * UNITS[found[2]])
+    if value < UNITS["MiB"]:
+        raise FieldError(field, f"must be at least 1 MiB, got {value:,} bytes")
+    return value
 
 
 class Executor:

@@ -469,7 +469,8 @@ def fields_of_the_schema() -> set[str]:
 
 
 def test_every_field_of_the_schema_is_flipped() -> None:
-    never_a_digit = {"Experiment.execution", "Execution.executor", "Execution.workers", "Execution.checkpoint"}
+    places = {"executor", "workers", "checkpoint", "memory"}
+    never_a_digit = {"Experiment.execution", *(f"Execution.{key}" for key in places)}
     elsewhere = {"ColumnSource.file", "ColumnSource.column", "ColumnSource.missing"}  # in test_input_configs.py
     only_refuses = {"ReturnsSource.max_return", "Nataf.repair"}
     assert fields_of_the_schema() - never_a_digit - elsewhere - only_refuses == set(FLIPS) - {"Crude.kind"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -107,7 +107,7 @@ class Level:
     log_probability : float
         Estimate of the log probability of ``level``, in nats.
     u, loss : (n, d) and (n,) float64
-        The draws and their signed losses.
+        The draws, none where a level follows and they were not to be kept, and their signed losses.
     evaluations : int
         What the draws took.
     move : float
@@ -181,7 +181,7 @@ class Climb:
     def shells(self) -> list[tuple[Float, Float, Float]]:
         """A weighted sample of the target: of each level the draws below the next, with losses and log weights in nats.
 
-        The last level gives all that it has. The weights have the mean one.
+        The last level gives all that it has. The weights have the mean one. Draws that a level did not keep are left out.
         """
         last = len(self.levels) - 1
         inner = [
@@ -192,7 +192,7 @@ class Climb:
         logs = [0.0, *(level.log_probability for level in self.levels)]
         return [
             (
-                level.u[rows],
+                level.u[rows] if len(level.u) else level.u,
                 level.loss[rows],
                 np.full(level.loss[rows].size, before + math.log(total / level.loss.size)),
             )
@@ -211,6 +211,7 @@ def climb(
     keep_all: bool = False,
     moves: Moves = "adaptive",
     max_evaluations: float = math.inf,
+    keep_levels: bool = False,
 ) -> Climb:
     """Subset simulation on ``dim`` independent standard normals: [1]_ with the moves of [2]_.
 
@@ -236,6 +237,8 @@ def climb(
         See `raresim.markov.Walk`.
     max_evaluations : float
         Budget: a level that could exceed it is not begun.
+    keep_levels : bool
+        Whether every level keeps its draws, not the last alone.
 
     Notes
     -----
@@ -274,6 +277,8 @@ def climb(
         elif before + max(n, spent) > max_evaluations:
             outcome = f"budget of {max_evaluations:,.0f} evaluations spent after {number} levels"
         elif number < max_levels:
+            if not keep_levels:
+                levels[-1] = replace(levels[-1], u=u[:0])
             u, loss = walk.extend(u[reach], loss[reach], n, beyond(level))
             continue
         break
