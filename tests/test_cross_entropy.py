@@ -470,7 +470,7 @@ def spread(x):
     return np.abs(x.sum(axis=1) - 300.0)
 
 
-@pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=1e-3)
 def test_proposals_in_physical_space_give_the_answer(seed):
     """A sum of exponentials is a gamma variable."""
     inputs, threshold = Independent(marginal=Exponential(), dim=4), float(stats.gamma.isf(1e-6, 4))

@@ -174,7 +174,7 @@ def test_impossible_event_is_a_bound(seed):
     assert any("0 met the rarest event" in sentence for sentence in result.search["decisions"])
 
 
-@pytest.mark.statistical(effect=0.2, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_high_dimension_is_said_to_be_hard(seed):
     options = {"relative_error": None, "max_evaluations": 60_000}
     result = solve(linear_normal(40, 1.0), seed(327), method=DirectionalSampling(), **options)

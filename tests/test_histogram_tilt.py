@@ -46,7 +46,7 @@ def test_density_is_the_normals_times_the_ratio_of_its_bin(seed):
     np.testing.assert_allclose(logpdf(LAW, x), stats.norm.logpdf(x).sum(axis=1) + ratio, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.statistical(effect=6, false_fail=3e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=10, false_fail=3e-7, false_pass=1e-3)
 def test_draws_fall_into_bins_in_their_shares(seed):
     x = draws(LAW, N, seed(842))
     for j in range(3):

@@ -159,7 +159,7 @@ def test_a_function_is_given_scenarios_as_rows_in_contiguous_columns():
     assert given == [(50, 3)]
 
 
-@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_a_function_compiled_by_numba_is_called_like_any_other(seed):
     import numba
 

@@ -47,7 +47,7 @@ def indicator(u):
     ],
     ids=["linear", "linear-d100", "two-sided", "ties", "two-values"],
 )
-@pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=1.5, false_fail=1e-7, false_pass=1e-3)
 def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     """30 runs of 200 particles, 5 errors of 4 to 9 %."""
     done = runs_of(Splitting(samples=200, killed=50), evaluate, goal, seed(481), 30, d)
@@ -81,7 +81,7 @@ def test_probabilities_of_1e_12_and_1e_30_are_reached(beta, seed):
     assert_mean_is(np.exp([run.log_probabilities[0] - exact for run in done]), 1.0)
 
 
-@pytest.mark.statistical(effect=0.8, false_fail=4e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=1, false_fail=4e-7, false_pass=1e-3)
 def test_every_threshold_is_read_from_the_same_run(seed):
     thresholds = [1.0, 4.0, -1.0, 2.5]
     done = runs_of(Splitting(samples=200, killed=50), total, thresholds, seed(484), 30)
@@ -104,7 +104,7 @@ def test_particles_are_a_weighted_sample_of_the_target(seed):
 
 
 @pytest.mark.parametrize("case", [linear_normal(3, 5.0), two_sided(3, 4.0), below(4.0)], ids=lambda case: case.name)
-@pytest.mark.statistical(effect=2.5, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     result = solve(case, seed(491), method=Splitting(), relative_error=0.1)
     (estimate,) = result.estimates
@@ -122,7 +122,7 @@ def test_intervals_cover(seed):
     assert_intervals_of_replicates_cover(values, stats.norm.sf(2.65), 0.95)
 
 
-@pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=4, false_fail=3e-7, false_pass=1e-3)
 def test_several_events_are_exact_within_their_errors(seed):
     case = several(2.0, 4.0, 3.0)
     result = solve(case, seed(492), method=Splitting(samples=200, killed=50), relative_error=0.2)
@@ -190,7 +190,7 @@ def test_every_option_changes_the_result(change, seed):
     assert plain.evaluations != other.evaluations or plain.log_probabilities[0] != other.log_probabilities[0]
 
 
-@pytest.mark.statistical(effect=2.5, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=3, false_fail=1e-7, false_pass=1e-3)
 def test_method_runs_from_yaml(tmp_path, seed):
     text = f"""
 seed: {seed(498)}

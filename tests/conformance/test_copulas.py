@@ -93,7 +93,7 @@ def test_density_of_a_pair_integrates_to_one(pair):
     np.testing.assert_allclose(margin[inner], stats.norm.pdf(axis[inner]), rtol=1e-4)
 
 
-@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=1.2, false_fail=1e-7, false_pass=1e-3)
 def test_density_gives_the_probability_of_a_box(copula, seed):
     """Counts of draws in an oblique box against the mean density there of independent normals."""
     low, high = -0.6, 1.3

@@ -269,7 +269,7 @@ def test_entropy_is_the_mean_of_minus_the_log_density(law):
 
 
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.kind) for cls in FITTED])
-@pytest.mark.statistical(effect=4, false_fail=8e-9, false_pass=1e-3)
+@pytest.mark.statistical(effect=5, false_fail=8e-9, false_pass=1e-3)
 def test_fit_recovers_its_parameters(cls, seed):
     law, n = cls.examples()[0], N_FIT_SLOW if cls.kind in BESSEL else N_FIT
     x = np.empty(n)
