@@ -134,7 +134,7 @@ def test_no_width_where_nothing_varies(margin):
 
 
 @pytest.mark.parametrize("case", [linear_normal(3, 4.0), two_sided(3, 4.0), below(4.0)], ids=lambda case: case.name)
-@pytest.mark.statistical(effect=2, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=3, false_fail=1e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     result = solve(case, seed(471), method=QUICK, relative_error=0.1)
     (estimate,) = result.estimates
