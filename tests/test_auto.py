@@ -360,7 +360,7 @@ def test_awkward_losses_end_without_an_exception(case, seed):
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_a_loss_that_rises_and_drops_seldom_hides_its_nearest_tooth(seed):
-    """Climbs may jump over the tooth that holds most of the probability: 4 of 1,000 runs are trusted and miss it."""
+    """Climbs may jump over the tooth that holds most of the probability: 4 of 900 runs were trusted and missed it."""
     grid = np.linspace(3.0, 12.0, 200_001)
     exact = (stats.norm.pdf(grid) * (grid + np.sin(8.0 * grid) >= 5.0)).sum() * (grid[1] - grid[0])
     results = [run(case_of(sawtooth, 5.0, 2, exact), seed(40_000 + s), max_evaluations=20_000) for s in range(60)]
