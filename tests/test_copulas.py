@@ -370,7 +370,7 @@ def test_blocks_are_their_copulas_side_by_side():
 @pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 def test_rank_correlations_are_converted(measure, seed):
     copula = Gaussian(rho=0.5, dim=2, measure=measure)
-    v = draws(copula, 40_000, seed(824))
+    v = draws(copula, 400_000, seed(824))
     statistic = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[measure](*v.T).statistic
     assert_within_error(statistic, 0.5, 0.8 / math.sqrt(len(v)))
     assert abs(statistic - copula.matrix[0, 1]) > 0.01

@@ -224,7 +224,7 @@ def test_every_option_changes_the_result(change, seed):
     assert plain.log_probabilities[0] != other.log_probabilities[0]
 
 
-@pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.statistical(effect=8, false_fail=1e-7, false_pass=1e-3)
 def test_method_runs_from_yaml(tmp_path, seed):
     text = f"""
 seed: {seed(479)}
