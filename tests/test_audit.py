@@ -22,8 +22,8 @@ from raresim.audit import SIZES, reserve
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.executors import Executor
-from tests.helpers import assert_count_at_least
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
+from tests.statistical import assert_count_at_least
 
 ONE_SIDED = Importance(proposal=Normal(mean=[2.5, 2.5, 2.5], std=1.0))
 """Sees one side of a two-sided event at 4.3: its weights are as good as they can be, and half is missing."""
@@ -36,6 +36,7 @@ def check(result, name, k=0):
 # --- what it finds -----------------------------------------------------------------------------------
 
 
+@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 def test_a_missed_half_is_found(seed):
     """Nothing else says so: every other check passes. Two climbs from both sides hardly ever end on the same one."""
     results = [solve(two_sided(3, 4.3), seed(700 + k), method=ONE_SIDED, relative_error=0.05) for k in range(30)]
@@ -46,6 +47,7 @@ def test_a_missed_half_is_found(seed):
     assert np.mean(values) == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.statistical(effect=0.95, false_fail=1e-7, false_pass=0.1)
 def test_a_defensive_share_does_not_hide_the_half(seed):
     """Draws of the target reach the other side so rarely that one of them would be more than the estimate."""
     method = dataclasses.replace(ONE_SIDED, defensive=0.1)
@@ -55,6 +57,7 @@ def test_a_defensive_share_does_not_hide_the_half(seed):
     assert_count_at_least(sum(c.status is not Status.TRUSTED for c in found), 15, 0.8)
 
 
+@pytest.mark.statistical(effect=0.95, false_fail=1e-7, false_pass=0.1)
 def test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone(seed):
     """The farther of two half-spaces has 30 % of the event and a loss that rises five times as fast."""
 

@@ -12,7 +12,7 @@ from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.problem import Problem
 from raresim.streams import stream
-from tests.helpers import assert_count_at_least
+from tests.statistical import assert_count_at_least
 
 
 def sampler(law, seed):
@@ -72,6 +72,7 @@ def test_a_right_density_passes(seed):
 
 
 @pytest.mark.parametrize("factor", [1.1, 1 / 1.1], ids=["too large", "too small"])
+@pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=0.1)
 def test_a_density_that_is_off_by_a_tenth_is_seen(factor, seed):
     z = [canary(sampler(wrong(5, 4.5, factor), seed(930 + k)), 7).z for k in range(60)]
     assert_count_at_least(sum(abs(x) > 4.0 for x in z), 60, 0.95)

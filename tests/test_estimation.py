@@ -253,6 +253,7 @@ def test_rows_after_the_last_hit_are_few(seed):
     assert np.mean(extra) < 0.02
 
 
+@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 def test_guarantee_has_its_own_interval_whatever_the_number_of_looks(seed):
     result = solve(CASE, seed(201), method=Crude(guarantee="relative"), relative_error=0.1)
     (estimate_,) = result.estimates
@@ -280,6 +281,7 @@ def test_budget_that_ends_before_the_hits_leaves_no_guarantee(seed):
     assert estimate_.interval_kind.endswith(f"; no guarantee: the budget ended after {hits} of 102 hits")
 
 
+@pytest.mark.statistical(effect=2.0, false_fail=1e-7, false_pass=0.1)
 def test_guaranteed_error_holds_in_runs(seed):
     """120 runs of the whole program: how many are off by more is binomial, with the chance that the law says."""
     goal, off = Goal.of(0.15, 0.8), 0

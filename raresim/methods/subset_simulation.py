@@ -181,7 +181,8 @@ class Climb:
     def shells(self) -> list[tuple[Float, Float, Float]]:
         """A weighted sample of the target: of each level the draws below the next, with losses and log weights in nats.
 
-        The last level gives all that it has. The weights have the mean one. Draws that a level did not keep are left out.
+        The last level gives all that it has. The weights have the mean one. Draws that a level did not
+        keep are left out.
         """
         last = len(self.levels) - 1
         inner = [
