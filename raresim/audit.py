@@ -218,7 +218,7 @@ class Audit:
             return Evidence()
         columns = (
             "event",
-            "climb",
+            "begun with",
             "draws a level",
             "evaluations",
             "failing draws",
@@ -228,7 +228,7 @@ class Audit:
         rows = tuple(
             (
                 event.label,
-                float(number),
+                "the target" if c.nominal else "a widened target",
                 float(c.samples),
                 float(c.evaluations),
                 float(c.failing[k]),
@@ -236,7 +236,7 @@ class Audit:
                 _finite(float(c.uncovered[k])),
             )
             for k, event in enumerate(events)
-            for number, c in enumerate(self._of_side(k), 1)
+            for c in self._of_side(k)
         )
         loss = np.concatenate([c.loss for c in self.climbs])
         influence = np.concatenate([c.log_influence for c in self.climbs]) / math.log(10.0)
@@ -244,8 +244,9 @@ class Audit:
         plots: tuple[EvidencePlot, ...] = ()
         if kept.any():
             x, y = tuple(loss[kept].tolist()), tuple(influence[kept].tolist())
-            title = "Failing draws of the audit: how much of the estimate one such row would have added"
-            plots = (EvidencePlot("points", title, "loss", "log10 of the share of the estimate", x, y, (), ()),)
+            plots = (
+                EvidencePlot("points", "Failing draws of the audit", "loss", "log10 share one adds", x, y, (), ()),
+            )
         return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
 
     def _of_side(self, k: int) -> list[ClimbSeen]:

@@ -70,12 +70,11 @@ def test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone(seed):
         for k in range(15)
     ]
     assert_count_at_least(sum(check(r, "audit").status is not Status.TRUSTED for r in found), 15, 0.8)
-    from_target, widened = (
-        [c for r in found for row in r.trace.tables[-1].rows if row[1] == number for c in [row[-1]]]
-        for number in (2, 1)
-    )
-    assert np.nanmean(widened) > 0.2
-    assert sum(share < 0.05 for share in from_target) > 5
+    rows = [row for r in found for row in r.trace.tables[-1].rows]
+    from_target = [row[-1] for row in rows if row[1] == "the target"]
+    widened = [row[-1] for row in rows if row[1] == "a widened target"]
+    assert np.mean([share for share in widened if share is not None]) > 0.2
+    assert sum(share is None or share < 0.05 for share in from_target) > 5
 
 
 @pytest.mark.parametrize(

@@ -218,8 +218,9 @@ def test_processes_bring_their_losses_along(tmp_path: Path, no_figures: None) ->
 
 @pytest.mark.parametrize("method", ["cross_entropy", "crude"])
 def test_extended_run_is_the_run_with_the_larger_budget(method: str, tmp_path: Path, no_figures: None) -> None:
+    """Where there is an audit, all but that: it is not made again."""
     above = 3.0 if method == "crude" else 5.0
-    small, large = "{relative_error: null, max_evaluations: 30001}", "{relative_error: null, max_evaluations: 77777}"
+    small, large = (f"{{relative_error: null, max_evaluations: {n}}}\naudit: off" for n in (30_001, 77_777))
     run(written(tmp_path, method, stop=small, above=above), tmp_path / "first")
     config, finished = unfinished.extended(tmp_path / "first", 20_000)
     unfinished.complete(config, tmp_path / "second", lambda *_: None, finished)
@@ -249,6 +250,8 @@ def test_extension_of_a_run_with_an_asked_error_is_one_more_look(
     more = unfinished.complete(config, tmp_path / "more", lambda *_: None, finished)
     assert ticks.rows == 5_000
     assert more.evaluations["estimate"] == first["evaluations"]["estimate"] + 5_000
+    assert more.evaluations["audit"] == first["evaluations"]["audit"] > 0
+    assert more.search["audit"] == first["search"]["audit"]
     assert more.stopping["looks"] == first["stopping"]["looks"] + 1
     assert not more.stopping["planned"]
     assert more.estimates[0].std_error < first["estimates"][0]["std_error"]
