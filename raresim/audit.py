@@ -270,7 +270,7 @@ def audit(
     spent, left : int
         Evaluations before the audit, and those that it may take at most.
     samples : int, optional
-        Draws of a level, where an earlier run that this one extends has fixed them.
+        Draws of a level, where an earlier run that this one extends has fixed them: its climbs are then known.
 
     Notes
     -----
@@ -298,10 +298,14 @@ def audit(
     size = SIZES[extent]
     many = size.climbs * len(sides)
     cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
-    most = min(left, int(size.most_share * spent))
-    samples = samples or min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))
-    if samples * cost > most:
-        return Audit(extent, f"{samples * cost:,.0f} evaluations at least would be needed, {most:,} are left for it")
+    most = int(size.most_share * spent)
+    if samples is None:
+        most = min(left, most)
+        samples = min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))
+        if samples * cost > most:
+            return Audit(
+                extent, f"{samples * cost:,.0f} evaluations at least would be needed, {most:,} are left for it"
+            )
     log_sizes = tuple(math.log(tail.n * job.per_row) + log_value for log_value in log_values)
     climbs = _AuditClimb(
         session.problem, session.seed, job, tuple(session.events), tuple(sides), log_sizes, samples, most // many

@@ -229,6 +229,19 @@ def test_extended_run_is_the_run_with_the_larger_budget(method: str, tmp_path: P
     assert digits(result.to_dict()) == run(written(tmp_path, method, stop=large, above=above), tmp_path / "whole")
 
 
+def test_extension_holds_the_audit_against_the_longer_sample(tmp_path: Path, ticks: Ticks, no_figures: None) -> None:
+    """Its climbs are in the checkpoint: none of their losses is evaluated again."""
+    stop = "{relative_error: null, max_evaluations: 30000}"
+    first = run(written(tmp_path, "cross_entropy", stop=stop, above=5.0), tmp_path / "first")
+    config, finished = unfinished.extended(tmp_path / "first", 20_000)
+    ticks.reset()
+    longer = unfinished.complete(config, tmp_path / "second", lambda *_: None, finished)
+    assert longer.search["audit"] == first["search"]["audit"]
+    assert longer.search["audit"]["climbs"] == 2
+    assert ticks.rows <= 20_000
+    assert longer.evaluations["estimate"] > first["evaluations"]["estimate"] + 10_000
+
+
 def test_run_of_less_than_a_block_can_be_extended(tmp_path: Path, no_figures: None) -> None:
     small, large = ({"relative_error": None, "max_evaluations": n} for n in (101, 1001))
     run(written(tmp_path, stop=json.dumps(small), above=1.0), tmp_path / "first")
