@@ -325,7 +325,8 @@ def _spread(log_value: float, samples: int) -> float:
 
     That of independent draws, ``sqrt(levels (1 - rarity) / (rarity samples))``, twice for the correlation of chains.
     """
-    return 2.0 * math.sqrt(log_value / math.log(RARITY) * (1.0 - RARITY) / (RARITY * samples))
+    levels = max(1.0, log_value / math.log(RARITY))
+    return 2.0 * math.sqrt(levels * (1.0 - RARITY) / (RARITY * samples))
 
 
 def _finite(x: float) -> float | None:

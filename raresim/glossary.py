@@ -1338,19 +1338,6 @@ _TRUST = (
         ),
     ),
     Term(
-        name="variance of the variance",
-        aliases=("vov", "diagnostics.vov"),
-        definition=(
-            "How well the standard error itself is known: the relative variance of the weights' variance (Forster,"
-            " Pederson and Booth, 1991). It is made by the few largest weights. Where it is large, the error of another"
-            " run may be quite another."
-        ),
-        formula="sum w^4 / (sum w^2)^2 - 1/n",
-        unit="dimensionless",
-        where="report: checks; result.json: diagnostics",
-        reading="As a check: below 0.05 is trusted, below 0.1 caution, else untrusted. It falls as draws are added.",
-    ),
-    Term(
         name="draws per effective hit",
         aliases=("draws_per_effective_hit",),
         definition=(

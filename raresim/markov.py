@@ -91,17 +91,22 @@ class Walk:
     def extend(self, u: Float, loss: Float, n: int, log_factor: LogFactor) -> tuple[Float, Float]:
         """``n`` states of chains that begin at the rows of ``u``, these rows included.
 
-        Chains take turns, one step each, until there are enough: their lengths differ by one at most.
+        Chains take turns, one step each, until there are enough: their lengths differ by one at most, or by two where a
+        chain would be left to move alone (one row is another layout, for which kernels would be compiled again).
         """
         k = loss.size
         order = self.rng.permutation(k)
         u, loss = u[order], loss[order]
         out, out_loss = np.empty((n, u.shape[1]), order="F"), np.empty(n)
         out[:k], out_loss[:k] = u, loss
-        for turn, done in enumerate(range(k, n, k), start=1):
+        done, turn = k, 0
+        while done < n:
+            turn += 1
             m = min(k, n - done)
+            m -= 2 < m == n - done - 1
             u, loss = self.advance(np.asfortranarray(u[:m]), loss[:m], log_factor, 1.0 / math.sqrt(turn))
             out[done : done + m], out_loss[done : done + m] = u, loss
+            done += m
         return out, out_loss
 
     def _conditional(self, u: Float, loss: Float, log_factor: LogFactor, gain: float) -> tuple[Float, Float]:

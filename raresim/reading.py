@@ -12,7 +12,6 @@ from raresim.accumulators.tail import TailMoments
 from raresim.audit import Audit
 from raresim.diagnostics.psis import bounded, khat
 from raresim.diagnostics.verdict import judge, tail_is_trusted
-from raresim.diagnostics.vov import variance_of_variance
 from raresim.estimation import Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
@@ -127,7 +126,6 @@ def _estimate(
         "self_information_bits": spent.event_bits,
         "draws_per_effective_hit": tail.n / tail.ess(k) if hits else math.inf,
         "speedup_over_crude": _speedup(log_value, relative_error, total),
-        "vov": _vov(k, sample) if search["weighted"] else None,
         **audited.diagnostics(k),
     }
     factor = inflation(sample)
@@ -172,11 +170,6 @@ def _estimate(
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )
-
-
-def _vov(k: int, sample: Sample) -> float | None:
-    summary = sample.summary
-    return variance_of_variance(summary.top.largest(k), summary.drawn or summary.tail, k)
 
 
 def _weights(k: int, sample: Sample) -> dict[str, Any]:

@@ -94,7 +94,9 @@ def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """80 runs of 20 batches of 256 draws."""
     case, method = linear_normal(3, 3.0), Importance(proposal=MIXED, control_variates=True)
     results = [
-        solve(case, seed(3400 + r), method=method, relative_error=None, max_evaluations=20 * 256).estimates[0]
+        solve(
+            case, seed(3400 + r), method=method, relative_error=None, max_evaluations=20 * 256, audit="off"
+        ).estimates[0]
         for r in range(80)
     ]
     exact = case.exact[0]

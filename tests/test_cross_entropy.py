@@ -162,7 +162,7 @@ def notes(result):
 
 
 def test_impossible_event_gives_a_bound_and_says_that_levels_stalled(seed):
-    result = solve(loss_case(capped, 3.0), seed(211), max_evaluations=100_000)
+    result = solve(loss_case(capped, 3.0), seed(211), max_evaluations=100_000, audit="off")
     (estimate,) = result.estimates
     assert result.verdict.status is Status.BOUND_ONLY
     assert notes(result) == {"level stalled for 3 iterations"}
@@ -222,7 +222,7 @@ def test_tuning_that_fell_short_plans_nothing(seed):
 
 
 def test_half_of_the_budget_on_tuning_is_named(seed):
-    result = solve(linear_normal(3, 5.0), seed(217), max_evaluations=16_000)
+    result = solve(linear_normal(3, 5.0), seed(217), max_evaluations=16_000, audit="off")
     assert "half of max_evaluations spent on tuning" in result.search["outcome"]
     assert result.search["reached"] < result.search["starts"]
     assert result.evaluations["tune"] <= 16_000 * 3 // 4

@@ -484,7 +484,7 @@ def test_the_upper_end_of_unequal_weights_covers(seed):
 SEEN = {"rows": 9000, "hits": 900, "ess": 600.0, "max_share": 0.01, "khat": 0.1, "weights": 900, "max_to_mean": 2.0}
 TUNED = {"unit": "draw", "facts": {}, "outcome": "", "kind": "tuned", "starts": 4, "reached": 4, "regions": 1}
 TUNED |= {"nominal": 4000, "weighted": True, "canary": None, "audit": {"needed": False}}
-SEEN |= {"vov": 0.01, "self_information_nats": 15.0}
+SEEN |= {"self_information_nats": 15.0}
 
 GRADES = {
     "none failed": (0, 0, 0.0, Status.TRUSTED),

@@ -227,7 +227,7 @@ def test_no_entry_is_about_nothing(
 
 
 def test_every_check_has_an_entry_of_its_own() -> None:
-    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0, "vov": 0.01}
+    seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0}
     seen |= {"audit_climbs": 2, "audit_found": 2, "audit_uncovered": 0.0, "self_information_nats": 9.0}
     seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1}
     seen |= {"audit_nominal": 100, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
@@ -249,7 +249,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    audited = {"audit", "audit_level", "nominal_hits", "canary", "vov"}
+    audited = {"audit", "audit_level", "nominal_hits", "canary"}
     assert names == draws | audited | {"grid", "interrupted", "uncovered", "unseen_regions", "failures"}
     assert len({explain(name).name for name in names}) == len(names)
 

@@ -49,6 +49,7 @@ GUIDE = np.array([0, 0, 1, 1])
 ARGUMENTS = {
     "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
     "add_column": lambda: (2.0, W, np.ones(N)),
+    "add_winnings": lambda: (np.exp(-np.abs(W)), np.array([-0.5, 0.5, 3.0]), np.zeros(3)),
     "add_four": lambda: (factor(), 2, 0, *columns(normals(N, 4, 107)), *columns(normals(N, 4, 108))),
     "centred_squared_norm": lambda: (X, LOC, np.empty(N)),
     "combine": lambda: (np.eye(D)[:, :2] + 0.5, normals(N, 2, 110), SCALE, LOC, X.copy(order="F")),

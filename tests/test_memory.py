@@ -153,7 +153,7 @@ PLAIN = Execution(executor="serial", checkpoint=None)
 
 
 def predicted(method, d, n, execution=PLAIN):
-    return memory.parts(d, d, method, Stop(max_evaluations=n), execution)
+    return memory.parts(d, d, method, Stop(max_evaluations=n), execution, "quick")
 
 
 @pytest.mark.parametrize(

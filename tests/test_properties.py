@@ -485,8 +485,8 @@ positive = st.floats(1e-300, 1.0)
 
 
 @one_in(2)
-@given(positive, st.floats(1e-6, 1.0), positive, positive, st.floats(-1e6, 1e6), st.sampled_from(ORDER))
-def test_a_report_reads_what_a_run_wrote(tmp_path_factory, value, error, a, b, threshold, status):
+@given(positive, st.floats(1e-6, 1.0), positive, positive, st.floats(-1e6, 1e6))
+def test_a_report_reads_what_a_run_wrote(tmp_path_factory, value, error, a, b, threshold):
     result = finished()
     estimate = dataclasses.replace(
         result.estimates[0],
@@ -496,7 +496,6 @@ def test_a_report_reads_what_a_run_wrote(tmp_path_factory, value, error, a, b, t
         relative_error=error,
         interval=(min(a, b), max(a, b)),
         threshold=threshold,
-        verdict=dataclasses.replace(result.estimates[0].verdict, status=status),
     )
     written = dataclasses.replace(result, estimates=(estimate,))
     folder = tmp_path_factory.getbasetemp() / "round-trip"
@@ -507,5 +506,5 @@ def test_a_report_reads_what_a_run_wrote(tmp_path_factory, value, error, a, b, t
     for name in ("value", "log_value", "std_error", "relative_error", "threshold", "label", "confidence"):
         assert getattr(found, name) == getattr(estimate, name)
     assert (found.lower, found.upper) == estimate.interval
-    assert found.verdict.status == str(status)
+    assert found.verdict.status == str(judge(estimate.diagnostics, error, result.search).status)
     assert json.loads((folder / "result.json").read_text()) == written.to_dict()

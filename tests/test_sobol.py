@@ -260,7 +260,7 @@ def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     case, law = linear_normal(2, 3.0), Normal(mean=2.2, std=1.2, dim=2)
     method = Importance(proposal=law, draws="sobol")
     results = [
-        solve(case, seed(3000 + r), method=method, relative_error=None, max_evaluations=1024).estimates[0]
+        solve(case, seed(3000 + r), method=method, relative_error=None, max_evaluations=1024, audit="off").estimates[0]
         for r in range(100)
     ]
     exact = case.exact[0]
@@ -418,7 +418,7 @@ def test_too_many_coordinates_are_refused():
 def test_a_budget_below_the_smallest_nets_is_refused(seed):
     method = Importance(proposal=SHIFTED, draws="sobol")
     with pytest.raises(FieldError, match=r"^max_evaluations: must leave 1,024 for .* of at least 64, got 1,000"):
-        solve(linear_normal(3, 3.0), seed(319), method=method, max_evaluations=1000)
+        solve(linear_normal(3, 3.0), seed(319), method=method, max_evaluations=1000, audit="off")
 
 
 def test_an_unknown_way_to_draw_is_refused():

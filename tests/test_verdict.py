@@ -9,7 +9,7 @@ import pytest
 from raresim.diagnostics.verdict import Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
-GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0, "vov": 0.01}
+GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
 GOOD |= {"self_information_nats": 15.0, "audit_climbs": 2, "audit_found": 2, "audit_failing": 300}
 GOOD |= {"audit_uncovered": 0.01, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
 GOOD |= {"audit_nominal": 1000, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
@@ -110,10 +110,6 @@ LIMITS = [
     ("search", {"search": STATED | {"audit": AUDITED | {"samples": 99}}}, "caution"),
     ("search", {"search": STATED | {"audit": UNAUDITED}}, "caution"),
     ("search", {"search": STATED, "audit_found": 1}, "caution"),
-    ("vov", {"vov": 0.0499}, "trusted"),
-    ("vov", {"vov": 0.05}, "caution"),
-    ("vov", {"vov": 0.1}, "untrusted"),
-    ("vov", {"vov": math.nan}, "untrusted"),
     ("audit", {"audit_uncovered": 0.0499}, "trusted"),
     ("audit", {"audit_uncovered": 0.05}, "caution"),
     ("audit", {"audit_uncovered": 0.2}, "untrusted"),
@@ -196,14 +192,14 @@ def test_good_numbers_are_trusted_without_advice():
     got = verdict()
     assert (got.status, got.advice) == (Status.TRUSTED, ())
     data, audit = (
-        ["hits", "ess", "relative_error", "khat", "max_share", "vov"],
+        ["hits", "ess", "relative_error", "khat", "max_share"],
         ["audit", "audit_level", "nominal_hits"],
     )
     assert [c.name for c in got.checks] == [*data, "search", *audit, "canary"]
 
 
 def test_crude_numbers_need_no_search():
-    got = verdict(search=NONE, khat=None, vov=None)
+    got = verdict(search=NONE, khat=None)
     assert got.status is Status.TRUSTED
     assert "search" not in [c.name for c in got.checks]
     assert got.scope.startswith("all failure regions")
@@ -221,7 +217,7 @@ def test_statuses_are_ordered_from_best_to_worst():
     ("search", "advice"), [(NONE, "cross_entropy"), (TUNED, "may be impossible"), (STATED, "may be")]
 )
 def test_no_hit_gives_a_bound_only(search, advice):
-    nothing = {"hits": 0, "ess": 0.0, "max_share": None, "khat": None, "vov": None, "self_information_nats": None}
+    nothing = {"hits": 0, "ess": 0.0, "max_share": None, "khat": None, "self_information_nats": None}
     got = verdict(search=search, relative_error=None, **nothing)
     assert got.status is Status.BOUND_ONLY
     assert got.checks[0].name == "data"
@@ -252,7 +248,7 @@ def test_no_audit_says_why(extent):
 
 
 def test_replicates_climb_from_all_their_first_levels():
-    got = verdict(search=REPLICATES, rows=20, hits=20, khat=None, vov=None)
+    got = verdict(search=REPLICATES, rows=20, hits=20, khat=None)
     assert got.status is Status.TRUSTED
     assert [c.name for c in got.checks] == ["replicates", "relative_error"]
     assert "21,000 first draws of all runs" in got.scope

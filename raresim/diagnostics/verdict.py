@@ -150,7 +150,6 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _error(relative_error),
             _tail(diagnostics, search["weighted"]),
             _share(diagnostics["max_share"]),
-            *_vov(diagnostics["vov"]),
         )
     lost = _failures(diagnostics, search["weighted"])
     searched = (*_search(search, diagnostics), *_facts(search["facts"]), *_audit(diagnostics, search["audit"]))
@@ -215,14 +214,6 @@ def _share(share: float) -> Check:
         share < 0.05,
         f"the largest weight carries {share:.2%} (under 2 % wanted)",
     )
-
-
-def _vov(vov: float | None) -> tuple[Check, ...]:
-    """How well the error itself is known; nothing where all weights are equal."""
-    if vov is None:
-        return ()
-    message = f"the variance of the weights has a relative variance of {vov:.3g} (below 0.05 wanted)"
-    return (_graded("vov", vov, vov < 0.05, vov < 0.1, message),)
 
 
 def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
@@ -388,7 +379,6 @@ _ADVICE = {
     "audit": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
     "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
     "nominal_hits": "run again with another seed, or with method auto: draws of the target hit what was not found",
-    "vov": "raise stop.max_evaluations, or ask for a smaller stop.relative_error: the error itself is not known well",
     "canary": "do not use the number: draws and density of the proposal do not fit each other; report it as a bug",
     "uncovered": "run again with another seed: part of what was found is not covered by the proposal",
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",

@@ -137,7 +137,7 @@ CONTROLS = [
 
 
 def control(case, method, seed):
-    return Study.of(case, seed, 60, method=method, relative_error=None, max_evaluations=5_000)
+    return Study.of(case, seed, 60, method=method, relative_error=None, max_evaluations=5_000, audit="off")
 
 
 @pytest.mark.parametrize(("case", "method"), [(CONTROL, SHIFTED), (CONTROL, HALFWAY), (PHYSICAL, PHYSICAL.method)])
