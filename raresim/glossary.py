@@ -556,8 +556,9 @@ _SAMPLING = (
         unit="dimensionless",
         where="config: audit; report: checks, cost, tuning; result.json: search.audit, diagnostics, evaluations.audit",
         reading=(
-            "As a check: the worst climb under 5 % is trusted, under 20 % caution, else untrusted; caution where none"
-            " was made or found the event. There is no need of it where every row comes from the target itself."
+            "As a check: the worst climb under 5 % and three relative errors is trusted, under 20 % caution, else"
+            " untrusted; caution where none was made or found the event. There is no need of it where every row comes"
+            " from the target itself."
         ),
     ),
     Term(

@@ -35,6 +35,10 @@ MIN_FAILED = 10
 UNCOVERED = 0.1
 """Share of the estimate that one draw at a point may add before the point counts as uncovered."""
 
+MISSED, MISSED_ERRORS = (0.05, 0.2), 3.0
+"""Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
+to be used; and how many of its relative errors the first may be."""
+
 MIN_AUDIT = 100
 """Draws of a level from which climbs of the audit stand in for a search that was not made."""
 
@@ -152,7 +156,11 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _share(diagnostics["max_share"]),
         )
     lost = _failures(diagnostics, search["weighted"])
-    searched = (*_search(search, diagnostics), *_facts(search["facts"]), *_audit(diagnostics, search["audit"]))
+    searched = (
+        *_search(search, diagnostics),
+        *_facts(search["facts"]),
+        *_audit(diagnostics, relative_error, search["audit"]),
+    )
     checks = (*checks, *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
@@ -279,8 +287,11 @@ def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ..
     return (_graded("failures", widening, widening <= some and not few, widening <= much, message),)
 
 
-def _audit(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> tuple[Check, ...]:
-    """What climbs that never saw the proposal say of the event."""
+def _audit(diagnostics: Mapping[str, Any], relative_error: float | None, audit: Mapping[str, Any]) -> tuple[Check, ...]:
+    """What climbs that never saw the proposal say of the event.
+
+    What the estimate hardly draws has to be small beside the error that it reports, and small in itself.
+    """
     if not audit["needed"]:
         return ()
     if audit["why"]:
@@ -295,10 +306,10 @@ def _audit(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> tuple[Ch
         message = f"none of {size} came to the event: what the proposal misses is not known"
         return (Check("audit", None, Status.CAUTION, message), nominal)
     share = diagnostics["audit_uncovered"]
-    message = (
-        f"{size}: {share:.1%} of the failing mass that they found is hardly drawn by the estimate (under 5 % wanted)"
-    )
-    coverage = _graded("audit", share, share < 0.05, share < 0.2, message)
+    least, most = MISSED
+    limit = min(least, MISSED_ERRORS * (relative_error or 0.0))
+    message = f"{size}: the estimate hardly draws {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
+    coverage = _graded("audit", share, share == 0.0 or share < limit, share < most, message)
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
     if ratio is None:
         return coverage, nominal
