@@ -1,0 +1,272 @@
+"""One run of a method on a problem of the suite, with everything that its verdict looked at."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from runs import FAILED, REFUSED, Counted, OutOfTime, alarm
+from suite import CASES, Case
+
+from raresim import FieldError, Importance, Normal, estimate
+from raresim.diagnostics.verdict import Status
+from raresim.measures.intervals import clopper_pearson, widened
+from raresim.methods.base import Method
+from raresim.result import Estimate, Result
+
+ERROR, BUDGET = 0.05, 100_000
+"""Relative error that a run stops at, and the evaluations that it may take."""
+
+SURE = 0.999
+"""Confidence of the interval outside of which a trusted run is wrong however near it is."""
+
+NEAR = 0.25
+"""Relative deviation beyond which an estimate is wrong."""
+
+MATTERS = 1e-4
+"""Relative difference that is none: an exact method that is off in the fifth digit has missed nothing."""
+
+STATED = "importance"
+METHODS = (
+    "auto",
+    "crude",
+    "cross_entropy",
+    "design_point",
+    "improved_cross_entropy",
+    "line_sampling",
+    "subset_simulation",
+    STATED,
+)
+
+COMMON = 1e-4
+"""Probability below which crude Monte Carlo is not asked: it would see no event and say so."""
+
+FEW = 6
+"""Dimensions above which `improved_cross_entropy` is not asked: a run takes seconds there."""
+
+_LETTERS = {str(status)[0]: status for status in Status}
+
+Key = tuple[str, str, int]
+"""Method, problem, seed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of the verdict saw, and what followed."""
+
+    value: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A row of a file of runs.
+
+    Parameters
+    ----------
+    method, problem, seed
+        What was run.
+    estimate, reported : float
+        The probability and its relative error; NaN where there is none.
+    low, high : float
+        The 95 % interval.
+    missed : int
+        Where the answer is: -1 below the 95 % interval, 1 above it, 0 in it.
+    far : bool
+        Whether the 99.9 % interval misses the answer.
+    before, sample, audit : int
+        Evaluations reported for exploring and tuning, for the estimate, and for the audit.
+    calls : int
+        Rows that the loss was in fact given.
+    seconds : float
+        Of the run, without numba's compiler.
+    verdict : str
+        Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
+    hidden : float
+        The bound of hidden mass that is printed; NaN where there is none.
+    checks : str
+        Name, value and first letter of the status of each check, as ``khat:0.12:t``.
+    outcome : str
+        The message of the error where there is no estimate.
+    """
+
+    method: str
+    problem: str
+    seed: int
+    estimate: float
+    reported: float
+    low: float
+    high: float
+    missed: int
+    far: bool
+    before: int
+    sample: int
+    audit: int
+    calls: int
+    seconds: float
+    verdict: str
+    hidden: float
+    checks: str
+    outcome: str
+
+    @property
+    def key(self) -> Key:
+        return self.method, self.problem, self.seed
+
+    @property
+    def file(self) -> str:
+        return self.method
+
+    @property
+    def case(self) -> Case:
+        return CASES[self.problem]
+
+    @property
+    def evaluations(self) -> int:
+        return self.before + self.sample + self.audit
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an estimate."""
+        return self.verdict not in {REFUSED, FAILED}
+
+    @property
+    def trusted(self) -> bool:
+        return self.verdict == Status.TRUSTED
+
+    @property
+    def off(self) -> float:
+        """The estimate over the answer; below one is too small."""
+        return self.estimate / self.case.problem.probability
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether it is more than 25 % off."""
+        return abs(self.off - 1.0) > NEAR
+
+    @property
+    def wrong(self) -> bool:
+        """Whether nobody may trust it: more than 25 % off, or the answer outside the 99.9 % interval."""
+        return self.is_far_off or self.far
+
+    @cached_property
+    def seen(self) -> dict[str, Check]:
+        """The checks by name."""
+        parts = (part.split(":") for part in self.checks.split())
+        return {name: Check(float(value) if value else None, _LETTERS[letter]) for name, value, letter in parts}
+
+
+def applies(method: str, case: Case) -> bool:
+    """Whether a method is asked about a case."""
+    if method == STATED:
+        return case.aim is not None
+    if method == "crude":
+        return case.problem.probability >= COMMON
+    return method != "improved_cross_entropy" or case.problem.dim <= FEW
+
+
+def method_of(kind: str, case: Case) -> Method | str:
+    """The method with its default options; what is stated is a normal law around one mode."""
+    if kind != STATED:
+        return kind
+    if case.aim is None:
+        raise ValueError(f"{case.problem.id} has no aim")
+    return Importance(proposal=Normal(mean=case.aim, std=1.0, dim=case.problem.dim))
+
+
+def run_trial(key: Key, seconds: float) -> Trial:
+    """One run; whatever goes wrong is part of the result.
+
+    Parameters
+    ----------
+    key : Key
+        What to run.
+    seconds : float
+        After which it is given up.
+    """
+    kind, id, seed = key
+    case = CASES[id]
+    problem = case.problem
+    counted = Counted(problem.loss)
+    begun = time.perf_counter()
+    try:
+        with alarm(seconds):
+            result = estimate(
+                problem.inputs,
+                counted,
+                problem.measure,
+                method_of(kind, case),
+                seed=seed,
+                relative_error=ERROR,
+                max_evaluations=BUDGET,
+            )
+    except OutOfTime:
+        verdict, outcome = FAILED, f"not done after {seconds:g} s"
+    except FieldError as refusal:
+        verdict, outcome = REFUSED, str(refusal)
+    except Exception as bug:
+        verdict, outcome = FAILED, f"{type(bug).__name__}: {bug}"
+    else:
+        return _judged(key, case, result, counted.rows)
+    none = (math.nan,) * 4
+    taken = time.perf_counter() - begun
+    return Trial(*key, *none, 0, False, 0, 0, 0, counted.rows, taken, verdict, math.nan, "", outcome)
+
+
+def _judged(key: Key, case: Case, result: Result, calls: int) -> Trial:
+    number, spent, answer = result.estimates[0], result.evaluations, case.problem.probability
+    hidden = number.verdict.hidden_mass_bound
+    slack = answer * (MATTERS + case.problem.rel_accuracy)
+    low, high = sure_interval(number, result.stopping)
+    return Trial(
+        *key,
+        estimate=number.value,
+        reported=number.relative_error,
+        low=number.interval[0],
+        high=number.interval[1],
+        missed=_side(number.interval, answer, slack),
+        far=_side((low, high), answer, slack) != 0,
+        before=spent["explore"] + spent["tune"],
+        sample=spent["estimate"],
+        audit=spent["audit"],
+        calls=calls,
+        seconds=result.seconds["total"] - result.seconds["compile"],
+        verdict=str(number.verdict.status),
+        hidden=math.nan if hidden is None else hidden,
+        checks=" ".join(
+            f"{check.name}:{'' if check.value is None else f'{check.value:.3g}'}:{str(check.status)[0]}"
+            for check in number.verdict.checks
+        ),
+        outcome="",
+    )
+
+
+def _side(interval: tuple[float, float], answer: float, slack: float) -> int:
+    """-1 where the answer is below the interval, 1 where it is above."""
+    return int(answer > interval[1] + slack) - int(answer < interval[0] - slack)
+
+
+def sure_interval(number: Estimate, stopping: Mapping[str, Any], confidence: float = SURE) -> tuple[float, float]:
+    """The interval of an estimate at another confidence, from what is stored.
+
+    Asking the run for it would not do: a second question changes what some methods draw. An interval on the log scale
+    is stretched by the ratio of the quantiles of its law, an exact one is computed again, and a bound is left as it is.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    low, high = number.interval
+    if number.interval_kind.startswith("exact (Clopper"):
+        rows, hits = number.diagnostics["rows"], number.diagnostics["hits"]
+        return widened(clopper_pearson(hits, rows, confidence), number.value, stopping["interval_inflation"])
+    if low <= 0.0:
+        return low, high
+    few = re.search(r"t with ([\d,]+) degrees", number.interval_kind)
+    dof = int(few[1].replace(",", "")) if few else None
+    ends = (0.5 + 0.5 * confidence, 0.5 + 0.5 * number.confidence)
+    wide, narrow = (float(ndtri(end) if dof is None else stdtrit(dof, end)) for end in ends)
+    return widened((low, high), number.value, wide / narrow)
