@@ -55,6 +55,7 @@ def a_trial(seed=1, ratio=1.0, reported=0.05, verdict="trusted", problem="RP22",
         "calls": 1100,
         "seconds": 0.1,
         "hidden": 1e-3,
+        "unconditional": False,
         "checks": f"hits:400:t relative_error:{reported:.3g}:t khat:0.1:t uncovered:0.01:{verdict[0]}",
         "outcome": "",
     }
@@ -233,6 +234,8 @@ def test_auc_and_curve_are_of_the_score_that_speaks_against_a_run():
     few, many = a_trial(1, 1.5, checks="hits:100:t"), a_trial(2, checks="hits:900:t khat::t")
     assert verdicts.auc(*verdicts.scores([few, many], "hits")) == 1.0
     assert verdicts.scores([few, many], "khat")[1].size == 0, "no value is no score"
+    low, high = (a_trial(1, ratio, checks=f"canary:{z}:t") for ratio, z in ((1.5, -3.0), (1.0, 2.0)))
+    assert verdicts.auc(*verdicts.scores([low, high], "canary")) == 1.0, "its sign does not matter"
 
 
 def test_the_spread_between_seeds_is_compared_with_the_reported_error():

@@ -89,6 +89,8 @@ class Trial:
         Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
     hidden : float
         The bound of hidden mass that is printed; NaN where there is none.
+    unconditional : bool
+        Whether the scope that is printed is of all failure regions.
     checks : str
         Name, value and first letter of the status of each check, as ``khat:0.12:t``.
     outcome : str
@@ -111,6 +113,7 @@ class Trial:
     seconds: float
     verdict: str
     hidden: float
+    unconditional: bool
     checks: str
     outcome: str
 
@@ -215,7 +218,7 @@ def run_trial(key: Key, seconds: float) -> Trial:
         return _judged(key, case, result, counted.rows)
     none = (math.nan,) * 4
     taken = time.perf_counter() - begun
-    return Trial(*key, *none, 0, False, 0, 0, 0, counted.rows, taken, verdict, math.nan, "", outcome)
+    return Trial(*key, *none, 0, False, 0, 0, 0, counted.rows, taken, verdict, math.nan, False, "", outcome)
 
 
 def _judged(key: Key, case: Case, result: Result, calls: int) -> Trial:
@@ -238,6 +241,7 @@ def _judged(key: Key, case: Case, result: Result, calls: int) -> Trial:
         seconds=result.seconds["total"] - result.seconds["compile"],
         verdict=str(number.verdict.status),
         hidden=math.nan if hidden is None else hidden,
+        unconditional=number.verdict.scope.startswith("all failure regions"),
         checks=" ".join(
             f"{check.name}:{'' if check.value is None else f'{check.value:.3g}'}:{str(check.status)[0]}"
             for check in number.verdict.checks

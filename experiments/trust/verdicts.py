@@ -52,6 +52,9 @@ ENOUGH_DATA = ("hits", "replicates", "relative_error")
 MORE_IS_BETTER = frozenset({"hits", "ess", "replicates", "search"})
 """Checks whose small values speak against a run; of all others it is the large ones."""
 
+TWO_SIDED = frozenset({"canary"})
+"""Checks of a deviation whose sign does not matter."""
+
 GROSS = 2.0
 
 Rows = list[dict[str, str]]
@@ -298,6 +301,7 @@ def bars(everything: Sequence[Cell]) -> Rows:
         _share_bar("more than 25 % off and not trusted", sensitivity(runs), SENSITIVITY),
         _share_bar("off by a factor of 2 and untrusted", gross_sensitivity(runs), GROSS_SENSITIVITY),
         _share_bar("needles: printed bound at least the missed mass", honest, HONESTY),
+        _share_bar("needles: a scope with a condition", Share.of(needles, lambda run: not run.unconditional), 1.0),
         _bar(
             "audit over the other evaluations",
             audit <= AUDIT,
@@ -362,7 +366,8 @@ def scores(runs: Sequence[Trial], name: str) -> tuple[Float, Float]:
     for run in runs:
         check = run.seen.get(name)
         if check is not None and check.value is not None:
-            found[not run.is_far_off].append(sign * check.value)
+            value = abs(check.value) if name in TWO_SIDED else check.value
+            found[not run.is_far_off].append(sign * value)
     return np.array(found[0]), np.array(found[1])
 
 
