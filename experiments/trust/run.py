@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import platform
+import statistics
 import sys
 import time
 from collections import defaultdict
@@ -76,16 +77,17 @@ def keep(runs: Iterable[Trial] | Iterable[Rival], total: int) -> None:
 
 def plan(methods: Sequence[str], ids: Sequence[str], seeds: int, workers: int) -> None:
     """Measure a few runs of each cell and print the time of all, a line for each method and its three dearest cells."""
-    spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    spent: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in run_all(keys_of(methods, ids, PLAN_SEEDS), SECONDS, workers):
-        spent[run.method][run.problem] += run.seconds / PLAN_SEEDS
+        spent[run.method][run.problem].append(run.seconds)
     whole = 0.0
-    for method, cells in spent.items():
+    for method, of in spent.items():
+        cells = {id: statistics.median(seconds) for id, seconds in of.items()}
         seconds = seeds * sum(cells.values())
         whole += seconds
         dearest = ", ".join(f"{id} {cells[id]:.2f} s" for id in sorted(cells, key=lambda id: -cells[id])[:3])
         print(f"{method}: {len(cells)} problems, {seconds / 60:.0f} minutes of one core; a run of {dearest}")
-    print(f"all: {whole / 60:.0f} minutes of one core, {whole / 60 / workers:.0f} on {workers}")
+    print(f"all: {whole / 60:.0f} minutes of one core, {whole / 60 / workers:.0f} on {workers} that do nothing else")
 
 
 def quick(workers: int) -> None:

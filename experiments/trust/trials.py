@@ -84,7 +84,7 @@ class Trial:
     calls : int
         Rows that the loss was in fact given.
     seconds : float
-        Of the run, without numba's compiler.
+        Of the processor, without numba's compiler.
     verdict : str
         Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
     hidden : float
@@ -196,7 +196,7 @@ def run_trial(key: Key, seconds: float) -> Trial:
     case = CASES[id]
     problem = case.problem
     counted = Counted(problem.loss)
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         with alarm(seconds):
             result = estimate(
@@ -215,13 +215,14 @@ def run_trial(key: Key, seconds: float) -> Trial:
     except Exception as bug:
         verdict, outcome = FAILED, f"{type(bug).__name__}: {bug}"
     else:
-        return _judged(key, case, result, counted.rows)
+        seconds_taken = time.process_time() - begun - result.seconds["compile"]
+        return _judged(key, case, result, counted.rows, max(0.0, seconds_taken))
     none = (math.nan,) * 4
-    taken = time.perf_counter() - begun
+    taken = time.process_time() - begun
     return Trial(*key, *none, 0, False, 0, 0, 0, counted.rows, taken, verdict, math.nan, False, "", outcome)
 
 
-def _judged(key: Key, case: Case, result: Result, calls: int) -> Trial:
+def _judged(key: Key, case: Case, result: Result, calls: int, seconds: float) -> Trial:
     number, spent, answer = result.estimates[0], result.evaluations, case.problem.probability
     hidden = number.verdict.hidden_mass_bound
     slack = answer * (MATTERS + case.problem.rel_accuracy)
@@ -238,7 +239,7 @@ def _judged(key: Key, case: Case, result: Result, calls: int) -> Trial:
         sample=spent["estimate"],
         audit=spent["audit"],
         calls=calls,
-        seconds=result.seconds["total"] - result.seconds["compile"],
+        seconds=float(f"{seconds:.3g}"),
         verdict=str(number.verdict.status),
         hidden=math.nan if hidden is None else hidden,
         unconditional=number.verdict.scope.startswith("all failure regions"),

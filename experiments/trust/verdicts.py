@@ -569,7 +569,10 @@ def write(runs: Iterable[Trial], rivals: Iterable[Rival], machine: str, folder: 
     lines = ["# Trust on problems whose probability is known", ""]
     lines += ["Written by `python experiments/trust/run.py`; README.md says what the columns mean.", ""]
     seconds = sum(run.seconds for run in kept)
-    lines += [f"{len(kept):,} runs of raresim, {seconds / 60:.0f} minutes; {len(others):,} of others; {machine}.", ""]
+    lines += [
+        f"{len(kept):,} runs of raresim, {seconds / 60:.0f} minutes of one core; {len(others):,} of others; {machine}.",
+        "",
+    ]
     figure = roc_figure(precise)
     if figure is not None:
         (folder / "roc.png").write_bytes(figure.png)
