@@ -248,7 +248,7 @@ def test_the_spread_between_seeds_is_compared_with_the_reported_error():
 
 def test_a_library_is_wrong_by_the_same_rule():
     p = CASES["RP22"].problem.probability
-    run = libraries.Rival("other", "RP22", 1, 0.5 * p, 0.04, 100, 0.1, "")
+    run = libraries.Rival("other", "RP22", 1, 0.5 * p, 0.04, 100, 0.1, "", "1.0")
     assert verdicts.rival_is_wrong(run)
     assert verdicts.converged(run, 0.05)
     assert not verdicts.converged(replace(run, variation=-1.0), 0.05)
@@ -270,7 +270,7 @@ def test_tables_and_figure_are_written(tmp_path):
     runs += [a_trial(seed, 0.5, problem="TRAP-EQUAL", method="cross_entropy") for seed in (1, 2)]
     runs += [a_trial(seed, 0.4, problem="NEEDLE-BOX") for seed in (1, 2)]
     runs += [a_trial(3, math.nan, verdict=trials.FAILED, problem="NEEDLE-BOX", outcome="late | again", checks="")]
-    rivals = [libraries.Rival("other", "RP22", seed, 0.004, 0.05, 100, 0.1, "") for seed in (1, 2)]
+    rivals = [libraries.Rival("other", "RP22", seed, 0.004, 0.05, 100, 0.1, "", "1.0") for seed in (1, 2)]
     verdicts.write(runs, rivals, "a machine", tmp_path)
     text = (tmp_path / "table.md").read_text()
     pooled = text.split("## Pooled: reachable problems")[1].split("##")[0]
@@ -278,7 +278,7 @@ def test_tables_and_figure_are_written(tmp_path):
     assert "| false trust, limit | at most 0.5 % | 2 of 162, 1.23 % (limit 3.84 %) |  | missed |" in text
     assert "4 of 164" in text.split("## Pooled: needles included")[1].split("##")[0]
     assert "late / again" in text, "a bar would end the cell"
-    assert "| other | 2 | 0 | 100 % |" in text
+    assert "| other (1.0) | 2 | 0 | 100 % |" in text
     assert (tmp_path / "roc.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "table.csv").read_text().count("\n") == 4, "the head and three cells"
 

@@ -147,9 +147,10 @@ def main() -> None:
     if options.libraries:
         wanted = [
             (method, id, seed)
+            for first in range(1, options.seeds + 1, libraries.ROUND)
             for method in libraries.METHODS
             for id in options.problems
-            for seed in range(1, options.seeds + 1)
+            for seed in range(first, min(first + libraries.ROUND, options.seeds + 1))
         ]
         there = {} if options.again else rows.read(Rival, [libraries.FILE])
         keep(libraries.run_all(wanted, there), len(wanted) - len(there))

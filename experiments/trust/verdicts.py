@@ -487,7 +487,9 @@ def library_rows(rivals: Sequence[Rival], everything: Sequence[Cell]) -> Rows:
     out = []
     for method in dict.fromkeys(run.method for run in rivals):
         of = [run for run in rivals if run.method == method]
-        row = {"": method, "runs": f"{len(of):,}", "no estimate": str(sum(math.isnan(run.estimate) for run in of))}
+        lost = sum(math.isnan(run.estimate) for run in of)
+        versions = ", ".join(sorted({run.version for run in of}))
+        row = {"": f"{method} ({versions})", "runs": f"{len(of):,}", "no estimate": str(lost)}
         reach = [run for run in of if CASES[run.problem].reachable]
         for most in (ERROR, PRECISE):
             row[f"converged to {percent(most)} %, reachable"] = percent(_count(reach, most).value) + " %"
