@@ -57,6 +57,8 @@ TWO_SIDED = frozenset({"canary"})
 
 GROSS = 2.0
 
+MEAN = "mean over reachable problems, at 10 %"
+
 Rows = list[dict[str, str]]
 
 
@@ -494,6 +496,8 @@ def library_rows(rivals: Sequence[Rival], everything: Sequence[Cell]) -> Rows:
         for most in (ERROR, PRECISE):
             row[f"converged to {percent(most)} %, reachable"] = percent(_count(reach, most).value) + " %"
             row[f"false trust at {percent(most)} %, reachable"] = _false(reach, most).with_limit
+        ids = dict.fromkeys(run.problem for run in reach)
+        row[MEAN] = _mean(_false([run for run in reach if run.problem == id], PRECISE) for id in ids)
         row[f"with needles, at {percent(PRECISE)} %"] = _false(of, PRECISE).text
         row["evaluations"] = f"{np.median([run.calls for run in of]):,.0f}"
         out.append(row)
@@ -509,11 +513,19 @@ def library_rows(rivals: Sequence[Rival], everything: Sequence[Cell]) -> Rows:
             trusted = Share.of(reachable, lambda run: run.trusted and run.reported <= most)  # noqa: B023  # used at once
             row[f"converged to {percent(most)} %, reachable"] = percent(trusted.value) + " %"
             row[f"false trust at {percent(most)} %, reachable"] = false_trust(part).with_limit
+        near = [cell for cell in mine if cell.case.reachable]
+        row[MEAN] = _mean(false_trust([run for run in cell.runs if run.reported <= PRECISE]) for cell in near)
         precise = [run for run in runs if run.reported <= PRECISE]
         row[f"with needles, at {percent(PRECISE)} %"] = false_trust(precise).text
         row["evaluations"] = f"{np.median([run.evaluations for run in runs]):,.0f}"
         out.append(row)
     return out
+
+
+def _mean(shares: Iterable[Share]) -> str:
+    """Each problem alike, however many of its runs converged; those without one are left out."""
+    values = [share.value for share in shares if share.n]
+    return f"{percent(float(np.mean(values)))} % of {len(values)}" if values else ""
 
 
 def _count(runs: Sequence[Rival], most: float) -> Share:
