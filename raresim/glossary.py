@@ -1232,8 +1232,8 @@ _TRUST = (
         reading=(
             "Tuned: trusted with at least four starts, half of which reached the threshold, and two starts a region:"
             " where each start ends in a region of its own, there may be more. Untrusted when none reached it. A stated"
-            " proposal is caution at best, because nobody looked elsewhere. Replicates are judged by how many of them"
-            " reached the event."
+            " proposal was not searched for: caution. Where two climbs of the audit with at least 100 draws a level"
+            " found the event, they stand in for both. Replicates are judged by how many of them reached the event."
         ),
     ),
     Term(
