@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import raresim
 from raresim import (
@@ -13,15 +15,28 @@ from raresim import (
     Crude,
     DirectionalSampling,
     Importance,
+    Linear,
     LineSampling,
     Normal,
     Probability,
+    StandardNormal,
     SubsetSimulation,
 )
-from raresim.audit import SIZES, reserve
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import TailMoments
+from raresim.audit import SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, reserve
+from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status
+from raresim.distributions.standard_normal import widening
+from raresim.engine import Sampler
 from raresim.errors import FieldError
+from raresim.estimation import Sample
+from raresim.estimators.weighted_draws import WeightedDraws
+from raresim.evidence import Evidence
 from raresim.executors import Executor
+from raresim.methods.subset_simulation import climb
+from raresim.problem import Event, Problem
+from raresim.streams import stream
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least
 
@@ -248,3 +263,321 @@ def test_the_audit_leaves_the_estimate_alone(seed):
     )
     assert with_.estimates[0].value == without.estimates[0].value
     assert with_.estimates[0].interval == without.estimates[0].interval
+
+
+# --- the arithmetic ----------------------------------------------------------------------------------
+
+ROWS = Normal(mean=[2.0, 0.0])
+"""What the rows of the estimate are drawn from, where climbs are asked about them below."""
+
+
+def seen(side, uncovered, log_probability, nominal=0, hits=0):
+    """A climb of an audit of three events, of which it is ``side``'s that it looked at."""
+    return ClimbSeen(
+        outcome="reached" if side else "stalled",
+        reached=bool(side),
+        samples=100,
+        evaluations=500 + nominal,
+        nominal=nominal,
+        nominal_hits=np.array([hits, 7, 9]),
+        failing=np.array([40 + hits, 5, 6]),
+        log_probability=np.array([log_probability, -1.0, -2.0]),
+        uncovered=np.array([uncovered, 0.5, 0.5]),
+        loss=np.array([1.0, 2.0]) + side,
+        log_influence=np.array([math.log(0.1), math.nan]) + side,
+    )
+
+
+def audit_of(*climbs, signs=(1.0, -1.0, -1.0), log_values=(math.log(1e-3), math.log(1e-4), -math.inf)):
+    return Audit("full", climbs=climbs, signs=signs, log_values=log_values)
+
+
+FOUR = (
+    seen(-1, 0.9, -1.0, 100, 9),
+    seen(1, 0.02, math.log(2e-3), 100, 1),
+    seen(-1, 0.9, -1.0),
+    seen(1, 0.04, math.log(3e-3), 200, 2),
+)
+
+
+def test_climbs_take_turns_between_the_sides_and_each_event_asks_its_own():
+    """Below first: climbs two and four are those of the event above."""
+    got = audit_of(*FOUR).diagnostics(0)
+    assert got == {
+        "audit_climbs": 2,
+        "audit_found": 2,
+        "audit_failing": 83,
+        "audit_uncovered": 0.04,
+        "audit_log_ratio": pytest.approx(0.5 * (math.log(2) + math.log(3))),
+        "audit_log_ratio_error": pytest.approx(2 * math.sqrt(math.log(1e-3) / math.log(0.2) * 0.8 / 20) / math.sqrt(2)),
+        "audit_nominal": 300,
+        "audit_nominal_hits": 3,
+        "audit_nominal_chance": pytest.approx(stats.poisson.sf(2, 0.3)),
+    }
+    below = audit_of(*FOUR).diagnostics(1)
+    assert (below["audit_nominal"], below["audit_nominal_hits"], below["audit_failing"]) == (100, 14, 10)
+
+
+def test_an_event_that_was_not_seen_or_asked_about_has_no_answer_of_the_audit():
+    assert audit_of(*FOUR).diagnostics(2) == {}
+    assert audit_of().diagnostics(0) == {}
+    assert audit_of(*FOUR[:1]).diagnostics(0) == {}
+
+
+def test_climbs_that_found_nothing_count_and_say_nothing():
+    """One of three found draws that were not asked about; one has no estimate; only the third has both."""
+    climbs = [seen(1, *found) for found in ((math.nan, -math.inf), (0.3, -math.inf), (0.1, math.log(4e-3), 50))]
+    got = audit_of(*climbs, signs=(1.0, 1.0, 1.0)).diagnostics(0)
+    assert (got["audit_climbs"], got["audit_found"], got["audit_failing"]) == (3, 2, 80)
+    assert got["audit_uncovered"] == 0.3
+    assert got["audit_log_ratio"] == pytest.approx(math.log(4))
+    assert (got["audit_nominal_hits"], got["audit_nominal_chance"]) == (0, 1.0)
+    none = audit_of(seen(1, math.nan, -math.inf), signs=(1.0, 1.0, 1.0)).diagnostics(0)
+    assert (none["audit_found"], none["audit_uncovered"], none["audit_log_ratio"]) == (0, None, None)
+
+
+def test_what_is_stored_of_an_audit_adds_up():
+    assert audit_of(*FOUR).facts() == {
+        "extent": "full",
+        "why": "",
+        "needed": True,
+        "climbs": 4,
+        "samples": 100,
+        "reached": 4,
+    }
+    assert audit_of(FOUR[0], seen(0, 0.1, -1.0)).facts()["reached"] == 1
+    assert audit_of(*FOUR).evaluations == 2400
+    assert audit_of().facts() == {"extent": "full", "why": "", "needed": True, "climbs": 0, "samples": 0, "reached": 0}
+    assert audit_of().samples is None
+
+
+def test_evidence_has_a_row_of_each_climb_and_event_and_the_points_that_were_asked_about():
+    events = [Event(3.0), Event(-3.0, "below"), Event(-9.0, "below")]
+    found = audit_of(*FOUR[:2], seen(-1, math.nan, -math.inf)).evidence(events)
+    (table,), (plot,) = found.tables, found.plots
+    rows = [(row[0], *row[2:]) for row in table.rows]
+    third = math.log10(math.exp(-1.0))
+    assert len(table.columns) == len(table.rows[0]) == 7
+    assert rows == [
+        ("P(loss >= 3)", 100.0, 600.0, 41.0, pytest.approx(math.log10(2e-3)), 0.02),
+        *[("P(loss <= -3)", 100.0, cost, 5.0, pytest.approx(third), 0.5) for cost in (600.0, 500.0)],
+        *[("P(loss <= -9)", 100.0, cost, 6.0, pytest.approx(2 * third), 0.5) for cost in (600.0, 500.0)],
+    ]
+    assert plot.form == "points"
+    assert plot.x == (0.0, 2.0, 0.0)
+    assert plot.y == pytest.approx([math.log10(0.1) + side / math.log(10) for side in (-1, 1, -1)])
+    assert (plot.low, plot.high) == ((), ())
+    nothing = audit_of(dataclasses.replace(FOUR[1], log_influence=np.array([math.nan, math.inf]))).evidence(events)
+    assert (len(nothing.tables), nothing.plots) == (1, ())
+    assert audit_of().evidence(events) == Evidence()
+
+
+def test_an_estimate_that_a_climb_does_not_have_is_left_open_in_the_table():
+    rows = audit_of(seen(1, math.nan, -math.inf), signs=(1.0, 1.0, 1.0)).evidence([Event(3.0)]).tables[0].rows
+    assert [row[-2:] for row in rows] == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("extent", "left", "held"),
+    [
+        ("quick", 13_000, 3000),  # three tenths of what comes before
+        ("full", 20_000, 10_000),
+        ("quick", 10**9, 42_500),  # two climbs of 20 levels, four fifths of a level each, and a fifth to spare
+        ("full", 10**9, 170_000),
+        ("off", 10**9, 0),
+    ],
+)
+def test_what_is_held_back_is_a_share_or_the_price_of_the_largest_climbs(extent, left, held):
+    assert reserve(extent, left) == held
+
+
+class Recorded:
+    """The parts of a session that an audit uses; what it would fold is kept instead."""
+
+    problem, seed = Problem(StandardNormal(dim=2), Linear(weights=[1.0, 0.0]).bind(StandardNormal(dim=2))), 5
+
+    def __init__(self, *events):
+        self.events, self.folded = list(events), None
+
+    def plan(self, many, fixed_rows):
+        return (many, fixed_rows)
+
+    def fold(self, name, climbs, plan, note):
+        self.folded = name, climbs, plan, note
+        return Climbs(FOUR)
+
+
+class Pairs(WeightedDraws):
+    per_row = 2
+
+
+def asked(session, sums, extent, spent, left, samples=None):
+    """An audit of an estimate of 1,000 rows of two draws each, in which each event has the sum of weights given."""
+    job = Pairs(Sampler(session.problem, ROWS, 5), tuple(session.events))
+    weights = [np.log([x]) if x else np.empty(0) for x in sums]
+    summary = Summary(TailMoments.of_hits(1000, weights), None, None, 0)
+    return audit(session, job, Sample(summary, (), 1, True), extent, spent, left, samples)
+
+
+@pytest.mark.parametrize(
+    ("extent", "spent", "left", "samples", "most"),
+    [
+        ("quick", 20_000, 10_000, 430, 4200),  # 0.3 x 20,000 evaluations
+        ("quick", 20_000, 5000, 358, 2500),  # what is left
+        ("quick", 10**6, 10**6, 1000, 210_000),  # no more than a thousand draws a level
+        ("quick", 400, 1000, 10, 84),  # no fewer than ten, for more than three tenths
+        ("full", 20_000, 10**6, 717, 50_000),
+        ("full", 1000, 10**6, 100, 2500),
+    ],
+)
+def test_levels_of_a_climb_are_as_large_as_its_share_pays_for(extent, spent, left, samples, most):
+    """To 1e-4: 1 + 0.8 log(1e-4) / log(0.2) evaluations for a draw of a level, and a fifth to spare."""
+    session = Recorded(Event(3.0), Event(4.0), Event(9.0))
+    got = asked(session, (1.0, 0.1, 0.0), extent, spent, left)
+    name, climbs, plan, _ = session.folded
+    assert (name, plan) == ("audit", (SIZES[extent].climbs, 1))
+    assert (climbs.samples, climbs.most) == (samples, most)
+    assert climbs.sides == (1.0,)
+    assert climbs.log_sizes == pytest.approx((math.log(2.0), math.log(0.2), -math.inf))
+    assert (got.climbs, got.signs) == (FOUR, (1.0, 1.0, 1.0))
+    assert got.log_values == pytest.approx((math.log(1e-3), math.log(1e-4), -math.inf))
+
+
+def test_two_sides_take_twice_the_climbs():
+    session = Recorded(Event(4.0), Event(-4.0, "below"))
+    asked(session, (0.1, 0.1), "quick", 20_000, 10_000)
+    _, climbs, plan, _ = session.folded
+    assert (plan, climbs.sides, climbs.samples, climbs.most) == ((4, 1), (-1.0, 1.0), 215, 2100)
+
+
+def test_a_side_whose_events_were_not_seen_is_not_climbed():
+    session = Recorded(Event(4.0), Event(-4.0, "below"))
+    got = asked(session, (0.1, 0.0), "quick", 20_000, 10_000)
+    assert session.folded[1].sides == (1.0,)
+    assert got.signs == (1.0, -1.0)
+
+
+def test_levels_that_an_earlier_run_has_fixed_are_kept():
+    session = Recorded(Event(4.0))
+    asked(session, (0.1,), "quick", 20_000, 10_000, samples=321)
+    assert session.folded[1].samples == 321
+
+
+@pytest.mark.parametrize(("left", "made"), [(140, True), (139, False)])
+def test_an_audit_is_made_where_the_smallest_can_be_paid_for(left, made):
+    """Ten draws a level at 13.95 evaluations each are 139.46."""
+    session = Recorded(Event(4.0))
+    got = asked(session, (0.1,), "quick", 10_000, left)
+    assert (session.folded is not None) is made
+    assert got.why == ("" if made else "139 evaluations at least would be needed, 139 are left for it")
+
+
+def test_a_common_event_has_one_level():
+    """Likelier than a level's share: the cost of a climb does not fall below that of its first level and one more."""
+    session = Recorded(Event(0.0))
+    asked(session, (900.0,), "quick", 3010, 10_000)
+    assert session.folded[1].samples == int(903 / (1.8 * 2 / 0.8))
+
+
+def test_without_a_hit_there_is_nothing_to_climb_to():
+    assert asked(Recorded(Event(9.0)), (0.0,), "quick", 20_000, 10_000).why == "no draw is in the event"
+
+
+def climbing(events, log_sizes, job=None, most=10**6, samples=200):
+    problem = Recorded.problem
+    job = job or WeightedDraws(Sampler(problem, ROWS, 5), tuple(events))
+    sides = tuple(sorted({event.sign for event in events}))
+    return _AuditClimb(problem, 5, job, tuple(events), sides, log_sizes, samples, most)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_climb_weighs_its_draws_and_asks_what_each_would_have_added(index):
+    """Against the densities of SciPy, at the draws of the same climb made here; the first begins with a wider law."""
+    events = (Event(2.5), Event(3.0), Event(9.0), Event(4.0))
+    log_sizes = (math.log(3e-3), math.log(0.1), 0.0, -math.inf)
+    block = Block(7, index, index, 1)
+    (got,) = climbing(events, log_sizes)(block).seen
+    width = widening(2) if index == 0 else 1.0
+    done = climb(
+        lambda z: width * z[:, 0], 2, 200, 0.2, 9.0, stream(5, 7, index), max_evaluations=10**6, keep_levels=True
+    )
+    z, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
+    log_mean = log_weight - math.log(len(loss))
+    log_mean += stats.norm.logpdf(width * z).sum(axis=1) - stats.norm.logpdf(width * z, scale=width).sum(axis=1)
+    influence = stats.norm.logpdf(width * z).sum(axis=1) - stats.norm.logpdf(width * z, [2.0, 0.0]).sum(axis=1)
+    for k, event in enumerate(events[:3]):
+        hit = loss >= event.threshold
+        own, added = np.exp(log_mean[hit]), np.exp(influence[hit] - log_sizes[k])
+        assert got.failing[k] == hit.sum() > 0
+        assert got.log_probability[k] == pytest.approx(math.log(own.sum()))
+        assert got.uncovered[k] == pytest.approx(own[added > 0.1].sum() / own.sum())
+    assert 0 < got.uncovered[1] < got.uncovered[0]
+    assert (got.failing[3], got.log_probability[3]) == (0, -math.inf)
+    assert math.isnan(got.uncovered[3])
+    hit = loss >= 2.5
+    step = hit.sum() // 300
+    assert step > 1
+    np.testing.assert_allclose(got.loss, loss[hit][::step])
+    np.testing.assert_allclose(got.log_influence, (influence[hit] - log_sizes[0])[::step])
+    assert (got.samples, got.evaluations, got.reached, got.outcome) == (200, done.evaluations, True, "reached")
+    first = done.levels[0].loss
+    assert got.nominal == (0 if index == 0 else 200)
+    assert got.nominal_hits.tolist() == [
+        0 if index == 0 else np.count_nonzero(first >= 2.5),
+        *[np.count_nonzero(first >= 3.0) * index, 0, 0],
+    ]
+
+
+def test_a_climb_below_sees_the_events_below():
+    events = (Event(-2.0, "below"), Event(2.0), Event(-2.5, "below"))
+    (got,) = climbing(events, (0.0, 0.0, 0.0))(Block(7, 0, 0, 1)).seen
+    assert got.failing[0] > got.failing[2] > got.failing[1] == 0
+    assert got.loss.max() <= -2.0
+    (other,) = climbing(events, (0.0, 0.0, 0.0))(Block(7, 1, 1, 1)).seen
+    assert other.failing[1] > other.failing[0] == 0
+
+
+def test_climbs_of_a_side_begin_with_the_wider_law_and_the_target_in_turn():
+    two = climbing((Event(-2.0, "below"), Event(2.0)), (0.0, 0.0))
+    assert [two.width(Block(7, index, 0, 1)) for index in range(5)] == [widening(2)] * 2 + [1.0] * 2 + [widening(2)]
+
+
+def test_a_climb_keeps_to_its_evaluations():
+    (got,) = climbing((Event(9.0),), (0.0,), most=1000)(Block(7, 1, 1, 1)).seen
+    assert not got.reached
+    assert got.evaluations <= 1000
+
+
+class Lines(WeightedDraws):
+    """Rows that cost ten evaluations for each draw that is asked about; the first draw's own line does not count it."""
+
+    cost_through = 10.0
+
+    def through(self, u, block):
+        found, _ = WeightedDraws.through(self, u, block)
+        found[:, 0] = -math.inf
+        return found, 10 * len(u)
+
+
+@pytest.mark.parametrize(("most", "asked_about"), [(10**6, 24), (510, 10), (20, 1)])
+def test_where_asking_costs_few_draws_are_asked_evenly(most, asked_about):
+    """At most 24, for a fifth of the climb's evaluations, and at least one."""
+    events = (Event(2.5), Event(3.0))
+    one = climbing(events, (0.0, 0.0), Lines(Sampler(Recorded.problem, ROWS, 5), events), most)
+    u = np.asfortranarray(np.column_stack([np.linspace(2.5, 4.0, 70), np.zeros(70)]))
+    logs, evaluations = one._log_rows(u, Block(7, 0, 0, 1))
+    at = np.unique(np.linspace(0, 69, asked_about).round().astype(int))
+    assert evaluations == 10 * asked_about
+    assert np.flatnonzero(~np.isnan(logs[0])).tolist() == np.flatnonzero(~np.isnan(logs[1])).tolist() == at.tolist()
+    assert logs[:, 0].tolist() == [math.inf, math.inf]
+    np.testing.assert_allclose(logs[1, at[1:]], (2.0 - 2.0 * u[at[1:], 0]))
+    assert one._log_rows(u[:0], Block(7, 0, 0, 1))[1] == 0
+
+
+def test_evaluations_for_lines_through_draws_are_part_of_the_climb():
+    events = (Event(2.5),)
+    with_, without = (
+        climbing(events, (0.0,), kind(Sampler(Recorded.problem, ROWS, 5), events))(Block(7, 1, 1, 1)).seen[0]
+        for kind in (Lines, WeightedDraws)
+    )
+    assert with_.evaluations == without.evaluations + 240
