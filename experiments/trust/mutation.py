@@ -45,6 +45,7 @@ MODULES = (
 
 TESTS = (
     "verdict",
+    "ess",
     "psis",
     "vov",
     "canary",
@@ -54,6 +55,7 @@ TESTS = (
     "antithetic",
     "control_variates",
     "estimation",
+    "reading",
     "information",
     "importance",
     "properties",
@@ -139,7 +141,8 @@ def prepare(folder: Path) -> None:
             ELSEWHERE,
             *(f"--deselect={t}" for t in LEFT_OUT),
         ],
-        "timeout_constant": 10.0,
+        "timeout_constant": 5.0,
+        "timeout_multiplier": 2.0,
         "use_git_change_detection": False,
         "track_dependencies": False,
     }
