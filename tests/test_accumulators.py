@@ -17,7 +17,7 @@ from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
 from raresim.accumulators.several import Several
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import TailMoments, masks
+from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.accumulators.top import CAPACITY, TopWeights
 from raresim.blocks import Block
 from raresim.problem import Event
@@ -202,6 +202,13 @@ def test_top_weights_are_bounded_and_copied():
     assert (top.largest(0) == 0.0).all()
 
 
+@pytest.mark.parametrize(("size", "kept"), [(2 * CAPACITY, 2 * CAPACITY), (2 * CAPACITY + 1, CAPACITY)])
+def test_weights_are_cut_once_twice_the_capacity_has_come_together(size, kept):
+    log_weight = np.arange(float(size))
+    assert TopWeights.of_hits([log_weight]).log_weights[0].size == kept
+    assert TopWeights.of_hits([log_weight]).largest(0).tolist() == list(range(size - 1, size - 1 - CAPACITY, -1))
+
+
 # --- losses ------------------------------------------------------------------------------------------
 
 
@@ -212,6 +219,18 @@ def test_loss_moments_agree_with_numpy(loss, at, shift):
     assert got.n == loss.size
     assert got.mean == pytest.approx(loss.mean(), rel=1e-12, abs=1e-12)
     assert got.std == pytest.approx(loss.std(ddof=1), rel=1e-7, abs=1e-7)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_than_two_losses_have_no_spread(n):
+    got = LossMoments.of_block(np.full(n, 3.0))
+    assert (got.n, got.mean, got.squares) == (n, 3.0 * n, 0.0)
+    assert math.isnan(got.std)
+    assert got.merge(LossMoments.of_block(np.array([1.0, 5.0]))).std == pytest.approx(math.sqrt(8.0 if not n else 4.0))
+
+
+def test_two_losses_have_a_spread():
+    assert LossMoments(2, 3.0, 8.0).std == pytest.approx(math.sqrt(8.0))
 
 
 def test_kept_rows_are_the_first_of_their_stage_and_copied():
@@ -285,3 +304,135 @@ def test_winnings_of_pieces_merge_to_the_whole_and_are_sums_of_logarithms(log_we
     np.testing.assert_allclose(together.log_won[0], expected, rtol=1e-10, atol=1e-13)
     assert together.n == 2 * len(log_weight)
     assert not together.log_won[1].any()
+
+
+def test_rows_of_first_hits_are_whole_numbers():
+    a = Arrivals.of_block(5, [np.array([True, False, True, True, False])], (2,))
+    assert a.rows[0].dtype == a.merge(a).rows[0].dtype == np.int64
+    assert (a.n, a.wanted, a.merge(a).n, a.merge(a).wanted) == (5, (2,), 10, (2,))
+    assert a.merge(a).rows[0].tolist() == [1, 3]
+    assert (a.last(0), type(a.last(0))) == (3, int)
+
+
+def test_every_event_waits_for_its_own_hits():
+    mask = np.array([True, False, True])
+    few, many = Arrivals.of_block(3, [mask, ~mask], (1, 4)), Arrivals.of_block(3, [~mask, mask], (1, 4))
+    both = few.merge(many)
+    assert [rows.tolist() for rows in both.rows] == [[1], [2, 4, 6]]
+    assert (both.missing, both.last(0), both.last(1)) == ((0, 1), 1, None)
+
+
+def test_summaries_of_another_number_of_events_are_refused():
+    """They are of another run; a short one would be merged without a word."""
+    mask = np.array([True, False])
+    one, two = Arrivals.of_block(2, [mask], (1,)), Arrivals.of_block(2, [mask, mask], (1, 1))
+    for refused in (
+        lambda: Arrivals.of_block(2, [mask, mask], (1,)),
+        lambda: one.merge(two),
+        lambda: Arrivals(2, (1, 1), one.rows).missing,
+        lambda: TopWeights((np.zeros(1),)).merge(TopWeights((np.zeros(1), np.zeros(1)))),
+    ):
+        with pytest.raises(ValueError, match="zip"):
+            refused()
+
+
+def test_bets_count_weights_above_the_bound_as_the_bound():
+    """As rounding leaves them; among unequal weights and among equal ones."""
+    for logs in (np.array([2.0 + 1e-15, 1.0]), np.array([2.5, 2.5]), np.array([2.5, 1.0])):
+        got = Bets.of_hits(3, [logs], 2.0).log_won[0]
+        expected = np.log1p(np.multiply.outer(STAKES, np.exp(np.minimum(logs - 2.0, 0.0)))).sum(axis=1)
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_bets_on_rows_that_all_hit_leave_the_largest_probability():
+    low, high = Bets.of_hits(200, [np.zeros(200)], 0.0).interval(0, 0.9)
+    assert 0.9 < low < high == 1.0
+
+
+def test_bets_on_one_miss_leave_all_probabilities():
+    assert Bets.of_hits(1, [np.empty(0)], 0.0).interval(0, 0.999) == (0.0, 1.0)
+
+
+def test_ends_of_bets_are_probabilities():
+    """Weights of up to 4 that are all the largest in a twentieth of few rows: the mean could be above 1."""
+    assert Bets.of_hits(20, [np.full(1, math.log(4.0))], math.log(4.0)).interval(0, 0.99)[1] == 1.0
+
+
+@pytest.mark.parametrize("log_bound", [-3.0, 0.0, 3.0])
+def test_interval_of_bets_scales_with_the_bound_on_weights(log_bound):
+    """Weights and bound times a number: so are the ends, up to probability one."""
+    logs = np.log(np.linspace(0.01, 0.03, 50)) + log_bound
+    low, high = Bets.of_hits(1000, [logs], log_bound).interval(0, 0.95)
+    plain = Bets.of_hits(1000, [logs - log_bound], 0.0).interval(0, 0.95)
+    assert (low, high) == pytest.approx((plain[0] * math.exp(log_bound), plain[1] * math.exp(log_bound)), rel=1e-9)
+
+
+# --- all that a stage keeps --------------------------------------------------------------------------
+
+
+def test_a_summary_of_rows_keeps_what_it_is_given():
+    logs, kept = [np.array([-1.0, -2.0]), np.empty(0)], KeptRows(np.arange(3.0), -np.arange(3.0))
+    got = Summary.of_rows(7, logs, 21, kept, upper=[np.zeros(3), np.zeros(1)])
+    assert (got.tail.n, got.tail.hits.tolist(), got.evaluations) == (7, [2, 0], 21)
+    assert (got.upper.n, got.upper.hits.tolist()) == (7, [3, 1])
+    assert got.top.largest(0).tolist() == [-1.0, -2.0]
+    assert got.kept is kept
+    assert (got.drawn, got.arrivals, got.bets) == (None, None, None)
+    bare = Summary.of_rows(7, logs, 21, equal=True)
+    assert (bare.kept.loss.size, bare.kept.log_weight.size, bare.upper) == (0, 0, None)
+    assert bare.top.largest(0).size == 0
+    assert bare.tail.hits.tolist() == [2, 0]
+
+
+def test_a_part_in_which_nothing_failed_has_the_same_two_ends():
+    """Merged with one in which rows failed, from either side."""
+    whole = Summary.of_rows(10, [np.zeros(4)], 10)
+    failed = Summary.of_rows(10, [np.zeros(3)], 10, upper=[np.zeros(5)])
+    for both in (whole.merge(failed), failed.merge(whole)):
+        assert (both.tail.hits[0], both.upper.hits[0], both.upper.n) == (7, 9, 20)
+    assert whole.merge(whole).upper is None
+    assert failed.merge(failed).upper.hits[0] == 10
+
+
+def test_arrivals_and_bets_are_merged_where_both_parts_have_them():
+    plain = Summary.of_rows(2, [np.zeros(1)], 2)
+    arrivals, bets = Arrivals.of_block(2, [np.array([True, True])], (3,)), Bets.of_hits(2, [np.zeros(1)], 0.0)
+    full = dataclasses.replace(plain, arrivals=arrivals, bets=bets, drawn=plain.tail)
+    both = full.merge(full)
+    assert both.arrivals.rows[0].tolist() == [1, 2, 3]
+    assert (both.bets.n, both.drawn.n) == (4, 4)
+    for one in (plain.merge(full), full.merge(plain)):
+        assert one.tail.n == 4
+        assert {one.arrivals, one.bets, one.drawn} in ({None}, {arrivals, bets, plain.tail})
+    assert plain.merge(plain).arrivals is None
+
+
+def test_a_log_weight_that_is_no_number_is_refused():
+    with pytest.raises(ArithmeticError, match="a log weight is NaN: target and proposal are both impossible"):
+        TailMoments.of_hits(3, [np.zeros(1), np.array([0.0, math.nan])])
+
+
+def test_weights_that_vanish_beside_the_largest_add_nothing_to_any_sum():
+    tail = TailMoments.of_hits(4, [np.array([0.0, -800.0])])
+    assert (tail.sum_w[0], tail.sum_w2[0], tail.sum_w_log[0]) == (1.0, 1.0, 0.0)
+    assert tail.hits[0] == 2
+
+
+def test_hits_keep_their_log_weights_in_order_and_of_their_own():
+    log_weight, mask = np.arange(5.0), np.array([True, False, True, False, True])
+    got = hit_weights(log_weight, mask)
+    hit_weights(-log_weight, mask)
+    assert got.tolist() == [0.0, 2.0, 4.0]
+    assert hit_weights(log_weight, np.ones(5, dtype=bool)).tolist() == log_weight.tolist()
+
+
+def test_rows_without_a_loss_could_be_in_every_event():
+    loss = np.array([0.0, math.nan, 2.0])
+    in_event = masks([Event(1.0), Event(1.0, "below")], loss)
+    assert [rows.tolist() for rows in masks_with_failed(in_event, loss)] == [[False, True, True], [True, True, False]]
+    assert masks_with_failed(in_event, np.zeros(3)) is None
+
+
+def test_two_rows_have_a_relative_error():
+    assert TailMoments.of_hits(2, [np.zeros(1)]).relative_error(0) == pytest.approx(1.0)
+    assert TailMoments.of_hits(2, [np.zeros(2)]).relative_error(0) == 0.0
