@@ -288,7 +288,10 @@ def seen(side, uncovered, log_probability, nominal=0, hits=0):
     )
 
 
-def audit_of(*climbs, signs=(1.0, -1.0, -1.0), log_values=(math.log(1e-3), math.log(1e-4), -math.inf)):
+LOG_VALUES = (math.log(1e-3), math.log(1e-4), -math.inf)
+
+
+def audit_of(*climbs, signs=(1.0, -1.0, -1.0), log_values=LOG_VALUES):
     return Audit("full", climbs=climbs, signs=signs, log_values=log_values)
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from raresim import Linear, Normal, StandardNormal
-from raresim.diagnostics.canary import Region, canary
+from raresim.blocks import Block
+from raresim.diagnostics.canary import Region, _compared, _even, canary
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.problem import Problem
@@ -113,3 +114,125 @@ def test_draws_of_the_target_have_nothing_to_test(seed):
     plain = sampler(StandardNormal(dim=2), seed(993))
     with pytest.raises(ValueError, match="no weights"):
         canary(Sampler(plain.problem, None, seed(993)), 7)
+
+
+# --- the arithmetic ----------------------------------------------------------------------------------
+
+
+def region(low=1.0, high=2.0, radius=0.5):
+    return Region(np.array([0.6, 0.8]), low, high, radius)
+
+
+def test_a_region_is_a_cylinder_with_its_lower_end_and_its_wall():
+    axis, wall = np.array([0.6, 0.8]), np.array([0.8, -0.6])
+    rows = [
+        a * axis + b * wall for a, b in [(1.0, 0.0), (0.999, 0.0), (1.999, 0.49), (2.0, 0.0), (1.5, 0.51), (1.5, -0.49)]
+    ]
+    assert region(1.0 - 1e-12, 2.0 - 1e-12).holds(np.asfortranarray(rows)).tolist() == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    on_the_ends = np.asfortranarray([[1.0, 0.0], [2.0, 0.0], [1.5, 0.5]])
+    assert Region(np.array([1.0, 0.0]), 1.0, 2.0, 0.5).holds(on_the_ends).tolist() == [True, False, True]
+
+
+def test_probability_of_a_region_is_that_of_a_slab_times_that_of_a_ball():
+    slab = stats.norm.cdf(2.0) - stats.norm.cdf(1.0)
+    assert region().log_probability == pytest.approx(math.log(slab * stats.chi(1).cdf(0.5)))
+    assert Region(np.array([1.0]), 1.0, 2.0, 0.5).log_probability == pytest.approx(math.log(slab))
+    wide = Region(np.array([1.0, 0.0, 0.0]), 1.0, 2.0, 0.5)
+    assert wide.log_probability == pytest.approx(math.log(slab * stats.chi(2).cdf(0.5)))
+
+
+def test_a_region_lies_beyond_the_middle_of_the_draws_that_show_it():
+    law = Normal(mean=[3.0, 4.0], std=0.5)
+    got = Region.around(law, stream(5, 0, 0), 3000)
+    law.sample(stream(5, 0, 0), u := np.empty((3000, 2), order="F"))
+    axis = u.mean(axis=0) / np.linalg.norm(u.mean(axis=0))
+    along, across = u @ axis, np.abs(u @ [axis[1], -axis[0]])
+    np.testing.assert_allclose(got.axis, axis)
+    assert (got.low, got.high) == pytest.approx(tuple(np.quantile(along, [0.5, 0.95])))
+    assert got.radius == pytest.approx(np.quantile(across, 0.95))
+
+
+def test_a_middle_at_the_origin_has_the_first_axis():
+    class Still(Normal):
+        def sample(self, rng, x):
+            x[:] = 0.0
+
+    assert Region.around(Still(mean=[0.0, 0.0]), stream(5, 0, 0), 10).axis.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("worths", "even"),
+    [
+        ([], False),
+        ([1.0] * 2, False),
+        ([1.0] * 3, True),
+        ([1.0] * 2 + [0.0] * 6, True),
+        ([1.0] * 3 + [0.0] * 9, True),  # three of twelve are a quarter
+        ([1.0] * 3 + [0.0] * 10, False),
+        ([1.0] * 40 + [0.0] * 960, True),
+        ([1.0] * 39 + [0.0] * 961, False),
+    ],
+)
+def test_a_region_is_read_where_its_draws_are_worth_enough_of_them(worths, even):
+    with np.errstate(divide="ignore"):
+        assert _even(np.log(np.array(worths)) - 5.0) is even
+
+
+def test_what_is_compared_is_the_mean_over_the_regions_of_weights_over_probabilities():
+    """Two regions that share draws; the error is that of the sum of a draw, not of its parts."""
+    u = np.asfortranarray(stream(6, 0, 0).normal([2.0, 0.0], 1.0, (5000, 2)))
+    regions = [Region(np.array([1.0, 0.0]), 1.5, 2.5, 1.0), Region(np.array([1.0, 0.0]), 2.0, 3.0, 2.0)]
+    logs = stats.norm.logpdf(u).sum(axis=1) - stats.norm.logpdf(u, [2.0, 0.0]).sum(axis=1)
+    score = np.zeros(5000)
+    for r in regions:
+        inside = (u[:, 0] >= r.low) & (u[:, 0] < r.high) & (np.abs(u[:, 1]) <= r.radius)
+        score[inside] += np.exp(logs[inside] - r.log_probability) / 2
+    got = _compared(u, logs, regions)
+    assert (got.draws, got.regions) == (5000, 2)
+    assert got.ratio == pytest.approx(score.mean())
+    assert got.z == pytest.approx((score.mean() - 1.0) / (score.std(ddof=1) / math.sqrt(5000)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "known"),
+    [([1.0] * 60, True), ([1.0] * 59, False), ([6.0] + [1.0] * 94, True), ([6.1] + [1.0] * 94, False)],
+    ids=["60 draws", "59 draws", "6 %", "more"],
+)
+def test_regions_speak_where_enough_draws_of_like_weight_lie_in_them(weights, known):
+    """Sixty, none of which has more than 6 % of the sum."""
+    u = np.asfortranarray(np.full((len(weights) + 5, 1), 1.5))
+    u[len(weights) :] = 9.0
+    got = _compared(u, np.append(np.log(weights), [50.0] * 5), [Region(np.array([1.0]), 1.0, 2.0, 1.0)])
+    assert (got.regions, got.z is None, got.ratio is None) == (int(known), not known, not known)
+    assert got.draws == len(weights) + 5
+
+
+def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_regions():
+    """One component in two dimensions: 28,000 draws, 8,000 of the component for the region."""
+    law = shifted(2, 4.0, 0.9)
+    one = sampler(Mixture.defensive(law, StandardNormal(dim=2), 0.3), 41)
+    got = canary(one, 7)
+    (rng,) = stream(41, 7, 0).spawn(1)
+    shares, laws = one.proposal.shares, one.proposal.components
+    regions = [Region.around(laws[k], rng, 4000) for k in np.argsort(-np.asarray(shares))]
+    first, second = one.draw(Block(7, 0, 0, 7000)).copy(), one.draw(Block(7, 1, 7000, 21_000)).copy()
+    logs = one.log_weight(first).copy()
+    kept = [r for r in regions if _even(logs[r.holds(first)])]
+    assert len(kept) == got.regions == 2
+    assert got == _compared(second, one.log_weight(second), kept)
+    assert got.draws == 21_000
+
+
+@pytest.mark.parametrize(("d", "draws"), [(800, 12_500), (6000, 2000)])
+def test_many_coordinates_have_fewer_draws(d, draws):
+    """Twenty million numbers, no fewer than 2,000 draws; three quarters of them are compared."""
+    assert (
+        canary(sampler(Mixture.defensive(shifted(d, 3.0), StandardNormal(dim=d), 0.5), 42), 7).draws == draws * 3 // 4
+    )
