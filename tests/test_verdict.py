@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from raresim.diagnostics.verdict import Status, judge, worst
+from raresim.diagnostics.verdict import _ADVICE, Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
@@ -40,6 +40,7 @@ REPLICATES = TUNED | {"kind": "replicates", "unit": "replicate", "nominal": 21_0
 RAYS = {**NONE, "weighted": True, "unit": "direction", "facts": {"grid_step": 0.5, "grid_change": 0.0}}
 LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}, "canary": None}
 UNSURE = TUNED | {"audit": AUDITED | {"samples": 99}}
+FAILED = {"failed_searching": 0, "failed_estimating": 50, "widening": 0.0}
 UNAUDITED = AUDITED | {"why": "it was switched off", "climbs": 0, "samples": 0, "reached": 0}
 
 
@@ -155,6 +156,21 @@ LIMITS = [
     ("replicates", {"search": REPLICATES, "rows": 20, "hits": 17}, "caution"),
     ("replicates", {"search": REPLICATES, "rows": 20, "hits": 9}, "untrusted"),
     ("replicates", {"search": REPLICATES, "rows": 5, "hits": 3}, "untrusted"),
+    ("replicates", {"search": REPLICATES, "rows": 5, "hits": 4}, "caution"),
+    ("replicates", {"search": REPLICATES, "rows": 20, "hits": 10}, "caution"),
+    ("replicates", {"search": REPLICATES, "rows": 20, "hits": 18}, "trusted"),
+    ("khat", {"search": REPLICATES, "rows": 20, "khat": 0.6}, "caution"),
+    ("failures", FAILED | {"widening": 0.1}, "trusted"),
+    ("failures", FAILED | {"widening": 0.11}, "caution"),
+    ("failures", FAILED | {"widening": 1.0}, "caution"),
+    ("failures", FAILED | {"widening": 1.01}, "untrusted"),
+    ("failures", FAILED | {"widening": None}, "untrusted"),
+    ("failures", FAILED | {"failed_estimating": 9}, "trusted"),
+    ("failures", FAILED | {"failed_estimating": 9, "failed_searching": 1}, "caution"),
+    ("failures", FAILED | {"failed_estimating": 10, "failed_searching": 1}, "trusted"),
+    ("failures", FAILED | {"failed_estimating": 0, "failed_searching": 1}, "caution"),
+    ("failures", FAILED | {"failed_estimating": 9, "failed_searching": 1, "search": NONE}, "trusted"),
+    ("interrupted", {"search": TUNED | {"interrupted": True}}, "caution"),
 ]
 
 
@@ -172,6 +188,230 @@ def test_the_worst_check_is_the_verdict_and_has_its_advice(name, changes, status
     assert got.status is worst([got.status, Status(status)])
     assert bool(got.advice) == (got.status is not Status.TRUSTED)
     assert len(set(got.advice)) == len(got.advice)
+
+
+NO_CANARY = CANARY | {"z": None, "ratio": None, "regions": 0}
+
+MESSAGES = [
+    ("hits", {}, 1000, "1,000 draws hit the event (100 wanted)"),
+    ("ess", {"ess": 1234.5}, 1234.5, "they are worth 1,234 of equal weight (50 wanted)"),
+    ("relative_error", {}, 0.05, "the relative error is 5.00% (10 % wanted)"),
+    ("relative_error", {"relative_error": None}, math.inf, "the relative error is inf% (10 % wanted)"),
+    ("khat", {}, 0.2, "tail shape k-hat 0.20: the weights have a variance (below 0.5 wanted)"),
+    ("khat", {"khat": 0.6}, 0.6, "tail shape k-hat 0.60: the weights may have no variance (below 0.5 wanted)"),
+    ("khat", {"khat": 0.5}, 0.5, "tail shape k-hat 0.50: the weights may have no variance (below 0.5 wanted)"),
+    ("khat", {"khat": None}, None, "too few different weights to see their tail"),
+    ("khat", {"search": NONE}, None, "all weights are equal"),
+    (
+        "khat",
+        {"khat": 5.57, "max_to_mean": 6.0},
+        5.57,
+        "tail shape k-hat 5.57, but the largest weight is only 6 times their mean: too little to matter",
+    ),
+    (
+        "khat",
+        {"khat": None, "max_to_mean": 6.0},
+        None,
+        "the largest weight is only 6 times their mean: too little to matter",
+    ),
+    ("max_share", {}, 0.01, "the largest weight carries 1.00% (under 2 % wanted)"),
+    ("vov", {}, 0.01, "the variance of the weights has a relative variance of 0.01 (below 0.05 wanted)"),
+    ("search", {}, 4, "4 of 4 starts reached the threshold, in 1 region"),
+    ("search", {"search": knowing(searched=1.0)}, 4, "4 of 4 starts reached the threshold"),
+    (
+        "search",
+        {"search": STATED},
+        None,
+        "the proposal was stated, not searched for; the audit has looked for what it misses",
+    ),
+    (
+        "search",
+        {"search": STATED, "audit_found": 0},
+        None,
+        "the proposal was stated, not searched for: a failure region away from it would not be seen",
+    ),
+    (
+        "search",
+        {"search": TUNED | {"starts": 1, "reached": 1}},
+        1,
+        "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted; two starts a region wanted: there may be "
+        "more regions than starts; the audit has looked for what was missed",
+    ),
+    (
+        "audit",
+        {},
+        0.01,
+        "2 climbs of 500 draws a level that never saw the proposal: 1.0% of the failing mass that they found is hardly "
+        "drawn by the estimate (under 5 % wanted)",
+    ),
+    ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
+    (
+        "audit",
+        {"audit_found": 0},
+        None,
+        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: what the proposal misses "
+        "is not known",
+    ),
+    ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "they put the probability at 1 times the estimate"),
+    ("audit_level", {"audit_log_ratio": 800.0}, 800.0, "they put the probability at 1.01e+304 times the estimate"),
+    (
+        "nominal_hits",
+        {"audit_nominal_hits": 3, "audit_nominal_chance": 0.25},
+        3,
+        "3 of the 1,000 draws of the target that they began with hit the event (chance of as many: 0.25)",
+    ),
+    (
+        "canary",
+        {},
+        -1.5,
+        "regions of known probability come out at 0.980 times it: 1.5 errors off (under 4 wanted)",
+    ),
+    (
+        "canary",
+        {"search": TUNED | {"canary": NO_CANARY}},
+        None,
+        "none of 10,000 draws' weights around the components are even enough to test the density",
+    ),
+    (
+        "grid",
+        {"search": LINES},
+        0.0,
+        "half the spacing of the grid changes a trial's estimates by 0.00% (1 % allowed)",
+    ),
+    (
+        "grid",
+        {"search": knowing(grid_step=0.5)},
+        None,
+        "no grid finer than 0.5 standard deviations was compared: no trial hit, or no budget",
+    ),
+    (
+        "uncovered",
+        {"search": knowing(uncovered=0.04)},
+        0.04,
+        "4.0% of the failing mass seen so far lies where the proposal hardly draws (under 5 % wanted)",
+    ),
+    (
+        "unseen_regions",
+        {"search": knowing(unseen_regions=0.04)},
+        0.04,
+        "some 4.0% of the failure regions may not have been found (under 10 % wanted)",
+    ),
+    (
+        "replicates",
+        {"search": REPLICATES, "rows": 12, "hits": 11},
+        11,
+        "11 of 12 independent replicates reached the event",
+    ),
+    (
+        "replicates",
+        {"search": REPLICATES, "rows": 9, "hits": 9},
+        9,
+        "9 of 9 independent replicates reached the event; 10 wanted",
+    ),
+    (
+        "failures",
+        FAILED | {"widening": 0.05},
+        0.05,
+        "50 rows of the estimate failed: counting them on both sides widens the interval by 0.05 of its width (10% "
+        "allowed)",
+    ),
+    (
+        "failures",
+        FAILED | {"failed_estimating": 9, "failed_searching": 1, "widening": None},
+        math.inf,
+        "9 rows of the estimate failed: counting them on both sides widens the interval by inf of its width (10% "
+        "allowed); but 1 of the search did: the proposal may avoid what fails, and the upper end miss it",
+    ),
+    (
+        "interrupted",
+        {"search": TUNED | {"interrupted": True}},
+        None,
+        "the run was interrupted: this is the estimate so far",
+    ),
+    ("data", {"hits": 0}, 0.0, "no draw hit the event: only an upper bound is known"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "value", "message"), MESSAGES)
+def test_each_check_has_its_number_and_says_it(name, changes, value, message):
+    got = check(name, **changes)
+    assert (got.value, got.message) == (value, message)
+
+
+@pytest.mark.parametrize(("name", "changes", "status"), LIMITS)
+def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, changes, status):
+    """All other numbers are good; a stated proposal without an audit lacks that too."""
+    others = [c.name for c in verdict(**changes).checks if c.status is not Status.TRUSTED and c.name != name]
+    assert len(verdict(**changes).advice) == len({_ADVICE[n] for n in [*others, *([name] * (status != "trusted"))]})
+
+
+def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_none():
+    names = {c.name for c in verdict(search=TUNED | {"canary": None, "interrupted": False}, vov=None).checks}
+    assert names == {
+        "hits",
+        "ess",
+        "relative_error",
+        "khat",
+        "max_share",
+        "search",
+        "audit",
+        "audit_level",
+        "nominal_hits",
+    }
+    names = {c.name for c in verdict(failed_searching=0, failed_estimating=0).checks}
+    assert "failures" not in names
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ({}, ["audit", "audit_level", "nominal_hits"]),
+        ({"audit_found": 0}, ["audit", "nominal_hits"]),
+        ({"audit_log_ratio": None}, ["audit", "nominal_hits"]),
+    ],
+)
+def test_the_audit_has_up_to_three_checks(found, names):
+    assert [c.name for c in verdict(**found).checks if c.name in ("audit", "audit_level", "nominal_hits")] == names
+
+
+def test_a_bound_still_says_what_was_searched_and_what_failed():
+    lost = FAILED | {"hits": 0, "self_information_nats": None}
+    got = verdict(search=TUNED | {"interrupted": True}, relative_error=None, **lost)
+    assert [c.name for c in got.checks] == ["data", "search", "failures", "interrupted"]
+    assert got.advice == (
+        "check the threshold: the event may be impossible",
+        "raise stop.max_evaluations, or the samples per level of the tuning",
+    )
+    assert got.hidden_mass_bound == pytest.approx(-math.log(0.05) / 5000)
+    crude_ = verdict(search=NONE, relative_error=None, hits=0, self_information_nats=None)
+    assert [c.name for c in crude_.checks] == ["data"]
+    assert len(crude_.advice) == 1
+
+
+SCOPES = [
+    ({"search": NONE}, "all failure regions: every draw came from the target itself"),
+    (
+        {"search": RAYS},
+        "all failure regions that the grid sees: every direction came from the target itself; "
+        "a part narrower along a line than 0.5 standard deviations may be missed",
+    ),
+    ({"search": STATED | {"audit": UNAUDITED}}, "the failure regions that the stated proposal covers"),
+    (
+        {"self_information_nats": 1.0},
+        "all failure regions: what 5,000 draws of the target can have missed is small beside them",
+    ),
+    (
+        {"search": LINES},
+        "failure regions that can be reached by climbing in the loss from the 5,000 first draws of search and audit; "
+        "an isolated region of probability up to 0.0006 (95 %) cannot be excluded; "
+        "a part narrower along a line than 0.5 standard deviations may be missed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "scope"), SCOPES)
+def test_the_scope_says_what_a_number_is_trusted_for(changes, scope):
+    assert verdict(**changes).scope == scope
 
 
 @pytest.mark.parametrize(
