@@ -226,7 +226,10 @@ def test_fewer_than_two_losses_have_no_spread(n):
     got = LossMoments.of_block(np.full(n, 3.0))
     assert (got.n, got.mean, got.squares) == (n, 3.0 * n, 0.0)
     assert math.isnan(got.std)
-    assert got.merge(LossMoments.of_block(np.array([1.0, 5.0]))).std == pytest.approx(math.sqrt(8.0 if not n else 4.0))
+    two = LossMoments.of_block(np.array([1.0, 5.0]))
+    for both in (got.merge(two), two.merge(got)):
+        assert (both.n, both.mean, both.squares) == (n + 2, 3.0, 8.0)
+        assert both.std == pytest.approx(math.sqrt(8.0 / (n + 1)))
 
 
 def test_two_losses_have_a_spread():

@@ -11,7 +11,7 @@ from raresim.accumulators.bets import STAKES, Bets
 from raresim.distributions.mixture import log_weight_bound
 from raresim.errors import FieldError
 from raresim.measures.guarantee import Goal, Wait, chance_of_more, hits_for
-from raresim.measures.intervals import HEAVY_DOF, clopper_pearson, log_scale, widened, zero_hits_bound
+from raresim.measures.intervals import HEAVY_DOF, clopper_pearson, log_scale, weighted_upper, widened, zero_hits_bound
 from tests.statistical import assert_count, assert_count_at_least
 
 GRID = [(0, 1), (0, 50), (1, 1), (1, 50), (7, 50), (25, 50), (49, 50), (50, 50), (3, 10**6), (10**5, 10**6)]
@@ -115,6 +115,28 @@ def test_widened_interval_stays_a_probability():
     assert widened((0.0, 0.2), 0.1, 1.5)[0] == 0.0
 
 
+def test_an_error_without_bound_bounds_nothing():
+    assert log_scale(1e-6, math.inf, 0.95) == log_scale(1e-6, math.nan, 0.95) == (0.0, math.inf)
+    assert log_scale(1e-6, 1e4, 0.95) == (0.0, math.inf)
+    z = stats.norm.isf(0.025)
+    assert log_scale(1.0, 699.9 / z, 0.95)[1] == pytest.approx(math.exp(699.9), rel=1e-9)
+    assert log_scale(1.0, 700.1 / z, 0.95)[1] == math.inf
+
+
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+@pytest.mark.parametrize("hits", [0, 1, 7, 100])
+def test_upper_end_of_equal_weights_is_that_of_a_poisson_mean(hits, confidence):
+    expected = stats.chi2.ppf(0.5 + 0.5 * confidence, 2 * hits + 2) / 2
+    assert weighted_upper(hits, hits, confidence) == pytest.approx(expected)
+
+
+def test_upper_end_of_unequal_weights_is_that_of_the_gamma_law_with_one_more_of_the_largest():
+    w = np.array([1.0, 0.5, 0.25])
+    mean, variance = w.sum() + 1.0, (w**2).sum() + 1.0
+    expected = stats.gamma(mean**2 / variance, scale=variance / mean).ppf(0.95)
+    assert weighted_upper(w.sum(), (w**2).sum(), 0.9) == pytest.approx(expected)
+
+
 # --- weights with a heavy tail -----------------------------------------------------------------------
 
 
@@ -182,6 +204,25 @@ def test_time_of_no_last_hit_has_no_estimate():
     wait = Wait(Goal.of(0.1, 0.95), None)
     assert math.isnan(wait.value)
     assert wait.interval() == (0.0, 1.0)
+
+
+def test_hits_of_a_guarantee_are_a_whole_number_and_those_of_the_error_at_least():
+    """Two more than one over the square, or the fewest that the half-width needs, whichever is more."""
+    assert type(hits_for(0.1, 0.95)) is int
+    assert Goal.of(0.1, 0.95) == Goal(102, pytest.approx(0.1 * stats.norm.isf(0.025)), 0.95)
+    sure = Goal.of(0.1, 0.99)
+    assert (sure.hits, sure.hits) == (109, hits_for(sure.error, 0.99))
+    z = stats.norm.isf(0.025)
+    with pytest.raises(FieldError, match=f"got {1 / z:g}: the interval of 1.96 standard errors on both sides"):
+        Goal.of(1 / z, 0.95)
+
+
+def test_interval_of_a_wait_is_that_of_the_gamma_law_and_of_probabilities():
+    assert Wait(Goal(50, 0.3, 0.9), 400.0).interval() == pytest.approx(tuple(stats.gamma(50).ppf([0.05, 0.95]) / 400.0))
+    low, high = Wait(Goal(3, 0.9, 0.95), 6.0).interval()
+    assert (low, high) == (pytest.approx(stats.gamma(3).ppf(0.025) / 6.0), 1.0)
+    assert Wait(Goal(50, 0.3, 0.9), 400.0).value == 49 / 400
+    assert Wait(Goal(51, 0.3, 0.9), 400.0).relative_error == 1 / 7
 
 
 # --- bets --------------------------------------------------------------------------------------------

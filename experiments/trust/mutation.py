@@ -56,6 +56,7 @@ TESTS = (
     "control_variates",
     "estimation",
     "reading",
+    "estimators",
     "information",
     "importance",
     "properties",
