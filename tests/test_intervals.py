@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from raresim import Mixture, Normal, StandardNormal
 from raresim.accumulators.bets import STAKES, Bets
@@ -211,10 +211,14 @@ def test_hits_of_a_guarantee_are_a_whole_number_and_those_of_the_error_at_least(
     assert type(hits_for(0.1, 0.95)) is int
     assert Goal.of(0.1, 0.95) == Goal(102, pytest.approx(0.1 * stats.norm.isf(0.025)), 0.95)
     sure = Goal.of(0.1, 0.99)
-    assert (sure.hits, sure.hits) == (109, hits_for(sure.error, 0.99))
-    z = stats.norm.isf(0.025)
-    with pytest.raises(FieldError, match=f"got {1 / z:g}: the interval of 1.96 standard errors on both sides"):
-        Goal.of(1 / z, 0.95)
+    assert sure.hits == hits_for(sure.error, 0.99) == 109
+
+
+def test_a_half_width_of_exactly_everything_is_refused():
+    z = float(special.ndtri(0.5 + 0.5 * 0.9))
+    assert z * (1 / z) == 1.0
+    with pytest.raises(FieldError, match=r"the interval of 1\.64 standard errors on both sides would begin below zero"):
+        Goal.of(1 / z, 0.9)
 
 
 def test_interval_of_a_wait_is_that_of_the_gamma_law_and_of_probabilities():
