@@ -2,10 +2,11 @@
 
 ``python experiments/trust/mutation.py FOLDER`` needs mutmut 3 (``pip install mutmut==3.8.1``), copies the repository
 into FOLDER, makes the mutants there, runs the tests of `TESTS` on each, and writes mutation.md beside this file. What
-FOLDER already has is not run again: to mutate changed code or run changed tests, name an empty one. ``--sample N`` runs
-N mutants of each module, of a fixed seed, and the table has the limits of the score.
+FOLDER already has is not run again: to mutate changed code or run changed tests, name an empty one. ``--sample N``
+runs N mutants of each module, of a fixed seed, and the table has the limits of the score; ``--again`` runs those that
+survived once more, after tests were added.
 
-This file is also the plugin of pytest that the runs are made with (``-p mutation``): cheap tests first, slow ones never.
+This file is also a plugin of pytest (``-p mutation``) in these runs: cheap tests come first, slow ones not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from typing import Annotated, Any
 import libcst as cst
 import pytest
 import typer
+from scipy import stats
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -84,6 +86,11 @@ EQUIVALENT = HERE / "mutation_equivalent.json"
 """Survivors that no test can kill: the change in the source, and why it changes nothing."""
 
 
+SKIPPED = shutil.ignore_patterns(".*", "__pycache__", "runs")
+
+DETECTED = ("killed", "timeout")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
     from hypothesis import settings
@@ -109,7 +116,9 @@ def _seconds() -> dict[str, float]:
 class _Properties(cst.CSTTransformer):
     """``@property`` over a method becomes ``name = property(name)`` under it: mutmut leaves decorated methods alone."""
 
-    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> Any:
+    def leave_FunctionDef(  # noqa: N802  (libcst's name)
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> Any:
         decorators = [d.decorator for d in updated_node.decorators]
         if len(decorators) != 1 or not (isinstance(decorators[0], cst.Name) and decorators[0].value == "property"):
             return updated_node
@@ -120,8 +129,7 @@ class _Properties(cst.CSTTransformer):
 
 def prepare(folder: Path) -> None:
     """Copy the repository into ``folder``, with the settings of mutmut."""
-    skipped = shutil.ignore_patterns(".*", "__pycache__", "mutants", "runs")
-    shutil.copytree(ROOT, folder, ignore=skipped, dirs_exist_ok=True)
+    shutil.copytree(ROOT, folder, ignore=SKIPPED, dirs_exist_ok=True)
     (folder / "mutants").mkdir()  # before Python looks for modules there, and remembers that there are none
     for module in MODULES:
         path = folder / "raresim" / f"{module}.py"
@@ -248,13 +256,16 @@ def _joined(lines: list[str]) -> str:
     return " ".join(line.strip() for line in lines).replace("|", "\\|")
 
 
-def run(folder: Path, sample: int | None, children: int) -> None:
-    """Make the mutants, and run the tests on those that count and have not been run."""
+def run(folder: Path, sample: int | None, children: int, again: bool) -> None:
+    """Make the mutants, and run the tests on those that count and have not been run, or have survived."""
     if not (folder / "pyproject.toml").exists():
         prepare(folder)
     if not (folder / "mutants" / "mutmut-stats.json").exists():
         mutmut(folder, "run", "raresim.diagnostics.ess.*")
-    left = [m.name for m in drawn(mutants(folder), sample) if not m.outcome]
+    if again:
+        shutil.copytree(ROOT / "tests", folder / "tests", ignore=SKIPPED, dirs_exist_ok=True)
+    chosen = drawn(mutants(folder), sample)
+    left = [m.name for m in chosen if not m.outcome or (again and m.outcome not in DETECTED)]
     if left:
         mutmut(folder, "run", "--max-children", str(children), *left)
 
@@ -269,39 +280,6 @@ def drawn(found: list[Mutant], sample: int | None) -> list[Mutant]:
     return chosen
 
 
-def write(found: list[Mutant], sample: int | None, seconds: float) -> None:
-    """Write mutation.md."""
-    reasons = {row: reason for reason, rows in json.loads(EQUIVALENT.read_text()).items() for row in rows}
-    lines = [f"| module | {' | '.join(COLUMNS)} |", f"|---|{'--:|' * len(COLUMNS)}"]
-    chosen = [m for m in drawn(found, sample) if m.outcome]
-    for module in (*MODULES, ""):
-        of_all = [m for m in found if module in ("", m.module)]
-        lines.append(_line(module or "**all**", of_all, [m for m in chosen if module in ("", m.module)], reasons))
-    alive = [m for m in chosen if m.outcome not in DETECTED]
-    same = [f"- {m.row}" for m in alive if m.row not in reasons]
-    equal = [
-        f"- {reason}\n" + "\n".join(f"  - {m.row}" for m in alive if reasons.get(m.row) == reason)
-        for reason in dict.fromkeys(reasons.values())
-        if any(reasons.get(m.row) == reason for m in alive)
-    ]
-    text = PAGE.format(
-        program=f"mutmut {version('mutmut')}",
-        python=platform.python_version(),
-        table="\n".join(lines),
-        few="" if sample is None else SAMPLED.format(sample=sample),
-        minutes=seconds / 60,
-        tests=", ".join(f"`{name}`" for name in TESTS),
-        left_out=", ".join(f"`{name.rpartition('::')[2]}`" for name in LEFT_OUT) or "none",
-        command=f"FOLDER{'' if sample is None else f' --sample {sample}'}",
-        slowest=SLOWEST,
-        survivors="\n".join(same) or "None.",
-        equivalent="\n".join(equal) or "None.",
-    )
-    (HERE / "mutation.md").write_text(text)
-
-
-DETECTED = ("killed", "timeout")
-
 COLUMNS = (
     "mutants",
     "text",
@@ -315,35 +293,161 @@ COLUMNS = (
     "score without",
 )
 
+PAGE = """# Mutation score
 
-def _line(name: str, of_all: list[Mutant], chosen: list[Mutant], reasons: Mapping[str, str]) -> str:
-    seen = Counter(m.outcome for m in chosen)
-    detected = sum(seen[outcome] for outcome in DETECTED)
-    equal = sum(m.row in reasons for m in chosen if m.outcome not in DETECTED)
-    counted = sum(not m.is_text for m in of_all)
+Written by `python experiments/trust/mutation.py {command}`, with {program} and Python {python}.
+
+Would a test fail if the code were wrong? A mutant is the code with one small change: a number that is one larger, `<`
+for `<=`, `+` for `-`, an argument left out or `None`, a condition always true. The tests *kill* it if one fails. The
+score is the share that is killed, in the modules that weights, estimates, intervals, diagnostics and the verdict
+come from.
+
+**{score} of {n:,} mutants are killed{limits}; {without} without those that change nothing.**
+
+{table}
+
+*text*: not run and not counted, since they change nothing but string literals: what is inside of quotes in the source,
+f-strings with all that stands in them included, by comparison of the syntax trees. These are messages, and names of
+fields, most of which are asserted on and would be killed. *timeout*: an endless loop, detected. *no tests*: no test
+that was run calls the function; counted as survived. *equivalent*: survivors that no test can kill, listed below
+with the reason; *score without* leaves them out.{few}
+
+Not mutated: docstrings, annotations and constants at module level (mutmut changes functions alone), arguments of
+decorators, and the two kernels that numba compiles, `compress` and `add_winnings`, which have tests against NumPy
+(`tests/test_accumulators.py`, `tests/test_jit.py`). Properties are, as functions (the script says how).
+
+Tests: {tests}, without those that take more than {slowest:g} s, that are marked slow, or that start processes, to which
+the choice of a mutant does not pass; 25 examples of each property. Tests that failed without a mutant and were left
+out: {left_out}. More tests would kill more: the score is one of these.
+
+## Survivors
+
+{survivors}
+
+## Equivalent
+
+{equivalent}
+"""
+
+SAMPLED = """
+
+Of each module {sample} mutants were run, or all where it has no more, drawn with the seed {seed}. In brackets the 95 %
+limits of the score of all (Clopper-Pearson for a module; for all modules those of a stratified mean)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What became of the mutants of one module.
+
+    Parameters
+    ----------
+    n : int
+        Mutants that count.
+    run, detected, equivalent : int
+        How many were run, and of these were detected, or survived and change nothing.
+    """
+
+    n: int
+    run: int
+    detected: int
+    equivalent: int
+
+    @classmethod
+    def of(cls, module: str, found: list[Mutant], chosen: list[Mutant], reasons: Mapping[str, str]) -> Score:
+        own = [m for m in chosen if m.module == module]
+        alive = [m for m in own if m.outcome not in DETECTED]
+        counted = sum(m.module == module and not m.is_text for m in found)
+        return cls(counted, len(own), len(own) - len(alive), sum(m.row in reasons for m in alive))
+
+    def share(self, without: bool) -> float:
+        """Detected of those that were run, without the equivalent ones or with them."""
+        return self.detected / max(1, self.run - without * self.equivalent)
+
+    def text(self, without: bool) -> str:
+        n = self.run - without * self.equivalent
+        if self.run == self.n or not n:
+            return f"{self.share(without):.0%}"
+        ends = stats.binomtest(self.detected, n).proportion_ci(0.95)
+        return f"{self.share(without):.0%} ({ends.low:.0%} to {ends.high:.0%})"
+
+
+def together(scores: list[Score], without: bool) -> tuple[float, float]:
+    """The share of all modules, and the half-width of its 95 % interval: a mean of strata."""
+    total = sum(s.n for s in scores)
+    variance = 0.0
+    for s in scores:
+        p, left = s.share(without), 1.0 - s.run / s.n
+        variance += (s.n / total) ** 2 * left * p * (1.0 - p) / max(1, s.run - 1)
+    return sum(s.n * s.share(without) for s in scores) / total, 1.96 * math.sqrt(variance)
+
+
+def write(found: list[Mutant], sample: int | None) -> None:
+    """Write mutation.md."""
+    reasons = {row: reason for reason, rows in json.loads(EQUIVALENT.read_text()).items() for row in rows}
+    chosen = [m for m in drawn(found, sample) if m.outcome]
+    scores = {module: Score.of(module, found, chosen, reasons) for module in MODULES}
+    lines = [f"| module | {' | '.join(COLUMNS)} |", f"|---|{'--:|' * len(COLUMNS)}"]
+    lines += [_line(module, found, chosen, score) for module, score in scores.items()]
+    (score, half), (without, half_without) = (together(list(scores.values()), kind) for kind in (False, True))
+    lines.append(
+        f"| **all** | {len(found)} | {sum(m.is_text for m in found)} | {len(chosen)} "
+        f"| {' | '.join(str(sum(m.outcome == outcome for m in chosen)) for outcome in OUTCOMES)} "
+        f"| {_around(score, half)} | {sum(s.equivalent for s in scores.values())} | {_around(without, half_without)} |"
+    )
+    alive = [m for m in chosen if m.outcome not in DETECTED]
+    groups = [
+        (reason, [m for m in alive if reasons.get(m.row) == reason]) for reason in dict.fromkeys(reasons.values())
+    ]
+    text = PAGE.format(
+        program=f"mutmut {version('mutmut')}",
+        python=platform.python_version(),
+        command=f"FOLDER{'' if sample is None else f' --sample {sample}'}",
+        score=f"{score:.1%}",
+        n=sum(s.n for s in scores.values()),
+        limits=f" ({_limits(score, half)})" if half else "",
+        without=f"{without:.1%}",
+        table="\n".join(lines),
+        few="" if sample is None else SAMPLED.format(sample=sample, seed=SEED),
+        tests=", ".join(f"`{name}`" for name in TESTS),
+        slowest=SLOWEST,
+        left_out=", ".join(f"`{name.rpartition('::')[2]}`" for name in LEFT_OUT) or "none",
+        survivors="\n".join(f"- {m.row}" for m in alive if m.row not in reasons) or "None.",
+        equivalent="\n".join(
+            f"- {reason}\n" + "\n".join(f"  - {m.row}" for m in group) for reason, group in groups if group
+        ),
+    )
+    (HERE / "mutation.md").write_text(text)
+
+
+OUTCOMES = ("killed", "timeout", "survived", "no tests")
+
+
+def _line(module: str, found: list[Mutant], chosen: list[Mutant], score: Score) -> str:
+    every = [m for m in found if m.module == module]
+    seen = Counter(m.outcome for m in chosen if m.module == module)
     return (
-        f"| {name} | {len(of_all)} | {len(of_all) - counted} | {len(chosen)} | {seen['killed']} | {seen['timeout']} "
-        f"| {seen['survived']} | {seen['no tests']} | {_score(detected, len(chosen), counted)} | {equal} "
-        f"| {_score(detected, len(chosen) - equal, counted)} |"
+        f"| {module} | {len(every)} | {sum(m.is_text for m in every)} | {score.run} "
+        f"| {' | '.join(str(seen[outcome]) for outcome in OUTCOMES)} "
+        f"| {score.text(False)} | {score.equivalent} | {score.text(True)} |"
     )
 
 
-def _score(detected: int, n: int, of: int) -> str:
-    """Share that was detected, with its 95 % limits where it is that of a sample."""
-    if not n:
-        return "-"
-    if n == of:
-        return f"{detected / n:.0%}"
-    low, high = clopper_pearson(detected, n, 0.95)
-    return f"{detected / n:.0%} ({low:.0%} to {high:.0%})"
+def _around(share: float, half: float) -> str:
+    return f"{share:.1%} ({_limits(share, half)})" if half else f"{share:.1%}"
+
+
+def _limits(share: float, half: float) -> str:
+    return f"{share - half:.1%} to {min(1.0, share + half):.1%}"
 
 
 def main(
     folder: Annotated[Path, typer.Argument(help="Where mutants are made and run; outside of the repository.")],
     sample: Annotated[int | None, typer.Option(help="Mutants of each module; all without it.")] = None,
     children: Annotated[int, typer.Option(help="Mutants that run at a time.")] = 1,
+    again: Annotated[bool, typer.Option(help="Run survivors once more, with the tests as they are now.")] = False,
 ) -> None:
-    run(folder.resolve(), sample, children)
+    run(folder.resolve(), sample, children, again)
+    write(mutants(folder.resolve()), sample)
 
 
 if __name__ == "__main__":
