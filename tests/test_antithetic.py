@@ -56,6 +56,15 @@ def test_members_of_a_pair_lie_about_the_centre_of_their_component(seed):
     assert set(np.round(u[:20, 0] + u[20:, 0], 9)) == {8.0, -8.0}
 
 
+def test_every_row_of_a_pair_is_written_whatever_the_number_of_components(seed):
+    u = block(60, 1)
+    laws = tuple(Normal(mean=mean, std=0.1) for mean in (-100.0, 0.0, 100.0))
+    sample_pairs(Mixture(weights=[0.3, 0.3, 0.4], components=laws), stream(seed(340), 0, 0), u)
+    assert np.isfinite(u).all()
+    assert (np.round(u[:30, 0] + u[30:, 0], 6) == np.round(2 * np.round(u[:30, 0], -2), 6)).all()
+    assert set(np.round(u[:, 0], -2)) == {-100.0, 0.0, 100.0}
+
+
 @pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_components_are_drawn_by_their_shares(seed):
     u = block(20_000, 1)

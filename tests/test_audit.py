@@ -496,13 +496,13 @@ def climbing(events, log_sizes, job=None, most=10**6, samples=200):
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_climb_weighs_its_draws_and_asks_what_each_would_have_added(index):
     """Against the densities of SciPy, at the draws of the same climb made here; the first begins with a wider law."""
-    events = (Event(2.5), Event(3.0), Event(9.0), Event(4.0))
+    events = (Event(2.5), Event(3.0), Event(5.0), Event(9.0))
     log_sizes = (math.log(3e-3), math.log(0.1), 0.0, -math.inf)
     block = Block(7, index, index, 1)
-    (got,) = climbing(events, log_sizes)(block).seen
+    (got,) = climbing(events, log_sizes, samples=800)(block).seen
     width = widening(2) if index == 0 else 1.0
     done = climb(
-        lambda z: width * z[:, 0], 2, 200, 0.2, 9.0, stream(5, 7, index), max_evaluations=10**6, keep_levels=True
+        lambda z: width * z[:, 0], 2, 800, 0.2, 5.0, stream(5, 7, index), max_evaluations=10**6, keep_levels=True
     )
     z, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
     log_mean = log_weight - math.log(len(loss))
@@ -522,9 +522,9 @@ def test_a_climb_weighs_its_draws_and_asks_what_each_would_have_added(index):
     assert step > 1
     np.testing.assert_allclose(got.loss, loss[hit][::step])
     np.testing.assert_allclose(got.log_influence, (influence[hit] - log_sizes[0])[::step])
-    assert (got.samples, got.evaluations, got.reached, got.outcome) == (200, done.evaluations, True, "reached")
+    assert (got.samples, got.evaluations, got.reached, got.outcome) == (800, done.evaluations, True, "reached")
     first = done.levels[0].loss
-    assert got.nominal == (0 if index == 0 else 200)
+    assert got.nominal == (0 if index == 0 else 800)
     assert got.nominal_hits.tolist() == [
         0 if index == 0 else np.count_nonzero(first >= 2.5),
         *[np.count_nonzero(first >= 3.0) * index, 0, 0],
@@ -584,3 +584,14 @@ def test_evaluations_for_lines_through_draws_are_part_of_the_climb():
         for kind in (Lines, WeightedDraws)
     )
     assert with_.evaluations == without.evaluations + 240
+
+
+def test_a_draw_that_rows_never_make_and_the_target_neither_adds_nothing():
+    """Its own weight is nothing, where a line or ray that misses its draw would be everything."""
+
+    class Hole(WeightedDraws):
+        def through(self, u, block):
+            return np.full((1, len(u)), -math.inf), 0
+
+    one = climbing((Event(2.5),), (0.0,), Hole(Sampler(Recorded.problem, ROWS, 5), (Event(2.5),)))
+    assert one._log_rows(np.zeros((3, 2), order="F"), Block(7, 0, 0, 1))[0].tolist() == [[-math.inf] * 3]

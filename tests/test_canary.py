@@ -214,11 +214,14 @@ def test_regions_speak_where_enough_draws_of_like_weight_lie_in_them(weights, kn
     assert got.draws == len(weights) + 5
 
 
-def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_regions():
+def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_regions(monkeypatch):
     """One component in two dimensions: 28,000 draws, 8,000 of the component for the region."""
     law = shifted(2, 4.0, 0.9)
     one = sampler(Mixture.defensive(law, StandardNormal(dim=2), 0.3), 41)
+    blocks, draw = [], Sampler.draw
+    monkeypatch.setattr(Sampler, "draw", lambda self, block: blocks.append(block) or draw(self, block))
     got = canary(one, 7)
+    assert blocks == [Block(7, 0, 0, 7000), Block(7, 1, 7000, 21_000)]
     (rng,) = stream(41, 7, 0).spawn(1)
     shares, laws = one.proposal.shares, one.proposal.components
     regions = [Region.around(laws[k], rng, 4000) for k in np.argsort(-np.asarray(shares))]

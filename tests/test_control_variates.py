@@ -47,6 +47,14 @@ def test_coefficients_come_from_the_other_half():
     assert math.exp(log_controlled_mean(np.log(y), c)) == pytest.approx(np.mean(halves))
 
 
+def test_controls_that_are_equal_but_for_rounding_are_one(seed):
+    """Responsibilities add up to one: the last is known from the others, and must not get a coefficient of 1e10."""
+    rng = np.random.default_rng(seed(359))
+    c, y = rng.uniform(-0.3, 0.3, size=(2, 50, 1)), rng.uniform(1.0, 2.0, size=(2, 50))
+    twice = np.concatenate([c, c + 1e-11 * rng.normal(size=c.shape)], axis=2)
+    assert log_controlled_mean(np.log(y), twice) == pytest.approx(log_controlled_mean(np.log(y), c), abs=1e-9)
+
+
 def test_a_mean_that_is_not_positive_gives_nothing():
     c = np.array([[[-1.0], [0.0], [2.0]], [[-1.0], [0.0], [40.0]]])
     y = np.array([3.0 + 2.0 * c[0, :, 0], [5.0, 5.0, 5.0]])
