@@ -351,7 +351,7 @@ def test_what_is_stored_of_an_audit_adds_up():
     assert audit_of(FOUR[0], seen(0, 0.1, -1.0)).facts()["reached"] == 1
     assert audit_of(*FOUR).evaluations == 2400
     assert audit_of().facts() == {"extent": "full", "why": "", "needed": True, "climbs": 0, "samples": 0, "reached": 0}
-    assert audit_of().samples is None
+    assert (audit_of(FOUR[0]).samples, audit_of().samples) == (100, None)
 
 
 def test_evidence_has_a_row_of_each_climb_and_event_and_the_points_that_were_asked_about():
@@ -361,6 +361,12 @@ def test_evidence_has_a_row_of_each_climb_and_event_and_the_points_that_were_ask
     rows = [(row[0], *row[2:]) for row in table.rows]
     third = math.log10(math.exp(-1.0))
     assert len(table.columns) == len(table.rows[0]) == 7
+    assert [row[1] for row in table.rows] == ["the target"] * 2 + ["a widened target"] + [
+        "the target",
+        "a widened target",
+    ]
+    assert table.title == "Audit: climbs that never saw the proposal"
+    assert (plot.title, plot.x_label, plot.y_label) == ("Failing draws of the audit", "loss", "log10 share one adds")
     assert rows == [
         ("P(loss >= 3)", 100.0, 600.0, 41.0, pytest.approx(math.log10(2e-3)), 0.02),
         *[("P(loss <= -3)", 100.0, cost, 5.0, pytest.approx(third), 0.5) for cost in (600.0, 500.0)],
@@ -462,8 +468,8 @@ def test_a_side_whose_events_were_not_seen_is_not_climbed():
 
 def test_levels_that_an_earlier_run_has_fixed_are_kept():
     session = Recorded(Event(4.0))
-    asked(session, (0.1,), "quick", 20_000, 10_000, samples=321)
-    assert session.folded[1].samples == 321
+    asked(session, (0.1,), "quick", 20_000, 10, samples=321)
+    assert (session.folded[1].samples, session.folded[1].most) == (321, 4200)
 
 
 @pytest.mark.parametrize(("left", "made"), [(140, True), (139, False)])

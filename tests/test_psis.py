@@ -139,6 +139,14 @@ def test_weights_without_a_tail_have_no_shape(log_weights):
     assert khat(log_weights, log_weights.size) is None
 
 
+@pytest.mark.parametrize(
+    ("kept", "n", "known"), [(5, 10_000, False), (6, 10_000, True), (20, 20, False), (25, 25, True)]
+)
+def test_a_tail_has_at_least_five_weights_above_a_sixth(kept, n, known):
+    """Of those that were kept, or a fifth of all."""
+    assert (khat(np.arange(float(kept)), n) is not None) is known
+
+
 def test_bounded_weights_have_a_light_tail(seed):
     """Uniform weights: the generalised Pareto law of shape -1."""
     log_weights = np.log(np.random.default_rng(seed(128)).random(10_000))
