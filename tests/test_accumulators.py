@@ -356,6 +356,22 @@ def test_bets_on_one_miss_leave_all_probabilities():
     assert Bets.of_hits(1, [np.empty(0)], 0.0).interval(0, 0.999) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(("gap", "all_left"), [(0.01, True), (-0.01, False)])
+def test_bets_that_just_fail_to_get_rich_leave_all_probabilities(gap, all_left):
+    """After one miss a player has won the mean of 1 / (1 + s) at most, over the stakes on less."""
+    most = np.mean(1.0 / (1.0 + STAKES[STAKES < 0]))
+    confidence = 1.0 - 2.0 / (most * math.exp(gap))
+    low, high = Bets.of_hits(1, [np.empty(0)], 0.0).interval(0, confidence)
+    assert low == 0.0
+    assert (high == 1.0) is all_left
+
+
+def test_bets_bound_probabilities_far_below_the_spacing_of_doubles_at_one():
+    """A hundred thousand weights of 1e-12 among 1e9 rows."""
+    low, high = Bets.of_hits(10**9, [np.full(10**5, math.log(1e-12))], 0.0).interval(0, 0.95)
+    assert 5e-17 < low < 1e-16 < high
+
+
 def test_ends_of_bets_are_probabilities():
     """Weights of up to 4 that are all the largest in a twentieth of few rows: the mean could be above 1."""
     assert Bets.of_hits(20, [np.full(1, math.log(4.0))], math.log(4.0)).interval(0, 0.99)[1] == 1.0

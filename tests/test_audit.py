@@ -24,7 +24,7 @@ from raresim import (
 )
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.audit import SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, reserve
+from raresim.audit import SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status
 from raresim.distributions.standard_normal import widening
@@ -398,6 +398,18 @@ def test_an_estimate_that_a_climb_does_not_have_is_left_open_in_the_table():
 )
 def test_what_is_held_back_is_a_share_or_the_price_of_the_largest_climbs(extent, left, held):
     assert reserve(extent, left) == held
+
+
+@pytest.mark.parametrize(
+    ("extent", "words"),
+    [
+        ("off", "off: the verdict is caution at best, unless nothing can be missed"),
+        ("quick", "quick: 2 climbs, for about 30% of the evaluations before them"),
+        ("full", "full: 4 climbs, for about 100% of the evaluations before them"),
+    ],
+)
+def test_an_audit_is_told_in_a_line(extent, words):
+    assert described(extent) == words
 
 
 class Recorded:

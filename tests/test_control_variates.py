@@ -33,6 +33,13 @@ def test_controls_have_mean_zero(seed):
     assert_within_error(r.mean(axis=0), MIXED.shares, r.std(axis=0) / math.sqrt(20_000))
 
 
+def test_responsibilities_are_known_where_densities_are_not():
+    """Forty, and four thousand, standard deviations out, where the densities and their ratio are below all doubles."""
+    far = Mixture(weights=[0.5, 0.5], components=(Normal(mean=1.0), Normal(mean=-1.0)))
+    u = np.asfortranarray([[0.0], [40.0], [-4000.0], [0.25]])
+    assert responsibilities(far, u)[:, 0] == pytest.approx([0.5, 1.0, 0.0, 1 / (1 + math.exp(-0.5))])
+
+
 def test_a_value_that_is_a_sum_of_controls_is_known_exactly(seed):
     """y = 1 + 2 c_1 - c_2: both halves find the coefficients, and the mean is 1 without error."""
     c = np.random.default_rng(seed(352)).uniform(-0.3, 0.3, size=(2, 50, 2))

@@ -12,7 +12,7 @@ from raresim.accumulators.bets import Bets
 from raresim.accumulators.tail import TailMoments
 from raresim.blocks import Block
 from raresim.engine import Sampler
-from raresim.errors import FieldError
+from raresim.errors import FieldError, LossError
 from raresim.estimators.antithetic import AntitheticDraws, sample_pairs
 from raresim.estimators.base import KEPT_ROWS
 from raresim.estimators.control_variates import ControlledBatches
@@ -293,6 +293,24 @@ def test_runs_climb_to_one_side():
     assert (direction_of(EVENTS[::2]), direction_of(EVENTS[1:2])) == (1.0, -1.0)
     with pytest.raises(FieldError, match=r"^measures: a run climbs to one tail: put `above` and `below` into two exp"):
         direction_of(EVENTS)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda one: WeightedDraws(one, EVENTS),
+        lambda one: AntitheticDraws(one, EVENTS),
+        lambda one: ControlledBatches(one, EVENTS, 64),
+        lambda one: Replicates(one, EVENTS[::2], Fixed((-3.0, -4.0)), 300.0, 10_000),
+    ],
+    ids=["draws", "pairs", "batches", "replicates"],
+)
+def test_a_loss_that_fails_names_the_block(job):
+    def fails(x, out):
+        raise LossError("no convergence")
+
+    with pytest.raises(LossError, match=r"^no convergence \[stage 2, block 3\]$"):
+        job(Sampler(Problem(StandardNormal(dim=2), fails), LAW, SEED))(Block(2, 3, 3, 1))
 
 
 def test_a_run_that_ended_early_did_not_reach():

@@ -214,6 +214,11 @@ def test_hits_of_a_guarantee_are_a_whole_number_and_those_of_the_error_at_least(
     assert sure.hits == hits_for(sure.error, 0.99) == 109
 
 
+def test_a_wide_error_takes_three_hits():
+    """Two have no variance."""
+    assert hits_for(0.95, 0.5) == 3
+
+
 def test_a_half_width_of_exactly_everything_is_refused():
     z = float(special.ndtri(0.5 + 0.5 * 0.9))
     assert z * (1 / z) == 1.0

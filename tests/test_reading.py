@@ -230,6 +230,15 @@ def test_bets_make_the_interval_where_they_are_asked_for(bound, wide):
     assert read(taken, CHECKED).interval != got.interval
 
 
+def test_bets_without_a_hit_are_wide():
+    bets = Bets.of_hits(N, [np.empty(0)], 0.0)
+    none = summary(np.empty(0))
+    taken = Sample(Summary(none.tail, none.top, none.kept, N, bets=bets), (), 1, True)
+    got = read(taken, CHECKED, Question(Event(3.0), "", 0.9, None, "betting"))
+    assert got.interval == bets.interval(0, 0.9)
+    assert "; wide: the bound divided by the estimate" in got.interval_kind
+
+
 def test_bets_of_weights_without_a_variance_hold():
     logs = [np.log(WILD)]
     bets = Bets.of_hits(N, logs, 5.0)
@@ -267,6 +276,19 @@ def test_failed_rows_of_counts_have_an_exact_upper_end():
     got = read(sample(np.ones(400), upper=np.ones(410)), NONE, lost=Lost(0, 10))
     assert got.interval == pytest.approx((clopper_pearson(400, N, 0.9)[0], clopper_pearson(410, N, 0.9)[1]))
     assert got.interval_kind == "exact (Clopper-Pearson), failed rows counted on both sides"
+
+
+def test_failed_rows_of_counts_pay_for_a_size_that_the_sample_chose():
+    got = read(sample(np.ones(400), upper=np.ones(410), looks=2), NONE, lost=Lost(0, 10))
+    assert got.interval[1] == pytest.approx(widened(clopper_pearson(410, N, 0.9), 410 / N, 1.05)[1])
+
+
+def test_failed_rows_beside_weights_with_a_heavy_tail_take_the_quantile_of_student_t():
+    n, every = 20_000, np.full(400, 4e-3)
+    value, error = moments(every, n)
+    end = log_scale(value, error, 0.9, 15)[1]
+    assert end > value * weighted_upper(400, 400, 0.9) / 400 > log_scale(value, error, 0.9)[1]
+    assert read(sample(HEAVY, n, upper=every), lost=Lost(0, 5)).interval[1] == pytest.approx(end)
 
 
 def test_failed_replicates_have_the_end_of_their_spread():

@@ -304,6 +304,12 @@ MESSAGES = [
     ),
     (
         "replicates",
+        {"search": REPLICATES, "rows": 10, "hits": 9},
+        9,
+        "9 of 10 independent replicates reached the event",
+    ),
+    (
+        "replicates",
         {"search": REPLICATES, "rows": 9, "hits": 9},
         9,
         "9 of 9 independent replicates reached the event; 10 wanted",
