@@ -29,7 +29,7 @@ from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status
 from raresim.distributions.standard_normal import widening
 from raresim.engine import Sampler
-from raresim.errors import FieldError
+from raresim.errors import FieldError, LossError
 from raresim.estimation import Sample
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.evidence import Evidence
@@ -567,6 +567,35 @@ def test_a_climb_keeps_to_its_evaluations():
     (got,) = climbing((Event(9.0),), (0.0,), most=1000)(Block(7, 1, 1, 1)).seen
     assert not got.reached
     assert got.evaluations <= 1000
+    assert (got.failing[0], got.log_probability[0], got.loss.size, got.log_influence.size) == (0, -math.inf, 0, 0)
+
+
+def test_draws_on_the_threshold_are_in_the_event():
+    """Losses in steps of a half: the climb ends on the level of the threshold, and all its draws there fail."""
+
+    def steps(x, out):
+        np.floor(2.0 * x[:, 0], out=out)
+        out /= 2.0
+
+    problem, events = Problem(StandardNormal(dim=2), steps), (Event(2.5),)
+    job = WeightedDraws(Sampler(problem, ROWS, 5), events)
+    (got,) = _AuditClimb(problem, 5, job, events, (1.0,), (0.0,), 200, 10**6)(Block(7, 1, 1, 1)).seen
+    assert 2.5 in got.loss
+    assert got.failing[0] > sum(got.loss > 2.5) + 20
+    assert got.failing.dtype == got.nominal_hits.dtype == np.int64
+    assert got.log_probability[0] == pytest.approx(stats.norm.logsf(2.5), abs=0.7)
+    nominal = climbing((Event(0.0),), (0.0,))(Block(7, 1, 1, 1)).seen[0]
+    assert 60 < nominal.nominal_hits[0] < 140
+
+
+def test_a_loss_that_fails_in_a_climb_names_the_block():
+    def fails(x, out):
+        raise LossError("no convergence")
+
+    problem, events = Problem(StandardNormal(dim=2), fails), (Event(2.5),)
+    job = WeightedDraws(Sampler(problem, ROWS, 5), events)
+    with pytest.raises(LossError, match=r"^no convergence \[stage 7, block 1\]$"):
+        _AuditClimb(problem, 5, job, events, (1.0,), (0.0,), 200, 10**6)(Block(7, 1, 1, 1))
 
 
 class Lines(WeightedDraws):

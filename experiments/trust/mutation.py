@@ -267,12 +267,13 @@ def run(folder: Path, sample: int | None, children: int, again: bool) -> None:
 
 
 def drawn(found: list[Mutant], sample: int | None) -> list[Mutant]:
-    """Those that count; of each module at most ``sample`` of them."""
+    """Those that count; of each module at most ``sample`` of them, or all where all have been run."""
     chosen: list[Mutant] = []
     for module in MODULES:
         counted = [m for m in found if m.module == module and not m.is_text]
         order = random.Random(f"{SEED} {module}").sample(counted, len(counted))
-        chosen += sorted(order[:sample], key=counted.index)
+        whole = all(m.outcome for m in counted)
+        chosen += counted if whole else sorted(order[:sample], key=counted.index)
     return chosen
 
 
@@ -327,7 +328,7 @@ out: {left_out}. More tests would kill more: the score is one of these.
 
 SAMPLED = """
 
-Of each module {sample} mutants were run, or all where it has no more, drawn with the seed {seed}. In brackets the 95 %
+Of each module {sample} mutants were run, or all, drawn with the seed {seed}. In brackets the 95 %
 limits of the score of all (Clopper-Pearson for a module; for all modules those of a stratified mean)."""
 
 
