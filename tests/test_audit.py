@@ -34,7 +34,7 @@ from raresim.estimation import Sample
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.evidence import Evidence
 from raresim.executors import Executor
-from raresim.methods.subset_simulation import climb
+from raresim.methods.subset_simulation import Climb, Level, climb
 from raresim.problem import Event, Problem
 from raresim.streams import stream
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
@@ -584,8 +584,24 @@ def test_draws_on_the_threshold_are_in_the_event():
     assert got.failing[0] > sum(got.loss > 2.5) + 20
     assert got.failing.dtype == got.nominal_hits.dtype == np.int64
     assert got.log_probability[0] == pytest.approx(stats.norm.logsf(2.5), abs=0.7)
-    nominal = climbing((Event(0.0),), (0.0,))(Block(7, 1, 1, 1)).seen[0]
-    assert 60 < nominal.nominal_hits[0] < 140
+    assert got.loss.size == got.log_influence.size == got.failing[0] < 600
+    easy = (Event(0.0),)
+    (got,) = _AuditClimb(problem, 5, job, easy, (1.0,), (0.0,), 200, 10**6)(Block(7, 1, 1, 1)).seen
+    assert 75 < got.nominal_hits[0] < 125
+    assert got.nominal_hits[0] == got.failing[0]
+
+
+def test_shares_of_an_event_far_below_the_doubles_are_known():
+    """A climb that came to exp(-800): its draws' own weights are looked at relative to the largest."""
+    u = np.asfortranarray(np.column_stack([np.linspace(2.0, 6.0, 50), np.zeros(50)]))
+    levels = [Level(2.0, 0.02, -800.0, u, u[:, 0].copy(), 50, 0.5), Level(5.0, 0.2, -802.0, u, u[:, 0].copy(), 50, 0.5)]
+    one = climbing((Event(5.0),), (-9.0 - math.log(0.1),), samples=50)
+    got = one._seen(Climb(tuple(levels), 5.0, "reached", 100), 1.0, 5.0, 1.0, Block(7, 1, 1, 1))
+    hit = u[:, 0] >= 5.0
+    assert got.failing[0] == hit.sum()
+    assert got.log_probability[0] == pytest.approx(-800.0 + math.log(hit.sum() / 50))
+    assert got.uncovered[0] == pytest.approx(np.mean(2.0 - 2.0 * u[hit, 0] > -9.0))
+    assert 0 < got.uncovered[0] < 1
 
 
 def test_a_loss_that_fails_in_a_climb_names_the_block():

@@ -233,9 +233,19 @@ def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_
     assert got.draws == 21_000
 
 
-@pytest.mark.parametrize(("d", "draws"), [(800, 12_500), (6000, 2000)])
-def test_many_coordinates_have_fewer_draws(d, draws):
-    """Twenty million numbers, no fewer than 2,000 draws; three quarters of them are compared."""
-    assert (
-        canary(sampler(Mixture.defensive(shifted(d, 3.0), StandardNormal(dim=d), 0.5), 42), 7).draws == draws * 3 // 4
-    )
+@pytest.mark.parametrize(("work", "draws"), [(10**9, 21_000), (400_000, 18_750), (100_000, 4688), (10_000, 1500)])
+def test_draws_times_coordinates_times_components_have_a_limit(work, draws, monkeypatch):
+    """Eight coordinates, two components; no fewer than 2,000 draws, of which three quarters are compared."""
+    monkeypatch.setattr("raresim.diagnostics.canary.MOST_WORK", work)
+    assert canary(sampler(Mixture.defensive(shifted(8, 3.0), StandardNormal(dim=8), 0.5), 42), 7).draws == draws
+
+
+def test_regions_are_those_of_the_largest_shares_the_first_of_equal_ones_first(monkeypatch):
+    seen, around = [], Region.around
+    recorded = lambda law, rng, n: seen.append((law, n)) or around(law, rng, n)  # noqa: E731
+    monkeypatch.setattr("raresim.diagnostics.canary.Region.around", recorded)
+    shares = np.where(np.arange(200) % 2, 1.0, 2.0) / 300.0
+    law = Mixture(weights=shares, components=tuple(Normal(mean=float(k)) for k in range(200)))
+    canary(sampler(law, 43), 7)
+    assert [law.mean for law, _ in seen] == [*range(0, 200, 2), *range(1, 200, 2)]
+    assert {n for _, n in seen} == {100}

@@ -144,7 +144,15 @@ def test_weights_without_a_tail_have_no_shape(log_weights):
 )
 def test_a_tail_has_at_least_five_weights_above_a_sixth(kept, n, known):
     """Of those that were kept, or a fifth of all."""
-    assert (khat(np.arange(float(kept)), n) is not None) is known
+    weights = 1.3 * np.log(np.arange(1.0, kept + 1))
+    assert khat(weights, n) == (pytest.approx(slow_khat(list(weights), n), rel=1e-9) if known else None)
+
+
+def test_evenly_spaced_weights_have_a_shape():
+    """The exponential law is then on the grid of the fit, to the last bit."""
+    even = np.log(np.arange(1.0, 7.0))
+    moved = np.log([1.0, 2.0, 3.0, 4.0, 5.0, 6.0 + 1e-7])
+    assert khat(even, 10_000) == pytest.approx(khat(moved, 10_000), rel=1e-5)
 
 
 def test_bounded_weights_have_a_light_tail(seed):

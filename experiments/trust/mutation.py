@@ -4,7 +4,7 @@
 into FOLDER, makes the mutants there, runs the tests of `TESTS` on each, and writes mutation.md beside this file. What
 FOLDER already has is not run again: to mutate changed code or run changed tests, name an empty one. ``--sample N``
 runs N mutants of each module, of a fixed seed, and the table has the limits of the score; ``--again`` runs those that
-survived once more, after tests were added.
+survived once more, after tests were added, and those of functions that have changed.
 
 This file is also a plugin of pytest (``-p mutation``) in these runs: cheap tests come first, slow ones not at all.
 """
@@ -127,9 +127,7 @@ def prepare(folder: Path) -> None:
     """Copy the repository into ``folder``, with the settings of mutmut."""
     shutil.copytree(ROOT, folder, ignore=SKIPPED, dirs_exist_ok=True)
     (folder / "mutants").mkdir()  # before Python looks for modules there, and remembers that there are none
-    for module in MODULES:
-        path = folder / "raresim" / f"{module}.py"
-        path.write_text(cst.parse_module(path.read_text()).visit(_Properties()).code)
+    renew(folder)
     settings = {
         "source_paths": ["raresim"],
         "only_mutate": [f"raresim/{module}.py" for module in MODULES],
@@ -155,6 +153,16 @@ def prepare(folder: Path) -> None:
         print("\n[tool.mutmut]", file=out)
         for key, value in settings.items():
             print(f"{key} = {json.dumps(value)}", file=out)
+
+
+def renew(folder: Path) -> None:
+    """Copy tests and modules once more; mutmut makes and runs the mutants of functions that have changed anew."""
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=SKIPPED, dirs_exist_ok=True)
+    for module in MODULES:
+        name = Path("raresim") / f"{module}.py"
+        source = cst.parse_module((ROOT / name).read_text()).visit(_Properties()).code
+        if source != (folder / name).read_text():
+            (folder / name).write_text(source)
 
 
 def mutmut(folder: Path, *arguments: str) -> None:
@@ -259,7 +267,8 @@ def run(folder: Path, sample: int | None, children: int, again: bool) -> None:
     if not (folder / "mutants" / "mutmut-stats.json").exists():
         mutmut(folder, "run", "raresim.diagnostics.ess.*")
     if again:
-        shutil.copytree(ROOT / "tests", folder / "tests", ignore=SKIPPED, dirs_exist_ok=True)
+        renew(folder)
+        mutmut(folder, "run", "raresim.diagnostics.ess.*")
     chosen = drawn(mutants(folder), sample)
     left = [m.name for m in chosen if not m.outcome or (again and m.outcome not in DETECTED)]
     if left:

@@ -92,6 +92,7 @@ def _pareto_shape(excess: Float) -> float:
     quartile = excess[_quartile(m)]
     j = np.arange(1, grid + 1)
     theta = 1.0 / excess[-1] + (1.0 - np.sqrt(grid / (j - 0.5))) / (3.0 * quartile)
+    theta[theta == 0.0] = 1e-200  # the exponential law, whose likelihood is the limit and not 0 / 0
     shapes = np.log1p(-theta[:, None] * excess).mean(axis=1)
     log_likelihood = m * (np.log(-theta / shapes) - shapes - 1.0)
     weight = np.exp(log_likelihood - log_likelihood.max())
