@@ -148,8 +148,9 @@ def test_probability_of_a_region_is_that_of_a_slab_times_that_of_a_ball():
     assert wide.log_probability == pytest.approx(math.log(slab * stats.chi(2).cdf(0.5)))
 
 
-def test_a_region_lies_beyond_the_middle_of_the_draws_that_show_it():
-    law = Normal(mean=[3.0, 4.0], std=0.5)
+@pytest.mark.parametrize("mean", [[3.0, 4.0], [0.3, -0.4]])
+def test_a_region_lies_beyond_the_middle_of_the_draws_that_show_it(mean):
+    law = Normal(mean=mean, std=0.5)
     got = Region.around(law, stream(5, 0, 0), 3000)
     law.sample(stream(5, 0, 0), u := np.empty((3000, 2), order="F"))
     axis = u.mean(axis=0) / np.linalg.norm(u.mean(axis=0))
@@ -231,6 +232,13 @@ def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_
     assert len(kept) == got.regions == 2
     assert got == _compared(second, one.log_weight(second), kept)
     assert got.draws == 21_000
+
+
+@pytest.mark.parametrize(("many", "regions"), [(2, 0), (1, 2)])
+def test_many_regions_are_not_looked_at_one_by_one(many, regions, monkeypatch):
+    monkeypatch.setattr("raresim.diagnostics.canary.MANY", many)
+    monkeypatch.setattr("raresim.diagnostics.canary._even", lambda _: False)
+    assert canary(sampler(Mixture.defensive(shifted(2, 3.0), StandardNormal(dim=2), 0.5), 42), 7).regions == regions
 
 
 @pytest.mark.parametrize(("work", "draws"), [(10**9, 21_000), (400_000, 18_750), (100_000, 4688), (10_000, 1500)])

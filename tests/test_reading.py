@@ -165,10 +165,11 @@ def test_replicates_have_a_degree_of_freedom_less_than_rows_and_heavy_single_wei
 
 
 def test_replicates_without_single_weights_have_no_tail_and_hold():
-    rows = np.linspace(0.2, 3.0, 12) * 1e-4
-    got = read(sample(rows, 12, unit="replicate"), RUNS)
+    rows = np.linspace(0.2, 3.0, 40) * 1e-4
+    got = read(sample(rows, 40, unit="replicate"), RUNS)
     assert (got.diagnostics["khat"], got.holds_confidence) == (None, True)
-    assert got.interval == pytest.approx(log_scale(*moments(rows, 12), 0.9, 11))
+    assert got.interval == pytest.approx(log_scale(*moments(rows, 40), 0.9, 39))
+    assert khat(np.log(rows), 40) is not None
 
 
 def test_the_upper_end_is_a_probability_and_positive():
@@ -357,6 +358,13 @@ def test_each_look_of_each_event_is_a_point():
     assert math.isnan(none.std_error)
     value, error = moments(W)
     assert (other.lower, other.upper) == pytest.approx(log_scale(value, math.hypot(error, 0.1), 0.8))
+
+
+def test_points_of_replicates_have_a_degree_of_freedom_less_than_rows():
+    rows = np.linspace(0.9, 1.1, 8) * 1e-4
+    history = (Look(50, TailMoments.of_hits(8, [np.log(rows)])),)
+    (point,) = convergence([QUESTION], sample(rows, 8, unit="replicate", history=history), False)
+    assert (point.lower, point.upper) == pytest.approx(log_scale(*moments(rows, 8), 0.9, 7))
 
 
 def test_points_of_counts_are_exact():
