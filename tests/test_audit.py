@@ -458,6 +458,7 @@ def test_levels_of_a_climb_are_as_large_as_its_share_pays_for(extent, spent, lef
     name, climbs, plan, _ = session.folded
     assert (name, plan) == ("audit", (SIZES[extent].climbs, 1))
     assert (climbs.samples, climbs.most) == (samples, most)
+    assert type(climbs.most) is int
     assert climbs.sides == (1.0,)
     assert climbs.log_sizes == pytest.approx((math.log(2.0), math.log(0.2), -math.inf))
     assert (got.climbs, got.signs) == (FOUR, (1.0, 1.0, 1.0))

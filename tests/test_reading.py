@@ -115,6 +115,13 @@ def test_a_single_row_bounds_nothing_and_has_no_speedup():
     assert got.diagnostics["speedup_over_crude"] is None
 
 
+def test_weights_of_more_than_everything_have_a_probability_for_their_interval_and_no_speedup():
+    got = read(sample(np.array([2.0, 6.0] * 50), n=100))
+    assert got.value == pytest.approx(4.0)
+    assert got.interval == (1.0, 1.0)
+    assert read(sample(np.array([1.0, 3.0] * 50), n=100)).diagnostics["speedup_over_crude"] is None
+
+
 def test_an_event_that_always_happens_has_no_speedup():
     assert read(sample(np.ones(N)), NONE).diagnostics["speedup_over_crude"] is None
 
