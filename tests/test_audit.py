@@ -339,6 +339,11 @@ def test_climbs_that_found_nothing_count_and_say_nothing():
     assert (none["audit_found"], none["audit_uncovered"], none["audit_log_ratio"]) == (0, None, None)
 
 
+def test_error_of_a_climb_to_a_common_event_is_that_of_one_level():
+    got = audit_of(*FOUR, log_values=(-0.1, math.log(1e-4), -math.inf)).diagnostics(0)
+    assert got["audit_log_ratio_error"] == pytest.approx(2 * math.sqrt(0.8 / 20) / math.sqrt(2))
+
+
 def test_what_is_stored_of_an_audit_adds_up():
     assert audit_of(*FOUR).facts() == {
         "extent": "full",

@@ -215,7 +215,6 @@ MESSAGES = [
         "the largest weight is only 6 times their mean: too little to matter",
     ),
     ("max_share", {}, 0.01, "the largest weight carries 1.00% (under 2 % wanted)"),
-    ("vov", {}, 0.01, "the variance of the weights has a relative variance of 0.01 (below 0.05 wanted)"),
     ("search", {}, 4, "4 of 4 starts reached the threshold, in 1 region"),
     ("search", {"search": knowing(searched=1.0)}, 4, "4 of 4 starts reached the threshold"),
     (
@@ -352,7 +351,7 @@ def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, c
 
 
 def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_none():
-    names = {c.name for c in verdict(search=TUNED | {"canary": None, "interrupted": False}, vov=None).checks}
+    names = {c.name for c in verdict(search=TUNED | {"canary": None, "interrupted": False}).checks}
     assert names == {
         "hits",
         "ess",

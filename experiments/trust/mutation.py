@@ -40,7 +40,7 @@ MODULES = (
     *(f"accumulators/{name}" for name in ("arrivals", "bets", "moments", "summary", "tail", "top")),
     *(f"estimators/{name}" for name in ("antithetic", "base", "control_variates", "replicates", "weighted_draws")),
     *(f"measures/{name}" for name in ("guarantee", "intervals")),
-    *(f"diagnostics/{name}" for name in ("canary", "ess", "psis", "verdict", "vov")),
+    *(f"diagnostics/{name}" for name in ("canary", "ess", "psis", "verdict")),
     "reading",
     "audit",
 )
@@ -49,7 +49,6 @@ TESTS = (
     "verdict",
     "ess",
     "psis",
-    "vov",
     "canary",
     "audit",
     "intervals",
@@ -66,9 +65,6 @@ TESTS = (
     "failures",
     "subset_simulation",
 )
-
-LEFT_OUT = ("tests/test_properties.py::test_a_report_reads_what_a_run_wrote",)
-"""Tests that failed without a mutant at the commit that was looked at."""
 
 ELSEWHERE = "not (executor or process or worker)"
 """Tests that start processes, to which the choice of a mutant does not pass."""
@@ -142,7 +138,6 @@ def prepare(folder: Path) -> None:
             "not slow",
             "-k",
             ELSEWHERE,
-            *(f"--deselect={t}" for t in LEFT_OUT),
         ],
         "timeout_constant": 5.0,
         "timeout_multiplier": 2.0,
@@ -323,8 +318,7 @@ decorators, and the two kernels that numba compiles, `compress` and `add_winning
 (`tests/test_accumulators.py`, `tests/test_jit.py`). Properties are, as functions (the script says how).
 
 Tests: {tests}, without those that take more than {slowest:g} s, that are marked slow, or that start processes, to which
-the choice of a mutant does not pass; 25 examples of each property. Tests that failed without a mutant and were left
-out: {left_out}. More tests would kill more: the score is one of these.
+the choice of a mutant does not pass; 25 examples of each property. More tests would kill more.
 
 ## Survivors
 
@@ -416,7 +410,6 @@ def write(found: list[Mutant], sample: int | None) -> None:
         few="" if sample is None else SAMPLED.format(sample=sample, seed=SEED),
         tests=", ".join(f"`{name}`" for name in TESTS),
         slowest=SLOWEST,
-        left_out=", ".join(f"`{name.rpartition('::')[2]}`" for name in LEFT_OUT) or "none",
         survivors="\n".join(f"- {m.row}" for m in alive if m.row not in reasons) or "None.",
         equivalent="\n".join(
             f"- {reason}\n" + "\n".join(f"  - {m.row}" for m in group) for reason, group in groups if group
