@@ -148,6 +148,11 @@ def test_a_tail_has_at_least_five_weights_above_a_sixth(kept, n, known):
     assert khat(weights, n) == (pytest.approx(slow_khat(list(weights), n), rel=1e-9) if known else None)
 
 
+def test_a_single_weight_far_above_the_others_has_a_shape():
+    """Nineteen of twenty are below 1e-12 of it, and still have a quartile."""
+    assert khat(np.append(np.linspace(-400.0, -40.0, 39), 0.0), 40) > 0.7
+
+
 def test_evenly_spaced_weights_have_a_shape():
     """The exponential law is then on the grid of the fit, to the last bit."""
     even = np.log(np.arange(1.0, 7.0))

@@ -124,9 +124,11 @@ def test_an_event_that_always_happens_has_no_speedup():
     assert read(sample(np.ones(N)), NONE).diagnostics["speedup_over_crude"] is None
 
 
-@pytest.mark.parametrize(("shift", "infinite"), [(-690.0, False), (-720.0, True)])
-def test_a_speedup_beyond_the_doubles_is_infinite(shift, infinite):
-    logs = np.log(W) + shift
+@pytest.mark.parametrize(("log_speedup", "infinite"), [(699.9, False), (700.1, True), (800.0, True)])
+def test_a_speedup_beyond_the_doubles_is_infinite(log_speedup, infinite):
+    """Beyond exp(700)."""
+    value, error = moments(W)
+    logs = np.log(W) - math.log(value) - 2 * math.log(error) - math.log(5000) - log_speedup
     got = read(Sample(Summary.of_rows(N, [logs], N), (), 1, True))
     assert (got.diagnostics["speedup_over_crude"] == math.inf) is infinite
     assert got.interval[1] > 0.0
