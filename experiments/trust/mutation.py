@@ -320,6 +320,11 @@ decorators, and the two kernels that numba compiles, `compress` and `add_winning
 Tests: {tests}, without those that take more than {slowest:g} s, that are marked slow, or that start processes, to which
 the choice of a mutant does not pass; 25 examples of each property. More tests would kill more.
 
+The tests were written with survivors in view, some of them in this sample, so it flatters. Before there were
+`tests/test_reading.py`, `tests/test_estimators.py`, `tests/test_ess.py` and the arithmetic in others, 286 of the first
+328 mutants that ran were killed, in the cheapest modules to run. A pass over 2,262 mutants after most of these tests,
+the greater part of which had not been run before, killed 2,181: 96 %, with equivalent ones counted as survivors.
+
 ## Survivors
 
 {survivors}
