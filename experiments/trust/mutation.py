@@ -303,7 +303,8 @@ for `<=`, `+` for `-`, an argument left out or `None`, a condition always true. 
 score is the share that is killed, in the modules that weights, estimates, intervals, diagnostics and the verdict
 come from.
 
-**{score} of {n:,} mutants are killed{limits}; {without} without those that change nothing.**
+**{score}{limits} of {n:,} mutants are killed, as {run:,} that were run say; {without} without those that change
+nothing.**
 
 {table}
 
@@ -409,6 +410,7 @@ def write(found: list[Mutant], sample: int | None) -> None:
         command=f"FOLDER{'' if sample is None else f' --sample {sample}'}",
         score=f"{score:.1%}",
         n=sum(s.n for s in scores.values()),
+        run=len(chosen),
         limits=f" ({_limits(score, half)})" if half else "",
         without=f"{without:.1%}",
         table="\n".join(lines),
