@@ -242,7 +242,7 @@ def test_the_spread_between_seeds_is_compared_with_the_reported_error():
     rng = np.random.default_rng(5)
     runs = [a_trial(seed, 1.0 + 0.1 * z, reported=0.05) for seed, z in enumerate(rng.standard_normal(2000))]
     ratio, error = verdicts.Cell("auto", CASES["RP22"], runs, 0).spread
-    assert abs(ratio - 2.0) < 5.0 * error
+    assert ratio == pytest.approx(2.0, rel=0.08)
     assert error == pytest.approx(ratio / math.sqrt(2 * 2000), rel=0.15)
 
 

@@ -243,8 +243,8 @@ MESSAGES = [
         "audit",
         {},
         0.01,
-        "2 climbs of 500 draws a level that never saw the proposal: 1.0% of the failing mass that they found is hardly "
-        "drawn by the estimate (under 5 % wanted)",
+        "2 climbs of 500 draws a level that never saw the proposal: the estimate hardly draws 1.0% of the failing mass "
+        "that they found (5.00% allowed)",
     ),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
     (
