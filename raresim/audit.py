@@ -9,7 +9,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
@@ -68,11 +67,6 @@ class Size:
 
 
 SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.3, 0.42, 10, 1000), "full": Size(4, 1.0, 10.0, 100, 2000)}
-
-
-def refuse_extent(extent: str) -> None:
-    """Raise `FieldError` unless ``extent`` is one of `Extent`."""
-    arrays.one_of("audit", extent, Extent)
 
 
 def described(extent: Extent) -> str:
@@ -250,7 +244,7 @@ class Audit:
         return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
 
     def _of_side(self, k: int) -> list[ClimbSeen]:
-        sides = sorted({s for s, log_value in zip(self.signs, self.log_values, strict=True) if log_value > -math.inf})
+        sides = _sides(self.signs, self.log_values)
         return [c for number, c in enumerate(self.climbs) if sides[number % len(sides)] == self.signs[k]]
 
 
@@ -294,7 +288,7 @@ def audit(
         return Audit(extent, "no draw is in the event")
     rarest = min(seen)
     signs = tuple(event.sign for event in session.events)
-    sides = sorted({sign for sign, log_value in zip(signs, log_values, strict=True) if log_value > -math.inf})
+    sides = _sides(signs, log_values)
     size = SIZES[extent]
     many = size.climbs * len(sides)
     cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
@@ -313,6 +307,11 @@ def audit(
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
     return Audit(extent, climbs=climbed, signs=signs, log_values=log_values)
+
+
+def _sides(signs: Sequence[float], log_values: Sequence[float]) -> list[float]:
+    """The signs of the events that the estimate has met: climbs take turns between them."""
+    return sorted({sign for sign, log_value in zip(signs, log_values, strict=True) if log_value > -math.inf})
 
 
 def _cost(samples: int, levels: float) -> float:

@@ -153,7 +153,7 @@ def drawn_as(tuned: Tuned, session: Session, draws: Draws, control_variates: boo
         session.events,
         draws,
         control_variates,
-        budget=session.max_evaluations - session.reserved - tuned.evaluations,
+        budget=session.unreserved - tuned.evaluations,
         variances=tuned.variances,
         relative_error=session.relative_error,
     )

@@ -20,11 +20,12 @@ import numpy as np
 import raresim
 from raresim import reading
 from raresim.accumulators.moments import LossMoments
-from raresim.audit import Audit, Extent, audit, refuse_extent, reserve
+from raresim.arrays import one_of
+from raresim.audit import Audit, Extent, audit, reserve
 from raresim.blocks import Block
 from raresim.checkpoint import Checkpoint
 from raresim.diagnostics.canary import Canary, canary
-from raresim.diagnostics.verdict import Verdict, worst
+from raresim.diagnostics.verdict import overall
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine import Job, Sampler
@@ -88,7 +89,7 @@ class Experiment:
         if not self.measures:
             raise FieldError("measures", "must name at least one")
         check_seed(self.seed)
-        refuse_extent(self.audit)
+        one_of("audit", self.audit, Extent)
         refuse_bound(self.loss, self.method)
         refuse_guarantee(self.loss, self.method, self.stop)
         refuse_betting(self.loss, self.method, self.measures)
@@ -234,7 +235,7 @@ class Experiment:
                 "method": self.method.describe(),
             },
             estimates=estimates,
-            verdict=_overall([e.verdict for e in estimates]),
+            verdict=overall([e.verdict for e in estimates]),
             evaluations=evaluations,
             seconds=seconds,
             speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
@@ -401,8 +402,8 @@ def estimate(
         Names the run.
     audit : "off", "quick" or "full"
         How thoroughly failing draws are looked for that the estimate could have missed, by climbs that never see what
-        is drawn from: not at all, which leaves the verdict at caution; at the cost of a quarter of the evaluations
-        before it; or of as many.
+        is drawn from: not at all, which leaves the verdict at caution; at the cost of at most three tenths of the
+        evaluations before it, a little more where these are few; or of as many.
 
     Returns
     -------
@@ -524,12 +525,6 @@ def _entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
         "cross_entropy_target": last.entropy + estimate.information.event_nats,
         "cross_entropy_proposal": last.cross_entropy,
     }
-
-
-def _overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict of a run: the worst of its estimates'."""
-    status = worst([v.status for v in verdicts])
-    return next(v for v in verdicts if v.status is status)
 
 
 def _compile_seconds(events: Sequence[tuple[float, Any]]) -> float:

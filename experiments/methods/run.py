@@ -12,13 +12,13 @@ import argparse
 import itertools
 import multiprocessing
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import summary
 from problems import PROBLEMS
-from runs import QUESTIONS, Key, Run, measure, read, save
+from runs import QUESTIONS, Key, Run, measure, read, save, some_of
 from scipy import stats
 from targets import TARGETS
 
@@ -106,9 +106,9 @@ def main() -> None:
     """Parse the command line and run."""
     methods = [kind for kind in members("method") if kind != NOT_RUN]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", type=_some_of(methods), default=methods, metavar="KIND,...", help="all by default")
+    parser.add_argument("--methods", type=some_of(methods), default=methods, metavar="KIND,...", help="all by default")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--problems", type=_some_of(QUESTIONS), metavar="ID,...", help="these alone")
+    which.add_argument("--problems", type=some_of(QUESTIONS), metavar="ID,...", help="these alone")
     which.add_argument("--set", choices=SETS, default="all", help="which problems; all 89 by default")
     parser.add_argument("--seeds", type=int, default=50, help="runs of each method on each problem")
     parser.add_argument("--error", type=_errors, default=[0.05], metavar="E,...", help="relative errors to stop at")
@@ -129,19 +129,6 @@ def main() -> None:
         kept = {} if options.again else read(methods=options.methods)
         study([key for key in wanted if key not in kept], options.seconds, options.workers)
     summary.write(read().values())
-
-
-def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """An argument that lists members of ``known``."""
-
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"unknown {name!r}; one of {', '.join(known)}")
-        return names
-
-    return parse
 
 
 def _errors(text: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
@@ -9,7 +10,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from targets import TARGETS
 
 from raresim import FieldError, Linear, estimate
 from raresim.arrays import Float
+from raresim.result import Result
 
 MEASURED = Path(__file__).parent / "data" / "measured"
 QUESTIONS: dict[str, ReferenceProblem] = PROBLEMS | {id: target.problem for id, target in TARGETS.items()}
@@ -136,18 +138,14 @@ def measure(key: Key, seconds: float) -> Run:
     counted = Counted(problem.loss)
     loss = linear(problem) if method == "asmussen_kroese" and problem.loss is total else counted
     begun = time.perf_counter()
-    try:
-        with alarm(seconds):
-            result = estimate(
-                problem.inputs, loss, problem.measure, method, seed=seed, relative_error=error, max_evaluations=budget
-            )
-    except OutOfTime:
-        verdict, outcome = FAILED, f"not done after {seconds:g} s"
-    except FieldError as refusal:
-        verdict, outcome = REFUSED, str(refusal)
-    except Exception as bug:
-        verdict, outcome = FAILED, f"{type(bug).__name__}: {bug}"
-    else:
+
+    def run() -> Result:
+        return estimate(
+            problem.inputs, loss, problem.measure, method, seed=seed, relative_error=error, max_evaluations=budget
+        )
+
+    result, verdict, outcome = attempt(run, seconds)
+    if result is not None:
         number, spent = result.estimates[0], result.evaluations
         slack = problem.probability * (ROUNDING + problem.rel_accuracy)
         return Run(
@@ -188,6 +186,32 @@ def alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def attempt(run: Callable[[], Result], seconds: float) -> tuple[Result | None, str, str]:
+    """The result of a run; or none, `REFUSED` or `FAILED`, and why."""
+    try:
+        with alarm(seconds):
+            return run(), "", ""
+    except OutOfTime:
+        return None, FAILED, f"not done after {seconds:g} s"
+    except FieldError as refusal:
+        return None, REFUSED, str(refusal)
+    except Exception as bug:
+        return None, FAILED, f"{type(bug).__name__}: {bug}"
+
+
+def some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """An argument that lists members of ``known``."""
+
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"unknown {name!r}; one of {', '.join(known)}")
+        return names
+
+    return parse
 
 
 def read(folder: Path = MEASURED, methods: Iterable[str] | None = None) -> dict[Key, Run]:

@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ import libraries
 import rows
 import verdicts
 from libraries import Rival
+from runs import some_of
 from suite import CASES
 from trials import METHODS, Key, Trial, applies, run_trial
 
@@ -124,10 +125,8 @@ def check(runs: Sequence[Trial]) -> Iterator[str]:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", type=_some_of(METHODS), default=METHODS, metavar="KIND,...", help="all by default")
-    parser.add_argument(
-        "--problems", type=_some_of(CASES), default=list(CASES), metavar="ID,...", help="all by default"
-    )
+    parser.add_argument("--methods", type=some_of(METHODS), default=METHODS, metavar="KIND,...", help="all by default")
+    parser.add_argument("--problems", type=some_of(CASES), default=list(CASES), metavar="ID,...", help="all by default")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="runs of each method on each problem")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="after which a run has failed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -160,19 +159,6 @@ def main() -> None:
         keep(run_all(keys, options.seconds, options.workers), len(keys))
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     verdicts.write(rows.read(Trial, METHODS).values(), rows.read(Rival, [libraries.FILE]).values(), machine)
-
-
-def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """An argument that lists members of ``known``."""
-
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"unknown {name!r}; one of {', '.join(known)}")
-        return names
-
-    return parse
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from runs import FAILED, REFUSED, Counted, OutOfTime, alarm
+from runs import FAILED, REFUSED, Counted, attempt
 from suite import CASES, Case
 
-from raresim import FieldError, Importance, Normal, estimate
+from raresim import Importance, Normal, estimate
 from raresim.diagnostics.verdict import Status
 from raresim.measures.intervals import clopper_pearson, widened
 from raresim.methods.base import Method
@@ -197,24 +197,20 @@ def run_trial(key: Key, seconds: float) -> Trial:
     problem = case.problem
     counted = Counted(problem.loss)
     begun = time.process_time()
-    try:
-        with alarm(seconds):
-            result = estimate(
-                problem.inputs,
-                counted,
-                problem.measure,
-                method_of(kind, case),
-                seed=seed,
-                relative_error=ERROR,
-                max_evaluations=BUDGET,
-            )
-    except OutOfTime:
-        verdict, outcome = FAILED, f"not done after {seconds:g} s"
-    except FieldError as refusal:
-        verdict, outcome = REFUSED, str(refusal)
-    except Exception as bug:
-        verdict, outcome = FAILED, f"{type(bug).__name__}: {bug}"
-    else:
+
+    def run() -> Result:
+        return estimate(
+            problem.inputs,
+            counted,
+            problem.measure,
+            method_of(kind, case),
+            seed=seed,
+            relative_error=ERROR,
+            max_evaluations=BUDGET,
+        )
+
+    result, verdict, outcome = attempt(run, seconds)
+    if result is not None:
         seconds_taken = time.process_time() - begun - result.seconds["compile"]
         return _judged(key, case, result, counted.rows, max(0.0, seconds_taken))
     none = (math.nan,) * 4

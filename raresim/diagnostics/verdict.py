@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from raresim.diagnostics.psis import bounded
 
@@ -91,6 +91,23 @@ class Verdict:
 def worst(statuses: list[Status]) -> Status:
     """The worst of some statuses."""
     return max(statuses, key=_ORDER.index)
+
+
+class Judged(Protocol):
+    """What has a status, as `Verdict` does, or a verdict read from a file."""
+
+    @property
+    def status(self) -> str:
+        """A value of `Status`."""
+
+
+J = TypeVar("J", bound=Judged)
+
+
+def overall(verdicts: Sequence[J]) -> J:
+    """The verdict of a run: the first of the worst of its estimates'."""
+    status = worst([Status(v.status) for v in verdicts])
+    return next(v for v in verdicts if v.status == status)
 
 
 def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: Mapping[str, Any]) -> Verdict:

@@ -163,6 +163,11 @@ class Session:
     _begun: float = field(default_factory=time.monotonic)
 
     @property
+    def unreserved(self) -> int:
+        """Evaluations of search and estimate together."""
+        return self.max_evaluations - self.reserved
+
+    @property
     def journal(self) -> Journal | None:
         """The losses that are kept to resume the run; None where it is not saved."""
         return current()

@@ -85,7 +85,7 @@ class Importance(Method):
                 session.events,
                 self.draws,
                 self.control_variates,
-                budget=session.max_evaluations - session.reserved,
+                budget=session.unreserved,
             ),
         )
 

@@ -150,7 +150,7 @@ class LineSampling(Method):
         final = replace(lines(trial.step), cost=trial.summary.evaluations / rows)
         estimator: Estimator = final
         if self.draws == "sobol":
-            left = session.max_evaluations - session.reserved - spent - trial.evaluations
+            left = session.unreserved - spent - trial.evaluations
             estimator = lines_for(final, budget=left, variances=variances, relative_error=session.relative_error)
         return Tuned(
             proposal=None,

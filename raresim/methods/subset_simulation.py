@@ -69,11 +69,12 @@ class SubsetSimulation(PopulationMethod):
         goal = float(thresholds.max())
         options = (self.max_levels, False, self.moves, max_evaluations)
         done = climb(evaluate, dim, self.samples, self.rarity, goal, rng, *options)
+        _, loss, log_weight = zip(*done.shells(), strict=True)
         return Run(
             log_probabilities=np.array([done.log_probability_of(float(t)) for t in thresholds]),
             steps=tuple(level.step for level in done.levels),
-            loss=np.concatenate([loss for _, loss, _ in done.shells()]),
-            log_weight=np.concatenate([log_weight for _, _, log_weight in done.shells()]),
+            loss=np.concatenate(loss),
+            log_weight=np.concatenate(log_weight),
             evaluations=done.evaluations,
             outcome=done.outcome,
         )

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raresim import plain_files
-from raresim.diagnostics.verdict import Status, judge, worst
+from raresim.diagnostics.verdict import Status, judge, overall
 from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.report import tables
@@ -385,7 +385,7 @@ def read(run_dir: Path) -> Run:
         diagnostics=result.child("diagnostics").numbers(),
         entropy=result.child("diagnostics").child("entropy").numbers(),
         iterations=tuple(_iteration(fields) for fields in result.objects("iterations")),
-        verdict=_overall(estimates) if "audit" in search.data else stored,
+        verdict=overall([e.verdict for e in estimates]) if "audit" in search.data else stored,
         stored_status=stored.status,
         manifest=manifest.data,
         config=_text(run_dir / "config.yaml", required=has_config),
@@ -446,12 +446,6 @@ def _judged(fields: _Fields, search: _Fields) -> Verdict:
         return Verdict(str(again.status), again.scope, again.hidden_mass_bound, checks, again.advice)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{fields.where}: its numbers give no verdict ({type(error).__name__}: {error})") from None
-
-
-def _overall(estimates: Sequence[Estimate]) -> Verdict:
-    """The first of the worst verdicts."""
-    status = worst([Status(e.verdict.status) for e in estimates])
-    return next(e.verdict for e in estimates if e.verdict.status == status)
 
 
 def _unit(search: _Fields) -> str:
