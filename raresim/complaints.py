@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -121,7 +122,7 @@ def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:
     """The keys of the model at pydantic's location ``loc``."""
     model: Any = experiment_model()
     for step in loc:
-        model = _below(model, step)
+        model = _sole(_below(model, step))
     return [key_of(model, name) for name in model.model_fields]
 
 
@@ -132,13 +133,12 @@ def _below(hint: Any, step: Any) -> Any:
         return hint.model_fields[names[step]].annotation if step in names else hint
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _below(args[0], step)
+        return _below(_sole(args[0]), step)
     if origin is list:
         return args[0] if isinstance(step, int) else hint
     if origin is dict:
         return hint if str(step).startswith("dict[") else args[1]
-    options = [a for a in args if a is not type(None)]
-    for option in options:
+    for option in args:
         container = get_origin(option)
         if container in (dict, list) and str(step).startswith(f"{container.__name__}["):
             return option
@@ -146,4 +146,10 @@ def _below(hint: Any, step: Any) -> Any:
             kinds = get_args(option.model_fields["kind"].annotation) if "kind" in option.model_fields else ()
             if step in (*kinds, option.__name__):
                 return option
-    return _below(options[0], step) if len(options) == 1 else hint
+    return hint
+
+
+def _sole(hint: Any) -> Any:
+    """What is left of ``hint`` without None, where that is one annotation: pydantic's locations do not name it."""
+    options = [a for a in get_args(hint) if a is not type(None)]
+    return options[0] if get_origin(hint) in (Union, types.UnionType) and len(options) == 1 else hint

@@ -533,6 +533,10 @@ MISTAKES = {
     ),
     "missing kind": (("kind: normal, ", ""), ":2:1: inputs: kind is required but missing"),
     "unknown key inside": (("dim: 3", "dim: 3, sdt: 2"), ":2:32: inputs: unknown key 'sdt'; did you mean 'std'?"),
+    "unknown key of a fit": (
+        ("dim: 3", "fit: {price: a.csv, returns: log}"),
+        ":2:30: inputs.fit: unknown key 'price'; did you mean 'prices'?",
+    ),
     "wrong type": (("dim: 3", "dim: three"), ":2:24: inputs.dim: must be a whole number, got the text 'three'"),
     "number as boolean": (("seed: 1", "seed: true"), ":1:1: seed: must be a whole number, got true"),
     "fraction as count": (("dim: 3", "dim: 2.5"), ":2:24: inputs.dim: must be a whole number, got 2.5"),
