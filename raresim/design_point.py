@@ -45,6 +45,9 @@ RADII = np.arange(1.0, 9.0)
 ELITES = 0.1
 """Share of a pilot from whose largest losses starts are taken."""
 
+UNSEEN = 0.11
+"""Share of several regions that may not have been found when a search ends: eight climbs to two, or 32 to ten."""
+
 STRETCHES = np.array([1.0, 1.01, 1.03, 1.1, 1.3, 1.6, 2.0, 3.0])
 """How far outwards a climb that did not converge is looked along for the event."""
 
@@ -170,6 +173,17 @@ def gradients(evaluate: Evaluate, u: Float, loss: Float) -> Float:
         return np.where(known, (seen - loss[:, None]) / DIFFERENCE, 0.0)
 
 
+def unseen_share(found: int, climbs: int) -> float:
+    """Expected share of the regions that ``climbs`` climbs, ended in ``found`` of them, have missed; 0 for one region.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
+       Math. Program. 37, 1987.
+    """
+    return min(1.0, found * (found + 1) / max(1.0, climbs * (climbs - 1.0))) if found > 1 else 0.0
+
+
 def slope_direction(u: Float, loss: Float) -> Float:
     """Direction (d,) of the mean gradient of the loss's ranks over draws ``u`` (n, d) of the target.
 
@@ -219,7 +233,7 @@ def start_points(evaluate: Evaluate, goal: float, directions: Float) -> tuple[Fl
 
 
 def explore(
-    evaluate: Evaluate, goal: float, u: Float, loss: Float, starts: int, max_evaluations: int, rounds: int = 4
+    evaluate: Evaluate, goal: float, u: Float, loss: Float, starts: int, max_evaluations: int, rounds: int = 16
 ) -> Search:
     """Search from the largest losses of a pilot; once more, in other directions, while there may be more regions.
 
@@ -238,8 +252,8 @@ def explore(
     max_evaluations : int
         Losses that may be evaluated.
     rounds : int
-        Rounds at most. There is another one while fewer than two climbs have come to each region, and after one that
-        found a second or a later region.
+        Rounds at most. There is another one after one that found a second or a later region, while fewer than two
+        climbs have come to each, and while more than `UNSEEN` of them may not have been found, by `unseen_share`.
     """
     directions = start_directions(u, loss, starts)
     found = Search((), (), (), 0)
@@ -252,7 +266,8 @@ def explore(
         search = find_design_points(evaluate, goal, begin, left)
         known, found = len(found.points), found.and_(search, looked)
         regions = len(found.points)
-        if found.reached >= 2 * regions and regions <= max(known, 1):
+        seen = found.reached >= 2 * regions and unseen_share(regions, found.reached) <= UNSEEN
+        if seen and regions <= max(known, 1):
             break
         directions = np.concatenate([directions, start_directions(u, loss, starts, directions)])
     return found

@@ -22,6 +22,9 @@ from raresim.measures.guarantee import Wait
 from raresim.methods.base import Session, Tuned
 
 GROWTH = 8
+SETTLINGS = 2
+"""Times that the rows are doubled for the largest weights: the share of one falls by the same factor."""
+
 HISTORY_STEP = 1.1
 MARGIN = 1.1
 """Draws planned beyond what the known variance asks for, so that a second look is rare."""
@@ -82,8 +85,8 @@ class Progress:
         The moments so far, at growing numbers of rows.
     failures : Failures
         Rows of this stage that gave no number.
-    settling : bool
-        Whether the look under way is made for the largest weights, not for the asked error.
+    settling : int
+        Which of the looks that are made for the largest weights, not for the asked error, is under way; 0 for none.
     audited : int or None
         Draws of a level of the audit that followed; None where none has.
     """
@@ -95,7 +98,7 @@ class Progress:
     rows: int
     history: tuple[Look, ...] = ()
     failures: Failures = NOTHING
-    settling: bool = False
+    settling: int = 0
     audited: int | None = None
 
 
@@ -167,7 +170,7 @@ class Extension:
         total = before.total
         more = max(1, int(self.evaluations * total.tail.n / max(1, total.evaluations)))
         plan = before.plan.then(more)
-        return replace(before, plan=plan, chunks=0, looks=before.looks + 1, rows=before.rows + more, settling=False)
+        return replace(before, plan=plan, chunks=0, looks=before.looks + 1, rows=before.rows + more, settling=0)
 
 
 def estimate(
@@ -209,8 +212,8 @@ def estimate(
     `GROWTH` times the draws), there are few of them, and the interval is widened by
     `raresim.measures.intervals.LOOK_INFLATION`. Which of the two happened is part of the result.
 
-    Where ``tuned.settles`` and the largest weights do not pass the verdict's checks, as many draws are made once more:
-    that is a further look.
+    Where the largest weights do not pass the verdict's checks, as many rows are made once more, and at most `SETTLINGS`
+    times: these are further looks.
 
     Where ``tuned.goals`` are given, the number of hits ends the stage, the error plays no part, and what is read is
     exact however many looks there were: rows after the last wanted hit of an event do not count for it.
@@ -227,6 +230,7 @@ def estimate(
     job = estimator_of(session, tuned)
     target = stop.relative_error
     at = _first(session, tuned, job, target, max(1, int(budget / job.cost)))
+    settles = tuned.weighted and job.unit != "replicate" and not tuned.goals
     planned = target is None or (tuned.variances is not None and extension is None)
     if session.before is not None:
         at = session.before if extension is None else extension.begin(session.before, at)
@@ -239,13 +243,14 @@ def estimate(
             total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
             why = "once more, for the largest weights; " if at.settling else ""
             session.note("estimate", at.plan, why + history.text(total))
-            if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling:
+            if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            settling = _reached(total, target)
-            if affordable < 1 or (settling and (not tuned.settles or _settled(total))):
+            reached = _reached(total, target)
+            if affordable < 1 or (reached and (not settles or _settled(total))):
                 break
-            more = total.tail.n if settling else _further(total, target)
+            more = total.tail.n if reached else _further(total, target)
+            settling = at.settling + 1 if reached else at.settling
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
     return sample_of(replace(history.at, total=total), job, planned)
@@ -316,7 +321,7 @@ class _History:
             self.session.journal.forget(self.at.plan.stage, total.tail.n)
         self.session.report("estimate", total.tail.n, self.at.rows, self.text(total))
 
-    def next_look(self, plan: Plan, total: Summary, settling: bool) -> Progress:
+    def next_look(self, plan: Plan, total: Summary, settling: int) -> Progress:
         """Begin another look."""
         at = self.at
         rows = at.rows + plan.n_samples

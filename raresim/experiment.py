@@ -491,7 +491,7 @@ def _search(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
         "regions": tuned.regions,
         "nominal": tuned.nominal + rows * each,
         "outcome": tuned.outcome,
-        "weighted": tuned.proposal is not None or tuned.estimator is not None,
+        "weighted": tuned.weighted,
         "facts": dict(tuned.facts),
         "decisions": list(tuned.decisions),
     }

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import CrossEntropy, Crude, Importance, Mixture, Normal, Probability, StandardNormal, Stop
+from raresim import (
+    CrossEntropy,
+    Crude,
+    Importance,
+    Mixture,
+    Normal,
+    Probability,
+    StandardNormal,
+    Stop,
+    SubsetSimulation,
+    estimation,
+)
 from raresim.errors import FieldError
 from raresim.estimation import GROWTH, HISTORY_STEP, estimate
 from raresim.estimators.weighted_draws import WeightedDraws
@@ -80,21 +91,32 @@ def test_one_draw_left_is_used(seed):
 
 
 @pytest.mark.parametrize("narrow", [True, False])
-def test_unsettled_weights_get_as_many_draws_once_more_where_the_method_asks_for_it(narrow, seed):
+def test_unsettled_weights_get_as_many_draws_once_more(narrow, seed, monkeypatch):
     """A proposal of half the standard deviation has weights without a variance; one of the right one has not."""
     law = Normal(mean=3.2 / math.sqrt(2), std=0.5 if narrow else 1.0, dim=2)
-    samples = [
-        estimate(session(seed(188)), Tuned(law, variances=(4.0,), settles=settles), Stop(relative_error=0.05))
-        for settles in (False, True)
-    ]
-    once, settled = (sample.summary.tail.n for sample in samples)
-    assert settled == (2 if narrow else 1) * once
-    assert [sample.looks for sample in samples] == [1, 2 if narrow else 1]
+    tuned, stop = Tuned(law, variances=(4.0,)), Stop(relative_error=0.05)
+    settled = estimate(session(seed(188)), tuned, stop)
+    monkeypatch.setattr(estimation, "_settled", lambda _: True)
+    once = estimate(session(seed(188)), tuned, stop)
+    times = settled.summary.tail.n / once.summary.tail.n
+    assert times >= 2.0 if narrow else times == 1.0
+    assert settled.looks > once.looks if narrow else settled.looks == once.looks
+    assert max(sample.summary.tail.relative_error(0) for sample in (once, settled)) <= 0.05
+
+
+def test_draws_of_the_target_and_replicates_have_nothing_to_settle(seed):
+    """The share of one of 25 hits, or of ten replicates, is larger than that of a weight may be."""
+    sample = estimate(session(seed(188), 1.5), Tuned(None, variances=(15.0,)), Stop(relative_error=0.2))
+    assert sample.looks == 1
+    assert sample.summary.tail.max_share(0) > 0.02
+    replicated = solve(linear_normal(2, 3.2), seed(189), method=SubsetSimulation(samples=500), relative_error=0.3)
+    assert replicated.stopping["looks"] == 1
+    assert replicated.estimates[0].diagnostics["max_share"] > 0.02
 
 
 def test_unsettled_weights_do_not_exceed_the_budget(seed):
     law = Normal(mean=3.2 / math.sqrt(2), std=0.5, dim=2)
-    tuned = Tuned(law, variances=(4.0,), settles=True)
+    tuned = Tuned(law, variances=(4.0,))
     sample = estimate(session(seed(188)), tuned, Stop(relative_error=0.05, max_evaluations=2_000))
     assert sample.summary.tail.n == 2_000
 

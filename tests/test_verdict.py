@@ -11,7 +11,7 @@ from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
 GOOD |= {"self_information_nats": 15.0, "audit_climbs": 2, "audit_found": 2, "audit_failing": 300}
-GOOD |= {"audit_uncovered": 0.01, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
+GOOD |= {"audit_uncovered": 0.0, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
 GOOD |= {"audit_nominal": 1000, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
 AUDITED = {"extent": "quick", "why": "", "needed": True, "climbs": 2, "samples": 500, "reached": 2}
 NO_NEED = AUDITED | {"why": "every draw came from the target itself", "needed": False, "climbs": 0, "samples": 0}
@@ -114,13 +114,14 @@ LIMITS = [
     ("search", {"search": STATED | {"audit": AUDITED | {"samples": 99}}}, "caution"),
     ("search", {"search": STATED | {"audit": UNAUDITED}}, "caution"),
     ("search", {"search": STATED, "audit_found": 1}, "caution"),
-    ("audit", {"audit_uncovered": 0.0499}, "trusted"),
-    ("audit", {"audit_uncovered": 0.05}, "caution"),
+    ("search", {"search": STATED, "audit_uncovered": 1e-9}, "caution"),
+    ("audit", {"audit_uncovered": 0.0099}, "trusted"),
+    ("audit", {"audit_uncovered": 0.01}, "caution"),
     ("audit", {"audit_uncovered": 0.2}, "untrusted"),
     ("audit", {"audit_uncovered": 0.0, "relative_error": 1e-6}, "trusted"),
-    ("audit", {"audit_uncovered": 0.02, "relative_error": 1e-6}, "caution"),
-    ("audit", {"audit_uncovered": 0.0299, "relative_error": 0.01}, "trusted"),
-    ("audit", {"audit_uncovered": 0.03, "relative_error": 0.01}, "caution"),
+    ("audit", {"audit_uncovered": 1e-5, "relative_error": 1e-6}, "caution"),
+    ("audit", {"audit_uncovered": 0.00299, "relative_error": 0.001}, "trusted"),
+    ("audit", {"audit_uncovered": 0.003, "relative_error": 0.001}, "caution"),
     ("audit", {"audit_uncovered": math.nan}, "untrusted"),
     ("audit", {"audit_found": 0, "audit_uncovered": None, "audit_log_ratio": None}, "caution"),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, "caution"),
@@ -228,6 +229,12 @@ MESSAGES = [
     ),
     (
         "search",
+        {"search": STATED, "audit_uncovered": 0.004},
+        None,
+        "the proposal was stated, not searched for, and the audit found mass that it hardly draws",
+    ),
+    (
+        "search",
         {"search": STATED, "audit_found": 0},
         None,
         "the proposal was stated, not searched for: a failure region away from it would not be seen",
@@ -242,9 +249,9 @@ MESSAGES = [
     (
         "audit",
         {},
-        0.01,
-        "2 climbs of 500 draws a level that never saw the proposal: the estimate hardly draws 1.0% of the failing mass "
-        "that they found (5.00% allowed)",
+        0.0,
+        "2 climbs of 500 draws a level that never saw the proposal: the estimate hardly draws 0.0% of the failing mass "
+        "that they found (1.00% allowed)",
     ),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
     (

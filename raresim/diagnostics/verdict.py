@@ -35,7 +35,7 @@ MIN_FAILED = 10
 UNCOVERED = 0.1
 """Share of the estimate that one draw at a point may add before the point counts as uncovered."""
 
-MISSED, MISSED_ERRORS = (0.05, 0.2), 3.0
+MISSED, MISSED_ERRORS = (0.01, 0.2), 3.0
 """Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
 to be used; and how many of its relative errors the first may be."""
 
@@ -344,6 +344,9 @@ def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[
         return (Check("search", search["reached"], status, search["outcome"]),)
     stands_in = diagnostics.get("audit_found", 0) >= 2 and search["audit"]["samples"] >= MIN_AUDIT
     if search["kind"] == "stated":
+        if stands_in and diagnostics["audit_uncovered"] > 0:
+            message = "the proposal was stated, not searched for, and the audit found mass that it hardly draws"
+            return (Check("search", None, Status.CAUTION, message),)
         if stands_in:
             message = "the proposal was stated, not searched for; the audit has looked for what it misses"
             return (Check("search", None, Status.TRUSTED, message),)

@@ -131,7 +131,7 @@ class Auto(Method):
        the shares that make the variance smallest, 7.5 % at least. Refits end when they have cost a quarter of what
        the estimate is expected to cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
-       its largest weights would not be trusted (k-hat, largest share), as many are made again, once.
+       its largest weights would not be trusted (k-hat, largest share), as many are made again, at most twice.
 
     Where rows of the search failed and are bounded, a tenth of the final draws comes from the target: what fails may
     lie where the proposal hardly goes, and the upper end of the interval has to see it.
@@ -351,7 +351,7 @@ class _Search:
         if variance > SUBSET_VARIANCE * levels**2:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
             return self.subset(why, probability)
-        return replace(self.tuned(law, variances, facts=self.coverage(law, probability, variance)), settles=True)
+        return self.tuned(law, variances, facts=self.coverage(law, probability, variance))
 
     # what the stages share
 

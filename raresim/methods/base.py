@@ -112,8 +112,6 @@ class Tuned:
         What the method chose and why, a sentence each, in their order.
     trace : Evidence
         Tables and plots of the way to the proposal, beyond ``iterations``.
-    settles : bool
-        Whether the estimate makes as many draws again, once, where its largest weights would not be trusted.
     goals : tuple of Goal
         The hits of each event at which the estimate ends; empty where it ends with the asked error.
     """
@@ -132,8 +130,12 @@ class Tuned:
     facts: Mapping[str, float] = field(default_factory=dict)
     decisions: tuple[str, ...] = ()
     trace: Evidence = field(default_factory=Evidence)
-    settles: bool = False
     goals: tuple[Goal, ...] = ()
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows of the estimate have weights of their own, not those of draws of the target."""
+        return self.proposal is not None or self.estimator is not None
 
 
 @dataclass(eq=False)

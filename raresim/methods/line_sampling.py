@@ -41,10 +41,10 @@ UNKNOWN = 7.0
 ALIKE = 0.8
 """Cosine above which two design points share a direction."""
 
-MIN_SHARE = 0.01
+MIN_SHARE = 1e-3
 """First-order probability, relative to the largest, below which a design point gets no direction of its own."""
 
-MOST = 8
+MOST = 24
 """Directions at most."""
 
 

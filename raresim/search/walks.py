@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.design_point import unseen_share
 from raresim.search.climbing import AXIS_TIP, axis_roots, climb, peaks, regions
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE
@@ -135,11 +136,6 @@ def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoin
         unseen = unseen_share(found, begun)
     spent = explorer.evaluations - before
     return DesignPoints(np.concatenate([axes, points]), len(axes), max(found, 1), begun + len(axes), unseen, spent)
-
-
-def unseen_share(found: int, walks: int) -> float:
-    """Expected share of regions that ``walks`` walks, ended in ``found`` regions, have missed."""
-    return min(1.0, found * (found + 1) / max(1.0, walks * (walks - 1.0))) if found > 1 else 0.0
 
 
 def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
