@@ -177,7 +177,7 @@ class Experiment:
         session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         scale = _scale_of(session, explored)
-        questions = [q for measure in self.measures for q in measure.questions(scale)]
+        questions = [q for measure in self.measures for q in measure.questions(scale, _no_quantile)]
         session.events = [q.event for q in questions]
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)
@@ -469,6 +469,10 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
         return explored[0]
 
     return scale
+
+
+def _no_quantile(tail: float) -> float:
+    raise NotImplementedError(tail)
 
 
 def _canary(session: Session, tuned: Tuned) -> Canary | None:

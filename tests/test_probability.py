@@ -14,7 +14,11 @@ SCALE = LossScale(2.0, 0.5, "model standard deviation, closed form")
 
 
 def questions(**options):
-    return Probability(**options).questions(lambda: SCALE)
+    return Probability(**options).questions(lambda: SCALE, no_quantile)
+
+
+def no_quantile(tail):
+    raise AssertionError("no quantile is needed")
 
 
 def no_scale():
@@ -47,7 +51,7 @@ def test_ways_to_write_sigma(text, k):
 
 
 def test_threshold_in_loss_units_is_taken_as_it_is():
-    (question,) = Probability(above=3, confidence=0.9).questions(no_scale)
+    (question,) = Probability(above=3, confidence=0.9).questions(no_scale, no_quantile)
     assert (question.event, question.note, question.confidence) == (Event(3.0), "", 0.9)
 
 
@@ -107,7 +111,7 @@ def test_thresholds_may_stand_in_an_array():
 @pytest.mark.parametrize("std", [0.0, np.nan, np.inf])
 def test_sigma_of_a_loss_without_one_is_refused(std):
     with pytest.raises(FieldError, match="above: cannot be in sigma: the loss has no finite, positive standard dev"):
-        Probability(above="5 sigma").questions(lambda: LossScale(0.0, std, "x"))
+        Probability(above="5 sigma").questions(lambda: LossScale(0.0, std, "x"), no_quantile)
 
 
 def test_sigma_of_an_infinite_variance_is_refused_with_advice():

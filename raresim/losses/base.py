@@ -33,6 +33,18 @@ class Loss(ABC):
     def __call__(self, x: Float, out: Float) -> None:
         """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
 
+    def components(self, x: Float) -> Float | None:
+        """What each part of the portfolio loses, (n, m) in the order of `component_names`, for each row of ``x`` (n, d).
+
+        The parts add up to the loss. None where it has no parts.
+        """
+        return None
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the parts; empty where there are none."""
+        return ()
+
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss in closed form, or None where there is none."""

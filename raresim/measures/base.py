@@ -5,9 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from raresim.exhibits import Exhibit
+from raresim.measures.tail_sample import TailSample
 from raresim.problem import Event
+
+if TYPE_CHECKING:
+    from raresim.distributions.base import Inputs
+    from raresim.losses.base import Loss
+    from raresim.problem import Problem
+    from raresim.result import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,13 @@ Interval = Literal["standard", "betting"]
 """Exact for counts and on the log scale for weights; or one that holds at every look, from a bound on the weights."""
 
 
+Quantity = Literal["probability", "value_at_risk", "expected_shortfall"]
+
+Keeps = Literal["counts", "losses", "draws"]
+"""What a measure is read from: sums over the rows of each event; the weighted losses beyond a floor; or these and their
+draws, risk factors and components."""
+
+
 @dataclass(frozen=True)
 class Question:
     """One number that a measure asks for.
@@ -46,7 +61,7 @@ class Question:
     Parameters
     ----------
     event : Event
-        The event, its threshold in loss units.
+        The event, its threshold in loss units; of a quantile, what the search before the tuning found.
     note : str
         How the threshold was resolved; empty where it was given in loss units.
     confidence : float
@@ -55,6 +70,10 @@ class Question:
         The known answer.
     interval : "standard" or "betting"
         How it is made.
+    quantity : str
+        What is wanted: the probability of the event, or the value at risk or the expected shortfall at ``tail``.
+    tail : float or None
+        One minus the level of a value at risk or an expected shortfall; None for a probability.
     """
 
     event: Event
@@ -62,17 +81,71 @@ class Question:
     confidence: float
     reference: Reference | None
     interval: Interval = "standard"
+    quantity: Quantity = "probability"
+    tail: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What a measure's exhibits are read from, when all numbers of the run are known.
+
+    Parameters
+    ----------
+    sample : TailSample
+        The weighted rows of the estimate.
+    own : tuple of Estimate
+        The answers to the measure's own questions, in their order.
+    estimates : tuple of Estimate
+        Those of all measures of the run.
+    problem : Problem
+        Inputs, bound loss and space of the draws.
+    factor : float
+        What a quantile of the normal law is multiplied by in intervals of this run: more than 1 where it chose the
+        size of its own sample.
+    """
+
+    sample: TailSample
+    own: tuple[Estimate, ...]
+    estimates: tuple[Estimate, ...]
+    problem: Problem
+    factor: float = 1.0
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.problem.inputs
+
+    @property
+    def loss(self) -> Loss:
+        return self.problem.loss
 
 
 class Measure(ABC):
     """Something to be estimated.
 
     To add one: a frozen dataclass in a file of its own in this folder, decorated with ``@member("measure")``, with a
-    ``kind``, the method below and ``examples()``.
+    ``kind``, `questions` and ``examples()``; `exhibits` where it shows more than single numbers.
     """
 
     kind: ClassVar[str]
+    keeps: ClassVar[Keeps] = "counts"
+
+    @property
+    def tails(self) -> tuple[float, ...]:
+        """Tail probabilities whose quantiles of the loss have to be known, roughly, before the proposal is tuned."""
+        return ()
 
     @abstractmethod
-    def questions(self, scale: Callable[[], LossScale]) -> list[Question]:
-        """The numbers asked for; ``scale`` gives the loss's mean and standard deviation where they are needed."""
+    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
+        """The numbers asked for.
+
+        Parameters
+        ----------
+        scale : callable
+            Gives the loss's mean and standard deviation where they are needed.
+        quantile : callable
+            Gives, for each of `tails`, about the loss that is reached with that probability.
+        """
+
+    def exhibits(self, answered: Answered) -> list[Exhibit]:
+        """Tables and figures beside the numbers."""
+        return []

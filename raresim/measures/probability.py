@@ -94,7 +94,7 @@ class Probability(Measure):
         given: Any = self.above if self.above is not None else self.below
         return [given] if isinstance(given, str) or not np.ndim(given) else list(given)
 
-    def questions(self, scale: Callable[[], LossScale]) -> list[Question]:
+    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
         return [
             Question(

@@ -1,0 +1,73 @@
+"""Weighted losses beyond a floor: what quantiles, curves, contributions and scenarios are read from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from raresim.arrays import Float
+
+Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class TailSample:
+    """Rows of the estimate with a loss of at least ``floor``; those below are only counted.
+
+    Parameters
+    ----------
+    n : int
+        Independent rows in all, those below the floor included.
+    floor : float
+        In the unit of the loss.
+    loss, log_weight : (k,) float64
+        Of the kept rows, in the order in which they were drawn; in the unit of the loss and in nats.
+    row : (k,) int64
+        The number of each among the ``n``, from 0, rising.
+    u : (k, l) float64
+        Their draws, in the space of the proposal; (k, 0) where these were not kept.
+    x : (k, d) float64
+        Their risk factors; (k, 0) where these were not kept.
+    components : (k, m) float64
+        What each part of the portfolio lost; (k, 0) where the loss has no parts.
+
+    Notes
+    -----
+    ``sum w f(x) / n`` over the rows estimates ``E[f(X); loss >= floor]`` under the target. Its standard error is
+    `error_of_mean`, in which the rows below the floor count as zeros.
+    """
+
+    n: int
+    floor: float
+    loss: Float
+    log_weight: Float
+    row: Whole
+    u: Float
+    x: Float
+    components: Float
+
+    @cached_property
+    def weight(self) -> Float:
+        """Weights (k,) with the mean one over all ``n`` rows in expectation."""
+        return np.exp(self.log_weight)
+
+    def mean(self, values: Float) -> float:
+        """``sum w values / n`` of values (k,) of the kept rows."""
+        return float(self.weight @ values) / self.n
+
+    def error_of_mean(self, values: Float) -> float:
+        """Standard error of `mean`: rows that are not kept count as zeros."""
+        terms = self.weight * values
+        mean = float(terms.sum()) / self.n
+        return math.sqrt(max(0.0, float(np.square(terms).sum()) / self.n - mean * mean) / max(1, self.n - 1))
+
+    def error_of_sum(self, influence: Float) -> float:
+        """Standard error of an estimate with influence values (k,) of the kept rows, weights included, and 0 of others.
+
+        ``sqrt(sum (g - mean g)^2) / n`` over all ``n`` rows.
+        """
+        mean = float(influence.sum()) / self.n
+        return math.sqrt(max(0.0, float(np.square(influence).sum()) / self.n - mean * mean) / max(1, self.n - 1))
