@@ -34,7 +34,7 @@ class Loss(ABC):
         """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
 
     def components(self, x: Float) -> Float | None:
-        """What each part of the portfolio loses, (n, m) in the order of `component_names`, for each row of ``x`` (n, d).
+        """What each part of the portfolio loses, (n, m) in the order of `component_names`, of each row of ``x`` (n, d).
 
         The parts add up to the loss. None where it has no parts.
         """
