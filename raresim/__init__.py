@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from raresim.losses.linear import Linear
     from raresim.losses.python import PythonLoss
     from raresim.measures.base import Reference
+    from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
+    from raresim.measures.value_at_risk import ValueAtRisk
     from raresim.methods.asmussen_kroese import AsmussenKroese
     from raresim.methods.auto import Auto
     from raresim.methods.cross_entropy import CrossEntropy
@@ -72,6 +74,7 @@ _HOMES = {
     "DirectionalSampling": "methods.directional_sampling",
     "Executor": "executors",
     "ExitCode": "errors",
+    "ExpectedShortfall": "measures.expected_shortfall",
     "Experiment": "experiment",
     "ExponentialTilt": "distributions.exponential_tilt",
     "ExponentialTilting": "proposals.exponential_tilt",
@@ -110,6 +113,7 @@ _HOMES = {
     "StudentT": "distributions.student_t",
     "StudentTMixture": "proposals.student_t",
     "SubsetSimulation": "methods.subset_simulation",
+    "ValueAtRisk": "measures.value_at_risk",
     "VonMisesFisherNakagami": "distributions.von_mises_fisher_nakagami",
     "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
     "estimate": "experiment",
@@ -131,6 +135,7 @@ __all__ = [
     "DirectionalSampling",
     "Executor",
     "ExitCode",
+    "ExpectedShortfall",
     "Experiment",
     "ExponentialTilt",
     "ExponentialTilting",
@@ -169,6 +174,7 @@ __all__ = [
     "StudentT",
     "StudentTMixture",
     "SubsetSimulation",
+    "ValueAtRisk",
     "VonMisesFisherNakagami",
     "VonMisesFisherNakagamiMixture",
     "estimate",

@@ -27,7 +27,9 @@ from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
+from raresim.accumulators.tail_draws import TailDraws
 from raresim.accumulators.top import TopWeights
+from raresim.accumulators.weighted_losses import Bins, WeightedLosses
 from raresim.blocks import Growing, Plan
 from raresim.errors import CheckpointError
 from raresim.estimation import Look, Progress
@@ -40,7 +42,22 @@ MAGIC = b"raresim checkpoint 1\n"
 
 CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Arrivals, Bets, Failures, Growing, KeptRows, Look, Plan, Progress, Summary, TailMoments, TopWeights)
+    for cls in (
+        Arrivals,
+        Bets,
+        Bins,
+        Failures,
+        Growing,
+        KeptRows,
+        Look,
+        Plan,
+        Progress,
+        Summary,
+        TailDraws,
+        TailMoments,
+        TopWeights,
+        WeightedLosses,
+    )
 }
 """What a stored state may consist of, beside numbers, texts and arrays."""
 

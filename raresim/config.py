@@ -30,7 +30,7 @@ from raresim.distributions.base import Inputs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
 from raresim.executors import Execution
-from raresim.experiment import Experiment, check_seed, refuse_betting, refuse_bound, refuse_guarantee
+from raresim.experiment import Experiment, check_seed, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.methods.base import Method
@@ -131,6 +131,8 @@ class Config:
             refuse_guarantee(loss, method, stop)
         with self.located(("measures",)):
             refuse_betting(loss, method, measures)
+        with self.located(()):
+            refuse_rows(loss, method, measures)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.demand(inputs, method, stop)

@@ -44,6 +44,11 @@ LINES = (2**4, 2**6, 2**14)
 """Lines of a replicate, likewise."""
 
 
+def are_single(draws: Draws, control_variates: bool) -> bool:
+    """Whether each row is one draw with its weight."""
+    return draws == "independent" and not control_variates
+
+
 def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None = None) -> None:
     """Raise `FieldError` unless the two options go together, and with ``law`` where it is known."""
     arrays.one_of("draws", draws, Draws)

@@ -18,6 +18,7 @@ from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.failures import NOTHING, Failures, collecting, note, noted
+from raresim.measures.asked import Asked
 from raresim.measures.guarantee import Wait
 from raresim.methods.base import Session, Tuned
 
@@ -246,10 +247,11 @@ def estimate(
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            reached = _reached(total, target)
+            ratio = _ratio(total, target, session.asked)
+            reached = ratio <= 1.0
             if affordable < 1 or (reached and (not settles or _settled(total))):
                 break
-            more = total.tail.n if reached else _further(total, target)
+            more = total.tail.n if reached else _further(total, ratio)
             settling = at.settling + 1 if reached else at.settling
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
@@ -266,7 +268,7 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
     """
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
     if not session.betting:
-        return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals)
+        return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals, beyond=session.beyond)
     if tuned.estimator is not None:
         raise FieldError("interval", "must not be 'betting' here: the rows of this method are no independent draws")
     log_bound = log_weight_bound(tuned.proposal, session.problem.target)
@@ -276,7 +278,7 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
             "must not be 'betting' here: the weights have no bound; give the method a defensive share, or use "
             "'standard'",
         )
-    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound)
+    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=session.beyond)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
@@ -292,7 +294,7 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
 
 def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
     """The stage before its first row. A sample of known size begins like any longer one."""
-    size = _first_size(tuned.variances, target, affordable, job)
+    size = _first_size(tuned.variances, target, affordable, job, session.asked)
     if tuned.goals:  # as many hits take at least as many rows
         size = min(affordable, max(goal.hits for goal in tuned.goals))
     plan: Plan | Growing = session.plan(size, job.block_rows)
@@ -348,15 +350,17 @@ def _worst(tail: TailMoments) -> float:
     return max(tail.relative_error(k) for k in range(tail.hits.size))
 
 
-def _reached(total: Summary, target: float) -> bool:
-    """Whether every event has its hits, where a number is wanted, else the asked error."""
-    return _worst(total.tail) <= target if total.arrivals is None else not any(total.arrivals.missing)
+def _ratio(total: Summary, target: float, asked: Asked | None) -> float:
+    """The largest error divided by the asked one; where numbers of hits are wanted, infinite until they are there."""
+    if total.arrivals is not None:
+        return math.inf if any(total.arrivals.missing) else 0.0
+    return _worst(total.tail) / target if asked is None else asked.ratio(total)
 
 
-def _further(total: Summary, target: float) -> int:
-    """Rows of the next look."""
+def _further(total: Summary, ratio: float) -> int:
+    """Rows of the next look, after one that ended with an error of ``ratio`` times the asked one."""
     if total.arrivals is None:
-        return _next_size(total.tail.n, _worst(total.tail), target)
+        return _next_size(total.tail.n, ratio)
     pairs = zip(total.arrivals.wanted, total.arrivals.missing, strict=True)
     return max(_rows_to(wanted - missing, missing, total.tail.n) for wanted, missing in pairs)
 
@@ -371,19 +375,23 @@ def _settled(total: Summary) -> bool:
     )
 
 
-def _first_size(variances: Sequence[float] | None, target: float | None, affordable: int, job: Estimator) -> int:
+def _first_size(
+    variances: Sequence[float] | None, target: float | None, affordable: int, job: Estimator, asked: Asked | None
+) -> int:
     """Rows of the first look, at most ``affordable``."""
     if target is None:
         return affordable
     if variances is None:
         return min(affordable, job.first_look)
-    return min(affordable, max(job.least_rows, math.ceil(MARGIN * max(variances) / target**2)))
+    planned = [target] * len(variances) if asked is None else asked.planned
+    wanted = max(variance / error**2 for variance, error in zip(variances, planned, strict=True))
+    return min(affordable, max(job.least_rows, math.ceil(MARGIN * wanted)))
 
 
-def _next_size(n: int, worst: float, target: float) -> int:
+def _next_size(n: int, ratio: float) -> int:
     """Further rows: what the variance so far asks for, within a factor `GROWTH`."""
-    ratio = min(MARGIN * (worst / target) ** 2, GROWTH)
-    return max(math.ceil(n * (ratio - 1)), n // 10, 1)
+    times = min(MARGIN * ratio**2, GROWTH)
+    return max(math.ceil(n * (times - 1)), n // 10, 1)
 
 
 def _rows_to(hits: int, missing: int, n: int) -> int:

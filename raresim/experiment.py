@@ -33,12 +33,16 @@ from raresim.errors import FieldError
 from raresim.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of
 from raresim.estimation import estimate as estimate_stage
 from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.weighted_draws import Beyond
 from raresim.executors import Executor
+from raresim.exhibits import Exhibit
 from raresim.failures import Failures, collecting
 from raresim.journal import keeping
+from raresim.locate import Located, locate
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
-from raresim.measures.base import LossScale, Measure, Question
+from raresim.measures.asked import plan_of
+from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.measures.probability import Probability
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
@@ -93,6 +97,7 @@ class Experiment:
         refuse_bound(self.loss, self.method)
         refuse_guarantee(self.loss, self.method, self.stop)
         refuse_betting(self.loss, self.method, self.measures)
+        refuse_rows(self.loss, self.method, self.measures)
 
     def run(
         self,
@@ -176,18 +181,63 @@ class Experiment:
         problem = Problem(self.inputs, loss, self.method.draws_in)
         session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
+        tails = [tail for measure in self.measures for tail in measure.tails]
+        located = locate(session, tails) if tails else None
+        explore = located.evaluations if located else 0
+        session.max_evaluations -= explore
         scale = _scale_of(session, explored)
-        questions = [q for measure in self.measures for q in measure.questions(scale, _no_quantile)]
+        asked = [measure.questions(scale, located.quantile if located else _nowhere) for measure in self.measures]
+        questions = [q for of_measure in asked for q in of_measure]
         session.events = [q.event for q in questions]
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)
-        explore = EXPLORE_DRAWS if explored else 0
-        session.max_evaluations -= explore
+        session.beyond = self._beyond(questions, located)
+        if located and self.stop.relative_error is not None:
+            session.asked = plan_of(self.stop.relative_error, questions, located)
+            session.relative_error = min(session.asked.planned)
+        if explored:
+            explore += EXPLORE_DRAWS
+            session.max_evaluations -= EXPLORE_DRAWS
         session.reserved = reserve(self.audit, session.max_evaluations)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
         reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
-        return _Found(loss, questions, session, tuned, job, explore, reserved)
+        return _Found(loss, questions, [len(q) for q in asked], session, tuned, job, explore, reserved)
+
+    def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
+        """The rows of the estimate that its measures are read from; None where counts of events are enough.
+
+        Raises
+        ------
+        FieldError
+            When something else is asked of the losses below a threshold.
+        """
+        if all(measure.keeps == "counts" for measure in self.measures):
+            return None
+        if any(q.event.direction == "below" for q in questions):
+            raise FieldError(
+                "measures",
+                "must be on the upper side of the loss: what is read from its largest values does not go with `below`; "
+                "put it into an experiment of its own, or turn the sign of the loss",
+            )
+        floors = [q.event.threshold for q in questions if q.tail is None]
+        if located:
+            floors.append(located.floor([tail for measure in self.measures for tail in measure.tails]))
+        return Beyond(min(floors), any(measure.keeps == "draws" for measure in self.measures))
+
+    def _exhibits(self, found: _Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
+        """What the measures show beside their numbers."""
+        if found.session.beyond is None:
+            return ()
+        rows = reading.tail_sample(sample.summary, found.session.problem)
+        shown: list[Exhibit] = []
+        first = 0
+        for measure, count in zip(self.measures, found.counts, strict=True):
+            own = tuple(estimates[first : first + count])
+            first += count
+            factor = reading.inflation(sample)
+            shown += measure.exhibits(Answered(rows, own, tuple(estimates), found.session.problem, factor))
+        return tuple(shown)
 
     def _so_far(self, found: _Found, progress: Progress, searching: Failures) -> _Outcome:
         """What an estimate stage that got to ``progress`` has come to."""
@@ -224,7 +274,7 @@ class Experiment:
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
-        primary = min(range(len(estimates)), key=lambda k: estimates[k].log_value)
+        primary = max(range(len(estimates)), key=lambda k: _rarity(estimates[k]))
         return Result(
             name=self.name,
             seed=self.seed,
@@ -255,6 +305,7 @@ class Experiment:
             },
             iterations=tuned.iterations,
             convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
+            exhibits=self._exhibits(found, sample, estimates),
             arrays=Arrays(
                 loss=sample.summary.kept.loss,
                 log_weight=sample.summary.kept.log_weight,
@@ -272,10 +323,11 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A run after its search: what is asked, what is drawn from, and what both took."""
+    """A run after its search: what is asked, how many numbers by each measure, what is drawn from, what both took."""
 
     loss: Loss
     questions: Sequence[Question]
+    counts: Sequence[int]
     session: Session
     tuned: Tuned
     job: Estimator
@@ -362,6 +414,28 @@ def refuse_betting(loss: Loss, method: Method, measures: Sequence[Measure]) -> N
             "interval",
             "must not be 'betting' where loss.on_failure is 'bound': a row without a loss is no bet won or lost; use "
             "'retry' or 'error'",
+        )
+
+
+def refuse_rows(loss: Loss, method: Method, measures: Sequence[Measure]) -> None:
+    """Raise `FieldError` where a measure is read from weighted losses that ``loss`` or ``method`` does not give."""
+    asked = next((measure.kind for measure in measures if measure.keeps != "counts"), None)
+    if asked is None:
+        return
+    if not method.weighs_draws:
+        raise FieldError(
+            "measures",
+            f"must be probabilities with method {method.kind} and these options, got {asked}: it is read from single "
+            "draws with weights, and the rows of this method are none; use auto, cross_entropy, importance or crude, "
+            "with draws 'independent' and without control variates",
+        )
+    if isinstance(method, Crude) and method.guarantee is not None:
+        raise FieldError("measures", f"must be probabilities where method.guarantee is given, got {asked}")
+    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
+        raise FieldError(
+            "measures",
+            f"must be probabilities where loss.on_failure is 'bound', got {asked}: rows without a loss leave its upper "
+            "end open; use 'retry' or 'error'",
         )
 
 
@@ -471,8 +545,14 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
     return scale
 
 
-def _no_quantile(tail: float) -> float:
-    raise NotImplementedError(tail)
+def _nowhere(tail: float) -> float:
+    raise ValueError(f"a quantile that is not among the measure's tails: {tail:g}")
+
+
+def _rarity(estimate: Estimate) -> float:
+    """The self-information of its event in nats; infinite where no row hit it."""
+    nats = estimate.information.event_nats
+    return math.inf if math.isnan(nats) else nats
 
 
 def _canary(session: Session, tuned: Tuned) -> Canary | None:

@@ -7,8 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
+from raresim.accumulators.top import CAPACITY
+from raresim.accumulators.weighted_losses import WeightedLosses
+from raresim.arrays import Float
 from raresim.audit import Audit
 from raresim.diagnostics.psis import bounded, khat
 from raresim.diagnostics.verdict import judge, tail_is_trusted
@@ -16,6 +22,7 @@ from raresim.estimation import Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
 from raresim.measures.base import Question
+from raresim.measures.curve import Certainty, TailCurve
 from raresim.measures.guarantee import Wait
 from raresim.measures.intervals import (
     HEAVY_DOF,
@@ -27,7 +34,16 @@ from raresim.measures.intervals import (
     widened,
     zero_hits_bound,
 )
+from raresim.measures.levels import level_of, percent
+from raresim.measures.tail_sample import TailSample
+from raresim.problem import Problem
 from raresim.result import ConvergencePoint, Estimate
+
+SECTIONS, LEAST_OF_SECTION = 16, 20
+"""Parts of the rows that cross-check an error, and rows beyond the quantile that each has to have."""
+
+MOST_SORTED = 10_000_000
+"""Losses that are sorted for the convergence of a quantile, over all its points."""
 
 AFFORDABLE = 100
 """Draws, divided by the largest possible weight over the estimate, from which an interval of bets is not far wider than
@@ -50,6 +66,9 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
     """
     points = []
     for k, question in enumerate(questions):
+        if question.tail is not None and sample.summary.losses is not None:
+            points += _converging(k, question, question.tail, sample.summary.losses, sample, crude)
+            continue
         heavy = _is_heavy(_weights(k, sample), sample.unit)
         for look in sample.history:
             tail = look.tail
@@ -62,6 +81,35 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
             error = value * relative_error if tail.hits[k] else math.nan
             points.append(ConvergencePoint(k, look.evaluations, value, error, low, high))
     return tuple(points)
+
+
+def _converging(
+    k: int, question: Question, tail: float, losses: WeightedLosses, sample: Sample, crude: bool
+) -> list[ConvergencePoint]:
+    """A value at risk or an expected shortfall of the first rows, as far as these are kept by themselves."""
+    loss, log_weight, row = losses.joined()
+    heavy = not crude and _is_heavy(_weights(k, sample), sample.unit)
+    certainty = Certainty(question.confidence, crude, _dof(sample.summary.tail, sample.unit, heavy))
+    looks = [look for look in sample.history if look.tail.n <= losses.among]
+    points = []
+    for look in looks[-1 :: -max(1, len(looks) * loss.size // MOST_SORTED)][::-1]:
+        rows = int(np.searchsorted(row, look.tail.n))
+        curve = TailCurve.of_rows(look.tail.n, loss[:rows], log_weight[:rows])
+        value, error, interval = _answer(question, tail, curve, certainty)
+        points.append(ConvergencePoint(k, look.evaluations, value, error, *interval))
+    return points
+
+
+def _answer(
+    question: Question, tail: float, curve: TailCurve, certainty: Certainty
+) -> tuple[float, float, tuple[float, float]]:
+    """Value, standard error and interval of a value at risk or an expected shortfall."""
+    found, at = curve.value_at_risk(tail, certainty), curve.index(tail)
+    if question.quantity == "value_at_risk" or at is None:
+        return found.value, found.std_error, (found.low, found.high)
+    excess, error = curve.excess(at)
+    value, half = found.value + excess / tail, certainty.quantile * error / tail
+    return value, error / tail, (max(value - half, found.low), value + half)
 
 
 def estimates(
@@ -95,7 +143,156 @@ def estimates(
     upper end. Each end has its own sampling error: whatever these rows are, the interval covers at its confidence.
     """
     lost, audited = lost or Lost(), audited or Audit("off")
-    return tuple(_estimate(k, question, sample, search, total, lost, audited) for k, question in enumerate(questions))
+    losses = sample.summary.losses
+    curve = None if losses is None else TailCurve.of(losses)
+    return tuple(
+        _estimate(k, question, sample, search, total, lost, audited)
+        if question.tail is None or curve is None or losses is None
+        else _of_curve(k, question, question.tail, curve, losses, sample, search, total, audited)
+        for k, question in enumerate(questions)
+    )
+
+
+def tail_sample(summary: Summary, problem: Problem) -> TailSample:
+    """The rows beyond the floor, with their factors and components where their draws were kept."""
+    if summary.draws is not None:
+        draws = summary.draws
+        loss, log_weight, row, u = draws.joined()
+        u = np.asfortranarray(u)
+        x = u
+        if problem.space == "standard":
+            x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
+        components = problem.loss.components(x)
+        parts = np.empty((len(u), 0)) if components is None else components
+        return TailSample(draws.n, _floor(summary), loss, log_weight, row, u, x, parts)
+    if summary.losses is None:
+        raise ValueError("no rows were kept")
+    losses = summary.losses
+    loss, log_weight, row = losses.joined()
+    nothing = np.empty((loss.size, 0))
+    return TailSample(losses.among, losses.floor, loss, log_weight, row, nothing, nothing, nothing)
+
+
+def _floor(summary: Summary) -> float:
+    return math.nan if summary.losses is None else summary.losses.floor
+
+
+def _of_curve(
+    k: int,
+    question: Question,
+    tail: float,
+    curve: TailCurve,
+    losses: WeightedLosses,
+    sample: Sample,
+    search: Mapping[str, Any],
+    total: int,
+    audited: Audit,
+) -> Estimate:
+    """A value at risk or an expected shortfall; counts and weights are those at and beyond the value at risk."""
+    crude = not search["weighted"]
+    weights = _weights(k, sample)
+    heavy = not crude and _is_heavy(weights, sample.unit)
+    certainty = Certainty(question.confidence, crude, _dof(sample.summary.tail, sample.unit, heavy), inflation(sample))
+    found, at = curve.value_at_risk(tail, certainty), curve.index(tail)
+    log_beyond = -math.inf if at is None else math.log(float(curve.beyond[at]))
+    spent = budget(log_beyond, sample.summary.tail.kl(k))
+    diagnostics: dict[str, Any] = {
+        "rows": curve.n,
+        "hits": found.hits,
+        "ess": curve.ess(at),
+        "max_share": sample.summary.tail.max_share(k),
+        **weights,
+        "tail_error": found.tail_error,
+        "kl_optimal_proposal": sample.summary.tail.kl(k),
+        "self_information_nats": spent.event_nats,
+        "self_information_bits": spent.event_bits,
+        "draws_per_effective_hit": curve.n / curve.ess(at) if found.hits else math.inf,
+        "speedup_over_crude": _speedup(log_beyond, found.tail_error, total),
+        **audited.diagnostics(k),
+    }
+    value, std_error, interval = _answer(question, tail, curve, certainty)
+    kind = "order statistics (exact)" if crude else "inverted tail interval, log scale"
+    if question.quantity == "expected_shortfall" and at is not None:
+        excess, error = curve.excess(at)
+        kind = "influence function"
+        diagnostics |= _of_excess(losses, found.value)
+        diagnostics["tail_error"] = max(found.tail_error, error / excess if excess > 0 else 0.0)
+    if certainty.dof is not None:
+        kind += f", t with {certainty.dof:,} degrees of freedom"
+    if losses.bins is not None:
+        diagnostics["resolution"] = curve.gap(at)
+    sections = _sections(question, tail, losses, value)
+    if sections is not None and std_error > 0:
+        diagnostics["sections_error_ratio"] = sections / std_error
+    holds = crude or not found.hits or _holds(diagnostics, sample.unit)
+    if not holds:
+        kind = f"not at {100 * question.confidence:g} %: {kind}, of weights that may have no variance"
+    relative_error = std_error / abs(value) if value else math.inf
+    name = "VaR" if question.quantity == "value_at_risk" else "ES"
+    return Estimate(
+        kind=question.quantity,
+        label=f"{name} {percent(tail)}",
+        direction="above",
+        threshold=found.value,
+        threshold_note=f"tuned to a loss of {question.event.threshold:.6g}, found before",
+        value=value,
+        log_value=math.nan,
+        std_error=std_error,
+        relative_error=relative_error,
+        interval=interval,
+        confidence=question.confidence,
+        interval_kind=kind,
+        holds_confidence=holds,
+        reference=question.reference,
+        information=spent,
+        diagnostics=diagnostics,
+        verdict=judge(diagnostics, relative_error, search),
+        level=level_of(tail),
+        unit="loss",
+    )
+
+
+def _of_excess(losses: WeightedLosses, floor: float) -> dict[str, Any]:
+    """What the weights of an expected shortfall are: those of the rows times what their losses have beyond ``floor``.
+
+    Of the rows that are kept by themselves.
+    """
+    loss, log_weight, _ = losses.joined()
+    beyond = loss > floor
+    logs = log_weight[beyond] + np.log(loss[beyond] - floor)
+    if not logs.size:
+        return {}
+    relative = np.exp(logs - logs.max())
+    largest: Float = np.sort(logs)[::-1][:CAPACITY]
+    return {
+        "ess": float(relative.sum() ** 2 / np.square(relative).sum()),
+        "max_share": float(1.0 / relative.sum()),
+        "khat": khat(largest, logs.size),
+        "weights": logs.size,
+        "max_to_mean": float(logs.size / relative.sum()),
+    }
+
+
+def _sections(question: Question, tail: float, losses: WeightedLosses, value: float) -> float | None:
+    """Standard error of ``value`` from `SECTIONS` parts of the rows, each read by itself; None where they are too few.
+
+    Sectioning ([1]_): the spread of the parts' estimates around that of all rows.
+
+    References
+    ----------
+    .. [1] Asmussen & Glynn, *Stochastic simulation*, 2007, III.5a.
+    """
+    loss, log_weight, row = losses.joined()
+    squares = []
+    for part in range(SECTIONS):  # every sixteenth row: components of a mixture stand one after the other in a block
+        rows, n = row % SECTIONS == part, len(range(part, losses.among, SECTIONS))
+        curve = TailCurve.of_rows(n, loss[rows], log_weight[rows])
+        at = curve.index(tail)
+        if at is None or curve.hits[at] < LEAST_OF_SECTION:
+            return None
+        excess = curve.excess(at)[0] / tail if question.quantity == "expected_shortfall" else 0.0
+        squares.append((float(curve.loss[at]) + excess - value) ** 2)
+    return math.sqrt(sum(squares) / (SECTIONS * (SECTIONS - 1)) * losses.among / losses.n)
 
 
 def _estimate(

@@ -21,6 +21,7 @@ from raresim.arrays import Float
 from raresim.diagnostics.verdict import Status, Verdict
 from raresim.errors import ConfigError
 from raresim.evidence import Evidence
+from raresim.exhibits import Exhibit
 from raresim.failures import Failures
 from raresim.information import Budget
 from raresim.measures.base import Reference
@@ -147,6 +148,7 @@ class Result:
     manifest: Mapping[str, Any] = field(repr=False)
     evidence: Evidence = field(default=Evidence(), repr=False)
     trace: Evidence = field(default=Evidence(), repr=False)
+    exhibits: tuple[Exhibit, ...] = field(default=(), repr=False)
     log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
     failures: Failures = field(default_factory=Failures.nothing, repr=False)
@@ -202,6 +204,10 @@ class Result:
         for name, shown in (("evidence", self.evidence), ("trace", self.trace)):
             if shown.tables or shown.plots:
                 content[f"{name}.json"] = _json(_plain(asdict(shown)))
+        for exhibit in self.exhibits:
+            content[f"{exhibit.name}.csv"] = _table(exhibit.columns, exhibit.rows)
+        if self.exhibits:
+            content["exhibits.json"] = _json({"exhibits": [_plain(asdict(exhibit)) for exhibit in self.exhibits]})
         lines = (json.dumps(_plain(entry)) + "\n" for entry in self.log)
         content["log.jsonl"] = "".join(lines).encode()
         buffer = io.BytesIO()
@@ -316,8 +322,12 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 def _csv(row_type: type, rows: Iterable[Any]) -> bytes:
     names = list(row_type.__dataclass_fields__)  # type: ignore[attr-defined]  # only called with dataclasses
+    return _table(names, ([getattr(row, name) for name in names] for row in rows))
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in rows)
+    writer.writerow(columns)
+    writer.writerows(rows)
     return buffer.getvalue().encode()

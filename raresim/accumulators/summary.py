@@ -13,7 +13,9 @@ from raresim.accumulators.base import Accumulator
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments
+from raresim.accumulators.tail_draws import TailDraws
 from raresim.accumulators.top import TopWeights
+from raresim.accumulators.weighted_losses import WeightedLosses
 from raresim.arrays import Float
 
 _NOTHING = KeptRows(np.empty(0), np.empty(0))
@@ -41,6 +43,10 @@ class Summary(Accumulator):
         The rows of the first hits, where the stage ends with a number of them.
     bets : Bets, optional
         What bets against each probability won, where an interval is read from them.
+    losses : WeightedLosses, optional
+        Those beyond a floor, where quantiles are read from them.
+    draws : TailDraws, optional
+        Of the first rows beyond it, where contributions or scenarios are.
     """
 
     tail: TailMoments
@@ -51,6 +57,8 @@ class Summary(Accumulator):
     upper: TailMoments | None = None
     arrivals: Arrivals | None = None
     bets: Bets | None = None
+    losses: WeightedLosses | None = None
+    draws: TailDraws | None = None
 
     @classmethod
     def of_rows(
@@ -99,4 +107,6 @@ class Summary(Accumulator):
             (self.upper or self.tail).merge(other.upper or other.tail) if has_upper else None,
             self.arrivals if self.arrivals is None or other.arrivals is None else self.arrivals.merge(other.arrivals),
             self.bets if self.bets is None or other.bets is None else self.bets.merge(other.bets),
+            self.losses if self.losses is None or other.losses is None else self.losses.merge(other.losses),
+            self.draws if self.draws is None or other.draws is None else self.draws.merge(other.draws),
         )

@@ -168,7 +168,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         checks = (
             _hits(diagnostics["hits"], unit),
             _effective(diagnostics["ess"]),
-            _error(relative_error),
+            _error(relative_error) if "tail_error" not in diagnostics else _tail_error(diagnostics["tail_error"]),
             _tail(diagnostics, search["weighted"]),
             _share(diagnostics["max_share"]),
         )
@@ -176,9 +176,9 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     searched = (
         *_search(search, diagnostics),
         *_facts(search["facts"]),
-        *_audit(diagnostics, relative_error, search["audit"]),
+        *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"]),
     )
-    checks = (*checks, *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
+    checks = (*checks, *_sections(diagnostics), *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -205,6 +205,22 @@ def _error(relative_error: float | None) -> Check:
         error <= 0.30,
         f"the relative error is {error:.2%} (10 % wanted)",
     )
+
+
+def _tail_error(error: float | None) -> Check:
+    """Of the probability beyond a quantile, or of the mean excess there: what errors of both are small with."""
+    error = math.inf if error is None else error
+    message = f"what lies beyond it has a relative error of {error:.2%} (10 % wanted)"
+    return _graded("relative_error", error, error <= 0.10, error <= 0.30, message)
+
+
+def _sections(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Whether parts of the rows, each read by itself, scatter as the error says."""
+    ratio = diagnostics.get("sections_error_ratio")
+    if ratio is None:
+        return ()
+    message = f"sixteen parts of the rows, each read by itself, scatter {ratio:.2f} times as the error says (2 allowed)"
+    return (_graded("sections", ratio, ratio < 2.0, ratio < 4.0, message),)
 
 
 def _tail(diagnostics: Mapping[str, Any], weighted: bool) -> Check:
@@ -417,6 +433,7 @@ _ADVICE = {
     "failures": "replay failed_rows.npz and mend the loss, or let it try again with loss.on_failure and loss.retries",
     "hits": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "ess": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
+    "sections": "raise stop.max_evaluations: the rows are too few for the error to be known",
     "relative_error": "raise stop.max_evaluations: the budget ended before the error was small enough",
     "khat": "add a defensive share, or choose a proposal with heavier tails: a few weights decide the answer",
     "max_share": "raise stop.max_evaluations or add a defensive share: one weight is too important",

@@ -9,6 +9,8 @@ from raresim.accumulators.bets import Bets
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
+from raresim.accumulators.tail_draws import TailDraws
+from raresim.accumulators.weighted_losses import WeightedLosses
 from raresim.blocks import Block
 from raresim.engine import Sampler
 from raresim.estimators.base import KEPT_ROWS, OfDraws
@@ -18,6 +20,22 @@ from raresim.streams import stream
 
 CLOCK = 2**63
 """Index of the stream that times the hits: no stage has as many blocks."""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Which rows are kept, for what is read from more than counts of events.
+
+    Parameters
+    ----------
+    floor : float
+        Rows with a loss of at least this.
+    draws : bool
+        Whether the first of them keep their draws.
+    """
+
+    floor: float
+    draws: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +52,15 @@ class WeightedDraws(OfDraws):
         The hits of each event at which the stage ends; empty where it ends with its error or the budget.
     log_bound : float, optional
         Log of the largest weight that there can be, in nats, where the interval is read from bets.
+    beyond : Beyond, optional
+        The rows that are kept.
     """
 
     sampler: Sampler
     events: tuple[Event, ...]
     goals: tuple[Goal, ...] = ()
     log_bound: float | None = None
+    beyond: Beyond | None = None
 
     @property
     def cost(self) -> float:
@@ -57,6 +78,11 @@ class WeightedDraws(OfDraws):
         summary = Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
         if self.log_bound is not None:
             summary = replace(summary, bets=Bets.of_hits(block.rows, hits, self.log_bound))
+        if self.beyond is not None:
+            floor = self.beyond.floor
+            summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, floor))
+            if self.beyond.draws:
+                summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor))
         if not self.goals:
             return summary
         wanted = tuple(goal.hits for goal in self.goals)

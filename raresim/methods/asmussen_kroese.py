@@ -46,6 +46,10 @@ class AsmussenKroese(Method):
     kind: ClassVar[str] = "asmussen_kroese"
 
     @property
+    def weighs_draws(self) -> bool:
+        return False
+
+    @property
     def draws_in(self) -> Space:
         return "standard"
 

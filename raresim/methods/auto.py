@@ -18,7 +18,7 @@ from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import widening
-from raresim.draws import Draws, drawn_as, refuse_draws, told_of
+from raresim.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
@@ -155,6 +155,10 @@ class Auto(Method):
         refuse_draws(self.draws, self.control_variates)
         if self.draws == "antithetic":
             raise FieldError("draws", "cannot be 'antithetic': the laws that are fitted are not symmetric")
+
+    @property
+    def weighs_draws(self) -> bool:
+        return are_single(self.draws, self.control_variates)
 
     @property
     def draws_in(self) -> Space:
@@ -348,7 +352,7 @@ class _Search:
             self.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
             return self.crude(f"the event has a probability of about {probability:.2g}: weighing gains nothing")
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
-        if variance > SUBSET_VARIANCE * levels**2:
+        if variance > SUBSET_VARIANCE * levels**2 and self.session.beyond is None:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
             return self.subset(why, probability)
         return self.tuned(law, variances, facts=self.coverage(law, probability, variance))

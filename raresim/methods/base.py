@@ -15,6 +15,7 @@ from raresim.blocks import Growing, Plan, plan
 from raresim.distributions.base import Distribution
 from raresim.engine import Job, fold
 from raresim.estimators.base import Estimator
+from raresim.estimators.weighted_draws import Beyond
 from raresim.evidence import Evidence
 from raresim.executors import Executor
 from raresim.journal import Journal, current
@@ -23,6 +24,7 @@ from raresim.problem import Event, Problem, Space
 
 if TYPE_CHECKING:
     from raresim.estimation import Progress
+    from raresim.measures.asked import Asked
 
 S = TypeVar("S", bound=Accumulator)
 
@@ -143,7 +145,8 @@ class Session:
     """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
 
     ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
-    ``reserved`` of the evaluations are left to the audit.
+    ``reserved`` of the evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
+    ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
 
     ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
     """
@@ -158,6 +161,8 @@ class Session:
     reserved: int = 0
     confidences: Sequence[float] = ()
     betting: bool = False
+    beyond: Beyond | None = None
+    asked: Asked | None = None
     before: Progress | None = None
     keep: Callable[[Progress], None] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -208,6 +213,11 @@ class Method(ABC):
 
     bounds_failures: ClassVar[bool] = True
     """Whether its estimate can count an evaluation that failed for both ends of the interval."""
+
+    @property
+    def weighs_draws(self) -> bool:
+        """Whether the rows of its estimate are independent draws, each with a loss and a weight."""
+        return True
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ from raresim.arrays import Float, whole
 from raresim.blocks import Plan
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
-from raresim.draws import Draws, drawn_as, refuse_family, told_of
+from raresim.draws import Draws, are_single, drawn_as, refuse_family, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError, LossError
 from raresim.methods.base import Iteration, Method, Session, Tuned
@@ -147,6 +147,10 @@ class CrossEntropy(Method):
         if self.smoothing < 1 and not isinstance(self.proposal, Gaussian | GaussianMixture | StudentTMixture):
             raise FieldError("smoothing", f"goes with Gaussian and t proposals, got proposal {self.proposal.kind}")
         refuse_family(self.draws, self.control_variates, self.proposal, self.defensive)
+
+    @property
+    def weighs_draws(self) -> bool:
+        return are_single(self.draws, self.control_variates)
 
     @property
     def draws_in(self) -> Space:

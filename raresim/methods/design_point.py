@@ -17,7 +17,7 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
-from raresim.draws import Draws, drawn_as, refuse_draws, told_of
+from raresim.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.methods.base import Iteration, Method, Session, Tuned
@@ -102,6 +102,10 @@ class DesignPointSampling(Method):
             raise FieldError("draws", "cannot be 'antithetic' where tail is 'exponential': the law is not symmetric")
         if self.control_variates and self.tail == "normal" and self.defensive == 0:
             raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+
+    @property
+    def weighs_draws(self) -> bool:
+        return are_single(self.draws, self.control_variates)
 
     @property
     def draws_in(self) -> Space:

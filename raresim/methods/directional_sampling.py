@@ -74,6 +74,10 @@ class DirectionalSampling(Method):
             raise FieldError("step", f"must be above 0 and at most 4, got {self.step:g}")
 
     @property
+    def weighs_draws(self) -> bool:
+        return False
+
+    @property
     def draws_in(self) -> Space:
         return "standard"
 

@@ -10,7 +10,7 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.draws import Draws, estimator_for, refuse_draws
+from raresim.draws import Draws, are_single, estimator_for, refuse_draws
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.information import kl_normal
@@ -67,6 +67,10 @@ class Importance(Method):
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
         stand_in = StandardNormal(dim=self.proposal.dim)
         refuse_draws(self.draws, self.control_variates, Mixture.defensive(self.proposal, stand_in, self.defensive))
+
+    @property
+    def weighs_draws(self) -> bool:
+        return are_single(self.draws, self.control_variates)
 
     @property
     def draws_in(self) -> Space:

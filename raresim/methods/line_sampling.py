@@ -105,6 +105,10 @@ class LineSampling(Method):
         object.__setattr__(self, "starts", whole("starts", self.starts))
 
     @property
+    def weighs_draws(self) -> bool:
+        return False
+
+    @property
     def draws_in(self) -> Space:
         return "standard"
 

@@ -20,6 +20,10 @@ class PopulationMethod(Method, Population):
     """A method whose estimate is the mean of independent runs of a population."""
 
     @property
+    def weighs_draws(self) -> bool:
+        return False
+
+    @property
     def draws_in(self) -> Space:
         return "standard"
 

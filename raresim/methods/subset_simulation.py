@@ -214,6 +214,7 @@ def climb(
     moves: Moves = "adaptive",
     max_evaluations: float = math.inf,
     keep_levels: bool = False,
+    until: float = -math.inf,
 ) -> Climb:
     """Subset simulation on ``dim`` independent standard normals: [1]_ with the moves of [2]_.
 
@@ -241,6 +242,8 @@ def climb(
         Budget: a level that could exceed it is not begun.
     keep_levels : bool
         Whether every level keeps its draws, not the last alone.
+    until : float
+        Log probability of a level, in nats, at which it also ends.
 
     Notes
     -----
@@ -272,7 +275,7 @@ def climb(
         log_probability += math.log(share)
         spent, before = walk.evaluations - before, walk.evaluations
         levels.append(Level(level, share, log_probability, u, loss, spent, walk.step))
-        if level >= goal:
+        if level >= goal or log_probability <= until:
             outcome = REACHED
         elif share == 1.0:
             outcome = f"level stalled after {number} levels: no draw has a larger loss than the others"

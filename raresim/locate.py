@@ -1,0 +1,164 @@
+"""Where a quantile of the loss lies, roughly: what a proposal can be tuned to before it is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.engine import Job, Sampler
+from raresim.errors import FieldError
+from raresim.measures.curve import TailCurve
+from raresim.methods.base import Session
+from raresim.methods.subset_simulation import climb
+from raresim.streams import stream
+
+CLIMBS = 2
+SAMPLES, LEAST = 1000, 100
+"""Draws of a level of each climb: wanted, and where the budget is small, at least."""
+
+SHARE = 0.1
+"""Of the evaluations of the run, at most."""
+
+RARITY = 0.1
+
+BEYOND = 0.3
+"""How far beyond the rarest quantile the climbs go, as a share of its probability: its slope is read from there."""
+
+FLOOR = 4.0
+"""The floor of the rows that are kept has this many times the largest tail probability; at most a half."""
+
+
+@dataclass(frozen=True, eq=False)
+class Climbed(Accumulator):
+    """Weighted losses of climbs; the log weights of each have the mean one over its rows."""
+
+    n: int
+    loss: Float
+    log_weight: Float
+    evaluations: int
+    reached: int
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(
+            self.n + other.n,
+            np.concatenate([self.loss, other.loss]),
+            np.concatenate([self.log_weight, other.log_weight]),
+            self.evaluations + other.evaluations,
+            self.reached + other.reached,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Quantiles of the loss as climbs of subset simulation show them.
+
+    Parameters
+    ----------
+    curve : TailCurve
+        Of all their draws.
+    evaluations : int
+        What they took.
+    reached : int
+        Climbs that came to the rarest quantile.
+    """
+
+    curve: TailCurve
+    evaluations: int
+    reached: int
+
+    def quantile(self, tail: float) -> float:
+        """The loss that is exceeded with about the probability ``tail``: the largest that was seen where none is."""
+        at = self.curve.index(tail)
+        return float(self.curve.loss[-1 if at is None else at])
+
+    def steepness(self, tail: float) -> float:
+        """``-d log P(loss > x) / d log |x|`` at the quantile, over a factor four of the tail; infinite at an atom."""
+        low, high = self.quantile(2.0 * tail), self.quantile(0.5 * tail)
+        at = abs(self.quantile(tail))
+        return math.log(4.0) * at / (high - low) if high > low and at > 0 else math.inf
+
+    def excess(self, tail: float) -> float:
+        """The mean of what a loss beyond the quantile has beyond it."""
+        at = self.curve.index(tail)
+        return self.curve.excess(at)[0] / tail if at else 0.0
+
+    def floor(self, tails: Sequence[float]) -> float:
+        """A loss that lies surely below the quantiles of all tails."""
+        return self.quantile(min(0.5, FLOOR * max(tails)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Find(Job[Climbed]):
+    """One climb to a probability."""
+
+    sampler: Sampler
+    samples: int
+    until: float
+    most: int
+
+    def __call__(self, block: Block) -> Climbed:
+        sampler = self.sampler
+
+        def evaluate(u: Float) -> Float:
+            return sampler.signed_loss(u, block, 1.0)
+
+        rng = stream(sampler.seed, block.stage, block.index)
+        done = climb(
+            evaluate,
+            sampler.problem.dim,
+            self.samples,
+            RARITY,
+            math.inf,
+            rng,
+            max_evaluations=self.most,
+            until=self.until,
+        )
+        _, loss, log_weight = zip(*done.shells(), strict=True)
+        losses, log_weights = np.concatenate(loss), np.concatenate(log_weight)
+        return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached))
+
+
+def locate(session: Session, tails: Sequence[float]) -> Located:
+    """Climb to the rarest of ``tails`` and read all their quantiles.
+
+    Parameters
+    ----------
+    session : Session
+        Problem, executor and budget.
+    tails : sequence of float
+        Tail probabilities, at least one.
+
+    Raises
+    ------
+    FieldError
+        When the budget does not pay for it.
+
+    Notes
+    -----
+    What is found has only to be near: the estimate reads its quantiles from rows of its own, wherever they lie. A
+    probability that is off by a third leaves the proposal nearly as good. The climbs know no threshold: a level that
+    is set by their own draws is what a quantile is.
+    """
+    problem = session.problem
+    until = math.log(BEYOND * min(tails))
+    levels = max(1.0, until / math.log(RARITY))
+    each = int(SHARE * session.max_evaluations / (CLIMBS * (1.0 + levels)))
+    samples = min(SAMPLES, each)
+    if samples < LEAST:
+        least = math.ceil(LEAST * CLIMBS * (1.0 + levels) / SHARE)
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {least:,} to find a quantile with tail probability {min(tails):.3g}, got "
+            f"{session.max_evaluations:,}",
+        )
+    most = 2 * math.ceil(samples * (1.0 + levels))
+    job = _Find(Sampler(problem, None, session.seed), samples, until, most)
+    found = session.fold("explore", job, session.plan(CLIMBS, fixed_rows=1), f"quantile at {min(tails):.3g}")
+    return Located(TailCurve.of_rows(found.n, found.loss, found.log_weight), found.evaluations, found.reached)

@@ -1,0 +1,80 @@
+"""How precise an answer has to be for a run to end, and how precise it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raresim.accumulators.summary import Summary
+from raresim.locate import Located
+from raresim.measures.base import Question
+from raresim.measures.curve import Certainty, TailCurve
+
+TAIL_ERROR = 0.1
+"""Relative error of the probability beyond a quantile that is always asked for: the verdict wants no more."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the sample is to reach.
+
+    Parameters
+    ----------
+    relative_error : float
+        Of each answer.
+    questions : tuple of Question
+        In the order of the events.
+    planned : tuple of float
+        For each event, the relative error of its probability that is expected to do.
+    """
+
+    relative_error: float
+    questions: tuple[Question, ...]
+    planned: tuple[float, ...]
+
+    def ratio(self, total: Summary) -> float:
+        """The largest error of any answer, divided by the one asked for; infinite where one has none yet."""
+        tail = total.tail
+        curve = None if total.losses is None else TailCurve.of(total.losses)
+        ratios = []
+        for k, question in enumerate(self.questions):
+            if question.tail is None or curve is None:
+                ratios.append(tail.relative_error(k) / self.relative_error)
+            else:
+                error, tail_error = errors_of(curve, question)
+                ratios += [error / self.relative_error, tail_error / TAIL_ERROR]
+        return max(ratios)
+
+
+def errors_of(curve: TailCurve, question: Question) -> tuple[float, float]:
+    """Relative errors of a value at risk or an expected shortfall, and of what it is read from beyond the quantile."""
+    if question.tail is None:
+        raise ValueError("a probability is not read from the curve")
+    found = curve.value_at_risk(question.tail, Certainty(question.confidence))
+    if question.quantity == "value_at_risk":
+        return _relative(found.std_error, found.value), found.tail_error
+    at = curve.index(question.tail)
+    if at is None:
+        return math.inf, math.inf
+    excess, error = curve.excess(at)
+    return _relative(error, question.tail * found.value + excess), max(found.tail_error, _relative(error, excess))
+
+
+def _relative(error: float, value: float) -> float:
+    return error / abs(value) if value else math.inf if error else 0.0
+
+
+def plan_of(relative_error: float, questions: Sequence[Question], located: Located | None) -> Asked:
+    """The plan of a run that asks for ``relative_error`` of each answer."""
+    planned = []
+    for question in questions:
+        if question.tail is None or located is None:
+            planned.append(relative_error)
+        elif question.quantity == "value_at_risk":
+            planned.append(min(TAIL_ERROR, relative_error * located.steepness(question.tail)))
+        else:
+            excess, value = located.excess(question.tail), located.quantile(question.tail)
+            ratio = abs(value + excess) / excess if excess > 0 else math.inf
+            planned.append(min(TAIL_ERROR, relative_error * ratio / math.sqrt(2.0)))
+    return Asked(relative_error, tuple(questions), tuple(planned))

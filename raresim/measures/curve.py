@@ -1,0 +1,198 @@
+"""The tail of the loss as its weighted rows show it: probabilities, quantiles and means beyond them, with errors."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.weighted_losses import WeightedLosses
+from raresim.arrays import Float
+from raresim.measures.intervals import clopper_pearson, widened
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How sure an interval is to be.
+
+    Parameters
+    ----------
+    confidence : float
+        Of the interval.
+    crude : bool
+        Whether the rows are draws of the target, whose number of hits has a binomial law.
+    dof : int or None
+        Degrees of freedom of a standard error; None where they are many.
+    factor : float
+        What its quantiles are multiplied by.
+    """
+
+    confidence: float
+    crude: bool = False
+    dof: int | None = None
+    factor: float = 1.0
+
+    @property
+    def quantile(self) -> float:
+        """Standard errors on either side of the estimate."""
+        from scipy.special import ndtri, stdtrit
+
+        p = 0.5 + 0.5 * self.confidence
+        return self.factor * float(ndtri(p) if self.dof is None else stdtrit(self.dof, p))
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A value at risk.
+
+    Parameters
+    ----------
+    value, low, high : float
+        In the unit of the loss; ``high`` is infinite where the rows do not say how far it may be.
+    std_error : float
+        Half the interval in units of its quantile.
+    hits : int
+        Rows at and beyond the value.
+    tail_error : float
+        Relative error of the probability that they estimate.
+    """
+
+    value: float
+    low: float
+    high: float
+    std_error: float
+    hits: int
+    tail_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class TailCurve:
+    """Atoms of the loss from the largest down, with sums over the rows at and above each.
+
+    Parameters
+    ----------
+    n : int
+        Rows in all, those below the floor included.
+    loss : (k,) float64
+        Falling; each once.
+    weight, square : (k,) float64
+        Sums of the weights of the rows there, and of their squares, relative to all weights.
+    count : (k,) int64
+        Their number.
+    """
+
+    n: int
+    loss: Float
+    weight: Float
+    square: Float
+    count: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+    @classmethod
+    def of(cls, rows: WeightedLosses) -> Self:
+        """From rows by themselves, or from bins, each as an atom at its mean loss."""
+        if rows.bins is not None:
+            bins = rows.bins
+            full = bins.sum_w > 0
+            mean = bins.sum_wl[full] / bins.sum_w[full]
+            order = np.argsort(-mean, kind="stable")
+            count = bins.count[full][order]
+            return cls(rows.n, mean[order], bins.sum_w[full][order], bins.sum_w2[full][order], count)
+        loss, log_weight, _ = rows.joined()
+        return cls.of_rows(rows.n, loss, log_weight)
+
+    @classmethod
+    def of_rows(cls, n: int, loss: Float, log_weight: Float) -> Self:
+        """From the rows that reach a floor, ``loss`` (k,) and ``log_weight`` (k,) in nats, of ``n``."""
+        order = np.argsort(-loss, kind="stable")
+        loss, weight = loss[order], np.exp(log_weight[order])
+        first = np.flatnonzero(np.r_[True, loss[1:] != loss[:-1]]) if loss.size else np.empty(0, np.intp)
+        if not first.size:
+            return cls(n, loss, weight, weight, np.empty(0, np.int64))
+        count = np.diff(np.r_[first, loss.size]).astype(np.int64)
+        weights, squares = np.add.reduceat(weight, first), np.add.reduceat(weight * weight, first)
+        return cls(n, loss[first], weights, squares, count)
+
+    @cached_property
+    def beyond(self) -> Float:
+        """Estimates (k,) of ``P(loss >= loss_k)``."""
+        return np.cumsum(self.weight) / self.n
+
+    @cached_property
+    def hits(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Rows (k,) at and above each loss."""
+        return np.cumsum(self.count)
+
+    @cached_property
+    def errors(self) -> Float:
+        """Relative errors (k,) of `beyond`."""
+        total = np.cumsum(self.weight)
+        second = self.n * np.cumsum(self.square) / np.maximum(total * total, 1e-300)
+        return np.sqrt(np.maximum(0.0, second - 1.0) / max(1, self.n - 1))
+
+    def value_at_risk(self, tail: float, certainty: Certainty) -> Quantile:
+        """The smallest loss that is exceeded with at most the probability ``tail``.
+
+        The interval has every ``x`` for which neither ``P(loss > x)`` is surely above ``tail`` nor ``P(loss >= x)``
+        surely below it, each by the end of its own interval. Both ends are losses that were seen.
+        """
+        at = self.index(tail)
+        if at is None:
+            return Quantile(math.nan, -math.inf, math.inf, math.inf, 0, math.inf)
+        first, last = self._exact(tail, certainty) if certainty.crude else self._on_log_scale(at, tail, certainty)
+        high = math.inf if first is None else float(self.loss[first])
+        low = -math.inf if last is None else float(self.loss[last])
+        half = (high - low) / (2.0 * certainty.quantile)
+        return Quantile(float(self.loss[at]), low, high, half, int(self.hits[at]), float(self.errors[at]))
+
+    def index(self, tail: float) -> int | None:
+        """Where the value at risk is: the last loss such that those above it have at most ``tail``; None below all."""
+        above = self.beyond - self.weight / self.n
+        k = int(np.searchsorted(above, tail * (1.0 + 1e-12), side="right")) - 1
+        if k < 0 or (k == self.loss.size - 1 and self.beyond[k] < tail):
+            return None
+        return k
+
+    def ess(self, at: int | None) -> float:
+        """What the rows at and above a loss are worth, were their weights equal: ``(sum w)^2 / sum w^2``."""
+        if at is None:
+            return 0.0
+        return float(self.weight[: at + 1].sum() ** 2 / self.square[: at + 1].sum())
+
+    def gap(self, at: int | None) -> float:
+        """Distance between the losses on either side of one: how exactly bins tell where it is."""
+        if at is None or self.loss.size < 2:
+            return math.nan
+        return float(self.loss[max(at - 1, 0)] - self.loss[min(at + 1, self.loss.size - 1)])
+
+    def excess(self, at: int) -> tuple[float, float]:
+        """``E[(loss - x)+]`` of the loss ``x`` numbered ``at``, and its standard error."""
+        over = self.loss[:at] - self.loss[at]
+        mean = float(self.weight[:at] @ over) / self.n
+        second = float(self.square[:at] @ (over * over)) / self.n
+        return mean, math.sqrt(max(0.0, second - mean * mean) / max(1, self.n - 1))
+
+    def _exact(self, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
+        """Numbers of the largest and the smallest loss in the interval, by the binomial law of the hits.
+
+        None where the interval is open on that side.
+        """
+
+        def ends(hits: int) -> tuple[float, float]:
+            return widened(clopper_pearson(hits, self.n, certainty.confidence), hits / self.n, certainty.factor)
+
+        fewest = bisect_left(range(self.n + 1), tail, key=lambda hits: ends(hits)[1])
+        most = bisect_right(range(self.n + 1), tail, key=lambda hits: ends(hits)[0]) - 1
+        first = int(np.searchsorted(self.hits, fewest)) if fewest else None
+        last = int(np.searchsorted(self.hits - self.count, most, side="right")) - 1
+        return first, None if last == self.loss.size - 1 and self.hits[last] <= most else last
+
+    def _on_log_scale(self, at: int, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
+        """As `_exact`, by intervals of the logarithms; from the value at risk, numbered ``at``, outwards."""
+        spread = certainty.quantile * self.errors
+        below = np.flatnonzero(self.beyond[: at + 1] * np.exp(np.minimum(spread[: at + 1], 700.0)) < tail)
+        above = np.flatnonzero(self.beyond[at:] * np.exp(-spread[at:]) > tail)
+        return int(below[-1]) + 1 if below.size else None, at + int(above[0]) if above.size else None

@@ -1,0 +1,92 @@
+"""Levels of quantiles: given as a confidence or as a tail, computed with as a tail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from raresim.errors import FieldError
+from raresim.measures.base import Quantity, Question, Reference
+from raresim.problem import Event
+
+Levels = float | Sequence[float] | None
+
+
+def tail_of(level: float | None, tail: float | None) -> float:
+    """The tail probability of one ``level`` (0.999) or ``tail`` (0.001); exactly one of the two is given.
+
+    A level is taken as the decimal number that it is written as: 0.9999999 has the tail 1e-7, to the last digit.
+
+    Raises
+    ------
+    FieldError
+        When both or neither are given, or one is not between 0 and 1.
+    """
+    (found,) = tails_of(level, tail, one=True)
+    return found
+
+
+def tails_of(level: Levels, tail: Levels, one: bool = False) -> tuple[float, ...]:
+    """The tail probabilities of one or several levels or tails, in their order; ``one`` allows no list."""
+    if (level is None) == (tail is None):
+        raise FieldError("level", "give exactly one of level and tail")
+    name, given = ("level", level) if level is not None else ("tail", tail)
+    several = not isinstance(given, str) and bool(np.ndim(given))  # type: ignore[arg-type]  # a number or a list
+    if one and several:
+        raise FieldError(name, f"must be one number, got {given!r}")
+    listed: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # a list where several
+    if not listed:
+        raise FieldError(name, "must name at least one")
+    tails = tuple(_tail(name, value) for value in listed)
+    if len(set(tails)) < len(tails):
+        raise FieldError(name, f"must not name the same twice, got {given!r}")
+    return tails
+
+
+def level_of(tail: float) -> float:
+    """One minus ``tail``, rounded once."""
+    return float(1 - Decimal(repr(tail)))
+
+
+def percent(tail: float) -> str:
+    """The level as it is printed: ``99.9 %``."""
+    return f"{(100 * (1 - Decimal(repr(tail)))).normalize():f} %"
+
+
+def references_of(given: Reference | Sequence[Reference] | None, count: int) -> list[Reference | None]:
+    """A reference for each of ``count`` numbers; raises `FieldError` where there are more or fewer."""
+    if given is None:
+        return [None] * count
+    listed = [given] if isinstance(given, Reference) else list(given)
+    if len(listed) != count:
+        raise FieldError("reference", f"must have one entry per level ({count}), got {len(listed)}")
+    return list(listed)
+
+
+def questions_at(
+    quantity: Quantity,
+    tails: Sequence[float],
+    quantile: Callable[[float], float],
+    confidence: float,
+    references: Sequence[Reference | None] | None = None,
+) -> list[Question]:
+    """A question for each tail."""
+    return [
+        Question(Event(quantile(tail)), "", confidence=confidence, reference=reference, quantity=quantity, tail=tail)
+        for tail, reference in zip(tails, references or [None] * len(tails), strict=True)
+    ]
+
+
+def _tail(name: str, value: Any) -> float:
+    number = float(value)
+    if not 0 < number < 1:
+        hint = f"; {number:g}: write {number / 100:g}" if name == "level" and 1 < number < 100 else ""
+        raise FieldError(name, f"must be above 0 and below 1, got {number:g}{hint}")
+    tail = number if name == "tail" else float(1 - Decimal(repr(number)))
+    if not math.isfinite(tail) or tail <= 0:
+        raise FieldError(name, f"must be below 1, got {value!r}; give the tail instead")
+    return tail

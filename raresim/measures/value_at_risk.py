@@ -1,0 +1,70 @@
+"""The loss that is exceeded with a given probability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from raresim import arrays
+from raresim.measures.base import Keeps, LossScale, Measure, Question, Reference
+from raresim.measures.levels import Levels, questions_at, references_of, tails_of
+from raresim.registry import member
+
+
+@member("measure")
+@dataclass(frozen=True, kw_only=True)
+class ValueAtRisk(Measure):
+    """Value at risk: the smallest ``x`` with ``P(loss <= x) >= level``, at one or several levels.
+
+    Parameters
+    ----------
+    level : float or a list of them
+        The confidence, such as 0.999; exactly one of ``level`` and ``tail``.
+    tail : float or a list of them
+        One minus the level, such as 1e-3: what is computed with.
+    confidence : float
+        Of the interval, between 0 and 1.
+    reference : Reference or a list of them
+        Known answers, one per level, in the unit of the loss.
+
+    Raises
+    ------
+    FieldError
+        When a level is not between 0 and 1, or the numbers of levels and references differ.
+
+    Notes
+    -----
+    The interval holds every ``x`` whose tail probability has ``tail`` in its own interval ([1]_): exact for draws of
+    the target, on the log scale for weighted ones.
+
+    References
+    ----------
+    .. [1] Chu & Nakayama, *Confidence intervals for quantiles when applying variance-reduction techniques*,
+       ACM Trans. Model. Comput. Simul. 22, 2012.
+    """
+
+    kind: ClassVar[str] = "value_at_risk"
+    keeps: ClassVar[Keeps] = "losses"
+
+    level: Levels = None
+    tail: Levels = None
+    confidence: float = 0.95
+    reference: Reference | Sequence[Reference] | None = None
+
+    def __post_init__(self) -> None:
+        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        references_of(self.reference, len(self.tails))
+
+    @property
+    def tails(self) -> tuple[float, ...]:
+        return tails_of(self.level, self.tail)
+
+    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
+        references = references_of(self.reference, len(self.tails))
+        return questions_at("value_at_risk", self.tails, quantile, self.confidence, references)
+
+    @staticmethod
+    def examples() -> list[ValueAtRisk]:
+        """Members for the conformance tests."""
+        return [ValueAtRisk(level=0.999), ValueAtRisk(tail=[0.01, 1e-4], confidence=0.9)]
