@@ -233,6 +233,10 @@ GARCH_OF_B["inputs"]["fit"] = {"prices": "b.csv", "returns": "log"}
 TWO_DAYS = copy.deepcopy(GARCH)
 TWO_DAYS["inputs"]["horizon"] = 2
 
+AT, OF_TAIL = {"level": 0.95, "reference": {"value": 1.6, "source": "b"}}, {"tail": 0.05}
+VAR, VAR_OF_TAIL = ({"measures": [{"kind": "value_at_risk", **given}]} for given in (AT, OF_TAIL))
+ES, ES_OF_TAIL = ({"measures": [{"kind": "expected_shortfall", **given}]} for given in (AT, OF_TAIL))
+
 # field of a model -> (changes to the base, path of the field, another value)
 FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Experiment.name": ({}, "name", "other"),
@@ -314,6 +318,14 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "PythonLoss.on_failure": (FLAKY, "loss.on_failure", "retry"),
     "PythonLoss.retries": (FLAKY, "loss.retries", 2),
     "PythonLoss.timeout": (SLOW, "loss.timeout", 0.05),
+    "ValueAtRisk.level": (VAR, "measures[0].level", 0.9),
+    "ValueAtRisk.tail": (VAR_OF_TAIL, "measures[0].tail", 0.1),
+    "ValueAtRisk.confidence": (VAR, "measures[0].confidence", 0.9),
+    "ValueAtRisk.reference": (VAR, "measures[0].reference", {"value": 1.7, "source": "a"}),
+    "ExpectedShortfall.level": (ES, "measures[0].level", 0.9),
+    "ExpectedShortfall.tail": (ES_OF_TAIL, "measures[0].tail", 0.1),
+    "ExpectedShortfall.confidence": (ES, "measures[0].confidence", 0.9),
+    "ExpectedShortfall.reference": (ES, "measures[0].reference", {"value": 1.7, "source": "a"}),
     "Probability.above": ({}, "measures[0].above", 1.6),
     "Probability.below": ({"measures": [{"kind": "probability", "below": -1.5}]}, "measures[0].below", -1.6),
     "Probability.sigma": (SIGMA, "measures[0].sigma", 0.9),

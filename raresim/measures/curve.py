@@ -195,4 +195,11 @@ class TailCurve:
         spread = certainty.quantile * self.errors
         below = np.flatnonzero(self.beyond[: at + 1] * np.exp(np.minimum(spread[: at + 1], 700.0)) < tail)
         above = np.flatnonzero(self.beyond[at:] * np.exp(-spread[at:]) > tail)
-        return int(below[-1]) + 1 if below.size else None, at + int(above[0]) if above.size else None
+        first = int(below[-1]) + 1 if below.size else None
+        if first is None and self._unseen(certainty.confidence) < tail:
+            first = 0
+        return first, at + int(above[0]) if above.size else None
+
+    def _unseen(self, confidence: float) -> float:
+        """Upper end of the probability beyond the largest loss, were a row there to weigh as those at the largest do."""
+        return -math.log(0.5 * (1.0 - confidence)) * float(self.square[0] / self.weight[0]) / self.n
