@@ -208,6 +208,7 @@ def _exit_code(status: str, require: str | None) -> ExitCode:
 @_exits
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
+    show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
     debug: Debug = False,
 ) -> int:
     """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
@@ -240,6 +241,10 @@ def check(
         typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
         typer.echo(f"  audit: {described(config.audit)}")
         typer.echo(f"  memory: {held}")
+        for line in config.filled:
+            typer.echo(f"  {line}")
+        if show:
+            typer.echo(config.texts()["resolved.yaml"], nl=False)
     return code
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from raresim import memory, yaml_tree
+from raresim import memory, presets, yaml_tree
 from raresim.audit import Extent
 from raresim.complaints import messages
 from raresim.data import ReturnsTable
@@ -33,6 +33,7 @@ from raresim.executors import Execution
 from raresim.experiment import Experiment, check_seed, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
+from raresim.measures.base import Keeps
 from raresim.methods.base import Method
 from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
 from raresim.yaml_tree import Loc, Tree
@@ -74,6 +75,8 @@ class Config:
         What the paths in it start from.
     overrides : tuple of str
         ``key=value`` assignments that changed it.
+    filled : tuple of str
+        What a preset filled in, a line for each value.
     """
 
     tree: Tree
@@ -81,6 +84,7 @@ class Config:
     model: BaseModel
     folder: Path
     overrides: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -105,7 +109,7 @@ class Config:
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         self.demand(values["inputs"], values["method"], values["stop"])
         try:
-            return Experiment(**values, name=self.checked_name())
+            return Experiment(**values, name=self.checked_name(), preset=getattr(self.model, "preset"))  # noqa: B009
         except FieldError as error:
             raise self.explain(error) from None
 
@@ -144,11 +148,18 @@ class Config:
         extent: Extent = getattr(self.model, "audit")  # noqa: B009
         return extent
 
+    @property
+    def keeps(self) -> Keeps:
+        """What the measures are read from, the most of any."""
+        asked = {class_of(measure).keeps for measure in getattr(self.model, "measures")}  # noqa: B009
+        order: tuple[Keeps, ...] = ("draws", "losses", "counts")
+        return next(keeps for keeps in order if keeps in asked)
+
     def demand(self, inputs: Inputs | Outline, method: Method, stop: Stop) -> tuple[memory.Part, ...]:
         """What the run may hold in memory; raises `ConfigError` where that is more than ``execution.memory``."""
         execution = self.execution()
         with self.located(("method",)):
-            found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit)
+            found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit, self.keeps)
         allowed = execution.memory_bytes
         if allowed is not None and sum(part.size for part in found) > allowed:
             raise self.tree.error(
@@ -326,8 +337,9 @@ def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = 
     changes = tuple(overrides)
     for assignment in changes:
         yaml_tree.override(tree, assignment)
+    filled = presets.fill(tree)
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(tree, error))) from None
-    return Config(tree, text, model, folder or Path(path).parent, changes)
+    return Config(tree, text, model, folder or Path(path).parent, changes, tuple(filled))

@@ -47,6 +47,7 @@ from raresim.measures.probability import Probability
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.crude import Crude
+from raresim.presets import PRESETS, Name
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
@@ -78,6 +79,8 @@ class Experiment:
         Names the run folder.
     audit : "off", "quick" or "full"
         How thoroughly failing draws are looked for that the estimate could have missed; see `raresim.audit`.
+    preset : str, optional
+        The preset that the levels come from: title and horizon are printed, nothing is computed from them.
     """
 
     inputs: Inputs
@@ -88,6 +91,7 @@ class Experiment:
     stop: Stop = field(default_factory=Stop)
     name: str = "run"
     audit: Extent = "quick"
+    preset: Name | None = None
 
     def __post_init__(self) -> None:
         if not self.measures:
@@ -280,6 +284,7 @@ class Experiment:
             seed=self.seed,
             method=self.method.kind,
             description={
+                **({"preset": [PRESETS[self.preset].title, PRESETS[self.preset].horizon]} if self.preset else {}),
                 "inputs": self.inputs.describe(),
                 "loss": found.loss.describe(),
                 "method": self.method.describe(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from raresim.accumulators import tail_draws, weighted_losses
 from raresim.accumulators.top import CAPACITY
 from raresim.audit import MOST_LEVELS, SIZES, Extent
 from raresim.blocks import block_rows
@@ -17,6 +18,7 @@ from raresim.estimation import Stop
 from raresim.estimators.base import KEPT_ROWS
 from raresim.executors import UNITS, Execution
 from raresim.journal import JOURNAL_BYTES
+from raresim.measures.base import Keeps
 from raresim.methods.base import Method
 from raresim.methods.cross_entropy import KEPT_ELITES, CrossEntropy
 from raresim.methods.design_point import DesignPointSampling
@@ -44,6 +46,9 @@ EXPLORE = 10_000
 
 VALUE = 8
 
+LOSSES_READ, DRAWS_READ = 14, 4
+"""Numbers for each loss that is kept by itself, while it is sorted and summed, and for each coordinate of a draw."""
+
 ADVICE = "allow more, or give fewer workers, fewer samples, another method or a smaller stop.max_evaluations"
 
 
@@ -62,7 +67,13 @@ def shown(size: float) -> str:
 
 
 def parts(
-    latent_dim: int, dim: int, method: Method, stop: Stop, execution: Execution, audit: Extent
+    latent_dim: int,
+    dim: int,
+    method: Method,
+    stop: Stop,
+    execution: Execution,
+    audit: Extent,
+    keeps: Keeps = "counts",
 ) -> tuple[Part, ...]:
     """What a run holds at the same time, at most.
 
@@ -72,6 +83,8 @@ def parts(
         Coordinates of a draw in standard normal and in physical space.
     method, stop, execution, audit
         Of the run.
+    keeps : str
+        What its measures are read from; see `raresim.measures.base.Keeps`.
     """
     d = latent_dim if method.draws_in == "standard" else dim
     workers, budget = execution.n_workers, stop.max_evaluations
@@ -85,6 +98,11 @@ def parts(
         Part(f"the search of {method.kind}", VALUE * searching(method, latent_dim, dim, budget)),
         Part(f"rows of {workers} workers of {method.kind}", VALUE * workers * working(method, d, budget)),
     ]
+    if keeps != "counts":
+        numbers = LOSSES_READ * min(weighted_losses.CAPACITY, budget)
+        if keeps == "draws":
+            numbers += DRAWS_READ * min(tail_draws.NUMBERS, budget * d) * (1 + dim // max(1, d))
+        found.append(Part("losses and draws beyond a floor", VALUE * numbers))
     if audit != "off":
         size = SIZES[audit]
         climbs = min(workers, size.climbs) * MOST_LEVELS * min(size.most, budget) * (latent_dim + 4)

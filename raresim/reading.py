@@ -42,7 +42,7 @@ from raresim.result import ConvergencePoint, Estimate
 SECTIONS, LEAST_OF_SECTION = 16, 20
 """Parts of the rows that cross-check an error, and rows beyond the quantile that each has to have."""
 
-MOST_SORTED = 10_000_000
+MOST_SORTED = 2_000_000
 """Losses that are sorted for the convergence of a quantile, over all its points."""
 
 AFFORDABLE = 100

@@ -32,6 +32,7 @@ from raresim.marginals.base import Marginal
 from raresim.measures.base import Measure
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
+from raresim.presets import Name
 from raresim.proposals.base import ProposalFamily
 from raresim.registry import members
 
@@ -59,6 +60,7 @@ def experiment_model() -> type[BaseModel]:
     builder = _Models()
     fields: dict[str, Any] = {
         "name": (str | None, None),
+        "preset": (Name | None, None),
         "seed": (_Count, ...),
         "inputs": (builder.family("inputs"), ...),
         "loss": (builder.family("loss"), ...),

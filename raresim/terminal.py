@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raresim.report.tables import count, interval, multiple, number, percent
+from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 """Seconds between two progress lines where there is no terminal."""
+
+MOST_DETAILED = 3
+"""Numbers that are printed with all that stands behind them; more are listed."""
 
 MOST_DECISIONS = 6
 """Sentences of a method's decisions that are printed; the report has all."""
@@ -127,14 +131,46 @@ def show_result(result: Result, folder: Path) -> None:
         console.print(f"  -> {advice}")
     console.print(f"Scope: {result.verdict.scope}.", style="dim")
     console.print()
-    for estimate in result.estimates:
-        console.print(_numbers(estimate, result.search["unit"]))
+    if len(result.estimates) > MOST_DETAILED:
+        console.print(_listed(result.estimates))
+        console.print()
+    else:
+        for estimate in result.estimates:
+            console.print(_numbers(estimate, result.search["unit"]))
+            console.print()
+    for exhibit in result.exhibits:
+        console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
+    if result.exhibits:
         console.print()
     if result.search["decisions"]:
         _show_decisions(console, result.search["decisions"])
     console.print(_costs(result))
     console.print()
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _listed(estimates: Sequence[Estimate]) -> Table:
+    """Many numbers, a line or two for each; the report has what stands behind them."""
+    table = Table(
+        "number\nverdict",
+        Column("estimate\nreference", justify="right"),
+        Column("interval", no_wrap=True),
+        Column("rel.\nerror", justify="right"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for estimate in estimates:
+        status = str(estimate.verdict.status)
+        reference = "" if estimate.reference is None else f"\n{number(estimate.reference.value)}"
+        nominal = "" if estimate.holds_confidence else "nominal "
+        table.add_row(
+            Text.assemble(estimate.label, "\n", (status.replace("_", " "), STYLES[status])),
+            f"{in_digits(estimate.value, *estimate.interval)}{reference}",
+            f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
+            percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",
+        )
+    return table
 
 
 def _show_decisions(console: Console, sentences: Sequence[str]) -> None:

@@ -201,5 +201,5 @@ class TailCurve:
         return first, at + int(above[0]) if above.size else None
 
     def _unseen(self, confidence: float) -> float:
-        """Upper end of the probability beyond the largest loss, were a row there to weigh as those at the largest do."""
+        """Upper end of the probability beyond the largest loss, were a row there to weigh as those at it do."""
         return -math.log(0.5 * (1.0 - confidence)) * float(self.square[0] / self.weight[0]) / self.n

@@ -54,7 +54,8 @@ def level_of(tail: float) -> float:
 
 def percent(tail: float) -> str:
     """The level as it is printed: ``99.9 %``."""
-    return f"{(100 * (1 - Decimal(repr(tail)))).normalize():f} %"
+    share = Decimal(f"{tail:.4g}")
+    return f"{(100 * (1 - share)).normalize():f} %"
 
 
 def references_of(given: Reference | Sequence[Reference] | None, count: int) -> list[Reference | None]:

@@ -1,0 +1,222 @@
+"""Do the intervals of value at risk and expected shortfall hold the truth in 95 % of the runs?
+
+``python experiments/coverage/quantiles.py`` writes quantiles.md and quantiles.csv beside this file; ``--quick`` runs
+some cases and fails when a coverage could not come about by chance (one time in a million).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+import raresim
+from raresim import CrossEntropy, Crude, ExpectedShortfall, Experiment, Linear, Stop, ValueAtRisk
+from raresim.distributions.base import Inputs
+from raresim.methods.base import Method
+
+HERE = Path(__file__).parent
+BAR, SPREAD = (0.93, 0.975), (0.9, 1.1)
+CHANCE = 1e-6
+CHUNK = 10
+TAILS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+QUICK = ("CE, normal d=20, 0.01", "CE, normal d=20, 1e-06", "crude, normal d=20, 0.01")
+T_DOF = 4.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question with its exact answers.
+
+    Parameters
+    ----------
+    name : str
+        As in the table.
+    tail : float
+        One minus the level.
+    exact : tuple of float
+        Value at risk and expected shortfall.
+    inputs : Inputs
+        Of the sum of the factors over the root of their number.
+    method : Method
+        How draws are chosen.
+    relative_error : float
+        Asked of both.
+    """
+
+    name: str
+    tail: float
+    exact: tuple[float, float]
+    inputs: Inputs
+    method: Method
+    relative_error: float
+
+    def run(self, seed: int) -> raresim.Result:
+        """One run."""
+        d = self.inputs.dim
+        return Experiment(
+            inputs=self.inputs,
+            loss=Linear(weights=np.full(d, 1.0 / math.sqrt(d)), factors="losses"),
+            measures=[ValueAtRisk(tail=self.tail), ExpectedShortfall(tail=self.tail)],
+            method=self.method,
+            stop=Stop(relative_error=self.relative_error, max_evaluations=400_000),
+            seed=seed,
+        ).run()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of one number of a run; value, error and interval are divided by the exact answer."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+    verdict: str
+    evaluations: int
+
+
+def all_cases() -> dict[str, Case]:
+    """Every case by name, in the order of the table."""
+    normal, t = raresim.StandardNormal(dim=20), raresim.StudentT(dof=T_DOF, dim=5)
+    ways: list[tuple[str, Inputs, Callable[[float], tuple[float, float]], Method, float, Sequence[float]]] = [
+        ("CE, normal d=20", normal, _normal, CrossEntropy(), 0.003, TAILS),
+        ("CE, t d=5", t, _student_t, CrossEntropy(), 0.01, TAILS),
+        ("auto, normal d=20", normal, _normal, raresim.Auto(), 0.003, (1e-2, 1e-4, 1e-6)),
+        ("crude, normal d=20", normal, _normal, Crude(), 0.01, (1e-2,)),
+        ("crude, t d=5", t, _student_t, Crude(), 0.02, (1e-2,)),
+    ]
+    cases = [
+        Case(f"{name}, {tail:g}", tail, exact(tail), inputs, method, error)
+        for name, inputs, exact, method, error, tails in ways
+        for tail in tails
+    ]
+    return {case.name: case for case in cases}
+
+
+def _normal(tail: float) -> tuple[float, float]:
+    v = float(stats.norm.isf(tail))
+    return v, float(stats.norm.pdf(v)) / tail
+
+
+def _student_t(tail: float) -> tuple[float, float]:
+    """Of a t law; its expected shortfall as in McNeil, Frey & Embrechts, *Quantitative risk management*, 2.2.4."""
+    law = stats.t(T_DOF)
+    v = float(law.isf(tail))
+    return v, float(law.pdf(v)) / tail * (T_DOF + v * v) / (T_DOF - 1.0)
+
+
+def outcomes(task: tuple[str, int, int]) -> list[tuple[Outcome, Outcome]]:
+    """Run a case on ``count`` seeds from ``first`` on: value at risk and expected shortfall of each."""
+    name, first, count = task
+    case = all_cases()[name]
+    return [_outcome(case, seed) for seed in range(first, first + count)]
+
+
+def _outcome(case: Case, seed: int) -> tuple[Outcome, Outcome]:
+    result = case.run(seed)
+    var, es = (
+        Outcome(
+            value=estimate.value / exact,
+            error=estimate.std_error / exact,
+            low=estimate.interval[0] / exact,
+            high=estimate.interval[1] / exact,
+            verdict=str(estimate.verdict.status),
+            evaluations=result.evaluations["total"],
+        )
+        for estimate, exact in zip(result.estimates, case.exact, strict=True)
+    )
+    return var, es
+
+
+def summarise(name: str, runs: Sequence[Outcome]) -> dict[str, str]:
+    """One row of the table."""
+    n = len(runs)
+    value, error = np.array([r.value for r in runs]), np.array([r.error for r in runs])
+    held = _held(runs)
+    low, high = stats.binomtest(held, n).proportion_ci(0.95, "exact")
+    ratio = value.std(ddof=1) / math.sqrt(np.square(error).mean())
+    met = BAR[0] <= held / n <= BAR[1] and SPREAD[0] <= ratio <= SPREAD[1]
+    return {
+        "case": name,
+        "coverage %": f"{100 * held / n:.1f}",
+        "its 95 % limits": f"{100 * low:.1f} to {100 * high:.1f}",
+        "too low": str(sum(r.high < 1.0 for r in runs)),
+        "too high": str(sum(r.low > 1.0 for r in runs)),
+        "mean / exact": f"{value.mean():.5f} +- {value.std(ddof=1) / n**0.5:.5f}",
+        "sd / reported": f"{ratio:.3f}",
+        "relative error %": f"{100 * float(np.median(error)):.2f}",
+        "trusted %": f"{100 * sum(r.verdict == 'trusted' for r in runs) / n:.0f}",
+        "evaluations median": f"{np.median([r.evaluations for r in runs]):,.0f}",
+        "bar": "met" if met else "missed",
+    }
+
+
+def _held(runs: Sequence[Outcome]) -> int:
+    return sum(r.low <= 1.0 <= r.high for r in runs)
+
+
+def check(name: str, runs: Sequence[Outcome]) -> None:
+    """Raise where the runs could hardly come from an interval that meets its bar."""
+    n, held = len(runs), _held(runs)
+    fewest, most = stats.binom.ppf(CHANCE, n, BAR[0]), stats.binom.isf(CHANCE, n, BAR[1])
+    if not fewest <= held <= most:
+        raise SystemExit(f"{name}: {held} of {n} intervals hold the truth, {fewest:.0f} to {most:.0f} wanted")
+
+
+def run_all(
+    names: Sequence[str], first: int, seeds: int, workers: int
+) -> Iterator[tuple[str, list[tuple[Outcome, Outcome]]]]:
+    """The outcomes of each case, in order."""
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        pending = {
+            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
+            for name in names
+        }
+        for name, futures in pending.items():
+            yield name, [outcome for future in futures for outcome in future.result()]
+
+
+def write(rows: Sequence[Mapping[str, str]], seeds: int) -> None:
+    """Write the table, for reading and for machines."""
+    names = list(rows[0])
+    lines = [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *(row.values() for row in rows))]
+    (HERE / "quantiles.md").write_text("\n".join([f"{seeds} seeds a case.", "", *lines]) + "\n", encoding="utf-8")
+    with (HERE / "quantiles.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few cases, checked against chance; writes nothing")
+    parser.add_argument("--seeds", type=int, default=500, help="runs of each case")
+    parser.add_argument("--first", type=int, default=1, help="first seed")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    names = QUICK if options.quick else tuple(all_cases())
+    seeds = min(options.seeds, 60) if options.quick else options.seeds
+    rows = []
+    for name, runs in run_all(names, options.first, seeds, options.workers):
+        for k, measure in enumerate(("VaR", "ES")):
+            of = [run[k] for run in runs]
+            rows.append(summarise(f"{measure}, {name}", of))
+            print("  ".join(list(rows[-1].values())[: -1 if options.quick else None]), flush=True)
+            if options.quick:
+                check(f"{measure}, {name}", of)
+    if not options.quick:
+        write(rows, seeds)
+
+
+if __name__ == "__main__":
+    main()
