@@ -20,9 +20,10 @@ class EvidencePlot:
 
     Parameters
     ----------
-    form : {"quantiles", "stability", "line", "points"}
+    form : {"quantiles", "stability", "line", "points", "curve", "band", "marks"}
         Observed against fitted quantiles with a band; a parameter with its band against the share in the tail; points
-        joined in their order, with or without a band; or points alone.
+        joined in their order, with or without a band; or points alone. A curve has a log axis and a band; a second band
+        and marked points that follow it lie over it.
     title, x_label, y_label : str
         What it shows, and what is on the axes.
     x, y, low, high : tuple of float
