@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from raresim.losses.linear import Linear
     from raresim.losses.python import PythonLoss
     from raresim.measures.base import Reference
+    from raresim.measures.exceedance import Exceedance
     from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
     from raresim.measures.value_at_risk import ValueAtRisk
@@ -72,6 +73,7 @@ _HOMES = {
     "Directional": "distributions.directional",
     "DirectionalMixture": "proposals.directional",
     "DirectionalSampling": "methods.directional_sampling",
+    "Exceedance": "measures.exceedance",
     "Executor": "executors",
     "ExitCode": "errors",
     "ExpectedShortfall": "measures.expected_shortfall",
@@ -133,6 +135,7 @@ __all__ = [
     "Directional",
     "DirectionalMixture",
     "DirectionalSampling",
+    "Exceedance",
     "Executor",
     "ExitCode",
     "ExpectedShortfall",

@@ -20,9 +20,12 @@ from raresim.measures.intervals import (
 from raresim.measures.tail_sample import TailSample, Whole
 
 MAXIMA = 20_000
-"""Simulated maxima from which a critical value is read: at 95 % it is uncertain by less than 0.02."""
+"""Simulated maxima from which a critical value is read: at 95 % it is uncertain by about 0.01."""
 
 AT_ONCE = 1_000
+
+LEAST = 100
+"""Maxima beyond the critical value from which it is read."""
 
 FEW = 100.0
 """Effective hits below which the lower end of an interval is also that of a gamma law."""
@@ -48,6 +51,8 @@ class Exceedances:
         Whether all weights are 1, so that hits are binomial.
     is_heavy : (m,) bool
         Whether the weights beyond a threshold have a tail that leaves the standard error itself uncertain.
+    dof : (m,) float64
+        Degrees of freedom that the spread of the squared weights leaves to the standard error.
     """
 
     n: int
@@ -58,6 +63,7 @@ class Exceedances:
     squares: Float
     is_crude: bool
     is_heavy: Bool
+    dof: Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +100,8 @@ def exceedances_of(sample: TailSample, thresholds: Float) -> Exceedances:
     log_weight = sample.log_weight[order]
     p = _beyond(np.exp(log_weight), first) / sample.n
     squares = _beyond(np.exp(2.0 * log_weight), first) / sample.n
+    relative = np.exp(2.0 * (log_weight - log_weight.max(initial=-math.inf)))
+    second, fourth = _beyond(relative, first), _beyond(relative**2, first)
     hits = order.size - first
     is_crude = order.size > 0 and not log_weight.any()
     return Exceedances(
@@ -105,6 +113,7 @@ def exceedances_of(sample: TailSample, thresholds: Float) -> Exceedances:
         squares=squares,
         is_crude=is_crude,
         is_heavy=np.array([not is_crude and _is_heavy(log_weight[i:]) for i in first], dtype=bool),
+        dof=2.0 * np.divide(second**2, fourth, out=np.zeros_like(p), where=fourth > 0),
     )
 
 
@@ -154,9 +163,7 @@ def intervals(curve: Exceedances, confidence: float, factor: float = 1.0) -> tup
     also that of a gamma law where they are few, as if their sum were that of a Poisson number of equal ones. Of weights
     without a hit there is no upper end but the one of a lower threshold.
     """
-    ends = [_interval(curve, j, confidence, factor) for j in range(curve.thresholds.size)]
-    low, high = np.array(ends, dtype=np.float64).reshape(-1, 2).T
-    return low, high
+    return _ends(curve, confidence, factor, np.where(curve.is_heavy, HEAVY_DOF, math.inf))
 
 
 def band(curve: Exceedances, critical: float, factor: float = 1.0) -> tuple[Float, Float]:
@@ -177,7 +184,8 @@ def band(curve: Exceedances, critical: float, factor: float = 1.0) -> tuple[Floa
     holds at one threshold holds on its far side too: between two thresholds the curve is below the upper end at the
     lower of them and above the lower end at the higher one.
     """
-    low, high = intervals(curve, pointwise_confidence(critical), factor)
+    dof = np.where(curve.is_heavy, np.minimum(curve.dof, HEAVY_DOF), curve.dof)
+    low, high = _ends(curve, pointwise_confidence(critical), factor, np.maximum(1.0, dof))
     return np.maximum.accumulate(low[::-1])[::-1], np.minimum.accumulate(high)
 
 
@@ -188,18 +196,22 @@ def critical_value(curve: Exceedances, confidence: float) -> float:
     -----
     Their joint law is about normal, with the covariance ``C_jk = sum w^2 / n - p_j p_k`` over the rows beyond both.
     It is simulated by independent normal multipliers of the rows, [1]_ sec. 2, of which the rows between two thresholds
-    need only one. Errors that are certain to be 0 are left out.
+    need only one. Errors that are certain to be 0 are left out. A confidence for which too few maxima are simulated
+    takes the bound of Bonferroni.
 
     References
     ----------
     .. [1] Chernozhukov, Chetverikov & Kato, *Gaussian approximations and multiplier bootstrap for maxima of sums of
        high-dimensional random vectors*, Ann. Statist. 41, 2013.
     """
+    from scipy.special import ndtri
+
     p, s = curve.probability, curve.squares
     scale = np.sqrt(np.maximum(0.0, s - p**2))
     known = scale > 1e-7 * np.sqrt(s)
-    if not known.any():
-        return math.inf
+    alone = max(1, int(np.count_nonzero(known))) if (1.0 - confidence) * MAXIMA < LEAST else 1
+    if alone > 1 or not known.any():
+        return -float(ndtri(0.5 * (1.0 - confidence) / alone))
     step = np.sqrt(np.maximum(0.0, -np.diff(s, append=0.0)))
     slope = np.divide(-np.diff(p, append=0.0), step, out=np.zeros_like(p), where=step > 0)
     rest = math.sqrt(max(0.0, 1.0 - float(slope @ slope)))
@@ -215,8 +227,8 @@ def critical_value(curve: Exceedances, confidence: float) -> float:
 
 
 def pointwise_confidence(critical: float) -> float:
-    """Probability that one normal error stays below ``critical``."""
-    return math.erf(critical / math.sqrt(2.0))
+    """Probability that one normal error stays below ``critical``; below 1, of which no interval could be made."""
+    return min(math.erf(critical / math.sqrt(2.0)), 1.0 - 2.0**-53)
 
 
 def _ordered(sample: TailSample, thresholds: Float) -> tuple[Whole, Whole]:
@@ -264,15 +276,20 @@ def _is_heavy(log_weight: Float) -> bool:
     return not bounded(1.0 / float(np.exp(log_weight - top).mean()), n)
 
 
-def _interval(curve: Exceedances, j: int, confidence: float, factor: float) -> tuple[float, float]:
+def _ends(curve: Exceedances, confidence: float, factor: float, dof: Float) -> tuple[Float, Float]:
+    ends = [_interval(curve, j, confidence, factor, float(dof[j])) for j in range(curve.thresholds.size)]
+    low, high = np.array(ends, dtype=np.float64).reshape(-1, 2).T
+    return low, high
+
+
+def _interval(curve: Exceedances, j: int, confidence: float, factor: float, dof: float) -> tuple[float, float]:
     hits, value, error = int(curve.hits[j]), float(curve.probability[j]), float(curve.std_error[j])
     if curve.is_crude:
         ends = clopper_pearson(hits, curve.n, confidence) if hits else (0.0, zero_hits_bound(curve.n, confidence))
         return widened(ends, value, factor)
     if value <= 0.0:
         return 0.0, 1.0
-    dof = HEAVY_DOF if curve.is_heavy[j] else None
-    low, high = log_scale(value, factor * error / value, confidence, dof)
+    low, high = log_scale(value, factor * error / value, confidence, int(dof) if dof < 1e6 else None)
     return min(1.0, low, _gamma_end(value, error, confidence)), min(1.0, high)
 
 

@@ -133,7 +133,7 @@ class Exceedance(Measure):
             raise FieldError("points", f"must be at most {MOST_POINTS:,}, got {self.points:,}")
         if self.return_periods is not None:
             for years in _rising("return_periods", self.return_periods):
-                if not self._tail(years) < 1.0:
+                if not years * self.events_per_year > 1.0:
                     raise FieldError(
                         "return_periods",
                         f"must be above {1 / self.events_per_year:g} years, that of any loss, got {years:g}",
@@ -236,7 +236,7 @@ class Exceedance(Measure):
             floor = f"{left_out} of {given.size} thresholds are left out: losses below {sample.floor:g} were not kept."
             return kept, [floor] if left_out else []
         first, last = self.ends
-        tails = np.geomspace(first, last, self.points or POINTS)
+        tails = np.geomspace(first, last, int(self.points or POINTS))
         x = quantiles_of(sample, tails)
         notes = [
             f"The thresholds are quantiles of the sample at {tails.size} probabilities, even on the log scale, from "
@@ -299,9 +299,8 @@ class Exceedance(Measure):
             f"band_upper at {level} for all at once. Between two thresholds the curve is below band_upper of the lower "
             "and above band_lower of the higher."
         ]
-        if math.isfinite(critical):
-            alone = f"{100 * pointwise_confidence(critical):.4g} %"
-            notes.append(f"The band takes {critical:.3g} standard errors; an interval so wide holds at {alone} alone.")
+        alone = f"{100 * pointwise_confidence(critical):.4g} %"
+        notes.append(f"The band takes {critical:.3g} standard errors; an interval so wide holds at {alone} alone.")
         if curve.is_heavy.any():
             notes.append(
                 f"The weights beyond {np.count_nonzero(curve.is_heavy)} of {curve.thresholds.size} thresholds have a "

@@ -36,10 +36,9 @@ def panels(plots: tuple[EvidencePlot, ...]) -> list[grid.Panel]:
     return [_panel(*group) for group in groups]
 
 
-def _panel(curve: EvidencePlot, *over: EvidencePlot) -> grid.Panel:
-    positive = [y for y in curve.y if y > 0]
-    foot = min(positive, default=1.0) / FOOT
-    curve, *over = (_logarithms(plot, foot) for plot in (curve, *over))
+def _panel(given: EvidencePlot, *overlays: EvidencePlot) -> grid.Panel:
+    foot = min((y for y in given.y if y > 0), default=1.0) / FOOT
+    curve, *over = (_logarithms(plot, foot) for plot in (given, *overlays))
     _, y, low, high = grid.finite(curve)
     seen = np.concatenate([y, np.maximum(low, np.log10(foot)), high])
 
