@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from raresim.arrays import Float
 from raresim.distributions.base import Inputs
+from raresim.errors import FieldError
 
 
 class Loss(ABC):
@@ -44,6 +45,23 @@ class Loss(ABC):
     def component_names(self) -> tuple[str, ...]:
         """Names of the parts; empty where there are none."""
         return ()
+
+    @property
+    def component_weights(self) -> Float | None:
+        """How much is held of each part, (m,); None where the parts have no such number."""
+        return None
+
+    def component_groups(self, column: str) -> tuple[str, ...]:
+        """What ``column`` of the positions file says of each part.
+
+        Raises
+        ------
+        FieldError
+            For ``by``, when there is no such column, or no such file.
+        DataError
+            When a cell of it is empty.
+        """
+        raise FieldError("by", f"needs a loss with a positions file, got {column!r} for one of kind {self.kind!r}")
 
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:

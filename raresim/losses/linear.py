@@ -10,7 +10,7 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Vector
-from raresim.data import read_positions
+from raresim.data import Positions
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
@@ -31,7 +31,8 @@ class Linear(Loss):
     weights : "equal" or (d,), optional
         Weight of each factor; ``equal`` is ``1/d`` each.
     positions : path, optional
-        CSV file with the columns ``id`` and ``weight``, one row per factor; instead of ``weights``.
+        CSV file with the columns ``id`` and ``weight``, one row per factor; instead of ``weights``. Contributions can
+        be summed by the values of any further column.
     factors : "returns" or "losses", optional
         What the factors are. Returns are profits, so their weighted sum enters with a minus sign. Without it:
         returns when the inputs were fitted to a table of returns, losses otherwise; the sign is printed.
@@ -40,6 +41,10 @@ class Linear(Loss):
     ------
     FieldError
         When neither or both of ``weights`` and ``positions`` are given, or their number is not ``d``.
+
+    Notes
+    -----
+    Its parts are the terms of the sum, one per factor, called as the inputs call it, or ``x1``, ``x2``, ...
     """
 
     kind: ClassVar[str] = "linear"
@@ -49,6 +54,8 @@ class Linear(Loss):
     factors: FactorKind | None = None
 
     exposure: Float = field(init=False, repr=False, default_factory=lambda: np.empty(0))
+    names: tuple[str, ...] = field(init=False, repr=False, default=())
+    held: Positions | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         if self.factors is not None:
@@ -66,10 +73,12 @@ class Linear(Loss):
 
     def bind(self, inputs: Inputs) -> Linear:
         d = inputs.dim
+        held = self.held
         if self.positions is not None:
             if inputs.names is None:
                 raise FieldError("positions", "needs inputs with named factors: a fit to data, or marginals with names")
-            weights = read_positions(self.positions, inputs.names)
+            held = Positions.read(self.positions, inputs.names)
+            weights = held.weights
         elif self.weights is None or isinstance(self.weights, str):
             weights = np.full(d, 1.0 / d)
         else:
@@ -79,10 +88,29 @@ class Linear(Loss):
         factors = self.factors or ("returns" if inputs.are_returns else "losses")
         bound = Linear(weights=weights, factors=factors)
         object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
+        object.__setattr__(bound, "names", inputs.names or tuple(f"x{i}" for i in range(1, d + 1)))
+        object.__setattr__(bound, "held", held)
         return bound
 
     def __call__(self, x: Float, out: Float) -> None:
         weighted_sum(x, self.exposure, out)
+
+    def components(self, x: Float) -> Float:
+        parts: Float = x * self.exposure
+        return parts
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def component_weights(self) -> Float:
+        return np.asarray(self.weights, dtype=np.float64)
+
+    def component_groups(self, column: str) -> tuple[str, ...]:
+        if self.held is None:
+            raise FieldError("by", f"needs weights from a positions file, got {column!r} for a loss without one")
+        return self.held.groups(column)
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return inputs.linear_moments(self.exposure)

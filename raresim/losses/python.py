@@ -9,14 +9,16 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from raresim.arrays import Float, FunctionPath, one_of, positive, whole
+from raresim.data.files import listed, repeated
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
@@ -30,6 +32,9 @@ Policy = Literal["error", "bound", "retry"]
 
 RETRIES = 3
 """How often `retry` tries a failed row again."""
+
+SUM_ERROR = 1e-9
+"""How far parts may be from adding up to the loss, as a share of the larger of it and the sum of their sizes."""
 
 
 @member("loss")
@@ -53,6 +58,11 @@ class PythonLoss(Loss):
         How often a failed row is tried again: 3 with ``retry``, 0 with ``bound`` where it is left out.
     timeout : float, optional
         Seconds that one call of the function may take, whatever its number of rows.
+    parts : bool or sequence of str
+        In YAML ``components``: names of the parts of the portfolio, or true for ``c1``, ``c2``, ... The function then
+        returns what each part loses, ``(n, m)`` numbers whose row sums are the loss; or the loss and its parts, a tuple
+        of ``(n,)`` and ``(n, m)`` numbers, which must add up. Of one row: ``(m,)`` numbers, or a tuple of one number
+        and these.
 
     Raises
     ------
@@ -60,13 +70,15 @@ class PythonLoss(Loss):
         When ``function`` is not of that form, another argument is not allowed, or ``timeout`` is given and the function
         is called on a thread.
     LossError
-        When the function returns the wrong shape or something that is not real numbers, whatever ``on_failure``; when a
-        row fails for good and is not bounded. The message names the row, ``failures`` of the error holds the rows.
+        When the function returns the wrong shape, something that is not real numbers or parts that do not add up to the
+        loss, whatever ``on_failure``; when a row fails for good and is not bounded. The message names the row,
+        ``failures`` of the error holds the rows.
 
     Notes
     -----
-    A vectorised call that raises or takes too long is made again row by row, to find the rows that fail. Further calls
-    for a row are not counted as evaluations.
+    A vectorised call that raises or takes too long is made again row by row, to find the rows that fail. The parts of
+    the rows of the tail come from a second call, and how many parts there are, where they have no names, from one at
+    the median of the inputs. Further calls for a row are not counted as evaluations.
 
     The function may write into its input, which is a copy, and may print. Random numbers of its own make a run
     unrepeatable: numbers from a global generator depend on the order of the calls, which executors change. Take their
@@ -77,14 +89,17 @@ class PythonLoss(Loss):
     """
 
     kind: ClassVar[str] = "python"
+    ALIASES: ClassVar[Mapping[str, str]] = {"parts": "components"}
 
     function: FunctionPath | Callable[..., Any]
     vectorised: bool = True
     on_failure: Policy = "error"
     retries: int | None = None
     timeout: float | None = None
+    parts: bool | Sequence[str] = False
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
+    median: Float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.function, str):
@@ -101,6 +116,8 @@ class PythonLoss(Loss):
             object.__setattr__(self, "retries", whole("retries", self.retries, least))
         if self.timeout is not None:
             object.__setattr__(self, "timeout", positive("timeout", self.timeout))
+        if not isinstance(self.parts, bool):
+            object.__setattr__(self, "parts", _names("components", self.parts))
 
     @property
     def again(self) -> int:
@@ -121,24 +138,50 @@ class PythonLoss(Loss):
         bound = replace(self)
         call = _load(self.function) if isinstance(self.function, str) else self.function
         object.__setattr__(bound, "call", call)
+        if self.parts is True:
+            latent, factors = np.zeros((1, inputs.latent_dim)), np.empty((1, inputs.dim))
+            object.__setattr__(bound, "median", inputs.to_physical(latent, factors))
         return bound
 
     def __call__(self, x: Float, out: Float) -> None:
-        if self.timeout is not None:
-            refuse_timeout()
-        whole_call = self._attempt(x, out) if self.vectorised else None
-        if self.vectorised and whole_call is None:
-            found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
-        else:
-            found = self._one_by_one(x, out, range(len(x)), self.on_failure == "error")
-            if whole_call is not None and not found and self.on_failure == "error":
-                found = dict.fromkeys(range(len(x)), whole_call)
-        retried = self._try_again(x, out, found)
-        if found and self.on_failure != "bound":
-            raise self._error(x, out, found, whole_call)
+        found, retried = self._evaluate(x, out, None)
         if found or retried:
             note(_failures(x, out, found, retried))
             out[list(found)] = np.nan
+
+    def components(self, x: Float) -> Float | None:
+        """As in `Loss`; the function is called once more, and a row that fails and is bounded has NaN for each part."""
+        if self.parts is False:
+            return None
+        out, parts = np.empty(len(x)), np.empty((len(x), len(self.component_names)))
+        found, _ = self._evaluate(x, out, parts)
+        parts[list(found)] = np.nan
+        return parts
+
+    @cached_property
+    def component_names(self) -> tuple[str, ...]:
+        if self.median is not None:
+            return tuple(f"c{i}" for i in range(1, self._count(self.median) + 1))
+        return () if isinstance(self.parts, bool) else tuple(self.parts)
+
+    def _evaluate(self, x: Float, out: Float, parts: Float | None) -> tuple[dict[int, _Failed], int]:
+        """Write the losses of all rows into ``out`` and what they consist of into ``parts``, where it is wanted.
+
+        The rows that failed for good, which have to be bounded, and how many gave a loss at a further try.
+        """
+        if self.timeout is not None:
+            refuse_timeout()
+        whole_call = self._attempt(x, out, parts) if self.vectorised else None
+        if self.vectorised and whole_call is None:
+            found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
+        else:
+            found = self._one_by_one(x, out, parts, range(len(x)), self.on_failure == "error")
+            if whole_call is not None and not found and self.on_failure == "error":
+                found = dict.fromkeys(range(len(x)), whole_call)
+        retried = self._try_again(x, out, parts, found)
+        if found and self.on_failure != "bound":
+            raise self._error(x, out, found, whole_call)
+        return found, retried
 
     def look(self) -> None:
         """Check that the function is there without importing it: its file is read and parsed, not run.
@@ -187,6 +230,9 @@ class PythonLoss(Loss):
             lines.append(f"a row without a loss{again} counts as safe for the lower end, as failing for the upper end")
         if self.timeout is not None:
             lines.append(f"a call may take {self.timeout:g} s")
+        if self.parts is not False:
+            names = "" if isinstance(self.parts, bool) else f": {listed(self.parts)}"
+            lines.append(f"it returns what each part of the portfolio loses{names}")
         return lines
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,13 +251,13 @@ class PythonLoss(Loss):
             stat = Path(self.function.rpartition(":")[0]).stat()
             self.__dict__["call"] = _load_once(self.function, stat.st_mtime_ns, stat.st_size)
 
-    def _attempt(self, given: Float, out: Float) -> _Failed | None:
-        """Call the function once and write what it returns into ``out``, or say why it returned nothing.
+    def _attempt(self, given: Float, out: Float, parts: Float | None) -> _Failed | None:
+        """Call the function once and write what it returns into ``out`` and ``parts``, or say why it returned nothing.
 
         Raises
         ------
         LossError
-            When what it returns is not a real number for every row.
+            When what it returns is not a real number for every row, or its parts do not add up.
         """
         try:
             value = self._call(given.copy(order="K"))
@@ -220,7 +266,17 @@ class PythonLoss(Loss):
             return _Failed("raised", text, error)
         except TimedOutError:
             return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
-        out[:] = self._numbers(value, given, out.size)
+        if self.parts is False:
+            out[:] = self._numbers(value, given, out.size)
+        else:
+            out[:], split = self._split(value, given, out.size)
+            if parts is not None:
+                if split.shape[1] != parts.shape[1]:
+                    raise LossError(
+                        f"loss {self.name}: must return as many parts for all rows, got {split.shape[1]} after "
+                        f"{parts.shape[1]} at the median of the inputs"
+                    )
+                parts[:] = split
         return None
 
     def _call(self, given: Float) -> Any:
@@ -229,13 +285,15 @@ class PythonLoss(Loss):
             raise RuntimeError("the loss is not bound to inputs")
         return call(given) if self.timeout is None else limited(self.timeout, call, given)
 
-    def _one_by_one(self, x: Float, out: Float, rows: Iterable[int], only_first: bool) -> dict[int, _Failed]:
+    def _one_by_one(
+        self, x: Float, out: Float, parts: Float | None, rows: Iterable[int], only_first: bool
+    ) -> dict[int, _Failed]:
         """Call the function for each of ``rows`` alone: those that failed, or only the first of them."""
         contiguous = np.ascontiguousarray(x)
         found: dict[int, _Failed] = {}
         for row in rows:
             given = contiguous[row : row + 1] if self.vectorised else contiguous[row]
-            failed = self._attempt(given, out[row : row + 1])
+            failed = self._attempt(given, out[row : row + 1], None if parts is None else parts[row : row + 1])
             if failed is None and not np.isfinite(out[row]):
                 failed = _not_finite(out[row])
             elif failed is not None:
@@ -246,13 +304,13 @@ class PythonLoss(Loss):
                     break
         return found
 
-    def _try_again(self, x: Float, out: Float, found: dict[int, _Failed]) -> int:
+    def _try_again(self, x: Float, out: Float, parts: Float | None, found: dict[int, _Failed]) -> int:
         """Try the rows that failed again, and take those that give a loss out of ``found``; how many these were."""
         before = len(found)
         for _ in range(self.again):
             rows = list(found)
             found.clear()
-            found.update(self._one_by_one(x, out, rows, only_first=False))
+            found.update(self._one_by_one(x, out, parts, rows, only_first=False))
         return before - len(found)
 
     def _error(self, x: Float, out: Float, found: dict[int, _Failed], whole_call: _Failed | None) -> LossError:
@@ -275,22 +333,77 @@ class PythonLoss(Loss):
 
     def _numbers(self, value: Any, given: Float, n: int) -> Float:
         """What the function returned for ``n`` rows as an array (n,), or one number where it was called for one row."""
-        if np.ma.is_masked(value):
-            raise LossError(f"loss {self.name}: must return a number for every row, got masked entries")
-        try:
-            loss = np.asarray(value)
-        except ValueError as error:
-            raise LossError(f"loss {self.name}: must return numbers, got {value!r:.80}: {error}") from None
-        if loss.dtype.kind not in "biuf":
-            raise LossError(f"loss {self.name}: must return real numbers, got {_type_of(value, loss)}")
+        loss = self._real(value)
         alone = given.ndim == 1 or n == 1
         if loss.shape != (n,) and not (alone and loss.shape == ()):
             wanted = f"an array of shape {(n,)}" if self.vectorised else "one number"
-            raise LossError(
-                f"loss {self.name}: must return {wanted}, got shape {loss.shape}"
-                + ("" if self.vectorised else "; leave out `vectorised: false` if it takes whole arrays")
-            )
+            hint = "" if self.vectorised else "; leave out `vectorised: false` if it takes whole arrays"
+            if self.parts is False and n > 1 and loss.ndim == 2 and len(loss) == n:
+                hint = "; say `components: true` if these are the parts of the loss"
+            raise LossError(f"loss {self.name}: must return {wanted}, got shape {loss.shape}{hint}")
         return loss
+
+    def _split(self, value: Any, given: Float, n: int) -> tuple[Float, Float]:
+        """What the function returned for ``n`` rows as losses (n,) and their parts (n, m)."""
+        is_pair = isinstance(value, tuple) and (self.vectorised or (len(value) == 2 and np.ndim(value[1]) > 0))
+        if is_pair and len(value) != 2:
+            raise LossError(
+                f"loss {self.name}: must return the parts of the loss, or a tuple of the loss and its parts, "
+                f"got a tuple of {len(value)}"
+            )
+        parts = self._real(value[1] if is_pair else value)
+        if given.ndim == 1 and parts.ndim == 1:
+            parts = parts[np.newaxis]
+        m = len(self.parts) if not isinstance(self.parts, bool) else parts.shape[-1] if parts.ndim else 0
+        if parts.shape != (n, m) or m == 0:
+            rows = f"{n}, " if self.vectorised else ""
+            wanted = f"({rows}number of parts)" if isinstance(self.parts, bool) else f"({rows}{m}{',' * (not rows)})"
+            got = np.shape(value[1] if is_pair else value)
+            raise LossError(f"loss {self.name}: must return the parts of the loss, shape {wanted}, got shape {got}")
+        total: Float = parts.sum(axis=1)
+        if not is_pair:
+            return total, parts
+        loss = np.broadcast_to(self._numbers(value[0], given, n), (n,))
+        with np.errstate(invalid="ignore"):
+            off = np.abs(loss - total) > SUM_ERROR * np.maximum(np.abs(loss), np.abs(parts).sum(axis=1))
+        if off.any():
+            row = int(np.argmax(off))
+            scenario = np.array2string(np.atleast_2d(given)[row], precision=6, threshold=12)
+            raise LossError(
+                f"loss {self.name}: the parts must add up to the loss, got {total[row]:.12g} for a loss of "
+                f"{loss[row]:.12g} in {int(off.sum())} of {n} rows, first row {row}, the scenario {scenario}"
+            )
+        return loss, parts
+
+    def _real(self, value: Any) -> Float:
+        """``value`` as an array of real numbers."""
+        if np.ma.is_masked(value):
+            raise LossError(f"loss {self.name}: must return a number for every row, got masked entries")
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise LossError(f"loss {self.name}: must return numbers, got {value!r:.80}: {error}") from None
+        if array.dtype.kind not in "biuf":
+            raise LossError(f"loss {self.name}: must return real numbers, got {_type_of(value, array)}")
+        return array
+
+    def _count(self, x: Float) -> int:
+        """How many parts the function returns for the one row ``x`` (1, d)."""
+        given = x if self.vectorised else x[0]
+        try:
+            value = self._call(given.copy(order="K"))
+        except (Exception, SystemExit) as error:
+            raise LossError(
+                f"loss {self.name}: raised {type(error).__name__}: {error} ({_place(error, self.call)}), called with "
+                "the median of the inputs to count the parts; name them in `components`"
+            ) from error
+        except TimedOutError:
+            raise LossError(
+                f"loss {self.name}: gave no answer within {self.timeout:g} s, called with the median of the inputs to "
+                "count the parts; name them in `components`"
+            ) from None
+        _, parts = self._split(value, given, 1)
+        return int(parts.shape[1])
 
     @staticmethod
     def examples() -> list[tuple[Inputs, PythonLoss]]:
@@ -299,7 +412,18 @@ class PythonLoss(Loss):
             (StandardNormal(dim=3), PythonLoss(function=_largest)),
             (StandardNormal(dim=3), PythonLoss(function=_largest_of_row, vectorised=False)),
             (StandardNormal(dim=3), PythonLoss(function=_largest, on_failure="bound", retries=1)),
+            (StandardNormal(dim=3), PythonLoss(function=_squares, parts=["a", "b", "c"])),
+            (StandardNormal(dim=3), PythonLoss(function=_squares_of_row, vectorised=False, parts=True)),
         ]
+
+
+def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
+    """``given`` as different names."""
+    if isinstance(given, str) or not given or not all(isinstance(name, str) and name.strip() for name in given):
+        raise FieldError(field, f"must be true or a list of names, got {given!r}")
+    if again := repeated(given):
+        raise FieldError(field, f"must be different names, got {again[0]!r} twice")
+    return tuple(given)
 
 
 @dataclass(frozen=True)
@@ -387,3 +511,12 @@ def _largest(x: Float) -> Float:
 
 def _largest_of_row(x: Float) -> float:
     return float(x.max())
+
+
+def _squares(x: Float) -> Float:
+    squares: Float = x**2
+    return squares
+
+
+def _squares_of_row(x: Float) -> tuple[float, Float]:
+    return float(x @ x), x**2

@@ -13,6 +13,8 @@ ORACLES = {
     ("linear", 1): lambda x: 2.0 * x[:, 1] - x[:, 0],
     ("python", 0): lambda x: x.max(axis=1),
     ("python", 1): lambda x: x.max(axis=1),
+    ("python", 3): lambda x: np.square(x).sum(axis=1),
+    ("python", 4): lambda x: np.square(x).sum(axis=1),
 }
 
 
@@ -78,3 +80,17 @@ def test_description_is_lines_of_text(loss):
     lines = loss.describe()
     assert lines
     assert all(isinstance(line, str) and line for line in lines)
+
+
+def test_parts_add_up_to_the_loss(inputs, loss, seed):
+    """One column for each name; none without names."""
+    x = factors(inputs, 1000, seed(56))
+    parts = loss.components(x)
+    if parts is None:
+        assert loss.component_names == ()
+        return
+    assert parts.shape == (1000, len(loss.component_names))
+    assert len(set(loss.component_names)) == len(loss.component_names)
+    np.testing.assert_allclose(parts.sum(axis=1), losses(loss, x), rtol=1e-12, atol=1e-12)
+    alone = np.concatenate([loss.components(x[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(alone, parts[:20], rtol=1e-14)
