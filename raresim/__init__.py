@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from raresim.losses.linear import Linear
     from raresim.losses.python import PythonLoss
     from raresim.measures.base import Reference
+    from raresim.measures.contributions import Contributions
     from raresim.measures.exceedance import Exceedance
     from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
@@ -65,6 +66,7 @@ _HOMES = {
     "Auto": "methods.auto",
     "ColumnSource": "data",
     "ConfigError": "errors",
+    "Contributions": "measures.contributions",
     "CopulaInputs": "distributions.copula",
     "CrossEntropy": "methods.cross_entropy",
     "Crude": "methods.crude",
@@ -127,6 +129,7 @@ __all__ = [
     "Auto",
     "ColumnSource",
     "ConfigError",
+    "Contributions",
     "CopulaInputs",
     "CrossEntropy",
     "Crude",

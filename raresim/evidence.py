@@ -20,14 +20,17 @@ class EvidencePlot:
 
     Parameters
     ----------
-    form : {"quantiles", "stability", "line", "points", "curve", "band", "marks"}
+    form : {"quantiles", "stability", "line", "points", "bars", "curve", "band", "marks"}
         Observed against fitted quantiles with a band; a parameter with its band against the share in the tail; points
-        joined in their order, with or without a band; or points alone. A curve has a log axis and a band; a second band
-        and marked points that follow it lie over it.
+        joined in their order, with or without a band; points alone; or horizontal bars of ``y`` from 0, the first on
+        top, with their intervals. A curve has a log axis and a band; a second band and marked points that follow it
+        lie over it.
     title, x_label, y_label : str
         What it shows, and what is on the axes.
     x, y, low, high : tuple of float
         Points and their band; ``low`` and ``high`` are empty where there is none.
+    labels : tuple of str
+        What each bar is called; empty for other forms.
     """
 
     form: str
@@ -38,6 +41,7 @@ class EvidencePlot:
     y: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

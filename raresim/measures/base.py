@@ -146,6 +146,16 @@ class Measure(ABC):
             Gives, for each of `tails`, about the loss that is reached with that probability.
         """
 
+    def check_loss(self, loss: Loss) -> None:
+        """Refuse a bound ``loss`` from which the exhibits cannot be made, before anything is drawn.
+
+        Raises
+        ------
+        FieldError, DataError
+            When it lacks something.
+        """
+        return
+
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         """Tables and figures beside the numbers."""
         return []

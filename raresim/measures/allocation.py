@@ -1,0 +1,321 @@
+"""A value at risk and an expected shortfall shared among the parts of a portfolio, from weighted rows of the tail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.measures.tail_sample import TailSample, Whole
+
+WINDOW = 3.0
+"""Half-width of the window in mean excesses, where it has one effective row; it shrinks with their fourth root."""
+
+FEWEST = 50
+"""Effective rows at the value at risk itself from which they alone are used, and rows to which a window is widened."""
+
+DISAGREE = 3.0
+"""Standard errors by which the window and its half must differ for the difference to count as bias."""
+
+UNSEEN = 0.1
+"""Standard errors of the tail that an incremental number may lose to rows below the floor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Allocated:
+    """What each part has of a number.
+
+    Parameters
+    ----------
+    value, std_error : (m,) float64
+        In the unit of the loss.
+    drift : (m,) float64
+        The bias of the window as far as half of it shows one, in ``std_error`` already; 0 where it shows none.
+    scaled : float
+        By how much, relative to the sum of the sizes, the parts were moved to add up to the number.
+    """
+
+    value: Float
+    std_error: Float
+    drift: Float
+    scaled: float
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Rows around a loss ``q``, with which means given ``loss = q`` are read.
+
+    Parameters
+    ----------
+    half_width : float
+        Rows beyond it have no part; 0 where the rows at ``q`` alone are used.
+    at : (j,) int64
+        Their places in the sample.
+    level, slope : (j,) float64
+        What each counts for in the mean at ``q``, and in its rate of change with the loss.
+    density : float
+        Of the loss at ``q``; infinite where ``q`` has a probability of its own.
+    ess : float
+        Effective number of the rows.
+    """
+
+    half_width: float
+    at: Whole
+    level: Float
+    slope: Float
+    density: float
+    ess: float
+
+    def mean(self, part: Float) -> float:
+        """Mean of ``part`` (k,) given ``loss = q``."""
+        return float(self.level @ part[self.at])
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """The rows of a sample with their value at risk, ready to be shared among parts.
+
+    Parameters
+    ----------
+    sample : TailSample
+        At least one row.
+    tail : float
+        Probability beyond the value at risk.
+    value_at_risk : float
+        The smallest loss with at most ``tail`` beyond it.
+    half_width : float, optional
+        Of the window around it, in the unit of the loss.
+
+    Notes
+    -----
+    The part of a name in the value at risk ``q`` is ``E[L_i | L = q]`` and in the expected shortfall
+    ``(E[L_i; L > q] + (tail - P(L > q)) E[L_i | L = q]) / tail``, [1]_ and [2]_: the second term is what an atom at
+    ``q`` adds. The mean given ``L = q`` is read from the rows at ``q`` where these are many, an atom, and otherwise by
+    a local linear regression of ``L_i`` on the loss within the window. Both give ``q`` back for the loss itself, so
+    that parts which add up to the loss add up to both numbers by construction.
+
+    A window of the half-width ``h = 3 s n^(-1/4)``, ``s`` the mean excess ``E[L - q | L > q]`` and ``n`` the effective
+    number of rows within ``s`` of ``q``, shrinks faster than the one of least squared error, whose bias would be as
+    large as its standard error. The bias is of the order ``h^2``: half the window has a quarter of it, and 4/3 of the
+    difference of the two is added to the standard error, in squares, where that difference is larger than
+    `DISAGREE` standard errors of its own.
+
+    Standard errors come from influence functions. The quantile is an estimate: in the parts of the expected shortfall
+    this replaces ``L_i`` by ``L_i - E[L_i | L = q]``; in those of the value at risk it adds the slope of the regression
+    times the influence ``1{L > q} / f(q)`` of the quantile.
+
+    References
+    ----------
+    .. [1] D. Tasche, *Capital allocation for credit portfolios with kernel estimators*, Quant. Finance 9, 2009.
+    .. [2] D. Tasche, *Risk contributions and performance measurement*, 1999.
+    """
+
+    sample: TailSample
+    tail: float
+    value_at_risk: float
+    half_width: float | None = None
+
+    @cached_property
+    def beyond(self) -> Float:
+        """1 for the rows with a loss above the value at risk, (k,)."""
+        return (self.sample.loss > self.value_at_risk).astype(np.float64)
+
+    @cached_property
+    def expected_shortfall(self) -> float:
+        """``VaR + E[(L - VaR)+] / tail``."""
+        excess = np.maximum(self.sample.loss - self.value_at_risk, 0.0)
+        return self.value_at_risk + self.sample.mean(excess) / self.tail
+
+    @cached_property
+    def at_the_edge(self) -> float:
+        """The part of the tail that lies at the value at risk itself, ``1 - P(L > VaR) / tail``."""
+        return 1.0 - self.sample.mean(self.beyond) / self.tail
+
+    @cached_property
+    def window(self) -> Window:
+        """The rows for means at the value at risk."""
+        sample, q = self.sample, self.value_at_risk
+        tied = np.flatnonzero(sample.loss == q)
+        if tied.size > 1 and effective(sample.weight[tied]) >= FEWEST:
+            return _atom(sample, tied)
+        return window_of(sample, sample.loss, q, self.width)
+
+    @cached_property
+    def width(self) -> float:
+        """Half-width of the window: as asked for or by the rule, and as large as it takes for `FEWEST` rows."""
+        distance = np.abs(self.sample.loss - self.value_at_risk)
+        near = self.sample.weight[distance <= self.scale]
+        width = self.half_width or WINDOW * self.scale * max(1.0, effective(near)) ** -0.25
+        last = min(FEWEST, distance.size) - 1
+        return max(width, float(np.partition(distance, last)[last]) * 1.001)
+
+    @cached_property
+    def scale(self) -> float:
+        """The mean excess of the loss over the value at risk."""
+        mass = self.sample.mean(self.beyond)
+        return (self.expected_shortfall - self.value_at_risk) * self.tail / mass if mass > 0 else 0.0
+
+    @cached_property
+    def half_window(self) -> Window | None:
+        """A window half as wide, to see the bias of the whole; None for an atom, or where it has too few rows."""
+        if self.window.half_width == 0:
+            return None
+        narrow = window_of(self.sample, self.sample.loss, self.value_at_risk, 0.5 * self.window.half_width)
+        return narrow if narrow.half_width > 0 and narrow.at.size >= FEWEST // 2 else None
+
+    def of_value_at_risk(self, parts: Float, total: float | None = None) -> Allocated:
+        """Share the value at risk among ``parts`` (k, m), so that they add up to ``total``, or to it."""
+        total = self.value_at_risk if total is None else total
+        columns = [self._at_risk(part) for part in columns_of(parts)]
+        return _adding_up(columns, total)
+
+    def of_expected_shortfall(self, parts: Float, total: float | None = None) -> Allocated:
+        """Share the expected shortfall among ``parts`` (k, m), so that they add up to ``total``, or to it."""
+        total = self.expected_shortfall if total is None else total
+        columns = [self._shortfall(part) for part in columns_of(parts)]
+        return _adding_up(columns, total)
+
+    def _at_risk(self, part: Float) -> tuple[float, float, float]:
+        """Value, standard error and drift of one part of the value at risk."""
+        window = self.window
+        value, slope = window.mean(part), float(window.slope @ part[window.at])
+        influence = self._influence_at(part, window)
+        if math.isfinite(window.density):
+            influence += slope / window.density * self.sample.weight * self.beyond
+        drift = self._drift(part)
+        return value, math.hypot(self.sample.error_of_sum(influence), drift), drift
+
+    def _shortfall(self, part: Float) -> tuple[float, float, float]:
+        """Value, standard error and drift of one part of the expected shortfall."""
+        sample, edge, mean = self.sample, self.at_the_edge, self.window.mean(part)
+        value = sample.mean(self.beyond * part) / self.tail + edge * mean
+        influence = sample.weight * self.beyond * (part - mean) / self.tail
+        influence += edge * self._influence_at(part, self.window)
+        drift = edge * self._drift(part)
+        return value, math.hypot(sample.error_of_sum(influence), drift), drift
+
+    def _influence_at(self, part: Float, window: Window) -> Float:
+        """Influence (k,) of the rows on the mean of ``part`` in a window around a loss that is known."""
+        influence = np.zeros(part.size)
+        near = part[window.at]
+        line = window.mean(part) + float(window.slope @ near) * (self.sample.loss[window.at] - self.value_at_risk)
+        influence[window.at] = self.sample.n * window.level * (near - line)
+        return influence
+
+    def _drift(self, part: Float) -> float:
+        narrow = self.half_window
+        if narrow is None:
+            return 0.0
+        gap = self.window.mean(part) - narrow.mean(part)
+        noise = self.sample.error_of_sum(self._influence_at(part, self.window) - self._influence_at(part, narrow))
+        return 4.0 / 3.0 * gap if abs(gap) > DISAGREE * noise else 0.0
+
+    def without(self, part: Float) -> Without | None:
+        """How much both numbers would be smaller without ``part`` (k,); None where rows below the floor are missed."""
+        sample = self.sample
+        rest = sample.loss - part
+        q = upper_quantile(rest, sample.weight / sample.n, self.tail)
+        if q is None or self._unseen(rest >= q) > UNSEEN * sample.error_of_mean(self.beyond):
+            return None
+        over = (rest > q).astype(np.float64)
+        excess = np.maximum(rest - q, 0.0)
+        shortfall = q + sample.mean(excess) / self.tail
+        more = np.maximum(sample.loss - self.value_at_risk, 0.0) - excess
+        other = window_of(sample, rest, q, self.width)
+        density = math.inf if effective(sample.weight[rest == q]) >= FEWEST else other.density
+        influence = sample.weight * (self.beyond / self.window.density - over / density)
+        return Without(
+            value_at_risk=self.value_at_risk - q,
+            value_at_risk_error=sample.error_of_sum(influence),
+            expected_shortfall=self.expected_shortfall - shortfall,
+            expected_shortfall_error=sample.error_of_sum(sample.weight * more / self.tail),
+        )
+
+    def _unseen(self, counted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+        """Most that the probability of an event, ``counted`` rows (k,), has below the floor, if it falls off there.
+
+        The probability in two strips of equal width above the floor falls by some factor from the upper to the lower;
+        it falls at least as fast further down where the density of the loss in the event is log-concave.
+        """
+        sample, floor = self.sample, self.sample.floor
+        if not math.isfinite(floor):
+            return 0.0
+        strip = 0.125 * (self.expected_shortfall - floor)
+        place = np.floor((sample.loss - floor) / strip) if strip > 0 else np.zeros(sample.loss.size)
+        low, high = (sample.mean(((place == k) & counted).astype(np.float64)) for k in (0, 1))
+        if low == 0:
+            return 0.0
+        return math.inf if low >= high else low * low / (high - low)
+
+
+@dataclass(frozen=True)
+class Without:
+    """How much smaller both numbers would be without one part of the portfolio, with standard errors."""
+
+    value_at_risk: float
+    value_at_risk_error: float
+    expected_shortfall: float
+    expected_shortfall_error: float
+
+
+def upper_quantile(loss: Float, mass: Float, tail: float) -> float | None:
+    """The smallest loss with at most ``tail`` beyond it, of rows with a ``mass`` each; None where all have less."""
+    order = np.argsort(-loss, kind="stable")
+    place = int(np.searchsorted(np.cumsum(mass[order]), tail, side="right"))
+    return float(loss[order[place]]) if place < loss.size else None
+
+
+def effective(weight: Float) -> float:
+    """Effective number of rows with these weights."""
+    squares = float(weight @ weight)
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def columns_of(parts: Float) -> Iterator[Float]:
+    """The columns of ``parts`` (k, m), each (k,) and contiguous."""
+    return (np.ascontiguousarray(parts[:, i]) for i in range(parts.shape[1]))
+
+
+def window_of(sample: TailSample, loss: Float, q: float, half_width: float) -> Window:
+    """The window of ``half_width`` around ``q`` on ``loss`` (k,), with Epanechnikov's kernel.
+
+    Where all its rows have one loss, their plain mean is taken.
+    """
+    distance = loss - q
+    at = np.flatnonzero(np.abs(distance) < half_width)
+    if at.size == 0:
+        return _atom(sample, np.flatnonzero(np.abs(distance) == np.abs(distance).min()))
+    scaled = distance[at] / half_width
+    mass = sample.weight[at] * (1.0 - scaled**2)
+    s0, s1, s2 = (float(mass @ scaled**k) for k in range(3))
+    spread = s0 * s2 - s1 * s1
+    if spread <= 1e-10 * s0 * s0:
+        return _atom(sample, at)
+    seen = max(-1.0, min(1.0, (sample.floor - q) / half_width))
+    area = (1.0 - 1.0 / 3.0) - (seen - seen**3 / 3.0)
+    return Window(
+        half_width=half_width,
+        at=at,
+        level=mass * (s2 - s1 * scaled) / spread,
+        slope=mass * (s0 * scaled - s1) / spread / half_width,
+        density=s0 / sample.n / half_width / area if area > 0 else math.inf,
+        ess=effective(mass),
+    )
+
+
+def _atom(sample: TailSample, at: Whole) -> Window:
+    weight = sample.weight[at]
+    return Window(0.0, at, weight / weight.sum(), np.zeros(at.size), math.inf, effective(weight))
+
+
+def _adding_up(columns: list[tuple[float, float, float]], total: float) -> Allocated:
+    """The parts moved in proportion to their sizes until they add up to ``total``."""
+    value, error, drift = (np.array(column) for column in zip(*columns, strict=True))
+    sizes = float(np.abs(value).sum())
+    gap = total - math.fsum(value)
+    moved = value + gap * np.abs(value) / sizes if sizes > 0 else value
+    return Allocated(moved, error, drift, abs(gap) / sizes if sizes > 0 else 0.0)

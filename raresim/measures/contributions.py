@@ -1,0 +1,360 @@
+"""Who contributes to a value at risk or an expected shortfall: Euler contributions with errors, which add up to it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raresim import arrays
+from raresim.arrays import Float
+from raresim.diagnostics.verdict import Status, worst
+from raresim.errors import FieldError
+from raresim.evidence import EvidencePlot
+from raresim.exhibits import Exhibit
+from raresim.losses.base import Loss
+from raresim.measures.allocation import FEWEST, Allocated, Allocation, Without, columns_of, effective
+from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
+from raresim.measures.levels import tail_of
+from raresim.problem import Event
+from raresim.registry import member
+
+if TYPE_CHECKING:
+    from raresim.result import Estimate
+
+Of = Literal["value_at_risk", "expected_shortfall", "both"]
+
+NOISE = 2.0
+"""Standard errors below which a small contribution is not told from nothing."""
+
+MOST_WITHOUT = 100
+"""Names, the largest first, for which the loss without them is looked at."""
+
+MOST_BARS = 20
+"""Names in a figure."""
+
+CAUTION_ROWS = 100
+"""Effective rows below which contributions are read with caution."""
+
+COLUMNS = (
+    "measure",
+    "name",
+    "weight",
+    "contribution",
+    "std_error",
+    "lower",
+    "upper",
+    "share",
+    "marginal",
+    "incremental",
+    "incremental_std_error",
+)
+
+WORDS = {"value_at_risk": "value at risk", "expected_shortfall": "expected shortfall"}
+
+
+@member("measure")
+@dataclass(frozen=True, kw_only=True)
+class Contributions(Measure):
+    """What each part of the portfolio contributes to the value at risk and the expected shortfall.
+
+    Parameters
+    ----------
+    level : float
+        Confidence of both, 0.999; or
+    tail : float
+        one minus it, 0.001. Exactly one of the two is given.
+    of : "value_at_risk", "expected_shortfall" or "both"
+        Which of the two is shared.
+    by : str or sequence of str
+        Columns of the loss's positions file; the contributions are also summed by the values of each.
+    window : float, optional
+        Half-width of the window around the value at risk in which contributions to it are read, as a share of it:
+        0.05 takes losses within 5 % of it. Chosen from the sample where it is left out.
+    min_share : float
+        Share of the total below which a name that is within two standard errors of 0 is put into one row with all
+        such names; 0 shows every name.
+    confidence : float
+        Of the intervals, between 0 and 1.
+
+    Notes
+    -----
+    `raresim.measures.allocation.Allocation` has the formulas. ``marginal`` is the contribution divided by the weight,
+    the rate at which the number grows with the position. ``incremental`` is how much smaller the number would be
+    without it, from the same rows, with nothing in its place.
+    """
+
+    kind: ClassVar[str] = "contributions"
+    keeps: ClassVar[Keeps] = "draws"
+
+    level: float | None = None
+    tail: float | None = None
+    of: Of = "both"
+    by: str | Sequence[str] = ()
+    window: float | None = None
+    min_share: float = 0.001
+    confidence: float = 0.95
+
+    beyond: float = field(init=False, repr=False, default=math.nan)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beyond", tail_of(self.level, self.tail))
+        arrays.one_of("of", self.of, Of)
+        object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
+        if not all(isinstance(column, str) and _slug(column) for column in self.by):
+            raise FieldError("by", f"must be names of columns, got {list(self.by)!r}")
+        if len({_slug(column) for column in self.by}) < len(self.by):
+            raise FieldError("by", f"must be different columns, got {list(self.by)!r}")
+        if self.window is not None:
+            arrays.between("window", self.window, 0.0, 1.0)
+        if not 0 <= self.min_share < 1:
+            raise FieldError("min_share", f"must be at least 0 and below 1, got {self.min_share:g}")
+        arrays.between("confidence", self.confidence, 0.0, 1.0)
+
+    @property
+    def tails(self) -> tuple[float, ...]:
+        return (self.beyond,)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Which numbers are shared, in the order of the questions."""
+        if self.of == "both":
+            return ("value_at_risk", "expected_shortfall")
+        return (self.of,)
+
+    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
+        event = Event(quantile(self.beyond))
+        return [
+            Question(event, "", confidence=self.confidence, reference=None, quantity=quantity, tail=self.beyond)
+            for quantity in self.quantities
+        ]
+
+    def check_loss(self, loss: Loss) -> None:
+        if not loss.component_names:
+            raise FieldError(
+                "kind",
+                f"contributions needs a loss with parts, and one of kind {loss.kind!r} has none"
+                + ("; return what each part loses, and name them in `components`" if loss.kind == "python" else ""),
+            )
+        for column in self.by:
+            loss.component_groups(column)
+
+    def exhibits(self, answered: Answered) -> list[Exhibit]:
+        loss = answered.loss
+        self.check_loss(loss)
+        names, weights = loss.component_names, loss.component_weights
+        held: list[Group] = [(name, np.array([i], dtype=np.int64)) for i, name in enumerate(names)]
+        report = _Report(self, answered)
+        shown = [report.exhibit("contributions", "Contributions", held, weights, self.min_share)]
+        for column in self.by:
+            labels = np.array(loss.component_groups(column))
+            groups: list[Group] = [(str(label), np.flatnonzero(labels == label)) for label in dict.fromkeys(labels)]
+            name, title = f"contributions_by_{_slug(column)}", f"Contributions by {column}"
+            shown.append(report.exhibit(name, title, groups, weights, 0.0))
+        return shown
+
+    @staticmethod
+    def examples() -> list[Contributions]:
+        """Members for the conformance tests."""
+        return [
+            Contributions(level=0.99),
+            Contributions(tail=0.01, of="expected_shortfall", min_share=0.0),
+            Contributions(level=0.99, of="value_at_risk", window=0.1, confidence=0.9),
+        ]
+
+
+Row = tuple[str | float | None, ...]
+
+Members = NDArray[np.int64]
+
+Group = tuple[str, Members]
+"""A name and the places of the parts that it stands for."""
+
+
+class _Report:
+    """The tables of one measure, from one sample."""
+
+    def __init__(self, measure: Contributions, answered: Answered) -> None:
+        self.measure, self.answered = measure, answered
+        self.answers = dict(zip(measure.quantities, answered.own, strict=True))
+        first = answered.own[0]
+        q = first.value if "value_at_risk" in self.answers else first.threshold
+        sample = answered.sample
+        width = None if measure.window is None else measure.window * abs(q)
+        self.allocation = Allocation(sample, measure.beyond, q, width)
+        self.is_empty = not math.isfinite(q) or not (sample.loss >= q).any()
+        self._without: dict[bytes, Without | None] = {}
+
+    def exhibit(self, name: str, title: str, held: list[Group], weights: Float | None, min_share: float) -> Exhibit:
+        """The contributions of ``held``, those of both numbers below each other."""
+        level = f"{(100 * (1 - Decimal(repr(self.measure.beyond)))).normalize():f} %"
+        statuses = [Status(answer.verdict.status) for answer in self.answers.values()]
+        if self.is_empty:
+            note = "No row of the sample lies at or beyond the value at risk: there is nothing to be shared."
+            return Exhibit(name, f"{title} at {level}", COLUMNS, (), (note,), worst(statuses))
+        rows: list[Row] = []
+        notes: list[str] = []
+        plots: list[EvidencePlot] = []
+        for quantity, answer in self.answers.items():
+            shared, groups = self._shared(quantity, answer, held, min_share, notes)
+            table = self._rows(quantity, answer, shared, groups, weights)
+            rows += [*table, _total(quantity, answer)]
+            plots.append(_bars(table, f"{title} to the {WORDS[quantity]} at {level}"))
+            if self._ess(quantity) < CAUTION_ROWS:
+                statuses.append(Status.CAUTION)
+        notes += self._notes(rows)
+        return Exhibit(name, f"{title} at {level}", COLUMNS, tuple(rows), tuple(notes), worst(statuses), tuple(plots))
+
+    def _shared(
+        self, quantity: Quantity, answer: Estimate, held: list[Group], min_share: float, notes: list[str]
+    ) -> tuple[Allocated, list[Group]]:
+        """What each group has, largest first; those too small to be resolved as one, last."""
+        shared = self._allocated(quantity, answer, held)
+        small = (np.abs(shared.value) <= NOISE * shared.std_error) & (
+            np.abs(shared.value) < min_share * abs(answer.value)
+        )
+        order = [int(i) for i in np.argsort(-shared.value, kind="stable")]
+        if small.sum() < 2:
+            groups = [held[i] for i in order]
+        else:
+            pooled = np.concatenate([held[i][1] for i in np.flatnonzero(small)])
+            groups = [*(held[i] for i in order if not small[i]), (f"other ({small.sum()} names)", pooled)]
+            notes.append(
+                f"{small.sum()} of {len(held)} names have less than {min_share:.3g} of the {WORDS[quantity]} each and "
+                f"are within {NOISE:g} standard errors of 0: they are one row, other."
+            )
+        shared = self._allocated(quantity, answer, groups)
+        if shared.drift.any():
+            notes.append(
+                f"Half the window gives another contribution to the {WORDS[quantity]} for "
+                f"{np.count_nonzero(shared.drift)} of {len(groups)} rows; their standard errors allow for it."
+            )
+        if shared.scaled > 1e-9:
+            notes.append(
+                f"Contributions to the {WORDS[quantity]} were moved by {shared.scaled:.2g} of their sizes to add up."
+            )
+        return shared, groups
+
+    def _allocated(self, quantity: Quantity, answer: Estimate, groups: list[Group]) -> Allocated:
+        components = self.answered.sample.components
+        parts = np.column_stack([components[:, members].sum(axis=1) for _, members in groups])
+        if quantity == "value_at_risk":
+            return self.allocation.of_value_at_risk(parts, answer.value)
+        return self.allocation.of_expected_shortfall(parts, answer.value)
+
+    def _rows(
+        self, quantity: Quantity, answer: Estimate, shared: Allocated, groups: list[Group], weights: Float | None
+    ) -> list[Row]:
+        largest = set(np.argsort(-np.abs(shared.value), kind="stable")[:MOST_WITHOUT].tolist())
+        half = self._quantile(quantity) * shared.std_error
+        rows: list[Row] = []
+        for i, (name, members) in enumerate(groups):
+            value = float(shared.value[i])
+            weight = None if weights is None else float(weights[members].sum())
+            rows.append(
+                (
+                    quantity,
+                    name,
+                    weight,
+                    value,
+                    float(shared.std_error[i]),
+                    float(value - half[i]),
+                    float(value + half[i]),
+                    value / answer.value if answer.value else None,
+                    value / weight if weight else None,
+                    *(self._incremental(quantity, members) if i in largest else (None, None)),
+                )
+            )
+        return rows
+
+    def _incremental(self, quantity: Quantity, members: Members) -> tuple[float | None, float | None]:
+        key = members.tobytes()
+        if key not in self._without:
+            (part,) = columns_of(self.answered.sample.components[:, members].sum(axis=1, keepdims=True))
+            self._without[key] = self.allocation.without(part)
+        found = self._without[key]
+        if found is None:
+            return None, None
+        if quantity == "value_at_risk":
+            return found.value_at_risk, found.value_at_risk_error or None
+        return found.expected_shortfall, found.expected_shortfall_error
+
+    def _ess(self, quantity: Quantity) -> float:
+        """Effective rows that a contribution is read from."""
+        if quantity == "value_at_risk":
+            return self.allocation.window.ess
+        return effective(self.answered.sample.weight * self.allocation.beyond)
+
+    def _quantile(self, quantity: Quantity) -> float:
+        """What a standard error is multiplied by in an interval: Student's t for few effective rows."""
+        from scipy.special import stdtrit
+
+        dof = max(1.0, self._ess(quantity) - 1.0)
+        return float(stdtrit(dof, 0.5 + 0.5 * self.measure.confidence)) * self.answered.factor
+
+    def _notes(self, rows: list[Row]) -> list[str]:
+        window, sample = self.allocation.window, self.answered.sample
+        q = self.allocation.value_at_risk
+        notes = []
+        if window.half_width == 0:
+            notes.append(
+                f"Means given a loss equal to the value at risk are those of the {window.at.size:,} rows at {q:.6g}, "
+                f"{window.ess:,.0f} effective ones."
+            )
+        else:
+            notes.append(
+                "Means given a loss equal to the value at risk come from a local linear regression on the losses "
+                f"within {window.half_width:.4g} of it, {window.ess:,.0f} effective rows."
+            )
+            if q - window.half_width < sample.floor:
+                notes.append(f"Losses below {sample.floor:.6g} were not kept: the window is cut off there.")
+            if self.measure.window is not None and window.half_width > self.measure.window * abs(q):
+                notes.append(f"The window was widened from {self.measure.window:g} of it to hold {FEWEST} rows.")
+        notes += [
+            f"Contributions to the {WORDS[quantity]} rest on {self._ess(quantity):,.0f} effective rows: use more "
+            "evaluations."
+            for quantity in self.answers
+            if self._ess(quantity) < CAUTION_ROWS
+        ]
+        if any(found is None for found in self._without.values()):
+            notes.append(
+                "An incremental number is missing where it needs losses below "
+                f"{sample.floor:.6g}, which were not kept: without a large part the losses that count are smaller."
+            )
+        if len(rows) - len(self.answers) > MOST_WITHOUT * len(self.answers):
+            notes.append(f"Incremental numbers are given for the {MOST_WITHOUT} largest contributions.")
+        return notes
+
+
+def _total(quantity: Quantity, answer: Estimate) -> Row:
+    low, high = answer.interval
+    return (quantity, "total", None, answer.value, answer.std_error, low, high, 1.0, None, None, None)
+
+
+def _bars(rows: list[Row], title: str) -> EvidencePlot:
+    """The largest contributions of either sign, in the order of the table."""
+    size = sorted((-abs(float(row[3] or 0.0)), i) for i, row in enumerate(rows))[:MOST_BARS]
+    shown = [rows[i] for i in sorted(i for _, i in size)]
+    y, low, high = (tuple(float(row[k] or 0.0) for row in shown) for k in (3, 5, 6))
+    return EvidencePlot(
+        form="bars",
+        title=title,
+        x_label="",
+        y_label="contribution, in the unit of the loss",
+        x=tuple(map(float, range(len(shown)))),
+        y=y,
+        low=low,
+        high=high,
+        labels=tuple(str(row[1]) for row in shown),
+    )
+
+
+def _slug(column: str) -> str:
+    """``column`` as a part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
