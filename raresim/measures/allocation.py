@@ -212,7 +212,8 @@ class Allocation:
             return 0.0
         gap = self.window.mean(part) - narrow.mean(part)
         noise = self.sample.error_of_sum(self._influence_at(part, self.window) - self._influence_at(part, narrow))
-        return 4.0 / 3.0 * gap if abs(gap) > DISAGREE * noise else 0.0
+        is_rounding = abs(gap) <= 1e-9 * float(np.abs(part[self.window.at]).max())
+        return 0.0 if is_rounding or abs(gap) <= DISAGREE * noise else 4.0 / 3.0 * gap
 
     def without(self, part: Float) -> Without | None:
         """How much both numbers would be smaller without ``part`` (k,); None where rows below the floor are missed."""
@@ -244,7 +245,7 @@ class Allocation:
         sample, floor = self.sample, self.sample.floor
         if not math.isfinite(floor):
             return 0.0
-        strip = 0.125 * (self.expected_shortfall - floor)
+        strip = min(0.125 * (self.expected_shortfall - floor), 0.5 * (self.value_at_risk - floor))
         place = np.floor((sample.loss - floor) / strip) if strip > 0 else np.zeros(sample.loss.size)
         low, high = (sample.mean(((place == k) & counted).astype(np.float64)) for k in (0, 1))
         if low == 0:

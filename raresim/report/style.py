@@ -157,7 +157,7 @@ def width_of(text: str, size: float) -> float:
 def clipped(text: str, inches: float, size: float) -> str:
     """``text`` made `safe`, with dots for its middle where it is wider than ``inches`` at ``size`` points."""
     text = safe(text[:1000])
-    for kept in range(min(len(text), 200), 1, -1):
+    for kept in range(min(len(text), 200), 0, -1):
         short = text if kept == len(text) else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
         if width_of(short, size) <= inches:
             return short
