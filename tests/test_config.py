@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from raresim import config as configs
 from raresim import schema
 from raresim.errors import ConfigError, DataError, RaresimError
 from raresim.executors import Executor
+from raresim.result import Result
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -28,6 +30,8 @@ def largest(x):
     return np.max(x, axis=-1)
 def smallest(x):
     return np.min(x, axis=-1)
+def parts(x):
+    return x * np.array([1.0, 2.0, 3.0])
 def steps(x):
     return np.floor(np.sum(x, axis=-1))
 def slow(x):
@@ -63,6 +67,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "gappy.csv").write_text("\n".join(gappy) + "\n")
     (tmp_path / "positions.csv").write_text("id,weight\nx,0.5\ny,0.2\nz,0.3\n")
     (tmp_path / "positions_b.csv").write_text("id,weight\nx,0.1\ny,0.2\nz,0.7\n")
+    (tmp_path / "sectors.csv").write_text("id,weight,sector,currency\nx,0.5,a,e\ny,0.2,b,f\nz,0.3,a,f\n")
     (tmp_path / "losses.py").write_text(LOSSES)
     return tmp_path
 
@@ -76,10 +81,14 @@ def write(folder: Path, content: dict[str, Any], name: str = "case") -> Path:
 
 def outcome(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Everything that a config decides: the result without its times, the resolved config left aside."""
-    config = configs.load(write(folder, content))
-    result = config.experiment().run().to_dict()
-    result.pop("seconds")
-    return result
+    return decided(configs.load(write(folder, content)).experiment().run())
+
+
+def decided(result: Result) -> dict[str, Any]:
+    """A result without its times, and what its measures show."""
+    plain = result.to_dict() | {"exhibits": [asdict(exhibit) for exhibit in result.exhibits]}
+    plain.pop("seconds")
+    return plain
 
 
 def digits(result: dict[str, Any]) -> str:
@@ -121,6 +130,19 @@ SLOW = {
     "stop": {"relative_error": None, "max_evaluations": 500},
 }
 SIGMA = {"measures": [{"kind": "probability", "above": "2 sigma", "sigma": "model"}]}
+BY_PART = {
+    "loss": {"kind": "python", "function": "losses.py:parts", "components": ["a", "b", "c"]},
+    "measures": [{"kind": "contributions", "level": 0.95}],
+}
+SHARED, SHARED_OF_TAIL = (
+    {"measures": [{"kind": "contributions", **given}]} for given in ({"level": 0.95}, {"tail": 0.05})
+)
+BY_SECTOR = {
+    "inputs": {"kind": "normal", "fit": {"prices": "a.csv", "returns": "log"}},
+    "loss": {"kind": "linear", "positions": "sectors.csv"},
+    "measures": [{"kind": "contributions", "level": 0.95, "by": ["sector"]}],
+}
+TWO_TINY = SHARED | {"loss": {"kind": "linear", "weights": [1.0, 1e-4, 1e-4]}}
 REFERENCE = {"measures": [{"kind": "probability", "above": 1.5, "reference": {"value": 0.1, "source": "a"}}]}
 STATED = {
     "method": {"kind": "importance", "proposal": {"kind": "normal", "mean": [1.0, 1.0, 1.0], "std": [1.0, 1.0, 1.0]}}
@@ -334,6 +356,14 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Reference.value": (REFERENCE, "measures[0].reference.value", 0.2),
     "Reference.source": (REFERENCE, "measures[0].reference.source", "b"),
     "Probability.interval": ({}, "measures[0].interval", "betting"),
+    "PythonLoss.components": (BY_PART, "loss.components", ["a", "b", "d"]),
+    "Contributions.level": (SHARED, "measures[0].level", 0.9),
+    "Contributions.tail": (SHARED_OF_TAIL, "measures[0].tail", 0.1),
+    "Contributions.of": (SHARED, "measures[0].of", "value_at_risk"),
+    "Contributions.by": (BY_SECTOR, "measures[0].by", ["currency"]),
+    "Contributions.window": (SHARED, "measures[0].window", 0.4),
+    "Contributions.min_share": (TWO_TINY, "measures[0].min_share", 0.0),
+    "Contributions.confidence": (SHARED, "measures[0].confidence", 0.9),
     "Crude.guarantee": ({"method": {"kind": "crude"}}, "method.guarantee", "relative"),
     "Crude.kind": ({"method": {"kind": "crude"}}, "method.kind", "cross_entropy"),
     "CrossEntropy.proposal": ({}, "method.proposal", {"kind": "gaussian", "covariance": "diagonal"}),
@@ -496,8 +526,7 @@ def test_a_flipped_field_changes_the_result(field: str, folder: Path) -> None:
     config = configs.load(
         write(folder, content), [f"{path}={json.dumps(value)}" if not isinstance(value, str) else f"{path}={value}"]
     )
-    after = config.experiment().run().to_dict()
-    after.pop("seconds")
+    after = decided(config.experiment().run())
     assert json.dumps(before) != json.dumps(after)
 
 

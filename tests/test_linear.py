@@ -1,10 +1,13 @@
 """The linear portfolio: whose weights, and which sign."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import raresim
 from raresim import Linear, Normal, Probability, ReturnsSource, StandardNormal
+from raresim.errors import DataError
 from tests.helpers import losses, normals
 
 CSV = "date,AAA,BBB,CCC\n" + "".join(
@@ -79,3 +82,23 @@ def test_a_fitted_portfolio_has_its_sigma_tail(fitted, seed):
     (estimate,) = result.estimates
     assert abs(estimate.value / 2.866515718791933e-07 - 1) < 0.1
     assert result.manifest["files"][0]["name"] == "returns.csv"
+
+
+def test_parts_are_the_terms_of_the_sum_by_the_names_of_the_inputs(fitted, positions):
+    x = normals(100, 3, 326)
+    loss = Linear(positions=positions).bind(fitted)
+    assert loss.component_names == ("AAA", "BBB", "CCC")
+    np.testing.assert_array_equal(loss.component_weights, [0.2, 0.3, 0.5])
+    np.testing.assert_allclose(loss.components(x), -x * [0.2, 0.3, 0.5], rtol=1e-15)
+    assert Linear(weights="equal").bind(StandardNormal(dim=2)).component_names == ("x1", "x2")
+
+
+def test_columns_of_the_file_group_the_parts_in_the_order_of_the_inputs(fitted, tmp_path):
+    path = tmp_path / "positions.csv"
+    path.write_text("sector,id,weight,note\nbank,CCC,0.5,\noil,AAA,0.2,x\nbank,BBB,0.3,y\n")
+    loss = Linear(positions=path).bind(fitted)
+    for again in (loss, loss.bind(fitted), pickle.loads(pickle.dumps(loss))):
+        assert again.component_groups("sector") == ("oil", "bank", "bank")
+    with pytest.raises(DataError) as caught:
+        loss.component_groups("note")
+    assert str(caught.value) == "positions.csv:2:note: is missing, got ''; every position needs a group"

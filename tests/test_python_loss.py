@@ -11,6 +11,7 @@ from scipy import stats
 import raresim
 from raresim import Normal, Probability, PythonLoss, StandardNormal
 from raresim.errors import ExitCode, FieldError, LossError
+from raresim.failures import collecting
 from tests.helpers import losses, normals
 from tests.statistical import assert_within_error
 
@@ -199,6 +200,187 @@ def test_row_function_may_return_any_one_number(function):
     np.testing.assert_array_equal(
         losses(bound(function, vectorised=False), x), [float(np.squeeze(function(r))) for r in x]
     )
+
+
+# --- in parts ----------------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c")
+
+
+def squares(x):
+    return x**2
+
+
+@pytest.mark.parametrize("names", [NAMES, True], ids=["named", "counted"])
+@pytest.mark.parametrize(
+    ("function", "vectorised"),
+    [
+        (squares, True),
+        (lambda x: ((x**2).sum(axis=1), x**2), True),
+        (lambda row: row**2, False),
+        (lambda row: (row @ row, row**2), False),
+        (lambda row: tuple(row**2), False),
+        (lambda row: [float(value) for value in row**2], False),
+    ],
+    ids=["parts", "loss and parts", "parts of a row", "loss and parts of a row", "tuple of a row", "list of a row"],
+)
+def test_the_loss_is_the_sum_of_its_parts(function, vectorised, names):
+    x = normals(50, 3, 260)
+    loss = bound(function, vectorised=vectorised, parts=names)
+    assert loss.component_names == (NAMES if names is not True else ("c1", "c2", "c3"))
+    np.testing.assert_allclose(losses(loss, x), (x**2).sum(axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(loss.components(x), x**2)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(bound(squares, parts=NAMES))).components(x), x**2)
+
+
+def test_two_parts_of_a_row_are_no_pair_of_loss_and_parts():
+    loss = bound(lambda row: (row[0], row[1]), vectorised=False, parts=["long", "short"])
+    x = normals(50, 3, 261)
+    np.testing.assert_array_equal(losses(loss, x), x[:, 0] + x[:, 1])
+
+
+def test_without_names_there_are_no_parts():
+    loss = bound(total)
+    assert loss.component_names == ()
+    assert loss.components(normals(5, 3, 262)) is None
+
+
+BAD_PARTS = [
+    (total, True, "must return the parts of the loss, shape (50, 3), got shape (50,)"),
+    (lambda x: x[:, :2], True, "must return the parts of the loss, shape (50, 3), got shape (50, 2)"),
+    (lambda x: x.T, True, "must return the parts of the loss, shape (50, 3), got shape (3, 50)"),
+    (lambda x: (total(x), x[:, :2]), True, "must return the parts of the loss, shape (50, 3), got shape (50, 2)"),
+    (lambda x: (x[0], x), True, "must return an array of shape (50,), got shape (3,)"),
+    (
+        lambda x: (x[:, 0], x[:, 1], x[:, 2]),
+        True,
+        "must return the parts of the loss, or a tuple of the loss and its parts, got a tuple of 3",
+    ),
+    (lambda x: (total(x), x.astype(complex)), True, "must return real numbers, got an array of complex128"),
+    (lambda row: row.sum(), False, "must return the parts of the loss, shape (3,), got shape ()"),
+    (lambda row: row[:2], False, "must return the parts of the loss, shape (3,), got shape (2,)"),
+    (lambda x: np.where(x < 0, np.nan, x), True, "must be finite, got nan for "),
+    (raises, True, "raised ZeroDivisionError: no premium"),
+]
+
+
+@pytest.mark.parametrize(("function", "vectorised", "message"), BAD_PARTS, ids=[m[2][:60] for m in BAD_PARTS])
+def test_what_is_wrong_with_parts_is_said_in_full(function, vectorised, message):
+    loss, x = bound(function, vectorised=vectorised, parts=NAMES), normals(50, 3, 263)
+    for call in (lambda: losses(loss, x), lambda: loss.components(x)):
+        with pytest.raises(LossError) as caught:
+            call()
+        assert str(caught.value).startswith(f"loss {function.__name__}: {message}")
+
+
+@pytest.mark.parametrize("off", [1e-6, 1.0])
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_parts_that_do_not_add_up_are_shown_with_their_row(off, vectorised):
+    def leaves_something_out(x):
+        x = np.atleast_2d(x)
+        loss = total(x) + off * (x[:, 0] > 5)
+        return (loss, x) if vectorised else (loss[0], x[0])
+
+    x = normals(50, 3, 264)
+    x[7], x[30] = [6.0, 1.0, 0.5], [7.0, 0.0, 0.0]
+    with pytest.raises(LossError) as caught:
+        losses(bound(leaves_something_out, vectorised=vectorised, parts=True, on_failure="retry"), x)
+    where = "2 of 50 rows, first row 7" if vectorised else "1 of 1 rows, first row 0"
+    assert str(caught.value) == (
+        f"loss leaves_something_out: the parts must add up to the loss, got 7.5 for a loss of {7.5 + off:.12g} in "
+        f"{where}, the scenario [6.  1.  0.5]"
+    )
+
+
+def test_rounding_of_large_parts_that_cancel_is_no_fault():
+    loss = bound(lambda x: (x[:, 0], np.column_stack([x[:, 0] + 1e9, np.full(len(x), -1e9)])), parts=["up", "down"])
+    x = normals(50, 3, 265)
+    np.testing.assert_array_equal(losses(loss, x), x[:, 0])
+
+
+def test_a_row_that_fails_has_no_parts_and_is_told_of_once():
+    x = normals(50, 3, 266)
+    loss = bound(
+        lambda x: np.where((np.arange(len(x)) == 7)[:, None] & (len(x) > 1), np.nan, x),
+        parts=NAMES,
+        on_failure="bound",
+        retries=0,
+    )
+    with collecting() as heard:
+        out, parts = losses(loss, x), loss.components(x)
+    assert np.flatnonzero(np.isnan(out)).tolist() == np.flatnonzero(np.isnan(parts).all(axis=1)).tolist() == [7]
+    np.testing.assert_array_equal(np.delete(parts, 7, axis=0), np.delete(x, 7, axis=0))
+    assert heard.failures.total == 1
+
+
+def test_parts_of_a_row_that_fails_at_first_come_from_a_further_try():
+    tries = []
+
+    def flaky(row):
+        tries.append(row[0])
+        if tries.count(row[0]) % 2:
+            raise OSError("busy")
+        return row
+
+    x = normals(5, 3, 267)
+    loss = bound(flaky, vectorised=False, parts=NAMES, on_failure="retry")
+    np.testing.assert_array_equal(loss.components(x), x)
+
+
+def test_parts_that_are_counted_stay_as_many():
+    loss = bound(lambda x: x[:, : 3 - (x[0, 0] > 1)], parts=True)
+    x = normals(5, 3, 268)
+    x[0, 0] = 2.0
+    with pytest.raises(LossError, match="must return as many parts for all rows, got 2 after 3 at the median"):
+        loss.components(x)
+
+
+def test_parts_are_counted_at_the_median_of_the_inputs():
+    given = []
+    inputs = Normal(mean=[1.0, 2.0], std=3.0)
+    loss = PythonLoss(function=lambda x: given.append(x) or x, parts=True).bind(inputs)
+    assert given == []
+    assert loss.component_names == loss.component_names == ("c1", "c2")
+    (once,) = given
+    np.testing.assert_array_equal(once, [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_a_function_that_fails_at_the_median_wants_names(vectorised):
+    with pytest.raises(LossError) as caught:
+        _ = bound(raises, vectorised=vectorised, parts=True).component_names
+    assert str(caught.value).startswith("loss raises: raised ZeroDivisionError: no premium (test_python_loss.py, line ")
+    assert str(caught.value).endswith(
+        "called with the median of the inputs to count the parts; name them in `components`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("abc", "components: must be true or a list of names, got 'abc'"),
+        ([], "components: must be true or a list of names, got []"),
+        (["a", 1], "components: must be true or a list of names, got ['a', 1]"),
+        (["a", " "], "components: must be true or a list of names, got ['a', ' ']"),
+        (["a", "b", "a"], "components: must be different names, got 'a' twice"),
+    ],
+)
+def test_names_of_parts_are_checked(names, message):
+    with pytest.raises(FieldError) as caught:
+        PythonLoss(function=squares, parts=names)
+    assert str(caught.value) == message
+
+
+def test_a_matrix_without_names_is_met_with_the_option_that_it_needs():
+    with pytest.raises(LossError) as caught:
+        losses(bound(squares), normals(50, 3, 269))
+    assert str(caught.value).endswith("got shape (50, 3); say `components: true` if these are the parts of the loss")
+
+
+def test_parts_are_described():
+    line = "it returns what each part of the portfolio loses"
+    assert bound(squares, parts=NAMES).describe()[-1] == f"{line}: a, b, c"
+    assert bound(squares, parts=True).describe()[-1] == line
 
 
 # --- from a file -------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ FEWEST = 50
 DISAGREE = 3.0
 """Standard errors by which the window and its half must differ for the difference to count as bias."""
 
+SLOWEST = 4.0
+"""Most that is below the floor, in strips like the lowest above it: what it is where each has 4/5 of the next."""
+
 UNSEEN = 0.1
 """Standard errors of the tail that an incremental number may lose to rows below the floor."""
 
@@ -240,7 +243,8 @@ class Allocation:
         """Most that the probability of an event, ``counted`` rows (k,), has below the floor, if it falls off there.
 
         The probability in two strips of equal width above the floor falls by some factor from the upper to the lower;
-        it falls at least as fast further down where the density of the loss in the event is log-concave.
+        it falls at least as fast further down where the density of the loss in the event is log-concave. No more than
+        `SLOWEST` times the lower strip is taken to be below the floor.
         """
         sample, floor = self.sample, self.sample.floor
         if not math.isfinite(floor):
@@ -248,9 +252,7 @@ class Allocation:
         strip = min(0.125 * (self.expected_shortfall - floor), 0.5 * (self.value_at_risk - floor))
         place = np.floor((sample.loss - floor) / strip) if strip > 0 else np.zeros(sample.loss.size)
         low, high = (sample.mean(((place == k) & counted).astype(np.float64)) for k in (0, 1))
-        if low == 0:
-            return 0.0
-        return math.inf if low >= high else low * low / (high - low)
+        return low * low / (high - low) if high > (1 + 1 / SLOWEST) * low else SLOWEST * low
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -21,8 +20,7 @@ from raresim.exhibits import Exhibit
 from raresim.losses.base import Loss
 from raresim.measures.allocation import FEWEST, Allocated, Allocation, Without, columns_of, effective
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
-from raresim.measures.levels import tail_of
-from raresim.problem import Event
+from raresim.measures.levels import percent, questions_at, tail_of
 from raresim.registry import member
 
 if TYPE_CHECKING:
@@ -129,10 +127,10 @@ class Contributions(Measure):
         return (self.of,)
 
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
-        event = Event(quantile(self.beyond))
         return [
-            Question(event, "", confidence=self.confidence, reference=None, quantity=quantity, tail=self.beyond)
+            question
             for quantity in self.quantities
+            for question in questions_at(quantity, self.tails, quantile, self.confidence)
         ]
 
     def check_loss(self, loss: Loss) -> None:
@@ -193,7 +191,7 @@ class _Report:
 
     def exhibit(self, name: str, title: str, held: list[Group], weights: Float | None, min_share: float) -> Exhibit:
         """The contributions of ``held``, those of both numbers below each other."""
-        level = f"{(100 * (1 - Decimal(repr(self.measure.beyond)))).normalize():f} %"
+        level = percent(self.measure.beyond)
         statuses = [Status(answer.verdict.status) for answer in self.answers.values()]
         if self.is_empty:
             note = "No row of the sample lies at or beyond the value at risk: there is nothing to be shared."
@@ -256,7 +254,7 @@ class _Report:
         rows: list[Row] = []
         for i, (name, members) in enumerate(groups):
             value = float(shared.value[i])
-            weight = None if weights is None else float(weights[members].sum())
+            weight = None if weights is None else math.fsum(weights[members])
             rows.append(
                 (
                     quantity,
