@@ -191,7 +191,7 @@ class Experiment:
         session.max_evaluations -= explore
         scale = _scale_of(session, explored)
         asked = [measure.questions(scale, located.quantile if located else _nowhere) for measure in self.measures]
-        questions = [q for of_measure in asked for q in of_measure]
+        questions, places = _once(asked)
         session.events = [q.event for q in questions]
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)
@@ -206,7 +206,7 @@ class Experiment:
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
         reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
-        return _Found(loss, questions, [len(q) for q in asked], session, tuned, job, explore, reserved)
+        return _Found(loss, questions, places, session, tuned, job, explore, reserved)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -235,11 +235,9 @@ class Experiment:
             return ()
         rows = reading.tail_sample(sample.summary, found.session.problem)
         shown: list[Exhibit] = []
-        first = 0
-        for measure, count in zip(self.measures, found.counts, strict=True):
-            own = tuple(estimates[first : first + count])
-            first += count
-            factor = reading.inflation(sample)
+        factor = reading.inflation(sample)
+        for measure, places in zip(self.measures, found.places, strict=True):
+            own = tuple(estimates[place] for place in places)
             shown += measure.exhibits(Answered(rows, own, tuple(estimates), found.session.problem, factor))
         return tuple(shown)
 
@@ -328,11 +326,11 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A run after its search: what is asked, how many numbers by each measure, what is drawn from, what both took."""
+    """A run after its search: what is asked, where each measure's numbers are in it, what is drawn from, the cost."""
 
     loss: Loss
     questions: Sequence[Question]
-    counts: Sequence[int]
+    places: Sequence[Sequence[int]]
     session: Session
     tuned: Tuned
     job: Estimator
@@ -548,6 +546,28 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
         return explored[0]
 
     return scale
+
+
+def _once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list[int]]]:
+    """The questions of all measures, alike ones once, and for each measure the places of its own."""
+    questions: list[Question] = []
+    places: list[list[int]] = []
+    for of_measure in asked:
+        places.append([])
+        for question in of_measure:
+            alike = (
+                k
+                for k, other in enumerate(questions)
+                if replace(other, reference=question.reference) == question
+                and None in (other.reference, question.reference)
+            )
+            place = next(alike, len(questions)) if question.tail is not None else len(questions)
+            if place == len(questions):
+                questions.append(question)
+            elif question.reference is not None:
+                questions[place] = question
+            places[-1].append(place)
+    return questions, places
 
 
 def _nowhere(tail: float) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 from raresim import plain_files
 from raresim.errors import ConfigError, visible
 from raresim.evidence import EvidenceTable
+from raresim.exhibits import Exhibit
 from raresim.glossary import spelling
 from raresim.report import tables
 from raresim.report.run import Check, Estimate, Run, Verdict
@@ -107,6 +108,18 @@ class FitTable:
 
 
 @dataclass(frozen=True)
+class ShownExhibit:
+    """An exhibit as it is printed: its badge, table, notes and pictures."""
+
+    name: str
+    title: str
+    status: str
+    table: FitTable
+    notes: tuple[str, ...]
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of the table of the sampling behind each estimate: its head, the term, the key, how it is written."""
 
@@ -150,10 +163,11 @@ def write(run: Run) -> Path:
 
 
 def _pictures(run: Run) -> dict[str, Any]:
-    from raresim.report import convergence, entropy, fit, information, levels, losses, style, trace, weights
+    from raresim.report import convergence, entropy, exhibits, fit, information, levels, losses, style, trace, weights
 
     with style.applied():
-        return {
+        shown = {picture.name: picture for pictures in exhibits.draw(run).values() for picture in pictures}
+        return shown | {
             "convergence": convergence.draw(run),
             "losses": losses.draw(run),
             "weights": weights.draw(run),
@@ -203,6 +217,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         fit_tables=[_fit_table(table) for table in run.evidence.tables],
         trace_tables=[_fit_table(table) for table in run.trace.tables],
         trace_panel=panels["trace"],
+        exhibits=[_shown(exhibit, panels) for exhibit in run.exhibits],
         rows=ROWS[run.unit],
         sampling=_sampling(run),
         verdict=run.verdict,
@@ -231,6 +246,15 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         facts=_facts(run.manifest),
         files=_files(run.manifest),
     )
+
+
+def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
+    """An exhibit with its pictures; its columns are named as in the file, and read better without underscores."""
+    columns = tuple(column.replace("_", " ") for column in exhibit.columns)
+    table = _fit_table(EvidenceTable("", columns, exhibit.rows))
+    name = f"exhibit-{exhibit.name}"
+    pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
+    return ShownExhibit(exhibit.name, exhibit.title, exhibit.status, table, exhibit.notes, pictures)
 
 
 def _style_hash() -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from raresim import plain_files
 from raresim.diagnostics.verdict import Status, judge, overall
 from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.exhibits import Exhibit
 from raresim.report import tables
 
 __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]
@@ -30,6 +32,10 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 STATUSES = tuple(map(str, Status))
 FIT_FORMS = ("quantiles", "stability")
 TRACE_FORMS = ("line", "points")
+EXHIBIT_FORMS = (*TRACE_FORMS, "bars", "curve", "band", "marks")
+EXHIBIT_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
+"""Figures are called after exhibits: a name that could lead elsewhere is refused."""
+
 UNITS = ("draw", "line", "direction", "replicate")
 TRACE_COLUMNS = ("estimate", "evaluations", "value", "std_error", "lower", "upper")
 
@@ -211,6 +217,7 @@ class Run:
     nominal_loss: Array
     evidence: Evidence
     trace: Evidence
+    exhibits: tuple[Exhibit, ...]
     decisions: tuple[str, ...]
     failed: Mapping[str, float | None]
     failed_kinds: Mapping[str, float | None]
@@ -393,6 +400,7 @@ def read(run_dir: Path) -> Run:
         traces=_traces(run_dir / "convergence.csv", len(estimates)),
         evidence=_evidence(run_dir / "evidence.json", FIT_FORMS),
         trace=_evidence(run_dir / "trace.json", TRACE_FORMS),
+        exhibits=_exhibits(run_dir / "exhibits.json"),
         decisions=search.texts("decisions"),
         failed=result.child("failed").numbers(),
         failed_kinds=result.child("failed").child("kinds").numbers(),
@@ -511,6 +519,24 @@ def _evidence(path: Path, forms: tuple[str, ...]) -> Evidence:
     )
 
 
+def _exhibits(path: Path) -> tuple[Exhibit, ...]:
+    """None without the file: most measures are single numbers."""
+    if not os.path.lexists(path):
+        return ()
+    return tuple(_exhibit(fields) for fields in _json(path).objects("exhibits"))
+
+
+def _exhibit(fields: _Fields) -> Exhibit:
+    table = _table(fields)
+    name, status = fields.text("name"), fields.text("status")
+    if not EXHIBIT_NAME.fullmatch(name):
+        raise fields.fail("name", "lower case letters, digits and underscores")
+    if status not in STATUSES:
+        raise fields.fail("status", f"one of {', '.join(STATUSES)}")
+    plots = tuple(_plot(plot, EXHIBIT_FORMS) for plot in fields.objects("plots"))
+    return Exhibit(name, table.title, table.columns, table.rows, fields.texts("notes"), status, plots)
+
+
 def _table(fields: _Fields) -> EvidenceTable:
     columns = fields.texts("columns")
     if not columns:
@@ -538,12 +564,16 @@ def _plot(fields: _Fields, forms: tuple[str, ...]) -> EvidencePlot:
     if form not in forms:
         raise fields.fail("form", f"one of {', '.join(forms)}")
     x, y, low, high = points = [fields.sequence(key) for key in ("x", "y", "low", "high")]
-    if form in TRACE_FORMS and not low and not high:
+    if form in EXHIBIT_FORMS and not low and not high:
         points = [x, y]
     if len(set(map(len, points))) > 1:
         lengths = ", ".join(str(len(numbers)) for numbers in points)
         raise ConfigError(f"{fields.where}: x, y, low and high must have the same length, got {lengths}")
-    return EvidencePlot(form, fields.text("title"), fields.text("x_label"), fields.text("y_label"), x, y, low, high)
+    labels = fields.texts("labels") if "labels" in fields.data else ()
+    if form == "bars" and len(labels) != len(y):
+        raise ConfigError(f"{fields.where}: labels must have the length of y, {len(y)}, got {len(labels)}")
+    title, x_label, y_label = (fields.text(key) for key in ("title", "x_label", "y_label"))
+    return EvidencePlot(form, title, x_label, y_label, x, y, low, high, labels)
 
 
 def _traces(path: Path, n_estimates: int) -> dict[int, Trace]:

@@ -12,7 +12,7 @@ from raresim.evidence import EvidencePlot
 from raresim.report import grid, style
 from raresim.report.run import Array, Run
 
-__all__ = ["draw"]
+__all__ = ["draw", "panel"]
 
 LOG_SPAN = 1e3
 """Ratio of the largest to the smallest value from which on a positive quantity is drawn on a log scale."""
@@ -26,7 +26,7 @@ def draw(run: Run) -> style.Picture | str:
     title = plots[0].title if len(plots) == 1 else "What the method saw on its way to the estimate"
     return grid.draw(
         "trace",
-        [_panel(plot, "" if len(plots) == 1 else plot.title) for plot in plots],
+        [panel(plot, "" if len(plots) == 1 else plot.title) for plot in plots],
         title,
         "What the method went by when it decided, as it stored it. A shaded band, where there is one, is the"
         " uncertainty of the line; an axis with powers of ten is logarithmic.",
@@ -35,7 +35,8 @@ def draw(run: Run) -> style.Picture | str:
     )
 
 
-def _panel(plot: EvidencePlot, heading: str) -> grid.Panel:
+def panel(plot: EvidencePlot, heading: str) -> grid.Panel:
+    """A panel of joined points or of points alone, on a log axis where they span decades."""
     _, y, low, high = grid.finite(plot)
     is_log = bool(y.size) and float(y.min()) > 0 and float(y.max()) > LOG_SPAN * float(y.min())
     if is_log:
