@@ -6,8 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from raresim.backtests.backtest import backtest
     from raresim.config import load
-    from raresim.data import ColumnSource, ReturnsSource, ReturnsTable
+    from raresim.data import ColumnSource, Forecasts, ForecastSource, ReturnsSource, ReturnsTable
     from raresim.distributions.copula import CopulaInputs
     from raresim.distributions.directional import Directional
     from raresim.distributions.exponential_tilt import ExponentialTilt
@@ -86,6 +87,8 @@ _HOMES = {
     "FactorModel": "distributions.factor",
     "FieldError": "errors",
     "FittedInputs": "distributions.fitted",
+    "ForecastSource": "data",
+    "Forecasts": "data",
     "Garch": "distributions.garch",
     "Gaussian": "proposals.gaussian",
     "GaussianMixture": "proposals.gaussian_mixture",
@@ -120,6 +123,7 @@ _HOMES = {
     "ValueAtRisk": "measures.value_at_risk",
     "VonMisesFisherNakagami": "distributions.von_mises_fisher_nakagami",
     "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
+    "backtest": "backtests.backtest",
     "estimate": "experiment",
     "load": "config",
 }
@@ -149,6 +153,8 @@ __all__ = [
     "FactorModel",
     "FieldError",
     "FittedInputs",
+    "ForecastSource",
+    "Forecasts",
     "Garch",
     "Gaussian",
     "GaussianMixture",
@@ -183,6 +189,7 @@ __all__ = [
     "ValueAtRisk",
     "VonMisesFisherNakagami",
     "VonMisesFisherNakagamiMixture",
+    "backtest",
     "estimate",
     "load",
 ]

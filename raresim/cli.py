@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
 import typer
 
 from raresim import __version__
-from raresim.errors import ConfigError, ExitCode, FieldError, LossError, RaresimError, visible
+from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError, visible
 
 if TYPE_CHECKING:
     from raresim.comparison import Failure
@@ -330,20 +330,20 @@ def compare(
         if isinstance(picture, str):
             typer.echo(f"No figure: {picture}")
         else:
-            _write_plot(plot, picture.png)
+            _write_output(plot, picture.png)
             typer.echo(f"Figure: {plot}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
-def _write_plot(plot: Path, png: bytes) -> None:
+def _write_output(path: Path, content: bytes) -> None:
     from raresim import plain_files
 
     try:
-        if plot.is_symlink() or (plot.exists() and not plot.is_file()):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             raise OSError(None, "it is a link, a folder or a device")
-        plain_files.replace(plot, png)
+        plain_files.replace(path, content)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ConfigError(f"{plot}: cannot be written: {getattr(error, 'strerror', error)}") from None
+        raise ConfigError(f"{path}: cannot be written: {getattr(error, 'strerror', error)}") from None
 
 
 def _run_methods(
@@ -392,6 +392,61 @@ def _run_methods(
         message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
         raise LossError(message) if any(failure.exit_code for failure in failures) else ConfigError(message)
     return folders, failures, out
+
+
+@app.command()
+@_exits
+def backtest(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
+    level: Annotated[float, typer.Option(help="Level of the VaR: 0.99.", show_default=False)],
+    es_level: Annotated[
+        float | None, typer.Option(help="Level of the ES. Default: that of the VaR.", show_default=False)
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Column of the dates. Default: by its usual name.", show_default=False)
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Column of the losses, likewise.", show_default=False)] = None,
+    var: Annotated[str | None, typer.Option(help="Column of the VaR, likewise.", show_default=False)] = None,
+    es: Annotated[str | None, typer.Option(help="Column of the ES, likewise.", show_default=False)] = None,
+    es_var: Annotated[
+        str | None, typer.Option(help="Column of the VaR at the level of the ES.", show_default=False)
+    ] = None,
+    pnl: Annotated[
+        bool, typer.Option("--pnl", help="The realised column is profit and loss, profits positive.")
+    ] = False,
+    alpha: Annotated[float, typer.Option(help="Significance level of each test.")] = 0.05,
+    tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the simulated critical values.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where the results go (JSON).", show_default=False)
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    debug: Debug = False,
+) -> int:
+    """Test forecasts of VaR and ES against realised losses; exits with 0 whatever the verdict is."""
+    from raresim import terminal
+    from raresim.backtests.backtest import backtest as judged
+    from raresim.data import ForecastSource
+
+    outputs = [path for path in (json_file, figure) if path is not None]
+    if len({path.resolve() for path in (file, *outputs)}) <= len(outputs):
+        raise ConfigError("backtest: FILE, --json and --figure must be different files")
+    source = ForecastSource(file=file, date=date, loss=loss, var=var, es=es, es_var=es_var, pnl=pnl)
+    try:
+        found = judged(source, level=level, es_level=es_level, alpha=alpha, tail=tail, seed=seed)
+    except DataError as error:  # the file is all that this verb is given
+        raise ConfigError(str(error)) from error
+    terminal.show_backtest(found)
+    if json_file is not None:
+        text = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+        _write_output(json_file, text.encode())
+        typer.echo(f"Results: {json_file}")
+    if figure is not None:
+        from raresim.report import backtest as pictures
+
+        _write_output(figure, pictures.draw(found).png)
+        typer.echo(f"Figure: {figure}")
+    return ExitCode.OK
 
 
 @app.command("list")

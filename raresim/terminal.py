@@ -22,6 +22,7 @@ from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
 
 if TYPE_CHECKING:
+    from raresim.backtests.backtest import Backtest
     from raresim.comparison import Comparison, Spread
     from raresim.methods.base import Report
     from raresim.result import Estimate, Result
@@ -39,6 +40,9 @@ KIND_WORDS = {"raised": "raised", "timeout": "timed out", "nan": "NaN", "infinit
 """How rows failed, by the keys of ``result.json``."""
 
 STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}
+
+VERDICT_STYLES = {"not rejected": "bold green", "doubtful": "bold yellow", "rejected": "bold red"}
+"""Of a backtest."""
 
 
 @contextmanager
@@ -300,6 +304,87 @@ def _over_seeds(spreads: Sequence[Spread]) -> Table:
         shares = percent(s.between), percent(s.reported)
         table.add_row(s.method, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
     return table
+
+
+def show_backtest(found: Backtest) -> None:
+    """Print the verdict and why, the number of exceedances, the tests, and how much those of ES rest on the tail."""
+    console = _console()
+    style = VERDICT_STYLES[found.verdict]
+    console.print(Text(found.verdict.upper(), style=style), Text(found.forecasts.name, style="bold"))
+    for finding in found.findings:
+        console.print(Padding(Text(finding, style=style), (0, 0, 0, 2)))
+    for step in found.steps:
+        console.print(Padding(Text(step, style="dim"), (0, 0, 0, 2)))
+    console.print()
+    console.print(_exceedances(found))
+    console.print()
+    console.print(_outcomes(found))
+    if found.tails:
+        console.print(_tails(found))
+
+
+def _exceedances(found: Backtest) -> Table:
+    f, light, (low, high) = found.forecasts, found.light, found.accepted
+    table = _two_columns(f"Exceedances of the VaR at {found.level:g}")
+    table.add_row("days", f"{count(f.n_days)}" + (f", {f.dates[0]} to {f.dates[-1]}" if f.dates else ""))
+    table.add_row(
+        "exceedances", f"{count(found.n_exceedances)}; {number(found.n_expected)} expected, {low} to {high} accepted"
+    )
+    zones = f"yellow from {light.yellow_from}, red from {light.red_from}"
+    zone = Text(light.zone, style={"green": "green", "yellow": "yellow", "red": "red"}[light.zone])
+    table.add_row("traffic light", Text.assemble(zone, f"; {zones}; P(so many or fewer) {light.cumulative:.2%}"))
+    if light.addon_mar32 is not None:
+        addons = f"{light.addon_mar32:.2f} on 1.5 (MAR32), {light.addon_1996:.2f} on 3 (1996)"
+        table.add_row("capital add-on", addons)
+    return table
+
+
+def _outcomes(found: Backtest) -> Table:
+    from raresim.backtests.backtest import TITLES
+
+    heads = ["test", "statistic", "critical", "p-value", "chi-square p", "result"]
+    table = Table(
+        *(Column(head, justify="left" if head in ("test", "result") else "right", no_wrap=True) for head in heads),
+        title=f"Tests at {found.alpha:g}: exact p-values for VaR, simulated ones for ES",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for test in found.tests:
+        result = Text("rejected", style="bold red") if test.is_rejected else Text("passed", style="green")
+        table.add_row(
+            Text(TITLES[test.name], style="cyan"),
+            *(_or_dash(x) for x in (test.statistic, test.critical, test.p_value, test.p_chi_square)),
+            Text("nothing to test") if test.p_value is None else result,
+        )
+    return table
+
+
+def _tails(found: Backtest) -> Table:
+    names = [test.name for test in found.tests if test.measure == "es"]
+    table = Table(
+        Column("tail law"),
+        *(
+            Column(head, justify="right")
+            for head in ("Z1\ncritical", "p", "Z2\ncritical", "p", "min. biased\ncritical", "p")
+        ),
+        title="How much the tests of ES depend on the tail law",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for check in found.tails:
+        cells = [_or_dash(x) for name in names for x in (check.critical[name], check.p_values[name])]
+        table.add_row(Text(check.tail, style="cyan"), *cells)
+    return table
+
+
+def _or_dash(x: float | None) -> str:
+    return "-" if x is None else number(x, 3)
 
 
 def show_table(columns: list[str], rows: list[list[str]]) -> None:

@@ -8,6 +8,7 @@ Parquet file counted from 1, and the index of a row of an array, counted from 0.
 
 from raresim.data.column import Column, ColumnSource
 from raresim.data.files import MAX_PROBLEMS
+from raresim.data.forecasts import Forecasts, ForecastSource
 from raresim.data.positions import Positions, read_positions
 from raresim.data.returns import (
     CovarianceMethod,
@@ -26,6 +27,8 @@ __all__ = [
     "ColumnSource",
     "CovarianceMethod",
     "FileFacts",
+    "ForecastSource",
+    "Forecasts",
     "Positions",
     "ReturnKind",
     "ReturnsData",

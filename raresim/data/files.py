@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import io
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ MAX_PROBLEMS = 20
 MAX_NAMES_LISTED = 30
 MISSING = ("", "nan", "NaN", "NA")
 MISSING_ADVICE = "a missing value is an empty cell, nan, NaN or NA"
+
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
 class Problems:
@@ -227,6 +230,20 @@ def number(cell: str, advice: str, problems: Problems, row: int, column: str) ->
         return value
     problems.add(f"must be a finite number with a decimal point, got {cell!r}; {advice}", row, column)
     return math.nan
+
+
+def iso_date(cell: str, last: datetime.date | None, problems: Problems, row: int, column: str) -> datetime.date | None:
+    """The date in a cell, which must be later than ``last``; None where it cannot be read."""
+    try:
+        if not _ISO_DATE.fullmatch(cell):
+            raise ValueError
+        date = datetime.date.fromisoformat(cell if len(cell) > 7 else f"{cell}-01")
+    except ValueError:
+        problems.add(f"must be a date YYYY-MM-DD or YYYY-MM, got {cell!r}", row, column or "date")
+        return None
+    if last is not None and date <= last:
+        problems.add(f"must be later than the row before, got {date} after {last}", row, column or "date")
+    return date
 
 
 def repeated(names: Sequence[str]) -> list[str]:

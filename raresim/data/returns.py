@@ -12,7 +12,6 @@ import datetime
 import hashlib
 import math
 import numbers
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,8 +32,6 @@ CovarianceMethod = Literal["ledoit_wolf", "sample"]
 CONSTANT_RANGE = 1e-13  # dimensionless; returns of a steadily growing price differ by rounding only
 MAX_RETURN = 2.0
 """A larger return, as a fraction, is not believed unless the user says so: a log return of 2 is a price times 7.4."""
-
-_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
 class ReturnsData(Protocol):
@@ -303,7 +300,7 @@ class ReturnsTable:
         values = _numbers(frame)
         n, d = values.shape
         columns = _names(frame, names, d)
-        days = _days(frame, dates, n)
+        days = days_of(frame, dates, n)
         problems = Problems("array")
         for row, column in np.argwhere(~np.isfinite(values)):
             shown = f"{values[row, column]}"
@@ -371,7 +368,7 @@ class _Rows:
         first, last = None, None
         dates, lines, values = [], [], []
         for row, (day, *cells) in file.rows((0, *places), problems):
-            date = _date(day, last, problems, row, file.header[0])
+            date = files.iso_date(day, last, problems, row, file.header[0])
             first, last = first or date, date or last
             if date is not None and start <= date <= end:
                 dates.append(date)
@@ -424,20 +421,6 @@ class _Rows:
                 self.names[column],
             )
         problems.stop()
-
-
-def _date(cell: str, last: datetime.date | None, problems: Problems, row: int, column: str) -> datetime.date | None:
-    """The date in a cell, which must be later than ``last``; None where it cannot be read."""
-    try:
-        if not _ISO_DATE.fullmatch(cell):
-            raise ValueError
-        date = datetime.date.fromisoformat(cell if len(cell) > 7 else f"{cell}-01")
-    except ValueError:
-        problems.add(f"must be a date YYYY-MM-DD or YYYY-MM, got {cell!r}", row, column or "date")
-        return None
-    if last is not None and date <= last:
-        problems.add(f"must be later than the row before, got {date} after {last}", row, column or "date")
-    return date
 
 
 def _cell(cell: str, source: ReturnsSource, problems: Problems, row: int, column: str) -> float:
@@ -547,7 +530,7 @@ def _names(frame: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
     return found
 
 
-def _days(frame: Any, dates: Any, n: int) -> tuple[datetime.date, ...]:
+def days_of(frame: Any, dates: Any, n: int) -> tuple[datetime.date, ...]:
     """The dates: stated, or the frame's index where it holds datetimes, or none."""
     given = dates
     if given is None:

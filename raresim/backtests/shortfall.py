@@ -1,0 +1,255 @@
+"""Tests of expected shortfall, by simulation of what they come to where the forecasts are right.
+
+VaR and ES of a day leave the shape of its tail open, so a right forecast is a law that has to be chosen: beyond the
+day's VaR the loss follows a named family, moved and scaled so that its VaR and its ES are those of the forecast. What
+lies below the VaR enters no statistic. `Tail` has the families.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.errors import FieldError
+from raresim.streams import stream
+
+N_SIMULATED = 50_000
+"""Simulated histories: a p-value near 5 % is then known to 0.1 points."""
+
+AT_ONCE = 2_000_000
+"""Exceedances that are simulated at once, in numbers: bounds the memory."""
+
+LEAST_DOF, MOST_DOF = 2.1, 200.0
+"""Between which degrees of freedom are matched; a t law with more is as good as normal."""
+
+COMPARED = ("normal", "t10", "t5", "t3", "gpd")
+"""Tails for which critical values are given beside those of the one in use."""
+
+STATISTICS = ("acerbi_szekely_1", "acerbi_szekely_2", "minimally_biased")
+
+_STUDENT = re.compile(r"t([0-9]+(?:\.[0-9]+)?)")
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Shape of a loss beyond the VaR.
+
+    Parameters
+    ----------
+    kind : {"normal", "t", "gpd"}
+        ``normal`` and ``t``: the upper tail of that law, moved and scaled to the day's VaR and ES. ``gpd``: the
+        generalised Pareto excess that makes the whole tail a power law through both, ``P(L > x | L > v) =
+        (v / x)^(e / (e - v))`` for VaR ``v`` and ES ``e``.
+    dof : float
+        Degrees of freedom of ``t``, above 2.
+    """
+
+    kind: Literal["normal", "t", "gpd"]
+    dof: float = math.inf
+
+    @classmethod
+    def of(cls, name: str) -> Tail:
+        """The tail called ``normal``, ``gpd``, or ``t`` and its degrees of freedom: ``t3``, ``t4.5``."""
+        if name == "normal":
+            return cls("normal")
+        if name == "gpd":
+            return cls("gpd")
+        if (student := _STUDENT.fullmatch(name)) and float(student[1]) > 2:
+            return cls("t", float(student[1]))
+        raise FieldError(
+            "tail", f"must be auto, normal, gpd, or t and degrees of freedom above 2 such as t4.5, got {name!r}"
+        )
+
+    @classmethod
+    def matched(cls, ratio: float, tail: float, var_tail: float) -> Tail:
+        """The Student t law around 0 whose ES and VaR have this ratio; the normal law where it has a smaller one.
+
+        Parameters
+        ----------
+        ratio : float
+            ES divided by VaR.
+        tail, var_tail : float
+            Probabilities beyond the VaR of the level of the ES, and beyond the VaR.
+
+        Notes
+        -----
+        From `LEAST_DOF` to `MOST_DOF` degrees of freedom; the nearer end where no law between has the ratio.
+        """
+        from scipy.optimize import brentq
+
+        def gap(log_dof: float) -> float:
+            law = cls("t", math.exp(log_dof))
+            return law.shortfall(tail) / float(law.quantile(var_tail)) - ratio
+
+        low, high = math.log(LEAST_DOF), math.log(MOST_DOF)
+        ends = gap(low), gap(high)
+        if ends[0] * ends[1] < 0:
+            return cls("t", float(f"{math.exp(brentq(gap, low, high)):.3g}"))
+        return cls("t", LEAST_DOF) if abs(ends[0]) < abs(ends[1]) else cls("normal")
+
+    def __str__(self) -> str:
+        return f"t{self.dof:g}" if self.kind == "t" else self.kind
+
+    @property
+    def words(self) -> str:
+        """For a sentence."""
+        laws = {"normal": "normal law", "t": f"Student t law, {self.dof:g} degrees of freedom", "gpd": "power law"}
+        return laws[self.kind]
+
+    def quantile(self, tail: float | Float) -> Float:
+        """Of the standard law, beyond which it has the probability ``tail``."""
+        from scipy.special import ndtri, stdtrit
+
+        return np.asarray(-stdtrit(self.dof, tail) if self.kind == "t" else -ndtri(tail), dtype=np.float64)
+
+    def shortfall(self, tail: float) -> float:
+        """Mean of the standard law beyond its `quantile`."""
+        from scipy.stats import norm, t
+
+        q = float(self.quantile(tail))
+        if self.kind == "t":
+            return float(t.pdf(q, self.dof)) / tail * (self.dof + q * q) / (self.dof - 1)
+        return float(norm.pdf(q)) / tail
+
+    def excess(self, u: Float, ratio: Float, tail: float) -> Float:
+        """Loss less VaR, as a share of the ES, on days that exceed.
+
+        Parameters
+        ----------
+        u : (n,) float64
+            Uniform, in (0, 1]: the probability of a larger excess, given one.
+        ratio : (n,) float64
+            VaR divided by ES, in (0, 1].
+        tail : float
+            Probability of an exceedance.
+        """
+        if self.kind == "gpd":
+            return np.asarray(ratio * np.expm1(-(1.0 - ratio) * np.log(u)), dtype=np.float64)
+        q = float(self.quantile(tail))
+        return (1.0 - ratio) * (self.quantile(tail * u) - q) / (self.shortfall(tail) - q)
+
+
+def statistics(losses: Float, var: Float, es: Float, tail: float) -> dict[str, float | None]:
+    """The three statistics by name: 0 is expected of right forecasts, less says that the ES is too small.
+
+    Parameters
+    ----------
+    losses, var, es : (n,) float64
+        Realised losses, and the forecasts, both of one level.
+    tail : float
+        Probability of exceeding the VaR.
+
+    Notes
+    -----
+    With the sum over the days that exceed the VaR, and N of them in T:
+
+    * ``acerbi_szekely_1`` is ``Z1 = 1 - sum(L / ES) / N`` [1]_, of sizes alone; None without an exceedance;
+    * ``acerbi_szekely_2`` is ``Z2 = 1 - sum(L / ES) / (T tail)`` [1]_, of number and sizes together;
+    * ``minimally_biased`` is the mean of ``(ES - VaR - max(L - VaR, 0) / tail) / ES`` [2]_, which a wrong VaR moves in
+      second order only, and towards less.
+
+    Signs are those of losses, so that the numbers are those of the papers, which speak of profits.
+
+    References
+    ----------
+    .. [1] Acerbi & Szekely, *Backtesting expected shortfall*, Risk, December 2014.
+    .. [2] Acerbi & Szekely, *The minimally biased backtest for ES*, Risk, September 2019.
+    """
+    exceeds = losses > var
+    size = float((losses[exceeds] / es[exceeds]).sum())
+    excess = float(((losses - var)[exceeds] / es[exceeds]).sum())
+    count, expected = int(exceeds.sum()), len(losses) * tail
+    return {
+        "acerbi_szekely_1": 1.0 - size / count if count else None,
+        "acerbi_szekely_2": 1.0 - size / expected,
+        "minimally_biased": float((1.0 - var / es).mean()) - excess / expected,
+    }
+
+
+def simulated(ratio: Float, tail: float, tails: Sequence[Tail], seed: int) -> list[dict[str, Float]]:
+    """The `statistics` of `N_SIMULATED` histories in which the forecasts are right, sorted, for each of ``tails``.
+
+    Parameters
+    ----------
+    ratio : (n,) float64
+        VaR divided by ES of each day, at one level.
+    tail : float
+        Probability of exceeding the VaR.
+    tails : sequence of Tail
+        Shapes. All see the same days exceed, with the same uniform numbers.
+    seed : int
+        Of the simulation.
+
+    Returns
+    -------
+    list of dict
+        Statistic by name to (m,) float64; of ``acerbi_szekely_1`` only the histories with an exceedance.
+    """
+    at_once = min(N_SIMULATED, max(1, int(AT_ONCE / (len(ratio) * tail + 1))))
+    parts = [
+        _block(ratio, tail, tails, min(at_once, N_SIMULATED - begin), stream(seed, 0, block))
+        for block, begin in enumerate(range(0, N_SIMULATED, at_once))
+    ]
+    return [
+        {name: np.sort(np.concatenate([part[k][name] for part in parts])) for name in STATISTICS}
+        for k in range(len(tails))
+    ]
+
+
+def _block(
+    ratio: Float, tail: float, tails: Sequence[Tail], histories: int, rng: np.random.Generator
+) -> list[dict[str, Float]]:
+    """Some of the histories, one after the other as one long row of days; only days that exceed are drawn."""
+    days = len(ratio)
+    at = _exceedances(histories * days, tail, rng)
+    u = 1.0 - rng.random(len(at))
+    owner, day = np.divmod(at, days)
+    count = np.bincount(owner, minlength=histories)
+    expected, center = days * tail, float((1.0 - ratio).mean())
+    found = []
+    for law in tails:
+        over = law.excess(u, ratio[day], tail)
+        size = np.bincount(owner, weights=ratio[day] + over, minlength=histories)
+        excess = np.bincount(owner, weights=over, minlength=histories)
+        some = count > 0
+        one = 1.0 - size[some] / count[some]
+        found.append(dict(zip(STATISTICS, (one, 1.0 - size / expected, center - excess / expected), strict=True)))
+    return found
+
+
+def _exceedances(days: int, tail: float, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Which of independent ``days`` exceed, by the geometric gaps between them."""
+    chunk = int(days * tail + 6.0 * math.sqrt(days * tail)) + 10
+    at = np.cumsum(rng.geometric(tail, chunk)) - 1
+    while at[-1] < days:
+        at = np.concatenate([at, at[-1] + np.cumsum(rng.geometric(tail, chunk))])
+    return at[: np.searchsorted(at, days)]
+
+
+def p_value(null: Float, statistic: float) -> float:
+    """Probability of so small a statistic [1]_: the observed history counts as one of them.
+
+    Parameters
+    ----------
+    null : (m,) float64
+        Sorted statistics of simulated histories.
+    statistic : float
+        That of the real one.
+
+    References
+    ----------
+    .. [1] Phipson & Smyth, *Permutation p-values should never be zero*, Stat. Appl. Genet. Mol. Biol. 9, 2010.
+    """
+    as_small = int(np.searchsorted(null, statistic + 1e-12, side="right"))
+    return (1 + as_small) / (1 + len(null))
+
+
+def critical_value(null: Float, alpha: float) -> float:
+    """The largest statistic whose `p_value` would be at most ``alpha``."""
+    return float(null[max(0, math.floor(alpha * (len(null) + 1)) - 2)])
