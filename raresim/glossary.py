@@ -1612,9 +1612,88 @@ _PROVENANCE = (
     ),
 )
 
+_BACKTEST = (
+    Term(
+        name="VaR exceedance",
+        aliases=("exceedances", "VaR exception", "VaR violation"),
+        definition=(
+            "A day whose realised loss is larger than the VaR that was forecast for it. Of a right VaR at 99 % one day"
+            " in a hundred is expected, and one says nothing about the next. The accepted numbers are those that the"
+            " Kupiec test does not reject."
+        ),
+        formula="loss > VaR",
+        unit="days",
+        where="raresim backtest: 'exceedances', marks of the figure; JSON: exceedances",
+        reading="Too many: the VaR is too small. Too few: it is too large, and ties up capital for nothing.",
+    ),
+    Term(
+        name="Kupiec test",
+        aliases=("kupiec", "Kupiec: number", "proportion of failures"),
+        definition=(
+            "Whether the number of exceedances fits the level of the VaR, in both directions. The p-value that decides"
+            " is the exact one of the binomial law; that of the likelihood ratio is asymptotic and stands beside it."
+        ),
+        formula="2 T KL(x / T || 1 - level), x exceedances in T days",
+        unit="dimensionless",
+        where="raresim backtest: table of tests; JSON: tests",
+        reading="In 250 days at 99 % any number from 0 to 5 is accepted: one year says little.",
+    ),
+    Term(
+        name="Christoffersen tests",
+        aliases=("independence", "Christoffersen: clusters", "conditional_coverage", "both together"),
+        definition=(
+            "Whether an exceedance makes one on the next day more or less likely, alone and together with the number of"
+            " exceedances. The exact p-values count the arrangements of exceedances among the days that have at least"
+            " so large a ratio."
+        ),
+        formula="2 sum_i n_i KL(p_i1 || p_1), i: whether the day before exceeds",
+        unit="dimensionless",
+        where="raresim backtest: table of tests; JSON: tests, exceedances.transitions",
+        reading="A rejection says that the VaR follows the volatility too slowly. It sees neighbouring days only.",
+    ),
+    Term(
+        name="traffic light",
+        aliases=("traffic_light", "capital add-on", "Basel zones"),
+        definition=(
+            "The zones of the Basel Committee for the number of exceedances. Yellow begins where so many or fewer have"
+            " a probability of 95 % under a right VaR, red at 99.99 %. The add-ons to the capital multiplier are stated"
+            " for 250 days at 99 % alone, and shown there alone."
+        ),
+        formula="P(X <= x), X binomial(T, 1 - level)",
+        unit="",
+        where="raresim backtest: 'traffic light', 'capital add-on'; JSON: traffic_light",
+        reading="One-sided: a VaR that is far too large is green. This is arithmetic, not a statement of compliance.",
+    ),
+    Term(
+        name="Acerbi-Szekely tests",
+        aliases=(
+            "acerbi_szekely_1",
+            "acerbi_szekely_2",
+            "minimally_biased",
+            "minimally biased",
+            "Acerbi-Szekely Z1",
+            "Acerbi-Szekely Z2",
+            "Z1",
+            "Z2",
+        ),
+        definition=(
+            "Three tests of expected shortfall. Z1 looks at the size of losses beyond the VaR, Z2 at number and size"
+            " together, the minimally biased one at the ES with little regard to errors of the VaR. Critical values and"
+            " p-values come from simulated histories of right forecasts, which need a law beyond the VaR: the tail law."
+        ),
+        formula="Z1 = 1 - sum(L / ES) / N, Z2 = 1 - sum(L / ES) / (T (1 - level)), over the N days that exceed",
+        unit="dimensionless",
+        where="raresim backtest: tables of tests and of tail laws; JSON: tests, tails",
+        reading=(
+            "Zero is expected, less than the critical value says that the ES is too small. Z2 hardly depends on the"
+            " tail law; where the other two change sides between laws, they have nothing to say."
+        ),
+    ),
+)
+
 TERMS: tuple[Term, ...] = tuple(
     sorted(
-        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _FIT + _PROVENANCE,
+        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _FIT + _PROVENANCE + _BACKTEST,
         key=lambda term: spelling(term.name),
     )
 )

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import raresim
 from raresim import cli, glossary, terminal
+from raresim.backtests.backtest import TITLES
 from raresim.comparison import Row, Spread
 from raresim.diagnostics.verdict import Status, judge
 from raresim.errors import FieldError
@@ -86,14 +87,17 @@ def test_case_and_punctuation_do_not_matter(given: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "start"),
     [
-        ("khatt", "term: unknown term 'khatt'; did you mean 'khat'? (allowed: advice, aic, audit, "),
+        (
+            "khatt",
+            "term: unknown term 'khatt'; did you mean 'khat'? (allowed: acerbi szekely tests, advice, aic, audit, ",
+        ),
         (
             "KL optimal propsal",
             "term: unknown term 'kl optimal propsal'; did you mean 'kl optimal proposal'? (allowed: ",
         ),
         ("Rarety", "term: unknown term 'rarety'; did you mean 'rarity'? (allowed: "),
-        ("zzzzzz", "term: unknown term 'zzzzzz' (allowed: advice, "),
-        ("||", "term: unknown term '||' (allowed: advice, "),
+        ("zzzzzz", "term: unknown term 'zzzzzz' (allowed: acerbi szekely tests, advice, "),
+        ("||", "term: unknown term '||' (allowed: acerbi szekely tests, advice, "),
     ],
 )
 def test_unknown_term_is_answered_with_the_nearest(given: str, start: str) -> None:
@@ -199,6 +203,17 @@ def in_comparison() -> set[str]:
     return {explain(name).name for columns in (Row, Spread) for name in columns.__dataclass_fields__}
 
 
+def in_backtest(capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Names of the terms that head a row of the tables of a backtest, and of its tests."""
+    losses = np.random.default_rng(1).standard_normal(250)
+    found = raresim.backtest(raresim.Forecasts.of(losses, 2.326, 2.665), level=0.99)
+    terminal.show_backtest(found)
+    shown = capsys.readouterr().out
+    heads = [*TITLES.values(), "exceedances", "traffic light", "capital add-on"]
+    assert [head for head in heads if head not in shown] == []
+    return {explain(name).name for name in (*heads, *(test.name for test in found.tests))}
+
+
 def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> None:
     assert len(in_json(results)) > 40
 
@@ -222,7 +237,7 @@ def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
 def test_no_entry_is_about_nothing(
     results: dict[str, Result], folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = in_json(results) | in_shell(results, capsys) | on_page(folders) | in_comparison()
+    shown = in_json(results) | in_shell(results, capsys) | on_page(folders) | in_comparison() | in_backtest(capsys)
     assert {term.name for term in TERMS} - shown == set()
 
 

@@ -236,7 +236,7 @@ def backtest(
     >>> losses = np.random.default_rng(1).standard_normal(500)
     >>> found = backtest(Forecasts.of(losses, var=2.326, es=2.665), level=0.99)
     >>> found.n_exceedances, found.verdict
-    (7, 'not rejected')
+    (4, 'not rejected')
     """
     level = _level("level", level)
     es_level = level if es_level is None else _level("es_level", es_level)

@@ -33,6 +33,9 @@ COMPARED = ("normal", "t10", "t5", "t3", "gpd")
 
 STATISTICS = ("acerbi_szekely_1", "acerbi_szekely_2", "minimally_biased")
 
+KNOTS = np.linspace(0.0, 37.0, 20_001)
+"""Minus the logarithms of the uniform numbers between which an excess is linear; the smallest number is 2^-53."""
+
 _STUDENT = re.compile(r"t([0-9]+(?:\.[0-9]+)?)")
 
 
@@ -131,8 +134,12 @@ class Tail:
         """
         if self.kind == "gpd":
             return np.asarray(ratio * np.expm1(-(1.0 - ratio) * np.log(u)), dtype=np.float64)
+        return (1.0 - ratio) * np.interp(-np.log(u), KNOTS, self._unit_excess(tail))
+
+    def _unit_excess(self, tail: float) -> Float:
+        """Excess of mean 1 at `KNOTS`: a quantile of Student's t costs thirty times a straight line."""
         q = float(self.quantile(tail))
-        return (1.0 - ratio) * (self.quantile(tail * u) - q) / (self.shortfall(tail) - q)
+        return (self.quantile(tail * np.exp(-KNOTS)) - q) / (self.shortfall(tail) - q)
 
 
 def statistics(losses: Float, var: Float, es: Float, tail: float) -> dict[str, float | None]:

@@ -252,13 +252,15 @@ def _usual(file: DataFile, role: str, is_pnl: bool, problems: Problems) -> str |
     if len(matching) == 1:
         return matching[0]
     if matching:
-        problems.add(f"{files.listed(matching)} may all be the {WHAT[role]}; choose with `{role}`", file.header_row)
+        problems.add(
+            f"{files.listed(matching)} may all be the {WHAT[role]}; choose by the option `{role}`", file.header_row
+        )
     elif role != "es":
         hint = ""
         if role == "loss" and not is_pnl and any(_plain(name) in map(_plain, USUAL_PNL) for name in file.header):
-            hint = ", or say `pnl` where profits are positive"
+            hint = ", or set `pnl` where profits are positive"
         problems.add(
-            f"no column of {WHAT[role]}, none is called {' or '.join(usual[:2])}; name it with `{role}`{hint} "
+            f"no column of {WHAT[role]}, none is called {' or '.join(usual[:2])}; name it by the option `{role}`{hint} "
             f"(columns: {files.listed(file.header)})",
             file.header_row,
         )
