@@ -13,6 +13,7 @@ import numpy as np
 from raresim.backtests import coverage, shortfall
 from raresim.backtests.backtest import DECISIVE
 from raresim.backtests.shortfall import STATISTICS, Tail
+from raresim.measures.levels import tail_of
 
 ALPHA, HISTORIES, SEED = 0.05, 4000, 20261125
 VAR_TESTS = {
@@ -54,7 +55,7 @@ def rejections(law: Tail, days: int, tail: float, scale: float) -> dict[str, flo
 def table(scale: float) -> list[str]:
     """In per cent, a column for each design."""
     designs = [(law, days, level) for law in ("normal", "t5") for days in (250, 1000) for level in (0.99, 0.975)]
-    found = [rejections(Tail.of(law), days, coverage.tail_of(level), scale) for law, days, level in designs]
+    found = [rejections(Tail.of(law), days, tail_of(level, None), scale) for law, days, level in designs]
     head = ["test", *(f"{law}, {days:,} days, {level:g}" for law, days, level in designs)]
     rows = [[name, *(f"{100 * one[name]:.1f}" for one in found)] for name in COLUMNS]
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] + ["---:"] * len(designs), *rows]]

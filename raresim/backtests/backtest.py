@@ -11,10 +11,11 @@ import numpy as np
 
 from raresim.arrays import Bool, Float, between, whole
 from raresim.backtests import coverage, shortfall
-from raresim.backtests.coverage import TrafficLight, Transitions, tail_of
+from raresim.backtests.coverage import TrafficLight, Transitions
 from raresim.backtests.shortfall import Tail
 from raresim.data.forecasts import Forecasts, ForecastSource
 from raresim.errors import FieldError
+from raresim.measures.levels import tail_of
 
 SCHEMA_VERSION = 1
 
@@ -140,7 +141,7 @@ class Backtest:
     @property
     def n_expected(self) -> float:
         """How many are expected of a right VaR."""
-        return self.forecasts.n_days * tail_of(self.level)
+        return self.forecasts.n_days * tail_of(self.level, None)
 
     def test(self, name: str) -> Outcome:
         """The test of that name."""
@@ -246,8 +247,8 @@ def backtest(
     f = data.load() if isinstance(data, ForecastSource) else data
     exceeds = f.losses > f.var
     steps = [f"{f.sign}; VaR{' and ES are losses' if f.es is not None else ' is a loss'}", "a day exceeds: loss > VaR"]
-    accepted = coverage.accepted_counts(f.n_days, tail_of(level), alpha)
-    tests = _of_var(exceeds, tail_of(level), alpha, accepted)
+    accepted = coverage.accepted_counts(f.n_days, tail_of(level, None), alpha)
+    tests = _of_var(exceeds, tail_of(level, None), alpha, accepted)
     tails: list[TailCheck] = []
     law = ""
     if f.es is None:
@@ -255,9 +256,11 @@ def backtest(
     else:
         if chosen is None:
             ratio = float(np.median(f.es / (f.var if f.es_var is None else f.es_var)))
-            chosen = Tail.matched(ratio, tail_of(es_level), tail_of(level if f.es_var is None else es_level))
+            chosen = Tail.matched(
+                ratio, tail_of(es_level, None), tail_of(level if f.es_var is None else es_level, None)
+            )
         var = _var_of_es(f, f.es, level, es_level, chosen, steps)
-        of_es, tails = _of_es(f.losses, var, f.es, tail_of(es_level), chosen, alpha, seed)
+        of_es, tails = _of_es(f.losses, var, f.es, tail_of(es_level, None), chosen, alpha, seed)
         tests += of_es
         steps.append(
             f"tests of ES: {shortfall.N_SIMULATED:,} histories of right forecasts, beyond the VaR by the "
@@ -265,9 +268,9 @@ def backtest(
         )
         law = str(chosen)
     verdict, findings = _verdict(tests, alpha)
-    if f.n_days * tail_of(level) < FEW_EXPECTED:
+    if (expected := f.n_days * tail_of(level, None)) < FEW_EXPECTED:
         findings.append(
-            f"only {f.n_days * tail_of(level):.2g} exceedances are expected of {f.n_days} days: these tests can hardly "
+            f"only {expected:.2g} exceedances are expected of {f.n_days} days: these tests can hardly "
             "reject; take more days or a lower level"
         )
     return Backtest(
@@ -327,7 +330,7 @@ def _var_of_es(f: Forecasts, es: Float, level: float, es_level: float, law: Tail
     elif es_level != level:
         if law.kind == "gpd":
             raise FieldError("tail", f"'gpd' has no VaR of the ES's level {es_level:g}; give it as `es_var`")
-        factor = float(law.quantile(tail_of(es_level)) / law.quantile(tail_of(level)))
+        factor = float(law.quantile(tail_of(es_level, None)) / law.quantile(tail_of(level, None)))
         var = var * factor
         steps.append(f"VaR at {es_level:g} = {factor:.4f} times the one at {level:g}, by the {law.words} around 0")
     implied = f"VaR of {'' if role == 'es_var' or es_level == level else 'its level, by the tail law, '}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raresim.arrays import Bool, Float
+from raresim.measures.levels import tail_of
 
 Int = NDArray[np.int64]
 
@@ -195,18 +195,13 @@ def traffic_light(count: int, days: int, level: float) -> TrafficLight:
     """
     from scipy.stats import binom
 
-    tail = tail_of(level)
+    tail = tail_of(level, None)
     cumulative = float(binom.cdf(count, days, tail))
     zone = "green" if cumulative < GREEN else "yellow" if cumulative < RED else "red"
     addons: list[float | None] = [None, None]
     if days == BASEL_DAYS and math.isclose(level, BASEL_LEVEL):
         addons = [table[min(count, len(table) - 1)] for table in (MAR32_ADDONS, BASEL_1996_ADDONS)]
     return TrafficLight(zone, cumulative, int(binom.ppf(GREEN, days, tail)), int(binom.ppf(RED, days, tail)), *addons)
-
-
-def tail_of(level: float) -> float:
-    """``1 - level`` of the decimal that was written, so that 0.99 gives 0.01 and not 0.010000000000000009."""
-    return float(1 - Decimal(repr(float(level))))
 
 
 def _likelihood_ratio(count: Float | Int, n: Float | Int, p: float | Float) -> Float:
