@@ -229,8 +229,8 @@ def backtest(
     VaR and ES of a day say nothing about what lies below the VaR, and the statistics do not use it. Beyond it the loss
     follows, where the forecasts are right, the upper tail of the law named by ``tail``, moved and scaled so that VaR
     and ES are those of the day. The critical value of Z2 hardly depends on the family (250 days at 97.5 %, alpha 5 %,
-    laws around 0: -0.70 normal, -0.74 with 5 and -0.81 with 3 degrees of freedom, as in the paper); those of Z1 and of
-    the minimally biased test do (-0.11 and -0.16 normal, -0.42 and -0.49 with 3). The result has them for five tails.
+    laws around 0: -0.70 normal, -0.74 with 5 and -0.81 with 3 degrees of freedom; the paper has -0.7). Those of Z1 and
+    of the minimally biased test do (-0.11 and -0.16 normal, -0.42 and -0.49 with 3). Both are given for five laws.
 
     Examples
     --------
