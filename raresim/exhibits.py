@@ -27,6 +27,8 @@ class Exhibit:
         Of the number that it belongs to, a value of `raresim.diagnostics.verdict.Status`.
     plots : tuple of EvidencePlot
         Of the same numbers.
+    evaluations : int
+        Losses that were evaluated for it after the estimate.
     """
 
     name: str
@@ -36,3 +38,4 @@ class Exhibit:
     notes: tuple[str, ...] = ()
     status: str = "trusted"
     plots: tuple[EvidencePlot, ...] = ()
+    evaluations: int = 0

@@ -61,12 +61,15 @@ class Fitted:
         Of the file.
     evidence : Evidence
         Tables and plots of the fit, for the report.
+    history : ReturnsTable or None
+        The rows that the law was fitted to, where each is one observation of all factors; None where it is not.
     """
 
     names: tuple[str, ...]
     lines: tuple[str, ...]
     facts: FileFacts
     evidence: Evidence = field(default_factory=Evidence)
+    history: ReturnsTable | None = None
 
     @classmethod
     def to_table(cls, table: ReturnsTable, source: ReturnsData, shrinkage: float, *notes: str) -> Fitted:
@@ -75,7 +78,7 @@ class Fitted:
         if source.covariance == "ledoit_wolf":
             spread = f"Ledoit-Wolf covariance, shrinkage {shrinkage:.4g}"
         lines = (f"fitted to {table.describe()}", spread, *notes)
-        return cls(names=table.names, lines=lines, facts=table.source)
+        return cls(names=table.names, lines=lines, facts=table.source, history=table)
 
 
 class Inputs(ABC):

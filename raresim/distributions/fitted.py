@@ -193,4 +193,4 @@ def _evidence(
         tables.append(copula_table(copula_fit, table.names))
         tables.append(tail_dependence_table(table.names, copula))
     plots = margin_plots(table.names, [fit.law for fit, _ in fits], table.values)
-    return Fitted(table.names, tuple(lines), table.source, Evidence(tuple(tables), plots))
+    return Fitted(table.names, tuple(lines), table.source, Evidence(tuple(tables), plots), table)

@@ -240,7 +240,8 @@ class Garch(Inputs):
         if joint is not None:
             tables += [copula_table(joint, table.names), tail_dependence_table(table.names, joint.copula)]
         plots = margin_plots(table.names, [fit.law for fit in innovations], residuals)
-        return Fitted(names, tuple(lines), table.source, Evidence(tuple(tables), plots))
+        history = table if self.horizon == 1 else None
+        return Fitted(names, tuple(lines), table.source, Evidence(tuple(tables), plots), history)
 
     @property
     def fitted(self) -> Fitted:

@@ -76,7 +76,8 @@ class Historical(Inputs):
         lines = [f"rows of {table.describe()}"]
         if table.dates:
             lines.append(f"lowest row by its mean: {table.dates[worst]}")
-        return cls(values=table.values, fitted=Fitted(names=table.names, lines=tuple(lines), facts=table.source))
+        fitted = Fitted(names=table.names, lines=tuple(lines), facts=table.source, history=table)
+        return cls(values=table.values, fitted=fitted)
 
     @property
     def dim(self) -> int:

@@ -156,6 +156,10 @@ class Measure(ABC):
         """
         return
 
+    def check(self, inputs: Inputs) -> None:
+        """Raise `FieldError` or `DataError`, before anything is drawn, where it does not go with ``inputs``."""
+        return
+
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         """Tables and figures beside the numbers."""
         return []

@@ -1,0 +1,198 @@
+"""Failure modes of an event: climbs from its densest draws to design points, and which of these lie in one region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raresim.arrays import Float
+from raresim.design_point import SHORTER, DesignPoint, Search, explore, find_design_points, gradient_cost
+from raresim.errors import LossError
+from raresim.failures import collecting
+from raresim.problem import Problem
+from raresim.search.climbing import peaks, regions
+from raresim.streams import stream
+
+Labels = NDArray[np.intp]
+
+MAX_EVALUATIONS = 2000
+"""Losses that all scenarios together may take."""
+
+CLIMBING = 1500
+"""How many of them go into climbs; what is left tells regions apart and prices scenarios."""
+
+CLIMBS = (1, 4)
+"""Climbs of the first round and of each later one."""
+
+MOST_CLIMBS = 32
+UNEXPLAINED = 0.01
+"""Share of the event's probability beyond no tangent plane at which climbs end."""
+
+BESIDE = 0.05
+"""Distance from a tangent plane, in standard deviations, up to which a draw still counts as beyond it."""
+
+PILOT = 200
+"""Draws of the target from which climbs start where the kept draws are no standard normals."""
+
+
+@dataclass(eq=False)
+class Prices:
+    """Losses of scenarios, and how many were evaluated.
+
+    Parameters
+    ----------
+    problem : Problem
+        Inputs and bound loss.
+    """
+
+    problem: Problem
+    evaluations: int = 0
+    failed: int = 0
+
+    def __call__(self, u: Float) -> Float:
+        """Losses (n,) at standard normals (n, l); ``-inf`` where the user's function failed and that is bounded."""
+        return self.at(self.factors(u))
+
+    def factors(self, u: Float) -> Float:
+        """The risk factors (n, d) of standard normals (n, l), in an array of its own."""
+        inputs = self.problem.inputs
+        return np.array(inputs.to_physical(np.asfortranarray(u), np.empty((len(u), inputs.dim), order="F")), order="F")
+
+    def at(self, x: Float) -> Float:
+        """Losses (n,) at risk factors (n, d)."""
+        out = np.empty(len(x))
+        self.evaluations += len(x)
+        with collecting():  # what fails here is no row of the estimate
+            self.problem.loss(np.asfortranarray(x), out)
+        failed = np.isnan(out)
+        self.failed += int(failed.sum())
+        return np.where(failed, -np.inf, out)
+
+    def known(self, x: Float) -> list[float | None]:
+        """As `at`, None where there is no loss for whatever reason, or no evaluation is left."""
+        if not len(x) or self.evaluations + len(x) > MAX_EVALUATIONS:
+            return [None] * len(x)
+        try:
+            return [float(loss) if np.isfinite(loss) else None for loss in self.at(x)]
+        except LossError:
+            return [None] * len(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """What the climbs found.
+
+    Parameters
+    ----------
+    points : tuple of DesignPoint
+        On the event's boundary.
+    mode : tuple of int
+        The region of each.
+    label : (j,) int
+        The region of each draw of the event: that of the tangent plane that it lies furthest beyond.
+    unexplained : float
+        Share of the event's probability beyond none of these planes.
+    climbs : int
+        How many there were.
+    problem : str
+        Why there are fewer points than might be; empty where nothing went wrong.
+    """
+
+    points: tuple[DesignPoint, ...] = ()
+    mode: tuple[int, ...] = ()
+    label: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    unexplained: float = 1.0
+    climbs: int = 0
+    problem: str = ""
+
+    @property
+    def count(self) -> int:
+        """Regions."""
+        return max(self.mode, default=0) + 1
+
+
+def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
+    """Climb from the densest draws; again from those that lie beyond no tangent plane; join what is one region.
+
+    Parameters
+    ----------
+    prices : Prices
+        Evaluates.
+    goal : float
+        The threshold.
+    u : (j, l) float64
+        Standard normals of the draws in the event.
+    weight : (j,) float64
+        Their weights.
+
+    Notes
+    -----
+    Two points are one region where the loss halfway between them reaches the threshold, see `climbing.regions`.
+    """
+    found, problem = Search((), (), (), 0), ""
+    share, radius = weight / weight.sum(), np.linalg.norm(u, axis=1)
+    unexplained = np.ones(len(u), dtype=np.bool_)
+    try:
+        while float(share[unexplained].sum()) > UNEXPLAINED and len(found.ends) < MOST_CLIMBS:
+            left = CLIMBING - prices.evaluations
+            size = min(CLIMBS[bool(found.ends)], left // _first_step(u.shape[1]))
+            if size < 1:
+                problem = (
+                    f"The search for design points spent its {CLIMBING:,} evaluations before all draws were explained."
+                )
+                break
+            starts = u[unexplained][peaks(u[unexplained], -radius[unexplained], size)]
+            known = len(found.points)
+            found = found.and_(find_design_points(prices, goal, starts, left), 0)
+            if len(found.points) == known:
+                break
+            unexplained = _beyond(found.points, u).max(axis=1) < -BESIDE
+    except LossError as error:
+        problem = f"The loss failed in the search for design points: {error}."
+    return _joined(prices, goal, found, u, float(share[unexplained].sum()), problem)
+
+
+def find_points(prices: Prices, goal: float, rows: int) -> Modes:
+    """Design points from a pilot of the target, where the standard normals of the ``rows`` draws are not known."""
+    dim = prices.problem.inputs.latent_dim
+    u = np.asfortranarray(stream(0, 0, 0).standard_normal((PILOT, dim)))
+    nothing = np.zeros(rows, dtype=np.intp)
+    try:
+        loss = prices(u)
+        search = explore(prices, goal, u, loss, CLIMBS[1], CLIMBING - PILOT, rounds=2)
+    except LossError as error:
+        return Modes(label=nothing, problem=f"The loss failed in the search for design points: {error}.")
+    why = "The draws were made in the space of the risk factors: modes are not told apart."
+    return Modes(search.points, (0,) * len(search.points), nothing, 0.0, len(search.ends), why)
+
+
+def _first_step(dim: int) -> int:
+    return 2 + gradient_cost(dim) + SHORTER.size
+
+
+def _beyond(points: tuple[DesignPoint, ...], u: Float) -> Float:
+    """Distances (j, k) of the rows of ``u`` (j, l) beyond the tangent planes of the points."""
+    directions = np.array([point.direction for point in points])
+    beyond: Float = u @ directions.T - np.einsum("ij,ij->i", directions, np.array([point.u for point in points]))
+    return beyond
+
+
+def _joined(prices: Prices, goal: float, found: Search, u: Float, unexplained: float, problem: str) -> Modes:
+    points, climbs = found.points, len(found.ends)
+    if not points:
+        why = problem or f"The search for design points failed: {found.outcome}."
+        return Modes(label=np.zeros(len(u), dtype=np.intp), climbs=climbs, problem=why)
+    try:
+        groups = regions(prices, np.array([point.u for point in points]), goal)
+    except LossError as error:
+        groups, problem = (
+            [[k] for k in range(len(points))],
+            f"The loss failed between two design points, which count as modes of their own: {error}.",
+        )
+    mode = np.empty(len(points), dtype=np.intp)
+    for number, group in enumerate(groups):
+        mode[group] = number
+    label = mode[_beyond(points, u).argmax(axis=1)]
+    return Modes(points, tuple(mode.tolist()), label, unexplained, climbs, problem)

@@ -1,0 +1,79 @@
+"""The risk factors without any event: what a scenario is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raresim.arrays import Float
+from raresim.distributions.base import Inputs
+from raresim.streams import stream
+
+DRAWS, NORMALS = 20_000, 4_000_000
+"""Draws of the inputs, and normals that they may take, where the law has no moments in closed form."""
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """The risk factors without the event: means and standard deviations (d,), NaN where the law has none.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The law.
+    mean, std : (d,) float64
+        In the units of the factors.
+    drawn : (n, d) float64 or None
+        Draws that they were taken from; None where they are in closed form.
+    """
+
+    inputs: Inputs
+    mean: Float
+    std: Float
+    drawn: Float | None
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> Usual:
+        """In closed form, or else from draws of the inputs, of which no loss is evaluated."""
+        moments = []
+        for row in np.eye(inputs.dim):
+            known = inputs.linear_moments(row)
+            if known is None:
+                drawn = _drawn(inputs)
+                return cls(inputs, drawn.mean(axis=0), drawn.std(axis=0), drawn)
+            moments.append(known)
+        mean, std = np.array(moments).T
+        return cls(inputs, mean, std, None)
+
+    def correlations(self, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], bool]:
+        """Of pairs of factors, and whether they are in closed form."""
+        found = []
+        if self.drawn is None:
+            for i, j in pairs:
+                weights = np.zeros(self.inputs.dim)
+                weights[i], weights[j] = 1.0 / self.std[i], 1.0 / self.std[j]
+                known = self.inputs.linear_moments(weights)
+                if known is None:
+                    break
+                found.append(round(0.5 * known[1] ** 2 - 1.0, 12))
+            else:
+                return found, True
+        drawn = self.drawn if self.drawn is not None else _drawn(self.inputs)
+        centred = drawn - drawn.mean(axis=0)
+        spread = drawn.std(axis=0)
+        return [float((centred[:, i] * centred[:, j]).mean() / (spread[i] * spread[j])) for i, j in pairs], False
+
+    def shift(self, x: Float) -> Float:
+        """How far ``x`` (d,) is from the means, in standard deviations; NaN where there are none."""
+        known = np.isfinite(self.std) & (self.std > 0)
+        shift: Float = np.where(known, (x - self.mean) / np.where(known, self.std, 1.0), np.nan)
+        return shift
+
+
+def _drawn(inputs: Inputs) -> Float:
+    """Draws (n, d) of the inputs, always the same."""
+    n = max(1000, min(DRAWS, NORMALS // inputs.latent_dim))
+    u = np.asfortranarray(stream(0, 0, 1).standard_normal((n, inputs.latent_dim)))
+    return np.array(inputs.to_physical(u, np.empty((n, inputs.dim), order="F")), order="F")
