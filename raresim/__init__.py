@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from raresim.measures.exceedance import Exceedance
     from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
+    from raresim.measures.scenarios import Scenarios
     from raresim.measures.value_at_risk import ValueAtRisk
     from raresim.methods.asmussen_kroese import AsmussenKroese
     from raresim.methods.auto import Auto
@@ -113,6 +114,7 @@ _HOMES = {
     "Result": "result",
     "ReturnsSource": "data",
     "ReturnsTable": "data",
+    "Scenarios": "measures.scenarios",
     "SequentialImportance": "methods.sequential",
     "Splitting": "methods.splitting",
     "StandardNormal": "distributions.standard_normal",
@@ -179,6 +181,7 @@ __all__ = [
     "Result",
     "ReturnsSource",
     "ReturnsTable",
+    "Scenarios",
     "SequentialImportance",
     "Splitting",
     "StandardNormal",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raresim.arrays import Bool, Float
 from raresim.diagnostics.ess import effective
@@ -150,7 +151,7 @@ class Given:
         rho = np.where([std[i] > 0 and std[j] > 0 for i, j in pairs], np.clip(rho, -1.0, 1.0), np.nan)
         return Moments(rho, np.where(known, error, np.nan), np.tanh(low), np.tanh(high))
 
-    def shares(self, label: np.ndarray[tuple[int], np.dtype[np.intp]], count: int) -> Moments:
+    def shares(self, label: NDArray[np.intp], count: int) -> Moments:
         """Shares of the event's probability of rows labelled 0 to ``count - 1``; intervals on the logit scale."""
         belongs = (label[:, None] == np.arange(count)).astype(np.float64)
         share = self.mean(belongs)

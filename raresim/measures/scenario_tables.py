@@ -16,7 +16,7 @@ from raresim.measures.history import Days
 from raresim.measures.usual import Usual
 
 if TYPE_CHECKING:
-    from raresim.measures.scenarios import Found
+    from raresim.measures.scenario_choice import Found
 
 Cell = str | float | None
 
@@ -88,8 +88,8 @@ def _notes(found: Found) -> tuple[str, ...]:
     points = len(modes.points)
     if points:
         notes.append(
-            f"{modes.climbs} climb{'s' if modes.climbs != 1 else ''} from the densest of {hits:,} draws of the event found "
-            f"{points} design point{'s' if points > 1 else ''} ({found.prices.evaluations:,} evaluations in all). "
+            f"{modes.climbs} climb{'s' if modes.climbs != 1 else ''} from the densest of {hits:,} draws of the event "
+            f"found {points} design point{'s' if points > 1 else ''}, in {found.prices.evaluations:,} evaluations. "
             "Modes are apart where the loss halfway between their design points falls below the threshold; a draw "
             "belongs to the mode whose tangent plane it lies furthest beyond; "
             f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none."
