@@ -25,7 +25,7 @@ from raresim.errors import ConfigError, FieldError
 from raresim.fitting import covariance
 from raresim.measures.base import Answered, LossScale
 from raresim.measures.conditional import Given
-from raresim.measures.modes import MAX_EVALUATIONS
+from raresim.measures.modes import MAX_EVALUATIONS, MAX_SHARE
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Event, Problem
 from tests.problems import COV, MEAN, WEIGHTS
@@ -139,14 +139,33 @@ def test_most_likely_scenario_of_a_linear_loss_is_the_design_point():
     assert list(cells(factors, "most_likely_shift").values()) == pytest.approx(shift, rel=1e-5)
 
 
-@pytest.mark.parametrize("dim", [1, 20, 100, 300, 1000])
-def test_search_is_short_in_any_dimension(dim):
+def linear_in(dim, n):
     weights = np.full(dim, dim**-0.5)
     problem = problem_of(StandardNormal(dim=dim), Linear(weights=weights))
-    sample = sample_of(problem, K * weights, 500, 1, K)
-    table = exhibits_of(Scenarios(above=K), problem, sample, K)["scenarios"]
+    sample = sample_of(problem, K * weights, n, 1, K)
+    return sample, exhibits_of(Scenarios(above=K, history=0), problem, sample, K)["scenarios"]
+
+
+@pytest.mark.parametrize("dim", [1, 20, 100, 300])
+def test_search_is_short_in_any_dimension(dim):
+    _, table = linear_in(dim, 4000)
     assert cells(table, "radius")["most likely"] == pytest.approx(K, rel=1e-3)
-    assert 0 < table.evaluations <= MAX_EVALUATIONS
+    assert 0 < table.evaluations <= min(MAX_EVALUATIONS, MAX_SHARE * 4000)
+
+
+def test_where_a_gradient_is_too_dear_the_boundary_is_found_along_the_mean_of_the_draws():
+    sample, table = linear_in(300, 500)
+    assert table.evaluations <= MAX_SHARE * 500
+    assert cells(table, "how")["most likely"] == "on the boundary, no design point: no gradient was taken"
+    assert cells(table, "loss")["most likely"] == pytest.approx(K, rel=1e-2)
+    assert K < cells(table, "radius")["most likely"] < 0.5 * np.linalg.norm(sample.u, axis=1).min()
+    assert any("20 % of those of the estimate" in note for note in table.notes)
+
+
+def test_where_hardly_anything_may_be_evaluated_the_densest_draw_stays():
+    sample, table = linear_in(3, 40)
+    assert table.evaluations <= MAX_SHARE * 40
+    assert cells(table, "radius")["most likely"] == np.linalg.norm(sample.u, axis=1).min()
 
 
 def test_point_of_a_scale_mixture_is_denser_than_every_draw():

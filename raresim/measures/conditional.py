@@ -95,79 +95,90 @@ class Given:
         dof = effective(self.weight) - 1.0
         return self.factor * float(stdtrit(dof, 0.5 + 0.5 * self.confidence)) if dof > 0.5 else math.inf
 
-    def mean(self, values: Float) -> Float:
-        """``E[v | event]`` (m,) of values (k, m) of the kept rows."""
-        mean: Float = (self.weight @ np.where(self.inside[:, None], values, 0.0)) / self.weight.sum()
-        return mean
+    def mean(self, values: Float) -> float:
+        """``E[v | event]`` of values (k,) of the kept rows."""
+        return float(self.weight @ np.where(self.inside, values, 0.0)) / (self.probability * self.sample.n)
 
-    def errors(self, centred: Float) -> Float:
-        """Standard errors (m,) of estimates with the influence values ``centred`` (k, m), weights left out."""
-        return np.array([self.sample.error_of_sum(influence) for influence in self._influence(centred).T])
+    def error(self, centred: Float) -> float:
+        """Standard error of an estimate with the influence values ``centred`` (k,), weights left out."""
+        return self.sample.error_of_sum(self._influence(centred))
 
-    def honest_errors(self, centred: Float) -> Float:
-        """As `errors`, NaN where the values have too heavy a tail for one."""
-        columns = self._influence(centred).T
-        return np.array([math.nan if _is_heavy(c[self.inside]) else self.sample.error_of_sum(c) for c in columns])
+    def honest_error(self, centred: Float) -> float:
+        """As `error`, NaN where the values have too heavy a tail for one."""
+        influence = self._influence(centred)
+        return math.nan if _is_heavy(influence[self.inside]) else self.sample.error_of_sum(influence)
 
     def _influence(self, centred: Float) -> Float:
-        influence: Float = self.weight[:, None] * (centred - self._on_threshold(centred)) / self.probability
+        influence: Float = self.weight * (centred - self._on_threshold(centred)) / self.probability
         return influence
 
-    def _on_threshold(self, values: Float) -> Float:
-        """``E[v | L = x]`` (m,) where the threshold is estimated and is no atom of the loss, else 0."""
+    def _on_threshold(self, values: Float) -> float:
+        """``E[v | L = x]`` where the threshold is estimated and is no atom of the loss, else 0."""
+        if not self._nearest.size:
+            return 0.0
+        weight = self.sample.weight[self._nearest]
+        return float(weight @ values[self._nearest] / weight.sum())
+
+    @cached_property
+    def _nearest(self) -> NDArray[np.intp]:
+        """The rows whose losses are nearest to an estimated threshold; none where it is given, or an atom."""
         distance = np.abs(self.sample.loss - self.threshold)
         if not self.estimated or np.count_nonzero(distance == 0.0) > 1:
-            return np.zeros(values.shape[1])
-        hits = int(self.inside.sum())
-        nearest = np.argsort(distance, kind="stable")[: max(NEAREST, round(hits ** (2 / 3)))]
-        weight = self.sample.weight[nearest]
-        on: Float = weight @ values[nearest] / weight.sum()
-        return on
+            return np.empty(0, dtype=np.intp)
+        most = max(NEAREST, round(int(self.inside.sum()) ** (2 / 3)))
+        return np.argsort(distance, kind="stable")[:most]
 
     def moments_of_mean(self, values: Float) -> Moments:
-        """``E[v | event]`` of values (k, m) of the kept rows."""
-        mean = self.mean(values)
-        error = self.honest_errors(values - mean)
+        """``E[v | event]`` of each column of values (k, m) of the kept rows."""
+        mean = np.array([self.mean(column) for column in values.T])
+        error = np.array([self.honest_error(v - m) for v, m in zip(values.T, mean, strict=True)])
         return Moments(mean, error, *self._around(mean, error))
 
     def moments_of_std(self, values: Float) -> Moments:
-        """Standard deviations given the event; intervals on the log scale."""
-        centred, std = self._centred(values)
+        """Standard deviation of each column of values (k, m) given the event; intervals on the log scale."""
+        found = [self._std(column) for column in values.T]
+        std, error = np.array(found).T
         safe = np.where(std > 0, std, 1.0)
-        error = np.where(std > 0, self.honest_errors((np.square(centred) - np.square(std)) / (2.0 * safe)), np.nan)
-        low, high = self._around(np.log(safe), error / safe)
-        return Moments(std, error, np.exp(low), np.exp(high))
+        low, high = self._around(np.log(safe), np.where(std > 0, error, np.nan) / safe)
+        return Moments(std, np.where(std > 0, error, np.nan), np.exp(low), np.exp(high))
+
+    def _std(self, values: Float) -> tuple[float, float]:
+        squares = np.square(values - self.mean(values))
+        variance = self.mean(squares)
+        if not variance > 0:
+            return 0.0, math.nan
+        std = math.sqrt(variance)
+        return std, self.honest_error((squares - variance) / (2.0 * std))
 
     def moments_of_correlation(self, values: Float, pairs: list[tuple[int, int]]) -> Moments:
-        """Correlations of pairs of columns given the event; intervals on Fisher's scale."""
-        centred, std = self._centred(values)
-        z = centred / np.where(std > 0, std, 1.0)
-        first, second = (z[:, list(column)] for column in zip(*pairs, strict=True))
-        rho = self.mean(first * second)
-        error = self.honest_errors(first * second - 0.5 * rho * (np.square(first) + np.square(second)))
-        inner = np.clip(rho, -ROUNDING - 1.0, 1.0 - ROUNDING)
-        known = (np.abs(rho) < 1.0 - ROUNDING) & np.array([std[i] > 0 and std[j] > 0 for i, j in pairs])
-        low, high = self._around(np.arctanh(inner), np.where(known, error / (1.0 - np.square(inner)), np.nan))
-        rho = np.where([std[i] > 0 and std[j] > 0 for i, j in pairs], np.clip(rho, -1.0, 1.0), np.nan)
-        return Moments(rho, np.where(known, error, np.nan), np.tanh(low), np.tanh(high))
+        """Correlation of pairs of columns given the event; intervals on Fisher's scale."""
+        found = [self._correlation(values[:, i], values[:, j]) for i, j in pairs]
+        rho, error = np.array(found).T
+        inner = np.clip(np.nan_to_num(rho), ROUNDING - 1.0, 1.0 - ROUNDING)
+        low, high = self._around(np.arctanh(inner), error / (1.0 - np.square(inner)))
+        return Moments(rho, error, np.tanh(low), np.tanh(high))
+
+    def _correlation(self, first: Float, second: Float) -> tuple[float, float]:
+        first, second = (v - self.mean(v) for v in (first, second))
+        spread = math.sqrt(self.mean(np.square(first)) * self.mean(np.square(second)))
+        if not spread > 0:
+            return math.nan, math.nan
+        ratio = math.sqrt(self.mean(np.square(second)) / self.mean(np.square(first)))
+        rho = self.mean(first * second) / spread
+        if abs(rho) > 1.0 - ROUNDING:
+            return math.copysign(1.0, rho), math.nan
+        influence = first * second - 0.5 * rho * (ratio * np.square(first) + np.square(second) / ratio)
+        return rho, self.honest_error(influence / spread)
 
     def shares(self, label: NDArray[np.intp], count: int) -> Moments:
         """Shares of the event's probability of rows labelled 0 to ``count - 1``; intervals on the logit scale."""
-        belongs = (label[:, None] == np.arange(count)).astype(np.float64)
-        share = self.mean(belongs)
-        error = self.errors(belongs - share)
+        share = np.array([self.mean((label == k).astype(np.float64)) for k in range(count)])
+        error = np.array([self.error((label == k) - share[k]) for k in range(count)])
         spread = share * (1.0 - share)
-        known = spread > ROUNDING
-        safe = np.where(known, share, 0.5)
-        low, high = self._around(
-            np.log(safe / (1.0 - safe)), np.where(known, error / np.where(known, spread, 1.0), np.nan)
-        )
-        return Moments(share, np.where(known, error, np.nan), 1.0 / (1.0 + np.exp(-low)), 1.0 / (1.0 + np.exp(-high)))
-
-    def _centred(self, values: Float) -> tuple[Float, Float]:
-        """Values (k, m) minus their means given the event, and their standard deviations (m,)."""
-        centred = values - self.mean(values)
-        return centred, np.sqrt(self.mean(np.square(centred)))
+        inner = np.where(spread > ROUNDING, share, 0.5)
+        error = np.where(spread > ROUNDING, error, np.nan)
+        low, high = self._around(np.log(inner / (1.0 - inner)), error / (inner * (1.0 - inner)))
+        return Moments(share, error, 1.0 / (1.0 + np.exp(-low)), 1.0 / (1.0 + np.exp(-high)))
 
     def _around(self, middle: Float, error: Float) -> tuple[Float, Float]:
         """Both ends of an interval, NaN without an error."""

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raresim.arrays import Float
-from raresim.design_point import SHORTER, DesignPoint, Search, explore, find_design_points, gradient_cost
+from raresim.design_point import (
+    HALVINGS,
+    SHORTER,
+    DesignPoint,
+    Search,
+    distinct,
+    explore,
+    find_design_points,
+    gradient_cost,
+    unit,
+)
 from raresim.errors import LossError
 from raresim.failures import collecting
 from raresim.problem import Problem
@@ -17,14 +27,14 @@ from raresim.streams import stream
 
 Labels = NDArray[np.intp]
 
-MAX_EVALUATIONS = 2000
-"""Losses that all scenarios together may take."""
+MAX_EVALUATIONS, MAX_SHARE = 2000, 0.2
+"""Losses that all scenarios together may take: so many, and such a share of the draws of the estimate."""
 
-CLIMBING = 1500
-"""How many of them go into climbs; what is left tells regions apart and prices scenarios."""
+CLIMBING = 0.75
+"""Share of them that goes into climbs; what is left tells regions apart and prices scenarios."""
 
-CLIMBS = (1, 4)
-"""Climbs of the first round and of each later one."""
+CLIMBS = 4
+"""Climbs of a round; of the first there is one."""
 
 MOST_CLIMBS = 32
 UNEXPLAINED = 0.01
@@ -34,7 +44,7 @@ BESIDE = 0.05
 """Distance from a tangent plane, in standard deviations, up to which a draw still counts as beyond it."""
 
 PILOT = 200
-"""Draws of the target from which climbs start where the kept draws are no standard normals."""
+"""Draws of the target, at most, from which climbs start where the kept draws are no standard normals."""
 
 
 @dataclass(eq=False)
@@ -45,11 +55,24 @@ class Prices:
     ----------
     problem : Problem
         Inputs and bound loss.
+    n : int
+        Draws of the estimate.
     """
 
     problem: Problem
+    n: int
     evaluations: int = 0
     failed: int = 0
+
+    @property
+    def most(self) -> int:
+        """Losses that may be evaluated in all."""
+        return min(MAX_EVALUATIONS, int(MAX_SHARE * self.n))
+
+    @property
+    def left_to_climb(self) -> int:
+        """Losses that climbs may still take."""
+        return max(0, int(CLIMBING * self.most) - self.evaluations)
 
     def __call__(self, u: Float) -> Float:
         """Losses (n,) at standard normals (n, l); ``-inf`` where the user's function failed and that is bounded."""
@@ -72,7 +95,7 @@ class Prices:
 
     def known(self, x: Float) -> list[float | None]:
         """As `at`, None where there is no loss for whatever reason, or no evaluation is left."""
-        if not len(x) or self.evaluations + len(x) > MAX_EVALUATIONS:
+        if not len(x) or self.evaluations + len(x) > self.most:
             return [None] * len(x)
         try:
             return [float(loss) if np.isfinite(loss) else None for loss in self.at(x)]
@@ -114,7 +137,7 @@ class Modes:
 
 
 def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
-    """Climb from the densest draws; again from those that lie beyond no tangent plane; join what is one region.
+    """Climb from the densest point known; again from draws that lie beyond no tangent plane; join what is one region.
 
     Parameters
     ----------
@@ -129,39 +152,68 @@ def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
 
     Notes
     -----
-    Two points are one region where the loss halfway between them reaches the threshold, see `climbing.regions`.
+    Two points are one region where the loss halfway between them reaches the threshold, see `climbing.regions`. Of two
+    regions beyond one tangent plane the farther one is not looked for.
     """
     found, problem = Search((), (), (), 0), ""
     share, radius = weight / weight.sum(), np.linalg.norm(u, axis=1)
     unexplained = np.ones(len(u), dtype=np.bool_)
     try:
+        starts = _first_start(prices, goal, u, share, radius)
         while float(share[unexplained].sum()) > UNEXPLAINED and len(found.ends) < MOST_CLIMBS:
-            left = CLIMBING - prices.evaluations
-            size = min(CLIMBS[bool(found.ends)], left // _first_step(u.shape[1]))
-            if size < 1:
+            left = prices.left_to_climb
+            if left < len(starts) * _first_step(u.shape[1]):
                 problem = (
-                    f"The search for design points spent its {CLIMBING:,} evaluations before all draws were explained."
+                    "The search for design points ended before all draws were explained: it may take "
+                    f"{prices.most:,} evaluations, {100 * MAX_SHARE:g} % of those of the estimate or fewer."
                 )
+                found = found if found.points else _on_rays(prices, goal, starts)
                 break
-            starts = u[unexplained][peaks(u[unexplained], -radius[unexplained], size)]
             known = len(found.points)
             found = found.and_(find_design_points(prices, goal, starts, left), 0)
             if len(found.points) == known:
                 break
             unexplained = _beyond(found.points, u).max(axis=1) < -BESIDE
+            size = min(CLIMBS, max(1, prices.left_to_climb // _first_step(u.shape[1])))
+            starts = u[unexplained][peaks(u[unexplained], -radius[unexplained], size)]
     except LossError as error:
         problem = f"The loss failed in the search for design points: {error}."
     return _joined(prices, goal, found, u, float(share[unexplained].sum()), problem)
 
 
+def _first_start(prices: Prices, goal: float, u: Float, share: Float, radius: Float) -> Float:
+    """The mean of the draws, which is denser than any of them where the event is convex, or else the densest draw."""
+    mean = (share @ u)[None]
+    densest = u[[radius.argmin()]]
+    is_denser = np.linalg.norm(mean) < radius.min() and prices.left_to_climb > 0
+    return mean if is_denser and float(prices(mean)[0]) >= goal else densest
+
+
+def _on_rays(prices: Prices, goal: float, starts: Float) -> Search:
+    """Where the event begins on the way from the origin to each start in it: all that few evaluations can find."""
+    if prices.left_to_climb < HALVINGS * len(starts):
+        return Search((), (), (), 0)
+    low, high, loss = np.zeros(len(starts)), np.ones(len(starts)), np.full(len(starts), goal)
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        seen = prices(middle[:, None] * starts)
+        within = seen >= goal
+        low, high, loss = np.where(within, low, middle), np.where(within, middle, high), np.where(within, seen, loss)
+    ends = tuple(
+        DesignPoint(u=h * start, loss=float(x), direction=unit(start), slope=0.0, start=k, note="no gradient was taken")
+        for k, (h, start, x) in enumerate(zip(high, starts, loss, strict=True))
+    )
+    return Search(ends, distinct(ends), (), HALVINGS * len(starts))
+
+
 def find_points(prices: Prices, goal: float, rows: int) -> Modes:
     """Design points from a pilot of the target, where the standard normals of the ``rows`` draws are not known."""
-    dim = prices.problem.inputs.latent_dim
-    u = np.asfortranarray(stream(0, 0, 0).standard_normal((PILOT, dim)))
+    dim, pilot = prices.problem.inputs.latent_dim, min(PILOT, prices.left_to_climb // 4)
+    u = np.asfortranarray(stream(0, 0, 0).standard_normal((pilot, dim)))
     nothing = np.zeros(rows, dtype=np.intp)
     try:
         loss = prices(u)
-        search = explore(prices, goal, u, loss, CLIMBS[1], CLIMBING - PILOT, rounds=2)
+        search = explore(prices, goal, u, loss, CLIMBS, prices.left_to_climb, rounds=2)
     except LossError as error:
         return Modes(label=nothing, problem=f"The loss failed in the search for design points: {error}.")
     why = "The draws were made in the space of the risk factors: modes are not told apart."

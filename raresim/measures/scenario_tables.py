@@ -157,7 +157,7 @@ def moments_exhibit(found: Found, usual: Usual) -> Exhibit:
 def correlations_exhibit(found: Found, usual: Usual) -> list[Exhibit]:
     """Correlations of the factors that the event moves most; none where there is only one."""
     x = found.given.sample.x
-    shift = np.abs(usual.shift(found.given.mean(x)))
+    shift = np.abs(usual.shift(np.array([found.given.mean(column) for column in x.T])))
     varies = np.isfinite(shift)
     chosen = np.sort(np.argsort(np.where(varies, -shift, np.inf), kind="stable")[: min(CORRELATED, int(varies.sum()))])
     pairs = [(int(i), int(j)) for k, i in enumerate(chosen) for j in chosen[k + 1 :]]

@@ -144,7 +144,7 @@ class Scenarios(Measure):
         if not given.probability > 0:
             note = f"No draw reached the event, {own.label}: there is nothing to show of it."
             return [Exhibit("scenarios", f"Scenarios of {own.label}", SCENARIO_COLUMNS, (), (note,), status)]
-        found = Found.of(given, Prices(answered.problem), self.modes or MOST_MODES)
+        found = Found.of(given, Prices(answered.problem, answered.sample.n), self.modes or MOST_MODES)
         days = self._days(found)
         usual = Usual.of(found.inputs)
         exhibits = [
