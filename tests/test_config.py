@@ -144,6 +144,14 @@ BY_SECTOR = {
 }
 TWO_TINY = SHARED | {"loss": {"kind": "linear", "weights": [1.0, 1e-4, 1e-4]}}
 REFERENCE = {"measures": [{"kind": "probability", "above": 1.5, "reference": {"value": 0.1, "source": "a"}}]}
+SCENARIOS = {"measures": [{"kind": "scenarios", "above": "2 sigma"}]}
+CORNERS = PYTHON | {"measures": [{"kind": "scenarios", "above": 3.0}]}
+HISTORY = {
+    "inputs": {"kind": "normal", "fit": {"prices": "a.csv", "returns": "log"}},
+    "measures": [
+        {"kind": "scenarios", "above": "2 sigma", "history_file": {"prices": "a.csv", "returns": "log"}, "history": 3}
+    ],
+}
 STATED = {
     "method": {"kind": "importance", "proposal": {"kind": "normal", "mean": [1.0, 1.0, 1.0], "std": [1.0, 1.0, 1.0]}}
 }
@@ -364,6 +372,14 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Contributions.window": (SHARED, "measures[0].window", 0.4),
     "Contributions.min_share": (TWO_TINY, "measures[0].min_share", 0.0),
     "Contributions.confidence": (SHARED, "measures[0].confidence", 0.9),
+    "Scenarios.above": (SCENARIOS, "measures[0].above", "1.6 sigma"),
+    "Scenarios.sigma": (SCENARIOS, "measures[0].sigma", 0.9),
+    "Scenarios.level": ({"measures": [{"kind": "scenarios", "level": 0.99}]}, "measures[0].level", 0.98),
+    "Scenarios.tail": ({"measures": [{"kind": "scenarios", "tail": 0.01}]}, "measures[0].tail", 0.02),
+    "Scenarios.modes": (CORNERS, "measures[0].modes", 1),
+    "Scenarios.history": (HISTORY, "measures[0].history", 2),
+    "Scenarios.history_file": (HISTORY, "measures[0].history_file.prices", "b.csv"),
+    "Scenarios.confidence": (SCENARIOS, "measures[0].confidence", 0.9),
     "Crude.guarantee": ({"method": {"kind": "crude"}}, "method.guarantee", "relative"),
     "Crude.kind": ({"method": {"kind": "crude"}}, "method.kind", "cross_entropy"),
     "CrossEntropy.proposal": ({}, "method.proposal", {"kind": "gaussian", "covariance": "diagonal"}),

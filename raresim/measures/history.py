@@ -91,7 +91,7 @@ class Days:
             return []
         columns = ("rank", "date", "distance", "distance_from_mean", "loss")
         rows = [
-            (float(k + 1), date, float(distance), float(usual), loss)
+            (k + 1, date, float(distance), float(usual), loss)
             for k, (date, distance, usual, loss) in enumerate(
                 zip(self.dates, self.distance, self.usual, self.losses, strict=True)
             )

@@ -42,7 +42,7 @@ def scenarios_exhibit(found: Found, label: str) -> Exhibit:
     """Every scenario with the share of its mode, its loss and how plausible it is."""
     shares = [_cells(found.shares, k) for k in range(len(found.shares.value))]
     rows: list[tuple[Cell, ...]] = [
-        (s.name, float(s.mode), *shares[s.mode - 1], s.loss, *_plausibility(s.radius, found.inputs.latent_dim), s.how)
+        (s.name, s.mode, *shares[s.mode - 1], s.loss, *_plausibility(s.radius, found.inputs.latent_dim), s.how)
         for s in found.scenarios
     ]
     modes = max(s.mode for s in found.scenarios)
