@@ -19,13 +19,14 @@ from raresim import (
     Scenarios,
     StandardNormal,
     StudentT,
+    estimate,
     load,
 )
 from raresim.errors import ConfigError, FieldError
 from raresim.fitting import covariance
 from raresim.measures.base import Answered, LossScale
 from raresim.measures.conditional import Given
-from raresim.measures.modes import MAX_EVALUATIONS, MAX_SHARE
+from raresim.measures.modes import FEW, MAX_EVALUATIONS, MAX_SHARE
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Event, Problem
 from tests.problems import COV, MEAN, WEIGHTS
@@ -155,16 +156,16 @@ def test_search_is_short_in_any_dimension(dim):
 
 def test_where_a_gradient_is_too_dear_the_boundary_is_found_along_the_mean_of_the_draws():
     sample, table = linear_in(300, 500)
-    assert table.evaluations <= MAX_SHARE * 500
+    assert table.evaluations <= FEW
     assert cells(table, "how")["most likely"] == "on the boundary, no design point: no gradient was taken"
     assert cells(table, "loss")["most likely"] == pytest.approx(K, rel=1e-2)
     assert K < cells(table, "radius")["most likely"] < 0.5 * np.linalg.norm(sample.u, axis=1).min()
-    assert any("20 % of those of the estimate" in note for note in table.notes)
+    assert any("because the estimate took 500 draws" in note for note in table.notes)
 
 
 def test_where_hardly_anything_may_be_evaluated_the_densest_draw_stays():
-    sample, table = linear_in(3, 40)
-    assert table.evaluations <= MAX_SHARE * 40
+    sample, table = linear_in(3, 12)
+    assert table.evaluations <= 12
     assert cells(table, "radius")["most likely"] == np.linalg.norm(sample.u, axis=1).min()
 
 
@@ -532,6 +533,38 @@ def test_history_file_with_other_columns_is_refused(tmp_path, inputs, message):
     sample = sample_of(problem, 3.0 * axis / np.linalg.norm(axis), 500, 1, threshold)
     (note,) = exhibits_of(measure, problem, sample, threshold)["scenario_days"].notes
     assert message in note
+
+
+# ------------------------------------------------------------------ whole runs
+
+
+def exhibits_of_run(loss, measure, dim=5, **options):
+    result = estimate(dim, loss, measure, seed=1, **options)
+    return result, {exhibit.name: exhibit for exhibit in result.exhibits}
+
+
+@pytest.mark.parametrize("measure", [Scenarios(above=3.0), Scenarios(tail=1e-4)], ids=["above", "tail"])
+@pytest.mark.parametrize("method", ["auto", "cross_entropy"])
+def test_run_finds_both_modes(measure, method, tmp_path):
+    result, found = exhibits_of_run(two_sided, measure, method=method, relative_error=0.05)
+    own = result.estimates[0]
+    threshold = own.threshold if measure.above else own.value
+    table = found["scenarios"]
+    assert set(shares(table)) == {1, 2}
+    assert cells(table, "loss")["most likely"] == pytest.approx(threshold, rel=1e-3)
+    assert cells(table, "radius")["most likely"] == pytest.approx(threshold, rel=1e-3)
+    assert table.status == own.verdict.status
+    folder = result.save(tmp_path / "run")
+    written = (folder / "scenarios.csv").read_text().splitlines()
+    assert written[0] == ",".join(table.columns)
+    assert len(written) == 1 + len(table.rows)
+    assert {f"{name}.csv" for name in found} <= {path.name for path in folder.iterdir()}
+
+
+def test_run_without_a_hit_shows_a_note():
+    result, found = exhibits_of_run(largest, Scenarios(above=9.0), method="crude", max_evaluations=1000)
+    assert result.verdict.status == "bound_only"
+    assert found["scenarios"].rows == ()
 
 
 # ------------------------------------------------------------------ options

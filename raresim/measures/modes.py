@@ -27,14 +27,20 @@ from raresim.streams import stream
 
 Labels = NDArray[np.intp]
 
-MAX_EVALUATIONS, MAX_SHARE = 2000, 0.2
-"""Losses that all scenarios together may take: so many, and such a share of the draws of the estimate."""
+MAX_EVALUATIONS, MAX_SHARE, FEW = 2000, 0.2, 300
+"""Losses that all scenarios together may take: the first; or this share of the draws of the estimate if that is less.
+
+A share of few draws buys nothing: then up to the third, but never more than there were draws.
+"""
 
 CLIMBING = 0.75
 """Share of them that goes into climbs; what is left tells regions apart and prices scenarios."""
 
 CLIMBS = 4
 """Climbs of a round; of the first there is one."""
+
+STEPS = 3
+"""Steps of a climb, about; a round has no more climbs than it can pay for."""
 
 MOST_CLIMBS = 32
 UNEXPLAINED = 0.01
@@ -67,7 +73,7 @@ class Prices:
     @property
     def most(self) -> int:
         """Losses that may be evaluated in all."""
-        return min(MAX_EVALUATIONS, int(MAX_SHARE * self.n))
+        return min(MAX_EVALUATIONS, max(int(MAX_SHARE * self.n), min(FEW, self.n)))
 
     @property
     def left_to_climb(self) -> int:
@@ -163,18 +169,16 @@ def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
         while float(share[unexplained].sum()) > UNEXPLAINED and len(found.ends) < MOST_CLIMBS:
             left = prices.left_to_climb
             if left < len(starts) * _first_step(u.shape[1]):
-                problem = (
-                    "The search for design points ended before all draws were explained: it may take "
-                    f"{prices.most:,} evaluations, {100 * MAX_SHARE:g} % of those of the estimate or fewer."
-                )
+                problem = _spent(prices)
                 found = found if found.points else _on_rays(prices, goal, starts)
                 break
-            known = len(found.points)
-            found = found.and_(find_design_points(prices, goal, starts, left), 0)
+            search, known = find_design_points(prices, goal, starts, left), len(found.points)
+            found = found.and_(search, 0)
             if len(found.points) == known:
+                problem = "" if search.reached == len(starts) else _spent(prices)
                 break
             unexplained = _beyond(found.points, u).max(axis=1) < -BESIDE
-            size = min(CLIMBS, max(1, prices.left_to_climb // _first_step(u.shape[1])))
+            size = min(CLIMBS, max(1, prices.left_to_climb // (STEPS * _first_step(u.shape[1]))))
             starts = u[unexplained][peaks(u[unexplained], -radius[unexplained], size)]
     except LossError as error:
         problem = f"The loss failed in the search for design points: {error}."
@@ -218,6 +222,13 @@ def find_points(prices: Prices, goal: float, rows: int) -> Modes:
         return Modes(label=nothing, problem=f"The loss failed in the search for design points: {error}.")
     why = "The draws were made in the space of the risk factors: modes are not told apart."
     return Modes(search.points, (0,) * len(search.points), nothing, 0.0, len(search.ends), why)
+
+
+def _spent(prices: Prices) -> str:
+    return (
+        "The search for design points ended before all draws were explained, so that there may be further modes: all "
+        f"scenarios together may take {prices.most:,} evaluations, because the estimate took {prices.n:,} draws."
+    )
 
 
 def _first_step(dim: int) -> int:

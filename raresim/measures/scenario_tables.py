@@ -92,7 +92,8 @@ def _notes(found: Found) -> tuple[str, ...]:
             f"found {points} design point{'s' if points > 1 else ''}, in {found.prices.evaluations:,} evaluations. "
             "Modes are apart where the loss halfway between their design points falls below the threshold; a draw "
             "belongs to the mode whose tangent plane it lies furthest beyond; "
-            f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none."
+            f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none, as it does where the event bends "
+            "around the origin."
         )
     else:
         notes.append("No climb came to a design point: the densest draw stands for it, and modes are not told apart.")
