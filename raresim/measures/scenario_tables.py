@@ -92,7 +92,7 @@ def _notes(found: Found) -> tuple[str, ...]:
             f"found {points} design point{'s' if points > 1 else ''}, in {found.prices.evaluations:,} evaluations. "
             "Modes are apart where the loss halfway between their design points falls below the threshold; a draw "
             "belongs to the mode whose tangent plane it lies furthest beyond; "
-            f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none, as it does where the event bends "
+            f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none, as in events that bend "
             "around the origin."
         )
     else:
