@@ -1,6 +1,7 @@
 """Reverse stress tests: design points, moments given an event, modes and days, against closed forms."""
 
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -498,6 +499,13 @@ def test_inputs_keep_the_days_that_they_were_fitted_to(law, kept):
     table = ReturnsTable.of(values, names=("a", "b"), returns="log")
     fitted = law(table)
     assert Scenarios(above=1.0).table(fitted) is (table if kept else None)
+
+
+def test_history_is_not_sent_to_workers():
+    inputs = Normal.fit(history())
+    sent = pickle.loads(pickle.dumps(inputs))
+    assert inputs.fitted.history is not None
+    assert (sent.fitted.history, sent.names) == (None, inputs.names)
 
 
 def written(tmp_path, table, names):

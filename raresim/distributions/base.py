@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -70,6 +70,10 @@ class Fitted:
     facts: FileFacts
     evidence: Evidence = field(default_factory=Evidence)
     history: ReturnsTable | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the history: workers, to which inputs are sent with every chunk, only draw."""
+        return {**self.__dict__, "history": None}
 
     @classmethod
     def to_table(cls, table: ReturnsTable, source: ReturnsData, shrinkage: float, *notes: str) -> Fitted:
