@@ -115,7 +115,7 @@ def factors_exhibit(found: Found, usual: Usual, days: Days) -> Exhibit:
     )
     values = np.column_stack([usual.mean, usual.std, first.x, shift, *(s.x for s in found.scenarios[1:]), *days.x])
     rows = tuple((name, *_row(numbers)) for name, numbers in zip(found.names, values, strict=True))
-    plot = _profile("The most likely scenario", "its distance from the usual mean (standard deviations)", shift)
+    plot = _profile("The most likely scenario", "shift (usual std)", shift)
     notes = ["Everything is in the units of the risk factors; a shift counts their usual standard deviations."]
     if days.dates:
         notes.append(f"day_1 to day_{len(days.dates)}: {', '.join(days.dates)}.")
@@ -138,8 +138,8 @@ def moments_exhibit(found: Found, usual: Usual) -> Exhibit:
         for j, name in enumerate(found.names)
     )
     plots = _profile(
-        "Risk factors given the event",
-        "mean given the event (usual standard deviations)",
+        "Means of the risk factors given the event",
+        "shift (usual std)",
         shift,
         usual.shift(mean.low),
         usual.shift(mean.high),
