@@ -340,6 +340,15 @@ def test_factor_of_the_run_widens_intervals():
     assert two.high - two.value == pytest.approx(2 * (one.high - one.value))
 
 
+def test_plots_show_the_factors_by_their_names():
+    found = exhibits_of(Scenarios(above=THRESHOLD), GAUSSIAN, gaussian_sample(1), THRESHOLD)
+    (point,), (means,) = found["scenario_factors"].plots, found["scenario_moments"].plots
+    assert point.labels == means.labels == ("x1", "x2", "x3")
+    assert point.y == tuple(cells(found["scenario_factors"], "most_likely_shift").values())
+    assert means.y == tuple(cells(found["scenario_moments"], "shift").values())
+    assert all(low < y < high for low, y, high in zip(means.low, means.y, means.high, strict=True))
+
+
 def test_spread_is_left_out_where_the_law_has_none():
     problem = problem_of(StudentT(dof=1.5, dim=2), Linear(weights=[1.0, 1.0]))
     sample = sample_of(problem, [-1.0, 1.0, 1.0], 2000, 1, 8.0, scale=1.3)
@@ -534,7 +543,7 @@ def test_history_file_is_put_into_the_order_of_the_inputs(tmp_path):
 def test_history_file_with_other_columns_is_refused(tmp_path, inputs, message):
     measure = Scenarios(above=1.0, history_file=written(tmp_path, history(), ("a", "b", "c")))
     with pytest.raises(FieldError, match=f"history_file: {message}"):
-        measure.check(inputs)
+        measure.check_inputs(inputs)
     problem = problem_of(inputs, Linear(weights=[1.0, 1.0, 1.0], factors="losses"))
     threshold = 3.0 * float(np.sqrt(inputs.linear_moments(np.ones(3))[1] ** 2))
     axis = np.linalg.cholesky(np.eye(3) if inputs.names is None else inputs.cov).T @ np.ones(3)

@@ -156,7 +156,7 @@ class Measure(ABC):
         """
         return
 
-    def check(self, inputs: Inputs) -> None:
+    def check_inputs(self, inputs: Inputs) -> None:
         """Raise `FieldError` or `DataError`, before anything is drawn, where it does not go with ``inputs``."""
         return
 

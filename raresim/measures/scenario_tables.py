@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raresim.arrays import Float
 from raresim.evidence import EvidencePlot
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from raresim.measures.scenario_choice import Found
 
 Cell = str | float | None
+
+MOST_BARS = 20
 
 CORRELATED = 8
 """Factors whose correlations are shown: those whose means the event moves most."""
@@ -50,18 +53,10 @@ def scenarios_exhibit(found: Found, label: str) -> Exhibit:
         rows.append(("other modes", None, *shares[-1], None, None, None, None, "modes beyond those that are shown"))
     plots: tuple[EvidencePlot, ...] = ()
     if len(shares) > 1:
-        plots = (
-            EvidencePlot(
-                form="points",
-                title="Failure modes: share of the event's probability",
-                x_label="mode",
-                y_label="share",
-                x=tuple(float(k + 1) for k in range(len(shares))),
-                y=_tuple(found.shares.value),
-                low=_tuple(found.shares.low),
-                high=_tuple(found.shares.high),
-            ),
-        )
+        labels = [f"mode {k + 1}" for k in range(modes)] + ["other modes"] * (len(shares) - modes)
+        of = found.shares
+        ends = _ends(of.value, of.low, of.high, np.arange(len(shares)))
+        plots = (_bars("Failure modes", "share of the event's probability", labels, *ends),)
     return Exhibit("scenarios", f"Scenarios of {label}", SCENARIO_COLUMNS, tuple(rows), _notes(found), plots=plots)
 
 
@@ -115,7 +110,7 @@ def factors_exhibit(found: Found, usual: Usual, days: Days) -> Exhibit:
     )
     values = np.column_stack([usual.mean, usual.std, first.x, shift, *(s.x for s in found.scenarios[1:]), *days.x])
     rows = tuple((name, *_row(numbers)) for name, numbers in zip(found.names, values, strict=True))
-    plot = _profile("The most likely scenario", "shift (usual std)", shift)
+    plot = _profile("The most likely scenario", found.names, shift)
     notes = ["Everything is in the units of the risk factors; a shift counts their usual standard deviations."]
     if days.dates:
         notes.append(f"day_1 to day_{len(days.dates)}: {', '.join(days.dates)}.")
@@ -139,7 +134,7 @@ def moments_exhibit(found: Found, usual: Usual) -> Exhibit:
     )
     plots = _profile(
         "Means of the risk factors given the event",
-        "shift (usual std)",
+        found.names,
         shift,
         usual.shift(mean.low),
         usual.shift(mean.high),
@@ -180,15 +175,28 @@ def _source(is_closed: bool) -> str:
 
 
 def _profile(
-    title: str, y_label: str, y: Float, low: Float | None = None, high: Float | None = None
+    title: str, names: Sequence[str], y: Float, low: Float | None = None, high: Float | None = None
 ) -> tuple[EvidencePlot, ...]:
-    """Something of every factor, in the order of the table."""
-    known = np.isfinite(y)
-    if not known.any():
+    """Shifts of the factors that are moved most, in the order of the table."""
+    known = np.flatnonzero(np.isfinite(y))
+    shown = np.sort(known[np.argsort(-np.abs(y[known]), kind="stable")][:MOST_BARS])
+    if not shown.size:
         return ()
-    ends = ((), ()) if low is None or high is None else (_tuple(low[known]), _tuple(high[known]))
-    x = tuple(float(j + 1) for j in np.flatnonzero(known))
-    return (EvidencePlot("points", title, "risk factor (row of the table)", y_label, x, _tuple(y[known]), *ends),)
+    return (
+        _bars(title, "shift, in usual standard deviations", [names[j] for j in shown], *_ends(y, low, high, shown)),
+    )
+
+
+def _ends(y: Float, low: Float | None, high: Float | None, shown: NDArray[np.intp]) -> tuple[Float, Float, Float]:
+    """Those shown, with the ends of their intervals; the value itself where there is none."""
+    y, low, high = (y if v is None else v for v in (y, low, high))
+    low, high = (np.where(np.isfinite(end), end, y)[shown] for end in (low, high))
+    return y[shown], low, high
+
+
+def _bars(title: str, y_label: str, labels: Sequence[str], y: Float, low: Float, high: Float) -> EvidencePlot:
+    x = tuple(map(float, range(len(labels))))
+    return EvidencePlot("bars", title, "", y_label, x, _tuple(y), _tuple(low), _tuple(high), tuple(labels))
 
 
 def _cells(moments: Moments, k: int) -> tuple[float | None, ...]:

@@ -121,7 +121,7 @@ class Scenarios(Measure):
             return self._probability().questions(scale, quantile)
         return questions_at("value_at_risk", self.tails, quantile, self.confidence)
 
-    def check(self, inputs: Inputs) -> None:
+    def check_inputs(self, inputs: Inputs) -> None:
         self.table(inputs)
 
     def table(self, inputs: Inputs) -> ReturnsTable | None:
