@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -166,12 +167,14 @@ class Experiment:
             if checkpoint:
                 found.session.before, found.session.keep = checkpoint.progress, checkpoint.keep
                 checkpoint.files_of = lambda progress: result_of(self._so_far(found, progress, searching)).files()
-            sample = estimate_stage(found.session, found.tuned, self.stop, found.explore, extension, found.reserved)
+            held_back = found.reserved + found.after
+            sample = estimate_stage(found.session, found.tuned, self.stop, found.explore, extension, held_back)
             ends["estimate"] = time.perf_counter()
             estimating = failed.failures.total - searching.total
             before = checkpoint.progress if checkpoint and extension else None
             spent = found.explore + found.tuned.evaluations + sample.summary.evaluations
-            left, samples = self.stop.max_evaluations - spent, before.audited if before else None
+            left = self.stop.max_evaluations - spent - found.after
+            samples = before.audited if before else None
             audited = audit(found.session, found.job, sample, self.audit, spent, left, samples)
             tested = _canary(found.session, found.tuned)
             ends["audit"] = time.perf_counter()
@@ -182,13 +185,17 @@ class Experiment:
     def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
         """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run."""
         loss = self.loss.bind(self.inputs)
+        for measure in self.measures:
+            measure.check_inputs(self.inputs)
+            measure.check_loss(loss)
         problem = Problem(self.inputs, loss, self.method.draws_in)
         session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         tails = [tail for measure in self.measures for tail in measure.tails]
         located = locate(session, tails) if tails else None
         explore = located.evaluations if located else 0
-        session.max_evaluations -= explore
+        after = sum(measure.after(budget) for measure in self.measures)
+        session.max_evaluations -= explore + after
         scale = _scale_of(session, explored)
         asked = [measure.questions(scale, located.quantile if located else _nowhere) for measure in self.measures]
         questions, places = _once(asked)
@@ -205,8 +212,8 @@ class Experiment:
         session.reserved = reserve(self.audit, session.max_evaluations)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
-        reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore)
-        return _Found(loss, questions, places, session, tuned, job, explore, reserved)
+        reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore - after)
+        return _Found(loss, questions, places, session, tuned, job, explore, reserved, after)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -238,7 +245,10 @@ class Experiment:
         factor = reading.inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
             own = tuple(estimates[place] for place in places)
-            shown += measure.exhibits(Answered(rows, own, tuple(estimates), found.session.problem, factor))
+            problem, left = found.session.problem, found.after - sum(exhibit.evaluations for exhibit in shown)
+            for exhibit in measure.exhibits(Answered(rows, own, tuple(estimates), problem, factor, left)):
+                alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
+                shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
         return tuple(shown)
 
     def _so_far(self, found: _Found, progress: Progress, searching: Failures) -> _Outcome:
@@ -277,6 +287,10 @@ class Experiment:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
         primary = max(range(len(estimates)), key=lambda k: _rarity(estimates[k]))
+        exhibits = () if outcome.interrupted else self._exhibits(found, sample, estimates)
+        if shown := sum(exhibit.evaluations for exhibit in exhibits):
+            evaluations["exhibits"] = shown
+            evaluations["total"] += shown
         return Result(
             name=self.name,
             seed=self.seed,
@@ -308,7 +322,7 @@ class Experiment:
             },
             iterations=tuned.iterations,
             convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
-            exhibits=self._exhibits(found, sample, estimates),
+            exhibits=exhibits,
             arrays=Arrays(
                 loss=sample.summary.kept.loss,
                 log_weight=sample.summary.kept.log_weight,
@@ -336,6 +350,7 @@ class _Found:
     job: Estimator
     explore: int
     reserved: int
+    after: int
 
 
 @dataclass(frozen=True, eq=False)

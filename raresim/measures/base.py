@@ -102,6 +102,8 @@ class Answered:
     factor : float
         What a quantile of the normal law is multiplied by in intervals of this run: more than 1 where it chose the
         size of its own sample.
+    left : int
+        Losses that the exhibits may still evaluate.
     """
 
     sample: TailSample
@@ -109,6 +111,7 @@ class Answered:
     estimates: tuple[Estimate, ...]
     problem: Problem
     factor: float = 1.0
+    left: int = 2_000
 
     @property
     def inputs(self) -> Inputs:
@@ -159,6 +162,10 @@ class Measure(ABC):
     def check_inputs(self, inputs: Inputs) -> None:
         """Raise `FieldError` or `DataError`, before anything is drawn, where it does not go with ``inputs``."""
         return
+
+    def after(self, budget: int) -> int:
+        """Losses that the exhibits may evaluate, at most, of ``budget`` for the whole run."""
+        return 0
 
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         """Tables and figures beside the numbers."""

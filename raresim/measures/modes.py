@@ -63,17 +63,20 @@ class Prices:
         Inputs and bound loss.
     n : int
         Draws of the estimate.
+    left : int
+        What the run's budget leaves.
     """
 
     problem: Problem
     n: int
+    left: int = MAX_EVALUATIONS
     evaluations: int = 0
     failed: int = 0
 
     @property
     def most(self) -> int:
         """Losses that may be evaluated in all."""
-        return min(MAX_EVALUATIONS, max(int(MAX_SHARE * self.n), min(FEW, self.n)))
+        return min(MAX_EVALUATIONS, self.left, max(int(MAX_SHARE * self.n), min(FEW, self.n)))
 
     @property
     def left_to_climb(self) -> int:

@@ -17,7 +17,7 @@ from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.conditional import Given
 from raresim.measures.history import Days, columns_of
 from raresim.measures.levels import questions_at, tail_of
-from raresim.measures.modes import Prices
+from raresim.measures.modes import MAX_EVALUATIONS, Prices
 from raresim.measures.probability import Probability, Threshold
 from raresim.measures.scenario_choice import Found
 from raresim.measures.scenario_tables import (
@@ -121,6 +121,9 @@ class Scenarios(Measure):
             return self._probability().questions(scale, quantile)
         return questions_at("value_at_risk", self.tails, quantile, self.confidence)
 
+    def after(self, budget: int) -> int:
+        return min(MAX_EVALUATIONS, budget // 10)
+
     def check_inputs(self, inputs: Inputs) -> None:
         self.table(inputs)
 
@@ -144,7 +147,7 @@ class Scenarios(Measure):
         if not given.probability > 0:
             note = f"No draw reached the event, {own.label}: there is nothing to show of it."
             return [Exhibit("scenarios", f"Scenarios of {own.label}", SCENARIO_COLUMNS, (), (note,), status)]
-        found = Found.of(given, Prices(answered.problem, answered.sample.n), self.modes or MOST_MODES)
+        found = Found.of(given, Prices(answered.problem, answered.sample.n, answered.left), self.modes or MOST_MODES)
         days = self._days(found)
         usual = Usual.of(found.inputs)
         exhibits = [

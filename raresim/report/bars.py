@@ -36,5 +36,5 @@ def draw(plot: EvidencePlot, name: str) -> style.Picture:
     axes.grid(visible=False, axis="y")
     style.linear(axes.xaxis)
     axes.set_xlabel(style.clipped(plot.y_label, style.WIDTH - margin, 9.0))
-    caption = "Bars are the contributions, lines their intervals; what reaches over zero is not told from nothing."
+    caption = "Bars are the numbers, lines their intervals; what reaches over zero is not told from nothing."
     return style.finish(figure, name, plot.title, caption, f"Bars: {', '.join(plot.labels)}.")

@@ -44,6 +44,7 @@ STAGES = {
     "tune": "fitting the proposal",
     "estimate": "fresh {rows}, the only ones behind the numbers",
     "audit": "an independent search for missed failure regions",
+    "exhibits": "the search for the most likely scenarios",
 }
 
 FAILED = {"raised": "raised", "timeout": "timed out", "nan": "were NaN", "infinite": "were infinite"}
