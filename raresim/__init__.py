@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
     from raresim.measures.scenarios import Scenarios
+    from raresim.measures.unexpected_loss import UnexpectedLoss
     from raresim.measures.value_at_risk import ValueAtRisk
     from raresim.methods.asmussen_kroese import AsmussenKroese
     from raresim.methods.auto import Auto
@@ -122,6 +123,7 @@ _HOMES = {
     "StudentT": "distributions.student_t",
     "StudentTMixture": "proposals.student_t",
     "SubsetSimulation": "methods.subset_simulation",
+    "UnexpectedLoss": "measures.unexpected_loss",
     "ValueAtRisk": "measures.value_at_risk",
     "VonMisesFisherNakagami": "distributions.von_mises_fisher_nakagami",
     "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
@@ -189,6 +191,7 @@ __all__ = [
     "StudentT",
     "StudentTMixture",
     "SubsetSimulation",
+    "UnexpectedLoss",
     "ValueAtRisk",
     "VonMisesFisherNakagami",
     "VonMisesFisherNakagamiMixture",

@@ -213,7 +213,7 @@ class Experiment:
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
         reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore - after)
-        return _Found(loss, questions, places, session, tuned, job, explore, reserved, after)
+        return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -246,7 +246,8 @@ class Experiment:
         for measure, places in zip(self.measures, found.places, strict=True):
             own = tuple(estimates[place] for place in places)
             problem, left = found.session.problem, found.after - sum(exhibit.evaluations for exhibit in shown)
-            for exhibit in measure.exhibits(Answered(rows, own, tuple(estimates), problem, factor, left)):
+            answered = Answered(rows, own, tuple(estimates), problem, factor, left, found.scale)
+            for exhibit in measure.exhibits(answered):
                 alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
                 shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
         return tuple(shown)
@@ -351,6 +352,7 @@ class _Found:
     explore: int
     reserved: int
     after: int
+    scale: Callable[[], LossScale]
 
 
 @dataclass(frozen=True, eq=False)
@@ -557,7 +559,7 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
             job = _Explore(Sampler(problem, None, session.seed))
             moments = session.fold("explore", job, session.plan(EXPLORE_DRAWS))
             source = f"model standard deviation, from {moments.n:,} draws"
-            explored.append(LossScale(moments.mean, moments.std, source))
+            explored.append(LossScale(moments.mean, moments.std, source, moments.n))
         return explored[0]
 
     return scale

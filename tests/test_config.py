@@ -267,6 +267,16 @@ AT, OF_TAIL = {"level": 0.95, "reference": {"value": 1.6, "source": "b"}}, {"tai
 VAR, VAR_OF_TAIL = ({"measures": [{"kind": "value_at_risk", **given}]} for given in (AT, OF_TAIL))
 ES, ES_OF_TAIL = ({"measures": [{"kind": "expected_shortfall", **given}]} for given in (AT, OF_TAIL))
 
+UL, UL_OF_TAIL = ({"measures": [{"kind": "unexpected_loss", **given}]} for given in ({"level": 0.95}, {"tail": 0.05}))
+CURVE, YEARS, AT_THRESHOLDS = (
+    {"measures": [{"kind": "exceedance", **given}]}
+    for given in (
+        {"to_tail": 0.01, "points": 30},
+        {"to_tail": 0.01, "return_periods": [20.0]},
+        {"thresholds": [1.0, 2.0]},
+    )
+)
+
 # field of a model -> (changes to the base, path of the field, another value)
 FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Experiment.name": ({}, "name", "other"),
@@ -365,6 +375,18 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Reference.source": (REFERENCE, "measures[0].reference.source", "b"),
     "Probability.interval": ({}, "measures[0].interval", "betting"),
     "PythonLoss.components": (BY_PART, "loss.components", ["a", "b", "d"]),
+    "Experiment.preset": ({"preset": "irb"}, "preset", "solvency2"),
+    "UnexpectedLoss.level": (UL, "measures[0].level", 0.9),
+    "UnexpectedLoss.tail": (UL_OF_TAIL, "measures[0].tail", 0.1),
+    "UnexpectedLoss.confidence": (UL, "measures[0].confidence", 0.9),
+    "Exceedance.thresholds": (AT_THRESHOLDS, "measures[0].thresholds", [1.0, 2.5]),
+    "Exceedance.points": (CURVE, "measures[0].points", 40),
+    "Exceedance.from_tail": (CURVE, "measures[0].from_tail", 0.2),
+    "Exceedance.to_tail": (CURVE, "measures[0].to_tail", 0.005),
+    "Exceedance.return_periods": (YEARS, "measures[0].return_periods", [50.0]),
+    "Exceedance.events_per_year": (YEARS, "measures[0].events_per_year", 2.0),
+    "Exceedance.curve": (CURVE, "measures[0].curve", "aep"),
+    "Exceedance.confidence": (CURVE, "measures[0].confidence", 0.9),
     "Contributions.level": (SHARED, "measures[0].level", 0.9),
     "Contributions.tail": (SHARED_OF_TAIL, "measures[0].tail", 0.1),
     "Contributions.of": (SHARED, "measures[0].of", "value_at_risk"),

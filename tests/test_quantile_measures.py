@@ -21,10 +21,11 @@ from raresim import (
     StudentT,
     SubsetSimulation,
     ValueAtRisk,
+    presets,
 )
 from raresim.accumulators import tail_draws, weighted_losses
 from raresim.accumulators.tail_draws import TailDraws
-from raresim.errors import FieldError
+from raresim.errors import ConfigError, FieldError
 from raresim.executors import Executor
 from raresim.locate import locate
 from raresim.measures.levels import level_of, percent, tail_of, tails_of
@@ -329,3 +330,124 @@ def test_events_below_do_not_go_with_quantiles(seed):
     case = experiment(CASE, seed(54), measures=[Probability(below=-3.0), *BOTH])
     with pytest.raises(FieldError, match=r"^measures: must be on the upper side of the loss"):
         case.run()
+
+
+# --- expected and unexpected loss --------------------------------------------------------------------
+
+
+def rows_by_name(exhibit):
+    return {(row[0], row[1]): dict(zip(exhibit.columns[2:], row[2:], strict=True)) for row in exhibit.rows}
+
+
+def test_unexpected_loss_of_a_closed_form(seed):
+    """The mean of a linear loss of normals is known: the unexpected loss has the error of the value at risk."""
+    inputs = Normal(mean=[1.0, 2.0], std=1.0)
+    loss = raresim.Linear(weights=[1.0, 1.0], factors="losses")
+    measure = raresim.UnexpectedLoss(level=[0.99, 0.999])
+    result = raresim.estimate(inputs, loss, measure, seed=seed(60), relative_error=0.005)
+    (exhibit,) = result.exhibits
+    rows = rows_by_name(exhibit)
+    assert rows["expected loss", None] == {
+        "value": 3.0,
+        "std_error": 0.0,
+        "lower": 3.0,
+        "upper": 3.0,
+        "status": "trusted",
+    }
+    for level, text in ((0.99, "99 %"), (0.999, "99.9 %")):
+        v = stats.norm.ppf(level) * math.sqrt(2.0)
+        var, ul, es = (rows[name, text] for name in ("value at risk", "unexpected loss", "expected shortfall"))
+        assert ul["value"] == pytest.approx(var["value"] - 3.0, rel=1e-12)
+        assert ul["std_error"] == var["std_error"]
+        assert ul["upper"] - ul["value"] == pytest.approx(var["upper"] - var["value"], rel=1e-9)
+        assert abs(ul["value"] - v) < 6 * ul["std_error"]
+        assert es["value"] > var["value"]
+    assert [e.label for e in result.estimates] == ["VaR 99 %", "VaR 99.9 %", "ES 99 %", "ES 99.9 %"]
+
+
+@pytest.mark.statistical(effect=0.1, false_fail=2e-7, false_pass=0.1)
+def test_expected_loss_of_a_black_box_is_that_of_its_first_draws(seed):
+    measure = raresim.UnexpectedLoss(level=0.99)
+    result = raresim.estimate(2, lambda x: np.exp(x[:, 0]), measure, seed=seed(61), relative_error=0.01)
+    rows = rows_by_name(result.exhibits[0])
+    mean = rows["expected loss", None]
+    assert_within_error(mean["value"], math.exp(0.5), mean["std_error"])
+    ul, var = rows["unexpected loss", "99 %"], rows["value at risk", "99 %"]
+    assert ul["std_error"] == pytest.approx(math.hypot(mean["std_error"], var["std_error"]))
+    assert ul["lower"] < ul["value"] < ul["upper"]
+
+
+# --- alike questions ---------------------------------------------------------------------------------
+
+
+def test_alike_questions_are_asked_once(seed):
+    measures = [
+        ValueAtRisk(level=0.99),
+        ValueAtRisk(
+            level=[0.99, 0.999], reference=[Reference(value=2.3, source="a"), Reference(value=3.1, source="b")]
+        ),
+        ValueAtRisk(level=0.99, confidence=0.9),
+    ]
+    result = solve(CASE, seed(62), measures=measures, relative_error=0.01, method=CrossEntropy())
+    assert [(e.label, e.confidence) for e in result.estimates] == [
+        ("VaR 99 %", 0.95),
+        ("VaR 99.9 %", 0.95),
+        ("VaR 99 %", 0.9),
+    ]
+    assert result.estimates[0].reference.source == "a"
+
+
+# --- presets -----------------------------------------------------------------------------------------
+
+
+CONFIG = """
+preset: {preset}
+seed: 1
+inputs: {{kind: normal, dim: 3}}
+loss: {{kind: linear, weights: equal, factors: losses}}
+{measures}
+"""
+
+
+def config_of(tmp_path, preset, measures=""):
+    path = tmp_path / "a.yaml"
+    path.write_text(CONFIG.format(preset=preset, measures=measures))
+    return raresim.load(path)
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_a_preset_fills_in_measures_and_says_so(preset, tmp_path):
+    config = config_of(tmp_path, preset)
+    config.outline()
+    experiment_ = config.experiment()
+    assert [m.kind for m in experiment_.measures] == [m["kind"] for m in presets.PRESETS[preset].measures]
+    assert len(config.filled) == 2 + len(experiment_.measures)
+    assert config.filled[0].startswith(f"preset {preset}: ")
+    assert "99" in str(config.resolved()["measures"]) or preset in ("frtb-es", "cat-ep")
+
+
+def test_a_preset_fills_in_levels_that_are_missing_alone(tmp_path):
+    given = "measures: [{kind: value_at_risk}, {kind: expected_shortfall, level: 0.9}, {kind: probability, above: 1}]"
+    config = config_of(tmp_path, "irb", given)
+    var, es, probability = config.experiment().measures
+    assert (var.level, es.level, probability.above) == (0.999, 0.9, 1)
+    assert config.filled[2:] == ("measures[0]: level: 0.999",)
+
+
+def test_a_preset_is_told_in_the_result_and_changes_no_number(tmp_path):
+    given = "measures: [{kind: value_at_risk, level: 0.999}]"
+    config = config_of(tmp_path, "irb", given)
+    told = config.experiment().run().to_dict()
+    plain = dataclasses.replace(config.experiment(), preset=None).run().to_dict()
+    assert told["description"].pop("preset") == [presets.PRESETS["irb"].title, "one year"]
+    for result in (told, plain):
+        result.pop("seconds")
+    assert told == plain
+
+
+def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        config_of(tmp_path, "basel")
+    assert str(caught.value).endswith(
+        "a.yaml:2:1: preset: must be one of solvency2, irb, frtb-es, sst, cat-ep, got 'basel'"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,11 +37,20 @@ class Reference:
 
 @dataclass(frozen=True)
 class LossScale:
-    """Mean and standard deviation of the loss under the target, and how they are known."""
+    """Mean and standard deviation of the loss under the target, and how they are known.
+
+    ``draws`` is how many draws they were read from; 0 where they are exact.
+    """
 
     mean: float
     std: float
     source: str
+    draws: int = 0
+
+    @property
+    def std_error(self) -> float:
+        """Of the mean."""
+        return self.std / math.sqrt(self.draws) if self.draws else 0.0
 
 
 Interval = Literal["standard", "betting"]
@@ -104,6 +114,8 @@ class Answered:
         size of its own sample.
     left : int
         Losses that the exhibits may still evaluate.
+    scale : callable or None
+        Gives the loss's mean and standard deviation, once a measure's `questions` have asked for them.
     """
 
     sample: TailSample
@@ -112,6 +124,7 @@ class Answered:
     problem: Problem
     factor: float = 1.0
     left: int = 2_000
+    scale: Callable[[], LossScale] | None = None
 
     @property
     def inputs(self) -> Inputs:
