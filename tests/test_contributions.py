@@ -222,11 +222,15 @@ def test_contributions_add_up_to_the_total(rows, half_width):
     case = allocation_of(sample, tail, half_width)
     q = case.value_at_risk
     shortfall = q + np.sum(sample.weight * np.maximum(sample.loss - q, 0)) / sample.n / tail
-    at_risk, beyond = case.of_value_at_risk(sample.components), case.of_expected_shortfall(sample.components)
-    assert math.fsum(at_risk.value) == pytest.approx(q, rel=1e-12)
-    assert math.fsum(beyond.value) == pytest.approx(shortfall, rel=1e-12)
-    assert max(at_risk.scaled, beyond.scaled) < 1e-10
-    assert np.isfinite([at_risk.std_error, beyond.std_error]).all()
+    for shares, total in (
+        (case.of_value_at_risk(sample.components), q),
+        (case.of_expected_shortfall(sample.components), shortfall),
+    ):
+        assert math.fsum(shares.value) == pytest.approx(total, rel=1e-10)
+        exact, moved = shares.adding_up_to(total)
+        assert math.fsum(exact.value) == pytest.approx(total, rel=1e-12)
+        assert moved < 1e-10
+        assert np.isfinite(shares.std_error).all()
 
 
 def test_errors_of_parts_are_those_of_the_whole():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -24,12 +25,15 @@ DISAGREE = 3.0
 SLOWEST = 4.0
 """Most that is below the floor, in strips like the lowest above it: what it is where each has 4/5 of the next."""
 
+COLUMNS = 32
+"""Parts that are worked on at a time."""
+
 UNSEEN = 0.1
 """Standard errors of the tail that an incremental number may lose to rows below the floor."""
 
 
 @dataclass(frozen=True, eq=False)
-class Allocated:
+class Shares:
     """What each part has of a number.
 
     Parameters
@@ -38,14 +42,28 @@ class Allocated:
         In the unit of the loss.
     drift : (m,) float64
         The bias of the window as far as half of it shows one, in ``std_error`` already; 0 where it shows none.
-    scaled : float
-        By how much, relative to the sum of the sizes, the parts were moved to add up to the number.
     """
 
     value: Float
     std_error: Float
     drift: Float
-    scaled: float
+
+    def take(self, places: list[int]) -> Shares:
+        """Those at ``places``."""
+        return Shares(self.value[places], self.std_error[places], self.drift[places])
+
+    def and_(self, other: Shares) -> Shares:
+        """Both, these first."""
+        fields = ("value", "std_error", "drift")
+        return Shares(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields))
+
+    def adding_up_to(self, total: float) -> tuple[Shares, float]:
+        """Moved in proportion to their sizes until they add up to ``total``; and by what share of these."""
+        sizes = float(np.abs(self.value).sum())
+        gap = total - math.fsum(self.value)
+        if sizes == 0:
+            return self, 0.0
+        return replace(self, value=self.value + gap * np.abs(self.value) / sizes), abs(gap) / sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +91,30 @@ class Window:
     density: float
     ess: float
 
-    def mean(self, part: Float) -> float:
-        """Mean of ``part`` (k,) given ``loss = q``."""
-        return float(self.level @ part[self.at])
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What parts lose in a window.
+
+    Parameters
+    ----------
+    mean, slope : (m,) float64
+        Mean of each given the loss in the middle of the window, and its rate of change with the loss.
+    influence : (j, m) float64
+        Of the window's rows on the mean, for a middle that is known.
+    """
+
+    mean: Float
+    slope: Float
+    influence: Float
+
+    @classmethod
+    def of(cls, sample: TailSample, window: Window, parts: Float, q: float) -> Self:
+        """Of ``parts`` (k, m) in a window around ``q``."""
+        near = parts[window.at]
+        mean, slope = window.level @ near, window.slope @ near
+        off = near - mean - np.outer(sample.loss[window.at] - q, slope)
+        return cls(mean, slope, off * (sample.n * window.level)[:, np.newaxis])
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,53 +209,56 @@ class Allocation:
         narrow = window_of(self.sample, self.sample.loss, self.value_at_risk, 0.5 * self.window.half_width)
         return narrow if narrow.half_width > 0 and narrow.at.size >= FEWEST // 2 else None
 
-    def of_value_at_risk(self, parts: Float, total: float | None = None) -> Allocated:
-        """Share the value at risk among ``parts`` (k, m), so that they add up to ``total``, or to it."""
-        total = self.value_at_risk if total is None else total
-        columns = [self._at_risk(part) for part in columns_of(parts)]
-        return _adding_up(columns, total)
+    def of_value_at_risk(self, parts: Float) -> Shares:
+        """What each of ``parts`` (k, m) has of the value at risk."""
+        return Shares(*np.concatenate([self._at_risk(some) for some in chunks(parts)], axis=1))
 
-    def of_expected_shortfall(self, parts: Float, total: float | None = None) -> Allocated:
-        """Share the expected shortfall among ``parts`` (k, m), so that they add up to ``total``, or to it."""
-        total = self.expected_shortfall if total is None else total
-        columns = [self._shortfall(part) for part in columns_of(parts)]
-        return _adding_up(columns, total)
+    def of_expected_shortfall(self, parts: Float) -> Shares:
+        """What each of ``parts`` (k, m) has of the expected shortfall."""
+        return Shares(*np.concatenate([self._shortfall(some) for some in chunks(parts)], axis=1))
 
-    def _at_risk(self, part: Float) -> tuple[float, float, float]:
-        """Value, standard error and drift of one part of the value at risk."""
-        window = self.window
-        value, slope = window.mean(part), float(window.slope @ part[window.at])
-        influence = self._influence_at(part, window)
-        if math.isfinite(window.density):
-            influence += slope / window.density * self.sample.weight * self.beyond
-        drift = self._drift(part)
-        return value, math.hypot(self.sample.error_of_sum(influence), drift), drift
+    def _at_risk(self, parts: Float) -> Float:
+        """Values, standard errors and drifts of parts of the value at risk, (3, m)."""
+        near = Near.of(self.sample, self.window, parts, self.value_at_risk)
+        weight = self.sample.weight * self.beyond
+        steps = near.slope / self.window.density
+        total = near.influence.sum(axis=0) + steps * weight.sum()
+        squares = np.square(near.influence).sum(axis=0) + steps**2 * (weight @ weight)
+        squares += 2.0 * steps * (weight[self.window.at] @ near.influence)
+        drift = self._drift(parts, near)
+        return np.array([near.mean, np.hypot(self._error(total, squares), drift), drift])
 
-    def _shortfall(self, part: Float) -> tuple[float, float, float]:
-        """Value, standard error and drift of one part of the expected shortfall."""
-        sample, edge, mean = self.sample, self.at_the_edge, self.window.mean(part)
-        value = sample.mean(self.beyond * part) / self.tail + edge * mean
-        influence = sample.weight * self.beyond * (part - mean) / self.tail
-        influence += edge * self._influence_at(part, self.window)
-        drift = edge * self._drift(part)
-        return value, math.hypot(sample.error_of_sum(influence), drift), drift
+    def _shortfall(self, parts: Float) -> Float:
+        """Values, standard errors and drifts of parts of the expected shortfall, (3, m)."""
+        sample, edge = self.sample, self.at_the_edge
+        near = Near.of(sample, self.window, parts, self.value_at_risk)
+        rows = np.flatnonzero(self.beyond)
+        weight = sample.weight * self.beyond / self.tail
+        value = weight[rows] @ parts[rows] / sample.n + edge * near.mean
+        influence = (parts[rows] - near.mean) * weight[rows, np.newaxis]
+        both = (parts[self.window.at] - near.mean) * weight[self.window.at, np.newaxis] * near.influence
+        total = influence.sum(axis=0) + edge * near.influence.sum(axis=0)
+        squares = np.square(influence).sum(axis=0) + edge**2 * np.square(near.influence).sum(axis=0)
+        squares += 2.0 * edge * both.sum(axis=0)
+        drift = edge * self._drift(parts, near)
+        return np.array([value, np.hypot(self._error(total, squares), drift), drift])
 
-    def _influence_at(self, part: Float, window: Window) -> Float:
-        """Influence (k,) of the rows on the mean of ``part`` in a window around a loss that is known."""
-        influence = np.zeros(part.size)
-        near = part[window.at]
-        line = window.mean(part) + float(window.slope @ near) * (self.sample.loss[window.at] - self.value_at_risk)
-        influence[window.at] = self.sample.n * window.level * (near - line)
-        return influence
+    def _drift(self, parts: Float, near: Near) -> Float:
+        """The bias of the means of ``parts`` at the value at risk, (m,), as far as half the window shows one."""
+        if self.half_window is None:
+            return np.zeros(parts.shape[1])
+        narrow = Near.of(self.sample, self.half_window, parts, self.value_at_risk)
+        gap, change = near.mean - narrow.mean, near.influence.copy()
+        change[np.searchsorted(self.window.at, self.half_window.at)] -= narrow.influence
+        noise = self._error(change.sum(axis=0), np.square(change).sum(axis=0))
+        is_rounding = np.abs(gap) <= 1e-9 * np.abs(parts[self.window.at]).max(axis=0)
+        return np.where(is_rounding | (np.abs(gap) <= DISAGREE * noise), 0.0, 4.0 / 3.0 * gap)
 
-    def _drift(self, part: Float) -> float:
-        narrow = self.half_window
-        if narrow is None:
-            return 0.0
-        gap = self.window.mean(part) - narrow.mean(part)
-        noise = self.sample.error_of_sum(self._influence_at(part, self.window) - self._influence_at(part, narrow))
-        is_rounding = abs(gap) <= 1e-9 * float(np.abs(part[self.window.at]).max())
-        return 0.0 if is_rounding or abs(gap) <= DISAGREE * noise else 4.0 / 3.0 * gap
+    def _error(self, total: Float, squares: Float) -> Float:
+        """`TailSample.error_of_sum` of influences with these sums and sums of squares, (m,)."""
+        n = self.sample.n
+        error: Float = np.sqrt(np.maximum(squares / n - np.square(total / n), 0.0) / max(1, n - 1))
+        return error
 
     def without(self, part: Float) -> Without | None:
         """How much both numbers would be smaller without ``part`` (k,); None where rows below the floor are missed."""
@@ -278,9 +320,9 @@ def effective(weight: Float) -> float:
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
-def columns_of(parts: Float) -> Iterator[Float]:
-    """The columns of ``parts`` (k, m), each (k,) and contiguous."""
-    return (np.ascontiguousarray(parts[:, i]) for i in range(parts.shape[1]))
+def chunks(parts: Float) -> Iterator[Float]:
+    """``parts`` (k, m), some columns at a time."""
+    return (np.ascontiguousarray(parts[:, k : k + COLUMNS]) for k in range(0, parts.shape[1], COLUMNS))
 
 
 def window_of(sample: TailSample, loss: Float, q: float, half_width: float) -> Window:
@@ -313,12 +355,3 @@ def window_of(sample: TailSample, loss: Float, q: float, half_width: float) -> W
 def _atom(sample: TailSample, at: Whole) -> Window:
     weight = sample.weight[at]
     return Window(0.0, at, weight / weight.sum(), np.zeros(at.size), math.inf, effective(weight))
-
-
-def _adding_up(columns: list[tuple[float, float, float]], total: float) -> Allocated:
-    """The parts moved in proportion to their sizes until they add up to ``total``."""
-    value, error, drift = (np.array(column) for column in zip(*columns, strict=True))
-    sizes = float(np.abs(value).sum())
-    gap = total - math.fsum(value)
-    moved = value + gap * np.abs(value) / sizes if sizes > 0 else value
-    return Allocated(moved, error, drift, abs(gap) / sizes if sizes > 0 else 0.0)

@@ -18,7 +18,7 @@ from raresim.errors import FieldError
 from raresim.evidence import EvidencePlot
 from raresim.exhibits import Exhibit
 from raresim.losses.base import Loss
-from raresim.measures.allocation import FEWEST, Allocated, Allocation, Without, columns_of, effective
+from raresim.measures.allocation import FEWEST, Allocation, Shares, Without, effective
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
 from raresim.measures.levels import percent, questions_at, tail_of
 from raresim.registry import member
@@ -30,6 +30,9 @@ Of = Literal["value_at_risk", "expected_shortfall", "both"]
 
 NOISE = 2.0
 """Standard errors below which a small contribution is not told from nothing."""
+
+ROUNDING = 1e-9
+"""Share of the sizes of all contributions up to which a gap to the total is not worth a word."""
 
 MOST_WITHOUT = 100
 """Names, the largest first, for which the loss without them is looked at."""
@@ -200,8 +203,8 @@ class _Report:
         notes: list[str] = []
         plots: list[EvidencePlot] = []
         for quantity, answer in self.answers.items():
-            shared, groups = self._shared(quantity, answer, held, min_share, notes)
-            table = self._rows(quantity, answer, shared, groups, weights)
+            shares, groups = self._shared(quantity, answer, held, min_share, notes)
+            table = self._rows(quantity, answer, shares, groups, weights)
             rows += [*table, _total(quantity, answer)]
             plots.append(_bars(table, f"{title} to the {WORDS[quantity]} at {level}"))
             if self._ess(quantity) < CAUTION_ROWS:
@@ -211,49 +214,56 @@ class _Report:
 
     def _shared(
         self, quantity: Quantity, answer: Estimate, held: list[Group], min_share: float, notes: list[str]
-    ) -> tuple[Allocated, list[Group]]:
+    ) -> tuple[Shares, list[Group]]:
         """What each group has, largest first; those too small to be resolved as one, last."""
-        shared = self._allocated(quantity, answer, held)
-        small = (np.abs(shared.value) <= NOISE * shared.std_error) & (
-            np.abs(shared.value) < min_share * abs(answer.value)
-        )
-        order = [int(i) for i in np.argsort(-shared.value, kind="stable")]
+        shares = self._shares(quantity, held)
+        size = np.abs(shares.value)
+        small = (size <= NOISE * shares.std_error) & (size < min_share * abs(answer.value))
+        order = [int(i) for i in np.argsort(-shares.value, kind="stable")]
         if small.sum() < 2:
-            groups = [held[i] for i in order]
+            shares, groups = shares.take(order), [held[i] for i in order]
         else:
-            pooled = np.concatenate([held[i][1] for i in np.flatnonzero(small)])
-            groups = [*(held[i] for i in order if not small[i]), (f"other ({small.sum()} names)", pooled)]
+            pooled = f"other ({small.sum()} names)", np.concatenate([held[i][1] for i in np.flatnonzero(small)])
+            shown = [i for i in order if not small[i]]
+            shares, groups = (
+                shares.take(shown).and_(self._shares(quantity, [pooled])),
+                [*(held[i] for i in shown), pooled],
+            )
             notes.append(
                 f"{small.sum()} of {len(held)} names have less than {min_share:.3g} of the {WORDS[quantity]} each and "
                 f"are within {NOISE:g} standard errors of 0: they are one row, other."
             )
-        shared = self._allocated(quantity, answer, groups)
-        if shared.drift.any():
+        if shares.drift.any():
             notes.append(
                 f"Half the window gives another contribution to the {WORDS[quantity]} for "
-                f"{np.count_nonzero(shared.drift)} of {len(groups)} rows; their standard errors allow for it."
+                f"{np.count_nonzero(shares.drift)} of {len(groups)} rows; their standard errors allow for it."
             )
-        if shared.scaled > 1e-9:
+        shares, moved = shares.adding_up_to(answer.value)
+        if moved > ROUNDING:
             notes.append(
-                f"Contributions to the {WORDS[quantity]} were moved by {shared.scaled:.2g} of their sizes to add up."
+                f"Contributions to the {WORDS[quantity]} were moved by {moved:.2g} of their sizes to add up: they come "
+                f"from the first {self.answered.sample.n:,} rows, the total from all."
             )
-        return shared, groups
+        return shares, groups
 
-    def _allocated(self, quantity: Quantity, answer: Estimate, groups: list[Group]) -> Allocated:
-        components = self.answered.sample.components
-        parts = np.column_stack([components[:, members].sum(axis=1) for _, members in groups])
+    def _shares(self, quantity: Quantity, groups: list[Group]) -> Shares:
+        parts = self.answered.sample.components
+        if len(groups) < parts.shape[1]:
+            order = np.concatenate([members for _, members in groups])
+            starts = np.cumsum([0, *(members.size for _, members in groups[:-1])])
+            parts = np.add.reduceat(parts[:, order], starts, axis=1)
         if quantity == "value_at_risk":
-            return self.allocation.of_value_at_risk(parts, answer.value)
-        return self.allocation.of_expected_shortfall(parts, answer.value)
+            return self.allocation.of_value_at_risk(parts)
+        return self.allocation.of_expected_shortfall(parts)
 
     def _rows(
-        self, quantity: Quantity, answer: Estimate, shared: Allocated, groups: list[Group], weights: Float | None
+        self, quantity: Quantity, answer: Estimate, shares: Shares, groups: list[Group], weights: Float | None
     ) -> list[Row]:
-        largest = set(np.argsort(-np.abs(shared.value), kind="stable")[:MOST_WITHOUT].tolist())
-        half = self._quantile(quantity) * shared.std_error
+        largest = set(np.argsort(-np.abs(shares.value), kind="stable")[:MOST_WITHOUT].tolist())
+        half = self._quantile(quantity) * shares.std_error
         rows: list[Row] = []
         for i, (name, members) in enumerate(groups):
-            value = float(shared.value[i])
+            value = float(shares.value[i])
             weight = None if weights is None else math.fsum(weights[members])
             rows.append(
                 (
@@ -261,7 +271,7 @@ class _Report:
                     name,
                     weight,
                     value,
-                    float(shared.std_error[i]),
+                    float(shares.std_error[i]),
                     float(value - half[i]),
                     float(value + half[i]),
                     value / answer.value if answer.value else None,
@@ -274,8 +284,7 @@ class _Report:
     def _incremental(self, quantity: Quantity, members: Members) -> tuple[float | None, float | None]:
         key = members.tobytes()
         if key not in self._without:
-            (part,) = columns_of(self.answered.sample.components[:, members].sum(axis=1, keepdims=True))
-            self._without[key] = self.allocation.without(part)
+            self._without[key] = self.allocation.without(self.answered.sample.components[:, members].sum(axis=1))
         found = self._without[key]
         if found is None:
             return None, None
