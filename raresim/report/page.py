@@ -250,12 +250,15 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
-    """An exhibit with its pictures; its columns are named as in the file, and read better without underscores."""
+    """An exhibit with its pictures: of many rows one in so many, with the last; columns without underscores."""
     columns = tuple(column.replace("_", " ") for column in exhibit.columns)
-    table = _fit_table(EvidenceTable("", columns, exhibit.rows))
+    step = -(-len(exhibit.rows) // MOST_ROWS)
+    table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]))
     name = f"exhibit-{exhibit.name}"
     pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
-    return ShownExhibit(exhibit.name, exhibit.title, exhibit.status, table, exhibit.notes, pictures)
+    left_out = f"One row in {step} is shown; {exhibit.name}.csv has all {len(exhibit.rows)}." if step > 1 else ""
+    notes = (*filter(None, (left_out,)), *exhibit.notes)
+    return ShownExhibit(exhibit.name, exhibit.title, exhibit.status, table, notes, pictures)
 
 
 def _style_hash() -> str:
