@@ -71,13 +71,13 @@ PAYLOADS: tuple[str, ...] = (
 
 
 def make_run(folder: Path) -> Path:
-    """A small run with what a folder can hold: a fit with its evidence, and a method that traces its way."""
+    """A small run with what a folder can hold: evidence of a fit, the trace of a method, exhibits of a measure."""
     rng = np.random.Generator(np.random.Philox(7))
     inputs = raresim.FittedInputs(fit=0.01 * rng.standard_t(5, (400, 2)), copula="gaussian")
     result = raresim.estimate(
         inputs,
         lambda x: -x.sum(axis=1),
-        [raresim.Probability(above=0.05), raresim.Probability(above=0.06)],
+        [raresim.Probability(above=0.05), raresim.Probability(above=0.06), raresim.Exceedance(points=30, to_tail=0.01)],
         seed=1,
         relative_error=0.2,
         max_evaluations=20_000,
@@ -114,7 +114,13 @@ def poison(source: Path, target: Path, text: str) -> int:
     return n + 2
 
 
-_ENUMERATED = {"verdict": ("status",), "search": ("unit",), "plots": ("form",), "manifest.json": ("status",)}
+_ENUMERATED = {
+    "verdict": ("status",),
+    "search": ("unit",),
+    "plots": ("form",),
+    "exhibits": ("status", "name"),
+    "manifest.json": ("status",),
+}
 """Texts that a reader only accepts from a list, by what they stand in: another one is an error, not a page."""
 
 

@@ -161,6 +161,7 @@ _READ = (
     "convergence.csv",
     "evidence.json",
     "trace.json",
+    "exhibits.json",
 )
 
 CASES: dict[str, Callable[[Sandbox], list[str]]] = {

@@ -967,6 +967,78 @@ def test_section_is_there_when_there_is_something_to_say(
     assert ("How the method decided" in words) is shown
 
 
+# --- exhibits ----------------------------------------------------------------------------------------
+
+
+EXHIBIT: dict[str, Any] = {
+    "name": "shares",
+    "title": "Shares of a loss",
+    "columns": ["name", "std_error", "value"],
+    "rows": [[f"name {k}", 0.1, 1.0 * k] for k in range(90)],
+    "notes": ["Read from the rows.", HOSTILE],
+    "status": "caution",
+    "plots": [
+        {"form": form, "title": title, "x_label": "x", "y_label": "y"}
+        | {"x": [1.0, 2.0], "y": [0.1, 0.01], "low": [0.09, 0.008], "high": [0.11, 0.02], "labels": labels}
+        for form, title, labels in (
+            ("bars", "First bars", ["one", "two"]),
+            ("bars", "Second bars", ["one", "two"]),
+            ("curve", "The curve", []),
+            ("band", "Its band", []),
+            ("marks", "Its marks", []),
+            ("line", "A line", []),
+        )
+    ],
+}
+
+
+def exhibited(run: Path, *exhibits: dict[str, Any]) -> Path:
+    (run / "exhibits.json").write_text(json.dumps({"exhibits": list(exhibits)}))
+    return run
+
+
+def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -> None:
+    seen = page(build(exhibited(run, EXHIBIT)).parent)
+    section = seen.words[seen.words.index("Shares of a loss") :]
+    assert section.startswith("Shares of a loss ! Caution")
+    assert "One row in 3 is shown; shares.csv has all 90." in section
+    assert section.index("name 20.12") < section.index("name 890.189") < section.index("Read from the rows.")
+    assert "script" not in {tag for tag, _ in seen.tags}
+    assert ("a", {"href": "#shares"}) in seen.tags
+    assert {p.name for p in (run / "figures").glob("exhibit-*")} == {
+        "exhibit-shares-1.png",
+        "exhibit-shares-2.png",
+        "exhibit-shares.png",
+    }
+    assert "Plots: The curve, A line." in alternatives(seen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../up"}, "[0].name: must be lower case letters, digits and underscores, got '../up'"),
+        ({"name": "Up"}, "[0].name: must be lower case letters, digits and underscores, got 'Up'"),
+        ({"status": "fine"}, "[0].status: must be one of trusted, caution, untrusted, bound_only, got 'fine'"),
+        ({"rows": [["a", 1.0]]}, "[0].rows[0]: must be a list of 3 cells, got ['a', 1.0]"),
+        ({"columns": []}, "[0].columns: must name at least one column"),
+        (
+            {"plots": [EXHIBIT["plots"][0] | {"labels": ["one"]}]},
+            "[0].plots[0]: labels must have the length of y, 2, got 1",
+        ),
+        (
+            {"plots": [EXHIBIT["plots"][0] | {"form": "pie"}]},
+            "[0].plots[0].form: must be one of line, points, bars, curve, band, marks, got 'pie'",
+        ),
+    ],
+)
+def test_broken_exhibit_is_located(run: Path, changes: dict[str, Any], message: str) -> None:
+    exhibited(run, EXHIBIT | changes)
+    assert refused(run) == f"{run / 'exhibits.json'}.exhibits{message}"
+
+
+# --- a trace that is broken --------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
