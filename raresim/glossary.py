@@ -1612,6 +1612,158 @@ _PROVENANCE = (
     ),
 )
 
+_MEASURES = (
+    Term(
+        name="value at risk",
+        aliases=("VaR", "value_at_risk", "estimates.level"),
+        definition=(
+            "The smallest loss that is exceeded with at most the probability 1 - level. The level is the confidence,"
+            " such as 0.999; the arithmetic uses its tail."
+        ),
+        formula="min {x: P(loss > x) <= 1 - level}",
+        unit="of the loss",
+        where="report: estimates; shell: 'VaR'; result.json: estimates of kind value_at_risk",
+        reading=(
+            "Its relative error is that of the probability beyond it divided by the steepness of the tail, so it is the"
+            " smaller of the two."
+        ),
+    ),
+    Term(
+        name="expected shortfall",
+        aliases=("ES", "expected_shortfall", "CVaR", "TVaR"),
+        definition=(
+            "The mean of the worst share 1 - level of all outcomes. It is the value at risk plus the mean of what a"
+            " loss has beyond it, divided by that share, which is right for losses that have a probability of their own."
+        ),
+        formula="VaR + E[(loss - VaR)+] / (1 - level)",
+        unit="of the loss",
+        where="report: estimates; shell: 'ES'; result.json: estimates of kind expected_shortfall",
+        reading="Never below the value at risk; far above it where the tail is heavy.",
+    ),
+    Term(
+        name="unexpected loss",
+        aliases=("UL", "unexpected_loss", "expected loss", "EL"),
+        definition=(
+            "The value at risk less the expected loss, the mean of the loss. Capital rules that cover expected losses"
+            " elsewhere ask for it."
+        ),
+        formula="UL = VaR - EL",
+        unit="of the loss",
+        where="report: expected and unexpected loss; unexpected_loss.csv",
+        reading="Its error has that of the mean in it, unless the mean has a closed form.",
+    ),
+    Term(
+        name="exceedance curve",
+        aliases=("exceedance", "band lower", "band upper", "simultaneous band"),
+        definition=(
+            "The probability of a larger loss at many thresholds. The interval of a point holds for that point; the"
+            " band holds for the whole curve at once, and is wider."
+        ),
+        formula="P(loss > x)",
+        unit="dimensionless",
+        where="report: exceedance curve; exceedance.csv",
+        reading="Read several points of one curve by the band, a single one by its interval.",
+    ),
+    Term(
+        name="return period",
+        aliases=("return_period",),
+        definition=(
+            "Years in which a larger loss is met once in the mean. A draw of the loss is a year unless the measure says"
+            " how many draws make one."
+        ),
+        formula="1 / P(loss > x)",
+        unit="years",
+        where="report: exceedance curve; exceedance.csv",
+        reading="A loss with a return period of 200 years has a probability of 0.5 % each year.",
+    ),
+    Term(
+        name="contributions",
+        aliases=("contribution", "incremental"),
+        definition=(
+            "What each part of the portfolio adds to the value at risk and to the expected shortfall. The parts add up"
+            " to the whole. Marginal is the contribution divided by the weight, incremental how much smaller the number"
+            " would be without the part."
+        ),
+        formula="E[L_i | L = VaR], and the mean of L_i in the tail",
+        unit="of the loss",
+        where="report: contributions; contributions.csv",
+        reading="A part whose interval reaches over 0 is not told from nothing.",
+    ),
+    Term(
+        name="scenarios",
+        aliases=("scenario", "most likely scenario", "reverse stress test", "radius", "medoid"),
+        definition=(
+            "What a large loss looks like in the risk factors: the likeliest point of the event, a typical draw and the"
+            " mean of each failure mode, and the nearest days of the history."
+            " The radius is the distance from the origin in standard normal space."
+        ),
+        formula="",
+        unit="",
+        where="report: scenarios; scenarios.csv and the files beside it",
+        reading="The likeliest point is nearer than a typical draw of the event, the more so in many dimensions.",
+    ),
+    Term(
+        name="exhibits",
+        aliases=("evaluations.exhibits",),
+        definition=(
+            "Tables and figures that a measure shows beside its numbers. Some of them evaluate the loss after the"
+            " estimate, such as the search for the most likely scenario. Each has the verdict of its number."
+        ),
+        formula="",
+        unit="evaluations",
+        where="report: a section each; a CSV file each in the run folder; result.json: evaluations.exhibits",
+        reading="Not part of the estimate, and within stop.max_evaluations.",
+    ),
+    Term(
+        name="tail error",
+        aliases=("tail_error",),
+        definition=(
+            "The relative error of the probability beyond a value at risk, or of the mean excess beyond it for an"
+            " expected shortfall, whichever is larger. The check of the relative error looks at it."
+        ),
+        formula="",
+        unit="dimensionless",
+        where="result.json: estimates.diagnostics",
+        reading="At most 10 % for a trusted number; above it the interval rests on too few draws.",
+    ),
+    Term(
+        name="sections",
+        aliases=("sections_error_ratio",),
+        definition=(
+            "The standard error of a quantile read from sixteen parts of the rows, divided by the reported one. The two"
+            " are found in different ways."
+        ),
+        formula="sqrt(sum (part - all)^2 / (16 x 15)) / reported",
+        unit="dimensionless",
+        where="report: checks; result.json: estimates.diagnostics",
+        reading="Near 1; from 2 on the reported error is not believed.",
+    ),
+    Term(
+        name="resolution",
+        aliases=(),
+        definition=(
+            "How exactly a quantile is known from the bins that hold very many losses. It is the distance between the"
+            " bins beside it."
+        ),
+        formula="",
+        unit="of the loss",
+        where="result.json: estimates.diagnostics, of runs that kept more than two million losses",
+        reading="Far below the standard error.",
+    ),
+    Term(
+        name="preset",
+        aliases=("description.preset",),
+        definition=(
+            "A name for the levels, the horizon and the measures of a rule for capital. It fills in what the config"
+            " leaves out and changes no number; a run is not thereby one that a supervisor accepts."
+        ),
+        formula="",
+        unit="",
+        where="config: preset; report: model; raresim check --show prints what it filled in",
+        reading="The inputs and the loss have to be those of the horizon.",
+    ),
+)
+
 _BACKTEST = (
     Term(
         name="VaR exceedance",
@@ -1693,7 +1845,7 @@ _BACKTEST = (
 
 TERMS: tuple[Term, ...] = tuple(
     sorted(
-        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _FIT + _PROVENANCE + _BACKTEST,
+        _INFORMATION + _MODEL + _SAMPLING + _NUMBERS + _TRUST + _FIT + _PROVENANCE + _MEASURES + _BACKTEST,
         key=lambda term: spelling(term.name),
     )
 )

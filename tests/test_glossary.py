@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import raresim
 from raresim import cli, glossary, terminal
+from raresim.accumulators import weighted_losses
 from raresim.backtests.backtest import TITLES
 from raresim.comparison import Row, Spread
 from raresim.diagnostics.verdict import Status, judge
@@ -136,6 +137,7 @@ def results() -> dict[str, Result]:
         "narrow": raresim.estimate(1, _first, probability(above=3.0), method=narrow, **small),
         "guaranteed": raresim.estimate(1, _first, probability(above=1.0), method=stated, seed=1, relative_error=0.1),
         "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
+        "measures": _measured(),
     }
 
 
@@ -148,6 +150,24 @@ def folders(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory
         CliRunner().invoke(cli.app, ["run", str(root / "case.yaml"), "--out", str(root / "yaml"), "-q"]).exit_code == 0
     )
     return {"yaml": root / "yaml", **{name: result.save(root / name) for name, result in results.items()}}
+
+
+def _measured() -> Result:
+    """Quantiles and exhibits, of more losses than are kept by themselves."""
+    measures = [
+        raresim.ValueAtRisk(level=0.99),
+        raresim.ExpectedShortfall(level=0.99),
+        raresim.UnexpectedLoss(level=0.99),
+        raresim.Exceedance(points=30, to_tail=0.01),
+        raresim.Contributions(level=0.99),
+        raresim.Scenarios(level=0.99),
+    ]
+    inputs = raresim.StandardNormal(dim=2)
+    loss = raresim.Linear(weights=[1.0, 0.5])
+    experiment = raresim.Experiment(inputs=inputs, loss=loss, measures=measures, seed=1, preset="irb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighted_losses, "CAPACITY", 2000)
+        return experiment.run()
 
 
 def _first(x: Any) -> Any:
@@ -244,7 +264,7 @@ def test_no_entry_is_about_nothing(
 def test_every_check_has_an_entry_of_its_own() -> None:
     seen = {"hits": 200, "ess": 60.0, "max_share": 0.01, "khat": 0.1, "weights": 200, "max_to_mean": 2.0}
     seen |= {"audit_climbs": 2, "audit_found": 2, "audit_uncovered": 0.0, "self_information_nats": 9.0}
-    seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1}
+    seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1, "sections_error_ratio": 1.0}
     seen |= {"audit_nominal": 100, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
     canary = {"draws": 1000, "regions": 1, "z": 0.0, "ratio": 1.0}
     audit = {"needed": True, "why": "", "samples": 50}
@@ -265,7 +285,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
     audited = {"audit", "audit_level", "nominal_hits", "canary"}
-    assert names == draws | audited | {"grid", "interrupted", "uncovered", "unseen_regions", "failures"}
+    assert names == draws | audited | {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections"}
     assert len({explain(name).name for name in names}) == len(names)
 
 

@@ -252,7 +252,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
     """An exhibit with its pictures: of many rows one in so many, with the last; columns without underscores."""
     columns = tuple(column.replace("_", " ") for column in exhibit.columns)
-    step = -(-len(exhibit.rows) // MOST_ROWS)
+    step = max(1, -(-len(exhibit.rows) // MOST_ROWS))
     table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]))
     name = f"exhibit-{exhibit.name}"
     pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
