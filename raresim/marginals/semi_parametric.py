@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,6 +111,12 @@ class SemiParametric(Marginal):
         )
         object.__setattr__(self, "tails", tails)
         object.__setattr__(self, "_body", _body(x, self._tail("lower"), self._tail("upper")))
+
+    def with_tails(self, tails: tuple[TailFit, ...]) -> SemiParametric:
+        """The law with other shapes and scales of the same tails: their thresholds and shares, and the body, stay."""
+        other = copy.copy(self)
+        object.__setattr__(other, "tails", tails)
+        return other
 
     def _share(self, side: str) -> float | None:
         share: float | None = getattr(self, side)
