@@ -183,6 +183,27 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
 
+def judge_weights(diagnostics: Mapping[str, Any], relative_error: float | None = None) -> tuple[Check, ...]:
+    """The checks of weighted rows alone: of rows that the run drew for something else, and weighs anew.
+
+    Parameters
+    ----------
+    diagnostics : mapping
+        ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights``, as for `judge`.
+    relative_error : float, optional
+        Of what is read from them; left out where that may be zero.
+    """
+    if diagnostics["hits"] == 0:
+        return (Check("data", 0.0, Status.BOUND_ONLY, "no draw hit the event"),)
+    return (
+        _hits(diagnostics["hits"], "draw"),
+        _effective(diagnostics["ess"]),
+        *(() if relative_error is None else (_error(relative_error),)),
+        _tail(diagnostics, weighted=True),
+        _share(diagnostics["max_share"]),
+    )
+
+
 def _graded(name: str, value: float, trusted: bool, caution: bool, message: str) -> Check:
     status = Status.TRUSTED if trusted else Status.CAUTION if caution else Status.UNTRUSTED
     return Check(name, value, status, message)
