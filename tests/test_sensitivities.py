@@ -328,8 +328,26 @@ def test_rate_of_a_normal_tail(floor, seed):
     exact = stats.norm.pdf(3.0) / stats.norm.sf(3.0)
     assert rate.is_central is (floor == 0.0)
     assert_within_error(rate.value, exact, sample.error_of_sum(rate.influence))
-    slope_exact = exact * (exact - 3.0)
-    assert rate.slope == pytest.approx(slope_exact, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("law", "at", "slope"),
+    [
+        (stats.norm, 3.0, None),
+        (stats.expon, 7.0, 0.0),
+        (stats.t(4), 7.0, None),
+    ],
+    ids=["normal", "exponential", "t"],
+)
+def test_rate_and_its_slope_of_evenly_spaced_quantiles(law, at, slope):
+    n = 10**8
+    loss = law.isf((np.arange(1, 3 * int(n * law.sf(at))) - 0.5) / n)
+    empty = [np.empty((loss.size, 0)) for _ in range(3)]
+    rate = TailRate.of(TailSample(n, float(loss[-1]), loss, np.zeros(loss.size), np.arange(loss.size), *empty), at)
+    exact = law.pdf(at) / law.sf(at)
+    assert rate.value == pytest.approx(exact, rel=0.001)
+    of_rate = (law.pdf(at + 1e-4) / law.sf(at + 1e-4) - law.pdf(at - 1e-4) / law.sf(at - 1e-4)) / 2e-4
+    assert rate.slope == pytest.approx(of_rate if slope is None else slope, rel=0.01, abs=1e-3)
 
 
 def test_rate_needs_rows_and_a_density():
