@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from raresim.measures.expected_shortfall import ExpectedShortfall
     from raresim.measures.probability import Probability
     from raresim.measures.scenarios import Scenarios
+    from raresim.measures.sensitivities import Sensitivities
     from raresim.measures.unexpected_loss import UnexpectedLoss
     from raresim.measures.value_at_risk import ValueAtRisk
+    from raresim.measures.what_if import WhatIf
     from raresim.methods.asmussen_kroese import AsmussenKroese
     from raresim.methods.auto import Auto
     from raresim.methods.cross_entropy import CrossEntropy
@@ -116,6 +118,7 @@ _HOMES = {
     "ReturnsSource": "data",
     "ReturnsTable": "data",
     "Scenarios": "measures.scenarios",
+    "Sensitivities": "measures.sensitivities",
     "SequentialImportance": "methods.sequential",
     "Splitting": "methods.splitting",
     "StandardNormal": "distributions.standard_normal",
@@ -127,6 +130,7 @@ _HOMES = {
     "ValueAtRisk": "measures.value_at_risk",
     "VonMisesFisherNakagami": "distributions.von_mises_fisher_nakagami",
     "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
+    "WhatIf": "measures.what_if",
     "backtest": "backtests.backtest",
     "estimate": "experiment",
     "load": "config",
@@ -184,6 +188,7 @@ __all__ = [
     "ReturnsSource",
     "ReturnsTable",
     "Scenarios",
+    "Sensitivities",
     "SequentialImportance",
     "Splitting",
     "StandardNormal",
@@ -195,6 +200,7 @@ __all__ = [
     "ValueAtRisk",
     "VonMisesFisherNakagami",
     "VonMisesFisherNakagamiMixture",
+    "WhatIf",
     "backtest",
     "estimate",
     "load",

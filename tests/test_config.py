@@ -118,6 +118,10 @@ FIT_RETURNS = copy.deepcopy(FIT)
 FIT_RETURNS["inputs"]["fit"] = {"returns_csv": "a_returns.csv", "returns": "log", "unit": "percent"}
 FIT_FILE = copy.deepcopy(FIT)
 FIT_FILE["inputs"]["fit"] = {"returns_file": "a_returns.csv", "returns": "log", "unit": "percent"}
+SENSITIVE, SUPPOSED = (
+    NORMAL | {"measures": [{"kind": "value_at_risk", "level": 0.99}, other]}
+    for other in ({"kind": "sensitivities"}, {"kind": "what_if", "change": {"std": "* 1.1"}})
+)
 FIXED = {"measures": [{"kind": "probability", "above": 0.05}]}
 PYTHON = {"loss": {"kind": "python", "function": "losses.py:largest"}}
 FLAKY = {
@@ -366,6 +370,12 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "ExpectedShortfall.tail": (ES_OF_TAIL, "measures[0].tail", 0.1),
     "ExpectedShortfall.confidence": (ES, "measures[0].confidence", 0.9),
     "ExpectedShortfall.reference": (ES, "measures[0].reference", {"value": 1.7, "source": "a"}),
+    "Sensitivities.parameters": (SENSITIVE, "measures[1].parameters", ["mean.x1"]),
+    "Sensitivities.per": (SENSITIVE, "measures[1].per", 0.1),
+    "Sensitivities.confidence": (SENSITIVE, "measures[1].confidence", 0.9),
+    "WhatIf.change": (SUPPOSED, "measures[1].change", {"std": "* 1.2"}),
+    "WhatIf.name": (SUPPOSED, "measures[1].name", "wider"),
+    "WhatIf.confidence": (SUPPOSED, "measures[1].confidence", 0.9),
     "Probability.above": ({}, "measures[0].above", 1.6),
     "Probability.below": ({"measures": [{"kind": "probability", "below": -1.5}]}, "measures[0].below", -1.6),
     "Probability.sigma": (SIGMA, "measures[0].sigma", 0.9),

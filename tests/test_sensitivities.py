@@ -316,6 +316,12 @@ def test_a_factor_model_has_the_derivatives_of_its_normal_law(seed):
         assert_within_error(rows[name]["derivative"], value, rows[name]["std_error"])
 
 
+def test_few_rows_of_a_continuous_loss_are_no_steps():
+    """The value at risk is one of the rows, and has more than a hundredth of a tail of fewer than a hundred."""
+    notes = " ".join(CASES["normal"].shown(Sensitivities(), 200, 1).notes)
+    assert "step" not in notes.replace("Steps of the differences", "")
+
+
 # ------------------------------------------------------------------ the rate
 
 

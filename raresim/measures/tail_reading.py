@@ -115,8 +115,8 @@ class Reading:
     @property
     def steps(self) -> bool:
         """Whether the loss has a probability of its own at the value at risk, which then stays where it is."""
-        share = self.sample.weight[self.sample.loss == self.threshold].sum() / self.sample.n
-        return self.tail is not None and bool(share > STEP * self.tail)
+        here = self.sample.weight[self.sample.loss == self.threshold]
+        return self.tail is not None and here.size > 1 and bool(here.sum() > STEP * self.tail * self.sample.n)
 
     @cached_property
     def quantile_influence(self) -> Float:
