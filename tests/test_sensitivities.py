@@ -222,11 +222,11 @@ def test_named_parameters_alone_are_shown():
 
 def test_plots_show_each_number_with_its_intervals():
     exhibit = CASES["normal"].shown(Sensitivities(), 5_000, 1)
-    rows = [row for row in table(exhibit) if row["quantity"] == P and row["parameter"] != "threshold"]
+    rows = [row for row in table(exhibit) if row["quantity"] == P]
     plot = exhibit.plots[0]
     assert len(exhibit.plots) == 3
     assert plot.y == tuple(row["change"] for row in rows)
-    assert plot.x_label == "1 mean.x1, 2 mean.x2, 3 mean.x3, 4 std, 5 correlation"
+    assert plot.labels[-3:] == ("std x 1.01", "correlation + 0.01", "threshold + 0.01")
     assert all(low < y < high for low, y, high in zip(plot.low, plot.y, plot.high, strict=True))
 
 
@@ -245,7 +245,7 @@ def test_what_cannot_be_given_is_said():
     notes = " ".join(CASES["exponential"].shown(Sensitivities(), 5_000, 1).notes)
     assert "loc: not available: a factor could then be from -0.0001 to inf" in notes
     exhibit = CASES["normal"].shown(Sensitivities(parameters=["stdd"]), 5_000, 1)
-    assert "not available: parameter: unknown parameter 'stdd'; did you mean 'std'?" in " ".join(exhibit.notes)
+    assert "not available: parameters: unknown parameter 'stdd'; did you mean 'std'?" in " ".join(exhibit.notes)
     assert {row["parameter"] for row in table(exhibit)} == {"threshold", "tail"}
 
 
@@ -470,15 +470,38 @@ def test_a_small_change_is_the_derivative():
 
 def test_what_cannot_be_changed_is_said():
     for change, why in (
-        ({"stdd": "* 2"}, "change: stdd: parameter: unknown parameter 'stdd'; did you mean 'std'?"),
+        ({"stdd": "* 2"}, "change: stdd: unknown parameter 'stdd'; did you mean 'std'?"),
         ({"correlation": "+ 0.9"}, "change: correlation: cov: must be positive definite"),
-        ({"std": "* -1"}, "change: std: std: must be positive"),
+        ({"std": "* -1"}, "change: std: must be positive"),
     ):
         exhibit = CASES["normal"].shown(WhatIf(change=change), 2_000, 1)
         assert not exhibit.rows
         assert exhibit.notes[0].startswith(f"Not available: {why}")
     exhibit = CASES["t"].shown(WhatIf(change={"std": 0.2}), 2_000, 1)
     assert "std: must be changed by a factor" in exhibit.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (
+            Sensitivities(parameters=["std", "dof"]),
+            r"parameters: unknown parameter 'dof' \(allowed: correlation, mean, std",
+        ),
+        (WhatIf(change={"dof": 4}), "change: dof: unknown parameter 'dof'"),
+        (WhatIf(change={"std": "- 3"}), "change: std: must be positive, got -2"),
+    ],
+)
+def test_what_does_not_go_with_the_inputs_is_refused_before_the_run(measure, message):
+    with pytest.raises(FieldError, match=message):
+        measure.check_inputs(CASES["normal"].inputs)
+
+
+def test_inputs_without_parameters_are_refused_before_the_run():
+    inputs = Garch(fit=ReturnsTable.of(0.01 * np.random.default_rng(1).standard_normal((300, 2))))
+    Sensitivities().check_inputs(inputs)
+    with pytest.raises(FieldError, match="change: dof: there is none: a law of kind garch has no density"):
+        WhatIf(change={"dof": 4}).check_inputs(inputs)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,10 @@ def find(inputs: Inputs, name: str) -> Parameter:
     FieldError
         When there is none.
     """
-    known = [leaf for leaf in leaves(inputs) if leaf.values.size]
+    found = leaves(inputs)
+    known = [leaf for leaf in found if leaf.values.size]
+    if not known:
+        raise FieldError("parameter", f"there is none: {'; '.join(leaf.why_not for leaf in found)}")
     stand_ins: tuple[frozenset[str], ...] = (frozenset({name}),)
     if name in ("volatility", "std"):
         stand_ins += (VOLATILITY,)

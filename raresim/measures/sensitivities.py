@@ -91,6 +91,9 @@ class Sensitivities(Measure):
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         return []
 
+    def check_inputs(self, inputs: Inputs) -> None:
+        self.names(inputs)
+
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         sample, notes = answered.sample, [_HOW]
         scores = self._scores(answered, notes)
@@ -152,7 +155,10 @@ class Sensitivities(Measure):
         """
         found = leaves(inputs)
         if self.parameters is not None:
-            return [find(inputs, name).name for name in self.parameters]
+            try:
+                return [find(inputs, name).name for name in self.parameters]
+            except FieldError as error:
+                raise FieldError("parameters", error.message) from None
         if notes is not None:
             reasons: dict[str, list[str]] = {}
             for leaf in found:
@@ -187,7 +193,7 @@ class Sensitivities(Measure):
             shift * made.error,
             str(status),
         )
-        return Row(cells, status, estimate.label, score.name, shift * made.value, z * shift * made.error)
+        return Row(cells, status, estimate.label, score.name, by, shift * made.value, z * shift * made.error)
 
     @staticmethod
     def examples() -> list[Sensitivities]:
@@ -228,6 +234,7 @@ class Row:
     status: Status
     label: str
     name: str
+    by: str
     change: float
     margin: float
 
@@ -390,19 +397,18 @@ def _plots(rows: Sequence[Row]) -> list[EvidencePlot]:
     """For each number, the change that each parameter makes, with its interval."""
     plots = []
     for label in dict.fromkeys(row.label for row in rows):
-        own = [row for row in rows if row.label == label and row.name not in ("threshold", "tail")]
-        if own:
-            listed = ", ".join(f"{k} {row.name}" for k, row in enumerate(own, start=1))
-            plots.append(
-                EvidencePlot(
-                    form="points",
-                    title=f"Change of {label}",
-                    x_label=listed if len(own) <= 6 else f"{', '.join(listed.split(', ')[:6])}, ...",
-                    y_label="change",
-                    x=tuple(float(k) for k in range(1, len(own) + 1)),
-                    y=tuple(row.change for row in own),
-                    low=tuple(row.change - row.margin for row in own),
-                    high=tuple(row.change + row.margin for row in own),
-                )
+        own = [row for row in rows if row.label == label]
+        plots.append(
+            EvidencePlot(
+                form="bars",
+                title=f"Change of {label}",
+                x_label="parameter",
+                y_label="change, in units of the number",
+                x=tuple(float(k) for k in range(1, len(own) + 1)),
+                y=tuple(row.change for row in own),
+                low=tuple(row.change - row.margin for row in own),
+                high=tuple(row.change + row.margin for row in own),
+                labels=tuple(f"{row.name} {row.by}" for row in own),
             )
+        )
     return plots

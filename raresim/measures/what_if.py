@@ -78,6 +78,9 @@ class WhatIf(Measure):
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         return []
 
+    def check_inputs(self, inputs: Inputs) -> None:
+        self.changed(inputs)
+
     @property
     def title(self) -> str:
         """The changes in words."""
@@ -272,7 +275,8 @@ def _changed(law: Inputs, name: str, given: float | str) -> Inputs:
         _refuse(parameter, sign)
         return parameter.changed(law, functools.partial(_applied, sign, number))
     except FieldError as error:
-        raise FieldError("change", f"{name}: {error}") from None
+        what = "" if error.field in ("parameter", name) else f"{error.field}: "
+        raise FieldError("change", f"{name}: {what}{error.message}") from None
 
 
 def _refuse(parameter: Parameter, sign: str) -> None:
