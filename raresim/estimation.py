@@ -247,7 +247,7 @@ def estimate(
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            ratio = _ratio(total, target, session.asked)
+            ratio = _ratio(total, target, session.asked, job.unseen)
             reached = ratio <= 1.0
             if affordable < 1 or (reached and (not settles or _settled(total))):
                 break
@@ -289,7 +289,8 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
     if not history or history[-1].tail.n != progress.total.tail.n:
         history = (*history, Look(progress.total.evaluations, progress.total.tail, progress.total.upper))
     waits = job.waits(progress.total, progress.plan.stage)
-    return Sample(progress.total, history, progress.looks, planned, job.unit, job.resolution, waits)
+    resolution = job.resolution_of(progress.total.tail.n)
+    return Sample(progress.total, history, progress.looks, planned, job.unit, resolution, waits)
 
 
 def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
@@ -350,11 +351,11 @@ def _worst(tail: TailMoments) -> float:
     return max(tail.relative_error(k) for k in range(tail.hits.size))
 
 
-def _ratio(total: Summary, target: float, asked: Asked | None) -> float:
+def _ratio(total: Summary, target: float, asked: Asked | None, unseen: float) -> float:
     """The largest error divided by the asked one; where numbers of hits are wanted, infinite until they are there."""
     if total.arrivals is not None:
         return math.inf if any(total.arrivals.missing) else 0.0
-    return _worst(total.tail) / target if asked is None else asked.ratio(total)
+    return math.hypot(_worst(total.tail), unseen / total.tail.n) / target if asked is None else asked.ratio(total)
 
 
 def _further(total: Summary, ratio: float) -> int:

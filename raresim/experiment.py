@@ -199,6 +199,12 @@ class Experiment:
         scale = _scale_of(session, explored)
         asked = [measure.questions(scale, located.quantile if located else _nowhere) for measure in self.measures]
         questions, places = _once(asked)
+        if not questions:
+            kinds = ", ".join(measure.kind for measure in self.measures)
+            raise FieldError(
+                "measures",
+                f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
+            )
         session.events = [q.event for q in questions]
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)

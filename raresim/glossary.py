@@ -1633,7 +1633,7 @@ _MEASURES = (
         aliases=("ES", "expected_shortfall", "CVaR", "TVaR"),
         definition=(
             "The mean of the worst share 1 - level of all outcomes. It is the value at risk plus the mean of what a"
-            " loss has beyond it, divided by that share, which is right for losses that have a probability of their own."
+            " loss has beyond it, divided by that share: right also for losses that have a probability of their own."
         ),
         formula="VaR + E[(loss - VaR)+] / (1 - level)",
         unit="of the loss",

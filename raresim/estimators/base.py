@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
@@ -43,6 +44,13 @@ class Estimator(Job[Summary]):
 
     resolution: ClassVar[float] = 0.0
     """Relative error of a row's weight that its numerics leave, which the spread of rows does not show."""
+
+    unseen: ClassVar[float] = 0.0
+    """Rows of mean weight that may be missing among those drawn: no error is below so many divided by their number."""
+
+    def resolution_of(self, rows: int) -> float:
+        """Relative error of an estimate from ``rows`` rows that their spread does not show."""
+        return math.hypot(self.resolution, self.unseen / rows)
 
     @property
     def nominal(self) -> int:

@@ -46,7 +46,8 @@ class Lines(Estimator):
 
     Unbiased but for what the grid does not see: an event that a line enters and leaves between two nodes counts
     nothing, and a gap of that kind counts as event. The random shift lets other lines see it. Rows of a flat boundary
-    are all alike: their spread then says nothing of the few rows in a hundred thousand that would differ.
+    are all alike: their spread then says nothing of the few that would differ, so half a row of mean weight is taken
+    to be missing.
 
     References
     ----------
@@ -61,6 +62,7 @@ class Lines(Estimator):
     least_rows: ClassVar[int] = 120
     resolution: ClassVar[float] = 10 * TOLERANCE
     """A boundary at distance ``t`` that is off by `TOLERANCE` changes the probability beyond it by ``t TOLERANCE``."""
+    unseen: ClassVar[float] = 0.5
 
     sampler: Sampler
     events: tuple[Event, ...]
