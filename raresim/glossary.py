@@ -1747,7 +1747,7 @@ _MEASURES = (
         ),
         formula="",
         unit="of the loss",
-        where="result.json: estimates.diagnostics, of runs that kept more than two million losses",
+        where="result.json: estimates.diagnostics, of runs that kept more than a million losses",
         reading="Far below the standard error.",
     ),
     Term(

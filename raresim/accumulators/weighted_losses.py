@@ -10,8 +10,8 @@ import numpy as np
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 
-CAPACITY = 2**21
-"""Losses that are kept by themselves (48 megabytes)."""
+CAPACITY = 2**20
+"""Losses that are kept by themselves (24 megabytes)."""
 
 BINS = 2**14
 """Bins for what comes after, with as many of the first `CAPACITY` losses in each: none holds more than 1 / 16,384."""

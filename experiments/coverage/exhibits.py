@@ -1,0 +1,255 @@
+"""Do the intervals of contributions, sensitivities and the exceedance curve hold the truth in 95 % of the runs?
+
+``python experiments/coverage/exhibits.py`` writes exhibits.md and exhibits.csv beside this file; ``--quick`` runs a law
+on a few seeds and fails when a coverage could not come about by chance (one time in a million).
+
+Three factors, normal or Student t, correlated, with a linear loss: every number has a closed form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+import raresim
+from raresim import CrossEntropy, Experiment, Linear, Stop
+from raresim.distributions.base import Inputs
+from raresim.exhibits import Exhibit
+from raresim.measures.base import Measure
+
+HERE = Path(__file__).parent
+BAR, SPREAD, BAND = (0.92, 0.98), (0.9, 1.1), 0.93
+CHANCE = 1e-6
+CHUNK = 10
+
+WEIGHTS = np.array([1.0, 0.5, 2.0])
+STD = np.array([1.0, 1.5, 0.5])
+CORRELATION = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.3], [0.2, 0.3, 1.0]])
+COV = CORRELATION * np.outer(STD, STD)
+SIGMA = math.sqrt(WEIGHTS @ COV @ WEIGHTS)
+TAIL, T_DOF = 1e-3, 5.0
+SHARES = WEIGHTS * (COV @ WEIGHTS) / SIGMA**2
+PARTS = WEIGHTS * STD
+BY_CORRELATION = float((PARTS.sum() ** 2 - (PARTS * PARTS).sum()) / (2.0 * SIGMA))
+"""How fast the standard deviation of the loss grows when all correlations do."""
+
+Numbers = dict[str, tuple[float, float, float, float]]
+"""Value, standard error and interval of each number, divided by the exact answer."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law of the factors.
+
+    Parameters
+    ----------
+    name : str
+        As in the table.
+    inputs : Inputs
+        The factors.
+    standard : frozen scipy.stats law
+        Of the loss divided by `SIGMA`.
+    shortfall : float
+        Expected shortfall of that law at `TAIL`.
+    measures : sequence of Measure
+        What is asked.
+    """
+
+    name: str
+    inputs: Inputs
+    standard: Any
+    shortfall: float
+    measures: Sequence[Measure]
+
+
+def laws() -> dict[str, Law]:
+    """Both laws by name."""
+    asked: list[Measure] = [
+        raresim.ValueAtRisk(tail=TAIL),
+        raresim.ExpectedShortfall(tail=TAIL),
+        raresim.Contributions(tail=TAIL),
+        raresim.Exceedance(from_tail=0.05, to_tail=1e-4),
+    ]
+    normal, t = stats.norm(), stats.t(T_DOF)
+    z, v = float(normal.isf(TAIL)), float(t.isf(TAIL))
+    changed: list[Measure] = [*asked, raresim.Sensitivities(parameters=["mean", "std", "correlation"])]
+    all_laws = [
+        Law("normal", raresim.Normal(mean=np.zeros(3), cov=COV), normal, float(normal.pdf(z)) / TAIL, changed),
+        Law(
+            "t",
+            raresim.StudentT(dof=T_DOF, loc=np.zeros(3), shape=COV),
+            t,
+            float(t.pdf(v)) / TAIL * (T_DOF + v * v) / (T_DOF - 1.0),
+            asked,
+        ),
+    ]
+    return {law.name: law for law in all_laws}
+
+
+def outcomes(task: tuple[str, int, int]) -> list[Numbers]:
+    """The numbers of ``count`` seeds of a law from ``first`` on."""
+    name, first, count = task
+    law = laws()[name]
+    return [numbers_of(law, seed) for seed in range(first, first + count)]
+
+
+def numbers_of(law: Law, seed: int) -> Numbers:
+    """Every number of one run."""
+    result = Experiment(
+        inputs=law.inputs,
+        loss=Linear(weights=WEIGHTS, factors="losses"),
+        measures=law.measures,
+        method=CrossEntropy(),
+        stop=Stop(relative_error=0.01, max_evaluations=400_000),
+        seed=seed,
+    ).run()
+    shown = {exhibit.name: exhibit for exhibit in result.exhibits}
+    return contributions(law, shown) | sensitivities(law, shown) | curve(law, shown)
+
+
+def rows(exhibit: Exhibit) -> list[dict[str, Any]]:
+    """As mappings."""
+    return [dict(zip(exhibit.columns, row, strict=True)) for row in exhibit.rows]
+
+
+def contributions(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
+    """Of an elliptical law: each name has the share ``w_i (C w)_i / sigma^2`` of both numbers."""
+    totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
+    found: Numbers = {}
+    for row in rows(shown["contributions"]):
+        if row["name"] != "total":
+            exact = totals[row["measure"]] * SHARES[int(row["name"][1:]) - 1]
+            numbers = (row[key] / exact for key in ("contribution", "std_error", "lower", "upper"))
+            found[f"contribution to {row['measure'].replace('_', ' ')}, {row['name']}"] = _four(numbers)
+    return found
+
+
+def sensitivities(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
+    """Derivatives of a location-scale family: by a mean its weight, by all scales the number itself."""
+    if "sensitivities" not in shown:
+        return {}
+    totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
+    found: Numbers = {}
+    for row in rows(shown["sensitivities"]):
+        if row["quantity"] not in totals or row["derivative"] is None or not row["estimate"].endswith("99.9 %"):
+            continue
+        total, parameter = totals[row["quantity"]], row["parameter"]
+        if parameter == "mean":
+            exact = float(WEIGHTS.sum())
+        elif parameter.startswith("mean.x"):
+            exact = float(WEIGHTS[int(parameter.removeprefix("mean.x")) - 1])
+        elif parameter == "std":
+            exact = total
+        elif parameter == "correlation":
+            exact = total / SIGMA * BY_CORRELATION
+        else:
+            continue
+        numbers = (row[key] / exact for key in ("derivative", "std_error", "lower", "upper"))
+        found[f"derivative of {row['quantity'].replace('_', ' ')} by {parameter}"] = _four(numbers)
+    return found
+
+
+def curve(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
+    """The middle of the curve; and whether the band holds all of it, as an interval of 1 or of nothing."""
+    points = rows(shown["exceedance"])
+    exact = np.array([float(law.standard.sf(row["threshold"] / SIGMA)) for row in points])
+    low, high = (np.array([row[key] for row in points]) for key in ("band_lower", "band_upper"))
+    held = bool(((low <= exact) & (exact <= high)).all())
+    middle, truth = points[len(points) // 2], exact[len(points) // 2]
+    numbers = (middle[key] / truth for key in ("probability", "std_error", "lower", "upper"))
+    band = (math.nan, math.nan, 0.0, 2.0 if held else 0.5)
+    return {"exceedance, a point of the curve": _four(numbers), "exceedance, band of the whole curve": band}
+
+
+def _four(numbers: Iterator[float]) -> tuple[float, float, float, float]:
+    value, error, low, high = numbers
+    return (value, abs(error), min(low, high), max(low, high))
+
+
+def summarise(name: str, runs: np.ndarray[Any, Any]) -> dict[str, str]:
+    """One row of the table, from values, errors and intervals (n, 4)."""
+    n = len(runs)
+    held = int(((runs[:, 2] <= 1.0) & (runs[:, 3] >= 1.0)).sum())
+    low, high = stats.binomtest(held, n).proportion_ci(0.95, "exact")
+    is_band = bool(np.isnan(runs[:, 0]).all())
+    ratio = math.nan if is_band else float(runs[:, 0].std(ddof=1) / math.sqrt(np.square(runs[:, 1]).mean()))
+    met = held / n >= BAND if is_band else BAR[0] <= held / n <= BAR[1] and SPREAD[0] <= ratio <= SPREAD[1]
+    return {
+        "number": name,
+        "coverage %": f"{100 * held / n:.1f}",
+        "its 95 % limits": f"{100 * low:.1f} to {100 * high:.1f}",
+        "too low": "" if is_band else str(int((runs[:, 3] < 1.0).sum())),
+        "too high": "" if is_band else str(int((runs[:, 2] > 1.0).sum())),
+        "mean / exact": "" if is_band else f"{runs[:, 0].mean():.4f} +- {runs[:, 0].std(ddof=1) / n**0.5:.4f}",
+        "sd / reported": "" if is_band else f"{ratio:.3f}",
+        "relative error %": "" if is_band else f"{100 * float(np.median(runs[:, 1])):.2f}",
+        "bar": "met" if met else "missed",
+    }
+
+
+def check(name: str, runs: np.ndarray[Any, Any]) -> None:
+    """Raise where the runs could hardly come from an interval that meets its bar."""
+    n, held = len(runs), int(((runs[:, 2] <= 1.0) & (runs[:, 3] >= 1.0)).sum())
+    if held < stats.binom.ppf(CHANCE, n, BAR[0]):
+        raise SystemExit(f"{name}: {held} of {n} intervals hold the truth")
+
+
+def run_all(names: Sequence[str], first: int, seeds: int, workers: int) -> Iterator[tuple[str, list[Numbers]]]:
+    """The numbers of each law, in order."""
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        pending = {
+            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
+            for name in names
+        }
+        for name, futures in pending.items():
+            yield name, [numbers for future in futures for numbers in future.result()]
+
+
+def write(table: Sequence[Mapping[str, str]], seeds: int) -> None:
+    """Write the table, for reading and for machines."""
+    names = list(table[0])
+    lines = [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *(row.values() for row in table))]
+    (HERE / "exhibits.md").write_text("\n".join([f"{seeds} seeds a law.", "", *lines]) + "\n", encoding="utf-8")
+    with (HERE / "exhibits.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one law, checked against chance; writes nothing")
+    parser.add_argument("--seeds", type=int, default=500, help="runs of each law")
+    parser.add_argument("--first", type=int, default=1, help="first seed")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    seeds = min(options.seeds, 20) if options.quick else options.seeds
+    table = []
+    for name, runs in run_all(["normal"] if options.quick else list(laws()), options.first, seeds, options.workers):
+        by_number: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+        for numbers in runs:
+            for number, four in numbers.items():
+                by_number[number].append(four)
+        for number, fours in by_number.items():
+            table.append(summarise(f"{name}: {number}", np.array(fours)))
+            print("  ".join(list(table[-1].values())[: -1 if options.quick else None]), flush=True)
+            if options.quick:
+                check(f"{name}: {number}", np.array(fours))
+    if not options.quick:
+        write(table, seeds)
+
+
+if __name__ == "__main__":
+    main()
