@@ -973,8 +973,8 @@ def test_section_is_there_when_there_is_something_to_say(
 EXHIBIT: dict[str, Any] = {
     "name": "shares",
     "title": "Shares of a loss",
-    "columns": ["name", "std_error", "value"],
-    "rows": [[f"name {k}", 0.1, 1.0 * k] for k in range(90)],
+    "columns": ["threshold", "std_error", "value"],
+    "rows": [[1000.0 + k, 0.1, 1.0 * k] for k in range(90)],
     "notes": ["Read from the rows.", HOSTILE],
     "status": "caution",
     "plots": [
@@ -1002,7 +1002,7 @@ def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -
     section = seen.words[seen.words.index("Shares of a loss") :]
     assert section.startswith("Shares of a loss ! Caution")
     assert "One row in 3 is shown; shares.csv has all 90." in section
-    assert section.index("name 20.12") < section.index("name 890.189") < section.index("Read from the rows.")
+    assert section.index("1,0020.12") < section.index("1,0890.189") < section.index("Read from the rows.")
     assert "script" not in {tag for tag, _ in seen.tags}
     assert ("a", {"href": "#shares"}) in seen.tags
     assert {p.name for p in (run / "figures").glob("exhibit-*")} == {
@@ -1011,6 +1011,16 @@ def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -
         "exhibit-shares.png",
     }
     assert "Plots: The curve, A line." in alternatives(seen)
+
+
+def test_every_name_of_an_exhibit_is_shown_up_to_a_hundred(run: Path) -> None:
+    rows = [[f"name-{k}", 0.1, 1.0 * k] for k in range(130)]
+    words = page(
+        build(exhibited(run, EXHIBIT | {"rows": rows, "columns": ["name", "std_error", "value"]})).parent
+    ).words
+    assert all(f"name-{k}0.1" in words for k in range(100))
+    assert "name-1000.1" not in words
+    assert "and 30 more in shares.csv" in words
 
 
 @pytest.mark.parametrize(

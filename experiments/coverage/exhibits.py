@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args()
-    seeds = min(options.seeds, 20) if options.quick else options.seeds
+    seeds = min(options.seeds, 12) if options.quick else options.seeds
     table = []
     for name, runs in run_all(["normal"] if options.quick else list(laws()), options.first, seeds, options.workers):
         by_number: dict[str, list[tuple[float, ...]]] = defaultdict(list)

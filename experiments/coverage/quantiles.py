@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args()
     names = QUICK if options.quick else tuple(all_cases())
-    seeds = min(options.seeds, 60) if options.quick else options.seeds
+    seeds = min(options.seeds, 40) if options.quick else options.seeds
     rows = []
     for name, runs in run_all(names, options.first, seeds, options.workers):
         for k, measure in enumerate(("VaR", "ES")):

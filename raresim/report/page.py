@@ -85,7 +85,8 @@ EVIDENCE_NATS = ("log likelihood", "AIC", "BIC")
 EVIDENCE_ERRORS = ("std error",)
 """Columns or rows of the evidence that are compared by their differences, and columns that need few digits."""
 
-MOST_ROWS = 40
+MOST_ROWS, MOST_NAMES = 40, 100
+"""Rows of a table that are shown; of one that has a row for each name, more."""
 
 
 @dataclass(frozen=True)
@@ -250,10 +251,11 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
-    """An exhibit with its pictures: of many rows one in so many, with the last; columns without underscores."""
+    """An exhibit with its pictures: of the many rows of a curve one in so many, with the last; of names the first."""
     columns = tuple(column.replace("_", " ") for column in exhibit.columns)
-    step = max(1, -(-len(exhibit.rows) // MOST_ROWS))
-    table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]))
+    is_curve = bool(exhibit.rows) and isinstance(exhibit.rows[0][0], float)
+    step = max(1, -(-len(exhibit.rows) // MOST_ROWS)) if is_curve else 1
+    table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]), MOST_ROWS if is_curve else MOST_NAMES)
     name = f"exhibit-{exhibit.name}"
     pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
     left_out = f"One row in {step} is shown; {exhibit.name}.csv has all {len(exhibit.rows)}." if step > 1 else ""
@@ -486,7 +488,7 @@ def _cell(column: str, x: float | None) -> str:
     return tables.count(x) if column in COUNTS else tables.amount(x) if column in AMOUNTS else tables.number(x)
 
 
-def _fit_table(table: EvidenceTable) -> FitTable:
+def _fit_table(table: EvidenceTable, most: int = MOST_ROWS) -> FitTable:
     """Numbers stand to the right; a column with none holds names."""
     heads = []
     for j, column in enumerate(table.columns):
@@ -499,7 +501,7 @@ def _fit_table(table: EvidenceTable) -> FitTable:
             (_fit_cell(column, row, cell), isinstance(cell, float))
             for column, cell in zip(table.columns, row, strict=True)
         ]
-        for row in table.rows[:MOST_ROWS]
+        for row in table.rows[:most]
     ]
     return FitTable(table.title, heads, rows, len(table.rows) - len(rows))
 
