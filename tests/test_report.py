@@ -1078,7 +1078,7 @@ def test_positive_numbers_over_decades_get_a_log_axis(run: Path, y: list[Any], l
 
     plot = TRACE["plots"][0] | {"x": [0, 1], "y": y, "low": low, "high": [2.0 * (v or 0) for v in y] if low else []}
     known = read(decided(run, {"plots": [plot]}))
-    panel = trace._panel(known.trace.plots[0], "")
+    panel = trace.panel(known.trace.plots[0], "")
     assert panel.is_log is is_log
     if is_log:
         assert panel.plot.y == pytest.approx((0.0, math.log10(2000.0)))
