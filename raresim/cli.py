@@ -215,6 +215,7 @@ def check(
     from raresim import config as configs
     from raresim import memory
     from raresim.audit import described
+    from raresim.locate import expected_cost
 
     code = ExitCode.OK
     for file in files:
@@ -236,6 +237,8 @@ def check(
         if inputs.table is not None:
             facts = inputs.table.source
             typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
+        if config.tails:
+            typer.echo(f"  quantiles: finding them takes about {expected_cost(config.tails):,} evaluations")
         typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
         asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
         typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")

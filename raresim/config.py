@@ -33,7 +33,7 @@ from raresim.executors import Execution
 from raresim.experiment import Experiment, check_seed, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
-from raresim.measures.base import Keeps
+from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
 from raresim.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
 from raresim.yaml_tree import Loc, Tree
@@ -113,6 +113,12 @@ class Config:
         except FieldError as error:
             raise self.explain(error) from None
 
+    @property
+    def tails(self) -> list[float]:
+        """The tail probabilities whose quantiles the run has to find first."""
+        measures: list[Measure] = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
+        return [tail for measure in measures for tail in measure.tails]
+
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
         self.checked_name()
@@ -120,10 +126,11 @@ class Config:
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
+            bound = loss
             if isinstance(loss, PythonLoss):
                 loss.look()
             else:
-                loss.bind(typing.cast(Inputs, inputs))
+                bound = loss.bind(typing.cast(Inputs, inputs))
         if not measures:
             raise self.tree.error(("measures",), "must name at least one")
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
@@ -137,6 +144,9 @@ class Config:
             refuse_betting(loss, method, measures)
         with self.located(()):
             refuse_rows(loss, method, measures)
+        for k, measure in enumerate(measures):
+            with self.located(("measures", k)):
+                measure.check_loss(bound)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.demand(inputs, method, stop)

@@ -125,6 +125,15 @@ class _Find(Job[Climbed]):
         return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached))
 
 
+def expected_cost(tails: Sequence[float]) -> int:
+    """Evaluations that `locate` takes, where the budget allows them: 0 without a tail."""
+    return round(CLIMBS * SAMPLES * (1.0 + (1.0 - RARITY) * _levels(tails))) if tails else 0
+
+
+def _levels(tails: Sequence[float]) -> float:
+    return max(1.0, math.log(BEYOND * min(tails)) / math.log(RARITY))
+
+
 def locate(session: Session, tails: Sequence[float]) -> Located:
     """Climb to the rarest of ``tails`` and read all their quantiles.
 
@@ -148,7 +157,7 @@ def locate(session: Session, tails: Sequence[float]) -> Located:
     """
     problem = session.problem
     until = math.log(BEYOND * min(tails))
-    levels = max(1.0, until / math.log(RARITY))
+    levels = _levels(tails)
     each = int(SHARE * session.max_evaluations / (CLIMBS * (1.0 + levels)))
     samples = min(SAMPLES, each)
     if samples < LEAST:

@@ -103,13 +103,21 @@ def _converging(
 def _answer(
     question: Question, tail: float, curve: TailCurve, certainty: Certainty
 ) -> tuple[float, float, tuple[float, float]]:
-    """Value, standard error and interval of a value at risk or an expected shortfall."""
+    """Value, standard error and interval of a value at risk or an expected shortfall.
+
+    To first order the error of the second is that of the mean excess, which is positive and skewed as a probability is.
+    """
     found, at = curve.value_at_risk(tail, certainty), curve.index(tail)
     if question.quantity == "value_at_risk" or at is None:
         return found.value, found.std_error, (found.low, found.high)
     excess, error = curve.excess(at)
-    value, half = found.value + excess / tail, certainty.quantile * error / tail
-    return value, error / tail, (max(value - half, found.low), value + half)
+    value = found.value + excess / tail
+    low, high = (
+        log_scale(excess, certainty.factor * error / excess, certainty.confidence, certainty.dof)
+        if excess
+        else (0.0, 0.0)
+    )
+    return value, error / tail, (value - (excess - low) / tail, value + (high - excess) / tail)
 
 
 def estimates(
@@ -214,7 +222,7 @@ def _of_curve(
     kind = "order statistics (exact)" if crude else "inverted tail interval, log scale"
     if question.quantity == "expected_shortfall" and at is not None:
         excess, error = curve.excess(at)
-        kind = "influence function"
+        kind = "influence function, log scale of the excess"
         diagnostics |= _of_excess(losses, found.value)
         diagnostics["tail_error"] = max(found.tail_error, error / excess if excess > 0 else 0.0)
     if certainty.dof is not None:

@@ -175,7 +175,8 @@ def test_numbers_are_written_as_their_kind_needs(run: Path) -> None:
     assert ["AAPL", "student_t", "17,345.12", "-34,684.25", "-34,664.26"] in rows
     assert ["t", "log likelihood", "12,345.68", ""] in rows
     assert ["AAPL - KO", "0.25", "0.125", "0.125"] in rows
-    assert '<td class="short">AAPL</td><td class="short">student_t</td><td class="short">dof</td><td class="r num">3.215</td><td class="r num">0.123</td>' in html
+    names = "".join(f'<td class="short">{name}</td>' for name in ("AAPL", "student_t", "dof"))
+    assert f'{names}<td class="r num">3.215</td><td class="r num">0.123</td>' in html
 
 
 @pytest.mark.parametrize(("n_rows", "more"), [(MOST_ROWS, ""), (MOST_ROWS + 1, "and 1 more"), (1300, "and 1,260 more")])

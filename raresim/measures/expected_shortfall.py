@@ -37,7 +37,7 @@ class ExpectedShortfall(Measure):
     -----
     The mean of the worst share ``1 - level`` of all outcomes: right also where a loss has a probability of its own, of
     which ``E[loss | loss >= VaR]`` takes too much ([1]_). The error is that of the mean of ``w (loss - VaR)+``, because
-    to first order that of the value at risk plays no part.
+    to first order that of the value at risk plays no part; the interval is that of its logarithm.
 
     References
     ----------
