@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from raresim import arrays
 from raresim.errors import FieldError
-from raresim.measures.base import Quantity, Question, Reference
+from raresim.measures.base import Keeps, LossScale, Measure, Quantity, Question, Reference
 from raresim.problem import Event
 
 Levels = float | Sequence[float] | None
@@ -80,6 +82,31 @@ def questions_at(
         Question(Event(quantile(tail)), "", confidence=confidence, reference=reference, quantity=quantity, tail=tail)
         for tail, reference in zip(tails, references or [None] * len(tails), strict=True)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtLevels(Measure):
+    """A number at one or several levels, read from the weighted losses: what value at risk and shortfall share."""
+
+    quantity: ClassVar[Quantity]
+    keeps: ClassVar[Keeps] = "losses"
+
+    level: Levels = None
+    tail: Levels = None
+    confidence: float = 0.95
+    reference: Reference | Sequence[Reference] | None = None
+
+    def __post_init__(self) -> None:
+        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        references_of(self.reference, len(self.tails))
+
+    @property
+    def tails(self) -> tuple[float, ...]:
+        return tails_of(self.level, self.tail)
+
+    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
+        references = references_of(self.reference, len(self.tails))
+        return questions_at(self.quantity, self.tails, quantile, self.confidence, references)
 
 
 def _tail(name: str, value: Any) -> float:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raresim import arrays
-from raresim.measures.base import Keeps, LossScale, Measure, Question, Reference
-from raresim.measures.levels import Levels, questions_at, references_of, tails_of
+from raresim.measures.base import Quantity
+from raresim.measures.levels import AtLevels
 from raresim.registry import member
 
 
 @member("measure")
 @dataclass(frozen=True, kw_only=True)
-class ValueAtRisk(Measure):
+class ValueAtRisk(AtLevels):
     """Value at risk: the smallest ``x`` with ``P(loss <= x) >= level``, at one or several levels.
 
     Parameters
@@ -45,24 +43,7 @@ class ValueAtRisk(Measure):
     """
 
     kind: ClassVar[str] = "value_at_risk"
-    keeps: ClassVar[Keeps] = "losses"
-
-    level: Levels = None
-    tail: Levels = None
-    confidence: float = 0.95
-    reference: Reference | Sequence[Reference] | None = None
-
-    def __post_init__(self) -> None:
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
-        references_of(self.reference, len(self.tails))
-
-    @property
-    def tails(self) -> tuple[float, ...]:
-        return tails_of(self.level, self.tail)
-
-    def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
-        references = references_of(self.reference, len(self.tails))
-        return questions_at("value_at_risk", self.tails, quantile, self.confidence, references)
+    quantity: ClassVar[Quantity] = "value_at_risk"
 
     @staticmethod
     def examples() -> list[ValueAtRisk]:
