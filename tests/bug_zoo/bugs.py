@@ -928,4 +928,79 @@ def coefficients_from_the_same_draws(log_controlled_mean):
     return in_sample
 
 
+# --- quantiles and means beyond them -----------------------------------------------------------------
+
+CURVE = "tests/test_curve.py"
+
+
+@bug("raresim.measures.curve:TailCurve.index", f"{CURVE}::test_value_at_risk_of_a_die")
+def quantile_at_the_next_atom(index):
+    """The value at risk is the largest loss reached with the tail, not the smallest that is exceeded with it."""
+
+    def next_one(self, tail):
+        at = index(self, tail)
+        return None if at is None else max(0, at - 1)
+
+    return next_one
+
+
+@bug("raresim.measures.curve:TailCurve.beyond", f"{CURVE}::test_weighted_value_at_risk_is_numpys")
+def quantile_without_weights(beyond):
+    """The share of rows beyond a loss stands for its probability."""
+    return property(lambda self: np.cumsum(self.count) / self.n)
+
+
+@bug(
+    "raresim.measures.curve:TailCurve.excess",
+    f"{CURVE}::test_expected_shortfall_of_a_die_is_the_mean_of_its_worst_share",
+)
+def mean_of_what_is_beyond(excess):
+    """The mean of the losses beyond the value at risk: an atom there is left out."""
+
+    def naive(self, at):
+        mean, error = excess(self, at)
+        tail = float(self.beyond[at] - self.weight[at] / self.n)
+        return mean * float(self.beyond[at]) / tail if tail > 0 else mean, error
+
+    return naive
+
+
+@bug("raresim.measures.curve:TailCurve.errors", f"{CURVE}::test_interval_on_the_log_scale_by_brute_force")
+def error_of_rows_beyond_alone(errors):
+    """The error of a tail probability from the spread of the rows beyond: that others are zero is forgotten."""
+
+    def conditional(self):
+        total = np.cumsum(self.weight)
+        k = np.maximum(np.cumsum(self.count), 2)
+        return np.sqrt(np.maximum(0.0, k * np.cumsum(self.square) / total**2 - 1.0) / (k - 1))
+
+    return property(conditional)
+
+
+@bug("raresim.accumulators.weighted_losses:WeightedLosses.merge", f"{CURVE}::test_blocks_come_together_as_one")
+def rows_numbered_anew_in_each_block(merge):
+    """The numbers of a block's rows begin at 0 again."""
+
+    def unshifted(self, other):
+        both = merge(self, other)
+        return both if both.bins is not None else replace(both, row=self.row + other.row)
+
+    return unshifted
+
+
+@bug("raresim.accumulators.weighted_losses:Bins.with_rows", f"{CURVE}::test_bins_tell_nearly_what_the_rows_do")
+def bins_hold_counts(with_rows):
+    """Losses in bins lose their weights."""
+    return lambda self, loss, log_weight: with_rows(self, loss, np.zeros_like(log_weight))
+
+
+@bug(
+    "raresim.measures.levels:level_of",
+    "tests/test_quantile_measures.py::test_a_level_is_the_decimal_number_that_is_written",
+)
+def level_by_subtraction(level_of):
+    """One minus the tail in doubles."""
+    return lambda tail: 1.0 - tail - 1e-15
+
+
 BUGS = tuple(_seeded)
