@@ -175,7 +175,7 @@ def test_numbers_are_written_as_their_kind_needs(run: Path) -> None:
     assert ["AAPL", "student_t", "17,345.12", "-34,684.25", "-34,664.26"] in rows
     assert ["t", "log likelihood", "12,345.68", ""] in rows
     assert ["AAPL - KO", "0.25", "0.125", "0.125"] in rows
-    names = "".join(f'<td class="short">{name}</td>' for name in ("AAPL", "student_t", "dof"))
+    names = "".join(f'<td class="text">{name}</td>' for name in ("AAPL", "student_t", "dof"))
     assert f'{names}<td class="r num">3.215</td><td class="r num">0.123</td>' in html
 
 

@@ -74,7 +74,7 @@ def cases() -> list[Case]:
     found = [half_space(2), half_space(10), replace(half_space(10), name="linear, d = 10, 10 % target", defensive=0.1)]
     for name in FROM_THE_TABLE:
         p = PROBLEMS[name]
-        (question,) = p.measure.questions(lambda: None)  # type: ignore[arg-type, return-value]  # no threshold in sigma
+        (question,) = p.measure.questions(lambda: None, lambda _: 0.0)  # type: ignore[arg-type, return-value]  # no sigma
         loss = PythonLoss(function=p.loss)
         found.append(Case(f"{name}, d = {p.dim}", p.inputs, loss, question.event, p.probability))
     return found

@@ -107,10 +107,14 @@ class LimitState:
         if self.rows > self.most:
             raise RuntimeError(f"more than {self.most:,} evaluations")
         problem = self.case.problem
-        event: Event = problem.measure.questions(_no_scale)[0].event
+        event: Event = problem.measure.questions(_no_scale, _no_quantile)[0].event
         buffer = np.empty((len(u), problem.inputs.dim), order="F")
         x = problem.inputs.to_physical(np.asfortranarray(u), buffer)
         return np.asarray(event.sign * (event.threshold - problem.loss(x)), dtype=np.float64)
+
+
+def _no_quantile(tail: float) -> float:
+    raise ValueError(f"no threshold of the suite is a quantile, {tail:g}")
 
 
 def _no_scale() -> Any:
