@@ -41,6 +41,7 @@ SIGMA = math.sqrt(WEIGHTS @ COV @ WEIGHTS)
 TAIL, T_DOF = 1e-3, 5.0
 SHARES = WEIGHTS * (COV @ WEIGHTS) / SIGMA**2
 PARTS = WEIGHTS * STD
+WIDER = 1.05
 BY_CORRELATION = float((PARTS.sum() ** 2 - (PARTS * PARTS).sum()) / (2.0 * SIGMA))
 """How fast the standard deviation of the loss grows when all correlations do."""
 
@@ -80,10 +81,15 @@ def laws() -> dict[str, Law]:
         raresim.ExpectedShortfall(tail=TAIL),
         raresim.Contributions(tail=TAIL),
         raresim.Exceedance(from_tail=0.05, to_tail=1e-4),
+        raresim.Scenarios(tail=TAIL),
     ]
     normal, t = stats.norm(), stats.t(T_DOF)
     z, v = float(normal.isf(TAIL)), float(t.isf(TAIL))
-    changed: list[Measure] = [*asked, raresim.Sensitivities(parameters=["mean", "std", "correlation"])]
+    changed: list[Measure] = [
+        *asked,
+        raresim.Sensitivities(parameters=["mean", "std", "correlation"]),
+        raresim.WhatIf(name="wider", change={"std": f"* {WIDER}"}),
+    ]
     all_laws = [
         Law("normal", raresim.Normal(mean=np.zeros(3), cov=COV), normal, float(normal.pdf(z)) / TAIL, changed),
         Law(
@@ -115,7 +121,8 @@ def numbers_of(law: Law, seed: int) -> Numbers:
         seed=seed,
     ).run()
     shown = {exhibit.name: exhibit for exhibit in result.exhibits}
-    return contributions(law, shown) | sensitivities(law, shown) | curve(law, shown)
+    found = contributions(law, shown) | scenarios(law, shown) | curve(law, shown)
+    return found | sensitivities(law, shown) | what_if(law, shown)
 
 
 def rows(exhibit: Exhibit) -> list[dict[str, Any]]:
@@ -132,6 +139,30 @@ def contributions(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
             exact = totals[row["measure"]] * SHARES[int(row["name"][1:]) - 1]
             numbers = (row[key] / exact for key in ("contribution", "std_error", "lower", "upper"))
             found[f"contribution to {row['measure'].replace('_', ' ')}, {row['name']}"] = _four(numbers)
+    return found
+
+
+def scenarios(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
+    """Means of the factors given a loss of at least the value at risk: on the line ``C w`` of an elliptical law."""
+    found: Numbers = {}
+    for k, row in enumerate(rows(shown["scenario_moments"])):
+        exact = float((COV @ WEIGHTS)[k]) / SIGMA * law.shortfall
+        numbers = (row[key] / exact for key in ("mean", "mean_std_error", "mean_lower", "mean_upper"))
+        found[f"scenarios, mean of {row['factor']}"] = _four(numbers)
+    return found
+
+
+def what_if(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
+    """A law that is wider by a factor has both numbers larger by it."""
+    if "what_if_wider" not in shown:
+        return {}
+    totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
+    found: Numbers = {}
+    for row in rows(shown["what_if_wider"]):
+        if row["quantity"] in totals and row["estimate"].endswith("99.9 %"):
+            exact = WIDER * totals[row["quantity"]]
+            numbers = (row[key] / exact for key in ("changed", "std_error", "lower", "upper"))
+            found[f"what if std is wider: {row['quantity'].replace('_', ' ')}"] = _four(numbers)
     return found
 
 
