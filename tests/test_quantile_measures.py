@@ -166,6 +166,21 @@ def test_normal_loss(method, tail, seed):
     assert es.threshold == var.value
 
 
+@pytest.mark.statistical(effect=0.004, false_fail=3e-7, false_pass=0.1)
+@pytest.mark.parametrize("method", ["auto", "cross_entropy"])
+def test_one_in_a_million_of_twenty_factors_is_known_to_a_few_thousandths(method, seed):
+    loss = raresim.Linear(weights=np.full(20, 1.0 / math.sqrt(20.0)), factors="losses")
+    measures = [ValueAtRisk(tail=1e-6), ExpectedShortfall(tail=1e-6)]
+    options = {"relative_error": 0.0005, "max_evaluations": 200_000}
+    result = raresim.estimate(20, loss, measures, method, seed=seed(55), **options)
+    exact = normal_quantile(1e-6)
+    for estimate, answer, most in zip(result.estimates, exact, (0.002, 0.003), strict=True):
+        assert_within_error(estimate.value, answer, estimate.std_error)
+        assert abs(estimate.value / answer - 1.0) < most
+    assert result.evaluations["total"] <= 200_000
+    assert result.verdict.status == "trusted"
+
+
 @pytest.mark.statistical(effect=0.04, false_fail=8e-7, false_pass=0.1)
 def test_t_loss_at_several_levels_from_one_sample(seed):
     tails = [0.025, 1e-3, 1e-4]
