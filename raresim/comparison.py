@@ -287,7 +287,7 @@ def _differences(first: Run, other: Run) -> list[str]:
 def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
     """Thresholds in standard deviations that a run estimated for itself may differ by their own noise."""
     if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
-        if a.threshold == b.threshold:
+        if a.threshold == b.threshold or (a.level is not None and a.level == b.level):
             return []
         asked = a.threshold_note.partition(":")[0]
         if asked.endswith("sigma") and asked == b.threshold_note.partition(":")[0]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import raresim
 from raresim import cli, terminal
 from raresim.comparison import Failure, Row, compare, names_of
 from raresim.errors import ConfigError
@@ -360,3 +361,27 @@ def test_mistakes_are_told_before_anything_runs(
     assert (code, stdout) == (2, "")
     assert message in stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+# --- quantiles ---------------------------------------------------------------------------------------
+
+
+def test_quantiles_at_one_level_are_compared_whatever_they_came_to(tmp_path: Path) -> None:
+    """Two seeds give two values at risk: they answer one question. Two levels are two questions."""
+    loss = raresim.Linear(weights=[1.0, 1.0])
+    for name, seed, level in (("a", 1, 0.99), ("b", 2, 0.99), ("c", 1, 0.999)):
+        result = raresim.estimate(
+            raresim.StandardNormal(dim=2),
+            loss,
+            raresim.ValueAtRisk(level=level),
+            "crude",
+            seed=seed,
+            relative_error=0.05,
+        )
+        result.save(tmp_path / name)
+    a, b, c = (read(tmp_path / name) for name in "abc")
+    found = compare([a, b], ["a", "b"])
+    assert list(found.labels) == ["VaR 99 %"]
+    assert len({row.value for row in found.rows}) == 2
+    with pytest.raises(ConfigError, match=r"it asks for VaR 99.9 %, .* for VaR 99 %: nothing to compare"):
+        compare([a, c], ["a", "c"])
