@@ -312,7 +312,7 @@ def _size(sums: Array, squares: Array, rule: str, most: int, first: int | None) 
     if rule in ("pilot", "own"):
         at, looks = min(most, max(400, first or most // 16)), 1
         while error[at - 1] > TARGET and at < most:
-            at = min(most, at + _next_size(at, float(error[at - 1]), TARGET))
+            at = min(most, at + _next_size(at, float(error[at - 1]) / TARGET))
             looks += 1
         return at, looks
     if rule == "1":
