@@ -45,6 +45,35 @@ def test_weighted_value_at_risk_is_numpys(tail, seed):
     assert curve_of(loss, weight).value_at_risk(tail, Certainty(0.95)).value == exact
 
 
+def weighted_t(seed, n=1009):
+    """Losses of a t law with random weights of the mean one."""
+    rng = np.random.default_rng(seed)
+    weight = rng.exponential(1.0, n)
+    return rng.standard_t(4, n), weight * n / weight.sum()
+
+
+@pytest.mark.parametrize("tail", [0.1, 0.025, 0.01])
+def test_weighted_numbers_are_those_of_skfolio(tail, seed):
+    measures = pytest.importorskip("skfolio.measures", reason="an outside oracle that is not installed")
+    loss, weight = weighted_t(seed(11))
+    curve = curve_of(loss, weight)
+    at = curve.index(tail)
+    options = {"beta": 1 - tail, "sample_weight": weight / weight.sum()}
+    assert curve.loss[at] == pytest.approx(measures.value_at_risk(-loss, **options), rel=1e-13)
+    assert curve.loss[at] + curve.excess(at)[0] / tail == pytest.approx(measures.cvar(-loss, **options), rel=1e-12)
+
+
+@pytest.mark.parametrize("tail", [0.1, 0.025, 0.01])
+def test_weighted_quantiles_are_those_of_quantlib(tail, seed):
+    """Its expected shortfall is the mean of the losses beyond, which leaves out the atom at the value at risk."""
+    quantlib = pytest.importorskip("QuantLib", reason="an outside oracle that is not installed")
+    loss, weight = weighted_t(seed(12))
+    statistics = quantlib.RiskStatistics()
+    for x, w in zip(loss, weight, strict=True):
+        statistics.add(-float(x), float(w))
+    assert curve_of(loss, weight).value_at_risk(tail, Certainty(0.95)).value == statistics.valueAtRisk(1 - tail)
+
+
 @pytest.mark.parametrize(
     ("tail", "value"),
     [(0.5, 3.0), (0.4999, 4.0), (1 / 3, 4.0), (0.3333, 5.0), (1 / 6, 5.0), (0.1666, 6.0), (1e-9, 6.0)],
