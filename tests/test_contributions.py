@@ -12,8 +12,9 @@ from raresim import Contributions, Independent, Linear, Normal, PythonLoss, Stan
 from raresim.diagnostics.verdict import Status
 from raresim.errors import DataError, FieldError
 from raresim.marginals.normal import Normal as Margin
-from raresim.measures.allocation import Allocation, upper_quantile
+from raresim.measures.allocation import Allocation
 from raresim.measures.base import Answered
+from raresim.measures.curve import TailCurve
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Problem
 from raresim.report import bars, style
@@ -34,6 +35,13 @@ Z = stats.norm.isf(TAIL)
 DOF = 5
 
 # ------------------------------------------------------------------ samples of the tail
+
+
+def upper_quantile(loss, mass, tail):
+    """The smallest loss with at most ``tail`` beyond it, of rows with a ``mass`` each; None where all have less."""
+    curve = TailCurve.of_rows(1, loss, np.log(mass))
+    at = curve.index(tail)
+    return None if at is None else float(curve.loss[at])
 
 
 def kept(loss, log_weight, parts, floor):

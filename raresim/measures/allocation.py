@@ -11,6 +11,8 @@ from typing import Self
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.diagnostics.ess import effective
+from raresim.measures.curve import TailCurve
 from raresim.measures.tail_sample import TailSample, Whole
 
 WINDOW = 3.0
@@ -264,7 +266,9 @@ class Allocation:
         """How much both numbers would be smaller without ``part`` (k,); None where rows below the floor are missed."""
         sample = self.sample
         rest = sample.loss - part
-        q = upper_quantile(rest, sample.weight / sample.n, self.tail)
+        curve = TailCurve.of_rows(sample.n, rest, sample.log_weight)
+        at = curve.index(self.tail)
+        q = None if at is None else float(curve.loss[at])
         if q is None or self._unseen(rest >= q) > UNSEEN * sample.error_of_mean(self.beyond):
             return None
         over = (rest > q).astype(np.float64)
@@ -305,19 +309,6 @@ class Without:
     value_at_risk_error: float
     expected_shortfall: float
     expected_shortfall_error: float
-
-
-def upper_quantile(loss: Float, mass: Float, tail: float) -> float | None:
-    """The smallest loss with at most ``tail`` beyond it, of rows with a ``mass`` each; None where all have less."""
-    order = np.argsort(-loss, kind="stable")
-    place = int(np.searchsorted(np.cumsum(mass[order]), tail, side="right"))
-    return float(loss[order[place]]) if place < loss.size else None
-
-
-def effective(weight: Float) -> float:
-    """Effective number of rows with these weights."""
-    squares = float(weight @ weight)
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def chunks(parts: Float) -> Iterator[Float]:

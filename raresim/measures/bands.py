@@ -9,6 +9,7 @@ import numpy as np
 
 from raresim.arrays import Bool, Float
 from raresim.diagnostics.psis import bounded, khat
+from raresim.measures.curve import TailCurve
 from raresim.measures.intervals import (
     HEAVY_DOF,
     HEAVY_KHAT,
@@ -136,13 +137,9 @@ def quantiles_of(sample: TailSample, tails: Float) -> Float:
 
     NaN where it lies below the floor of the sample; the largest loss where nothing is seen beyond.
     """
-    loss, places = np.unique(sample.loss, return_inverse=True)
-    if not loss.size:
-        return np.full(tails.shape, math.nan)
-    mass = np.bincount(places, weights=sample.weight) / sample.n
-    beyond = np.append(np.cumsum(mass[::-1])[::-1][1:], 0.0)
-    first = np.searchsorted(-beyond, -tails * (1.0 + 1e-12))
-    return np.where(mass.sum() > tails, loss[first], math.nan)
+    curve = TailCurve.of_rows(sample.n, sample.loss, sample.log_weight)
+    places = (curve.index(float(tail)) for tail in tails)
+    return np.array([math.nan if at is None else curve.loss[at] for at in places])
 
 
 def intervals(curve: Exceedances, confidence: float, factor: float = 1.0) -> tuple[Float, Float]:

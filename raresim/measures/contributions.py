@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from raresim import arrays
 from raresim.arrays import Float
+from raresim.diagnostics.ess import effective
 from raresim.diagnostics.verdict import Status, worst
 from raresim.errors import FieldError
 from raresim.evidence import EvidencePlot
 from raresim.exhibits import Exhibit
 from raresim.losses.base import Loss
-from raresim.measures.allocation import FEWEST, Allocation, Shares, Without, effective
+from raresim.measures.allocation import FEWEST, Allocation, Shares, Without
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
 from raresim.measures.levels import percent, questions_at, tail_of
 from raresim.registry import member

@@ -122,6 +122,11 @@ class TailCurve:
         return np.cumsum(self.weight) / self.n
 
     @cached_property
+    def above(self) -> Float:
+        """Estimates (k,) of ``P(loss > loss_k)``."""
+        return self.beyond - self.weight / self.n
+
+    @cached_property
     def hits(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Rows (k,) at and above each loss."""
         return np.cumsum(self.count)
@@ -150,8 +155,7 @@ class TailCurve:
 
     def index(self, tail: float) -> int | None:
         """Where the value at risk is: the last loss such that those above it have at most ``tail``; None below all."""
-        above = self.beyond - self.weight / self.n
-        k = int(np.searchsorted(above, tail * (1.0 + 1e-12), side="right")) - 1
+        k = int(np.searchsorted(self.above, tail * (1.0 + 1e-12), side="right")) - 1
         if k < 0 or (k == self.loss.size - 1 and self.beyond[k] < tail):
             return None
         return k
