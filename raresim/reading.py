@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,16 @@ import numpy as np
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.accumulators.top import CAPACITY
-from raresim.accumulators.weighted_losses import WeightedLosses
+from raresim.accumulators.weighted_losses import WeightedLosses, Whole
 from raresim.arrays import Float
 from raresim.audit import Audit
-from raresim.diagnostics.psis import bounded, khat
+from raresim.diagnostics.psis import bounded, evenness, khat
 from raresim.diagnostics.verdict import judge, tail_is_trusted
-from raresim.estimation import Sample
+from raresim.estimation import Look, Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
 from raresim.measures.base import Question
-from raresim.measures.curve import Certainty, TailCurve
+from raresim.measures.curve import Certainty, Quantile, TailCurve
 from raresim.measures.guarantee import Wait
 from raresim.measures.intervals import (
     HEAVY_DOF,
@@ -65,9 +65,14 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
     draws alone.
     """
     points = []
+    losses = None if sample.summary.losses is None else _Losses(sample.summary.losses, sample.history)
     for k, question in enumerate(questions):
-        if question.tail is not None and sample.summary.losses is not None:
-            points += _converging(k, question, question.tail, sample.summary.losses, sample, crude)
+        if question.tail is not None and losses is not None:
+            certainty = _certainty(k, question, sample, crude)
+            for evaluations, curve in losses.sofar:
+                found = curve.value_at_risk(question.tail, certainty)
+                value, error, interval = _answer(question, found, question.tail, curve, certainty)
+                points.append(ConvergencePoint(k, evaluations, value, error, *interval))
             continue
         heavy = _is_heavy(_weights(k, sample), sample.unit)
         for look in sample.history:
@@ -83,41 +88,86 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
     return tuple(points)
 
 
-def _converging(
-    k: int, question: Question, tail: float, losses: WeightedLosses, sample: Sample, crude: bool
-) -> list[ConvergencePoint]:
-    """A value at risk or an expected shortfall of the first rows, as far as these are kept by themselves."""
-    loss, log_weight, row = losses.joined()
-    heavy = not crude and _is_heavy(_weights(k, sample), sample.unit)
-    certainty = Certainty(question.confidence, crude, _dof(sample.summary.tail, sample.unit, heavy))
-    looks = [look for look in sample.history if look.tail.n <= losses.among]
-    points = []
-    for look in looks[-1 :: -max(1, len(looks) * loss.size // MOST_SORTED)][::-1]:
-        rows = int(np.searchsorted(row, look.tail.n))
-        curve = TailCurve.of_rows(look.tail.n, loss[:rows], log_weight[:rows])
-        value, error, interval = _answer(question, tail, curve, certainty)
-        points.append(ConvergencePoint(k, look.evaluations, value, error, *interval))
-    return points
+@dataclass(frozen=True, eq=False)
+class _Losses:
+    """The weighted losses of a sample, sorted once for all that is read from them.
+
+    Parameters
+    ----------
+    rows : WeightedLosses
+        As the estimate stage kept them.
+    looks : sequence of Look
+        After which parts of them.
+    """
+
+    rows: WeightedLosses
+    looks: Sequence[Look]
+
+    @cached_property
+    def curve(self) -> TailCurve:
+        """Of all rows."""
+        return TailCurve.of(self.rows)
+
+    @cached_property
+    def joined(self) -> tuple[Float, Float, Whole]:
+        """Losses, log weights and numbers of the rows that are kept by themselves."""
+        return self.rows.joined()
+
+    @cached_property
+    def sofar(self) -> list[tuple[int, TailCurve]]:
+        """Evaluations and the curve after some of the looks, as far as rows are kept by themselves."""
+        loss, log_weight, row = self.joined
+        looks = [look for look in self.looks if look.tail.n <= self.rows.among]
+        curves = []
+        for look in looks[-1 :: -max(1, len(looks) * loss.size // MOST_SORTED)][::-1]:
+            k = int(np.searchsorted(row, look.tail.n))
+            curves.append((look.evaluations, TailCurve.of_rows(look.tail.n, loss[:k], log_weight[:k])))
+        return curves
+
+    @cached_property
+    def sections(self) -> list[TailCurve]:
+        """`SECTIONS` parts of the rows: every sixteenth, as components of a mixture stand one after the other."""
+        loss, log_weight, row = self.joined
+        parts = ((row % SECTIONS == k, len(range(k, self.rows.among, SECTIONS))) for k in range(SECTIONS))
+        return [TailCurve.of_rows(n, loss[at], log_weight[at]) for at, n in parts]
+
+    def sectioned_error(self, question: Question, tail: float, value: float) -> float | None:
+        """Standard error of ``value`` from the spread of the parts' around it ([1]_); None where they are too few.
+
+        References
+        ----------
+        .. [1] Asmussen & Glynn, *Stochastic simulation*, 2007, III.5a.
+        """
+        squares = []
+        for curve in self.sections:
+            at = curve.index(tail)
+            if at is None or curve.hits[at] < LEAST_OF_SECTION:
+                return None
+            of_part = curve.shortfall(at, tail)[0] if question.quantity == "expected_shortfall" else curve.loss[at]
+            squares.append(float(of_part - value) ** 2)
+        return math.sqrt(sum(squares) / (SECTIONS * (SECTIONS - 1)) * self.rows.among / self.rows.n)
+
+    def excess_weights(self, floor: float) -> dict[str, Any]:
+        """How even the weights of an expected shortfall are: those of the rows times what is beyond ``floor``."""
+        loss, log_weight, _ = self.joined
+        beyond = loss > floor
+        return evenness(log_weight[beyond] + np.log(loss[beyond] - floor)) if beyond.any() else {}
 
 
 def _answer(
-    question: Question, tail: float, curve: TailCurve, certainty: Certainty
+    question: Question, found: Quantile, tail: float, curve: TailCurve, certainty: Certainty
 ) -> tuple[float, float, tuple[float, float]]:
-    """Value, standard error and interval of a value at risk or an expected shortfall.
+    """Value, standard error and interval of a value at risk, ``found``, or of the expected shortfall beyond it.
 
     To first order the error of the second is that of the mean excess, which is positive and skewed as a probability is.
     """
-    found, at = curve.value_at_risk(tail, certainty), curve.index(tail)
-    if question.quantity == "value_at_risk" or at is None:
+    if question.quantity == "value_at_risk" or found.at is None:
         return found.value, found.std_error, (found.low, found.high)
-    excess, error = curve.excess(at)
-    value = found.value + excess / tail
-    low, high = (
-        log_scale(excess, certainty.factor * error / excess, certainty.confidence, certainty.dof)
-        if excess
-        else (0.0, 0.0)
-    )
-    return value, error / tail, (value - (excess - low) / tail, value + (high - excess) / tail)
+    value, error = curve.shortfall(found.at, tail)
+    excess = value - found.value
+    relative_error = certainty.factor * error / excess if excess else 0.0
+    low, high = log_scale(excess, relative_error, certainty.confidence, certainty.dof)
+    return value, error, (found.value + low, found.value + high)
 
 
 def estimates(
@@ -151,18 +201,20 @@ def estimates(
     upper end. Each end has its own sampling error: whatever these rows are, the interval covers at its confidence.
     """
     lost, audited = lost or Lost(), audited or Audit("off")
-    losses = sample.summary.losses
-    curve = None if losses is None else TailCurve.of(losses)
+    losses = None if sample.summary.losses is None else _Losses(sample.summary.losses, sample.history)
     return tuple(
         _estimate(k, question, sample, search, total, lost, audited)
-        if question.tail is None or curve is None or losses is None
-        else _of_curve(k, question, question.tail, curve, losses, sample, search, total, audited)
+        if question.tail is None or losses is None
+        else _of_losses(k, question, question.tail, losses, sample, search, total, audited)
         for k, question in enumerate(questions)
     )
 
 
 def tail_sample(summary: Summary, problem: Problem) -> TailSample:
     """The rows beyond the floor, with their factors and components where their draws were kept."""
+    losses = summary.losses
+    if losses is None:
+        raise ValueError("no rows were kept")
     if summary.draws is not None:
         draws = summary.draws
         loss, log_weight, row, u = draws.joined()
@@ -172,36 +224,33 @@ def tail_sample(summary: Summary, problem: Problem) -> TailSample:
             x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
         components = problem.loss.components(x)
         parts = np.empty((len(u), 0)) if components is None else components
-        return TailSample(draws.n, _floor(summary), loss, log_weight, row, u, x, parts)
-    if summary.losses is None:
-        raise ValueError("no rows were kept")
-    losses = summary.losses
+        return TailSample(draws.n, losses.floor, loss, log_weight, row, u, x, parts)
     loss, log_weight, row = losses.joined()
     nothing = np.empty((loss.size, 0))
     return TailSample(losses.among, losses.floor, loss, log_weight, row, nothing, nothing, nothing)
 
 
-def _floor(summary: Summary) -> float:
-    return math.nan if summary.losses is None else summary.losses.floor
+def _certainty(k: int, question: Question, sample: Sample, crude: bool, factor: float = 1.0) -> Certainty:
+    """How sure the interval of a quantile is to be, after what the weights of its event look like."""
+    heavy = not crude and _is_heavy(_weights(k, sample), sample.unit)
+    return Certainty(question.confidence, crude, _dof(sample.summary.tail, sample.unit, heavy), factor)
 
 
-def _of_curve(
+def _of_losses(
     k: int,
     question: Question,
     tail: float,
-    curve: TailCurve,
-    losses: WeightedLosses,
+    losses: _Losses,
     sample: Sample,
     search: Mapping[str, Any],
     total: int,
     audited: Audit,
 ) -> Estimate:
     """A value at risk or an expected shortfall; counts and weights are those at and beyond the value at risk."""
-    crude = not search["weighted"]
-    weights = _weights(k, sample)
-    heavy = not crude and _is_heavy(weights, sample.unit)
-    certainty = Certainty(question.confidence, crude, _dof(sample.summary.tail, sample.unit, heavy), inflation(sample))
-    found, at = curve.value_at_risk(tail, certainty), curve.index(tail)
+    crude, curve = not search["weighted"], losses.curve
+    certainty = _certainty(k, question, sample, crude, inflation(sample))
+    found = curve.value_at_risk(tail, certainty)
+    at = found.at
     log_beyond = -math.inf if at is None else math.log(float(curve.beyond[at]))
     spent = budget(log_beyond, sample.summary.tail.kl(k))
     diagnostics: dict[str, Any] = {
@@ -209,7 +258,7 @@ def _of_curve(
         "hits": found.hits,
         "ess": curve.ess(at),
         "max_share": sample.summary.tail.max_share(k),
-        **weights,
+        **_weights(k, sample),
         "tail_error": found.tail_error,
         "kl_optimal_proposal": sample.summary.tail.kl(k),
         "self_information_nats": spent.event_nats,
@@ -218,18 +267,18 @@ def _of_curve(
         "speedup_over_crude": _speedup(log_beyond, found.tail_error, total),
         **audited.diagnostics(k),
     }
-    value, std_error, interval = _answer(question, tail, curve, certainty)
+    value, std_error, interval = _answer(question, found, tail, curve, certainty)
     kind = "order statistics (exact)" if crude else "inverted tail interval, log scale"
     if question.quantity == "expected_shortfall" and at is not None:
-        excess, error = curve.excess(at)
         kind = "influence function, log scale of the excess"
-        diagnostics |= _of_excess(losses, found.value)
-        diagnostics["tail_error"] = max(found.tail_error, error / excess if excess > 0 else 0.0)
+        diagnostics |= losses.excess_weights(found.value)
+        excess = value - found.value
+        diagnostics["tail_error"] = max(found.tail_error, std_error / excess if excess > 0 else 0.0)
     if certainty.dof is not None:
         kind += f", t with {certainty.dof:,} degrees of freedom"
-    if losses.bins is not None:
+    if losses.rows.bins is not None:
         diagnostics["resolution"] = curve.gap(at)
-    sections = _sections(question, tail, losses, value)
+    sections = losses.sectioned_error(question, tail, value)
     if sections is not None and std_error > 0:
         diagnostics["sections_error_ratio"] = sections / std_error
     holds = crude or not found.hits or _holds(diagnostics, sample.unit)
@@ -258,49 +307,6 @@ def _of_curve(
         level=level_of(tail),
         unit="loss",
     )
-
-
-def _of_excess(losses: WeightedLosses, floor: float) -> dict[str, Any]:
-    """What the weights of an expected shortfall are: those of the rows times what their losses have beyond ``floor``.
-
-    Of the rows that are kept by themselves.
-    """
-    loss, log_weight, _ = losses.joined()
-    beyond = loss > floor
-    logs = log_weight[beyond] + np.log(loss[beyond] - floor)
-    if not logs.size:
-        return {}
-    relative = np.exp(logs - logs.max())
-    largest: Float = np.sort(logs)[::-1][:CAPACITY]
-    return {
-        "ess": float(relative.sum() ** 2 / np.square(relative).sum()),
-        "max_share": float(1.0 / relative.sum()),
-        "khat": khat(largest, logs.size),
-        "weights": logs.size,
-        "max_to_mean": float(logs.size / relative.sum()),
-    }
-
-
-def _sections(question: Question, tail: float, losses: WeightedLosses, value: float) -> float | None:
-    """Standard error of ``value`` from `SECTIONS` parts of the rows, each read by itself; None where they are too few.
-
-    Sectioning ([1]_): the spread of the parts' estimates around that of all rows.
-
-    References
-    ----------
-    .. [1] Asmussen & Glynn, *Stochastic simulation*, 2007, III.5a.
-    """
-    loss, log_weight, row = losses.joined()
-    squares = []
-    for part in range(SECTIONS):  # every sixteenth row: components of a mixture stand one after the other in a block
-        rows, n = row % SECTIONS == part, len(range(part, losses.among, SECTIONS))
-        curve = TailCurve.of_rows(n, loss[rows], log_weight[rows])
-        at = curve.index(tail)
-        if at is None or curve.hits[at] < LEAST_OF_SECTION:
-            return None
-        excess = curve.excess(at)[0] / tail if question.quantity == "expected_shortfall" else 0.0
-        squares.append((float(curve.loss[at]) + excess - value) ** 2)
-    return math.sqrt(sum(squares) / (SECTIONS * (SECTIONS - 1)) * losses.among / losses.n)
 
 
 def _estimate(

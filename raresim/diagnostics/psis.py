@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from raresim.arrays import Float
+from raresim.diagnostics.ess import effective
 
 MIN_TAIL = 5
 
@@ -58,6 +60,22 @@ def khat(log_weights: Float, n: int) -> float | None:
     if excess[-1] <= 1e-12 or excess[_quartile(excess.size)] < SMALLEST:
         return None
     return _pareto_shape(excess)
+
+
+def evenness(log_weights: Float) -> dict[str, Any]:
+    """What the checks of a verdict look at of all ``log_weights`` (j,), in nats, at least one.
+
+    ``ess``, ``max_share``, ``khat``, ``weights`` and ``max_to_mean``, as in ``result.json``.
+    """
+    relative = np.exp(log_weights - log_weights.max())
+    total = float(relative.sum())
+    return {
+        "ess": effective(relative),
+        "max_share": 1.0 / total,
+        "khat": khat(log_weights, log_weights.size),
+        "weights": log_weights.size,
+        "max_to_mean": log_weights.size / total,
+    }
 
 
 def bounded(max_to_mean: float, n: int) -> bool:

@@ -52,12 +52,12 @@ def errors_of(curve: TailCurve, question: Question) -> tuple[float, float]:
     if question.tail is None:
         raise ValueError("a probability is not read from the curve")
     found = curve.value_at_risk(question.tail, Certainty(question.confidence))
-    if math.isnan(found.value):
+    if found.at is None:
         return math.inf, math.inf
     if question.quantity == "value_at_risk":
         return _relative(found.std_error, found.value), found.tail_error
-    excess, error = curve.excess(curve.index(question.tail) or 0)
-    return _relative(error, question.tail * found.value + excess), max(found.tail_error, _relative(error, excess))
+    value, error = curve.shortfall(found.at, question.tail)
+    return _relative(error, value), max(found.tail_error, _relative(error, value - found.value))
 
 
 def _relative(error: float, value: float) -> float:

@@ -59,6 +59,8 @@ class Quantile:
         Rows at and beyond the value.
     tail_error : float
         Relative error of the probability that they estimate.
+    at : int or None
+        The number of its loss in the curve; None where it lies below all rows.
     """
 
     value: float
@@ -67,6 +69,7 @@ class Quantile:
     std_error: float
     hits: int
     tail_error: float
+    at: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +149,12 @@ class TailCurve:
         """
         at = self.index(tail)
         if at is None:
-            return Quantile(math.nan, -math.inf, math.inf, math.inf, 0, math.inf)
+            return Quantile(math.nan, -math.inf, math.inf, math.inf, 0, math.inf, None)
         first, last = self._exact(tail, certainty) if certainty.crude else self._on_log_scale(at, tail, certainty)
         high = math.inf if first is None else float(self.loss[first])
         low = -math.inf if last is None else float(self.loss[last])
         half = (high - low) / (2.0 * certainty.quantile)
-        return Quantile(float(self.loss[at]), low, high, half, int(self.hits[at]), float(self.errors[at]))
+        return Quantile(float(self.loss[at]), low, high, half, int(self.hits[at]), float(self.errors[at]), at)
 
     def index(self, tail: float) -> int | None:
         """Where the value at risk is: the last loss such that those above it have at most ``tail``; None below all."""
@@ -178,6 +181,11 @@ class TailCurve:
         mean = float(self.weight[:at] @ over) / self.n
         second = float(self.square[:at] @ (over * over)) / self.n
         return mean, math.sqrt(max(0.0, second - mean * mean) / max(1, self.n - 1))
+
+    def shortfall(self, at: int, tail: float) -> tuple[float, float]:
+        """The expected shortfall of a value at risk, the loss numbered ``at``, and its standard error."""
+        mean, error = self.excess(at)
+        return float(self.loss[at]) + mean / tail, error / tail
 
     def _exact(self, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
         """Numbers of the largest and the smallest loss in the interval, by the binomial law of the hits.

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raresim.arrays import Bool, Float
-from raresim.diagnostics.ess import effective
-from raresim.diagnostics.psis import khat
+from raresim.diagnostics.psis import evenness
 from raresim.measures.curve import TailCurve
 from raresim.measures.levels import tail_of
 from raresim.measures.tail_rate import NoRateError, TailRate
@@ -150,15 +149,7 @@ class Reading:
         logs = np.log(terms[terms > 0])
         if not logs.size:
             return {"hits": 0, "ess": 0.0, "max_share": math.nan, "khat": None, "weights": 0, "max_to_mean": math.nan}
-        share = float(np.exp(logs.max()) / terms.sum())
-        return {
-            "hits": int(np.count_nonzero(self.hit)),
-            "ess": effective(terms),
-            "max_share": share,
-            "khat": khat(logs, logs.size),
-            "weights": logs.size,
-            "max_to_mean": logs.size * share,
-        }
+        return {"hits": int(np.count_nonzero(self.hit)), **evenness(logs)}
 
 
 __all__ = ["BelowFloorError", "NoRateError", "Reading", "UnreadableError"]
