@@ -8,18 +8,14 @@ Three factors, normal or Student t, correlated, with a linear loss: every number
 
 from __future__ import annotations
 
-import argparse
-import csv
 import math
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import study
 from scipy import stats
 
 import raresim
@@ -28,10 +24,7 @@ from raresim.distributions.base import Inputs
 from raresim.exhibits import Exhibit
 from raresim.measures.base import Measure
 
-HERE = Path(__file__).parent
 BAR, SPREAD, BAND = (0.92, 0.98), (0.9, 1.1), 0.93
-CHANCE = 1e-6
-CHUNK = 10
 
 WEIGHTS = np.array([1.0, 0.5, 2.0])
 STD = np.array([1.0, 1.5, 0.5])
@@ -232,54 +225,27 @@ def summarise(name: str, runs: np.ndarray[Any, Any]) -> dict[str, str]:
 def check(name: str, runs: np.ndarray[Any, Any]) -> None:
     """Raise where the runs could hardly come from an interval that meets its bar."""
     n, held = len(runs), int(((runs[:, 2] <= 1.0) & (runs[:, 3] >= 1.0)).sum())
-    if held < stats.binom.ppf(CHANCE, n, BAR[0]):
+    if held < stats.binom.ppf(study.CHANCE, n, BAR[0]):
         raise SystemExit(f"{name}: {held} of {n} intervals hold the truth")
-
-
-def run_all(names: Sequence[str], first: int, seeds: int, workers: int) -> Iterator[tuple[str, list[Numbers]]]:
-    """The numbers of each law, in order."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        pending = {
-            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
-            for name in names
-        }
-        for name, futures in pending.items():
-            yield name, [numbers for future in futures for numbers in future.result()]
-
-
-def write(table: Sequence[Mapping[str, str]], seeds: int) -> None:
-    """Write the table, for reading and for machines."""
-    names = list(table[0])
-    lines = [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *(row.values() for row in table))]
-    (HERE / "exhibits.md").write_text("\n".join([f"{seeds} seeds a law.", "", *lines]) + "\n", encoding="utf-8")
-    with (HERE / "exhibits.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
 
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one law, checked against chance; writes nothing")
-    parser.add_argument("--seeds", type=int, default=500, help="runs of each law")
-    parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    options = parser.parse_args()
-    seeds = min(options.seeds, 12) if options.quick else options.seeds
+    options = study.options(__doc__, quick_seeds=12)
+    names = ["normal"] if options.quick else list(laws())
     table = []
-    for name, runs in run_all(["normal"] if options.quick else list(laws()), options.first, seeds, options.workers):
+    for name, runs in study.run_all(outcomes, names, options.first, options.seeds, options.workers):
         by_number: dict[str, list[tuple[float, ...]]] = defaultdict(list)
         for numbers in runs:
             for number, four in numbers.items():
                 by_number[number].append(four)
         for number, fours in by_number.items():
             table.append(summarise(f"{name}: {number}", np.array(fours)))
-            print("  ".join(list(table[-1].values())[: -1 if options.quick else None]), flush=True)
+            study.tell(table[-1], options.quick)
             if options.quick:
                 check(f"{name}: {number}", np.array(fours))
     if not options.quick:
-        write(table, seeds)
+        study.write("exhibits", table, options.seeds, each="a law")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,12 @@ some cases and fails when a coverage could not come about by chance (one time in
 
 from __future__ import annotations
 
-import argparse
-import csv
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import study
 from scipy import stats
 
 import raresim
@@ -23,10 +19,7 @@ from raresim import CrossEntropy, Crude, ExpectedShortfall, Experiment, Linear, 
 from raresim.distributions.base import Inputs
 from raresim.methods.base import Method
 
-HERE = Path(__file__).parent
 BAR, SPREAD = (0.93, 0.975), (0.9, 1.1)
-CHANCE = 1e-6
-CHUNK = 10
 TAILS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 QUICK = ("CE, normal d=20, 0.01", "CE, normal d=20, 1e-06", "crude, normal d=20, 0.01")
 T_DOF = 4.0
@@ -167,55 +160,25 @@ def _held(runs: Sequence[Outcome]) -> int:
 def check(name: str, runs: Sequence[Outcome]) -> None:
     """Raise where the runs could hardly come from an interval that meets its bar."""
     n, held = len(runs), _held(runs)
-    fewest, most = stats.binom.ppf(CHANCE, n, BAR[0]), stats.binom.isf(CHANCE, n, BAR[1])
+    fewest, most = stats.binom.ppf(study.CHANCE, n, BAR[0]), stats.binom.isf(study.CHANCE, n, BAR[1])
     if not fewest <= held <= most:
         raise SystemExit(f"{name}: {held} of {n} intervals hold the truth, {fewest:.0f} to {most:.0f} wanted")
 
 
-def run_all(
-    names: Sequence[str], first: int, seeds: int, workers: int
-) -> Iterator[tuple[str, list[tuple[Outcome, Outcome]]]]:
-    """The outcomes of each case, in order."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        pending = {
-            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
-            for name in names
-        }
-        for name, futures in pending.items():
-            yield name, [outcome for future in futures for outcome in future.result()]
-
-
-def write(rows: Sequence[Mapping[str, str]], seeds: int) -> None:
-    """Write the table, for reading and for machines."""
-    names = list(rows[0])
-    lines = [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *(row.values() for row in rows))]
-    (HERE / "quantiles.md").write_text("\n".join([f"{seeds} seeds a case.", "", *lines]) + "\n", encoding="utf-8")
-    with (HERE / "quantiles.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few cases, checked against chance; writes nothing")
-    parser.add_argument("--seeds", type=int, default=500, help="runs of each case")
-    parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    options = parser.parse_args()
+    options = study.options(__doc__, quick_seeds=40)
     names = QUICK if options.quick else tuple(all_cases())
-    seeds = min(options.seeds, 40) if options.quick else options.seeds
     rows = []
-    for name, runs in run_all(names, options.first, seeds, options.workers):
+    for name, runs in study.run_all(outcomes, names, options.first, options.seeds, options.workers):
         for k, measure in enumerate(("VaR", "ES")):
             of = [run[k] for run in runs]
             rows.append(summarise(f"{measure}, {name}", of))
-            print("  ".join(list(rows[-1].values())[: -1 if options.quick else None]), flush=True)
+            study.tell(rows[-1], options.quick)
             if options.quick:
                 check(f"{measure}, {name}", of)
     if not options.quick:
-        write(rows, seeds)
+        study.write("quantiles", rows, options.seeds)
 
 
 if __name__ == "__main__":

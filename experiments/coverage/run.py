@@ -6,25 +6,18 @@ and fails when a coverage could not come about by chance (one time in a million)
 
 from __future__ import annotations
 
-import argparse
-import csv
-import multiprocessing
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import study
 from cases import Case, all_cases
 from scipy import stats
 
-HERE = Path(__file__).parent
 BAR = (0.925, 0.975)
 NEAR = 0.25
 NEAR_BAR = 0.95
-CHANCE = 1e-6
-CHUNK = 10
 QUICK = (
     "crude, 2 sigma, 5%",
     "CE low_rank, d=3, 5%",
@@ -117,10 +110,10 @@ def check(case: Case, runs: Sequence[Outcome]) -> None:
     n = len(runs)
     if case.nominal:
         held = sum(r.low <= 1.0 <= r.high for r in runs)
-        fewest, most = stats.binom.ppf(CHANCE, n, BAR[0]), stats.binom.isf(CHANCE, n, BAR[1])
+        fewest, most = stats.binom.ppf(study.CHANCE, n, BAR[0]), stats.binom.isf(study.CHANCE, n, BAR[1])
         if not fewest <= held <= most:
             raise SystemExit(f"{case.name}: {held} of {n} intervals hold the truth, {fewest:.0f} to {most:.0f} wanted")
-    if case.hidden and _safe(runs) < stats.binom.ppf(CHANCE, n, NEAR_BAR):
+    if case.hidden and _safe(runs) < stats.binom.ppf(study.CHANCE, n, NEAR_BAR):
         raise SystemExit(f"{case.name}: only {_safe(runs)} of {n} runs are near the truth or not trusted")
     if case.name.startswith("control"):
         half = np.array([r.value for r in runs])
@@ -128,50 +121,18 @@ def check(case: Case, runs: Sequence[Outcome]) -> None:
             raise SystemExit(f"{case.name}: must see half of the truth and never be trusted, got {half.mean():.3f}")
 
 
-def run_all(names: Sequence[str], first: int, seeds: int, workers: int) -> Iterator[tuple[Case, list[Outcome]]]:
-    """The outcomes of each case, in order."""
-    cases = all_cases()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        pending = {
-            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
-            for name in names
-        }
-        for name, futures in pending.items():
-            yield cases[name], [outcome for future in futures for outcome in future.result()]
-
-
-def write(rows: Sequence[Mapping[str, str]], seeds: int) -> None:
-    """Write the table, for reading and for machines."""
-    names = list(rows[0])
-    lines = [f"{seeds} seeds a case.", "", " | ".join(names), " | ".join("---" for _ in names)]
-    lines += [" | ".join(row[name] for name in names) for row in rows]
-    (HERE / "table.md").write_text(
-        "\n".join(lines[:2] + [f"| {line} |" for line in lines[2:]]) + "\n", encoding="utf-8"
-    )
-    with (HERE / "table.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few cases, checked against chance; writes nothing")
-    parser.add_argument("--seeds", type=int, default=500, help="runs of each case")
-    parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    options = parser.parse_args()
-    names = QUICK if options.quick else tuple(all_cases())
-    seeds = min(options.seeds, 100) if options.quick else options.seeds
-    rows = []
-    for case, runs in run_all(names, options.first, seeds, options.workers):
-        rows.append(summarise(case, runs))
-        print("  ".join(list(rows[-1].values())[: -1 if options.quick else None]), flush=True)
+    options = study.options(__doc__, quick_seeds=100)
+    cases, rows = all_cases(), []
+    names = QUICK if options.quick else tuple(cases)
+    for name, runs in study.run_all(outcomes, names, options.first, options.seeds, options.workers):
+        rows.append(summarise(cases[name], runs))
+        study.tell(rows[-1], options.quick)
         if options.quick:
-            check(case, runs)
+            check(cases[name], runs)
     if not options.quick:
-        write(rows, seeds)
+        study.write("table", rows, options.seeds)
 
 
 if __name__ == "__main__":
