@@ -21,6 +21,8 @@ from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Session
 from raresim.methods.subset_simulation import Climb, climb
 from raresim.problem import Event, Problem
+from raresim.reach import Reach
+from raresim.roots import Index
 from raresim.streams import stream
 
 Extent = Literal["off", "quick", "full"]
@@ -41,7 +43,7 @@ SPARE = 0.8
 SHOWN = 300
 """Failing draws of a climb that are kept for the figure."""
 
-MOST_ROWS = 24
+MOST_ROWS = 100
 """Failing draws of a climb that are asked about where each takes evaluations: lines or rays through them."""
 
 
@@ -109,6 +111,8 @@ class ClimbSeen:
     uncovered : (m,) float64
         Share of the event's probability, by its own weights, at draws of which one alone would have added more than
         `UNCOVERED` of the estimate; NaN without a failing draw.
+    influence : (m,) float64
+        Mean share of the estimate that one row of it at a failing draw adds, all of it at most; NaN without one.
     loss, log_influence : (j,) float64
         Of failing draws, for the figure: their losses, and the log of the share of the first event's estimate that one
         row there would have added.
@@ -123,6 +127,7 @@ class ClimbSeen:
     failing: np.ndarray[tuple[int], np.dtype[np.int64]]
     log_probability: Float
     uncovered: Float
+    influence: Float
     loss: Float
     log_influence: Float
 
@@ -153,6 +158,10 @@ class Audit:
         Empty where there was none.
     signs, log_values : tuple of float
         Of each event: its side, and the log of its estimate in nats.
+    rows : int
+        Of the estimate, where each is a single line or ray; else 0.
+    errors : tuple of float
+        Of each event: the relative error of the estimate.
     """
 
     extent: Extent
@@ -161,6 +170,8 @@ class Audit:
     climbs: tuple[ClimbSeen, ...] = ()
     signs: tuple[float, ...] = ()
     log_values: tuple[float, ...] = field(default=(), repr=False)
+    rows: int = 0
+    errors: tuple[float, ...] = ()
 
     @property
     def evaluations(self) -> int:
@@ -199,6 +210,7 @@ class Audit:
             "audit_found": len(found),
             "audit_failing": sum(int(c.failing[k]) for c in found),
             "audit_uncovered": max((float(c.uncovered[k]) for c in found), default=None),
+            "audit_error_ratio": self._error_ratio(k, found),
             "audit_log_ratio": sum(known) / len(known) if known else None,
             "audit_log_ratio_error": _spread(self.log_values[k], climbs[0].samples) / math.sqrt(len(climbs)),
             "audit_nominal": nominal,
@@ -243,6 +255,22 @@ class Audit:
             )
         return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
 
+    def _error_ratio(self, k: int, found: Sequence[ClimbSeen]) -> float | None:
+        """The relative error of event ``k`` by the climbs that found it, over the one by the rows of the estimate.
+
+        Rows through draws of the target given the event are met in proportion to their weight ``w``: the mean of ``w``
+        over them is ``E[w^2] / E[w]``. The few that carry much are among them as often as they matter, while a sample
+        of rows has none of them for long. For ``E[w]`` the estimate is taken, two errors above it. Climbs from a wide
+        target have no say in it: their few draws are weighed themselves. Of weighted draws their own largest weights
+        say as much; lines and rays are too few for that.
+        """
+        plain = [c for c in found if c.nominal]
+        if not plain or not self.rows:
+            return None
+        error = self.errors[k]
+        second = self.rows * sum(float(c.influence[k]) for c in plain) / len(plain)
+        return math.sqrt(max(0.0, second - 1.0 - 2.0 * error) / self.rows) / error
+
     def _of_side(self, k: int) -> list[ClimbSeen]:
         sides = _sides(self.signs, self.log_values)
         return [c for number, c in enumerate(self.climbs) if sides[number % len(sides)] == self.signs[k]]
@@ -275,7 +303,9 @@ def audit(
 
     Climbs follow the loss, as the searches of most methods do: a region that is steep and far goes under among the
     draws of the first levels. Every second climb therefore begins with a widened target, for which such regions are
-    less rare beside the others, and weighs its draws; in ten dimensions it has two thirds of the levels.
+    less rare beside the others, and weighs its draws; in ten dimensions it has two thirds of the levels. Replicates of
+    a population method begin with the target themselves: all climbs begin with a widened one, and each failing draw is
+    asked whether any replicate came near it.
     """
     if job.gapless:
         return Audit(extent, job.gapless, needed=False)
@@ -301,12 +331,16 @@ def audit(
                 extent, f"{samples * cost:,.0f} evaluations at least would be needed, {most:,} are left for it"
             )
     log_sizes = tuple(math.log(tail.n * job.per_row) + log_value for log_value in log_values)
+    ends = sample.summary.ends
+    seen_by = job if ends is None else Reach(ends, tuple(session.events))
     climbs = _AuditClimb(
-        session.problem, session.seed, job, tuple(session.events), tuple(sides), log_sizes, samples, most // many
+        session.problem, session.seed, seen_by, tuple(session.events), tuple(sides), log_sizes, samples, most // many
     )
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
-    return Audit(extent, climbs=climbed, signs=signs, log_values=log_values)
+    errors = tuple(math.hypot(tail.relative_error(k), sample.resolution) for k in range(len(session.events)))
+    single = tail.n if job.cost_through and job.per_row == 1 else 0
+    return Audit(extent, climbs=climbed, signs=signs, log_values=log_values, rows=single, errors=errors)
 
 
 def _sides(signs: Sequence[float], log_values: Sequence[float]) -> list[float]:
@@ -338,7 +372,7 @@ class _AuditClimb(Job[Climbs]):
 
     problem: Problem
     seed: int
-    job: Estimator
+    job: Estimator | Reach
     events: tuple[Event, ...]
     sides: tuple[float, ...]
     log_sizes: tuple[float, ...]
@@ -365,14 +399,15 @@ class _AuditClimb(Job[Climbs]):
             max(goals),
             rng,
             max_evaluations=self.most,
-            keep_levels=True,
+            keep_from=-math.inf,
         )
         return Climbs((self._seen(done, sign, min(goals), width, block),))
 
     def width(self, block: Block) -> float:
         """Standard deviation of the law that a climb begins with."""
         number = block.index // len(self.sides)
-        return 1.0 if number % 2 else widening(self.problem.inputs.latent_dim)
+        widened = isinstance(self.job, Reach) or number % 2 == 0
+        return widening(self.problem.inputs.latent_dim) if widened else 1.0
 
     def _seen(self, done: Climb, sign: float, easiest: float, width: float, block: Block) -> ClimbSeen:
         """What a climb in units of ``width`` says of the events on its side, the ``easiest`` of them first."""
@@ -382,11 +417,11 @@ class _AuditClimb(Job[Climbs]):
         z, loss, log_mean = z[failing], loss[failing], log_mean[failing]
         u = width * z
         log_mean += 0.5 * (np.square(z).sum(axis=1) - np.square(u).sum(axis=1)) + u.shape[1] * math.log(width)
-        log_rows, evaluations = self._log_rows(u, block)
+        some, log_rows, evaluations = self._rows_through(u, block, self.most - done.evaluations)
         first = done.levels[0].loss if width == 1.0 else np.empty(0)
         m = len(self.events)
         counts, nominal_hits = np.zeros(m, np.int64), np.zeros(m, np.int64)
-        log_probability, uncovered = np.full(m, -math.inf), np.full(m, math.nan)
+        log_probability, uncovered, influence = np.full(m, -math.inf), np.full(m, math.nan), np.full(m, math.nan)
         shown = np.empty(0), np.empty(0)
         for k, event in enumerate(self.events):
             hit = loss >= sign * event.threshold
@@ -395,14 +430,15 @@ class _AuditClimb(Job[Climbs]):
             counts[k] = np.count_nonzero(hit)
             nominal_hits[k] = np.count_nonzero(first >= sign * event.threshold)
             log_probability[k] = np.logaddexp.reduce(log_mean[hit])
-            log_influence = log_rows[k, hit] - self.log_sizes[k]
-            asked = ~np.isnan(log_influence)
-            own = np.exp(log_mean[hit] - log_mean[hit].max())
-            if asked.any():
-                uncovered[k] = own[log_influence > math.log(UNCOVERED)].sum() / own[asked].sum()
-            if not shown[0].size:
-                some = np.flatnonzero(asked)[:: max(1, int(asked.sum()) // SHOWN)]
-                shown = sign * loss[hit][some], log_influence[some]
+            asked = np.flatnonzero(hit[some] & ~np.isnan(log_rows[k]))
+            if asked.size:
+                own = np.exp(log_mean[some[asked]] - log_mean[some[asked]].max())
+                log_influence = log_rows[k, asked] - self.log_sizes[k]
+                uncovered[k] = own[log_influence > math.log(UNCOVERED)].sum() / own.sum()
+                influence[k] = own @ np.exp(np.minimum(log_influence, 0.0)) / own.sum()
+                if not shown[0].size:
+                    few = slice(None, None, max(1, asked.size // SHOWN))
+                    shown = sign * loss[some[asked[few]]], log_influence[few]
         return ClimbSeen(
             outcome=done.outcome,
             reached=done.reached,
@@ -413,26 +449,25 @@ class _AuditClimb(Job[Climbs]):
             failing=counts,
             log_probability=log_probability,
             uncovered=uncovered,
+            influence=influence,
             loss=shown[0],
             log_influence=shown[1],
         )
 
-    def _log_rows(self, u: Float, block: Block) -> tuple[Float, int]:
-        """Log weights (m, k) of rows of the estimate through draws ``u`` (k, d) of standard normal space.
+    def _rows_through(self, u: Float, block: Block, budget: int) -> tuple[Index, Float, int]:
+        """Through which of the draws ``u`` (k, d) of standard normal space, and log weights (m, j) of rows there; cost.
 
-        NaN at draws that were not asked about, because that takes evaluations. A failing draw whose own line or ray
-        does not count it was not seen by the grid: infinite, it is nothing that the estimate covers.
+        All, or where they take evaluations as many as ``budget`` pays for, one at least, evenly. A failing draw whose
+        own line or ray does not count it was not seen by the grid: infinite, it is nothing that the estimate covers.
         """
         problem, cost = self.problem, self.job.cost_through
-        most = len(u) if not cost else min(MOST_ROWS, max(1, int((1.0 - SPARE) * self.most / cost)))
+        most = len(u) if not cost else min(MOST_ROWS, max(1, int(budget / cost)))
         some = np.unique(np.linspace(0, len(u) - 1, min(most, len(u))).round().astype(np.intp))
-        log_rows = np.full((len(self.events), len(u)), math.nan)
         if not some.size:
-            return log_rows, 0
+            return some, np.empty((len(self.events), 0)), 0
         at = np.asfortranarray(u[some])
         if problem.space == "physical":
             x = np.empty((some.size, problem.inputs.dim), order="F")
             at = np.array(problem.inputs.to_physical(at, x), order="F")
-        found, evaluations = self.job.through(at, block)
-        log_rows[:, some] = np.where(found == -math.inf, math.inf, found) if cost else found
-        return log_rows, evaluations
+        log_rows, evaluations = self.job.through(at, block)
+        return some, np.where(log_rows == -math.inf, math.inf, log_rows) if cost else log_rows, evaluations

@@ -24,6 +24,7 @@ import numpy as np
 
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.ends import Ends
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
@@ -46,6 +47,7 @@ CLASSES: dict[str, type] = {
         Arrivals,
         Bets,
         Bins,
+        Ends,
         Failures,
         Growing,
         KeptRows,

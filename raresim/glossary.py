@@ -550,13 +550,14 @@ _SAMPLING = (
             "Climbs of subset simulation, from draws of the target, by a sampler that has never seen the proposal. Each"
             " of their failing draws is asked what share of the estimate one row there would have added. Where that is"
             " more than a tenth, the draw is uncovered: rows there are rare and heavy, and that none was drawn says"
-            " nothing."
+            " nothing. Where rows are replicates it is uncovered when all but three lie much farther from it than most"
+            " lie from each other."
         ),
         formula="uncovered: w / (n P) > 0.1; the check's value is the uncovered share of a climb's failing probability",
         unit="dimensionless",
         where="config: audit; report: checks, cost, tuning; result.json: search.audit, diagnostics, evaluations.audit",
         reading=(
-            "As a check: the worst climb under 5 % and three relative errors is trusted, under 20 % caution, else"
+            "As a check: the worst climb under 1 % and three relative errors is trusted, under 20 % caution, else"
             " untrusted; caution where none was made or found the event. There is no need of it where every row comes"
             " from the target itself."
         ),
@@ -572,6 +573,19 @@ _SAMPLING = (
         unit="nats",
         where="report: checks; result.json: diagnostics",
         reading="As a check: trusted below 0.8 nats or three of its errors, caution below 1.6 or four, else untrusted.",
+    ),
+    Term(
+        name="audit error ratio",
+        aliases=("audit_error", "audit_error_ratio"),
+        definition=(
+            "The error of lines or rays by the failing draws of the audit, over the one that is reported. Lines through"
+            " such draws are met as often as they weigh, so that the few heavy ones show, which a small sample mostly"
+            " has none of: its spread, and with it its error, is then too small."
+        ),
+        formula="sqrt((E[w] / P - 1) / n) / relative error: E[w] of rows through failing draws, P two errors above it",
+        unit="dimensionless",
+        where="report: checks; result.json: diagnostics",
+        reading="As a check: below 2 trusted, below 4 caution, else untrusted. Only where rows are lines or rays.",
     ),
     Term(
         name="evaluations",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from raresim.accumulators import tail_draws, weighted_losses
+from raresim.accumulators import ends, tail_draws, weighted_losses
 from raresim.accumulators.top import CAPACITY
 from raresim.audit import MOST_LEVELS, SIZES, Extent
 from raresim.blocks import block_rows
@@ -154,14 +154,15 @@ def working(method: Method, d: int, budget: int) -> int:
 
 @working.register
 def _(method: PopulationMethod, d: int, budget: int) -> int:
-    """Draws, their neighbours and the proposals of a move."""
-    return 8 * method.samples * (d + 8)
+    """Draws, their neighbours and the proposals of a move; where replicates ended."""
+    return 8 * method.samples * (d + 8) + 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
 
 
 @working.register
 def _(method: SubsetSimulation, d: int, budget: int) -> int:
     """The draws of two levels, and the losses of all."""
-    return 8 * method.samples * (d + 8) + 2 * method.max_levels * method.samples
+    kept = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
+    return 8 * method.samples * (d + 8) + 2 * method.max_levels * method.samples + kept
 
 
 @working.register

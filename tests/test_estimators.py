@@ -9,6 +9,7 @@ from scipy import stats
 
 from raresim import Mixture, Normal, StandardNormal
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.ends import Ends
 from raresim.accumulators.tail import TailMoments
 from raresim.blocks import Block
 from raresim.engine import Sampler
@@ -242,7 +243,8 @@ class Fixed(Population):
             note(replace(NOTHING, counts=np.array([self.fails, 0, 0, 0])))
         loss = np.linspace(0.0, 1.0, self.n)
         loss[self.n // 2] = -np.inf
-        return Run(np.array(self.log_probabilities), (STEP,), loss, -loss, 123, REACHED)
+        ends = Ends.of_run(u, np.array([2.0, 9.5]), thresholds)
+        return Run(np.array(self.log_probabilities), (STEP,), loss, -loss, 123, REACHED, ends)
 
 
 def replicates(population, events=EVENTS[::2]):
@@ -258,7 +260,9 @@ def test_a_run_is_a_row():
     assert population.seen == (2, [1.5, 9.0], stream(SEED, 2, 3).random(), 10_000)
     assert population.losses == [3.0, -math.inf]
     assert (job.nominal, job.cost, job.unit, job.block_rows) == (50, 300.0, "replicate", 1)
-    assert job.gapless == "every row is a search of its own, from draws of the target"
+    assert job.gapless == ""
+    assert [part.tolist() for part in got.ends.beyond(1.5)] == [[[3.0, 0.0], [4.0, 2.0]]]
+    assert [part.tolist() for part in got.ends.beyond(9.0)] == [[[4.0, 2.0]]]
 
 
 def test_a_run_whose_loss_failed_counts_as_one_that_was_in_every_event():
@@ -316,4 +320,4 @@ def test_a_loss_that_fails_names_the_block(job):
 def test_a_run_that_ended_early_did_not_reach():
     run = run_once(sampler(None), EVENTS[::2], Fixed((-3.0, -4.0)), Block(2, 3, 3, 1), 10_000)
     assert run.reached
-    assert not Run(run.log_probabilities, run.steps, run.loss, run.log_weight, 1, "stalled").reached
+    assert not Run(run.log_probabilities, run.steps, run.loss, run.log_weight, 1, "stalled", run.ends).reached

@@ -46,6 +46,7 @@ def branches(x):
 
 
 BOWL = Case("bowl", StandardNormal(dim=2), PythonLoss(function=bowl), Probability(above=5.0), [bowl_tail(5.0)])
+LIKELY = Case("likely", StandardNormal(dim=2), PythonLoss(function=branches), Probability(above=1.5), [1.0])
 FOUR = Case(
     "four",
     StandardNormal(dim=2),
@@ -178,6 +179,51 @@ def test_cones_divide_the_space(directions):
     error = weight.std() / math.sqrt(weight.size)
     assert error < 0.008
     assert_within_error(weight.mean(), 1.0, error)
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [np.array([[1.0, 0.0]]), np.eye(2), np.vstack([np.eye(2), -np.eye(2)])],
+    ids=["one", "two", "four"],
+)
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
+def test_rows_through_failing_draws_are_met_in_proportion_to_their_weight(directions, seed):
+    """Their mean over draws of the target given the event is ``E[w^2] / E[w]``, however many cones a row has."""
+    job = lines(LIKELY, directions)
+    weights = np.exp(job.of_normals(normals(20_000, 2, seed(70)), Block(2, 0, 0, 20_000))[0][0])
+    u = normals(40_000, 2, seed(71))
+    failing = np.asfortranarray(u[branches(u) >= 1.5])
+    through = np.exp(job.through(failing, Block(2, 1, 0, len(failing)))[0][0])
+    mean, second = weights.mean(), np.square(weights).mean()
+    se = math.hypot(np.square(weights).std() / math.sqrt(weights.size) / mean, through.std() / math.sqrt(through.size))
+    se = math.hypot(se, 2.0 * second / mean**2 * weights.std() / math.sqrt(weights.size))
+    assert_within_error(through.mean(), second / mean, se, scale=second / mean)
+
+
+def test_rows_through_draws_cost_little_more_than_a_line_for_each(seed):
+    job = lines(LIKELY, np.vstack([np.eye(2), -np.eye(2)]))
+    u = normals(400, 2, seed(72))
+    failing = np.asfortranarray(u[branches(u) >= 1.5])
+    _, whole = job.of_normals(failing, Block(2, 0, 0, len(failing)))
+    log_rows, spent = job.through(failing, Block(2, 1, 0, len(failing)))
+    assert log_rows.shape == (1, len(failing))
+    assert np.isfinite(log_rows).all()
+    assert spent < 0.65 * whole
+    assert dataclasses.replace(job, cost=80.0).cost_through == pytest.approx(80.0 * (2.0 - 0.25) / 4)
+
+
+def test_rows_all_alike_are_alike_through_any_draw(seed):
+    """Two planes of unlike probability, a cone each: what the other adds is asked for each cone by itself."""
+
+    def planes(x):
+        return np.maximum(x[:, 0], -x[:, 0] - 0.7)
+
+    case = Case("planes", StandardNormal(dim=2), PythonLoss(function=planes), Probability(above=1.5), [1.0])
+    job = lines(case, np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    u = normals(2000, 2, seed(73))
+    failing = np.asfortranarray(u[planes(u) >= 1.5])
+    log_rows, _ = job.through(failing, Block(2, 1, 0, len(failing)))
+    np.testing.assert_allclose(np.exp(log_rows[0]), stats.norm.sf(1.5) + stats.norm.sf(2.2), rtol=RESOLUTION)
 
 
 def test_direction_along_the_gradient_leaves_no_variance():

@@ -11,7 +11,7 @@ from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
 GOOD |= {"self_information_nats": 15.0, "audit_climbs": 2, "audit_found": 2, "audit_failing": 300}
-GOOD |= {"audit_uncovered": 0.0, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
+GOOD |= {"audit_uncovered": 0.0, "audit_error_ratio": None, "audit_log_ratio": -0.1, "audit_log_ratio_error": 0.2}
 GOOD |= {"audit_nominal": 1000, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
 AUDITED = {"extent": "quick", "why": "", "needed": True, "climbs": 2, "samples": 500, "reached": 2}
 NO_NEED = AUDITED | {"why": "every draw came from the target itself", "needed": False, "climbs": 0, "samples": 0}
@@ -126,6 +126,10 @@ LIMITS = [
     ("audit", {"audit_found": 0, "audit_uncovered": None, "audit_log_ratio": None}, "caution"),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, "caution"),
     ("audit", {"audit_log_ratio": None}, "trusted"),
+    ("audit_error", {"audit_error_ratio": 1.99}, "trusted"),
+    ("audit_error", {"audit_error_ratio": 2.0}, "caution"),
+    ("audit_error", {"audit_error_ratio": 4.0}, "untrusted"),
+    ("audit_error", {"audit_error_ratio": math.inf}, "untrusted"),
     ("audit_level", {"audit_log_ratio": 0.79}, "trusted"),
     ("audit_level", {"audit_log_ratio": -9.0}, "trusted"),
     ("audit_level", {"audit_log_ratio": 0.8}, "caution"),
@@ -383,10 +387,19 @@ def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_
         ({}, ["audit", "audit_level", "nominal_hits"]),
         ({"audit_found": 0}, ["audit", "nominal_hits"]),
         ({"audit_log_ratio": None}, ["audit", "nominal_hits"]),
+        ({"audit_error_ratio": 1.0}, ["audit", "audit_error", "audit_level", "nominal_hits"]),
+        ({"audit_nominal": 0, "audit_nominal_hits": 0}, ["audit", "audit_level"]),
+        ({"audit_nominal": 0, "audit_found": 0}, ["audit"]),
     ],
 )
-def test_the_audit_has_up_to_three_checks(found, names):
-    assert [c.name for c in verdict(**found).checks if c.name in ("audit", "audit_level", "nominal_hits")] == names
+def test_the_audit_has_up_to_four_checks(found, names):
+    got = [c.name for c in verdict(**found).checks]
+    assert [name for name in got if name.startswith("audit") or name == "nominal_hits"] == names
+
+
+def test_a_folder_from_before_the_error_was_audited_is_judged_without_it():
+    old = {name: value for name, value in GOOD.items() if name != "audit_error_ratio"}
+    assert judge(old, 0.02, TUNED).status is Status.TRUSTED
 
 
 def test_a_bound_still_says_what_was_searched_and_what_failed():

@@ -11,6 +11,7 @@ import numpy as np
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.ends import Ends
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments
 from raresim.accumulators.tail_draws import TailDraws
@@ -47,6 +48,8 @@ class Summary(Accumulator):
         Those beyond a floor, where quantiles are read from them.
     draws : TailDraws, optional
         Of the first rows beyond it, where contributions or scenarios are.
+    ends : Ends, optional
+        Where replicates ended.
     """
 
     tail: TailMoments
@@ -59,6 +62,7 @@ class Summary(Accumulator):
     bets: Bets | None = None
     losses: WeightedLosses | None = None
     draws: TailDraws | None = None
+    ends: Ends | None = None
 
     @classmethod
     def of_rows(
@@ -109,4 +113,5 @@ class Summary(Accumulator):
             self.bets if self.bets is None or other.bets is None else self.bets.merge(other.bets),
             self.losses if self.losses is None or other.losses is None else self.losses.merge(other.losses),
             self.draws if self.draws is None or other.draws is None else self.draws.merge(other.draws),
+            self.ends if self.ends is None or other.ends is None else self.ends.merge(other.ends),
         )

@@ -39,6 +39,10 @@ MISSED, MISSED_ERRORS = (0.01, 0.2), 3.0
 """Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
 to be used; and how many of its relative errors the first may be."""
 
+ERRORS_OFF = (2.0, 4.0)
+"""The error by failing draws of the audit over the one reported: up to which it may be chance, and beyond which the
+interval is not to be used."""
+
 MIN_AUDIT = 100
 """Draws of a level from which climbs of the audit stand in for a search that was not made."""
 
@@ -355,21 +359,35 @@ def _audit(diagnostics: Mapping[str, Any], relative_error: float | None, audit: 
     hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
     some, few = NOMINAL_CHANCE
     message = f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that they began with hit the event"
-    nominal = _graded("nominal_hits", hits, chance > some, chance > few, f"{message} (chance of as many: {chance:.2g})")
+    message += f" (chance of as many: {chance:.2g})"
+    drawn = diagnostics["audit_nominal"] > 0
+    nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
         message = f"none of {size} came to the event: what the proposal misses is not known"
-        return (Check("audit", None, Status.CAUTION, message), nominal)
+        return (Check("audit", None, Status.CAUTION, message), *nominal)
     share = diagnostics["audit_uncovered"]
     least, most = MISSED
     limit = min(least, MISSED_ERRORS * (relative_error or 0.0))
     message = f"{size}: the estimate hardly draws {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
     coverage = _graded("audit", share, share == 0.0 or share < limit, share < most, message)
+    checks = (coverage, *_audited_error(diagnostics.get("audit_error_ratio")))
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
     if ratio is None:
-        return coverage, nominal
+        return *checks, *nominal
     message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
     level = _graded("audit_level", ratio, ratio < max(0.8, 3.0 * error), ratio < max(1.6, 4.0 * error), message)
-    return coverage, level, nominal
+    return *checks, level, *nominal
+
+
+def _audited_error(ratio: float | None) -> tuple[Check, ...]:
+    """Whether rows through failing draws of the audit scatter as those of the estimate do: they show the rare ones."""
+    if ratio is None:
+        return ()
+    some, much = ERRORS_OFF
+    message = (
+        f"rows at the failing draws of the audit make the error {ratio:.2f} times the one reported ({some:g} allowed)"
+    )
+    return (_graded("audit_error", ratio, ratio < some, ratio < much, message),)
 
 
 def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
@@ -446,6 +464,7 @@ _ADVICE = {
     "grid": "give the method a smaller step, or a larger stop.max_evaluations to try a finer grid with",
     "audit": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
     "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
+    "audit_error": "raise stop.max_evaluations, or use another method: a few rare rows carry what the error leaves out",
     "nominal_hits": "run again with another seed, or with method auto: draws of the target hit what was not found",
     "canary": "do not use the number: draws and density of the proposal do not fit each other; report it as a bug",
     "uncovered": "run again with another seed: part of what was found is not covered by the proposal",

@@ -15,7 +15,7 @@ from raresim.blocks import Block
 from raresim.engine import Sampler
 from raresim.estimators.base import Estimator, Unit
 from raresim.problem import Event
-from raresim.roots import TOLERANCE, Index, log_normal_mass, log_shares, shifted
+from raresim.roots import TOLERANCE, Index, Shares, log_normal_mass, log_shares, shifted
 from raresim.streams import stream
 
 
@@ -80,31 +80,66 @@ class Lines(Estimator):
 
     @property
     def cost_through(self) -> float:
-        return self.cost
+        k = len(self.directions)
+        return self.cost * (2.0 - 1.0 / k) / k
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        return self.of_normals(u, block)
+        """See `Estimator.through`: the line through each draw, and what the lines in other cones add in the mean.
+
+        Of the rows through the draws in a cone, one in as many as there are cones is made whole, and one at least.
+        """
+        n, k = len(u), len(self.directions)
+        own, shifts = np.asarray(np.argmax(u @ self.directions.T, axis=1)), self._shifts(block)
+        a = self.directions[own]
+        along = shifts.standard_normal(n) - np.einsum("ij,ij->i", u, a)  # lines in others do not see where u is on it
+        z = u + along[:, None] * a
+        whole = np.zeros(n, dtype=np.bool_)
+        whole[::k] = True
+        whole[np.unique(own, return_index=True)[1]] = True
+        log_share, rest = np.full((2, len(self.events), n), -np.inf)
+        evaluations = 0
+        for cone in range(k):
+            for rows, log in ((own == cone, log_share), (whole & (own != cone), rest)):
+                if rows.any():
+                    shares = self._in_cone(cone, np.asfortranarray(z[rows]), block, shifts)
+                    log[:, rows] = np.logaddexp(log[:, rows], shares.log_share)
+                    evaluations += shares.evaluations
+        mean = np.full(rest.shape, -np.inf)
+        for cone in np.unique(own):
+            asked = rest[:, whole & (own == cone)]
+            mean[:, own == cone] = np.logaddexp.reduce(asked, axis=1, keepdims=True) - math.log(asked.shape[1])
+        log_rows = np.where(log_share > -np.inf, np.logaddexp(log_share, mean), log_share)
+        return log_rows, evaluations
 
     def of_normals(self, z: Float, block: Block) -> tuple[Float, int]:
         """Log weights (m, n) of the rows that standard normals ``z`` (n, d) make, in nats; and what they cost."""
-        n, d = z.shape
-        total = np.full((len(self.events), n), -np.inf)
+        total = np.full((len(self.events), len(z)), -np.inf)
         evaluations = 0
-        v = arrays.scratch("line_offsets", n, d)
-        (shifts,) = stream(self.sampler.seed, block.stage, block.index).spawn(1)  # the draws took the stream itself
-        for k, a in enumerate(self.directions):
-            np.multiply.outer(z @ a, a, out=v)
-            np.subtract(z, v, out=v)
-            others = np.delete(self.directions, k, axis=0)
-            low = np.max(v @ others.T / (1.0 - others @ a), axis=1, initial=-np.inf)
-
-            def loss_at(rows: Index, c: Float, a: Float = a) -> Float:
-                u = arrays.scratch("line_points", rows.size, d)
-                np.multiply.outer(c, a, out=u)
-                u += v[rows]
-                return self.sampler.loss(u, block).copy()
-
-            shares = log_shares(loss_at, self.events, shifted(self.nodes, n, shifts), low, log_normal_mass)
+        shifts = self._shifts(block)
+        for k in range(len(self.directions)):
+            shares = self._in_cone(k, z, block, shifts)
             np.logaddexp(total, shares.log_share, out=total)
             evaluations += shares.evaluations
         return total, evaluations
+
+    def _shifts(self, block: Block) -> np.random.Generator:
+        """Random numbers beside those of the draws, which take the stream of ``block`` itself."""
+        return stream(self.sampler.seed, block.stage, block.index).spawn(1)[0]
+
+    def _in_cone(self, k: int, z: Float, block: Block, shifts: np.random.Generator) -> Shares:
+        """The lines along direction ``k`` through the rows of ``z`` (n, d), as far as they lie in its cone."""
+        n, d = z.shape
+        a = self.directions[k]
+        v = arrays.scratch("line_offsets", n, d)
+        np.multiply.outer(z @ a, a, out=v)
+        np.subtract(z, v, out=v)
+        others = np.delete(self.directions, k, axis=0)
+        low = np.max(v @ others.T / (1.0 - others @ a), axis=1, initial=-np.inf)
+
+        def loss_at(rows: Index, c: Float) -> Float:
+            u = arrays.scratch("line_points", rows.size, d)
+            np.multiply.outer(c, a, out=u)
+            u += v[rows]
+            return self.sampler.loss(u, block).copy()
+
+        return log_shares(loss_at, self.events, shifted(self.nodes, n, shifts), low, log_normal_mass)

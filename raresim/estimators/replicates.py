@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from raresim.accumulators.ends import Ends
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.arrays import Float
@@ -70,6 +71,8 @@ class Run:
         Losses evaluated.
     outcome : str
         `REACHED`, or why the run ended before the largest threshold.
+    ends : Ends
+        Some of its draws in the events.
     """
 
     log_probabilities: Float
@@ -78,6 +81,7 @@ class Run:
     log_weight: Float
     evaluations: int
     outcome: str
+    ends: Ends
 
     @property
     def reached(self) -> bool:
@@ -89,6 +93,9 @@ class Population(ABC):
 
     Its option ``samples`` is the number of draws of the target that a run begins with.
     """
+
+    correlation: ClassVar[float | None] = None
+    """How many times as much the share of a level varies than that of as many independent draws; None: not known."""
 
     samples: int
 
@@ -149,7 +156,7 @@ class Replicates(Estimator):
 
     @property
     def gapless(self) -> str:
-        return "every row is a search of its own, from draws of the target"
+        return ""
 
     def __call__(self, block: Block) -> Summary:
         with collecting() as met:
@@ -161,7 +168,7 @@ class Replicates(Estimator):
         rows = rows[np.isfinite(run.loss[rows])]
         kept = KeptRows(self.events[0].sign * run.loss[rows], run.log_weight[rows])
         upper = [np.zeros(1)] * len(self.events) if met.failures.total else None
-        return Summary.of_rows(1, log_weights, run.evaluations, kept, upper=upper)
+        return replace(Summary.of_rows(1, log_weights, run.evaluations, kept, upper=upper), ends=run.ends)
 
 
 def run_once(sampler: Sampler, events: Sequence[Event], population: Population, block: Block, most: int) -> Run:

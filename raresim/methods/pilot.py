@@ -48,8 +48,8 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
 
     Notes
     -----
-    The pilot says what a run costs and shows its levels; it is not in the estimate. Where its first level already
-    reaches the event, there is nothing to climb, and the target itself is drawn from.
+    The pilot says what a run costs, shows its levels and plans the number of replicates; it is not in the estimate.
+    Where its first level already reaches the event, there is nothing to climb, and the target itself is drawn from.
     """
     sign, samples = direction_of(session.events), population.samples
     half = session.max_evaluations // 2
@@ -81,6 +81,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
         iterations=iterations,
         evaluations=run.evaluations,
         nominal=samples,
+        variances=planned_variances(population, run, len(events)),
         starts=1,
         reached=int(run.reached),
         regions=int(run.reached),
@@ -92,6 +93,17 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
         ),
         trace=_trace(run, sign),
     )
+
+
+def planned_variances(population: Population, run: Run, events: int) -> tuple[float, ...] | None:
+    """Relative variance of a run for each event, as that of independent levels; None where it is not known.
+
+    ``sum_l (1 - s_l) / (s_l n_l)`` over the shares of the levels, of which all but the first are correlated.
+    """
+    if population.correlation is None or not run.reached:
+        return None
+    each = [(1.0 - step.share) / (step.share * step.draws) for step in run.steps]
+    return (each[0] + population.correlation * sum(each[1:]),) * events
 
 
 def _iterations(run: Run, sign: float) -> tuple[Iteration, ...]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.accumulators.ends import Ends
 from raresim.arrays import Float, one_of, positive, whole
 from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.markov import Evaluate, LogFactor, Moves, Walk
@@ -98,12 +99,14 @@ class SequentialImportance(PopulationMethod):
         n, goal = self.samples, float(thresholds.max())
         steps: list[Step] = []
         losses: list[Float] = []
+        draws: list[Float] = []
         widths, logs = [math.inf], [0.0]
         counted = 0
         u, loss = walk.fresh(n, dim)
         log_h = np.zeros(n)
         while True:
             losses.append(loss)
+            draws.append(u[loss >= thresholds.min()])
             spent, counted = walk.evaluations - counted, walk.evaluations
             log_w = np.where(loss >= goal, 0.0, -np.inf) - log_h
             reached = _variation(log_w) <= self.target_cv
@@ -127,7 +130,16 @@ class SequentialImportance(PopulationMethod):
         everyone = np.concatenate(losses)
         log_weight = pooled_weights(everyone, goal, widths, logs)
         hits = [np.where(everyone >= t, log_weight, -np.inf) for t in thresholds]
-        return Run(np.array([_log_mean(w) for w in hits]), tuple(steps), everyone, log_weight, counted, outcome)
+        in_events = everyone[everyone >= thresholds.min()]
+        return Run(
+            log_probabilities=np.array([_log_mean(w) for w in hits]),
+            steps=tuple(steps),
+            loss=everyone,
+            log_weight=log_weight,
+            evaluations=counted,
+            outcome=outcome,
+            ends=Ends.of_run(np.concatenate(draws), in_events, thresholds),
+        )
 
     def _ended(self, levels: int, reached: bool, width: float, next_cost: int, max_evaluations: int) -> str:
         """Why a run ends after so many levels; empty where it goes on."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from raresim.accumulators.ends import Ends
 from raresim.arrays import Float, one_of, whole
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
@@ -66,6 +67,8 @@ class Splitting(PopulationMethod):
     """
 
     kind: ClassVar[str] = "splitting"
+    correlation: ClassVar[float | None] = 1.5
+    """Between 0.9 and 3 on nine problems of `experiments/trust`, 1.4 in the mean."""
 
     samples: int = 400
     killed: int = 80
@@ -89,6 +92,7 @@ class Splitting(PopulationMethod):
         passed = np.zeros(thresholds.size, dtype=bool)
         steps: list[Step] = []
         dead: list[tuple[Float, float]] = []
+        draws: list[Float] = []
         log_probability = 0.0
         u, loss = walk.fresh(n, dim)
         counted = 0
@@ -106,15 +110,26 @@ class Splitting(PopulationMethod):
             if outcome:
                 break
             dead.append((loss[~alive], before))
+            draws.append(u[~alive & (loss >= thresholds.min())])
             parents = rng.choice(np.flatnonzero(alive), np.count_nonzero(~alive))
             children, losses = np.asfortranarray(u[parents]), loss[parents]
             for _ in range(self.steps):
                 children, losses = walk.advance(children, losses, beyond(level), GAIN)
             u[~alive], loss[~alive] = children, losses
         dead.append((loss, before))
+        draws.append(u[loss >= thresholds.min()])
         everyone = np.concatenate([part for part, _ in dead])
         log_weight = np.concatenate([np.full(part.size, log) for part, log in dead]) + math.log(everyone.size / n)
-        return Run(estimates, tuple(steps), everyone, log_weight, counted, outcome)
+        in_events = everyone[everyone >= thresholds.min()]
+        return Run(
+            log_probabilities=estimates,
+            steps=tuple(steps),
+            loss=everyone,
+            log_weight=log_weight,
+            evaluations=counted,
+            outcome=outcome,
+            ends=Ends.of_run(np.concatenate(draws), in_events, thresholds),
+        )
 
     def _ended(self, steps: list[Step], at_goal: bool, next_cost: int, max_evaluations: int) -> str:
         """Why a run ends after these levels; empty where it goes on."""

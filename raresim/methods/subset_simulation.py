@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from raresim.accumulators.ends import Ends
 from raresim.arrays import Float, one_of, whole
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
@@ -50,6 +51,8 @@ class SubsetSimulation(PopulationMethod):
     """
 
     kind: ClassVar[str] = "subset_simulation"
+    correlation: ClassVar[float | None] = 4.0
+    """Between 2.7 and 4.5 on nine problems of `experiments/trust`, 3.6 in the mean; more where chains hardly mix."""
 
     samples: int = 1000
     rarity: float = 0.1
@@ -67,16 +70,17 @@ class SubsetSimulation(PopulationMethod):
         self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
     ) -> Run:
         goal = float(thresholds.max())
-        options = (self.max_levels, False, self.moves, max_evaluations)
+        options = (self.max_levels, False, self.moves, max_evaluations, float(thresholds.min()))
         done = climb(evaluate, dim, self.samples, self.rarity, goal, rng, *options)
-        _, loss, log_weight = zip(*done.shells(), strict=True)
+        u, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
         return Run(
             log_probabilities=np.array([done.log_probability_of(float(t)) for t in thresholds]),
             steps=tuple(level.step for level in done.levels),
-            loss=np.concatenate(loss),
-            log_weight=np.concatenate(log_weight),
+            loss=loss,
+            log_weight=log_weight,
             evaluations=done.evaluations,
             outcome=done.outcome,
+            ends=Ends.of_run(u, loss[loss.size - len(u) :], thresholds),
         )
 
     def cost(self, latent_dim: int, dim: int) -> int:
@@ -213,7 +217,7 @@ def climb(
     keep_all: bool = False,
     moves: Moves = "adaptive",
     max_evaluations: float = math.inf,
-    keep_levels: bool = False,
+    keep_from: float = math.inf,
     until: float = -math.inf,
 ) -> Climb:
     """Subset simulation on ``dim`` independent standard normals: [1]_ with the moves of [2]_.
@@ -240,8 +244,8 @@ def climb(
         See `raresim.markov.Walk`.
     max_evaluations : float
         Budget: a level that could exceed it is not begun.
-    keep_levels : bool
-        Whether every level keeps its draws, not the last alone.
+    keep_from : float
+        Levels from this one on keep their draws, and the last in any case.
     until : float
         Log probability of a level, in nats, at which it also ends.
 
@@ -282,7 +286,7 @@ def climb(
         elif before + max(n, spent) > max_evaluations:
             outcome = f"budget of {max_evaluations:,.0f} evaluations spent after {number} levels"
         elif number < max_levels:
-            if not keep_levels:
+            if level < keep_from:
                 levels[-1] = replace(levels[-1], u=u[:0])
             u, loss = walk.extend(u[reach], loss[reach], n, beyond(level))
             continue

@@ -729,6 +729,41 @@ def every_climb_from_the_target(width):
     return lambda self, block: 1.0
 
 
+@bug("raresim.reach:_distance", "tests/test_reach.py::test_three_replicates_have_to_come_near[1-True]")
+def one_replicate_is_enough(distance):
+    """A region that one replicate found by luck counts as one that all come to."""
+    return lambda parts, asked: np.min([distance([part], asked) for part in parts], axis=0)
+
+
+LINES = "tests/test_line_sampling.py"
+
+
+@bug(
+    "raresim.estimators.lines:Lines.through",
+    f"{LINES}::test_rows_through_failing_draws_are_met_in_proportion_to_their_weight[four]",
+)
+def other_lines_know_the_draw(through):
+    """The lines of other cones begin at the failing draw itself, and not at a row that is merely met as often."""
+    return lambda self, u, block: self.of_normals(u, block)
+
+
+@bug(
+    "raresim.audit:Audit._error_ratio",
+    f"{AUDIT}::test_the_error_of_lines_is_that_of_lines_through_failing_draws_of_the_target",
+)
+def audited_error_without_its_own_uncertainty(error_ratio):
+    """The error by failing draws is held against the one reported as if the estimate were known."""
+
+    def ratio(self, k, found):
+        plain = [c for c in found if c.nominal]
+        if not plain or not self.rows:
+            return None
+        second = self.rows * sum(float(c.influence[k]) for c in plain) / len(plain)
+        return math.sqrt(max(0.0, second - 1.0) / self.rows) / self.errors[k]
+
+    return ratio
+
+
 @bug("raresim.audit:reserve", f"{AUDIT}::test_the_budget_holds_the_audit")
 def nothing_held_back(reserve):
     """The estimate spends what the audit needs."""

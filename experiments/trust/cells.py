@@ -1,0 +1,360 @@
+"""Does the interval hold in each cell that is trusted, on 2,000 seeds?
+
+``python experiments/trust/cells.py`` runs every cell of ``run.py``'s suite of which half of the runs are trusted, the
+quick ones first, as far as that is not yet in ``data/cells.csv``, and writes cells.md and cells.csv of all that is
+there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a million.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+# the study of methods has the problems, and what counts evaluations
+sys.path.append(str(Path(__file__).parents[1] / "methods"))
+
+import rows
+from runs import some_of
+from suite import CASES
+from trials import MATTERS, METHODS, Trial, run_trial
+
+HERE = Path(__file__).parent
+FILE = HERE / "data" / "cells.csv"
+
+SEEDS, BLOCK = 2000, 100
+SECONDS = 120.0
+
+TRUSTED = 0.5
+"""Share of the runs of ``run.py`` from which a cell is one that is trusted."""
+
+FEWEST = 200
+"""Trusted runs below which nothing is said of a cell."""
+
+COVERAGE, SIDE, SPREAD = (0.938, 0.975), 0.035, (0.9, 1.1)
+"""Bars: coverage of the 95 % interval, misses on either side, and sd between seeds over the reported error."""
+
+CHANCE = 1e-3
+"""Probability of missing a bar by chance from which a miss is one by more than chance."""
+
+QUICK = (("crude", "RP22"), ("design_point", "LIN-2-B3.5"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What some seeds of a cell came to.
+
+    Parameters
+    ----------
+    method, problem : str
+        The cell.
+    first, seeds : int
+        The first seed, and how many.
+    trusted, wrong, below, above : int
+        Runs that are trusted; of these the wrong ones, and the 95 % intervals that end below the answer or begin above.
+    off, off2, off3, off4 : float
+        Sums over the trusted runs of the powers of the estimate over the answer, less one.
+    error2 : float
+        Sum over them of the square of the reported error over the answer.
+    seconds : float
+        Of the processor.
+    """
+
+    method: str
+    problem: str
+    first: int
+    seeds: int
+    trusted: int
+    wrong: int
+    below: int
+    above: int
+    off: float
+    off2: float
+    off3: float
+    off4: float
+    error2: float
+    seconds: float
+
+    @classmethod
+    def of(cls, method: str, problem: str, first: int, runs: Sequence[Trial]) -> Part:
+        trusted = [run for run in runs if run.trusted]
+        off = np.array([run.off - 1.0 for run in trusted])
+        error = np.array([run.off * run.reported for run in trusted])
+        return cls(
+            method,
+            problem,
+            first,
+            len(runs),
+            len(trusted),
+            sum(run.wrong for run in trusted),
+            sum(run.missed > 0 for run in trusted),
+            sum(run.missed < 0 for run in trusted),
+            *(float((off**power).sum()) for power in (1, 2, 3, 4)),
+            float(np.square(error).sum()),
+            sum(run.seconds for run in runs),
+        )
+
+
+def run_part(key: tuple[str, str, int], seeds: int) -> Part:
+    """The runs of a part, one after the other."""
+    method, problem, first = key
+    runs = [run_trial((method, problem, seed), SECONDS) for seed in range(first, first + seeds)]
+    return Part.of(method, problem, first, runs)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All parts of a method on a problem."""
+
+    method: str
+    problem: str
+    parts: Sequence[Part]
+
+    def total(self, name: str) -> Any:
+        return sum(getattr(part, name) for part in self.parts)
+
+    @property
+    def trusted(self) -> int:
+        return int(self.total("trusted"))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether estimates differ too little for their spread to mean anything: all rows of all runs are alike."""
+        return float(self.total("off2")) <= self.trusted * MATTERS**2
+
+    def misses(self, side: str) -> tuple[float, bool, bool]:
+        """Share of the misses on one side, whether it is above the bar, and whether by more than chance."""
+        count, n = int(self.total(side)), self.trusted
+        return count / n, count > SIDE * n, float(stats.binom.sf(count - 1, n, SIDE)) < CHANCE
+
+    @property
+    def coverage(self) -> tuple[float, bool, bool]:
+        """Coverage, whether it is outside of the bars, and whether by more than chance."""
+        n = self.trusted
+        covered = n - int(self.total("below")) - int(self.total("above"))
+        low, high = COVERAGE
+        chance = min(float(stats.binom.cdf(covered, n, low)), float(stats.binom.sf(covered - 1, n, high)))
+        return covered / n, not low <= covered / n <= high, chance < CHANCE
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Standard deviation of the trusted estimates over their reported error, and the error of this ratio."""
+        n = self.trusted
+        moments = [float(self.total(name)) / n for name in ("off", "off2", "off3", "off4")]
+        mean, second, third, fourth = moments
+        variance = second - mean**2
+        central = fourth - 4.0 * mean * third + 6.0 * mean**2 * second - 3.0 * mean**4
+        ratio = math.sqrt(variance * n / (n - 1) / (float(self.total("error2")) / n))
+        return ratio, ratio * math.sqrt(max(0.0, central / variance**2 - 1.0) / (4.0 * n))
+
+    @property
+    def spread_bar(self) -> tuple[bool, bool]:
+        """Whether it is outside of the bars, and whether by more than chance."""
+        if self.is_exact:
+            return False, False
+        ratio, error = self.spread
+        low, high = SPREAD
+        away = max(low - ratio, ratio - high)
+        return away > 0, away > float(stats.norm.isf(CHANCE)) * error
+
+    @property
+    def bias(self) -> float:
+        """Mean of the trusted estimates over the answer, less one."""
+        return float(self.total("off")) / self.trusted
+
+    def row(self) -> dict[str, str]:
+        covered = self.coverage[0]
+        ratio, error = (math.nan, math.nan) if self.is_exact else self.spread
+        return {
+            "method": self.method,
+            "problem": self.problem,
+            "kind": CASES[self.problem].kind,
+            "d": str(CASES[self.problem].problem.dim),
+            "p": f"{CASES[self.problem].problem.probability:.3g}",
+            "runs": f"{self.total('seeds'):,}",
+            "trusted": f"{self.trusted:,}",
+            "false trust": str(self.total("wrong")),
+            "coverage %": f"{100 * covered:.1f}",
+            "below / above %": f"{100 * self.misses('below')[0]:.1f} / {100 * self.misses('above')[0]:.1f}",
+            "sd / se": "exact" if self.is_exact else f"{ratio:.3f} +- {error:.3f}",
+            "bias %": f"{100 * self.bias:+.2f}",
+            "beyond chance": ", ".join(self.beyond),
+        }
+
+    @property
+    def beyond(self) -> list[str]:
+        """The bars that it misses by more than chance."""
+        found = {
+            "coverage": self.coverage[2] and not (self.is_exact and self.coverage[0] > COVERAGE[1]),
+            "below": self.misses("below")[2],
+            "above": self.misses("above")[2],
+            "sd / se": self.spread_bar[1],
+        }
+        return [name for name, is_beyond in found.items() if is_beyond]
+
+
+def trusted_cells(methods: Iterable[str], ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Reachable cells of which `TRUSTED` of the runs of ``run.py`` are trusted, the quickest first."""
+    by_cell: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for run in rows.read(Trial, methods).values():
+        by_cell[run.method, run.problem].append(run)
+    cost = {
+        cell: sum(run.seconds for run in runs) / len(runs)
+        for cell, runs in by_cell.items()
+        if cell[1] in ids and runs[0].case.reachable and sum(run.trusted for run in runs) >= TRUSTED * len(runs)
+    }
+    return sorted(cost, key=lambda cell: cost[cell])
+
+
+def read() -> dict[tuple[str, str, int], Part]:
+    """What is kept."""
+    if not FILE.exists():
+        return {}
+    convert = {"str": str, "int": int, "float": float}
+    with FILE.open(newline="", encoding="utf-8") as file:
+        parts = [
+            Part(*(convert[str(field.type)](row[field.name]) for field in fields(Part))) for row in csv.DictReader(file)
+        ]
+    return {(part.method, part.problem, part.first): part for part in parts}
+
+
+def save(parts: Mapping[tuple[str, str, int], Part]) -> None:
+    """Replace the file by one with ``parts``."""
+    draft = FILE.with_suffix(".draft")
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Part))
+        for key in sorted(parts):
+            values = (getattr(parts[key], field.name) for field in fields(Part))
+            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in values)
+    draft.replace(FILE)
+
+
+def run_all(keys: Sequence[tuple[str, str, int]], seeds: int, workers: int) -> Iterator[Part]:
+    """The parts, in order."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    try:
+        yield from pool.map(partial(run_part, seeds=seeds), keys)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cells_of(parts: Iterable[Part]) -> list[Cell]:
+    """By method and problem, those with `FEWEST` trusted runs at least."""
+    by_cell: dict[tuple[str, str], list[Part]] = defaultdict(list)
+    for part in parts:
+        by_cell[part.method, part.problem].append(part)
+    found = [Cell(*key, by_cell[key]) for key in by_cell]
+    order = {id: k for k, id in enumerate(CASES)}
+    ranked = sorted(found, key=lambda cell: (METHODS.index(cell.method), order[cell.problem]))
+    return [cell for cell in ranked if cell.trusted >= FEWEST]
+
+
+def bars(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """A row for each bar: how many cells miss it, and which by more than chance."""
+    named = {
+        "coverage from 93.8 to 97.5 %": ("coverage", lambda cell: cell.coverage[1]),
+        "intervals that end below the answer, at most 3.5 %": ("below", lambda cell: cell.misses("below")[1]),
+        "intervals that begin above the answer, at most 3.5 %": ("above", lambda cell: cell.misses("above")[1]),
+        "sd between seeds / reported error from 0.9 to 1.1": ("sd / se", lambda cell: cell.spread_bar[0]),
+    }
+    out = []
+    for bar, (name, missed) in named.items():
+        beyond = [f"{cell.method} on {cell.problem}" for cell in cells if name in cell.beyond]
+        out.append(
+            {
+                "bar": bar,
+                "cells that miss it": f"{sum(map(missed, cells))} of {len(cells)}",
+                "by more than chance": f"{len(beyond)}" + (f": {', '.join(beyond)}" if beyond else ""),
+            }
+        )
+    return out
+
+
+def write(parts: Iterable[Part]) -> None:
+    """Write cells.md and cells.csv."""
+    every = list(parts)
+    cells = cells_of(every)
+    n = sum(cell.trusted for cell in cells)
+    missed = {side: sum(int(cell.total(side)) for cell in cells) for side in ("below", "above")}
+    wrong = sum(int(cell.total("wrong")) for cell in cells)
+    limit = float(stats.beta.ppf(0.95, wrong + 1, n - wrong))
+    lines = ["# Intervals of trusted runs, cell by cell", ""]
+    lines += ["Written by `python experiments/trust/cells.py`; README.md says what the columns mean.", ""]
+    lines += [
+        f"{sum(part.seeds for part in every):,} runs, {sum(part.seconds for part in every) / 60:.0f} minutes of one "
+        f"core; {n:,} of them trusted. All together: coverage {100 * (1 - sum(missed.values()) / n):.2f} %, "
+        f"{100 * missed['below'] / n:.2f} % below and {100 * missed['above'] / n:.2f} % above the answer; wrong "
+        f"{wrong:,}, {100 * wrong / n:.3f} % (limit {100 * limit:.3f} %).",
+        "",
+    ]
+    table = [cell.row() for cell in cells]
+    for title, of in (("Bars", bars(cells)), ("Cells", table)):
+        names = list(of[0])
+        lines += [f"## {title}", "", f"| {' | '.join(names)} |", f"| {' | '.join('---' for _ in names)} |"]
+        lines += [f"| {' | '.join(row.values())} |" for row in of] + [""]
+    (HERE / "cells.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def quick(workers: int) -> None:
+    """Raise where the short version finds what chance would not do."""
+    for cell in cells_of(run_all([(*cell, first) for cell in QUICK for first in (1, 101, 201)], BLOCK, workers)):
+        misses = int(cell.total("below") + cell.total("above"))
+        most = int(stats.binom.isf(1e-6, cell.trusted, 1.0 - COVERAGE[0]))
+        print(f"{cell.method} on {cell.problem}: {misses} of {cell.trusted} trusted intervals miss the answer")
+        if misses > most:
+            raise SystemExit(f"{misses} of {cell.trusted} intervals miss the answer, at most {most} allowed")
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", type=some_of(METHODS), default=METHODS, metavar="KIND,...", help="all by default")
+    parser.add_argument("--problems", type=some_of(CASES), default=list(CASES), metavar="ID,...", help="all by default")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each cell, a multiple of {BLOCK}")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no other part is begun")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--table", action="store_true", help="run nothing; write the table")
+    parser.add_argument("--quick", action="store_true", help="two cheap cells; writes nothing")
+    options = parser.parse_args()
+    if options.quick:
+        quick(options.workers)
+        return
+    kept = read()
+    if not options.table:
+        begun = saved = time.monotonic()
+        wanted = [
+            (*cell, first)
+            for cell in trusted_cells(options.methods, options.problems)
+            for first in range(1, options.seeds + 1, BLOCK)
+            if (*cell, first) not in kept
+        ]
+        pending = run_all(wanted, BLOCK, options.workers)
+        for part in pending:
+            kept[part.method, part.problem, part.first] = part
+            now = time.monotonic()
+            if now - saved > 30.0:
+                save(kept)
+                saved = now
+                print(f"{len(kept):,} parts, {part.method} on {part.problem}", flush=True)
+            if now - begun > 60.0 * options.minutes:
+                break
+        save(kept)
+    write(kept.values())
+
+
+if __name__ == "__main__":
+    main()
