@@ -8,12 +8,13 @@ from scipy import stats
 
 from raresim import Linear, Normal, StandardNormal
 from raresim.blocks import Block
-from raresim.diagnostics.canary import Region, _compared, _even, canary
+from raresim.diagnostics.canary import Region, Window, _compared, _even, canary
+from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.problem import Problem
 from raresim.streams import stream
-from tests.statistical import assert_count_at_least
+from tests.statistical import assert_count, assert_count_at_least
 
 
 def sampler(law, seed):
@@ -70,6 +71,61 @@ def test_a_right_density_passes(seed):
     assert max(map(abs, z)) < 5.0
     assert sum(abs(x) > 4.0 for x in z) <= 1
     assert np.std(z) == pytest.approx(1.0, abs=0.2)
+
+
+def tilted(d, rare=0.3, groups=None):
+    """Coordinates that fall into the upper tail more often; with ``groups`` of two kinds, the other kind the lower."""
+    up = WIDTHS * (1.0 - rare)
+    up[-4:] += rare / 4
+    return HistogramTilt(shares=[up, up[::-1]], groups=np.zeros(d) if groups is None else groups)
+
+
+@pytest.mark.parametrize("law", [tilted(1), tilted(4), tilted(5, 0.1, [0, 1, 1, 0, 1])], ids=["1", "4", "mixed"])
+@pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=0.1)
+def test_a_window_has_the_probability_that_it_says(law, seed):
+    """Against a count of standard normals, and all windows together against one."""
+    window = Window.around(law, stream(seed(822), 0, 0), 4000)
+    u = np.empty((400_000, law.dim), order="F")
+    StandardNormal(dim=law.dim).sample(stream(seed(823), 0, 0), u)
+    assert_count(np.count_nonzero(window.holds(u)), len(u), math.exp(window.log_probability))
+    ends = int(window.steps.min(axis=1).sum()), int(window.steps.max(axis=1).sum())
+    assert Window(window.steps, *ends).log_probability == pytest.approx(0.0, abs=1e-9)
+    assert 0.1 < np.mean(window.holds(drawn(law, seed(824)))) < 0.9
+
+
+def drawn(law, seed, n=10_000):
+    u = np.empty((n, law.dim), order="F")
+    law.sample(stream(seed, 0, 0), u)
+    return u
+
+
+def test_a_window_far_out_is_known_too(seed):
+    """Of 200 coordinates, and of e^-60: what a law that is tilted there says of it, to its error."""
+    law = tilted(200)
+    window = Window.around(law, stream(seed(825), 0, 0), 4000)
+    assert window.log_probability < -60.0
+    u = drawn(law, seed(826), 40_000)
+    weights = np.zeros(len(u))
+    inside = window.holds(u)
+    ratio = np.empty(inside.sum())
+    law.logpdf(np.asfortranarray(u[inside]), ratio)
+    weights[inside] = np.exp(stats.norm.logpdf(u[inside]).sum(axis=1) - ratio - window.log_probability)
+    assert abs(weights.mean() - 1.0) < 5.0 * weights.std() / math.sqrt(len(u))
+    assert weights[inside].max() < math.exp(4.0) * weights[inside].min()
+
+
+def test_a_tilt_of_a_hundred_coordinates_is_tested(seed):
+    """No cylinder holds weights that are alike there."""
+    found = [canary(sampler(tilted(100), seed(840 + k)), 7) for k in range(20)]
+    assert all(one.z is not None and abs(one.z) < 5.0 for one in found)
+
+    class Off(HistogramTilt):
+        def logpdf(self, x, out):
+            super().logpdf(x, out)
+            out += math.log(1.5)
+
+    law = tilted(100)
+    assert abs(canary(sampler(Off(shares=law.shares, groups=law.groups), seed(861)), 7).z) > 5.0
 
 
 @pytest.mark.parametrize("factor", [1.1, 1 / 1.1], ids=["too large", "too small"])

@@ -12,9 +12,13 @@ from raresim.arrays import Float
 from raresim.blocks import Block
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.distributions.base import Distribution
+from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt, add_steps, normal_edges
 from raresim.distributions.transport import components
 from raresim.engine import Sampler
 from raresim.streams import stream
+
+Inside = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Whole = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 28_000, 20_000_000
 """Draws of the proposal: between the first two, with draws times coordinates times components below the third."""
@@ -31,6 +35,9 @@ MANY = 64
 EVEN, LEAST, EACH = 0.25, 3, 40.0
 """Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
 are as many as the second; or are worth the third."""
+
+LATTICE, EVENLY = 0.01, 1.5
+"""Unit in which the density ratio of a tilted coordinate is rounded, and how wide a window of their sum is; in nats."""
 
 ENOUGH, MOST_SHARE = 60.0, 0.06
 """What the draws of all regions have to be worth, and what share the largest may have, for their error to be known."""
@@ -67,10 +74,10 @@ class Region:
         low, high = np.quantile(along, (0.5, 0.95))
         return cls(axis, float(low), float(high), float(np.quantile(across, 0.95)))
 
-    def holds(self, u: Float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def holds(self, u: Float) -> Inside:
         """Which rows of ``u`` (n, d) lie in it."""
         along, across = _cylinder(u, self.axis)
-        inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = (along >= self.low) & (along < self.high)
+        inside: Inside = (along >= self.low) & (along < self.high)
         return inside & (across <= self.radius)
 
     @property
@@ -82,6 +89,61 @@ class Region:
         if self.axis.size == 1:
             return along
         return along + float(log_chi_tail(self.axis.size - 1, np.array([self.radius]), upper=False)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A range of the log density ratio of a law to standard normals, rounded coordinate by coordinate.
+
+    In many dimensions the weights of a law that tilts every coordinate are even where this ratio is, in no cylinder.
+
+    Parameters
+    ----------
+    steps : (d, 18) int64
+        What a coordinate adds by its bin, in units of `LATTICE`.
+    low, high : int
+        Between which the sum of the steps lies.
+    """
+
+    steps: Whole
+    low: int
+    high: int
+
+    @classmethod
+    def around(cls, law: HistogramTilt, rng: np.random.Generator, n: int) -> Window:
+        """The window that begins in the middle of ``law``, as ``n`` draws show it, at most `EVENLY` nats wide."""
+        steps = np.rint(law.log_ratios() / LATTICE).astype(np.int64)
+        u = np.empty((n, law.dim), order="F")
+        law.sample(rng, u)
+        low, high = np.quantile(_sums(u, steps), (0.5, 0.95))
+        return cls(steps, math.floor(low), min(math.floor(high), math.floor(low) + int(EVENLY / LATTICE)))
+
+    def holds(self, u: Float) -> Inside:
+        """Which rows of ``u`` (n, d) lie in it."""
+        sums = _sums(u, self.steps)
+        return np.asarray((sums >= self.low) & (sums <= self.high))
+
+    @property
+    def log_probability(self) -> float:
+        """Of standard normals, in nats.
+
+        Coordinates are tilted by their rounded steps, under which the window is likely: the law of the sum is then a
+        convolution of bulks, and the tilt is taken back exactly.
+        """
+        tilted = np.log(WIDTHS) + LATTICE * self.steps
+        log_mass = np.logaddexp.reduce(tilted, axis=1)
+        least, most = self.steps.min(axis=1), self.steps.max(axis=1)
+        size = int((most - least).sum()) + 1
+        spectrum = np.ones(size // 2 + 1, dtype=np.complex128)
+        different, times = np.unique(self.steps, axis=0, return_counts=True)
+        for row, many in zip(different, times, strict=True):
+            share = np.exp(np.log(WIDTHS) + LATTICE * row)
+            places = np.bincount(row - row.min(), share / share.sum(), minlength=size)
+            spectrum *= np.fft.rfft(places) ** int(many)
+        law = np.fft.irfft(spectrum, size)
+        sums = np.arange(self.low, self.high + 1)
+        held = np.maximum(law[sums - int(least.sum())], 0.0)
+        return float(log_mass.sum() + np.log(held @ np.exp(-LATTICE * (sums - self.low)))) - LATTICE * self.low
 
 
 @dataclass(frozen=True)
@@ -136,7 +198,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     largest = np.argsort(-shares, kind="stable")[:REGIONS]
     (rng,) = stream(sampler.seed, stage, 0).spawn(1)
     looked_at = max(100, LOOKED_AT // largest.size)
-    regions = [Region.around(laws[k], rng, looked_at) for k in largest]
+    regions = [_known_to(laws[k]).around(laws[k], rng, looked_at) for k in largest]
     first, second = Block(stage, 0, 0, n // 4), Block(stage, 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
@@ -145,7 +207,12 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     return _compared(u, sampler.log_weight(u), kept)
 
 
-def _compared(u: Float, log_weight: Float, regions: Sequence[Region]) -> Canary:
+def _known_to(law: Distribution) -> type[Region | Window]:
+    """The kind of region around ``law`` whose probability is known and in which its weights are even."""
+    return Window if isinstance(law, HistogramTilt) else Region
+
+
+def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Window]) -> Canary:
     judged, score = len(regions), np.zeros(u.shape[0])
     for region in regions:
         inside = region.holds(u)
@@ -162,6 +229,13 @@ def _even(log_weight: Float) -> bool:
     """Whether the weights of a region's draws are even enough for the spread of others to be their error."""
     worth = effective_of_logs(log_weight)
     return worth >= EACH or (log_weight.size >= LEAST and worth >= EVEN * log_weight.size)
+
+
+def _sums(u: Float, steps: Whole) -> Whole:
+    """Of each row of ``u`` (n, d) the sum of the steps (d, 18) of the bins in which its coordinates lie."""
+    total = np.zeros(len(u))
+    add_steps(u, normal_edges(), steps.astype(np.float64), total)
+    return total.astype(np.int64)
 
 
 def _cylinder(u: Float, axis: Float) -> tuple[Float, Float]:

@@ -541,8 +541,9 @@ class _Search:
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
         expected = population.samples * (levels + 1.0)
         self.decide(f"{why}: independent runs of subset simulation are used instead")
-        estimator = Replicates(sampler, tuple(session.events), population, expected, session.max_evaluations // 2)
-        return self.tuned(None, None, estimator=estimator)
+        events = tuple(session.events)
+        estimator = Replicates(sampler, events, population, expected, session.max_evaluations // 2)
+        return self.tuned(None, (population.variance(levels),) * len(events), estimator=estimator)
 
     def gave_up(self, why: str) -> Tuned:
         """The best that can be drawn from when the event was not reached; the verdict says so."""

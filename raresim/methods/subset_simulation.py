@@ -18,6 +18,9 @@ from raresim.methods.pilot import REPLICATED, PopulationMethod
 from raresim.registry import member
 
 MAX_LEVELS = 50
+CORRELATION = 4.0
+"""Between 2.7 and 4.5 on nine problems of `experiments/trust`, 3.6 in the mean; more where chains hardly mix."""
+
 MIN_SAMPLES = 50
 
 
@@ -47,12 +50,11 @@ class SubsetSimulation(PopulationMethod):
     -----
     The estimate is the mean of independent runs of `climb`, its error their spread: at least ten runs, more until the
     asked relative error. Each of the draws of a run costs one evaluation, the relative variance of a run is roughly
-    ``3 l (1 - rarity) / (rarity samples)`` for ``l`` levels.
+    ``4 l (1 - rarity) / (rarity samples)`` for ``l`` levels.
     """
 
     kind: ClassVar[str] = "subset_simulation"
-    correlation: ClassVar[float | None] = 4.0
-    """Between 2.7 and 4.5 on nine problems of `experiments/trust`, 3.6 in the mean; more where chains hardly mix."""
+    correlation: ClassVar[float | None] = CORRELATION
 
     samples: int = 1000
     rarity: float = 0.1
@@ -82,6 +84,10 @@ class SubsetSimulation(PopulationMethod):
             outcome=done.outcome,
             ends=Ends.of_run(u, loss[loss.size - len(u) :], thresholds),
         )
+
+    def variance(self, levels: float) -> float:
+        """Relative variance of a run of so many levels, roughly."""
+        return CORRELATION * levels * (1.0 - self.rarity) / (self.rarity * self.samples)
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples * (1 if self.moves == "adaptive" else 4)

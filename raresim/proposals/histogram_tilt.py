@@ -100,6 +100,5 @@ def _above(least: Float, counts: Float) -> Float:
 def _log_ratios(law: Distribution) -> Float:
     """Log of the ratio of each bin, (d, 18); zero for the standard normal."""
     if isinstance(law, HistogramTilt):
-        ratios: Float = np.log(law.table / WIDTHS)[law.labels]
-        return ratios
+        return law.log_ratios()
     return np.zeros((law.dim, BINS))
