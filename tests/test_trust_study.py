@@ -14,7 +14,7 @@ import raresim
 from raresim.diagnostics.verdict import Status
 
 STUDIES = Path(__file__).parents[1] / "experiments"
-NAMES = ("problems", "targets", "runs", "suite", "rows", "trials", "libraries", "verdicts", "run")
+NAMES = ("problems", "targets", "runs", "suite", "rows", "trials", "libraries", "verdicts", "run", "cells")
 
 
 def modules():
@@ -31,7 +31,7 @@ def modules():
         sys.modules.update(hidden)
 
 
-suite, rows, trials, libraries, verdicts, study = modules()
+suite, rows, trials, libraries, verdicts, study, cells = modules()
 CASES = suite.CASES
 PLANAR = [id for id, case in CASES.items() if case.problem.dim == 2]
 
@@ -296,3 +296,93 @@ def test_the_short_version_fails_on_wrong_trust_lost_runs_and_intervals_that_mis
         list(study.check([a_trial(1, verdict=trials.FAILED, outcome="late")]))
     with pytest.raises(SystemExit, match="999 rows, not 1100"):
         list(study.check([a_trial(1, calls=999)]))
+
+
+# Two thousand seeds of a cell.
+
+
+def of_cell(runs, size=100, method="auto", problem="RP22"):
+    parts = [cells.Part.of(method, problem, k + 1, runs[k : k + size]) for k in range(0, len(runs), size)]
+    return cells.Cell(method, problem, parts)
+
+
+@pytest.fixture
+def many(seed):
+    """Estimates that scatter as they say, a tenth of them not trusted."""
+    noise = np.random.default_rng(seed(51)).standard_normal(2000)
+    return [
+        a_trial(k, math.exp(0.05 * z), verdict="caution" if k % 10 == 0 else "trusted") for k, z in enumerate(noise)
+    ]
+
+
+def test_a_cell_counts_its_trusted_runs_and_compares_their_spread_with_their_error(many):
+    cell = of_cell(many)
+    trusted = [run for run in many if run.trusted]
+    off = np.array([run.off for run in trusted])
+    assert (cell.trusted, cell.total("seeds")) == (1800, 2000)
+    assert cell.total("below") == sum(run.missed == 1 for run in trusted) > 0
+    assert cell.total("above") == sum(run.missed == -1 for run in trusted) > 0
+    assert cell.coverage[0] == pytest.approx(np.mean([run.missed == 0 for run in trusted]))
+    ratio, error = verdicts.Cell("auto", CASES["RP22"], tuple(many), 0).spread
+    assert cell.spread == pytest.approx((ratio, error), rel=1e-3)
+    assert cell.bias == pytest.approx(off.mean() - 1.0)
+    assert (cell.is_exact, cell.beyond) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("stretch", "shift", "beyond"),
+    [
+        (1.0, 0.0, []),
+        (1.3, 0.0, ["coverage", "below", "above", "sd / se"]),
+        (0.7, 0.0, ["coverage", "sd / se"]),
+        (1.0, -0.03, ["coverage", "below"]),
+        (1.0, 0.03, ["coverage", "above"]),
+    ],
+    ids=["right", "too small errors", "too large errors", "too low", "too high"],
+)
+def test_what_misses_a_bar_by_more_than_chance_is_named(many, stretch, shift, beyond):
+    runs = [a_trial(run.seed, math.exp(stretch * math.log(run.off) + shift)) for run in many]
+    assert of_cell(runs).beyond == beyond
+    named = cells.bars([of_cell(runs)])
+    assert [row["by more than chance"] != "0" for row in named] == [
+        name in beyond for name in ("coverage", "below", "above", "sd / se")
+    ]
+
+
+def test_an_exact_method_misses_no_bar_by_covering_always():
+    cell = of_cell([a_trial(k, 1.0 + 1e-6 * (-1) ** k) for k in range(400)])
+    assert cell.is_exact
+    assert (cell.coverage[0], cell.beyond, cell.row()["sd / se"]) == (1.0, [], "exact")
+
+
+def test_cells_with_few_trusted_runs_are_left_out():
+    few = [a_trial(k, verdict="trusted" if k < 199 else "caution") for k in range(400)]
+    assert cells.cells_of([cells.Part.of("auto", "RP22", 1, few)]) == []
+
+
+def test_parts_come_back_and_the_table_is_made_of_them(tmp_path, monkeypatch, many):
+    monkeypatch.setattr(cells, "FILE", tmp_path / "cells.csv")
+    monkeypatch.setattr(cells, "HERE", tmp_path)
+    assert cells.read() == {}
+    parts = {(p.method, p.problem, p.first): p for p in of_cell(many).parts}
+    cells.save(parts)
+    back = cells.read()
+    assert list(back) == sorted(parts)
+    assert all(back[key].trusted == parts[key].trusted for key in parts)
+    assert back["auto", "RP22", 1].off2 == pytest.approx(parts["auto", "RP22", 1].off2, rel=1e-5)
+    cells.write(back.values())
+    text = (tmp_path / "cells.md").read_text()
+    assert "2,000 runs" in text
+    assert "| auto | RP22 | known | 2 | 0.00421 | 2,000 | 1,800 |" in text
+
+
+def test_cells_that_are_run_are_those_of_which_half_of_the_runs_are_trusted(monkeypatch):
+    kept = [
+        *(a_trial(k, verdict="trusted" if k < 5 else "caution") for k in range(10)),
+        *(a_trial(k, verdict="trusted" if k < 4 else "caution", problem="RP35") for k in range(10)),
+        *(a_trial(k, problem="RP75", seconds=0.01) for k in range(10)),
+        *(a_trial(k, problem="NEEDLE-BALL") for k in range(10)),
+    ]
+    monkeypatch.setattr(cells.rows, "read", lambda kind, methods: {run.key: run for run in kept})
+    assert cells.trusted_cells(("auto",), CASES) == [("auto", "RP75"), ("auto", "RP22")]
+    assert cells.trusted_cells(("auto",), ["RP22"]) == [("auto", "RP22")]
