@@ -122,7 +122,7 @@ class Config:
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
         self.checked_name()
-        inputs = self._outline_inputs()
+        inputs, law = self._outline_inputs()
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
@@ -147,6 +147,8 @@ class Config:
         for k, measure in enumerate(measures):
             with self.located(("measures", k)):
                 measure.check_loss(bound)
+                if law is not None:
+                    measure.check_inputs(law)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.demand(inputs, method, stop)
@@ -213,17 +215,19 @@ class Config:
         """The `ConfigError` for an argument that a run found wrong: at its key where that is the only one so called."""
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
 
-    def _outline_inputs(self) -> Outline:
+    def _outline_inputs(self) -> tuple[Outline, Inputs | None]:
+        """What is known of the inputs, and their law where it need not be fitted."""
         model = getattr(self.model, "inputs")  # noqa: B009
         cls = class_of(model)
         source = getattr(model, "fit", None)
         if source is None or source_of(cls) is None:
             law = self._build(model, ("inputs",))
-            return Outline(law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), law.are_returns, None)
+            known = (law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), law.are_returns, None)
+            return Outline(*known), law
         self._refuse_parameters_beside_fit(model, ("inputs",))
         table = self._build(source, ("inputs", "fit")).load()
         dim = len(table.names)
-        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), True, table)
+        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), True, table), None
 
     def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
         others = sorted(model.model_fields_set - {"kind", "fit", *allowed})

@@ -702,6 +702,21 @@ def complaint(path: Path, overrides: list[str] | None = None) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        ('{kind: what_if, change: {stdd: "* 2"}}', ":2:28: measures[0].change: stdd: unknown parameter 'stdd'"),
+        ("{kind: sensitivities, parameters: [mu]}", ":2:34: measures[0].parameters: unknown parameter 'mu'"),
+    ],
+)
+def test_a_measure_that_does_not_go_with_the_inputs_is_named_without_a_run(measure, message, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    law = "inputs: {kind: normal, mean: [0.0, 0.0], std: [1.0, 1.0]}"
+    rest = f"measures: [{measure}, {{kind: probability, above: 5.0}}]\nloss: {{kind: linear, weights: [1.0, 1.0]}}\nseed: 3"
+    path.write_text(f"{law}\n{rest}\nmethod: {{kind: auto}}\n")
+    assert message in complaint(path)
+
+
 @pytest.mark.parametrize("case", MISTAKES)
 def test_mistake_is_named_with_its_place(case: str, tmp_path: Path) -> None:
     (old, new), message = MISTAKES[case]
