@@ -338,7 +338,7 @@ def audit(
     )
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
-    errors = tuple(math.hypot(tail.relative_error(k), sample.resolution) for k in range(len(session.events)))
+    errors = tuple(sample.relative_error(tail, k) for k in range(len(session.events)))
     single = tail.n if job.cost_through and job.per_row == 1 else 0
     return Audit(extent, climbs=climbed, signs=signs, log_values=log_values, rows=single, errors=errors)
 

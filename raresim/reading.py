@@ -78,7 +78,7 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
         for look in sample.history:
             tail = look.tail
             value = math.exp(tail.log_probability(k))
-            relative_error = math.hypot(tail.relative_error(k), sample.resolution)
+            relative_error = sample.relative_error(tail, k)
             dof = _dof(tail, sample.unit, heavy)
             low, high = _interval(tail, k, relative_error, question.confidence, crude, dof)[0]
             if look.upper is not None:
@@ -315,7 +315,7 @@ def _estimate(
     tail = sample.summary.tail
     log_value = tail.log_probability(k)
     value = math.exp(log_value)
-    relative_error = math.hypot(tail.relative_error(k), sample.resolution)
+    relative_error = sample.relative_error(tail, k)
     hits = int(tail.hits[k])
     kl = (sample.summary.drawn or tail).kl(k)
     wait = sample.waits[k] if sample.waits else None
@@ -475,7 +475,7 @@ def _upper_end(
 
     What fails is not what the proposal was made for: a few large weights may make up the most of it.
     """
-    relative_error = math.hypot(upper.relative_error(k), sample.resolution)
+    relative_error = sample.relative_error(upper, k)
     end = _interval(upper, k, relative_error, confidence, crude, _dof(upper, sample.unit, heavy), factor)[0][1]
     if crude or sample.unit == "replicate" or not upper.hits[k]:
         return end

@@ -178,6 +178,20 @@ def test_replicates_without_single_weights_have_no_tail_and_hold():
     assert khat(np.log(rows), 40) is not None
 
 
+@pytest.mark.parametrize("times", [0.3, 1.0, 4.0])
+def test_few_rows_that_scatter_little_are_believed_as_far_as_what_was_known_before(times):
+    """Ten rows of the known variance beside thirteen of the sample's; never less than its own."""
+    rows = np.linspace(0.7, 1.3, 14) * 1e-4
+    value, seen = moments(rows, 14)
+    known = times * 14 * seen**2
+    got = read(sample(rows, 14, unit="replicate", known=(known,)), RUNS)
+    pooled = math.sqrt((13 * 14 * seen**2 + 10 * known) / 23 / 14)
+    assert got.relative_error == pytest.approx(max(seen, pooled))
+    assert got.interval == pytest.approx(log_scale(value, max(seen, pooled), 0.9, 13))
+    one = read(sample(rows[:1], 1, unit="replicate", known=(known,)), RUNS)
+    assert one.relative_error == math.inf
+
+
 def test_the_upper_end_is_a_probability_and_positive():
     assert read(sample(np.array([1.0, 1.0, 40.0]), n=5)).interval[1] == 1.0
     tiny = Sample(Summary.of_rows(N, [np.log(W) - 800.0], N), (), 1, True)

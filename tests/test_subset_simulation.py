@@ -1,5 +1,6 @@
 """Subset simulation: the pure climb, the replicates that its error is read from, and every way in which it may end."""
 
+import dataclasses
 import math
 import pickle
 
@@ -9,12 +10,15 @@ from scipy import stats
 
 from raresim import Probability, PythonLoss, StandardNormal
 from raresim import config as configs
+from raresim.accumulators.ends import Ends
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status
 from raresim.engine import Sampler
 from raresim.errors import FieldError
-from raresim.estimators.replicates import Replicates
+from raresim.estimators.replicates import REACHED, Replicates, Run, Step
 from raresim.executors import Executor
+from raresim.methods.pilot import planned_variances
+from raresim.methods.sequential import SequentialImportance
 from raresim.methods.subset_simulation import SubsetSimulation, climb
 from raresim.problem import Event, Problem
 from raresim.streams import stream
@@ -33,7 +37,7 @@ from tests.problems import (
     two_sided,
     two_sided_loss,
 )
-from tests.statistical import assert_log_within_error, assert_mean_is, assert_within_error
+from tests.statistical import assert_log_within_error, assert_mean_is, assert_spread_is, assert_within_error
 
 P5 = stats.norm.sf(5.0)
 
@@ -331,3 +335,27 @@ stop: {{relative_error: 0.2, max_evaluations: 1e6}}
 def test_method_describes_its_options():
     lines = SubsetSimulation(samples=300, rarity=0.25, moves="elliptical_slice").describe()
     assert lines[0] == "subset simulation: 300 draws a level, rarity 0.25, chains with elliptical slices"
+
+
+def test_levels_of_the_pilot_plan_the_replicates(seed):
+    """The first level is of independent draws, the others vary four times as much; all events are read alike."""
+    population = SubsetSimulation(samples=500)
+    steps = tuple(Step(1.0, share, -1.0, 500, 500, 50.0, 0.5) for share in (0.1, 0.1, 0.4))
+    nothing = np.empty(0)
+    run = Run(np.array([-5.0]), steps, nothing, nothing, 1500, REACHED, Ends((), ()))
+    expected = (9 + 4 * (9 + 1.5)) / 500
+    assert planned_variances(population, run, 2) == pytest.approx((expected, expected))
+    assert planned_variances(population, dataclasses.replace(run, outcome="stalled"), 2) is None
+    assert planned_variances(SequentialImportance(), run, 2) is None
+    assert population.variance(3.0) == pytest.approx(4 * 3 * 9 / 500)
+
+
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=0.1)
+def test_the_error_of_few_replicates_is_not_the_smaller_for_stopping(seed):
+    """Asked for an error that some fifteen runs give: ended where their spread happens to be small, they would miss."""
+    settings = {"method": SubsetSimulation(samples=300), "relative_error": 0.1, "max_evaluations": 10**6}
+    case = linear_normal(3, 3.0)
+    results = [solve(case, seed(470 + k), audit="off", **settings) for k in range(250)]
+    z = [(r.estimates[0].log_value - math.log(case.exact[0])) / r.estimates[0].relative_error for r in results]
+    assert_spread_is(np.array(z), 1.0)
+    assert np.median([r.estimates[0].diagnostics["rows"] for r in results]) < 40

@@ -48,6 +48,11 @@ class Estimator(Job[Summary]):
     unseen: ClassVar[float] = 0.0
     """Rows of mean weight that may be missing among those drawn: no error is below so many divided by their number."""
 
+    @property
+    def known(self) -> tuple[float, ...]:
+        """Relative variance of a row for each event, as known before any was drawn; empty where it is not."""
+        return ()
+
     def resolution_of(self, rows: int) -> float:
         """Relative error of an estimate from ``rows`` rows that their spread does not show."""
         return math.hypot(self.resolution, self.unseen / rows)

@@ -125,6 +125,8 @@ class Replicates(Estimator):
         Loss evaluations that a run is expected to take.
     most : int
         Loss evaluations that no run may exceed; one that would ends there, short of the event.
+    planned : tuple of float, optional
+        Relative variance of a run for each event, by the levels of a pilot.
 
     Notes
     -----
@@ -132,7 +134,9 @@ class Replicates(Estimator):
     draws been in the event, and the others to at most 1: for the upper end of the interval they count as 1.
 
     Formulas for the error of one run of subset simulation or splitting leave out that draws of different levels have
-    ancestors in common, and come out too small. The runs here share nothing but the options.
+    ancestors in common, and come out too small. The runs here share nothing but the options. Some fifteen of them know
+    their spread to a fifth, and the stage ends, or is trusted, where it is small by chance: where ``planned`` is larger
+    than what is seen, both are pooled.
     """
 
     unit: ClassVar[Unit] = "replicate"
@@ -145,6 +149,11 @@ class Replicates(Estimator):
     population: Population
     expected: float
     most: int
+    planned: tuple[float, ...] | None = None
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        return self.planned or ()
 
     @property
     def nominal(self) -> int:

@@ -542,8 +542,9 @@ class _Search:
         expected = population.samples * (levels + 1.0)
         self.decide(f"{why}: independent runs of subset simulation are used instead")
         events = tuple(session.events)
-        estimator = Replicates(sampler, events, population, expected, session.max_evaluations // 2)
-        return self.tuned(None, (population.variance(levels),) * len(events), estimator=estimator)
+        variances = (population.variance(levels),) * len(events)
+        estimator = Replicates(sampler, events, population, expected, session.max_evaluations // 2, variances)
+        return self.tuned(None, variances, estimator=estimator)
 
     def gave_up(self, why: str) -> Tuned:
         """The best that can be drawn from when the event was not reached; the verdict says so."""

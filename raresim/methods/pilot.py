@@ -75,18 +75,19 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
             outcome=f"the event is not rare: {share:.1%} of the first level's draws hit it",
             decisions=(f"{share:.1%} of {samples:,} draws of the target hit the event: it is sampled as it is.",),
         )
+    variances = planned_variances(population, run, len(events))
     end = f"came to the threshold in {len(run.steps):,} levels" if run.reached else f"ended early: {run.outcome}"
     return Tuned(
         proposal=None,
         iterations=iterations,
         evaluations=run.evaluations,
         nominal=samples,
-        variances=planned_variances(population, run, len(events)),
+        variances=variances,
         starts=1,
         reached=int(run.reached),
         regions=int(run.reached),
         outcome=f"the pilot run {end}",
-        estimator=Replicates(sampler, events, population, run.evaluations + samples, half),
+        estimator=Replicates(sampler, events, population, run.evaluations + samples, half, variances),
         decisions=(
             f"A pilot run {end}, with {run.evaluations:,} evaluations.",
             "The estimate is the mean of further, independent runs, its error their spread; the pilot is not in it.",
