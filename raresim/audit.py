@@ -253,7 +253,7 @@ class Audit:
             plots = (
                 EvidencePlot("points", "Failing draws of the audit", "loss", "log10 share one adds", x, y, (), ()),
             )
-        return Evidence((EvidenceTable("Audit: climbs that never saw the proposal", columns, rows),), plots)
+        return Evidence((EvidenceTable("Audit: climbs of its own", columns, rows),), plots)
 
     def _error_ratio(self, k: int, found: Sequence[ClimbSeen]) -> float | None:
         """The relative error of event ``k`` by the climbs that found it, over the one by the rows of the estimate.

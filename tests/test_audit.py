@@ -401,7 +401,7 @@ def test_evidence_has_a_row_of_each_climb_and_event_and_the_points_that_were_ask
         "the target",
         "a widened target",
     ]
-    assert table.title == "Audit: climbs that never saw the proposal"
+    assert table.title == "Audit: climbs of its own"
     assert (plot.title, plot.x_label, plot.y_label) == ("Failing draws of the audit", "loss", "log10 share one adds")
     assert rows == [
         ("P(loss >= 3)", 100.0, 600.0, 41.0, pytest.approx(math.log10(2e-3)), 0.02),

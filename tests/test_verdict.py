@@ -257,12 +257,25 @@ MESSAGES = [
         "2 climbs of 500 draws a level that never saw the proposal: the estimate hardly draws 0.0% of the failing mass "
         "that they found (1.00% allowed)",
     ),
+    (
+        "audit",
+        {"search": REPLICATES | {"audit": AUDITED}, "hits": 20, "rows": 20, "khat": None, "audit_nominal": 0},
+        0.0,
+        "2 climbs of 500 draws a level from a widened target: replicates hardly come near 0.0% of the failing mass "
+        "that they found (1.00% allowed)",
+    ),
+    (
+        "audit_error",
+        {"audit_error_ratio": 1.234},
+        1.234,
+        "rows at the failing draws of the audit make the error 1.23 times the one reported (2 allowed)",
+    ),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
     (
         "audit",
         {"audit_found": 0},
         None,
-        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: what the proposal misses "
+        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: what the estimate misses "
         "is not known",
     ),
     ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "they put the probability at 1 times the estimate"),

@@ -180,7 +180,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     searched = (
         *_search(search, diagnostics),
         *_facts(search["facts"]),
-        *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"]),
+        *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"], unit),
     )
     checks = (*checks, *_sections(diagnostics), *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
     status = worst([check.status for check in checks])
@@ -345,7 +345,9 @@ def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ..
     return (_graded("failures", widening, widening <= some and not few, widening <= much, message),)
 
 
-def _audit(diagnostics: Mapping[str, Any], relative_error: float | None, audit: Mapping[str, Any]) -> tuple[Check, ...]:
+def _audit(
+    diagnostics: Mapping[str, Any], relative_error: float | None, audit: Mapping[str, Any], unit: str
+) -> tuple[Check, ...]:
     """What climbs that never saw the proposal say of the event.
 
     What the estimate hardly draws has to be small beside the error that it reports, and small in itself.
@@ -355,7 +357,9 @@ def _audit(diagnostics: Mapping[str, Any], relative_error: float | None, audit: 
     if audit["why"]:
         return (Check("audit", None, Status.CAUTION, f"no audit was made: {audit['why']}"),)
     climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
-    size = f"{climbs:,} climbs of {samples:,} draws a level that never saw the proposal"
+    widened = unit == "replicate" and not diagnostics["audit_nominal"]
+    kind = "from a widened target" if widened else "that never saw the proposal"
+    size = f"{climbs:,} climbs of {samples:,} draws a level {kind}"
     hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
     some, few = NOMINAL_CHANCE
     message = f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that they began with hit the event"
@@ -363,12 +367,13 @@ def _audit(diagnostics: Mapping[str, Any], relative_error: float | None, audit: 
     drawn = diagnostics["audit_nominal"] > 0
     nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
-        message = f"none of {size} came to the event: what the proposal misses is not known"
+        message = f"none of {size} came to the event: what the estimate misses is not known"
         return (Check("audit", None, Status.CAUTION, message), *nominal)
     share = diagnostics["audit_uncovered"]
     least, most = MISSED
     limit = min(least, MISSED_ERRORS * (relative_error or 0.0))
-    message = f"{size}: the estimate hardly draws {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
+    seen = "replicates hardly come near" if widened else "the estimate hardly draws"
+    message = f"{size}: {seen} {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
     coverage = _graded("audit", share, share == 0.0 or share < limit, share < most, message)
     checks = (coverage, *_audited_error(diagnostics.get("audit_error_ratio")))
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
