@@ -159,7 +159,7 @@ class Audit:
     signs, log_values : tuple of float
         Of each event: its side, and the log of its estimate in nats.
     rows : int
-        Of the estimate, where each is a single line or ray; else 0.
+        Of the estimate, where each is a single draw, line or ray; else 0.
     errors : tuple of float
         Of each event: the relative error of the estimate.
     """
@@ -261,8 +261,7 @@ class Audit:
         Rows through draws of the target given the event are met in proportion to their weight ``w``: the mean of ``w``
         over them is ``E[w^2] / E[w]``. The few that carry much are among them as often as they matter, while a sample
         of rows has none of them for long. For ``E[w]`` the estimate is taken, two errors above it. Climbs from a wide
-        target have no say in it: their few draws are weighed themselves. Of weighted draws their own largest weights
-        say as much; lines and rays are too few for that.
+        target have no say in it: their few draws are weighed themselves.
         """
         plain = [c for c in found if c.nominal]
         if not plain or not self.rows:
@@ -339,7 +338,7 @@ def audit(
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
     errors = tuple(sample.relative_error(tail, k) for k in range(len(session.events)))
-    single = tail.n if job.cost_through and job.per_row == 1 else 0
+    single = tail.n if job.unit != "replicate" and job.per_row == 1 else 0
     return Audit(extent, climbs=climbed, signs=signs, log_values=log_values, rows=single, errors=errors)
 
 

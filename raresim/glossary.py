@@ -578,14 +578,17 @@ _SAMPLING = (
         name="audit error ratio",
         aliases=("audit_error", "audit_error_ratio"),
         definition=(
-            "The error of lines or rays by the failing draws of the audit, over the one that is reported. Lines through"
-            " such draws are met as often as they weigh, so that the few heavy ones show, which a small sample mostly"
-            " has none of: its spread, and with it its error, is then too small."
+            "The error by the failing draws of the audit, over the one that is reported. Draws, lines and rays through"
+            " them are met as often as they weigh, so that the few heavy ones show, of which a small sample mostly"
+            " has none: its spread, and with it its error, is then too small."
         ),
         formula="sqrt((E[w] / P - 1) / n) / relative error: E[w] of rows through failing draws, P two errors above it",
         unit="dimensionless",
         where="report: checks; result.json: diagnostics",
-        reading="As a check: below 2 trusted, below 4 caution, else untrusted. Only where rows are lines or rays.",
+        reading=(
+            "As a check of lines and rays: below 2 trusted, below 4 caution, else untrusted. Below 1.25 the error of"
+            " any rows is known whatever k-hat says, and one weight may carry 5 %."
+        ),
     ),
     Term(
         name="evaluations",

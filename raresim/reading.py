@@ -17,7 +17,7 @@ from raresim.accumulators.weighted_losses import WeightedLosses, Whole
 from raresim.arrays import Float
 from raresim.audit import Audit
 from raresim.diagnostics.psis import bounded, evenness, khat
-from raresim.diagnostics.verdict import judge, tail_is_trusted
+from raresim.diagnostics.verdict import error_is_audited, judge, tail_is_trusted
 from raresim.estimation import Look, Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
@@ -266,6 +266,7 @@ def _of_losses(
         "draws_per_effective_hit": curve.n / curve.ess(at) if found.hits else math.inf,
         "speedup_over_crude": _speedup(log_beyond, found.tail_error, total),
         **audited.diagnostics(k),
+        "audit_error_ratio": None,  # that of the probability beyond the quantile
     }
     value, std_error, interval = _answer(question, found, tail, curve, certainty)
     kind = "order statistics (exact)" if crude else "inverted tail interval, log scale"
@@ -358,7 +359,8 @@ def _estimate(
         diagnostics["failed_searching"] = lost.searching
         diagnostics["failed_estimating"] = lost.estimating
         diagnostics["widening"] = _widening(alone, interval)
-    holds = crude or not hits or bets is not None or _holds(weights, sample.unit)
+    seen = _holds(weights, sample.unit) or error_is_audited(diagnostics, search["audit"])
+    holds = crude or not hits or bets is not None or seen
     if not holds:
         why = "too few to see their tail" if weights["khat"] is None else "that may have no variance"
         interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, of weights {why}"

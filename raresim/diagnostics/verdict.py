@@ -41,7 +41,10 @@ to be used; and how many of its relative errors the first may be."""
 
 ERRORS_OFF = (2.0, 4.0)
 """The error by failing draws of the audit over the one reported: up to which it may be chance, and beyond which the
-interval is not to be used."""
+interval is not to be used; of lines and rays, which are few."""
+
+AGREES = 1.25
+"""The same ratio below which the error is known whatever the largest weights look like."""
 
 MIN_AUDIT = 100
 """Draws of a level from which climbs of the audit stand in for a search that was not made."""
@@ -173,8 +176,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             _hits(diagnostics["hits"], unit),
             _effective(diagnostics["ess"]),
             _error(relative_error) if "tail_error" not in diagnostics else _tail_error(diagnostics["tail_error"]),
-            _tail(diagnostics, search["weighted"]),
-            _share(diagnostics["max_share"]),
+            _tail(diagnostics, search["weighted"], error_is_audited(diagnostics, search["audit"])),
+            _share(diagnostics["max_share"], error_is_audited(diagnostics, search["audit"])),
         )
     lost = _failures(diagnostics, search["weighted"])
     searched = (
@@ -248,7 +251,13 @@ def _sections(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     return (_graded("sections", ratio, ratio < 2.0, ratio < 4.0, message),)
 
 
-def _tail(diagnostics: Mapping[str, Any], weighted: bool) -> Check:
+def error_is_audited(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> bool:
+    """Whether rows through failing draws of the audit scatter as the error says: heavier ones would be among them."""
+    ratio = diagnostics.get("audit_error_ratio")
+    return ratio is not None and ratio < AGREES and audit["samples"] >= MIN_AUDIT
+
+
+def _tail(diagnostics: Mapping[str, Any], weighted: bool, audited: bool = False) -> Check:
     khat, ratio = diagnostics["khat"], diagnostics["max_to_mean"]
     if not weighted:
         return Check("khat", None, Status.TRUSTED, "all weights are equal")
@@ -256,6 +265,9 @@ def _tail(diagnostics: Mapping[str, Any], weighted: bool) -> Check:
         shape = "" if khat is None else f"tail shape k-hat {khat:.2f}, but "
         message = f"{shape}the largest weight is only {ratio:.3g} times their mean: too little to matter"
         return Check("khat", khat, Status.TRUSTED, message)
+    if audited and (khat is None or khat >= 0.5):
+        shape = "too few different weights to see their tail" if khat is None else f"tail shape k-hat {khat:.2f}"
+        return Check("khat", khat, Status.TRUSTED, f"{shape}, but {_AS_SAID.format(diagnostics['audit_error_ratio'])}")
     if khat is None:
         return Check("khat", None, Status.CAUTION, "too few different weights to see their tail")
     meaning = "the weights have a variance" if khat < 0.5 else "the weights may have no variance"
@@ -272,14 +284,9 @@ def share_is_trusted(share: float) -> bool:
     return share < 0.02
 
 
-def _share(share: float) -> Check:
-    return _graded(
-        "max_share",
-        share,
-        share_is_trusted(share),
-        share < 0.05,
-        f"the largest weight carries {share:.2%} (under 2 % wanted)",
-    )
+def _share(share: float, audited: bool = False) -> Check:
+    message = f"the largest weight carries {share:.2%} (under {'5' if audited else '2'} % wanted)"
+    return _graded("max_share", share, share_is_trusted(share) or (audited and share < 0.05), share < 0.05, message)
 
 
 def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
@@ -375,7 +382,7 @@ def _audit(
     seen = "replicates hardly come near" if widened else "the estimate hardly draws"
     message = f"{size}: {seen} {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
     coverage = _graded("audit", share, share == 0.0 or share < limit, share < most, message)
-    checks = (coverage, *_audited_error(diagnostics.get("audit_error_ratio")))
+    checks = (coverage, *(() if unit == "draw" else _audited_error(diagnostics.get("audit_error_ratio"))))
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
     if ratio is None:
         return *checks, *nominal
@@ -461,6 +468,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         hidden,
     )
 
+
+_AS_SAID = "rows through failing draws of the audit make the error only {:.2f} times the one reported"
 
 _MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"}
 """What a row of each unit did to the event."""
