@@ -1332,7 +1332,10 @@ _TRUST = (
         formula="max w / sum w, w over the hits",
         unit="dimensionless",
         where="report: estimates, checks, figure weights; shell: 'weights'; result.json: diagnostics.max_share",
-        reading="As a check: under 2 % is trusted, under 5 % caution, else untrusted. Draw more, or defensively.",
+        reading=(
+            "As a check: under 2 % is trusted (5 % where the audit knows the error, see audit error ratio), under 5 %"
+            " caution, else untrusted. Draw more, or defensively."
+        ),
     ),
     Term(
         name="k-hat",
@@ -1341,7 +1344,8 @@ _TRUST = (
             "The tail index of the weights: the shape of a generalised Pareto law fitted to the largest weights of the"
             " hits (Vehtari and others, 2024). Below 0.5 the weights have a variance; above, the standard error is not"
             " an error bar, unless the largest weight is only a few times the mean (max_to_mean, of so many weights):"
-            " then the tail has a bound. It sees only weights that were drawn, not a region that was missed."
+            " then the tail has a bound; or unless rows through failing draws say the same, see audit error"
+            " ratio. It sees only weights that were drawn, not a region that was missed."
         ),
         formula="shape fitted to the largest min(n/5, 3 sqrt(n)) weights of n hits, shrunk towards 0.5",
         unit="dimensionless",
