@@ -23,7 +23,7 @@ import pytest
 from raresim import glossary
 from raresim.errors import ConfigError
 from raresim.estimators.base import Unit
-from raresim.report import build, tables
+from raresim.report import build, tables, weights
 from raresim.report.run import UNITS, read
 from raresim.report.words import ROWS
 
@@ -1457,3 +1457,19 @@ def test_numbers_are_ascii() -> None:
         tables.one_in(0.1),
     ]
     assert all(text.isascii() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("khat", "share", "passed", "title"),
+    [
+        (0.3, 0.01, ("khat", "max_share"), "No single draw dominates, and the tail of the weights is light"),
+        (0.9, 0.03, ("khat", "max_share"), "No single draw dominates, and the error of the weights is known"),
+        (0.9, 0.03, ("max_share",), "The weights have a heavy tail: the interval cannot be relied on"),
+        (0.6, 0.03, (), "The tail of the weights is on the edge: read the interval as optimistic"),
+        (0.3, 0.06, ("khat",), "One draw carries 6 % of the estimate: too much"),
+        (0.3, 0.03, ("khat",), "One draw carries 3 % of the estimate: more than it should"),
+        (None, 0.01, ("khat", "max_share"), "The weights of the hits; their tail index could not be computed"),
+    ],
+)
+def test_the_title_of_the_weights_goes_by_the_checks(khat, share, passed, title) -> None:
+    assert weights._finding(khat, share, ROWS["draw"], passed) == title

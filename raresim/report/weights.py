@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +33,8 @@ def draw(run: Run) -> style.Picture | str:
         return f"All {rows.hits} have the same weight: no {rows.one} can dominate, and only their count matters."
     khat = primary.diagnostics.get("khat")
     share = primary.diagnostics.get("max_share")
-    title = _finding(khat, share, rows)
+    passed = {check.name for check in primary.verdict.checks if check.status == "trusted"}
+    title = _finding(khat, share, rows, passed)
     figure = style.canvas(3.2, title)
     hits = style.panel(figure, 0.6, 0.5, 4.25, 2.6)
     _histogram(hits, log_weight, rows)
@@ -132,7 +134,10 @@ def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | Non
     style.shares(axes.yaxis)
 
 
-def _finding(khat: float | None, share: float | None, rows: Rows) -> str:
+def _finding(khat: float | None, share: float | None, rows: Rows, passed: Collection[str]) -> str:
+    """The title; ``passed`` are the checks that were, whatever the numbers by themselves would say."""
+    if khat is not None and khat >= 0.5 and {"khat", "max_share"} <= set(passed):
+        return f"No single {rows.one} dominates, and the error of the weights is known"
     if khat is not None and khat >= 0.7:
         return "The weights have a heavy tail: the interval cannot be relied on"
     if share is not None and share >= 0.05:
