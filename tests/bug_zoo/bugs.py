@@ -473,7 +473,7 @@ class _Pooled(Estimator):
 @bug("raresim.estimation:_worst", "tests/test_estimation.py::test_every_event_gets_the_asked_error")
 def first_event_decides(worst):
     """A run ends when the first of its events has the asked error."""
-    return lambda tail: tail.relative_error(0)
+    return lambda tail, job: tail.relative_error(0)
 
 
 # --- tails of laws -----------------------------------------------------------------------------------
@@ -684,8 +684,8 @@ def heavy_tails_let_off(bounded):
 def unknown_shape_passes(tail):
     """A check that could not run counts as passed."""
 
-    def lenient(diagnostics, weighted):
-        return Check("khat", None, Status.TRUSTED, "") if diagnostics["khat"] is None else tail(diagnostics, weighted)
+    def lenient(diagnostics, *more):
+        return Check("khat", None, Status.TRUSTED, "") if diagnostics["khat"] is None else tail(diagnostics, *more)
 
     return lenient
 
