@@ -1,7 +1,7 @@
 """Does the interval hold in each cell that is trusted, on 2,000 seeds?
 
 ``python experiments/trust/cells.py`` runs every cell of ``run.py``'s suite of which half of the runs are trusted, the
-quick ones first, as far as that is not yet in ``data/cells.csv``, and writes cells.md and cells.csv of all that is
+quick ones first, as far as that is not yet in ``data/cells.csv``, and writes cells.md of all that is
 there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a million.
 """
 
@@ -285,7 +285,7 @@ def bars(cells: Sequence[Cell]) -> list[dict[str, str]]:
 
 
 def write(parts: Iterable[Part]) -> None:
-    """Write cells.md and cells.csv."""
+    """Write cells.md."""
     every = list(parts)
     cells = cells_of(every)
     n = sum(cell.trusted for cell in cells)
