@@ -304,7 +304,7 @@ def audit(
     draws of the first levels. Every second climb therefore begins with a widened target, for which such regions are
     less rare beside the others, and weighs its draws; in ten dimensions it has two thirds of the levels. Replicates of
     a population method begin with the target themselves: all climbs begin with a widened one, and each failing draw is
-    asked whether any replicate came near it.
+    asked whether enough replicates came near it (`raresim.reach.Reach`).
     """
     if job.gapless:
         return Audit(extent, job.gapless, needed=False)

@@ -361,12 +361,11 @@ def test_cells_with_few_trusted_runs_are_left_out():
 
 
 def test_parts_come_back_and_the_table_is_made_of_them(tmp_path, monkeypatch, many):
-    monkeypatch.setattr(cells, "FILE", tmp_path / "cells.csv")
     monkeypatch.setattr(cells, "HERE", tmp_path)
-    assert cells.read() == {}
-    parts = {(p.method, p.problem, p.first): p for p in of_cell(many).parts}
-    cells.save(parts)
-    back = cells.read()
+    assert cells.rows.read(cells.Part, [cells.FILE], tmp_path) == {}
+    parts = {p.key: p for p in of_cell(many).parts}
+    cells.rows.save(parts.values(), tmp_path)
+    back = cells.rows.read(cells.Part, [cells.FILE], tmp_path)
     assert list(back) == sorted(parts)
     assert all(back[key].trusted == parts[key].trusted for key in parts)
     assert back["auto", "RP22", 1].off2 == pytest.approx(parts["auto", "RP22", 1].off2, rel=1e-5)

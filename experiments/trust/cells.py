@@ -1,22 +1,21 @@
 """Does the interval hold in each cell that is trusted, on 2,000 seeds?
 
 ``python experiments/trust/cells.py`` runs every cell of ``run.py``'s suite of which half of the runs are trusted, the
-quick ones first, as far as that is not yet in ``data/cells.csv``, and writes cells.md of all that is
+quick ones first, as far as that is not yet in ``data/cells.csv.gz``, and writes cells.md of all that is
 there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a million.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import multiprocessing
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,14 @@ from scipy import stats
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
 import rows
+import verdicts
 from runs import some_of
 from suite import CASES
 from trials import MATTERS, METHODS, Trial, run_trial
 
 HERE = Path(__file__).parent
-FILE = HERE / "data" / "cells.csv"
+FILE = "cells"
+"""Of the parts, in ``data``."""
 
 SEEDS, BLOCK = 2000, 100
 SECONDS = 120.0
@@ -87,6 +88,14 @@ class Part:
     off4: float
     error2: float
     seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.method, self.problem, self.first
+
+    @property
+    def file(self) -> str:
+        return FILE
 
     @classmethod
     def of(cls, method: str, problem: str, first: int, runs: Sequence[Trial]) -> Part:
@@ -219,30 +228,6 @@ def trusted_cells(methods: Iterable[str], ids: Iterable[str]) -> list[tuple[str,
     return sorted(cost, key=lambda cell: cost[cell])
 
 
-def read() -> dict[tuple[str, str, int], Part]:
-    """What is kept."""
-    if not FILE.exists():
-        return {}
-    convert = {"str": str, "int": int, "float": float}
-    with FILE.open(newline="", encoding="utf-8") as file:
-        parts = [
-            Part(*(convert[str(field.type)](row[field.name]) for field in fields(Part))) for row in csv.DictReader(file)
-        ]
-    return {(part.method, part.problem, part.first): part for part in parts}
-
-
-def save(parts: Mapping[tuple[str, str, int], Part]) -> None:
-    """Replace the file by one with ``parts``."""
-    draft = FILE.with_suffix(".draft")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Part))
-        for key in sorted(parts):
-            values = (getattr(parts[key], field.name) for field in fields(Part))
-            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in values)
-    draft.replace(FILE)
-
-
 def run_all(keys: Sequence[tuple[str, str, int]], seeds: int, workers: int) -> Iterator[Part]:
     """The parts, in order."""
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
@@ -301,11 +286,8 @@ def write(parts: Iterable[Part]) -> None:
         f"{wrong:,}, {100 * wrong / n:.3f} % (limit {100 * limit:.3f} %).",
         "",
     ]
-    table = [cell.row() for cell in cells]
-    for title, of in (("Bars", bars(cells)), ("Cells", table)):
-        names = list(of[0])
-        lines += [f"## {title}", "", f"| {' | '.join(names)} |", f"| {' | '.join('---' for _ in names)} |"]
-        lines += [f"| {' | '.join(row.values())} |" for row in of] + [""]
+    lines += verdicts.section("Bars", bars(cells))
+    lines += verdicts.section("Cells", [cell.row() for cell in cells])
     (HERE / "cells.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
@@ -333,27 +315,21 @@ def main() -> None:
     if options.quick:
         quick(options.workers)
         return
-    kept = read()
     if not options.table:
-        begun = saved = time.monotonic()
+        kept = rows.read(Part, [FILE])
+        begun = time.monotonic()
         wanted = [
             (*cell, first)
             for cell in trusted_cells(options.methods, options.problems)
             for first in range(1, options.seeds + 1, BLOCK)
             if (*cell, first) not in kept
         ]
-        pending = run_all(wanted, BLOCK, options.workers)
-        for part in pending:
-            kept[part.method, part.problem, part.first] = part
-            now = time.monotonic()
-            if now - saved > 30.0:
-                save(kept)
-                saved = now
-                print(f"{len(kept):,} parts, {part.method} on {part.problem}", flush=True)
-            if now - begun > 60.0 * options.minutes:
+        for done, part in enumerate(run_all(wanted, BLOCK, options.workers), 1):
+            rows.save([part])
+            print(f"{done:,} of {len(wanted):,} parts, {part.method} on {part.problem}", flush=True)
+            if time.monotonic() - begun > 60.0 * options.minutes:
                 break
-        save(kept)
-    write(kept.values())
+    write(rows.read(Part, [FILE]).values())
 
 
 if __name__ == "__main__":

@@ -172,12 +172,13 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
         checks = (_replicates(diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
     else:
+        audited = error_is_audited(diagnostics, search["audit"])
         checks = (
             _hits(diagnostics["hits"], unit),
             _effective(diagnostics["ess"]),
             _error(relative_error) if "tail_error" not in diagnostics else _tail_error(diagnostics["tail_error"]),
-            _tail(diagnostics, search["weighted"], error_is_audited(diagnostics, search["audit"])),
-            _share(diagnostics["max_share"], error_is_audited(diagnostics, search["audit"])),
+            _tail(diagnostics, search["weighted"], audited),
+            _share(diagnostics["max_share"], audited),
         )
     lost = _failures(diagnostics, search["weighted"])
     searched = (

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.accumulators.ends import Ends
+from raresim.accumulators.ends import Ends, evenly
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.arrays import Float
@@ -173,7 +173,7 @@ class Replicates(Estimator):
         note(met.failures)
         log_weights = [np.array([w]) if w > -np.inf else np.empty(0) for w in run.log_probabilities]
         most = KEPT_ROWS // self.first_look if block.first < self.first_look else 0
-        rows = np.linspace(0, run.loss.size - 1, min(most, run.loss.size)).astype(np.intp)
+        rows = evenly(run.loss.size, most)
         rows = rows[np.isfinite(run.loss[rows])]
         kept = KeptRows(self.events[0].sign * run.loss[rows], run.log_weight[rows])
         upper = [np.zeros(1)] * len(self.events) if met.failures.total else None
