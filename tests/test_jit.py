@@ -17,7 +17,9 @@ def kernels():
     """Name -> kernel, of every module of the package."""
     names = [info.name for info in pkgutil.walk_packages(raresim.__path__, "raresim.") if ".report" not in info.name]
     found = [(name, value) for module in names for name, value in vars(importlib.import_module(module)).items()]
-    return {name: value for name, value in found if hasattr(value, "py_func")}
+    by_name = {name: value for name, value in found if hasattr(value, "py_func")}
+    assert {value.py_func for _, value in found if hasattr(value, "py_func")} == {k.py_func for k in by_name.values()}
+    return by_name
 
 
 def factor():
@@ -74,16 +76,20 @@ ARGUMENTS = {
     "fill_from_words": lambda: (words(), SCALE, LOC, block(N, D)),
     "lower_affine": lambda: (X, factor(), LOC, block(N, D)),
     "next_word": lambda: (words(),),
+    "normal_logpdf": lambda: (X[:, :2], LOC[:2], SCALE[:2] - 1.0, 0.8, -3.0, W.copy()),
     "outside": lambda: (words(), np.uint64(2**64 - 2)),
     "project": lambda: (X, BASIS, LOC, block(N, 2)),
     "scale_shift": lambda: (X, SCALE, LOC, block(N, D)),
+    "settle": lambda: (40.0, True, np.empty(D, bool), np.array([-1e-18, 0.3, 0.9, 1.1, 1.2, 7.0])),
     "set_column": lambda: (1.0, 2.0, W, np.empty(N)),
     "set_four": lambda: (LOC, factor(), 2, *columns(normals(N, 4, 107)), *columns(block(N, 4))),
     "squared_norm": lambda: (X, np.empty(N)),
     "stretch": lambda: (X, LOC, W, block(N, D)),
     "tail": lambda: (words(),),
+    "tail_moments": lambda: (np.linspace(-9, 9, N), -np.linspace(-9, 9, N), 1.5, W, np.empty(N)),
     "uniform": lambda: (words(),),
     "weighted_products": lambda: (X, W, np.empty((D, D))),
+    "weighted_residuals": lambda: (X, np.sqrt(W), LOC, W, SCALE, block(N, D)),
     "weighted_squares": lambda: (X, W, np.empty(D)),
     "weighted_sum": lambda: (X, LOC, np.empty(N)),
     "weighted_sums": lambda: (X, W, np.empty(D)),

@@ -2,13 +2,15 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import stats
 
 from raresim.diagnostics.ess import effective
 from raresim.distributions.base import log_density
-from raresim.search.fitting import Part, beginnings, capped, em, fit_mixture, mixed, radial
+from raresim.distributions.exponentially_modified_normal import log_mills
+from raresim.search.fitting import Part, beginnings, capped, em, fit_mixture, mixed, radial, tail_moments
 from tests.helpers import normals
 
 RESTS = ["unit", "pooled"]
@@ -96,7 +98,23 @@ def test_density_of_a_component_is_that_of_its_law(d, with_tail):
         tail if with_tail else None, 2.5,
     )  # fmt: skip
     u = normals(30, d, 3) + 1.0
-    np.testing.assert_allclose(part.density(u)[0], log_density(part.law(), u), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        part.see(np.asfortranarray(u)).log_density, log_density(part.law(), u), rtol=1e-10, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("h", [-300.0, -61.0, -20.0, -1.0, 0.0, 3.0, 8.9, 12.0, 90.0])
+def test_exponential_part_given_a_draw_is_a_normal_law_cut_off_at_zero(h):
+    """Also beyond both ends of the table, where the mean is ``1 / (root |h|)`` and nearly all cancels."""
+    root, expected, mills = 2.5, np.empty(2), np.empty(2)
+    log_mills(np.full(2, h), mills)
+    first, variance = tail_moments(np.full(2, h), mills, root, np.array([0.25, 0.75]), expected)
+    with mpmath.workdps(60):
+        ratio = mpmath.npdf(h) / mpmath.ncdf(h)
+        mean, square = (h + ratio) / root, (1 - h * ratio - ratio**2) / root**2
+    np.testing.assert_allclose(expected, float(mean), rtol=1e-6)
+    assert first == pytest.approx(float(mean), rel=1e-6)
+    assert variance == pytest.approx(float(square), rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("rest", RESTS)

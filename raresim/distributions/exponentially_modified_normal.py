@@ -22,7 +22,7 @@ from raresim.registry import member
 LOG_2PI = math.log(2.0 * math.pi)
 
 LOWEST, HIGHEST, CELLS = -60.0, 9.0, 1_200
-"""Ends of the table of ``log Phi(h) + h^2 / 2``, beyond which the first terms of its expansions are exact to 1e-6
+"""Ends of the table of ``log Phi(h) + h^2 / 2``, beyond which the first terms of its expansions are exact to 1e-11
 and 1e-18, and its number of cells."""
 
 
@@ -159,7 +159,7 @@ class ExponentiallyModifiedNormal(Distribution):
         centred_squared_norm(x, self.location, out)
         k = self.spread.size
         precision = 1.0 / self.spread - 1.0 / self.bulk
-        combine(seen[:, :k], self._offset[:k], precision, self.bulk, self._log_norm, out)
+        normal_logpdf(seen[:, :k], self._offset[:k], precision, self.bulk, self._log_norm, out)
         if self.rate is not None:
             h = seen[:, k]
             h -= self._offset[k] + self.rate
@@ -184,7 +184,7 @@ class ExponentiallyModifiedNormal(Distribution):
 
 
 @kernel
-def combine(seen: Float, offset: Float, precision: Float, bulk: float, log_norm: float, out: Float) -> None:
+def normal_logpdf(seen: Float, offset: Float, precision: Float, bulk: float, log_norm: float, out: Float) -> None:
     """``out = log_norm - (out / bulk + sum_j precision[j] (seen[:, j] - offset[j])^2) / 2``."""
     n, k = seen.shape
     for i in range(n):
@@ -201,18 +201,24 @@ def log_mills_table() -> PiecewisePolynomial:
     """``log Phi(h) + h^2 / 2`` on [-LOWEST, HIGHEST], to 1e-13."""
     from scipy.special import log_ndtr
 
-    def log_mills(h: Float) -> Float:
+    def exact(h: Float) -> Float:
         return np.asarray(log_ndtr(h) + 0.5 * np.square(h))
 
-    return PiecewisePolynomial.fit(log_mills, LOWEST, HIGHEST, CELLS)
+    return PiecewisePolynomial.fit(exact, LOWEST, HIGHEST, CELLS)
 
 
 def add_log_mills(h: Float, out: Float) -> None:
     """Add ``log Phi(h) + h^2 / 2`` of ``h`` (n,) to ``out`` (n,)."""
     value = arrays.scratch("log_mills", h.size, 1)[:, 0]
-    if not log_mills_table()(h, value):
+    log_mills(h, value)
+    out += value
+
+
+def log_mills(h: Float, out: Float) -> None:
+    """``out = log Phi(h) + h^2 / 2`` of ``h`` (n,)."""
+    if not log_mills_table()(h, out):
         below, above = h < LOWEST, h > HIGHEST
         far = h[below]
-        value[below] = -np.log(-far) - 0.5 * LOG_2PI - 1.0 / np.square(far)
-        value[above] = 0.5 * np.square(h[above])
-    out += value
+        x = 1.0 / np.square(far)
+        out[below] = -np.log(-far) - 0.5 * LOG_2PI - x * (1.0 - x * (2.5 - 37.0 / 3.0 * x))
+        out[above] = 0.5 * np.square(h[above])

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.arrays import Bool, Float, frozen
 from raresim.diagnostics.ess import effective
 from raresim.distributions.base import Distribution
-from raresim.distributions.exponentially_modified_normal import LOG_2PI, ExponentiallyModifiedNormal
+from raresim.distributions.exponentially_modified_normal import (
+    LOG_2PI,
+    ExponentiallyModifiedNormal,
+    log_mills,
+    normal_logpdf,
+)
+from raresim.distributions.low_rank_normal import centred_squared_norm
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
+from raresim.jit import kernel
 
 Rest = Literal["unit", "pooled"]
 """Variance of the directions that the draws say nothing of: that of the target, or one level for all of them."""
@@ -72,6 +79,25 @@ class Frame:
         return inside
 
 
+class Seen(NamedTuple):
+    """Draws as a component sees them.
+
+    Parameters
+    ----------
+    log_density : (n,) float64
+        In nats.
+    h, log_mills : (n,) float64
+        ``h`` of the law's formula, and ``log Phi(h) + h^2 / 2``; empty without a tail.
+    steepness : float
+        ``A`` of the formula; 0 without a tail.
+    """
+
+    log_density: Float
+    h: Float
+    log_mills: Float
+    steepness: float
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """One component while it is fitted: as `ExponentiallyModifiedNormal`, with ready-made products."""
@@ -109,24 +135,30 @@ class Part:
             bulk=max(self.bulk, 1.0),
         )
 
-    def density(self, u: Float) -> tuple[Float, Float, float]:
-        """Log density (n,), ``h`` (n,) and ``A`` of the law's formula; the last two only with a tail."""
-        from scipy.special import log_ndtr
-
-        d = self.mean.size
-        centred = u - self.mean
+    def see(self, u: Float) -> Seen:
+        """What a step of EM needs to know of draws ``u`` (n, d), in Fortran order."""
+        d, k, mean = self.mean.size, self.values.size, frozen(self.mean.view())
         precision = 1.0 / self.values - 1.0 / self.bulk
-        along = centred @ self.vectors
-        distance = np.einsum("ij,ij->i", centred, centred) / self.bulk + np.square(along) @ precision
-        log_det = float(np.log(self.values).sum()) + (d - self.values.size) * math.log(self.bulk)
-        log_q = -0.5 * (distance + log_det + d * LOG_2PI)
+        log_norm = -0.5 * (float(np.log(self.values).sum()) + (d - k) * math.log(self.bulk) + d * LOG_2PI)
+        steepness = 0.0
+        if self.tail is not None:
+            bent = self.tail / self.bulk + self.vectors @ (precision * (self.vectors.T @ self.tail))
+            steepness = float(self.tail @ bent)
+            log_norm += math.log(self.rate) + 0.5 * (LOG_2PI - math.log(steepness))
+        log_density = np.empty(u.shape[0])
+        centred_squared_norm(u, mean, log_density)
+        along = np.empty((u.shape[0], k), order="F")
+        np.matmul(self.vectors.T, u.T, out=along.T)
+        normal_logpdf(along, frozen(mean @ self.vectors), precision, self.bulk, log_norm, log_density)
         if self.tail is None:
-            return log_q, distance, 0.0
-        bent = self.tail / self.bulk + self.vectors @ (precision * (self.vectors.T @ self.tail))
-        steepness = float(self.tail @ bent)
-        h = (centred @ bent - self.rate) / math.sqrt(steepness)
-        log_q += math.log(self.rate) + 0.5 * (LOG_2PI - math.log(steepness)) + 0.5 * np.square(h) + log_ndtr(h)
-        return log_q, h, steepness
+            return Seen(log_density, np.empty(0), np.empty(0), 0.0)
+        h = u @ bent
+        h -= float(mean @ bent) + self.rate
+        h /= math.sqrt(steepness)
+        mills = np.empty(h.size)
+        log_mills(h, mills)
+        log_density += mills
+        return Seen(log_density, h, mills, steepness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,19 +316,19 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
     rest : "unit" or "pooled"
         See `fit_mixture`.
     """
+    u = np.asfortranarray(u)
     before = -math.inf
     for _ in range(EM_STEPS):
-        seen = [p.density(u) for p in parts]
-        logs = np.stack([log_q + math.log(p.share) for p, (log_q, _, _) in zip(parts, seen, strict=True)], axis=1)
+        seen = [p.see(u) for p in parts]
+        logs = np.empty((u.shape[0], len(parts)), order="F")
+        for k, part in enumerate(parts):
+            np.add(seen[k].log_density, math.log(part.share), out=logs[:, k])
         top = logs.max(axis=1, keepdims=True)
         np.exp(logs - top, out=logs)
         total = logs.sum(axis=1, keepdims=True)
         logs /= total
         now = float(weight @ (top + np.log(total))[:, 0])
-        updated = [
-            _update(u, weight * logs[:, k], p, h, steepness, rest)
-            for k, (p, (_, h, steepness)) in enumerate(zip(parts, seen, strict=True))
-        ]
+        updated = [_update(u, weight * logs[:, k], part, seen[k], rest) for k, part in enumerate(parts)]
         if now - before < EM_TOLERANCE:
             break
         before = now
@@ -323,7 +355,8 @@ def _first_part(u: Float, weight: Float, rest: Rest) -> Part | None:
         return None
     mean = weight @ u / total
     norm = math.sqrt(mean @ mean)
-    vectors, values, bulk = _covariance(u - mean, weight / total, rest)
+    share = weight / total
+    vectors, values, bulk = _covariance((u - mean) * np.sqrt(share)[:, None], effective(share), rest)
     if norm < CENTRAL:
         return Part(total, mean, vectors, values, bulk, None, 0.0)
     tail = mean / norm
@@ -333,10 +366,8 @@ def _first_part(u: Float, weight: Float, rest: Rest) -> Part | None:
     return Part(total, mean - back * tail, vectors, values, bulk, tail, min(max(norm, MIN_RATE), MAX_RATE))
 
 
-def _update(u: Float, weight: Float, part: Part, h: Float, steepness: float, rest: Rest) -> Part | None:
+def _update(u: Float, weight: Float, part: Part, seen: Seen, rest: Rest) -> Part | None:
     """The maximisation step of one component; None where it has died."""
-    from scipy.special import log_ndtr
-
     total = float(weight.sum())
     n = effective(weight)
     if part.anchor is not None and n < FEW:
@@ -351,18 +382,44 @@ def _update(u: Float, weight: Float, part: Part, h: Float, steepness: float, res
     elif part.frame is not None:
         mean, freedom = part.frame.nearest(mean), part.frame.freedom
     norm = math.sqrt(mean @ mean)
+    root, residual = np.sqrt(weight), np.empty_like(u)
     if part.tail is None or norm < CENTRAL:
-        return Part(total, mean, *_covariance(u - mean, weight, rest), None, 0.0, part.anchor, freedom, part.frame)
-    ratio = np.exp(-0.5 * np.square(h) - 0.5 * LOG_2PI - log_ndtr(h))
-    expected = np.maximum((h + ratio) / math.sqrt(steepness), 0.0)
-    variance = np.clip(1.0 - h * ratio - np.square(ratio), 0.0, 1.0) / steepness
-    first = float(weight @ expected)
+        nothing = np.zeros(weight.size), np.zeros(mean.size)
+        weighted_residuals(u, root, mean, *nothing, residual)
+        return Part(total, mean, *_covariance(residual, n, rest), None, 0.0, part.anchor, freedom, part.frame)
+    expected = np.empty(weight.size)
+    first, variance = tail_moments(seen.h, seen.log_mills, math.sqrt(seen.steepness), weight, expected)
     tail = mean / norm
     location = mean - tail * first
-    residual = u - location - np.outer(expected, tail)
-    vectors, values, bulk = _covariance(residual, weight, rest, tail, float(weight @ variance))
+    weighted_residuals(u, root, location, expected, tail, residual)
+    vectors, values, bulk = _covariance(residual, n, rest, tail, variance)
     rate = min(max(1.0 / max(first, 1e-12), MIN_RATE), MAX_RATE)
     return Part(total, location, vectors, values, bulk, tail, rate, part.anchor, freedom, part.frame)
+
+
+@kernel
+def tail_moments(h: Float, log_mills: Float, root: float, weight: Float, expected: Float) -> tuple[float, float]:
+    """Weighted mean of the exponential parts ``expected`` (n,), given the draws, and of their variances.
+
+    They are normal laws of variance ``1 / root^2`` around ``h / root``, cut off at zero.
+    """
+    first, variance = 0.0, 0.0
+    for i in range(h.size):
+        ratio = math.exp(-log_mills[i] - 0.5 * LOG_2PI)
+        expected[i] = max((h[i] + ratio) / root, 0.0)
+        first += weight[i] * expected[i]
+        variance += weight[i] * min(max(1.0 - h[i] * ratio - ratio * ratio, 0.0), 1.0)
+    return first, variance / (root * root)
+
+
+@kernel
+def weighted_residuals(u: Float, root: Float, location: Float, expected: Float, tail: Float, out: Float) -> None:
+    """``out = root (u - location - expected tail')``, row by row: (n, d)."""
+    n, d = u.shape
+    for j in range(d):
+        a, t = location[j], tail[j]
+        for i in range(n):
+            out[i, j] = root[i] * (u[i, j] - a - expected[i] * t)
 
 
 def _shrunk(mean: Float, anchor: Float, n: float) -> tuple[Float, float]:
@@ -385,10 +442,25 @@ def _shrunk(mean: Float, anchor: Float, n: float) -> tuple[Float, float]:
 
 
 def _covariance(
-    residual: Float, weight: Float, rest: Rest, tail: Float | None = None, extra: float = 0.0
+    residual: Float, n: float, rest: Rest, tail: Float | None = None, extra: float = 0.0
 ) -> tuple[Float, Float, float]:
-    """Directions, variances along them and variance of the rest, from weighted residuals (n, d).
+    """Directions, variances along them and variance of the rest.
 
+    Parameters
+    ----------
+    residual : (m, d)
+        Draws less what is expected of them, each times the root of its weight; the weights add to one.
+    n : float
+        What the draws are worth.
+    rest : "unit" or "pooled"
+        See `fit_mixture`.
+    tail : (d,), optional
+        Direction of the exponential part.
+    extra : float
+        Variance along it that the residuals have lost.
+
+    Notes
+    -----
     Eigenvalues that noise explains (inside the bulk of [1]_ at aspect ratio ``d / n``) are set to one common level.
     Those below it are too small on average and are raised by the width of the bulk.
 
@@ -397,45 +469,59 @@ def _covariance(
     .. [1] Marchenko & Pastur, *Distribution of eigenvalues for some sets of random matrices*, Math. USSR Sb. 1, 1967.
     """
     d = residual.shape[1]
-    n = effective(weight)
     if d > WIDE and n < FULL_ROWS * d:
-        return _two_variances(residual, weight, rest, tail, extra)
-    cov = (residual * weight[:, None]).T @ residual
+        return _two_variances(residual, n, rest, tail, extra)
+    cov = residual.T @ residual
     if tail is not None:
-        cov += extra * np.outer(tail, tail)
+        cov += np.multiply.outer(extra * tail, tail)
     values, vectors = np.linalg.eigh(cov)
-    values = np.maximum(values, 0.0)
-    g = d / n
-    low, high = (1.0 - math.sqrt(min(g, 1.0))) ** 2, (1.0 + math.sqrt(g)) ** 2
-    bulk = 1.0
-    if rest == "pooled" and d > 2:
-        bulk = min(max(float(np.median(values)), 0.3), 3.0)
-        for _ in range(5):
-            inside = (values >= bulk * low) & (values <= bulk * high)
-            k = int(inside.sum())
-            if k == 0:
-                break
-            mean = float(values[inside].mean())
-            bulk = 1.0 + (mean - 1.0) * k * n / (k * n + 10.0)
-    below, above = values < bulk * low, values > bulk * high
-    raised = np.minimum(values * high, bulk)
-    values = np.where(below, np.maximum(raised, FLOOR), values)
-    keep = below | above
+    keep = np.empty(d, dtype=np.bool_)
+    bulk = settle(n, rest == "pooled" and d > 2, keep, values)
     return np.asfortranarray(vectors[:, keep]), values[keep], bulk
 
 
+@kernel
+def settle(n: float, pooled: bool, keep: Bool, values: Float) -> float:
+    """Level of the bulk of eigenvalues ``values`` (d,), the smallest first; which lie outside, to ``keep`` (d,).
+
+    Those below the bulk are raised.
+    """
+    d = values.size
+    for k in range(d):
+        values[k] = max(values[k], 0.0)
+    g = d / n
+    low, high = (1.0 - math.sqrt(min(g, 1.0))) ** 2, (1.0 + math.sqrt(g)) ** 2
+    bulk = 1.0
+    if pooled:
+        bulk = min(max(0.5 * (values[(d - 1) // 2] + values[d // 2]), 0.3), 3.0)
+        for _ in range(5):
+            total, inside = 0.0, 0
+            for value in values:
+                if bulk * low <= value <= bulk * high:
+                    total += value
+                    inside += 1
+            if inside == 0:
+                break
+            bulk = 1.0 + (total / inside - 1.0) * inside * n / (inside * n + 10.0)
+    for k in range(d):
+        keep[k] = not bulk * low <= values[k] <= bulk * high
+        if values[k] < bulk * low:
+            values[k] = max(min(values[k] * high, bulk), FLOOR)
+    return bulk
+
+
 def _two_variances(
-    residual: Float, weight: Float, rest: Rest, tail: Float | None, extra: float
+    residual: Float, n: float, rest: Rest, tail: Float | None, extra: float
 ) -> tuple[Float, Float, float]:
     """One variance along the tail and one across it; the latter is that of the target unless the draws deny it."""
-    d, n = residual.shape[1], effective(weight)
-    total = float(weight @ np.einsum("ij,ij->i", residual, residual))
+    d = residual.shape[1]
+    total = float(np.square(residual).sum())
     if tail is None:
         vectors, values, across, m = np.zeros((d, 0), order="F"), np.zeros(0), total, d
     else:
-        along = float(weight @ np.square(residual @ tail)) + extra
-        vectors, values = np.asfortranarray(tail[:, None]), np.array([max(along, NARROWEST)])
-        across, m = total - (along - extra), d - 1
+        along = float(np.square(residual @ tail).sum())
+        vectors, values = np.asfortranarray(tail[:, None]), np.array([max(along + extra, NARROWEST)])
+        across, m = total - along, d - 1
     bulk = across / m * n / max(n - 1.0, 1.0)
     if rest == "unit" or abs(bulk - 1.0) <= 2.0 * math.sqrt(2.0 / (m * n)):
         bulk = 1.0
