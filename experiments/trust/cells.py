@@ -1,8 +1,9 @@
 """Does the interval hold in each cell that is trusted, on 2,000 seeds?
 
 ``python experiments/trust/cells.py`` runs every cell of ``run.py``'s suite of which half of the runs are trusted, the
-quick ones first, as far as that is not yet in ``data/cells.csv.gz``, and writes cells.md of all that is
-there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a million.
+quick ones first, as far as that is not yet in ``data/cells.csv.gz`` or kept by ``run.py``, and writes cells.md of all
+that is there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a
+million.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import multiprocessing
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ import rows
 import verdicts
 from runs import some_of
 from suite import CASES
-from trials import MATTERS, METHODS, Trial, run_trial
+from trials import MATTERS, METHODS, Key, Trial, run_trial
 
 HERE = Path(__file__).parent
 FILE = "cells"
@@ -117,11 +117,16 @@ class Part:
         )
 
 
-def run_part(key: tuple[str, str, int], seeds: int) -> Part:
-    """The runs of a part, one after the other."""
-    method, problem, first = key
-    runs = [run_trial((method, problem, seed), SECONDS) for seed in range(first, first + seeds)]
-    return Part.of(method, problem, first, runs)
+def run_part(key: Key, known: Mapping[Key, Trial]) -> Part:
+    """The runs of a part, one after the other, but for those that are ``known``."""
+    runs = [known.get(run) or run_trial(run, SECONDS) for run in seeds_of(key)]
+    return Part.of(*key, runs)
+
+
+def seeds_of(part: Key) -> list[Key]:
+    """The runs of a part, by method, problem and seed."""
+    method, problem, first = part
+    return [(method, problem, seed) for seed in range(first, first + BLOCK)]
 
 
 @dataclass(frozen=True)
@@ -228,11 +233,11 @@ def trusted_cells(methods: Iterable[str], ids: Iterable[str]) -> list[tuple[str,
     return sorted(cost, key=lambda cell: cost[cell])
 
 
-def run_all(keys: Sequence[tuple[str, str, int]], seeds: int, workers: int) -> Iterator[Part]:
-    """The parts, in order."""
+def run_all(parts: Sequence[Key], workers: int, known: Mapping[Key, Trial]) -> Iterator[Part]:
+    """The parts, in order; runs that are ``known`` are not made again."""
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     try:
-        yield from pool.map(partial(run_part, seeds=seeds), keys)
+        yield from pool.map(run_part, parts, [{run: known[run] for run in seeds_of(p) if run in known} for p in parts])
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -293,7 +298,7 @@ def write(parts: Iterable[Part]) -> None:
 
 def quick(workers: int) -> None:
     """Raise where the short version finds what chance would not do."""
-    for cell in cells_of(run_all([(*cell, first) for cell in QUICK for first in (1, 101, 201)], BLOCK, workers)):
+    for cell in cells_of(run_all([(*cell, first) for cell in QUICK for first in (1, 101, 201)], workers, {})):
         misses = int(cell.total("below") + cell.total("above"))
         most = int(stats.binom.isf(1e-6, cell.trusted, 1.0 - COVERAGE[0]))
         print(f"{cell.method} on {cell.problem}: {misses} of {cell.trusted} trusted intervals miss the answer")
@@ -324,7 +329,7 @@ def main() -> None:
             for first in range(1, options.seeds + 1, BLOCK)
             if (*cell, first) not in kept
         ]
-        for done, part in enumerate(run_all(wanted, BLOCK, options.workers), 1):
+        for done, part in enumerate(run_all(wanted, options.workers, rows.read(Trial, options.methods)), 1):
             rows.save([part])
             print(f"{done:,} of {len(wanted):,} parts, {part.method} on {part.problem}", flush=True)
             if time.monotonic() - begun > 60.0 * options.minutes:
