@@ -16,10 +16,10 @@ N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled fou
 def kernels():
     """Name -> kernel, of every module of the package."""
     names = [info.name for info in pkgutil.walk_packages(raresim.__path__, "raresim.") if ".report" not in info.name]
-    found = [(name, value) for module in names for name, value in vars(importlib.import_module(module)).items()]
-    by_name = {name: value for name, value in found if hasattr(value, "py_func")}
-    assert {value.py_func for _, value in found if hasattr(value, "py_func")} == {k.py_func for k in by_name.values()}
-    return by_name
+    every = [pair for module in names for pair in vars(importlib.import_module(module)).items()]
+    found = [(name, value) for name, value in every if hasattr(value, "py_func")]
+    assert len({value.py_func for _, value in found}) == len({name for name, _ in found})
+    return dict(found)
 
 
 def factor():

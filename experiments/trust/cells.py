@@ -90,7 +90,7 @@ class Part:
     seconds: float
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         return self.method, self.problem, self.first
 
     @property

@@ -198,7 +198,7 @@ def normal_logpdf(seen: Float, offset: Float, precision: Float, bulk: float, log
 
 @functools.cache
 def log_mills_table() -> PiecewisePolynomial:
-    """``log Phi(h) + h^2 / 2`` on [-LOWEST, HIGHEST], to 1e-13."""
+    """``log Phi(h) + h^2 / 2`` on [LOWEST, HIGHEST], to 1e-13."""
     from scipy.special import log_ndtr
 
     def exact(h: Float) -> Float:

@@ -382,12 +382,11 @@ def _update(u: Float, weight: Float, part: Part, seen: Seen, rest: Rest) -> Part
     elif part.frame is not None:
         mean, freedom = part.frame.nearest(mean), part.frame.freedom
     norm = math.sqrt(mean @ mean)
-    root, residual = np.sqrt(weight), np.empty_like(u)
+    root = np.sqrt(weight)
     if part.tail is None or norm < CENTRAL:
-        nothing = np.zeros(weight.size), np.zeros(mean.size)
-        weighted_residuals(u, root, mean, *nothing, residual)
+        residual = (u - mean) * root[:, None]
         return Part(total, mean, *_covariance(residual, n, rest), None, 0.0, part.anchor, freedom, part.frame)
-    expected = np.empty(weight.size)
+    expected, residual = np.empty(weight.size), np.empty_like(u)
     first, variance = tail_moments(seen.h, seen.log_mills, math.sqrt(seen.steepness), weight, expected)
     tail = mean / norm
     location = mean - tail * first
