@@ -32,8 +32,8 @@ from raresim.streams import stream
 WIDEST, NARROWEST = 1e3, 1e-9
 """Of the smoothing, in spreads of the margins that were seen first."""
 
-HALVINGS = 60
-"""Of the range in which a level's smoothing is searched."""
+ACCURACY = 1e-9
+"""Of a level's smoothing, relative."""
 
 SLOW, STALLED = 0.8, 0.99
 """Of the smoothing and of the median loss's distance from the threshold, of what they were a level before."""
@@ -298,16 +298,20 @@ class _Climb:
         return rows
 
     def smoothing(self, pool: Pool, narrowest: float, widest: float) -> float:
-        """The smallest ``sigma`` at which enough draws are effective, by halving the logarithm of its range."""
+        """The smallest ``sigma`` from ``narrowest`` to ``widest`` at which enough draws are effective."""
+        from scipy.optimize import brentq
+
         margin, log_weight = pool.loss - self.goal, pool.log_weight
+
+        def to_spare(log_sigma: float) -> float:
+            return effective_of_logs(log_weight + log_indicator(margin, math.exp(log_sigma))) - self.needed
+
         low, high = math.log(narrowest), math.log(widest)
-        if effective_of_logs(log_weight + log_indicator(margin, narrowest)) >= self.needed:
+        if to_spare(low) >= 0:
             return narrowest
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            enough = effective_of_logs(log_weight + log_indicator(margin, math.exp(middle))) >= self.needed
-            low, high = (low, middle) if enough else (middle, high)
-        return math.exp(high)
+        if to_spare(high) <= 0:
+            return widest
+        return math.exp(brentq(to_spare, low, high, xtol=ACCURACY))
 
     def fit(self, law: Distribution, u: Float, log_weight: Float) -> Distribution:
         """The family's fit to the pool, without the rows that weigh nothing."""
