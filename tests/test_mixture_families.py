@@ -7,7 +7,7 @@ from scipy import stats
 from raresim import LowRankNormal, Mixture, Normal, StandardNormal, StudentT
 from raresim.errors import FieldError
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, components_of, posterior_shares, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, components_of, posterior, smoothed
 from raresim.proposals.student_t import DOF_RANGE, StudentTMixture
 from tests import oracles
 from tests.helpers import draws, logpdf, normals
@@ -65,7 +65,7 @@ def test_posterior_shares_are_those_of_bayes(seed):
     joint = np.column_stack(
         [w * np.exp(oracles.log_density(c, u)) for w, c in zip(THREE.shares, THREE.components, strict=True)]
     )
-    np.testing.assert_allclose(posterior_shares(THREE, u), joint / joint.sum(axis=1, keepdims=True), rtol=1e-9)
+    np.testing.assert_allclose(posterior(THREE, u)[0], joint / joint.sum(axis=1, keepdims=True), rtol=1e-9)
 
 
 def test_clusters_are_around_rows_that_weigh_something():

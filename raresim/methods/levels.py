@@ -19,7 +19,7 @@ from raresim.distributions.mixture import Mixture
 from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
 from raresim.proposals.base import ProposalFamily, Statistics
-from raresim.proposals.gaussian_mixture import posterior_shares
+from raresim.proposals.gaussian_mixture import posterior
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Responsibilities(Split):
         return len(self.mixture.components)
 
     def shares(self, u: Float) -> Float:
-        return posterior_shares(self.mixture, u)
+        return posterior(self.mixture, u)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from raresim import arrays
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
-from raresim.distributions.mixture import Mixture
+from raresim.distributions.mixture import Mixture, log_sum_exp
 from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
@@ -102,9 +103,7 @@ class MixtureFamily(ProposalFamily):
         return self._count(k, dim)
 
     def suffstats(self, current: Distribution, u: Float, weight: Float) -> MixtureStatistics:
-        if isinstance(current, Mixture):
-            return self._shared_out(current.components, u, weight, posterior_shares(current, u))
-        return self._shared_out((current,), u, weight, np.ones((len(u), 1)))
+        return self._shared_out(components_of(current), u, weight, posterior(current, u)[0])
 
     def fit(self, current: Distribution, stats: MixtureStatistics) -> Distribution:
         return self._maximise(components_of(current), stats)
@@ -167,14 +166,13 @@ class MixtureFamily(ProposalFamily):
 
     def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
         """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
-        mean = -math.inf
-        out = np.empty(len(u))
+        mean, total, (shares, _) = -math.inf, weight.sum(), posterior(law, u)
         for _ in range(STEPS):
-            fitted = self.fit(law, self.suffstats(law, u, weight))
-            fitted.logpdf(u, out)
-            now = float(weight @ out / weight.sum())
-            law, before, mean = fitted, mean, now
-            if now - before < gain:
+            laws = components_of(law)
+            law = self._maximise(laws, self._shared_out(laws, u, weight, shares))
+            shares, log_density = posterior(law, u)
+            before, mean = mean, float(weight @ log_density / total)
+            if mean - before < gain:
                 break
         return law, mean
 
@@ -208,7 +206,7 @@ class GaussianMixture(MixtureFamily):
         object.__setattr__(self, "components", checked_components(self.components))
         object.__setattr__(self, "rank", self.part.rank)
 
-    @property
+    @cached_property
     def part(self) -> Gaussian:
         return Gaussian(covariance=self.covariance, rank=self.rank, floor=self.floor)
 
@@ -265,14 +263,17 @@ def missing(asked: Components, found: int, simpler: int, covariance: str) -> str
     return "; ".join([*fewer, *plainer])
 
 
-def posterior_shares(mixture: Mixture, u: Float) -> Float:
-    """Posterior probability (n, k) of each component at each row of ``u`` (n, d): the expectation step."""
-    logs: Float = np.empty((u.shape[0], len(mixture.components)), order="F")
-    mixture.component_logpdf(u, logs)
-    logs -= logs.max(axis=1, keepdims=True)
-    np.exp(logs, out=logs)
-    logs /= logs.sum(axis=1, keepdims=True)
-    return logs
+def posterior(law: Distribution, u: Float) -> tuple[Float, Float]:
+    """The expectation step: posterior probability (n, k) of each component at the rows of ``u``, log density (n,)."""
+    log_density: Float = np.empty(len(u))
+    shares: Float = np.ones((len(u), len(components_of(law))), order="F")
+    if isinstance(law, Mixture):
+        law.component_logpdf(u, shares)
+        log_sum_exp(shares, log_density)
+        shares /= shares.sum(axis=1, keepdims=True)
+    else:
+        law.logpdf(u, log_density)
+    return shares, log_density
 
 
 def clusters(u: Float, weight: Float, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
