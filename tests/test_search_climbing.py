@@ -307,6 +307,15 @@ def test_half_spaces_at_a_right_angle_are_two_regions_and_their_points_stay_toge
     assert sorted(map(sorted, groups)) == [[0, 2], [1, 3]]
 
 
+@pytest.mark.parametrize("k", [5, 6, 7])
+def test_sides_of_a_polygon_are_regions_although_every_second_side_sees_the_one_between(k):
+    """Without that one among the points nothing tells its region from one that the two lie in."""
+    sides = circle(k, 4.5)
+    loss = Counted(lambda u: (u @ circle(k, 1.0).T).max(axis=1))
+    assert sorted(map(sorted, regions(loss, sides, 4.5 - 1e-9))) == [[i] for i in range(k)]
+    assert len(regions(loss, sides[[0, 2]], 4.5 - 1e-9)) == 1
+
+
 def test_a_point_may_join_two_regions():
     """The third lies halfway between two that do not see each other: one region in the end."""
     points = 4.0 * np.array([[1.0, 0.0], [math.cos(2.6), math.sin(2.6)], [math.cos(1.3), math.sin(1.3)]])

@@ -237,7 +237,9 @@ def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
     """Groups of points that lie in one failure region: halfway between two of them the loss still reaches ``goal``.
 
     Halfway is meant on the sphere: the midpoint is moved out to the larger of the two distances from the origin, and a
-    little further, so that a ring or a shell is one region.
+    little further, so that a ring or a shell is one region. Where that is nearer to a third of the points than to the
+    two, it may be in the region of that one alone, as between two sides of a polygon with another in the middle: then
+    only the third can join them.
     """
     groups: list[list[int]] = []
     for i, point in enumerate(points):
@@ -249,7 +251,8 @@ def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
             near = np.array([_distance(points[j], point) < 1.0 for j in others])
             reaches = near.copy()
             if not near.any():
-                reaches = evaluate(halfway) >= goal
+                thirds = [_is_beside_a_third(at, points, (i, j)) for j, at in zip(others, halfway, strict=True)]
+                reaches = (evaluate(halfway) >= goal) & ~np.array(thirds)
             joined = [group for group, r in zip(firsts, reaches, strict=True) if r]
         merged = [i, *(j for group in joined for j in group)]
         groups = [group for group in groups if group not in joined] + [merged]
@@ -272,6 +275,11 @@ def _within(u: Float) -> Float:
     norm = np.sqrt(np.square(u).sum(axis=1))
     shortened: Float = u * np.minimum(1.0, MAX_NORM / np.maximum(norm, 1e-12))[:, None]
     return shortened
+
+
+def _is_beside_a_third(at: Float, points: Float, two: tuple[int, int]) -> bool:
+    """Whether ``at`` (d,) is nearer to another of the ``points`` (k, d) than to these ``two``."""
+    return int(np.square(points - at).sum(axis=1).argmin()) not in two
 
 
 def _distance(a: Float, b: Float) -> float:
