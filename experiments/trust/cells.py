@@ -314,6 +314,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each cell, a multiple of {BLOCK}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which no other part is begun")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--again", action="store_true", help="run also what is kept, and replace it")
     parser.add_argument("--table", action="store_true", help="run nothing; write the table")
     parser.add_argument("--quick", action="store_true", help="two cheap cells; writes nothing")
     options = parser.parse_args()
@@ -327,7 +328,7 @@ def main() -> None:
             (*cell, first)
             for cell in trusted_cells(options.methods, options.problems)
             for first in range(1, options.seeds + 1, BLOCK)
-            if (*cell, first) not in kept
+            if options.again or (*cell, first) not in kept
         ]
         for done, part in enumerate(run_all(wanted, options.workers, rows.read(Trial, options.methods)), 1):
             rows.save([part])
