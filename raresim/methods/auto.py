@@ -121,8 +121,8 @@ class Auto(Method):
     1. *First batch*: 300 draws of a widened target. An event with a probability above one fifth is left to crude Monte
        Carlo.
     2. *Walks uphill* from the highest points and along the axes, where few of these draws are in the event: design
-       points, one for each failure region. Regions are told apart by whether the loss falls between two of them, and
-       walks go on while many ended in regions of their own ([1]_).
+       points, one for each failure region, and points between two axes, where a sum fails by two terms. Regions are
+       told apart by whether the loss falls between two of them, and walks go on until few are likely to be left ([1]_).
     3. *Levels*: batches of mostly broadened fits, each to the draws beyond the highest level that 50 effective draws
        reach, until the event is reached. All draws so far are weighted as one sample (balance heuristic).
     4. *Refits*: batches of the proposal itself. Candidates (mixtures with free or pooled variances, their number of
