@@ -39,6 +39,17 @@ SAME_POINT = 1.0
 FARTHEST = 12.0
 """Radius beyond which no step goes: a standard normal is there with probability 1e-33."""
 
+MOST_PAIRED = 12
+"""Design points up to which the event is looked for between any two."""
+
+BETWEEN = 6.0
+"""Nats by which the density there may be below that at the nearest design point."""
+
+BEFORE_PLANES = 0.95
+"""Share of the way to the planes at the design points on which a point between two has to lie."""
+
+BISECTIONS = 6
+
 RADII = np.arange(1.0, 9.0)
 """Where a start's direction is looked along for the event."""
 
@@ -491,6 +502,52 @@ def distinct(ends: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
         if all(np.linalg.norm(point.u - other.u) >= SAME_POINT for other in kept):
             kept.append(point)
     return tuple(kept)
+
+
+def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most: float) -> tuple[Float, int]:
+    """Where the event begins halfway between two design points, nearer than their planes have it; losses evaluated.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Losses (n,), signed, at points (n, d).
+    goal : float
+        The threshold, signed.
+    points : (k, d) float64
+        Design points; more than `MOST_PAIRED` are not looked between.
+    most : float
+        Losses that may be evaluated; nothing is looked for where they may not do.
+
+    Returns
+    -------
+    (j, d) float64 and int
+        Points that reach the goal, where the density is not more than `BETWEEN` nats below the largest at ``points``.
+
+    Notes
+    -----
+    A sum of heavy tails mostly fails by one large term, which its design points stand for. What two terms make together
+    is little, but far from either, and without draws of its own it has the largest weights. Events beyond planes have
+    nothing there that these do not reach.
+    """
+    k, d = points.shape
+    first, second = np.triu_indices(k if k <= MOST_PAIRED else 0, 1)
+    length = np.sqrt(np.square(points).sum(axis=1))
+    towards = points / length[:, None]
+    apart = (towards[first] * towards[second]).sum(axis=1) <= -0.5
+    way = (towards[first] + towards[second])[~apart]
+    if not len(way) or len(way) * (1 + BISECTIONS) > most:
+        return np.empty((0, d)), 0
+    way /= np.sqrt(np.square(way).sum(axis=1, keepdims=True))
+    planes = 1.0 / (way @ towards.T / length).max(axis=1)
+    farthest = np.minimum(math.sqrt(length.min() ** 2 + 2.0 * BETWEEN), BEFORE_PLANES * planes)
+    inside = evaluate(farthest[:, None] * way) >= goal
+    way, high = way[inside], farthest[inside]
+    low = np.zeros(len(way))
+    for _ in range(BISECTIONS if len(way) else 0):
+        middle = 0.5 * (low + high)
+        hit = evaluate(middle[:, None] * way) >= goal
+        low, high = np.where(hit, low, middle), np.where(hit, middle, high)
+    return high[:, None] * way, inside.size + BISECTIONS * len(way)
 
 
 def unit(v: Float) -> Float:

@@ -11,6 +11,7 @@ from raresim import config as configs
 from raresim.design_point import (
     FARTHEST,
     RADII,
+    between,
     explore,
     find_design_points,
     gradients,
@@ -22,6 +23,7 @@ from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.executors import Executor
 from raresim.methods.design_point import DesignPointSampling
+from raresim.methods.line_sampling import LineSampling
 from tests.helpers import normals
 from tests.problems import Case, linear_normal, several, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
@@ -152,6 +154,55 @@ def test_no_step_goes_far_beyond_the_normals():
     found = search(lambda u: np.tanh(u[:, 0]), 2.0)
     assert found.reached == 0
     assert max(end.beta for end in found.ends) <= FARTHEST + 1e-9
+
+
+# --- between two design points -----------------------------------------------------------------------
+
+
+def heavy(u):
+    """A sum of heavy-tailed terms: beyond the threshold by one beyond 4.6, or by two beyond 4.0."""
+    return np.exp(1.2 * u).sum(axis=1) - math.exp(1.2 * 4.6)
+
+
+@pytest.mark.parametrize(("d", "most"), [(2, 7), (5, 70), (12, 462)])
+def test_points_between_two_are_where_both_terms_make_the_event(d, most):
+    points, evaluations = between(heavy, 0.0, 4.6 * np.eye(d), most)
+    assert len(points) == d * (d - 1) // 2
+    assert evaluations == 7 * len(points) == most
+    assert (np.sort(points, axis=1)[:, :-2] == 0).all()
+    assert (heavy(points) >= 0).all()
+    assert (heavy(0.98 * points) < 0).all()
+    assert between(heavy, 0.0, 4.6 * np.eye(d), most - 1)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "looked"),
+    [
+        (np.array([[4.6, 0.0], [-4.6, 0.0]]), 0),
+        (4.6 * np.eye(13), 0),
+        (4.6 * np.eye(3)[:1], 0),
+        (np.empty((0, 3)), 0),
+        (4.6 * np.stack([np.cos(np.arange(7) * 0.9), np.sin(np.arange(7) * 0.9)], axis=1), 14),
+    ],
+    ids=["opposite", "many", "one", "none", "polygon"],
+)
+def test_between_opposite_points_many_points_and_planes_is_nothing(points, looked):
+    """Beyond planes the event begins where they do; of 21 pairs of sides seven are nearly opposite."""
+    towards = points / np.linalg.norm(points, axis=1, keepdims=True)
+    found, evaluations = between(lambda u: (u @ towards.T).max(axis=1), 4.6, points, math.inf)
+    assert len(found) == 0
+    assert evaluations == looked
+
+
+@pytest.mark.parametrize("method", [DesignPointSampling(), LineSampling()], ids=lambda method: method.kind)
+def test_points_between_get_draws_of_their_own_and_are_no_regions(method, seed):
+    case = Case("heavy", StandardNormal(dim=3), PythonLoss(function=heavy), Probability(above=0.0), [0.0])
+    result = solve(case, seed(521), method=method, relative_error=0.1)
+    assert result.search["regions"] == 3
+    assert any("before their planes: 3 points" in sentence for sentence in result.search["decisions"])
+    looked = [row for row in result.iterations if row.start == "between"]
+    assert [(row.level, row.evaluations) for row in looked] == [(0.0, 21)]
+    assert sum(row.evaluations for row in result.iterations if row.start != "trial") <= result.evaluations["tune"]
 
 
 @pytest.mark.parametrize("d", [2, 25])

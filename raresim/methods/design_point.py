@@ -75,7 +75,8 @@ class DesignPointSampling(Method):
     Notes
     -----
     Importance sampling around design points is [1]_; `raresim.design_point` has the search. Regions have the shares of
-    their first-order probabilities ``Phi(-beta)``. No draw of the search is in the estimate.
+    their first-order probabilities ``Phi(-beta)``, and so do places between two of them where the event begins before
+    their planes do, as a sum of heavy tails has it. No draw of the search is in the estimate.
 
     References
     ----------
@@ -140,7 +141,7 @@ class DesignPointSampling(Method):
                 decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
                 trace=found.trace,
             )
-        law = self.proposal(points)
+        law = self.proposal((*points, *found.between))
         sampler = Sampler(session.problem, Mixture.defensive(law, target, self.defensive), session.seed)
         trial = min(TRIAL, session.max_evaluations // 2 - found.evaluations)
         variances: tuple[float, ...] | None = None
@@ -167,12 +168,12 @@ class DesignPointSampling(Method):
             reached=search.reached,
             regions=len(points),
             outcome=search.outcome,
-            decisions=(*found.decisions, f"The proposal has a component at each design point, {shape}.", text),
+            decisions=(*found.decisions, f"The proposal has a component at each of these points, {shape}.", text),
             trace=found.trace,
         )
 
     def proposal(self, points: Sequence[DesignPoint]) -> Distribution:
-        """The mixture of a law for each region."""
+        """The mixture of a law for each of ``points``, of a region or between two."""
         from scipy.special import log_ndtr
 
         logs = log_ndtr([-point.beta for point in points])

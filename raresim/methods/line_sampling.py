@@ -19,7 +19,7 @@ from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
 from raresim.methods.base import Method, Session, Tuned
 from raresim.methods.grids import settle
-from raresim.methods.regions import MIN_PILOT, Regions, expected_cost, find_regions, iteration, rarest
+from raresim.methods.regions import BETWEEN_TWO, MIN_PILOT, Regions, expected_cost, find_regions, iteration, rarest
 from raresim.problem import Space
 from raresim.registry import member
 
@@ -78,7 +78,8 @@ class LineSampling(Method):
     -----
     See `raresim.estimators.lines.Lines` for the estimate and what it misses, `raresim.design_point` for the search. A
     direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean right; with
-    several design points each gets a cone of the space with lines of its own. Both ends of a line are looked at.
+    several design points each gets a cone of the space with lines of its own, and so does a place between two of them
+    where the event begins before their planes do, as a sum of heavy tails has it. Both ends of a line are looked at.
     """
 
     kind: ClassVar[str] = "line_sampling"
@@ -194,12 +195,16 @@ class LineSampling(Method):
         """The directions (k, d), the distance the grid is made for, and why, in words."""
         if found is None:
             return unit(arrays.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
-        kept = separate(found.search.points)
+        points, between = found.search.points, found.between
+        kept = separate((*points, *between) if len(points) + len(between) <= MOST else points)
         if kept:
             directions = np.array([towards(point) for point in kept])
             several = f", and the space is cut into {len(kept)} cones around them" if len(kept) > 1 else ""
             beta = max(point.beta for point in kept)
-            return directions, beta, f"Lines run to the {len(kept)} most important design points{several}."
+            halfway = sum(point.note == BETWEEN_TWO for point in kept)
+            of_two = f" and {halfway} points between two" if halfway else ""
+            many = f"the {len(kept) - halfway} most important design points{of_two}"
+            return directions, beta, f"Lines run to {many}{several}."
         slope = slope_direction(found.u, found.loss)
         why = "Lines run along the mean slope of the pilot's losses"
         return slope[None, :], UNKNOWN, why + ("." if not found.search.ends else ": no design point was found.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from raresim.arrays import Float
 from raresim.blocks import Block
-from raresim.design_point import RADII, SHORTER, DesignPoint, Search, explore, gradient_cost
+from raresim.design_point import RADII, SHORTER, DesignPoint, Search, between, explore, gradient_cost, unit
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
@@ -23,6 +23,9 @@ SHOWN = 0.1
 
 EXPECTED_STEPS = 15
 """Steps of a climb that a cost is predicted with."""
+
+
+BETWEEN_TWO = "between two design points"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +42,23 @@ class Regions:
         Their losses, signed so that larger is rarer.
     search : Search
         The climbs.
+    between : tuple of DesignPoint
+        Where the event begins halfway between two design points, before their planes do: no regions of their own.
+    looked_between : int
+        Losses that these took.
     """
 
     event: Event
     u: Float
     loss: Float
     search: Search
+    between: tuple[DesignPoint, ...] = ()
+    looked_between: int = 0
 
     @property
     def evaluations(self) -> int:
         """Losses that were evaluated."""
-        return self.loss.size + self.search.evaluations
+        return self.loss.size + self.search.evaluations + self.looked_between
 
     @property
     def iterations(self) -> tuple[Iteration, ...]:
@@ -65,7 +74,13 @@ class Regions:
             iteration(s.start, s.iteration, sign * s.loss, s.evaluations, log_probability=float(log_ndtr(-s.radius)))
             for s in self.search.steps
         ]
-        return (pilot, *steps)
+        halfway = [iteration("between", 0, sign * self.goal, self.looked_between)] if self.looked_between else []
+        return (pilot, *steps, *halfway)
+
+    @property
+    def goal(self) -> float:
+        """The threshold, signed as the losses are."""
+        return self.event.sign * self.event.threshold
 
     @property
     def decisions(self) -> tuple[str, ...]:
@@ -80,7 +95,15 @@ class Regions:
         if not search.points:
             return (first,)
         distances = ", ".join(f"{point.beta:.4g}" for point in search.points)
-        return (first, f"Distances of the design points from the origin, in standard deviations: {distances}.")
+        where = f"Distances of the design points from the origin, in standard deviations: {distances}."
+        if not self.between:
+            return (first, where)
+        n, nearest = len(self.between), min(point.beta for point in self.between)
+        points = "one point" if n == 1 else f"{n} points"
+        halfway = (
+            f"Halfway between two of them the event begins before their planes: {points}, the nearest at {nearest:.4g}."
+        )
+        return (first, where, halfway)
 
     @property
     def trace(self) -> Evidence:
@@ -167,10 +190,14 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     session.note("tune", plan, "pilot")
     limit = max(session.max_evaluations // 4, first - pilot)
     session.report("tune", 0, 0, f"climbing to design points of {event.label}")
-    search = (
-        explore(evaluate, event.sign * event.threshold, u, loss, starts, limit) if starts else Search((), (), (), 0)
-    )
-    return Regions(event, u, loss, search)
+    goal = event.sign * event.threshold
+    search = explore(evaluate, goal, u, loss, starts, limit) if starts else Search((), (), (), 0)
+    if not search.points:
+        return Regions(event, u, loss, search)
+    found = np.array([point.u for point in search.points])
+    halfway, looked = between(evaluate, goal, found, limit - search.evaluations)
+    points = tuple(DesignPoint(at, goal, unit(at), math.nan, -1, BETWEEN_TWO) for at in halfway)
+    return Regions(event, u, loss, search, points, looked)
 
 
 def expected_cost(pilot: int, starts: int, dim: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raresim.arrays import Float
-from raresim.design_point import unseen_share
+from raresim.design_point import BISECTIONS, between, unseen_share
 from raresim.search.climbing import AXIS_TIP, axis_roots, climb, peaks, regions
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE
@@ -28,16 +28,9 @@ AXIS_RIVALS = 16
 ALONG_AXIS = 0.85
 """Cosine with its axis from which the end of a walk still counts as on it."""
 
-MOST_AXES = 12
-"""Axes in the event up to which points between any two of them are looked for."""
-
-BETWEEN = 6.0
-"""Nats by which the density there may be below that on the nearest axis."""
-
 NEAR = 3.0
 """Distance from the origin at which walks begin where the draws themselves are further away, in many dimensions."""
 
-BISECTIONS = 6
 CORNERED = 4
 """Coordinates up to which a start in the event is drawn to the origin coordinate by coordinate too."""
 
@@ -118,12 +111,12 @@ def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoin
         return most - (explorer.evaluations - before)
 
     axes = _along_axes(explorer, goal, left())
-    between = _between_axes(explorer, goal, axes)
-    known = np.concatenate([axes, between])
+    halfway, _ = between(explorer, goal, axes, left())
+    known = np.concatenate([axes, halfway])
     walks = min(WALKS if d <= WIDE else FEW_WALKS if d <= 2 * AXES else 1, left() // (2 * (d + 4)))
     if walks < 1:
         spent = explorer.evaluations - before
-        return DesignPoints(known, len(axes), len(between), max(len(axes), 1), len(axes), 1.0, spent)
+        return DesignPoints(known, len(axes), len(halfway), max(len(axes), 1), len(axes), 1.0, spent)
     starts = _starting_points(explorer, walks)
     losses = explorer(starts, "starts of walks")
     ends = climb(explorer, starts, losses, goal, left())
@@ -148,7 +141,7 @@ def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoin
         unseen = unseen_share(found, begun)
     spent = explorer.evaluations - before
     points = np.concatenate([known, points])
-    return DesignPoints(points, len(axes), len(between), max(found, 1), begun + len(axes), unseen, spent)
+    return DesignPoints(points, len(axes), len(halfway), max(found, 1), begun + len(axes), unseen, spent)
 
 
 def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
@@ -172,30 +165,6 @@ def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
         return nothing
     cosine = np.abs(ends).max(axis=1) / np.sqrt(np.square(ends).sum(axis=1))
     return roots if cosine.min() > ALONG_AXIS else nothing
-
-
-def _between_axes(explorer: Explorer, goal: float, axes: Float) -> Float:
-    """Where the event begins halfway between any two of its ``axes`` (k, d), as far as it is likely there.
-
-    A sum of heavy tails mostly fails by one large term, which axes are for. What two terms make together is little, but
-    far from either axis, and without draws of its own it has the largest weights.
-    """
-    nothing = np.empty((0, explorer.dim))
-    if not 2 <= len(axes) <= MOST_AXES:
-        return nothing
-    length = np.sqrt(np.square(axes).sum(axis=1))
-    unit = axes / length[:, None]
-    first, second = np.triu_indices(len(axes), 1)
-    halfway = (unit[first] + unit[second])[(unit[first] * unit[second]).sum(axis=1) > -0.5] / math.sqrt(2.0)
-    farthest = math.sqrt(length.min() ** 2 + 2.0 * BETWEEN)
-    halfway = halfway[explorer(farthest * halfway, "between axes") >= goal]
-    low, high = np.zeros(len(halfway)), np.full(len(halfway), farthest)
-    for _ in range(BISECTIONS if len(halfway) else 0):
-        middle = 0.5 * (low + high)
-        inside = explorer(middle[:, None] * halfway, "between axes") >= goal
-        low, high = np.where(inside, low, middle), np.where(inside, middle, high)
-    between: Float = high[:, None] * halfway
-    return between
 
 
 def _starting_points(explorer: Explorer, most: int) -> Float:

@@ -1054,12 +1054,12 @@ def the_search_ends_at_a_share(unseen):
 
 
 @bug(
-    "raresim.search.walks:_between_axes",
+    "raresim.design_point:between",
     f"{WALKS}::test_points_between_axes_are_where_two_terms_make_the_event[5-signs1]",
 )
 def one_large_term_is_all(between):
     """Of a sum, only the axes get draws, and what two terms make together has the largest weights."""
-    return lambda explorer, goal, axes: axes[:0]
+    return lambda evaluate, goal, points, most: (points[:0], 0)
 
 
 BUGS = tuple(_seeded)
