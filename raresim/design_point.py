@@ -56,8 +56,8 @@ RADII = np.arange(1.0, 9.0)
 ELITES = 0.1
 """Share of a pilot from whose largest losses starts are taken."""
 
-UNSEEN = 0.11
-"""Share of several regions that may not have been found when a search ends: eight climbs to two, or 32 to ten."""
+UNSEEN = 0.22
+"""Expected number of regions not found at which a search for several ends: eight climbs to two, 44 to seven."""
 
 STRETCHES = np.array([1.0, 1.01, 1.03, 1.1, 1.3, 1.6, 2.0, 3.0])
 """How far outwards a climb that did not converge is looked along for the event."""
@@ -264,7 +264,7 @@ def explore(
         Losses that may be evaluated.
     rounds : int
         Rounds at most. There is another one after one that found a second or a later region, while fewer than two
-        climbs have come to each, and while more than `UNSEEN` of them may not have been found, by `unseen_share`.
+        climbs have come to each, and while more than `UNSEEN` are expected not to have been found, by `unseen_share`.
     """
     directions = start_directions(u, loss, starts)
     found = Search((), (), (), 0)
@@ -277,7 +277,7 @@ def explore(
         search = find_design_points(evaluate, goal, begin, left)
         known, found = len(found.points), found.and_(search, looked)
         regions = len(found.points)
-        seen = found.reached >= 2 * regions and unseen_share(regions, found.reached) <= UNSEEN
+        seen = found.reached >= 2 * regions and regions * unseen_share(regions, found.reached) <= UNSEEN
         if seen and regions <= max(known, 1):
             break
         directions = np.concatenate([directions, start_directions(u, loss, starts, directions)])

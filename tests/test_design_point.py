@@ -109,6 +109,18 @@ def test_every_region_has_one_point():
     assert sorted(end.start for end in found.ends) == list(range(len(found.ends)))
 
 
+@pytest.mark.parametrize(("k", "climbs"), [(1, 4), (2, 8), (3, 16), (4, 20), (7, 44)])
+def test_the_more_regions_the_more_climbs(k, climbs):
+    """``w^2 (w + 1) / (L (L - 1))`` is 0.22 or less after ``L`` climbs to ``w`` regions, in rounds of four."""
+    ended = []
+    for seed in range(8):
+        u = normals(400, 12, 530 + seed)
+        found = explore(lambda u: u[:, :k].max(axis=1), 4.0, u, u[:, :k].max(axis=1), 4, 100_000)
+        ended.append((len(found.points), found.reached))
+    assert ended.count((k, climbs)) >= 4
+    assert all(reached >= climbs for regions, reached in ended if regions == k)
+
+
 def test_edge_is_reached_but_not_called_a_design_point():
     """The nearest point of two planes' common part is where they meet, at (3, 2.4): no gradient points there."""
     found = search(corner, 3.0)
