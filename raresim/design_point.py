@@ -542,12 +542,17 @@ def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most
     farthest = np.minimum(math.sqrt(length.min() ** 2 + 2.0 * BETWEEN), BEFORE_PLANES * planes)
     inside = evaluate(farthest[:, None] * way) >= goal
     way, high = way[inside], farthest[inside]
-    low = np.zeros(len(way))
-    for _ in range(BISECTIONS if len(way) else 0):
+    begins = bisected(lambda c: evaluate(c[:, None] * way) >= goal, np.zeros(len(way)), high, BISECTIONS)
+    return begins[:, None] * way, inside.size + BISECTIONS * len(way)
+
+
+def bisected(inside: Callable[[Float], NDArray[np.bool_]], low: Float, high: Float, steps: int) -> Float:
+    """Where an event begins between ``low`` and ``high`` (k,), which is in it: by halving, all at once."""
+    for _ in range(steps if len(high) else 0):
         middle = 0.5 * (low + high)
-        hit = evaluate(middle[:, None] * way) >= goal
+        hit = inside(middle)
         low, high = np.where(hit, low, middle), np.where(hit, middle, high)
-    return high[:, None] * way, inside.size + BISECTIONS * len(way)
+    return high
 
 
 def unit(v: Float) -> Float:

@@ -24,8 +24,8 @@ SHOWN = 0.1
 EXPECTED_STEPS = 15
 """Steps of a climb that a cost is predicted with."""
 
-
 BETWEEN_TWO = "between two design points"
+"""What a `DesignPoint` that no climb ended in notes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +74,8 @@ class Regions:
             iteration(s.start, s.iteration, sign * s.loss, s.evaluations, log_probability=float(log_ndtr(-s.radius)))
             for s in self.search.steps
         ]
-        halfway = [iteration("between", 0, sign * self.goal, self.looked_between)] if self.looked_between else []
+        halfway = [iteration("between", 0, self.event.threshold, self.looked_between)] if self.looked_between else []
         return (pilot, *steps, *halfway)
-
-    @property
-    def goal(self) -> float:
-        """The threshold, signed as the losses are."""
-        return self.event.sign * self.event.threshold
 
     @property
     def decisions(self) -> tuple[str, ...]:

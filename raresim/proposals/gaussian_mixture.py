@@ -103,7 +103,9 @@ class MixtureFamily(ProposalFamily):
         return self._count(k, dim)
 
     def suffstats(self, current: Distribution, u: Float, weight: Float) -> MixtureStatistics:
-        return self._shared_out(components_of(current), u, weight, posterior(current, u)[0])
+        laws = components_of(current)
+        shares = posterior(current, u)[0] if len(laws) > 1 else np.ones((len(u), 1))
+        return self._shared_out(laws, u, weight, shares)
 
     def fit(self, current: Distribution, stats: MixtureStatistics) -> Distribution:
         return self._maximise(components_of(current), stats)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raresim.arrays import Bool, Float
+from raresim.design_point import bisected
 
 Index = NDArray[np.intp]
 
@@ -210,11 +211,8 @@ def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: 
     if rising.size:
         entered[rising] = evaluate(AXIS_LIMIT * axes[rising]) >= goal
     low, high, axes = low[entered], high[entered], axes[entered]
-    for _ in range(AXIS_STEPS if low.size else 0):
-        middle = 0.5 * (low + high)
-        beyond = evaluate(middle[:, None] * axes) >= goal
-        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
-    roots: Float = high[:, None] * axes
+    begins = bisected(lambda c: evaluate(c[:, None] * axes) >= goal, low, high, AXIS_STEPS)
+    roots: Float = begins[:, None] * axes
     return roots
 
 

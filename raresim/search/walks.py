@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Float
-from raresim.design_point import BISECTIONS, between, unseen_share
+from raresim.arrays import Bool, Float
+from raresim.design_point import BISECTIONS, between, bisected, unseen_share
 from raresim.search.climbing import AXIS_TIP, axis_roots, climb, peaks, regions
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE
@@ -198,16 +198,23 @@ def _towards_origin(explorer: Explorer, points: Float, goal: float) -> Float:
     d = explorer.dim
     if not len(points):
         return points
-    ways = [np.ones(d, dtype=bool), *(np.eye(d, dtype=bool) if d <= CORNERED else [])]
-    at = points.copy()
-    for way in ways:
-        low, high = np.zeros(len(at)), np.ones(len(at))
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            inside = explorer(np.where(way, middle[:, None] * at, at), "towards the origin") >= goal
-            low, high = np.where(inside, low, middle), np.where(inside, middle, high)
-        at = np.where(way, high[:, None] * at, at)
+    at = points
+    for way in [np.ones(d, dtype=bool), *(np.eye(d, dtype=bool) if d <= CORNERED else [])]:
+        at = _drawn_in(explorer, at, way, goal)
     return at
+
+
+def _drawn_in(explorer: Explorer, points: Float, way: Bool, goal: float) -> Float:
+    """``points`` (k, d) in the event with their coordinates ``way`` (d,) shrunk, all alike, to where it begins."""
+
+    def shrunk(share: Float) -> Float:
+        return np.where(way, share[:, None] * points, points)
+
+    def inside(share: Float) -> Bool:
+        return explorer(shrunk(share), "towards the origin") >= goal
+
+    k = len(points)
+    return shrunk(bisected(inside, np.zeros(k), np.ones(k), BISECTIONS))
 
 
 def _apart(points: Float) -> Float:
