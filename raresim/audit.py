@@ -1,4 +1,8 @@
-"""The audit stage: climbs that never saw the proposal look for failing draws that the estimate would hardly make."""
+"""The audit stage: samplers that never saw the proposal look for failing draws that the estimate would hardly make.
+
+Climbs follow the loss, as most searches do. Soundings (`raresim.soundings`) ask only whether a draw is in the event.
+The two fail differently, and the worse of them decides.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
-from raresim.diagnostics.verdict import UNCOVERED
+from raresim.diagnostics.verdict import UNCOVERED, missed_allowed
 from raresim.distributions.standard_normal import widening
 from raresim.engine import Job, Sampler
 from raresim.estimation import Sample
@@ -22,13 +26,14 @@ from raresim.methods.base import Session
 from raresim.methods.subset_simulation import Climb, climb
 from raresim.problem import Event, Problem
 from raresim.reach import Reach
-from raresim.roots import Index
+from raresim.soundings import KEPT, Sound, Sounded, rows_through
+from raresim.soundings import cost as cost_of_soundings
 from raresim.streams import stream
 
 Extent = Literal["off", "quick", "full"]
-"""Off: none, and no verdict better than caution. Quick: two climbs, for at most three tenths of the evaluations before
-them, or a little more where these are few. Full: four, for as many evaluations as before them, or what a hundred draws
-of each level take."""
+"""Off: none, and no verdict better than caution. Quick: soundings and two climbs, of thirty draws a level or, where
+that is more, for three tenths of the evaluations before them. Full: four climbs, of a hundred draws a level or for as
+many evaluations as before them."""
 
 RARITY = 0.2
 """Share of a level's draws that sets the next level. A region of the event is lost where none of its draws is among
@@ -36,6 +41,9 @@ them: for the same evaluations that is least often at about this share."""
 
 MOST_LEVELS = 20
 """Levels that a climb is given evaluations for, at most: to a probability of about 1e-14."""
+
+USUAL_LEVELS = 10
+"""Levels that evaluations are held back for at least: to a probability of about 1e-7."""
 
 SPARE = 0.8
 """Share of its evaluations that a climb is planned to take: the number of its levels is not known before."""
@@ -55,20 +63,19 @@ class Size:
     ----------
     climbs : int
         Independent runs of subset simulation.
-    share, most_share : float
-        Evaluations relative to those before the audit, and at most where they would not do for ``least`` draws.
+    share : float
+        Evaluations of the climbs relative to those before the audit, where that pays for more than ``least`` draws.
     least, most : int
-        Draws of a level; where ``least`` cannot be paid for, there is no audit.
+        Draws of a level; where ``least`` cannot be paid for, there are no climbs.
     """
 
     climbs: int
     share: float
-    most_share: float
     least: int
     most: int
 
 
-SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.3, 0.42, 10, 1000), "full": Size(4, 1.0, 10.0, 100, 2000)}
+SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.3, 30, 1000), "full": Size(4, 1.0, 100, 2000)}
 
 
 def described(extent: Extent) -> str:
@@ -76,16 +83,25 @@ def described(extent: Extent) -> str:
     if extent == "off":
         return "off: the verdict is caution at best, unless nothing can be missed"
     size = SIZES[extent]
-    return f"{extent}: {size.climbs} climbs, for about {size.share:.0%} of the evaluations before them"
+    return (
+        f"{extent}: soundings, and {size.climbs} climbs of {size.least} draws a level or more, for about "
+        f"{size.share:.0%} of the evaluations before them"
+    )
 
 
-def reserve(extent: Extent, left: int) -> int:
-    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together."""
+def reserve(extent: Extent, left: int, dim: int) -> int:
+    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together in ``dim`` dimensions.
+
+    What soundings and the smallest climbs may take, or a share of what is left where that is more; never above a
+    quarter.
+    """
     if extent == "off":
         return 0
     size = SIZES[extent]
     share = size.share / (1.0 + size.share)
-    return min(int(share * left), math.ceil(size.climbs * _cost(size.most, MOST_LEVELS) / SPARE))
+    least = cost_of_soundings(dim) + math.ceil(size.climbs * _cost(size.least, USUAL_LEVELS) / SPARE)
+    most = cost_of_soundings(dim) + math.ceil(size.climbs * _cost(size.most, MOST_LEVELS) / SPARE)
+    return min(left // 4, max(least, min(int(share * left), most)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +132,8 @@ class ClimbSeen:
     loss, log_influence : (j,) float64
         Of failing draws, for the figure: their losses, and the log of the share of the first event's estimate that one
         row there would have added.
+    missed : (k, d) float64
+        Failing draws that the estimate hardly draws, in standard normal space, those that stand for most first.
     """
 
     outcome: str
@@ -130,6 +148,7 @@ class ClimbSeen:
     influence: Float
     loss: Float
     log_influence: Float
+    missed: Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +175,8 @@ class Audit:
         Whether the estimate could have missed something.
     climbs : tuple of ClimbSeen
         Empty where there was none.
+    soundings : tuple of Sounded
+        One for each side of the loss that has an event with an estimate.
     signs, log_values : tuple of float
         Of each event: its side, and the log of its estimate in nats.
     rows : int
@@ -168,6 +189,7 @@ class Audit:
     why: str = ""
     needed: bool = True
     climbs: tuple[ClimbSeen, ...] = ()
+    soundings: tuple[Sounded, ...] = ()
     signs: tuple[float, ...] = ()
     log_values: tuple[float, ...] = field(default=(), repr=False)
     rows: int = 0
@@ -175,7 +197,7 @@ class Audit:
 
     @property
     def evaluations(self) -> int:
-        return sum(c.evaluations for c in self.climbs)
+        return sum(s.evaluations for s in self.soundings) + sum(c.evaluations for c in self.climbs)
 
     @property
     def samples(self) -> int | None:
@@ -191,14 +213,61 @@ class Audit:
             "climbs": len(self.climbs),
             "samples": self.samples or 0,
             "reached": sum(c.reached for c in self.climbs),
+            "soundings": [
+                {
+                    "width": s.width,
+                    "draws": s.draws,
+                    "hits": s.hits,
+                    "regions": s.regions,
+                    "climbs": s.climbs,
+                    "ended": s.ended,
+                }
+                for s in self.soundings
+            ],
         }
 
+    @property
+    def missed(self) -> Float | None:
+        """Failing draws (k, d) of standard normal space that the estimate hardly makes; None where that is little.
+
+        Little is what the verdict allows (`raresim.diagnostics.verdict.missed_allowed`).
+        """
+        if not any(
+            share is not None and share > 0.0 and share >= missed_allowed(self.errors[k])
+            for k in range(len(self.log_values))
+            for share in map(self.diagnostics(k).get, ("soundings_uncovered", "audit_uncovered"))
+        ):
+            return None
+        found = [s.missed for s in self.soundings if len(s.missed)]
+        found += [c.missed for c in self.climbs if len(c.missed)]
+        return np.concatenate(found) if found else None
+
     def diagnostics(self, k: int) -> dict[str, Any]:
-        """What the climbs on its side say of event ``k``; empty where there were none."""
+        """What soundings and climbs on its side say of event ``k``; empty where there were none."""
+        if not self.log_values or self.log_values[k] == -math.inf:
+            return {}
+        return self._of_soundings(k) | self._of_climbs(k)
+
+    def _of_soundings(self, k: int) -> dict[str, Any]:
+        sounded = next((s for s in self.soundings if s.sign == self.signs[k]), None)
+        if sounded is None:
+            return {}
+        return {
+            "soundings_width": sounded.width,
+            "soundings_draws": sounded.draws,
+            "soundings_hits": sounded.hits,
+            "soundings_regions": sounded.regions,
+            "soundings_failing": int(sounded.failing[k]),
+            "soundings_uncovered": _finite(float(sounded.uncovered[k])),
+            "soundings_log_ratio": _finite(float(sounded.log_probability[k]) - self.log_values[k]),
+            "soundings_error": _finite(float(sounded.relative_error[k])),
+        }
+
+    def _of_climbs(self, k: int) -> dict[str, Any]:
         from scipy.special import gammainc
 
         climbs = self._of_side(k)
-        if not climbs or self.log_values[k] == -math.inf:
+        if not climbs:
             return {}
         found = [c for c in climbs if not math.isnan(c.uncovered[k])]
         ratios = [float(c.log_probability[k]) - self.log_values[k] for c in found]
@@ -221,7 +290,7 @@ class Audit:
     def evidence(self, events: Sequence[Event]) -> Evidence:
         """A table of the climbs, and where their failing draws lie."""
         if not self.climbs:
-            return Evidence()
+            return self._sounded_evidence(events)
         columns = (
             "event",
             "begun with",
@@ -253,7 +322,41 @@ class Audit:
             plots = (
                 EvidencePlot("points", "Failing draws of the audit", "loss", "log10 share one adds", x, y, (), ()),
             )
-        return Evidence((EvidenceTable("Audit: climbs of its own", columns, rows),), plots)
+        climbs = Evidence((EvidenceTable("Audit: climbs of its own", columns, rows),), plots)
+        return self._sounded_evidence(events).and_(climbs)
+
+    def _sounded_evidence(self, events: Sequence[Event]) -> Evidence:
+        """A table of the soundings."""
+        if not self.soundings:
+            return Evidence()
+        columns = (
+            "event",
+            "standard deviation",
+            "draws",
+            "hits",
+            "regions",
+            "evaluations",
+            "failing draws around them",
+            "log10 probability",
+            "uncovered share",
+        )
+        rows = tuple(
+            (
+                event.label,
+                s.width,
+                float(s.draws),
+                float(s.hits),
+                float(s.regions),
+                float(s.evaluations),
+                float(s.failing[k]),
+                _finite(float(s.log_probability[k]) / math.log(10.0)),
+                _finite(float(s.uncovered[k])),
+            )
+            for k, event in enumerate(events)
+            for s in self.soundings
+            if s.sign == event.sign
+        )
+        return Evidence((EvidenceTable("Audit: soundings from a widened target", columns, rows),))
 
     def _error_ratio(self, k: int, found: Sequence[ClimbSeen]) -> float | None:
         """The relative error of event ``k`` by the climbs that found it, over the one by the rows of the estimate.
@@ -317,29 +420,37 @@ def audit(
         return Audit(extent, "no draw is in the event")
     rarest = min(seen)
     signs = tuple(event.sign for event in session.events)
-    sides = _sides(signs, log_values)
+    sides = tuple(_sides(signs, log_values))
     size = SIZES[extent]
     many = size.climbs * len(sides)
     cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
-    most = int(size.most_share * spent)
-    if samples is None:
-        most = min(left, most)
-        samples = min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))
-        if samples * cost > most:
-            return Audit(
-                extent, f"{samples * cost:,.0f} evaluations at least would be needed, {most:,} are left for it"
-            )
+    sounding = cost_of_soundings(session.problem.inputs.latent_dim)
+    needed = len(sides) * sounding + math.ceil((samples or size.least) * cost)
+    if needed > left and samples is None:
+        return Audit(extent, f"up to {needed:,} evaluations would be needed, {max(left, 0):,} are left for it")
     log_sizes = tuple(math.log(tail.n * job.per_row) + log_value for log_value in log_values)
     ends = sample.summary.ends
     seen_by = job if ends is None else Reach(ends, tuple(session.events))
-    climbs = _AuditClimb(
-        session.problem, session.seed, seen_by, tuple(session.events), tuple(sides), log_sizes, samples, most // many
-    )
+    asked = (session.problem, session.seed, seen_by, tuple(session.events), sides, log_sizes)
+    plan = session.plan(len(sides), fixed_rows=1)
+    sounded = session.fold("audit", Sound(*asked, log_values, sounding), plan, "soundings").seen
+    left -= sum(s.evaluations for s in sounded)
+    if samples is None:
+        samples = min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))
+    climbs = _AuditClimb(*asked, samples, max(left, math.ceil(samples * cost)) // many)
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
     errors = tuple(sample.relative_error(tail, k) for k in range(len(session.events)))
     single = tail.n if job.unit != "replicate" and job.per_row == 1 else 0
-    return Audit(extent, climbs=climbed, signs=signs, log_values=log_values, rows=single, errors=errors)
+    return Audit(
+        extent,
+        climbs=climbed,
+        soundings=sounded,
+        signs=signs,
+        log_values=log_values,
+        rows=single,
+        errors=errors,
+    )
 
 
 def _sides(signs: Sequence[float], log_values: Sequence[float]) -> list[float]:
@@ -416,12 +527,14 @@ class _AuditClimb(Job[Climbs]):
         z, loss, log_mean = z[failing], loss[failing], log_mean[failing]
         u = width * z
         log_mean += 0.5 * (np.square(z).sum(axis=1) - np.square(u).sum(axis=1)) + u.shape[1] * math.log(width)
-        some, log_rows, evaluations = self._rows_through(u, block, self.most - done.evaluations)
+        budget = self.most - done.evaluations
+        most = min(MOST_ROWS, max(1, int(budget / self.job.cost_through))) if self.job.cost_through else len(u)
+        some, log_rows, evaluations = rows_through(self.job, self.problem, u, block, most)
         first = done.levels[0].loss if width == 1.0 else np.empty(0)
         m = len(self.events)
         counts, nominal_hits = np.zeros(m, np.int64), np.zeros(m, np.int64)
         log_probability, uncovered, influence = np.full(m, -math.inf), np.full(m, math.nan), np.full(m, math.nan)
-        shown = np.empty(0), np.empty(0)
+        shown, missed = (np.empty(0), np.empty(0)), np.empty((0, u.shape[1]))
         for k, event in enumerate(self.events):
             hit = loss >= sign * event.threshold
             if event.sign != sign or self.log_sizes[k] == -math.inf or not hit.any():
@@ -433,7 +546,10 @@ class _AuditClimb(Job[Climbs]):
             if asked.size:
                 own = np.exp(log_mean[some[asked]] - log_mean[some[asked]].max())
                 log_influence = log_rows[k, asked] - self.log_sizes[k]
-                uncovered[k] = own[log_influence > math.log(UNCOVERED)].sum() / own.sum()
+                heavy = log_influence > math.log(UNCOVERED)
+                uncovered[k] = own[heavy].sum() / own.sum()
+                if heavy.any() and not len(missed):
+                    missed = u[some[asked[heavy]]][np.argsort(-own[heavy], kind="stable")[:KEPT]]
                 influence[k] = own @ np.exp(np.minimum(log_influence, 0.0)) / own.sum()
                 if not shown[0].size:
                     few = slice(None, None, max(1, asked.size // SHOWN))
@@ -451,22 +567,5 @@ class _AuditClimb(Job[Climbs]):
             influence=influence,
             loss=shown[0],
             log_influence=shown[1],
+            missed=missed,
         )
-
-    def _rows_through(self, u: Float, block: Block, budget: int) -> tuple[Index, Float, int]:
-        """Through which of the draws ``u`` (k, d) of standard normal space, and log weights (m, j) of rows there; cost.
-
-        All, or where they take evaluations as many as ``budget`` pays for, one at least, evenly. A failing draw whose
-        own line or ray does not count it was not seen by the grid: infinite, it is nothing that the estimate covers.
-        """
-        problem, cost = self.problem, self.job.cost_through
-        most = len(u) if not cost else min(MOST_ROWS, max(1, int(budget / cost)))
-        some = np.unique(np.linspace(0, len(u) - 1, min(most, len(u))).round().astype(np.intp))
-        if not some.size:
-            return some, np.empty((len(self.events), 0)), 0
-        at = np.asfortranarray(u[some])
-        if problem.space == "physical":
-            x = np.empty((some.size, problem.inputs.dim), order="F")
-            at = np.array(problem.inputs.to_physical(at, x), order="F")
-        log_rows, evaluations = self.job.through(at, block)
-        return some, np.where(log_rows == -math.inf, math.inf, log_rows) if cost else log_rows, evaluations

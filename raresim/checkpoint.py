@@ -38,7 +38,7 @@ from raresim.failures import Failures
 from raresim.journal import Journal
 from raresim.storage import replace_file
 
-MAGIC = b"raresim checkpoint 1\n"
+MAGIC = b"raresim checkpoint 2\n"
 """First line of the file; the number is the version of the format."""
 
 CLASSES: dict[str, type] = {
@@ -91,6 +91,8 @@ class State:
     origin : mapping
         Of a finished run: ``folder``, what the paths of its config start from, as seen from the run folder, and
         ``overrides``, the changes to it.
+    rounds : tuple of Progress
+        The estimate stages of the rounds before, whole.
     """
 
     identity: Identity
@@ -99,13 +101,15 @@ class State:
     progress: Progress | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    rounds: tuple[Progress, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
         arrays: list[np.ndarray[Any, Any]] = []
         keys, loss = self.journal.arrays()
         files = {name: np.frombuffer(content, np.uint8) for name, content in self.files.items()}
-        content = _pack({"keys": keys, "loss": loss, "progress": self.progress, "files": files}, arrays)
+        held = {"keys": keys, "loss": loss, "progress": self.progress, "rounds": self.rounds, "files": files}
+        content = _pack(held, arrays)
         head = {"generation": self.generation, "identity": self.identity, "origin": self.origin}
         lines = [json.dumps(part, allow_nan=False).encode() + b"\n" for part in (head, content)]
         body = b"".join([*lines, *(a.tobytes() for a in arrays)])
@@ -127,7 +131,9 @@ class State:
         files = {name: array.tobytes() for name, array in held["files"].items()}
         if outside := [name for name in files if not PLAIN.fullmatch(name)]:
             raise ValueError(f"it holds a file called {outside[0]!r:.80}")
-        return cls(head["identity"], head["generation"], journal, held["progress"], files, head["origin"])
+        return cls(
+            head["identity"], head["generation"], journal, held["progress"], files, head["origin"], held["rounds"]
+        )
 
 
 def _pack(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
@@ -239,6 +245,7 @@ class Checkpoint:
         self.seconds = seconds
         self.journal = before.journal if before else Journal()
         self.progress = before.progress if before else None
+        self.rounds = before.rounds if before else ()
         self.resumed = before is not None and bool(before.progress or before.journal.evaluations)
         self.files_of: Callable[[Progress], Mapping[str, bytes]] | None = None
         self._files = before.files if before else {}
@@ -253,16 +260,25 @@ class Checkpoint:
         if self._failure is not None:
             raise self._failure
 
+    def begin_round(self, number: int) -> Progress | None:
+        """What is known of the estimate stage of round ``number``, from 0; None where it has not begun."""
+        return self.rounds[number] if number < len(self.rounds) else self.progress
+
+    def end_round(self, number: int) -> None:
+        """The stages of ``number`` rounds are whole, and another one begins."""
+        if number > len(self.rounds) and self.progress is not None:
+            self.rounds, self.progress = (*self.rounds, self.progress), None
+
     def save(self) -> None:
         """Write the state as it is now."""
-        progress, files = self.progress, self._files
+        progress, rounds, files = self.progress, self.rounds, self._files
         if progress is not None and self.files_of is not None:
             try:
                 files = self.files_of(progress)
             except (ArithmeticError, ValueError) as error:  # the sums are what counts
                 warnings.warn(f"{self.path}: holds no estimate so far: {error}", stacklevel=2)
                 files = {}
-        state = State(self.identity, self._generation + 1, self.journal, progress, files)
+        state = State(self.identity, self._generation + 1, self.journal, progress, files, rounds=rounds)
         replace_file(self.path, state.to_bytes(), previous_of(self.path))
         self._generation += 1
         self._files = files

@@ -21,7 +21,7 @@ import numpy as np
 import raresim
 from raresim import reading
 from raresim.accumulators.moments import LossMoments
-from raresim.arrays import one_of
+from raresim.arrays import Float, one_of
 from raresim.audit import Audit, Extent, audit, reserve
 from raresim.blocks import Block
 from raresim.checkpoint import Checkpoint
@@ -52,6 +52,7 @@ from raresim.presets import PRESETS, Name
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
+from raresim.rounds import Round, ended, missed_by
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 
 EXPLORE_DRAWS = 10_000
@@ -165,21 +166,37 @@ class Experiment:
                 return self._result(found, outcome, seconds, manifest, texts or {})
 
             if checkpoint:
-                found.session.before, found.session.keep = checkpoint.progress, checkpoint.keep
                 checkpoint.files_of = lambda progress: result_of(self._so_far(found, progress, searching)).files()
-            held_back = found.reserved + found.after
-            sample = estimate_stage(found.session, found.tuned, self.stop, found.explore, extension, held_back)
-            ends["estimate"] = time.perf_counter()
-            estimating = failed.failures.total - searching.total
-            before = checkpoint.progress if checkpoint and extension else None
-            spent = found.explore + found.tuned.evaluations + sample.summary.evaluations
-            left = self.stop.max_evaluations - spent - found.after
-            samples = before.audited if before else None
-            audited = audit(found.session, found.job, sample, self.audit, spent, left, samples)
+                found.session.keep = checkpoint.keep
+            while True:
+                before = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
+                is_last = checkpoint is not None and len(found.rounds) == len(checkpoint.rounds)
+                added = extension if is_last else None
+                found.session.before = before
+                spent = found.explore + sum(r.evaluations for r in found.rounds)
+                held_back = found.reserved + found.after
+                failures = failed.failures.total
+                sample = estimate_stage(found.session, found.tuned, self.stop, spent, added, held_back)
+                ends["estimate"] = time.perf_counter()
+                estimating = failed.failures.total - failures
+                spent += found.tuned.evaluations + sample.summary.evaluations
+                left = self.stop.max_evaluations - spent - found.after
+                samples = before.audited if before else None
+                audited = audit(found.session, found.job, sample, self.audit, spent, left, samples)
+                if checkpoint and checkpoint.progress and is_last:
+                    checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
+                if added:
+                    break
+                left -= audited.evaluations
+                missed = missed_by(found.tuned, audited, len(found.rounds) + 1, left, found.reserved)
+                if missed is None:
+                    break
+                found = self._another(found, ended(sample, audited, missed), missed)
+                if checkpoint:
+                    checkpoint.end_round(len(found.rounds))
+                searching = failed.failures
             tested = _canary(found.session, found.tuned)
             ends["audit"] = time.perf_counter()
-            if checkpoint and checkpoint.progress:
-                checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
         return result_of(_Outcome(sample, failed.failures, estimating, audited, tested))
 
     def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
@@ -215,11 +232,20 @@ class Experiment:
         if explored:
             explore += EXPLORE_DRAWS
             session.max_evaluations -= EXPLORE_DRAWS
-        session.reserved = reserve(self.audit, session.max_evaluations)
+        session.reserved = reserve(self.audit, session.max_evaluations, problem.inputs.latent_dim)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
-        reserved = 0 if job.gapless else reserve(self.audit, self.stop.max_evaluations - explore - after)
+        audited = self.stop.max_evaluations - explore - after
+        reserved = 0 if job.gapless else reserve(self.audit, audited, problem.inputs.latent_dim)
         return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
+
+    def _another(self, found: _Found, before: Round, missed: Float) -> _Found:
+        """The next round: the search goes on from failing draws ``missed`` (k, d) that the last one hardly made."""
+        if found.tuned.again is None:
+            raise ValueError("the method has no other round")
+        found.session.max_evaluations -= before.evaluations
+        tuned = found.tuned.again(missed)
+        return replace(found, tuned=tuned, job=estimator_of(found.session, tuned), rounds=(*found.rounds, before))
 
     def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -287,9 +313,12 @@ class Experiment:
             "estimate": sample.summary.evaluations,
             "audit": audited.evaluations,
         }
+        if found.rounds:
+            evaluations["rounds"] = sum(before.evaluations for before in found.rounds)
         evaluations["total"] = sum(evaluations.values())
         search = _search(tuned, sample.unit, sample.summary.tail.n)
         search |= {"audit": audited.facts(), "canary": asdict(outcome.tested) if outcome.tested else None}
+        search["rounds"] = [before.facts() for before in found.rounds]
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
@@ -347,7 +376,10 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A run after its search: what is asked, where each measure's numbers are in it, what is drawn from, the cost."""
+    """A run after its search: what is asked, where each measure's numbers are in it, what is drawn from, the cost.
+
+    ``rounds`` are those before this one; ``tuned`` counts the search of all.
+    """
 
     loss: Loss
     questions: Sequence[Question]
@@ -359,6 +391,7 @@ class _Found:
     reserved: int
     after: int
     scale: Callable[[], LossScale]
+    rounds: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

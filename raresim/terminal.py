@@ -227,7 +227,7 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
 def _costs(result: Result) -> Table:
     table = _two_columns("Cost")
     e = result.evaluations
-    parts = ", ".join(f"{name} {count(e[name])}" for name in (*STAGES, "exhibits") if e.get(name))
+    parts = ", ".join(f"{name} {count(e[name])}" for name in (*STAGES, "rounds", "exhibits") if e.get(name))
     table.add_row("evaluations", f"{count(e['total'])} ({parts})")
     if result.speedup_over_crude is not None and result.method != "crude":
         table.add_row("against crude", f"{multiple(result.speedup_over_crude)} times fewer evaluations")

@@ -229,7 +229,7 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
             result = compute(config, folder, report, experiment, checkpoint, extension)
             report("report", 0, 1, "figures and page")
             origin = {"folder": _seen_from(folder, config.folder), "overrides": list(config.overrides)}
-            state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin)
+            state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin, checkpoint.rounds)
             write_folder(folder, result.files("finished") | {CHECKPOINT: state.to_bytes()})
         except CheckpointError:
             raise

@@ -12,8 +12,10 @@ from raresim.arrays import Float
 from raresim.blocks import Block
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.distributions.base import Distribution
+from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt, add_steps, normal_edges
 from raresim.distributions.transport import components
+from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
 from raresim.engine import Sampler
 from raresim.streams import stream
 
@@ -89,6 +91,44 @@ class Region:
         if self.axis.size == 1:
             return along
         return along + float(log_chi_tail(self.axis.size - 1, np.array([self.radius]), upper=False)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Ring:
+    """A range of the distance from the origin in some directions.
+
+    Parameters
+    ----------
+    basis : (d, k) float64
+        The directions, orthonormal.
+    low, high : float
+        Between which the distance lies.
+    """
+
+    basis: Float
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, law: Distribution, rng: np.random.Generator, n: int) -> Ring:
+        """The ring that holds nearly half of the draws of ``law``, beyond their median distance, as ``n`` show it."""
+        basis = law.basis if isinstance(law, BeyondSphere) else np.eye(law.dim)
+        u = np.empty((n, law.dim), order="F")
+        law.sample(rng, u)
+        low, high = np.quantile(np.sqrt(np.square(u @ basis).sum(axis=1)), (0.5, 0.95))
+        return cls(basis, float(low), float(high))
+
+    def holds(self, u: Float) -> Inside:
+        """Which rows of ``u`` (n, d) lie in it."""
+        square = np.square(u @ self.basis).sum(axis=1)
+        return np.asarray((square >= self.low**2) & (square < self.high**2))
+
+    @property
+    def log_probability(self) -> float:
+        """Of standard normals, in nats."""
+        from raresim.roots import log_chi_mass
+
+        return float(log_chi_mass(self.basis.shape[1], np.array([self.low]), np.array([self.high]))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +247,14 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     return _compared(u, sampler.log_weight(u), kept)
 
 
-def _known_to(law: Distribution) -> type[Region | Window]:
+def _known_to(law: Distribution) -> type[Region | Ring | Window]:
     """The kind of region around ``law`` whose probability is known and in which its weights are even."""
+    if isinstance(law, BeyondSphere) or (isinstance(law, VonMisesFisherNakagami) and law.concentration == 0.0):
+        return Ring
     return Window if isinstance(law, HistogramTilt) else Region
 
 
-def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Window]) -> Canary:
+def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Ring | Window]) -> Canary:
     judged, score = len(regions), np.zeros(u.shape[0])
     for region in regions:
         inside = region.holds(u)

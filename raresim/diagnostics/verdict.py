@@ -39,6 +39,10 @@ MISSED, MISSED_ERRORS = (0.01, 0.2), 3.0
 """Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
 to be used; and how many of its relative errors the first may be."""
 
+SOUNDED, SOUNDED_ERRORS = (1.1, 2.0), 3.0
+"""Times the estimate that soundings may put the probability at, less so many of their errors: before caution, and
+before the estimate is not to be used."""
+
 ERRORS_OFF = (2.0, 4.0)
 """The error by failing draws of the audit over the one reported: up to which it may be chance, and beyond which the
 interval is not to be used; of lines and rays, which are few."""
@@ -364,6 +368,7 @@ def _audit(
         return ()
     if audit["why"]:
         return (Check("audit", None, Status.CAUTION, f"no audit was made: {audit['why']}"),)
+    soundings = _soundings(diagnostics, relative_error)
     climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
     widened = unit == "replicate" and not diagnostics["audit_nominal"]
     kind = "from a widened target" if widened else "that never saw the proposal"
@@ -376,20 +381,49 @@ def _audit(
     nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
         message = f"none of {size} came to the event: what the estimate misses is not known"
-        return (Check("audit", None, Status.CAUTION, message), *nominal)
+        return (Check("audit", None, Status.CAUTION, message), *soundings, *nominal)
     share = diagnostics["audit_uncovered"]
-    least, most = MISSED
-    limit = min(least, MISSED_ERRORS * (relative_error or 0.0))
+    most, limit = MISSED[1], missed_allowed(relative_error)
     seen = "replicates hardly come near" if widened else "the estimate hardly draws"
     message = f"{size}: {seen} {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
     coverage = _graded("audit", share, share == 0.0 or share < limit, share < most, message)
-    checks = (coverage, *(() if unit == "draw" else _audited_error(diagnostics.get("audit_error_ratio"))))
+    checks = (coverage, *soundings, *(() if unit == "draw" else _audited_error(diagnostics.get("audit_error_ratio"))))
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
     if ratio is None:
         return *checks, *nominal
     message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
     level = _graded("audit_level", ratio, ratio < max(0.8, 3.0 * error), ratio < max(1.6, 4.0 * error), message)
     return *checks, level, *nominal
+
+
+def missed_allowed(relative_error: float | None) -> float:
+    """Share of the event that an estimate with such an error may hardly draw and still be trusted."""
+    return min(MISSED[0], MISSED_ERRORS * (relative_error or 0.0))
+
+
+def _soundings(diagnostics: Mapping[str, Any], relative_error: float | None) -> tuple[Check, ...]:
+    """What draws around regions that were found without following the loss say of the event."""
+    if "soundings_hits" not in diagnostics:
+        return ()
+    draws, hits, width = (diagnostics[f"soundings_{name}"] for name in ("draws", "hits", "width"))
+    regions = diagnostics["soundings_regions"]
+    size = f"{draws:,} draws with standard deviation {width:g}"
+    if not hits:
+        return (Check("soundings", None, Status.TRUSTED, f"none of {size} is in the event: they say nothing of it"),)
+    found = f"{hits:,} of {size} are in the event, in {regions} region{'' if regions == 1 else 's'}"
+    share = diagnostics["soundings_uncovered"]
+    if share is None:
+        return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)
+    most, limit = MISSED[1], missed_allowed(relative_error)
+    message = f"{found}; the estimate hardly draws {share:.1%} of its event there ({limit:.2%} allowed)"
+    coverage = _graded("soundings", share, share == 0.0 or share < limit, share < most, message)
+    ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]
+    if ratio is None or error is None:
+        return (coverage,)
+    above = math.exp(min(ratio, 700.0)) * (1.0 - SOUNDED_ERRORS * error)
+    message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate, within {error:.0%}"
+    level = _graded("soundings_level", ratio, above < SOUNDED[0], above < SOUNDED[1], message)
+    return (coverage, level)
 
 
 def _audited_error(ratio: float | None) -> tuple[Check, ...]:
@@ -478,6 +512,10 @@ _MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"
 _ADVICE = {
     "grid": "give the method a smaller step, or a larger stop.max_evaluations to try a finer grid with",
     "audit": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
+    "soundings": "run again with method auto, or give the limit states by themselves (loss.limit_states and "
+    "loss.system): part of the event may be missed",
+    "soundings_level": "run again with method auto, or give the limit states by themselves (loss.limit_states and "
+    "loss.system): part of the event may be missed",
     "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
     "audit_error": "raise stop.max_evaluations, or use another method: a few rare rows carry what the error leaves out",
     "nominal_hits": "run again with another seed, or with method auto: draws of the target hit what was not found",

@@ -15,6 +15,7 @@ from raresim.arrays import Float, whole
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
+from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import widening
@@ -44,6 +45,7 @@ from raresim.search.blend import (
 )
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
+from raresim.search.hits import RUNG, SAME, Region, find_by_hits, nearest_point, points_of
 from raresim.search.ridge import fit_quadratic, ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
 
@@ -63,6 +65,25 @@ GOAL_ESS = 20.0
 
 ENOUGH = 10.0
 """Effective draws of the first batch in the event that make walks uphill superfluous."""
+
+HITS = 24
+"""Hits of a widened target that the search wants at least: a region with a sixth of them is among them with 99 %."""
+
+HEAVY, MOST_HEAVY = 0.03, 6
+"""Share of a batch's weight from which a failing draw gets a point of its own, and how many of a batch may."""
+
+BENDS = 20
+"""Points that are looked for in a region that bends around the origin: its directions are read from them."""
+
+WITHIN = 0.98
+"""Where the law of such a region begins, relative to its nearest point."""
+
+AGAIN_COST = 60.0
+"""Evaluations for each coordinate, and as if there were twenty more, that climbs from an audit's draws may take."""
+
+MOST_POINTS = 120
+LEAST_COVER = 0.3
+"""Share of a point among all, at least, relative to a fair one."""
 
 COMMON = 0.2
 """Probability from which the target itself is drawn from."""
@@ -165,10 +186,14 @@ class Auto(Method):
         return "standard"
 
     def tune(self, session: Session) -> Tuned:
-        tuned = _Search(self, session).run()
-        if tuned.estimator is not None or tuned.proposal is None:
-            return tuned
-        return drawn_as(tuned, session, self.draws, self.control_variates)
+        search = _Search(self, session)
+        return self._drawn(search.run(), search)
+
+    def _drawn(self, tuned: Tuned, search: _Search) -> Tuned:
+        """``tuned`` with draws as they were asked for, and with the way to another round."""
+        if tuned.estimator is None and tuned.proposal is not None:
+            tuned = drawn_as(tuned, search.session, self.draws, self.control_variates)
+        return replace(tuned, again=lambda missed: self._drawn(search.again(missed), search))
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return FIRST + WALKS * (latent_dim + 4) + 5 * batch_size(latent_dim)
@@ -203,6 +228,7 @@ class _Search:
     found: int = 1
     unseen: float = 0.0
     of_layers: Float = field(default_factory=LAYERS.copy)
+    regions: list[Region] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         sign = direction_of(self.session.events)
@@ -228,14 +254,17 @@ class _Search:
         if probability > COMMON:
             self.decide(f"the event is common (about {probability:.2g}): draws from the target, no weights")
             return self.crude(f"the event is not rare: about {probability:.2g}")
-        if self.ess(self.goal) < ENOUGH:
-            self.walk_uphill()
+        self.look_for_regions()
         outcome = self.climb_levels()
         archive.keep_searched()
         if outcome:
             return self.gave_up(outcome)
+        return self.fitted()
+
+    def fitted(self) -> Tuned:
+        """Fit to all draws so far, and choose."""
         candidates, shares, variances = self.refit()
-        law = proposal(candidates, shares, archive, self.of_layers)
+        law = proposal(candidates, shares, self.explorer.archive, self.cover(), self.of_layers)
         return self.choose(law, variances)
 
     # the stages
@@ -248,30 +277,87 @@ class _Search:
         self.decide(f"{n:,} draws of the target, widened to a standard deviation of {wide:.2f}")
         self.record("first", 0, n)
 
-    def walk_uphill(self) -> None:
-        """Design points, and a batch around them."""
+    def look_for_regions(self) -> None:
+        """Nearest points by walks uphill, and by hits of a widened target; a batch around them."""
+        self.regions = [Region(point, 0) for point in self.walk_uphill()]
+        self.by_hits()
+        if self.regions:
+            self.around(self.points)
+
+    def walk_uphill(self) -> Float:
+        """Design points (k, d) by walks uphill; none where many draws are in the event, or none is higher."""
         archive, d = self.explorer.archive, self.dim
-        n = batch_size(d)
         most = (self.limit - self.explorer.evaluations) // 2
-        if most < n or archive.loss.min() == archive.loss.max():
-            return
+        if self.ess(self.goal) >= ENOUGH or most < batch_size(d) or archive.loss.min() == archive.loss.max():
+            return np.empty((0, d))
         found = find_design_points(self.explorer, self.goal, most)
         self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
         self.decide(found.describe())
-        points = found.points
-        self.record("walks", 0, found.evaluations, elites=len(points))
-        if not len(points):
+        self.record("walks", 0, found.evaluations, elites=len(found.points))
+        return found.points
+
+    def by_hits(self) -> None:
+        """Look for further regions by hits of a widened target."""
+        most = (self.limit - self.explorer.evaluations) // 2
+        if most < RUNG:
             return
+        known, spheres = len(self.regions), sum(r.sphere is not None for r in self.regions)
+        rng = self.explorer.generator()
+        found = find_by_hits(self.explorer, self.dim, self.goal, rng, HITS, most, self.regions, bends=BENDS)
+        self.decide(found.describe(known))
+        self.walks = max(self.walks, found.climbs)
+        self.record("hits", 0, found.evaluations, elites=found.hits)
+        self.regions = list(found.regions)
+        self.found = max(self.found, len(self.regions))
+        if found.hits >= HITS:
+            self.unseen = min(self.unseen, sum(region.hits == 1 for region in self.regions) / found.hits)
+        for sphere in [r.sphere for r in self.regions if r.sphere][spheres:]:
+            self.decide(f"a region bends around the origin in {sphere[0].shape[1]} directions, {sphere[1]:.2f} away")
+
+    @property
+    def points(self) -> Float:
+        """Points of the edges of all regions (k, d)."""
+        return points_of(self.regions, self.dim)
+
+    def around(self, points: Float) -> None:
+        """Begin the fits at ``points`` (k, d) too, with a batch around them."""
+        n = batch_size(self.dim)
         distance = np.square(points).sum(axis=1)
         shares = np.exp(-0.5 * (distance - distance.min()))
         shares = np.maximum(shares / shares.sum(), 0.2 / len(points))
-        self.begin = [_around(point, float(share)) for point, share in zip(points, shares / shares.sum(), strict=True)]
-        weights = [p.share for p in self.begin]
-        narrow, broad = (mixed(weights, laws) for laws in zip(*((p.law(), p.broad()) for p in self.begin), strict=True))
+        begin = [_around(point, float(share)) for point, share in zip(points, shares / shares.sum(), strict=True)]
+        self.begin = [*self.begin, *begin]
+        weights = [p.share for p in begin]
+        narrow, broad = (mixed(weights, laws) for laws in zip(*((p.law(), p.broad()) for p in begin), strict=True))
         n = min(max(n, 4 * len(points)), self.limit - self.explorer.evaluations)
         if n > 0:
             self.explorer.draw(mixed([0.5, 0.5], [narrow, broad]), n, "around the design points")
             self.record("design points", 0, n)
+
+    def again(self, missed: Float) -> Tuned:
+        """Another round, from failing draws (k, d) that the last proposal hardly makes, heaviest first."""
+        before, known = self.explorer.evaluations, list(self.regions)
+        most = min(self.limit, before + int(AGAIN_COST * (self.dim + 20)))
+        for u in missed:
+            if self.explorer.evaluations >= most:
+                break
+            self.add_point(u, self.goal)
+        self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
+        self.by_hits()
+        new = [region for region in self.regions if not any(region is other for other in known)]
+        self.decide(f"{len(missed)} failing draws of the audit led to {len(new)} new points of regions")
+        if new:
+            self.around(points_of(new, self.dim))
+        return self.fitted()
+
+    def add_point(self, u: Float, goal: float) -> bool:
+        """Find the nearest point from a failing draw ``u`` (d,); whether it was not known."""
+        point = nearest_point(self.explorer, goal, u)
+        known = self.points
+        if len(known) and np.square(known - point).sum(axis=1).min() < SAME**2:
+            return False
+        self.regions.append(Region(point, 0))
+        return True
 
     def climb_levels(self) -> str:
         """Batches until the event is reached; why it was not, or nothing."""
@@ -304,7 +390,10 @@ class _Search:
         shares = np.full(len(candidates), 1.0 / len(candidates))
         variances: tuple[float, ...] = ()
         for number in range(1, MOST_REFITS + 1):
-            law = proposal(candidates, shares, archive, self.of_layers)
+            cover = self.cover()
+            if cover is not None and self.of_layers.size < LAYERS.size:
+                self.of_layers = LAYERS.copy()
+            law = proposal(candidates, shares, archive, cover, self.of_layers)
             rows = self.explorer.draw(law, size, f"refit {number}")
             u, loss = archive.u[rows], archive.loss[rows]
             log_weight = log_density(target, u) - log_density(archive.laws[-1], u)
@@ -312,8 +401,9 @@ class _Search:
             shares = self.shared(candidates, shares, u, loss, log_weight)
             hit = loss >= self.goals[0]
             if np.count_nonzero(hit) > 5:
-                laws, log_p = layers(candidates, shares, archive), log_density(target, u[hit])
-                self.of_layers = fitted_layers(laws, self.of_layers, u[hit], log_weight[hit], log_p)
+                laws, log_p = layers(candidates, shares, archive, cover), log_density(target, u[hit])
+                self.of_layers = fitted_layers(laws, self.of_layers[: len(laws)], u[hit], log_weight[hit], log_p)
+                self.cover_heavy(u[hit], log_weight[hit])
             self.record("refits", number, size, information=_information(log_weight, archive, rows, self.goal))
             self.fits.append((number, size, max(variances), _named(candidates, shares)))
             fitted = self.fit_all(simulate=True)
@@ -325,12 +415,52 @@ class _Search:
                 break
         kept = _named(candidates, shares)
         many = f"{number} refit{'s' if number > 1 else ''}"
-        _, broad, past = self.of_layers
+        _, broad, past, *_ = self.of_layers
         self.decide(
             f"{many}; the proposal is {kept}, {broad:.1%} of it broadened and {past:.1%} laws of the search; "
             f"one draw has a relative variance of {max(variances):.2g}"
         )
         return candidates, shares, variances
+
+    def cover(self) -> Distribution | None:
+        """A law around the nearest point of each region that is known; None without one.
+
+        Of each: a standard normal beyond the plane there, as far as its distance goes, and one around the point. The
+        shares are the masses of the failing draws on the side of each, not below a fair one by more than a factor.
+        """
+        points = self.points
+        if not len(points):
+            return None
+        archive = self.explorer.archive
+        failing = archive.loss >= self.goals[0]
+        shares = np.full(len(points), 1.0 / len(points))
+        if np.count_nonzero(failing) > 5:
+            side = _side(archive.u[failing], points)
+            mass = np.bincount(side, capped(np.exp(archive.log_weight[failing])), minlength=len(points))
+            shares = np.maximum(mass / mass.sum(), LEAST_COVER / len(points))
+            shares /= shares.sum()
+        laws: list[Distribution] = []
+        for point, share in zip(points, shares.tolist(), strict=True):
+            laws += [_around(point, share).law(), Normal(mean=point, std=1.0)]
+        around = mixed(np.repeat(shares, 2).tolist(), laws)
+        bent = [region.sphere for region in self.regions if region.sphere]
+        spheres = [BeyondSphere(directions=basis, radius=WITHIN * radius) for basis, radius in bent]
+        return mixed([1.0] + [1.0] * len(spheres), [around, *spheres])
+
+    def cover_heavy(self, u: Float, log_weight: Float) -> None:
+        """Add the nearest points of failing draws ``u`` (n, d) that carry much of a batch: what is hardly drawn."""
+        weight = np.exp(log_weight - log_weight.max())
+        share = weight / weight.sum()
+        heavy = np.argsort(-share, kind="stable")[:MOST_HEAVY]
+        heavy = heavy[share[heavy] > HEAVY]
+        before, most = self.explorer.evaluations, 4 * self.dim + 60
+        for k in heavy:
+            if self.explorer.evaluations + most > self.limit or len(self.regions) >= MOST_POINTS:
+                break
+            if self.add_point(u[k], self.goals[0]):
+                self.begin.append(_around(self.regions[-1].point, 1.0 / len(self.regions)))
+        if self.explorer.evaluations > before:
+            self.record("heavy draws", 0, self.explorer.evaluations - before, elites=heavy.size)
 
     def shared(self, candidates: list[Candidate], shares: Float, u: Float, loss: Float, log_weight: Float) -> Float:
         """Shares of the candidates after fresh draws, all events alike."""
@@ -554,8 +684,14 @@ class _Search:
             return replace(self.tuned(None, None, why), starts=max(self.walks, 1), reached=0)
         self.decide(f"{why}: the proposal is fitted to the few draws that were in it")
         candidates = self.fit_all()
-        law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive)
+        law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive, self.cover())
         return self.tuned(law, None, why, reached=False)
+
+
+def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
+    length = np.sqrt(np.square(points).sum(axis=1))
+    return np.asarray(np.argmax(u @ (points / length[:, None]).T - length, axis=1))
 
 
 def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
 from raresim.blocks import Growing, Plan, plan
 from raresim.distributions.base import Distribution
 from raresim.engine import Job, fold
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Accumulator)
 
 LOGGER = logging.getLogger("raresim")
+
+Again = Callable[[Float], "Tuned"]
 
 Report = Callable[[str, int, int, str], None]
 """Progress: name of the stage, rows done, rows in all (0: not known) and a line about it."""
@@ -116,6 +119,9 @@ class Tuned:
         Tables and plots of the way to the proposal, beyond ``iterations``.
     goals : tuple of Goal
         The hits of each event at which the estimate ends; empty where it ends with the asked error.
+    again : callable, optional
+        Another round of the search, from failing draws (k, d) of standard normal space that the estimate hardly made;
+        ``evaluations`` of what it returns count both rounds. None where the method has none.
     """
 
     proposal: Distribution | None
@@ -133,6 +139,7 @@ class Tuned:
     decisions: tuple[str, ...] = ()
     trace: Evidence = field(default_factory=Evidence)
     goals: tuple[Goal, ...] = ()
+    again: Again | None = None
 
     @property
     def weighted(self) -> bool:

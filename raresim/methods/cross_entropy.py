@@ -14,8 +14,9 @@ from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arrays import Float, whole
 from raresim.blocks import Plan
-from raresim.distributions.base import Distribution
+from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
+from raresim.distributions.standard_normal import LOG_2PI
 from raresim.draws import Draws, are_single, drawn_as, refuse_family, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError, LossError
@@ -31,12 +32,15 @@ from raresim.methods.levels import (
     Whole,
     draws_per_level,
 )
+from raresim.methods.regions import HITS, LEAST_BY_HITS, iteration
 from raresim.problem import Event, Space
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, smoothed
 from raresim.proposals.student_t import StudentTMixture
 from raresim.registry import member
+from raresim.search.explorer import Explorer
+from raresim.search.hits import find_by_hits
 from raresim.streams import stream
 
 MIN_ESS = 20.0
@@ -59,6 +63,12 @@ SPLIT_MARGIN = 1.25
 
 KEPT_ELITES = 20_000
 """Elites of a level that the fit of a mixture begins from, or those that bear its parameters where these are more."""
+
+COVERED = 4.0
+"""Nats that a mixture's density at the nearest point of a region may be below that of a standard normal there."""
+
+MIN_CLOUD = 1000
+"""Draws around such a point, at least, to which a law is fitted where the mixture does not cover it."""
 
 KMEANS_RUNS = 20
 """Random beginnings of the clustering of the first elites."""
@@ -237,6 +247,7 @@ class _Climb:
     samples: int
     evaluations: int = 0
     records: list[Iteration] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @property
     def needed_ess(self) -> float:
@@ -259,20 +270,22 @@ class _Climb:
         self.records.append(first.record)
         found = [self.start(k, self.fitted(target, s), s.ess) for k, s in enumerate(usable)]
         mixture, regions = self.regions([f for f in found if f.reached] or found)
+        mixture, more = self.by_hits(mixture)
+        regions += more
         tuned, variances = self.pool(mixture, regions)
-        reached = sum(f.reached for f in found)
+        reached = sum(f.reached for f in found) + more
         return Tuned(
             proposal=Mixture.defensive(tuned, target, self.method.defensive),
             iterations=tuple(self.records),
             evaluations=self.evaluations,
             nominal=nominal,
             variances=variances if reached else None,
-            starts=len(found),
+            starts=len(found) + more,
             reached=reached,
             regions=regions,
             outcome=_outcome(found),
             kl_proposal_target=self.closed_kl(tuned),
-            decisions=self.decisions(tuned, regions),
+            decisions=(*self.told, *self.decisions(tuned, regions)),
         )
 
     def refuse_small_budget(self, first: int) -> None:
@@ -290,10 +303,10 @@ class _Climb:
         goal = self.event.sign * self.event.threshold
         best = -math.inf
         stalled = 0
-        for iteration in range(1, self.method.max_levels + 1):
+        for turn in range(1, self.method.max_levels + 1):
             if self.evaluations + self.samples > self.session.max_evaluations // 2:
                 return _Found(law, ess, "half of max_evaluations spent on tuning")
-            step = self.evaluate(law, number, iteration, self.samples)
+            step = self.evaluate(law, number, turn, self.samples)
             fitted = self.refit(step, law) if step.record.ess >= MIN_ESS else law
             lacks = family.shortfall(fitted)
             self.records.append(replace(step.record, kl_step=family.kl(fitted, law), note=lacks))
@@ -352,6 +365,33 @@ class _Climb:
                 laws.append(f.law)
                 sizes.append(1)
         return Mixture(weights=np.array(sizes) / sum(sizes), components=laws), len(laws)
+
+    def by_hits(self, mixture: Mixture) -> tuple[Mixture, int]:
+        """``mixture`` with a law for each region that hits of a widened target show and it hardly draws; how many."""
+        session, family = self.session, self.method.proposal.part
+        left = session.max_evaluations // 2 - self.evaluations
+        if session.problem.space != "standard" or left < LEAST_BY_HITS:
+            return mixture, 0
+        dim, explorer = session.problem.dim, Explorer(session, self.event.sign)
+        rng = explorer.generator()
+        found = find_by_hits(explorer, dim, self.event.sign * self.event.threshold, rng, HITS, left // 2)
+        self.evaluations += explorer.evaluations
+        self.told.append(f"{found.describe().capitalize()}.")
+        share = found.hits / found.draws
+        self.records.append(iteration("hits", 0, self.event.threshold, found.evaluations, found.hits, share))
+        laws, points = list(mixture.components), found.nearest.reshape(-1, dim)
+        usual = -0.5 * dim * LOG_2PI - COVERED
+        hardly = [
+            k for k in range(len(points)) if log_density(mixture, np.asfortranarray(points[k : k + 1]))[0] < usual
+        ]
+        n = max(MIN_CLOUD, ELITES_PER_PARAMETER * family.n_parameters(dim))
+        for k in hardly:
+            cloud = np.asfortranarray(points[k] + rng.standard_normal((n, dim)))
+            laws.append(family.fit(session.problem.target, family.suffstats(session.problem.target, cloud, np.ones(n))))
+        if not hardly:
+            return mixture, 0
+        shares = np.concatenate([mixture.weights, np.full(len(hardly), 1.0 / len(mixture.components))])
+        return Mixture(weights=shares / shares.sum(), components=laws), len(hardly)
 
     def pool(self, mixture: Mixture, regions: int) -> tuple[Distribution, tuple[float, ...] | None]:
         """Draw once from all regions together and refit shares and components; relative variances of a draw."""

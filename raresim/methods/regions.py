@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from raresim.arrays import Float
 from raresim.blocks import Block
-from raresim.design_point import RADII, SHORTER, DesignPoint, Search, between, explore, gradient_cost, unit
+from raresim.design_point import (
+    RADII,
+    SHORTER,
+    DesignPoint,
+    Search,
+    between,
+    explore,
+    find_design_points,
+    gradient_cost,
+    unit,
+)
 from raresim.engine import Sampler
 from raresim.errors import FieldError
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Session
 from raresim.problem import Event
+from raresim.search.hits import Hits, Region, find_by_hits
+from raresim.streams import stream
 
 MIN_PILOT = 100
 SHOWN = 0.1
@@ -23,6 +35,15 @@ SHOWN = 0.1
 
 EXPECTED_STEPS = 15
 """Steps of a climb that a cost is predicted with."""
+
+HITS = 24
+"""Hits of a widened target that are wanted at least."""
+
+LEAST_BY_HITS = 120
+"""Evaluations without which they are not looked for."""
+
+BY_HITS = "found by a hit of a widened target"
+"""What a `DesignPoint` notes that no climb ended in, but the search of `raresim.search.hits`."""
 
 BETWEEN_TWO = "between two design points"
 """What a `DesignPoint` that no climb ended in notes."""
@@ -46,6 +67,8 @@ class Regions:
         Where the event begins halfway between two design points, before their planes do: no regions of their own.
     looked_between : int
         Losses that these took.
+    hits : Hits, optional
+        What hits of a widened target showed; None where they were not looked for.
     """
 
     event: Event
@@ -54,11 +77,13 @@ class Regions:
     search: Search
     between: tuple[DesignPoint, ...] = ()
     looked_between: int = 0
+    hits: Hits | None = None
 
     @property
     def evaluations(self) -> int:
         """Losses that were evaluated."""
-        return self.loss.size + self.search.evaluations + self.looked_between
+        by_hits = self.hits.evaluations if self.hits else 0
+        return self.loss.size + self.search.evaluations + self.looked_between + by_hits
 
     @property
     def iterations(self) -> tuple[Iteration, ...]:
@@ -75,7 +100,13 @@ class Regions:
             for s in self.search.steps
         ]
         halfway = [iteration("between", 0, self.event.threshold, self.looked_between)] if self.looked_between else []
-        return (pilot, *steps, *halfway)
+        hits = self.hits
+        wide = (
+            [iteration("hits", 0, self.event.threshold, hits.evaluations, hits.hits, hits.hits / hits.draws)]
+            if hits
+            else []
+        )
+        return (pilot, *steps, *wide, *halfway)
 
     @property
     def decisions(self) -> tuple[str, ...]:
@@ -87,6 +118,8 @@ class Regions:
             f"A pilot of {self.loss.size:,} draws of the target gave the starts of {len(search.ends)} climbs to design "
             f"points ({search.evaluations:,} evaluations): {search.outcome}."
         )
+        if self.hits:
+            first = f"{first} {self.hits.describe().capitalize()}."
         if not search.points:
             return (first,)
         distances = ", ".join(f"{point.beta:.4g}" for point in search.points)
@@ -187,12 +220,36 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     session.report("tune", 0, 0, f"climbing to design points of {event.label}")
     goal = event.sign * event.threshold
     search = explore(evaluate, goal, u, loss, starts, limit) if starts else Search((), (), (), 0)
+    hits = None
+    if starts:
+        search, hits = by_hits(session, evaluate, goal, search, limit)
     if not search.points:
-        return Regions(event, u, loss, search)
+        return Regions(event, u, loss, search, hits=hits)
     found = np.array([point.u for point in search.points])
-    halfway, looked = between(evaluate, goal, found, limit - search.evaluations)
+    halfway, looked = between(evaluate, goal, found, limit - search.evaluations - (hits.evaluations if hits else 0))
     points = tuple(DesignPoint(at, goal, unit(at), math.nan, -1, BETWEEN_TWO) for at in halfway)
-    return Regions(event, u, loss, search, points, looked)
+    return Regions(event, u, loss, search, points, looked, hits)
+
+
+def by_hits(
+    session: Session, evaluate: Callable[[Float], Float], goal: float, search: Search, limit: int
+) -> tuple[Search, Hits | None]:
+    """``search`` with the design points of further regions that hits of a widened target show, and these hits."""
+    left, dim = limit - search.evaluations, session.problem.dim
+    if left < LEAST_BY_HITS:
+        return search, None
+    known = np.array([point.u for point in search.points]).reshape(-1, dim)
+    rng = stream(session.seed, session.plan(1).stage, 0)
+    hits = find_by_hits(evaluate, dim, goal, rng, HITS, left // 2, [Region(point, 0) for point in known])
+    new = [u for u in hits.nearest.reshape(-1, dim) if not any(np.array_equal(u, other) for other in known)]
+    if not new:
+        return search, hits
+    ends = tuple(DesignPoint(u, goal, unit(u), math.nan, k, BY_HITS) for k, u in enumerate(new))
+    search = search.and_(Search(ends, ends, (), 0), 0)
+    left = limit - search.evaluations - hits.evaluations
+    if left >= len(new) * (gradient_cost(dim) + SHORTER.size + 2):
+        search = search.and_(find_design_points(evaluate, goal, np.array(new), left), 0)
+    return search, hits
 
 
 def expected_cost(pilot: int, starts: int, dim: int) -> int:

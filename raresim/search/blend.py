@@ -12,10 +12,11 @@ from raresim.distributions.base import Distribution, log_density
 from raresim.search.archive import Archive
 from raresim.search.fitting import capped, mixed
 
-LAYERS = np.array([0.85, 0.075, 0.075])
-"""Shares of the proposal's layers: the fitted laws, their broad copies, and laws of the search."""
+LAYERS = np.array([0.775, 0.075, 0.075, 0.075])
+"""Shares of the proposal's layers: the fitted laws, their broad copies, laws of the search, and laws around the nearest
+points of the regions, where there are any."""
 
-LEAST_LAYERS = np.array([0.3, 0.075, 0.075])
+LEAST_LAYERS = np.array([0.3, 0.075, 0.075, 0.075])
 """Smallest shares of the layers, once draws decide on them."""
 
 LEAST, LEAST_TILT = 0.1, 0.02
@@ -56,24 +57,32 @@ def carried(shares: Float, old: Sequence[Candidate], new: Sequence[Candidate]) -
     return total
 
 
-def layers(candidates: Sequence[Candidate], shares: Float, archive: Archive) -> list[Distribution]:
-    """What a proposal is made of: the fitted laws by their shares, their broad copies, and laws of the search.
+def layers(
+    candidates: Sequence[Candidate], shares: Float, archive: Archive, cover: Distribution | None
+) -> list[Distribution]:
+    """What a proposal is made of: fitted laws by their shares, their broad copies, laws of the search, and ``cover``.
 
-    The last are the first law of the archive, and the last one of the search: no failing point that they could find
-    gets a weight far above theirs.
+    The laws of the search are the first of the archive and the last with which the event was looked for: no failing
+    point that they could find gets a weight far above theirs. ``cover`` is fitted to nothing.
     """
     kept = drawn_from(candidates, shares)
     fitted = mixed(shares[kept].tolist(), [c.law for c, k in zip(candidates, kept, strict=True) if k])
     broad = [c.broad for c, k in zip(candidates, kept, strict=True) if k and c.broad is not None] or [fitted]
     past = [archive.laws[j] for j in archive.searched]
-    return [fitted, mixed([1.0] * len(broad), broad), mixed([1.0] * len(past), past)]
+    made = [fitted, mixed([1.0] * len(broad), broad), mixed([1.0] * len(past), past)]
+    return made if cover is None else [*made, cover]
 
 
 def proposal(
-    candidates: Sequence[Candidate], shares: Float, archive: Archive, of_layers: Float = LAYERS
+    candidates: Sequence[Candidate],
+    shares: Float,
+    archive: Archive,
+    cover: Distribution | None = None,
+    of_layers: Float = LAYERS,
 ) -> Distribution:
-    """The law to draw from: `layers` with the shares ``of_layers`` (3,)."""
-    return mixed(of_layers.tolist(), layers(candidates, shares, archive))
+    """The law to draw from: `layers` with the shares ``of_layers``."""
+    made = layers(candidates, shares, archive, cover)
+    return mixed(of_layers[: len(made)].tolist(), made)
 
 
 def searching(candidates: Sequence[Candidate]) -> Distribution:
@@ -115,13 +124,13 @@ def fitted_shares(candidates: Sequence[Candidate], shares: Float, u: Float, log_
 
 
 def fitted_layers(laws: Sequence[Distribution], shares: Float, u: Float, log_weight: Float, log_p: Float) -> Float:
-    """Shares (3,) of the layers with the smallest variance of the estimate, as fresh draws tell it.
+    """Shares (k,) of the layers with the smallest variance of the estimate, as fresh draws tell it.
 
     Parameters
     ----------
     laws : sequence of Distribution
         `layers`, fitted to other draws.
-    shares : (3,)
+    shares : (k,)
         Where the search for them begins.
     u : (n, d)
         Fresh draws in the event.
@@ -148,6 +157,6 @@ def fitted_layers(laws: Sequence[Distribution], shares: Float, u: Float, log_wei
     for _ in range(LAYER_STEPS):
         blend = density @ shares
         shares = shares * np.sqrt((capped(moment / blend) / blend) @ density)
-        shares = np.maximum(shares / shares.sum(), LEAST_LAYERS)
+        shares = np.maximum(shares / shares.sum(), LEAST_LAYERS[: shares.size])
         shares /= shares.sum()
     return shares

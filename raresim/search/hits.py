@@ -1,0 +1,581 @@
+"""Failure regions from the hits of a widened target: a search that asks of a row only whether it is in the event.
+
+A plane at distance ``b`` from the origin is hit by ``N(0, w^2 I)`` with probability ``Phi(-b / w)``, whatever the
+dimension and however steep the loss is beyond it. Walks uphill follow the loss instead: below the threshold a flat
+region hides a steep one. Here no increasing transform of the loss, nor of one of several losses whose maximum it is,
+changes which draws are hits; gradients are taken inside the event alone, where the part that fails is the one seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raresim.arrays import Bool, Float
+from raresim.design_point import CENTRAL_UP_TO, unit
+
+Evaluate = Callable[[Float], Float]
+"""Losses (n,), larger is rarer, at points (n, d)."""
+
+WIDTHS = (4.2, 6.0)
+NARROWER = (3.0, 2.0, 1.4)
+"""Standard deviations of the widened target: taken in turn while hits are few; from the first, back where most hit."""
+
+RUNG = 40
+"""Draws of a width before the next one is tried, and of each batch after that."""
+
+FEW, MANY = 0.08, 0.6
+"""Share of hits from which a width is wide enough, and above which it is narrowed."""
+
+SINGLE = 0.02
+"""Regions hit once, as a share of the hits, at which the search ends: Good and Turing's estimate of what is unseen."""
+
+FOR_EACH = 12
+"""Hits that are wanted for each region that was found: where there are many, small ones are rare among the hits."""
+
+MOST_HITS = 160
+MOST_DRAWS = 1500
+MOST_CLIMBS = 30
+
+DEPTHS = (0.08, 0.01)
+"""How far inside the event a gradient is taken, in standard deviations: near enough for the limit state that ends it
+there to be the one that is seen, however flat others are; the second where it seems to be one that is known."""
+
+STEP = 0.4
+"""Step of a difference, relative to the depth."""
+
+NEW = 0.2
+"""Length of the part of a normal that is across all known ones, from which it is another limit state's."""
+
+ROOM = 1.2
+"""How far out the known planes are held while the next one is looked for."""
+
+BESIDE = 0.7
+"""How far beside the foot of a plane the event is asked for nearer to the origin, back towards where it came from."""
+
+SLACK = 0.5
+"""How far short of a region's tangent plane a hit of that region may lie."""
+
+CHORD = np.array([0.5, 0.75, 0.9])
+"""Where the way from a region's nearest point to a hit has to be in the event."""
+
+ARC = np.array([0.3, 0.5, 0.65, 0.8, 0.9])
+"""The same of the arc to the edge on the ray of the hit."""
+
+COMPARABLE = 1.8
+"""Distance of an edge, relative to the nearest point of a region, up to which the arc between them tells."""
+
+OUTWARDS = 1.01
+SAME = 1.0
+"""Distance below which two nearest points are one."""
+
+ROUNDS = 8
+HALVINGS = 6
+FOOT = 1.02
+"""A point this near to the foot of the tangent plane, relative to its distance, is taken for the nearest."""
+
+AIMS = (1.02, 1.08, 1.2)
+"""How far, relative to the foot of the planes, the event is asked for beyond it."""
+
+PARTS = (0.5, 0.25)
+"""Shares of the way to the foot that are tried where the event does not begin there."""
+
+GAIN = 0.1
+"""Distance that a round of `nearest_point` has to gain for another one to be made."""
+
+ALIKE = 3
+"""Hits beside a region's tangent plane that lead to a known point of it, after which no further ones are looked for."""
+
+NEIGHBOURS = 3
+"""Regions that are asked whether a new point lies in them, the nearest in direction first."""
+
+LEAST_BENT, SPARE, BENT = 5, 2, 0.12
+"""Points of a region from which its directions are looked at, how many more there have to be than directions, and the
+smallest extent of one, relative to the largest."""
+
+RETURNED = 8
+"""Climbs in a row that end at a known point, after which the search ends."""
+
+JOINED = 8
+"""Points in a row that lie in a region that is known, after which the search ends: regions are not told apart."""
+
+FLAT = 0.95
+"""Share of differences that are zero from which a loss moves by steps, and the edges themselves are looked for."""
+
+
+@dataclass(eq=False)
+class Region:
+    """A failure region as a search of hits sees it.
+
+    Parameters
+    ----------
+    point : (d,) float64
+        The nearest point to the origin that was found on its edge.
+    hits : int
+        How many hits lay in it.
+    more : list of (d,) float64
+        Further points of its edge, where it bends around the origin.
+    alike : int
+        Hits beside its tangent plane that led to a known point.
+    sphere : ((d, k), float), optional
+        Directions in which it bends around the origin, orthonormal, and how far away it is there; None where it does
+        not, as far as it is known.
+    """
+
+    point: Float
+    hits: int = 1
+    more: list[Float] = field(default_factory=list)
+    alike: int = 0
+    sphere: tuple[Float, float] | None = None
+
+    @property
+    def beta(self) -> float:
+        """Distance of the point from the origin, in standard deviations."""
+        return float(np.linalg.norm(self.point))
+
+    @property
+    def points(self) -> Float:
+        """All of its points (k, d)."""
+        return np.array([self.point, *self.more])
+
+    def add(self, point: Float) -> None:
+        """A further point (d,) of it."""
+        if np.linalg.norm(point) < self.beta:
+            self.point, point = point, self.point
+        self.more.append(point)
+        self.look_round()
+
+    def look_round(self) -> None:
+        """Read from its points whether it bends around the origin: they lie in fewer directions than there are points.
+
+        The nearest of them says how far away it is there.
+        """
+        points = self.points
+        if len(points) < LEAST_BENT:
+            return
+        _, sizes, ways = np.linalg.svd(points, full_matrices=False)
+        k = int(np.count_nonzero(sizes > BENT * sizes[0]))
+        if 2 <= k <= len(points) - SPARE:
+            basis = ways[:k].T
+            self.sphere = basis, float(np.linalg.norm(points @ basis, axis=1).min())
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What a search of hits found.
+
+    Parameters
+    ----------
+    regions : tuple of Region
+        Nearest first.
+    width : float
+        Standard deviation of the widened target.
+    draws, hits : int
+        Draws of that width, and those in the event.
+    climbs, evaluations : int
+        Nearest points looked for, and losses evaluated in all.
+    ended : str
+        Why the search ended.
+    """
+
+    regions: tuple[Region, ...]
+    width: float
+    draws: int
+    hits: int
+    climbs: int
+    evaluations: int
+    ended: str
+
+    @property
+    def nearest(self) -> Float:
+        """The nearest point of each region (k, d)."""
+        return np.array([region.point for region in self.regions])
+
+    def describe(self, known: int = 0) -> str:
+        """A sentence about it; ``known`` points were there before."""
+        many = f"{self.draws:,} draws with standard deviation {self.width:g}"
+        if not self.hits:
+            return f"none of {many} was in the event ({self.evaluations:,} evaluations)"
+        n, new = len(self.regions), len(self.regions) - known
+        regions = f"{n} region{'' if n == 1 else 's'}, {new} of them new: {self.ended}"
+        return f"{self.hits:,} of {many} were in the event, in {regions} ({self.evaluations:,} evaluations)"
+
+
+def find_by_hits(
+    evaluate: Evaluate,
+    dim: int,
+    goal: float,
+    rng: np.random.Generator,
+    hits: int,
+    most: float = math.inf,
+    known: Sequence[Region] = (),
+    climbs: int = MOST_CLIMBS,
+    bends: int = 0,
+) -> Hits:
+    """Draw from a widened target until its hits are explained by the regions that were found.
+
+    Parameters
+    ----------
+    evaluate : callable
+        The loss.
+    dim : int
+        Number of coordinates.
+    goal : float
+        What the loss has to reach.
+    rng : numpy.random.Generator
+        For the draws.
+    hits : int
+        Hits that are wanted at least.
+    most : float
+        Evaluations that this may take, roughly.
+    known : sequence of Region
+        Those that are known; they count and change as the others do.
+    climbs : int
+        Nearest points that may be looked for.
+    bends : int
+        Further points that are looked for in a region that bends around the origin.
+
+    Notes
+    -----
+    The search ends with enough hits of which few lie in a region of their own: the share of regions hit once estimates
+    the share of hits in regions not seen [1]_.
+
+    References
+    ----------
+    .. [1] Good, *The population frequencies of species and the estimation of population parameters*,
+       Biometrika 40, 1953.
+    """
+    search = _Search(evaluate, goal, dim, [] if known is None else list(known), most, bends)
+    width, seen, draws = search.ladder(rng)
+    ended = "no hit" if not len(seen) else ""
+    while not ended:
+        ended = search.explain(seen, climbs)
+        once = sum(region.hits == 1 for region in search.regions)
+        if ended:
+            break
+        enough = max(hits, FOR_EACH * len(search.regions))
+        if search.hits >= enough and once <= SINGLE * search.hits:
+            ended = "hits explained"
+        elif search.hits >= MOST_HITS or draws >= MOST_DRAWS or search.evaluations >= most:
+            ended = "as many draws as it may take"
+        else:
+            seen = search.draw(width, RUNG, rng)
+            draws += RUNG
+    found = tuple(sorted(search.regions, key=lambda region: region.beta))
+    return Hits(found, width, draws, search.hits, search.climbs, search.evaluations, ended)
+
+
+@dataclass(eq=False)
+class _Search:
+    """One search: what it knows and has spent."""
+
+    evaluate: Evaluate
+    goal: float
+    dim: int
+    regions: list[Region]
+    most: float
+    bends: int
+    hits: int = 0
+    climbs: int = 0
+    evaluations: int = 0
+    joined: int = 0
+    returned: int = 0
+
+    def inside(self, u: Float) -> Bool:
+        """Which rows of ``u`` (n, d) are in the event."""
+        return self.look(u) >= self.goal
+
+    def look(self, u: Float) -> Float:
+        self.evaluations += len(u)
+        return self.evaluate(u)
+
+    def draw(self, width: float, n: int, rng: np.random.Generator) -> Float:
+        """The hits among ``n`` draws."""
+        u = width * rng.standard_normal((n, self.dim))
+        return u[self.inside(u)]
+
+    def ladder(self, rng: np.random.Generator) -> tuple[float, Float, int]:
+        """A width at which neither few nor most draws are hits, the hits and the number of draws there."""
+        for width in WIDTHS:
+            seen = self.draw(width, RUNG, rng)
+            if len(seen) >= FEW * RUNG:
+                break
+        if width == WIDTHS[0]:
+            for narrower in NARROWER:
+                if len(seen) <= MANY * RUNG:
+                    break
+                fewer = self.draw(narrower, RUNG, rng)
+                if len(fewer) < FEW * RUNG:
+                    break
+                width, seen = narrower, fewer
+        return width, seen, RUNG
+
+    def explain(self, seen: Float, climbs: int) -> str:
+        """Count each hit to its region, or find the nearest point of a new one; why the search ends, or nothing."""
+        for u in seen[np.argsort(np.square(seen).sum(axis=1))]:
+            self.hits += 1
+            region, straight = self.explained(u)
+            if region is not None:
+                region.hits += 1
+                if not straight:
+                    self.bend(region, u)
+                continue
+            if self.climbs >= climbs or self.evaluations >= self.most:
+                return "as many climbs as it may take"
+            self.climbs += 1
+            point = nearest_point(self.look, self.goal, u)
+            near = [r for r in self.regions if np.linalg.norm(r.point - point) < SAME]
+            if near:
+                near[0].hits += 1
+                self.returned += 1
+                if self.returned == RETURNED:
+                    return "climbs lead to what is known"
+                if np.linalg.norm(point) < near[0].beta:
+                    near[0].point = point
+                continue
+            region = self.joined_to(point)
+            if region is None:
+                self.regions.append(Region(point))
+                self.joined = self.returned = 0
+                continue
+            region.hits += 1
+            region.add(point)
+            self.joined += 1
+            if self.joined == JOINED:
+                return "regions are not told apart"
+        return ""
+
+    def bend(self, region: Region, u: Float) -> None:
+        """Look for a further point of a ``region`` that bends, from a hit ``u`` (d,) in it."""
+        if region.sphere or len(region.more) >= self.bends or region.alike >= ALIKE or self.evaluations >= self.most:
+            return
+        point = nearest_point(self.look, self.goal, u)
+        if np.square(region.points - point).sum(axis=1).min() < SAME**2:
+            region.alike += 1
+        else:
+            region.add(point)
+
+    def explained(self, u: Float) -> tuple[Region | None, bool]:
+        """The region that a hit ``u`` (d,) lies in, as ways to its nearest point tell, and whether a straight one does.
+
+        The straight one tells where the hit is beyond the tangent plane there. A region that bends towards the origin
+        has hits that are not. Of these the edge is looked for on the way to the axis of the point and on the ray, and
+        whether it comes nearer all the way along the arc from there: between two regions it goes out first. From an
+        edge that is much farther away, as on rays in many dimensions, it would hardly do so, and is not asked.
+        """
+        for region in self.regions:
+            if region.sphere and self.is_round(region.sphere, u):
+                return region, True
+        if not self.regions:
+            return None, False
+        points = np.array([r.point for r in self.regions])
+        length = np.sqrt(np.square(points).sum(axis=1))
+        along = points @ u / np.maximum(length, 1e-12)
+        k = int(np.argmax(along - length))
+        if along[k] - length[k] >= -SLACK:
+            chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
+            if self.inside(chord).all():
+                return self.regions[k], True
+        for j in {k, int(np.argmax(along))}:
+            held = along[j] * points[j] / length[j]
+            edge = _between(self.inside, held, u) if along[j] < length[j] else u
+            edge = _between(self.inside, np.zeros_like(u), edge)
+            if _length(edge) <= COMPARABLE * length[j] and self.inside(_arc(points[j], edge)).all():
+                return self.regions[j], False
+        return None, False
+
+    def is_round(self, sphere: tuple[Float, float], u: Float) -> bool:
+        """Whether ``u`` (d,) is beyond a ``sphere``, and its edge in the event on the way there."""
+        basis, radius = sphere
+        seen = basis.T @ u
+        length = float(np.linalg.norm(seen))
+        return length >= radius and bool(self.inside((OUTWARDS**3 * radius / length * (basis @ seen))[None])[0])
+
+    def joined_to(self, point: Float) -> Region | None:
+        """The known region that a nearest point (d,) of its own lies in, as the arcs between them say."""
+        near = sorted(self.regions, key=lambda r: -float(unit(r.point) @ point))
+        for region in near[:NEIGHBOURS]:
+            if self.inside(_arc(region.point, point)).all():
+                return region
+        return None
+
+
+def points_of(regions: Sequence[Region], dim: int) -> Float:
+    """The nearest point of each region (k, dim), and further ones of those that bend otherwise than on a sphere."""
+    parts = [r.points if r.sphere is None else r.point[None] for r in regions]
+    return np.concatenate([np.empty((0, dim)), *parts])
+
+
+def nearest_point(look: Evaluate, goal: float, u: Float) -> Float:
+    """A point (d,) of the event's edge near to the origin, from one ``u`` (d,) in the event.
+
+    Parameters
+    ----------
+    look : callable
+        The loss.
+    goal : float
+        What it has to reach.
+    u : (d,)
+        In the event.
+
+    Notes
+    -----
+    The edge is found on the ray to the origin, and the gradient a little inside. Where the event is met at the foot of
+    the plane that touches it there, or on the way to it, the search goes on from that edge. Where it is not, as in a
+    corner of several limit states, the part of the point across all planes so far is shrunk until the next one stops
+    it; its gradient is taken where the others have room. The nearest point beyond all of these planes is asked for
+    next: a least-distance problem, [1]_ ch. 23. Of a convex region these are cutting planes; those that an edge nearer
+    to the origin lies before are none, and are dropped.
+
+    References
+    ----------
+    .. [1] Lawson & Hanson, *Solving least squares problems*, 1974.
+    """
+
+    def inside(at: Float) -> Bool:
+        return look(at) >= goal
+
+    best = at = _between(inside, np.zeros_like(u), u)
+    normals: list[Float] = []
+    offsets: list[float] = []
+    for _ in range(ROUNDS):
+        held = _onto(normals, at)
+        across, blocked = at - held, at
+        if normals:
+            if np.linalg.norm(across) < GAIN:
+                break
+            roomy = ROOM * held
+            if inside(roomy[None])[0]:  # nothing but the known planes
+                best = min(best, _between(inside, np.zeros_like(u), roomy), key=_length)
+                break
+            blocked = _between(inside, roomy, roomy + across)
+        normal = _new_normal(look, goal, blocked, unit(across), normals)
+        if normal is None:
+            break
+        normals.append(normal)
+        offsets.append(float(normal @ blocked))
+        foot = _least_distance(np.array(normals), np.array(offsets))
+        reach, before = _length(foot), _length(best)
+        tried = [f * foot for f in AIMS if f * reach < before]
+        if len(normals) == 1:
+            tried += [_as_far(at + s * (foot - at), 0.99 * before) for s in PARTS]
+        good = np.flatnonzero(inside(np.array(tried))) if tried else np.empty(0, dtype=np.intp)
+        if good.size:
+            edge = _between(inside, np.zeros_like(u), tried[int(good[0])])
+            best = min(best, edge, key=_length)
+            aside = BESIDE * unit(at - edge)
+            beside = np.array([_as_far(edge + way, 0.99 * _length(edge)) for way in (aside, -aside)])
+            if _length(best) <= FOOT * reach and not inside(beside).any():
+                break
+            at = edge
+            holds = [float(n @ edge) > c - GAIN for n, c in zip(normals, offsets, strict=True)]
+            normals = [n for n, kept in zip(normals, holds, strict=True) if kept]
+            offsets = [c for c, kept in zip(offsets, holds, strict=True) if kept]
+        else:
+            at = blocked
+    return best
+
+
+def _length(v: Float) -> float:
+    return float(np.linalg.norm(v))
+
+
+def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known: list[Float]) -> Float | None:
+    """The direction of ascent just inside an ``edge`` (d,); once more and closer where it is one of the ``known``."""
+    normal = None
+    for depth in DEPTHS:
+        normal = _normal(look, goal, edge + depth * inwards, STEP * depth)
+        if normal is None or not known or _length(normal - _onto(known, normal)) > NEW:
+            break
+    return normal
+
+
+def _onto(normals: list[Float], at: Float) -> Float:
+    """``at`` (d,) projected on the span of the ``normals``; zero where there are none."""
+    if not normals:
+        return np.zeros_like(at)
+    span = np.linalg.qr(np.array(normals).T)[0]
+    held: Float = span @ (span.T @ at)
+    return held
+
+
+def _least_distance(normals: Float, offsets: Float) -> Float:
+    """The point (d,) nearest to the origin beyond planes with ``normals`` (k, d) at ``offsets`` (k,)."""
+    from scipy.optimize import nnls
+
+    aim = np.zeros(normals.shape[1] + 1)
+    aim[-1] = 1.0
+    system = np.concatenate([normals.T, offsets[None]])
+    rest = system @ nnls(system, aim)[0] - aim
+    if abs(rest[-1]) < 1e-9:
+        only: Float = normals[-1] * offsets[-1]
+        return only
+    point: Float = -rest[:-1] / rest[-1]
+    return point
+
+
+def _between(inside: Callable[[Float], Bool], out: Float, within: Float) -> Float:
+    """The edge (d,) between a point outside and one in the event, by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        if inside((out + middle * (within - out))[None])[0]:
+            high = middle
+        else:
+            low = middle
+    edge: Float = out + high * (within - out)
+    return edge
+
+
+def _arc(a: Float, b: Float) -> Float:
+    """Points on the way from ``a`` to ``b`` (d,), in directions and distances between theirs, a little further out."""
+    length, towards = np.linalg.norm([a, b], axis=1), np.stack([unit(a), unit(b)])
+    angle = math.acos(min(1.0, max(-1.0, float(towards[0] @ towards[1]))))
+    if angle < 1e-6 or angle > math.pi - 1e-6:
+        return np.stack([a, b])
+    way = np.stack([np.sin((1.0 - ARC) * angle), np.sin(ARC * angle)], axis=1) @ towards / math.sin(angle)
+    radius = length[0] + ARC * (length[1] - length[0])
+    points: Float = OUTWARDS * radius[:, None] * way
+    return points
+
+
+def _as_far(v: Float, radius: float) -> Float:
+    scaled: Float = radius * unit(v)
+    return scaled
+
+
+def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None:
+    """The direction (d,) of ascent at a point in the event, by differences of ``step``; None where none is seen."""
+    d = at.size
+    if d <= CENTRAL_UP_TO:
+        seen = look(np.concatenate([at + step * np.eye(d), at - step * np.eye(d)]))
+        ahead, behind = seen[:d], seen[d:]
+    else:
+        seen = look(np.concatenate([at[None], at + step * np.eye(d)]))
+        ahead, behind = seen[1:], np.full(d, seen[0])
+    with np.errstate(invalid="ignore"):
+        rise = ahead - behind
+    rise[~np.isfinite(rise)] = 0.0
+    if np.count_nonzero(rise == 0.0) >= FLAT * d:
+        rise = _edges(look, goal, at)
+    return unit(rise) if np.isfinite(rise).all() and rise.any() else None
+
+
+def _edges(look: Evaluate, goal: float, at: Float) -> Float:
+    """``1 / distance`` (d,) of the edge from a point in the event, along each axis towards the origin and beyond."""
+    d = at.size
+    way = np.diag(np.where(at >= 0, -1.0, 1.0))
+    reach = np.abs(at) + 1.0
+    out = look(at + reach[:, None] * way) < goal
+    low, high = np.zeros(d), reach.copy()
+    asked = np.flatnonzero(out)
+    for _ in range(HALVINGS if asked.size else 0):
+        middle = 0.5 * (low[asked] + high[asked])
+        within = look(at + middle[:, None] * way[asked]) >= goal
+        low[asked] = np.where(within, middle, low[asked])
+        high[asked] = np.where(within, high[asked], middle)
+    distance = np.where(out, 0.5 * (low + high), np.inf)
+    return np.asarray(-np.diag(way) / distance)

@@ -1,0 +1,279 @@
+"""Soundings: an audit that looks for failure regions without following the loss, and weighs what it finds.
+
+It begins from nothing, with draws of a widened target of which it asks only whether they are in the event
+(`raresim.search.hits`). Around the nearest point of each region it then draws typical failing points, and asks of each
+what share of the estimate one row there would have added. A loss whose slope hides a region from climbs does not hide
+it here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.arrays import Float
+from raresim.blocks import Block
+from raresim.diagnostics.verdict import UNCOVERED
+from raresim.engine import Job, Sampler
+from raresim.estimators.base import Estimator
+from raresim.problem import Event, Problem
+from raresim.reach import Reach
+from raresim.roots import Index
+from raresim.search.hits import Hits, find_by_hits
+from raresim.streams import stream
+
+HITS = 44
+"""Hits of the widened target that are wanted: a region with a tenth of them is among them with 99 %."""
+
+CLIMBS = 24
+"""Nearest points that are looked for at most."""
+
+DRAWS = 32
+"""Draws around each nearest point."""
+
+BEFORE = 0.3
+"""How far before the tangent plane half of these begin."""
+
+KEPT = 64
+"""Failing draws that the estimate hardly draws, kept for another round of the search."""
+
+
+def cost(dim: int) -> int:
+    """Evaluations that soundings may take."""
+    return 1500 + 20 * dim
+
+
+@dataclass(frozen=True, eq=False)
+class Sounded:
+    """What soundings on one side of the loss say of its events.
+
+    Parameters
+    ----------
+    sign : float
+        The side.
+    width : float
+        Standard deviation of the widened target.
+    draws, hits : int
+        Draws of it, and those in the rarest event.
+    regions, climbs : int
+        Nearest points found, and looked for.
+    ended : str
+        Why the search ended.
+    evaluations : int
+        Losses that all this took.
+    failing : (m,) int64
+        Draws around the points that are in each event.
+    log_probability : (m,) float64
+        Estimates from them, in nats; ``-inf`` without one.
+    relative_error : (m,) float64
+        Of these; infinite without one.
+    uncovered : (m,) float64
+        Share of the estimate that they find where one row alone would have added more than `UNCOVERED` of it; NaN
+        where nothing was asked.
+    missed : (k, d) float64
+        Draws in the rarest event that the estimate hardly draws, in standard normal space, heaviest first.
+    """
+
+    sign: float
+    width: float
+    draws: int
+    hits: int
+    regions: int
+    climbs: int
+    ended: str
+    evaluations: int
+    failing: np.ndarray[tuple[int], np.dtype[np.int64]]
+    log_probability: Float
+    relative_error: Float
+    uncovered: Float
+    missed: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Soundings(Accumulator):
+    """Of each side, in order."""
+
+    seen: tuple[Sounded, ...]
+
+    def merge(self, other: Self) -> Self:
+        return type(self)((*self.seen, *other.seen))
+
+
+@dataclass(frozen=True, eq=False)
+class Sound(Job[Soundings]):
+    """One side of the loss: block ``k`` is side ``k``.
+
+    Parameters
+    ----------
+    problem : Problem
+        Inputs and loss.
+    seed : int
+        The run's seed.
+    job : Estimator or Reach
+        Says what a row of the estimate at a draw would have added.
+    events : tuple of Event
+        What is asked for.
+    sides : tuple of float
+        The signs to look on.
+    log_sizes : tuple of float
+        Of each event: log of the number of rows times the estimate; ``-inf`` where the estimate saw nothing.
+    log_values : tuple of float
+        Log of the estimates, in nats.
+    most : int
+        Evaluations that may be spent.
+    most_rows : int
+        Failing draws that are asked about where each takes evaluations.
+    """
+
+    problem: Problem
+    seed: int
+    job: Estimator | Reach
+    events: tuple[Event, ...]
+    sides: tuple[float, ...]
+    log_sizes: tuple[float, ...]
+    log_values: tuple[float, ...]
+    most: int
+    most_rows: int = 100
+
+    def __call__(self, block: Block) -> Soundings:
+        sampler = Sampler(Problem(self.problem.inputs, self.problem.loss), None, self.seed)
+        sign = self.sides[block.index]
+        mine = [k for k, e in enumerate(self.events) if e.sign == sign and self.log_sizes[k] > -math.inf]
+        goal = max(sign * self.events[k].threshold for k in mine)
+        rng = stream(self.seed, block.stage, block.index)
+
+        def evaluate(u: Float) -> Float:
+            return sampler.signed_loss(np.asfortranarray(u), block, sign).copy()
+
+        found = find_by_hits(evaluate, sampler.problem.dim, goal, rng, HITS, self.most, climbs=CLIMBS)
+        if not found.regions:
+            return Soundings((self._nothing(sign, found),))
+        points = found.nearest
+        u = _around(points, rng)
+        loss = evaluate(u)
+        log_mass = -0.5 * np.square(u).sum(axis=1) - _log_density(points, u) - math.log(len(u))
+        return Soundings((self._read(sign, mine, found, u, loss, log_mass, block),))
+
+    def _nothing(self, sign: float, found: Hits) -> Sounded:
+        m, d = len(self.events), self.problem.inputs.latent_dim
+        none = np.full(m, math.nan)
+        return Sounded(
+            sign,
+            found.width,
+            found.draws,
+            found.hits,
+            0,
+            found.climbs,
+            found.ended,
+            found.evaluations,
+            np.zeros(m, np.int64),
+            np.full(m, -math.inf),
+            np.full(m, math.inf),
+            none,
+            np.empty((0, d)),
+        )
+
+    def _read(
+        self, sign: float, mine: list[int], found: Hits, u: Float, loss: Float, log_mass: Float, block: Block
+    ) -> Sounded:
+        """What draws ``u`` (n, d) around the points say, each of which stands for ``exp(log_mass)`` of the target."""
+        easiest = min(sign * self.events[k].threshold for k in mine)
+        failing = np.flatnonzero(loss >= easiest)
+        some, log_rows, more = self._rows_through(u[failing], block)
+        asked = failing[some]
+        result = self._nothing(sign, found)
+        missed = np.empty((0, u.shape[1]))
+        for k in mine:
+            hit = loss >= sign * self.events[k].threshold
+            if not hit.any():
+                continue
+            mass = np.where(hit, np.exp(log_mass - log_mass[hit].max()), 0.0)
+            result.failing[k] = np.count_nonzero(hit)
+            result.log_probability[k] = math.log(mass.sum()) + log_mass[hit].max()
+            spread = float(np.square(mass).sum() - mass.sum() ** 2 / mass.size)
+            result.relative_error[k] = math.sqrt(max(spread, 0.0)) / mass.sum()
+            known = ~np.isnan(log_rows[k]) & hit[asked]
+            if not known.any():
+                continue
+            of = mass[asked[known]]
+            heavy = log_rows[k][known] - self.log_sizes[k] > math.log(UNCOVERED)
+            share = of[heavy].sum() / of.sum() if of.sum() else 0.0
+            ratio = min(math.exp(min(result.log_probability[k] - self.log_values[k], 700.0)), 1e6)
+            result.uncovered[k] = share * ratio
+            if heavy.any() and not len(missed):
+                order = np.argsort(-of[heavy])[:KEPT]
+                missed = u[asked[known][heavy][order]]
+        return Sounded(
+            sign,
+            found.width,
+            found.draws,
+            found.hits,
+            len(found.regions),
+            found.climbs,
+            found.ended,
+            found.evaluations + len(u) + more,
+            result.failing,
+            result.log_probability,
+            result.relative_error,
+            result.uncovered,
+            missed,
+        )
+
+    def _rows_through(self, u: Float, block: Block) -> tuple[Index, Float, int]:
+        """See `rows_through`."""
+        return rows_through(self.job, self.problem, u, block, self.most_rows)
+
+
+def rows_through(
+    job: Estimator | Reach, problem: Problem, u: Float, block: Block, most: int
+) -> tuple[Index, Float, int]:
+    """Through which of the draws ``u`` (k, d) of standard normal space, and log weights (m, j) of rows there; cost.
+
+    All, or where they take evaluations at most ``most``, evenly. A failing draw whose own line or ray misses it was not
+    seen by the grid: its weight is infinite.
+    """
+    chosen = len(u) if not job.cost_through else most
+    some = np.unique(np.linspace(0, len(u) - 1, min(chosen, len(u))).round().astype(np.intp))
+    events = getattr(job, "events", ())
+    if not some.size:
+        return some, np.empty((len(events), 0)), 0
+    at = np.asfortranarray(u[some])
+    if problem.space == "physical":
+        x = np.empty((some.size, problem.inputs.dim), order="F")
+        at = np.array(problem.inputs.to_physical(at, x), order="F")
+    log_rows, evaluations = job.through(at, block)
+    return some, np.where(log_rows == -math.inf, math.inf, log_rows) if job.cost_through else log_rows, evaluations
+
+
+def _around(points: Float, rng: np.random.Generator) -> Float:
+    """`DRAWS` points about each of ``points`` (k, d): half the target beyond its tangent plane, half normal there."""
+    from scipy.special import ndtr, ndtri
+
+    k, d = points.shape
+    z = rng.standard_normal((k, DRAWS, d))
+    length = np.sqrt(np.square(points).sum(axis=1))
+    unit = points / np.maximum(length, 1e-12)[:, None]
+    half = DRAWS // 2
+    edge = ndtr(-(length - BEFORE))
+    beyond = -ndtri(edge[:, None] * rng.random((k, half)))
+    along = np.einsum("kni,ki->kn", z[:, :half], unit)
+    z[:, :half] += (beyond - along)[..., None] * unit[:, None, :]
+    z[:, half:] += points[:, None, :]
+    return np.asfortranarray(z.reshape(-1, d))
+
+
+def _log_density(points: Float, u: Float) -> Float:
+    """Log of the mean density (n,) of what `_around` draws, less the constant of the target's."""
+    from scipy.special import log_ndtr
+
+    length = np.sqrt(np.square(points).sum(axis=1))
+    along = u @ (points / np.maximum(length, 1e-12)[:, None]).T
+    square = -0.5 * np.square(u).sum(axis=1)[:, None]
+    beyond = np.where(along >= length - BEFORE, square - log_ndtr(BEFORE - length), -np.inf)
+    around = square + length * along - 0.5 * length**2
+    each = np.logaddexp(beyond, around) - math.log(2.0 * len(points))
+    return np.asarray(np.logaddexp.reduce(each, axis=1))
