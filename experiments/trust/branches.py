@@ -74,9 +74,6 @@ class Part(ABC):
     steps: bool = False
     """Whether the excess itself moves in steps."""
 
-    smooth_slope: bool = True
-    """Whether transforms other than straight ones make sense."""
-
     @abstractmethod
     def excess(self, y: Float, level: float) -> Float:
         """How far rows (n, d) are beyond the level: (n,)."""

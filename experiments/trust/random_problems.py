@@ -156,17 +156,37 @@ class RandomProblem:
 
 @dataclass(eq=False)
 class Draft:
-    """What a form draws: parts and how they are combined; levels follow from the probability."""
+    """What a form draws: parts and how they are combined; levels follow from the probability.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Their joint law.
+    parts : list of Part
+        What the branches measure.
+    at_least : int
+        How many branches make the event.
+    turn : (D, d) float64, optional
+        As in `Columns`.
+    is_shared : bool
+        Whether the first coordinate is one of several parts.
+    is_straight : bool
+        Whether transforms only multiply, where nothing moves in steps.
+    slopes : (m,) float64, optional
+        Of the transforms; drawn where they are left out.
+    union : callable, optional
+        The probability of a union of planes by their distances, and its relative accuracy, where parts are not
+        independent given a coordinate.
+    """
 
     inputs: Inputs
     parts: list[Part]
     at_least: int = 1
     turn: Float | None = None
     is_shared: bool = False
-    shapes: Sequence[Shape] = ()
+    is_straight: bool = False
     slopes: Float | None = None
     union: Callable[[Float], tuple[float, float]] | None = None
-    """The probability of a union of planes by their distances, where parts are not independent given a coordinate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,9 +243,9 @@ class Wish:
         v = self.rng.standard_normal(n)
         return np.asarray(v / np.linalg.norm(v))
 
-    def turn(self, used: int, always: bool = False) -> Float | None:
+    def turn(self, used: int) -> Float | None:
         """The first columns of a random orthogonal matrix, or none."""
-        if not always and self.chance(0.4):
+        if self.chance(0.4):
             return None
         q, r = np.linalg.qr(self.rng.standard_normal((self.dim, self.dim)))
         return np.ascontiguousarray((q * np.sign(np.diag(r)))[:, :used])
@@ -418,7 +438,7 @@ def desks(wish: Wish) -> Draft:
         StandardNormal(dim=wish.dim),
         parts,
         slopes=_vols(wish, n),
-        shapes=() if wish.chance(0.3) else ("straight",),
+        is_straight=not wish.chance(0.3),
         union=lambda betas: exact_tails.union_of_planes(directions[: len(betas)], betas),
     )
 
@@ -432,9 +452,9 @@ def desks_in_a_market(wish: Wish) -> Draft:
     parts: list[Part] = [
         _plane_with_shared(wish, own, -1.0 if both and wish.chance(0.5) else 1.0) for own in wish.blocks(1, used, n)
     ]
-    shapes: tuple[Shape, ...] = () if wish.chance(0.3) else ("straight",)
+    is_straight = not wish.chance(0.3)
     turn = wish.turn(used)
-    return Draft(StandardNormal(dim=wish.dim), parts, 1, turn, True, shapes, _vols(wish, n))
+    return Draft(StandardNormal(dim=wish.dim), parts, 1, turn, True, is_straight, _vols(wish, n))
 
 
 def _vols(wish: Wish, n: int) -> Float:
@@ -715,7 +735,7 @@ def _transforms(wish: Wish, draft: Draft, is_stepped: bool) -> list[Transform]:
         if in_steps[k]:
             shape: Shape = "digital" if wish.chance(0.12) else "steps"
             transforms.append(Transform(shape, slope, wish.log_uniform(0.2, 2.0)))
-        elif counts[k] or draft.shapes or wish.chance(0.5):
+        elif counts[k] or draft.is_straight or wish.chance(0.5):
             transforms.append(Transform("straight", slope))
         else:
             transforms.append(Transform(SMOOTH[wish.whole(1, len(SMOOTH) - 1)], slope, wish.log_uniform(0.5, 4.0)))

@@ -219,32 +219,44 @@ def run_trial(key: Key, seconds: float) -> Trial:
 
 
 def _judged(key: Key, case: Case, result: Result, calls: int, seconds: float) -> Trial:
-    number, spent, answer = result.estimates[0], result.evaluations, case.problem.probability
+    answer = case.problem.probability
+    found = judged(result, answer, answer * (MATTERS + case.problem.rel_accuracy))
+    return Trial(*key, **found, calls=calls, seconds=float(f"{seconds:.3g}"), outcome="")
+
+
+def judged(result: Result, answer: float, slack: float) -> dict[str, Any]:
+    """What a row keeps of a result: estimate, interval, evaluations and verdict by the names of `Trial`.
+
+    Parameters
+    ----------
+    result : Result
+        Of one question.
+    answer : float
+        The probability.
+    slack : float
+        How far an interval may miss it.
+    """
+    number, spent = result.estimates[0], result.evaluations
     hidden = number.verdict.hidden_mass_bound
-    slack = answer * (MATTERS + case.problem.rel_accuracy)
     low, high = sure_interval(number, result.stopping)
-    return Trial(
-        *key,
-        estimate=number.value,
-        reported=number.relative_error,
-        low=number.interval[0],
-        high=number.interval[1],
-        missed=_side(number.interval, answer, slack),
-        far=_side((low, high), answer, slack) != 0,
-        before=spent["explore"] + spent["tune"],
-        sample=spent["estimate"],
-        audit=spent["audit"],
-        calls=calls,
-        seconds=float(f"{seconds:.3g}"),
-        verdict=str(number.verdict.status),
-        hidden=math.nan if hidden is None else hidden,
-        unconditional=number.verdict.scope.startswith("all failure regions"),
-        checks=" ".join(
+    return {
+        "estimate": number.value,
+        "reported": number.relative_error,
+        "low": number.interval[0],
+        "high": number.interval[1],
+        "missed": _side(number.interval, answer, slack),
+        "far": _side((low, high), answer, slack) != 0,
+        "before": spent["explore"] + spent["tune"],
+        "sample": spent["estimate"],
+        "audit": spent["audit"],
+        "verdict": str(number.verdict.status),
+        "hidden": math.nan if hidden is None else hidden,
+        "unconditional": number.verdict.scope.startswith("all failure regions"),
+        "checks": " ".join(
             f"{check.name}:{'' if check.value is None else f'{check.value:.3g}'}:{str(check.status)[0]}"
             for check in number.verdict.checks
         ),
-        outcome="",
-    )
+    }
 
 
 def _side(interval: tuple[float, float], answer: float, slack: float) -> int:
