@@ -86,6 +86,7 @@ _WANTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "list_type": "a list",
+    "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "date_type": "a date YYYY-MM-DD",

@@ -30,7 +30,15 @@ from raresim.distributions.base import Inputs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
 from raresim.executors import Execution
-from raresim.experiment import Experiment, check_seed, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
+from raresim.experiment import (
+    Experiment,
+    check_seed,
+    refuse_below,
+    refuse_betting,
+    refuse_bound,
+    refuse_guarantee,
+    refuse_rows,
+)
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
@@ -144,6 +152,7 @@ class Config:
             refuse_betting(loss, method, measures)
         with self.located(()):
             refuse_rows(loss, method, measures)
+            refuse_below(loss, measures)
         for k, measure in enumerate(measures):
             with self.located(("measures", k)):
                 measure.check_loss(bound)

@@ -19,6 +19,7 @@ from raresim.errors import LossError
 from raresim.executors import Executor
 from raresim.failures import NOTHING, Failures, collecting, note
 from raresim.journal import Journal, current, keeping
+from raresim.losses.system import combined
 from raresim.problem import Problem
 from raresim.streams import stream
 
@@ -72,17 +73,40 @@ class Sampler:
         Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event. What the run's
         journal knows is not evaluated again; calls with rows that failed are, so that they are counted.
         """
-        problem, journal = self.problem, current()
         out = arrays.scratch("loss", u.shape[0], 1)[:, 0]
+        self._evaluate(u, block, out, self.problem.loss)
+        return out
+
+    def states(self, u: Float, block: Block) -> tuple[Float, Float]:
+        """The loss (n,) of each draw and its limit states (n, m), from one evaluation.
+
+        As `loss`, in buffers that the next call may reuse; NaN throughout the row of a draw that failed. A loss without
+        limit states is one of itself: (n, 1).
+        """
+        bound = self.problem.loss
+        if not bound.limit_state_names:
+            loss = self.loss(u, block)
+            return loss, loss[:, np.newaxis].copy()
+        states = arrays.scratch("states", u.shape[0], len(bound.limit_state_names))
+
+        def write(x: Float, out: Float) -> None:
+            out[:] = bound.states(x)
+
+        self._evaluate(u, block, states, write)
+        return combined(states, bound.at_least), states
+
+    def _evaluate(self, u: Float, block: Block, out: Float, write: Callable[[Float, Float], None]) -> None:
+        """Have the user's function ``write`` into ``out`` what it gives for the draws ``u`` (n, d), or recall it."""
+        problem, journal = self.problem, current()
         if journal is not None and (known := journal.recall(block, u)) is not None:
             out[:] = known
-            return out
+            return
         x = u
         if problem.space == "standard":
             x = problem.inputs.to_physical(u, arrays.scratch("factors", u.shape[0], problem.inputs.dim))
         with collecting() as found:
             try:
-                problem.loss(x, out)
+                write(x, out)
             except LossError as error:
                 failures = None if error.failures is None else error.failures.at(block)
                 raise LossError(f"{error} [stage {block.stage}, block {block.index}]", failures) from error.__cause__
@@ -91,17 +115,25 @@ class Sampler:
             note(found.failures.at(block))
         if journal is not None:
             journal.keep(block, u, None if failed else out)
-        return out
 
     def signed_loss(self, u: Float, block: Block, sign: float) -> Float:
         """The loss (n,) times ``sign``, in a reused buffer; ``-inf`` where the user's function failed.
 
         For searches, in which larger is rarer: a row that failed is never beyond a level.
         """
-        out = self.loss(u, block)
-        out *= sign
-        out[np.isnan(out)] = -np.inf
-        return out
+        return _signed(self.loss(u, block), sign)
+
+    def signed_states(self, u: Float, block: Block, sign: float) -> tuple[Float, Float]:
+        """The loss (n,) and its limit states (n, m) times ``sign``; ``-inf`` where the user's function failed."""
+        loss, states = self.states(u, block)
+        return _signed(loss, sign), _signed(states, sign)
+
+
+def _signed(values: Float, sign: float) -> Float:
+    """``values`` times ``sign`` in their own buffer; ``-inf`` in place of NaN: a row that failed is beyond no level."""
+    values *= sign
+    values[np.isnan(values)] = -np.inf
+    return values
 
 
 class Job(Generic[S]):

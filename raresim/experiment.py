@@ -104,6 +104,7 @@ class Experiment:
         refuse_guarantee(self.loss, self.method, self.stop)
         refuse_betting(self.loss, self.method, self.measures)
         refuse_rows(self.loss, self.method, self.measures)
+        refuse_below(self.loss, self.measures)
 
     def run(
         self,
@@ -495,6 +496,17 @@ def refuse_rows(loss: Loss, method: Method, measures: Sequence[Measure]) -> None
             "measures",
             f"must be probabilities where loss.on_failure is 'bound', got {asked}: rows without a loss leave its upper "
             "end open; use 'retry' or 'error'",
+        )
+
+
+def refuse_below(loss: Loss, measures: Sequence[Measure]) -> None:
+    """Raise `FieldError` where a measure asks for small losses of a loss with limit states: these fail upwards."""
+    asked = (measure.direction for measure in measures if isinstance(measure, Probability))
+    if isinstance(loss, PythonLoss) and loss.limit_states is not False and "below" in asked:
+        raise FieldError(
+            "measures",
+            "must ask `above` where loss.limit_states is given, got below: a limit state fails where it is at least "
+            "the threshold; return -g for one that fails at g <= 0, and ask `above: 0`",
         )
 
 

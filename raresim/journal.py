@@ -29,7 +29,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What one call of the loss returned: ``loss`` (n,), and a mark of the draws that it was given."""
+    """What one call of the loss returned, ``loss`` (n,) or its limit states (n, m), and a mark of its draws."""
 
     mark: int
     loss: Float
@@ -56,7 +56,7 @@ class Journal:
         self._failure: OSError | None = None
 
     def recall(self, block: Block, u: Float) -> Float | None:
-        """The losses (n,) of the next call for ``block``, or None where it has to be made.
+        """The losses (n,) or limit states (n, m) of the next call for ``block``, or None where it has to be made.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Journal:
         if at >= len(known):
             return None
         call = known[at]
-        if call.loss.size != u.shape[0] or call.mark != mark_of(u):
+        if call.loss.shape[0] != u.shape[0] or call.mark != mark_of(u):
             raise CheckpointError(
                 f"stage {block.stage}, block {block.index}: the draws are not those of the interrupted run; it was "
                 "computed on another kind of processor or with other libraries. Start it anew, without --resume"
@@ -135,22 +135,29 @@ class Journal:
     @property
     def evaluations(self) -> int:
         """Losses that are kept."""
-        return sum(call.loss.size for known in self.calls().values() for call in known)
+        return sum(call.loss.shape[0] for known in self.calls().values() for call in known)
 
     @classmethod
     def of_arrays(cls, keys: np.ndarray, loss: Float) -> Self:
         """The journal whose `arrays` these are."""
         calls: dict[Key, list[Call]] = {}
         ends = np.cumsum(keys[:, 2])
-        for (stage, index, size, mark), end in zip(keys.tolist(), ends.tolist(), strict=True):
-            calls.setdefault((stage, index), []).append(Call(mark, loss[end - size : end].copy()))
+        for (stage, index, size, mark, width), end in zip(keys.tolist(), ends.tolist(), strict=True):
+            kept = loss[end - size : end].copy()
+            calls.setdefault((stage, index), []).append(Call(mark, kept.reshape(-1, width) if width else kept))
         return cls(calls)
 
     def arrays(self) -> tuple[np.ndarray, Float]:
-        """Stage, block, size and mark of each call (k, 4) int64, and all losses one after the other."""
+        """The calls, and what they returned, one after the other.
+
+        Of each call stage, block, numbers, mark and limit states, 0 for losses alone: (k, 5) int64.
+        """
         calls = [(key, call) for key, known in self.calls().items() for call in known]
-        keys = np.array([(*key, call.loss.size, call.mark) for key, call in calls], dtype=np.int64).reshape(-1, 4)
-        return keys, np.concatenate([np.empty(0), *(call.loss for _, call in calls)])
+        rows = [
+            (*key, call.loss.size, call.mark, call.loss.shape[1] if call.loss.ndim > 1 else 0) for key, call in calls
+        ]
+        keys = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        return keys, np.concatenate([np.empty(0), *(call.loss.ravel() for _, call in calls)])
 
 
 def mark_of(u: Float) -> int:

@@ -30,6 +30,8 @@ def largest(x):
     return np.max(x, axis=-1)
 def smallest(x):
     return np.min(x, axis=-1)
+def desks(x):
+    return x - np.array([1.5, 1.6, 1.7])
 def parts(x):
     return x * np.array([1.0, 2.0, 3.0])
 def steps(x):
@@ -137,6 +139,11 @@ SIGMA = {"measures": [{"kind": "probability", "above": "2 sigma", "sigma": "mode
 BY_PART = {
     "loss": {"kind": "python", "function": "losses.py:parts", "components": ["a", "b", "c"]},
     "measures": [{"kind": "contributions", "level": 0.95}],
+}
+DESKS = {
+    "loss": {"kind": "python", "function": "losses.py:desks", "limit_states": ["a", "b", "c"]},
+    "measures": [{"kind": "probability", "above": 0.0}],
+    "method": {"kind": "crude"},
 }
 SHARED, SHARED_OF_TAIL = (
     {"measures": [{"kind": "contributions", **given}]} for given in ({"level": 0.95}, {"tail": 0.05})
@@ -385,6 +392,8 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Reference.source": (REFERENCE, "measures[0].reference.source", "b"),
     "Probability.interval": ({}, "measures[0].interval", "betting"),
     "PythonLoss.components": (BY_PART, "loss.components", ["a", "b", "d"]),
+    "PythonLoss.limit_states": (DESKS, "loss.limit_states", ["a", "b", "d"]),
+    "PythonLoss.system": (DESKS, "loss.system", {"at_least": 2}),
     "Experiment.preset": ({"preset": "irb"}, "preset", "solvency2"),
     "UnexpectedLoss.level": (UL, "measures[0].level", 0.9),
     "UnexpectedLoss.tail": (UL_OF_TAIL, "measures[0].tail", 0.1),

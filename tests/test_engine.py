@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from raresim import Linear, Normal, StandardNormal, StudentT
+from raresim import Linear, Normal, PythonLoss, StandardNormal, StudentT
 from raresim.accumulators.base import Accumulator
 from raresim.blocks import Block, plan
 from raresim.engine import Job, Sampler, fold
+from raresim.errors import LossError
 from raresim.executors import Executor
-from raresim.problem import Problem
+from raresim.failures import collecting
+from raresim.journal import Journal, keeping
+from raresim.methods.base import Session
+from raresim.problem import Event, Problem
+from raresim.search.explorer import Explorer
 from tests import oracles
 
 
@@ -106,3 +111,88 @@ def test_loss_is_that_of_the_mapped_draws(seed):
     x = PROBLEM.inputs.to_physical(u, np.empty((500, 2), order="F"))
     np.testing.assert_allclose(loss, x @ [1.0, 2.0], rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(u, before)
+
+
+# --- limit states ------------------------------------------------------------------------------------
+
+
+class Cubes:
+    """Two limit states; counts the rows that it is asked for."""
+
+    def __init__(self, fails=False):
+        self.rows, self.fails = 0, fails
+
+    def __call__(self, x):
+        self.rows += len(x)
+        out = np.column_stack([x[:, 0], x[:, 1] ** 3])
+        out[np.asarray(self.fails & (x[:, 0] > 0))] = np.nan
+        return out
+
+
+def of_cubes(function, **options):
+    loss = PythonLoss(function=function, limit_states=["line", "cube"], **options).bind(StandardNormal(dim=3))
+    return Problem(StandardNormal(dim=3), loss)
+
+
+def explorer_of(problem, sign=1.0, executor=None):
+    return Explorer(Session(problem, [Event(0.0)], 3, executor or Executor(), 10**6, lambda *_: None), sign)
+
+
+POINTS = np.asfortranarray(np.random.default_rng(8).standard_normal((50, 3)))
+
+
+@pytest.mark.parametrize("system", ["any", "all"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_loss_and_limit_states_come_from_one_evaluation(system, sign):
+    function = Cubes()
+    explorer = explorer_of(of_cubes(function, system=system), sign)
+    loss, states = explorer.states(POINTS)
+    assert (function.rows, explorer.evaluations) == (50, 50)
+    expected = np.column_stack([POINTS[:, 0], POINTS[:, 1] ** 3])
+    np.testing.assert_array_equal(states, sign * expected)
+    np.testing.assert_array_equal(loss, sign * (expected.max(axis=1) if system == "any" else expected.min(axis=1)))
+    np.testing.assert_array_equal(explorer(POINTS), loss)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_loss_without_limit_states_is_one_of_itself(sign):
+    explorer = explorer_of(PROBLEM, sign)
+    loss, states = explorer.states(POINTS)
+    np.testing.assert_array_equal(loss, explorer(POINTS))
+    np.testing.assert_array_equal(states, loss[:, None])
+
+
+def test_limit_states_of_a_row_that_failed_are_beyond_no_level():
+    with collecting() as heard:
+        loss, states = explorer_of(of_cubes(Cubes(fails=True), on_failure="bound")).states(POINTS)
+    failed = POINTS[:, 0] > 0
+    np.testing.assert_array_equal(loss == -np.inf, failed)
+    np.testing.assert_array_equal((states == -np.inf).all(axis=1), failed)
+    assert heard.failures.total == failed.sum()
+    with pytest.raises(LossError, match=r"must be finite, got nan .* \[stage 0, block 0\]"):
+        explorer_of(of_cubes(Cubes(fails=True))).states(POINTS)
+
+
+def test_a_run_that_is_resumed_recalls_limit_states():
+    function, journal = Cubes(), Journal()
+    with keeping(journal):
+        first = explorer_of(of_cubes(function))
+        before = first.states(POINTS), first(POINTS), first.states(POINTS[:7])
+    assert (function.rows, journal.evaluations) == (107, 107)
+    again = Journal.of_arrays(*journal.arrays())
+    with keeping(again):
+        second = explorer_of(of_cubes(function))
+        after = second.states(POINTS), second(POINTS), second.states(POINTS[:7])
+    assert function.rows == 107
+    for one, other in zip((*before[0], before[1], *before[2]), (*after[0], after[1], *after[2]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_limit_states_are_the_same_on_every_executor():
+    function = Cubes()
+    many = np.asfortranarray(np.random.default_rng(9).standard_normal((20_000, 3)))
+    alone = explorer_of(of_cubes(function)).states(many)
+    with Executor.of("threads", 2) as executor:
+        together = explorer_of(of_cubes(function), executor=executor).states(many)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -4,6 +4,7 @@ import math
 import pickle
 import textwrap
 
+import numba
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,6 +13,7 @@ import raresim
 from raresim import Normal, Probability, PythonLoss, StandardNormal
 from raresim.errors import ExitCode, FieldError, LossError
 from raresim.failures import collecting
+from raresim.losses.system import combined
 from tests.helpers import losses, normals
 from tests.statistical import assert_within_error
 
@@ -374,13 +376,183 @@ def test_names_of_parts_are_checked(names, message):
 def test_a_matrix_without_names_is_met_with_the_option_that_it_needs():
     with pytest.raises(LossError) as caught:
         losses(bound(squares), normals(50, 3, 269))
-    assert str(caught.value).endswith("got shape (50, 3); say `components: true` if these are the parts of the loss")
+    assert str(caught.value).endswith(
+        "got shape (50, 3); say `components: true` if these are the parts of the loss, `limit_states: true` if each of "
+        "them can fail by itself"
+    )
 
 
 def test_parts_are_described():
     line = "it returns what each part of the portfolio loses"
     assert bound(squares, parts=NAMES).describe()[-1] == f"{line}: a, b, c"
     assert bound(squares, parts=True).describe()[-1] == line
+
+
+# --- in limit states --------------------------------------------------------------------------------
+
+SYSTEMS = [("any", 1), ("all", 3), ({"at_least": 1}, 1), ({"at_least": 2}, 2), ({"at_least": 3}, 3)]
+
+
+@pytest.mark.parametrize(("system", "least"), SYSTEMS)
+@pytest.mark.parametrize("names", [NAMES, True], ids=["named", "counted"])
+@pytest.mark.parametrize(
+    ("function", "vectorised"),
+    [
+        (squares, True),
+        (lambda x: (x**2).tolist(), True),
+        (lambda row: row**2, False),
+        (lambda row: tuple(row**2), False),
+    ],
+    ids=["columns", "lists", "numbers of a row", "tuple of a row"],
+)
+def test_the_loss_reaches_a_threshold_where_enough_limit_states_do(function, vectorised, names, system, least):
+    x = normals(200, 3, 270)
+    loss = bound(function, vectorised=vectorised, limit_states=names, system=system)
+    assert loss.limit_state_names == (NAMES if names is not True else ("g1", "g2", "g3"))
+    assert loss.at_least == least
+    out = losses(loss, x)
+    for threshold in (0.01, 0.5, 2.0, float(out[0])):
+        np.testing.assert_array_equal(out >= threshold, (x**2 >= threshold).sum(axis=1) >= least)
+    np.testing.assert_array_equal(loss.states(x), x**2)
+    np.testing.assert_array_equal(combined(loss.states(x), least), out)
+
+
+def test_a_loss_with_limit_states_is_pickled_with_them():
+    loss = pickle.loads(pickle.dumps(bound(squares, limit_states=NAMES, system={"at_least": 2})))
+    x = normals(20, 3, 271)
+    np.testing.assert_array_equal(loss.states(x), x**2)
+    np.testing.assert_array_equal(losses(loss, x), np.sort(x**2, axis=1)[:, 1])
+
+
+def test_a_function_compiled_by_numba_may_return_limit_states():
+    x = normals(50, 3, 272)
+    np.testing.assert_array_equal(losses(bound(numba.njit(squares), limit_states=True), x), (x**2).max(axis=1))
+
+
+def test_yes_and_no_are_limit_states_too():
+    x = normals(50, 3, 273)
+    loss = bound(lambda x: x > 1.0, limit_states=NAMES, system="all")
+    np.testing.assert_array_equal(losses(loss, x), (x > 1.0).all(axis=1))
+
+
+def test_without_limit_states_there_are_none():
+    loss = bound(total)
+    assert (loss.limit_state_names, loss.at_least) == ((), 1)
+    assert loss.states(normals(5, 3, 274)) is None
+
+
+BAD_STATES = [
+    (total, True, "must return a column for each limit state, shape (50, 3), got shape (50,)"),
+    (lambda x: x[:, :2], True, "must return a column for each limit state, shape (50, 3), got shape (50, 2)"),
+    (lambda x: x.T, True, "must return a column for each limit state, shape (50, 3), got shape (3, 50)"),
+    (lambda x: tuple(x.T), True, "must return a column for each limit state, shape (50, 3), got shape (3, 50)"),
+    (lambda x: x.astype(complex), True, "must return real numbers, got an array of complex128"),
+    (lambda row: row.sum(), False, "must return a column for each limit state, shape (3,), got shape ()"),
+    (lambda row: row[:2], False, "must return a column for each limit state, shape (3,), got shape (2,)"),
+    (lambda x: np.where(x < 0, np.nan, x), True, "must be finite, got nan for "),
+    (lambda x: np.where(x < 0, -np.inf, x), True, "must be finite, got -inf for "),
+    (raises, True, "raised ZeroDivisionError: no premium"),
+]
+
+
+@pytest.mark.parametrize(("function", "vectorised", "message"), BAD_STATES, ids=[m[2][:70] for m in BAD_STATES])
+def test_what_is_wrong_with_limit_states_is_said_in_full(function, vectorised, message):
+    loss, x = bound(function, vectorised=vectorised, limit_states=NAMES), normals(50, 3, 275)
+    for call in (lambda: losses(loss, x), lambda: loss.states(x)):
+        with pytest.raises(LossError) as caught:
+            call()
+        assert str(caught.value).startswith(f"loss {function.__name__}: {message}")
+
+
+def test_a_row_that_fails_has_no_limit_states_and_is_told_of():
+    x = normals(50, 3, 276)
+
+    def one_unknown(x):
+        out = x.copy()
+        if len(x) > 1:
+            out[7, 1] = np.nan
+        return out
+
+    loss = bound(one_unknown, limit_states=NAMES, on_failure="bound", retries=0)
+    with collecting() as heard:
+        out, states = losses(loss, x), loss.states(x)
+    assert np.flatnonzero(np.isnan(out)).tolist() == [7]
+    assert np.flatnonzero(np.isnan(states).all(axis=1)).tolist() == [7]
+    np.testing.assert_array_equal(np.delete(states, 7, axis=0), np.delete(x, 7, axis=0))
+    assert heard.failures.total == 2
+    retried = bound(one_unknown, limit_states=NAMES, on_failure="retry")
+    np.testing.assert_array_equal(retried.states(x), x)
+
+
+def test_limit_states_that_are_counted_stay_as_many():
+    loss = bound(lambda x: x[:, : 3 - (x[0, 0] > 1)], limit_states=True)
+    x = normals(5, 3, 277)
+    x[0, 0] = 2.0
+    with pytest.raises(LossError, match="must return as many limit states for all rows, got 2 after 3 at the median"):
+        loss.states(x)
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_a_function_that_fails_at_the_median_wants_names_of_limit_states(vectorised):
+    with pytest.raises(LossError) as caught:
+        _ = bound(raises, vectorised=vectorised, limit_states=True).limit_state_names
+    assert str(caught.value).endswith(
+        "called with the median of the inputs to count the limit states; name them in `limit_states`"
+    )
+
+
+def test_a_system_of_more_limit_states_than_come_is_refused_when_they_do():
+    loss = bound(squares, limit_states=True, system={"at_least": 4})
+    for call in (lambda: losses(loss, normals(5, 3, 278)), lambda: loss.limit_state_names):
+        with pytest.raises(LossError, match=r"system.at_least must be at most the number of limit states, 3, got 4"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit_states": "abc"}, "limit_states: must be true or a list of names, got 'abc'"),
+        ({"limit_states": []}, "limit_states: must be true or a list of names, got []"),
+        ({"limit_states": ["a", "b", "a"]}, "limit_states: must be different names, got 'a' twice"),
+        (
+            {"limit_states": True, "parts": True},
+            "limit_states: must not be given beside components: the columns are one or the other",
+        ),
+        ({"system": "all"}, "system: goes with limit_states, which name what is combined"),
+        ({"limit_states": True, "system": "al"}, "system: unknown value 'al'; did you mean 'all'? (allowed: any, all)"),
+        ({"limit_states": True, "system": {"least": 2}}, "system: unknown key 'least'; did you mean 'at_least'?"),
+        ({"limit_states": True, "system": {}}, "system: must be any, all or {at_least: 2}, got an empty mapping"),
+        ({"limit_states": True, "system": {"at_least": 0}}, "system: at_least must be at least 1, got 0"),
+        ({"limit_states": True, "system": {"at_least": 1.5}}, "system: at_least must be a whole number, got 1.5"),
+        (
+            {"limit_states": NAMES, "system": {"at_least": 4}},
+            "system: at_least must be at most the number of limit states, 3, got 4",
+        ),
+    ],
+)
+def test_options_of_limit_states_are_checked(options, message):
+    with pytest.raises(FieldError) as caught:
+        PythonLoss(function=squares, **options)
+    assert str(caught.value).startswith(message)
+
+
+def test_small_losses_of_limit_states_are_refused():
+    with pytest.raises(FieldError, match=r"return -g for one that fails at g <= 0, and ask `above: 0`"):
+        raresim.estimate(3, PythonLoss(function=squares, limit_states=True), raresim.Probability(below=1e-9), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("system", "line"),
+    [
+        ("any", "the event is that any of them reaches the threshold"),
+        ("all", "the event is that all of them reach the threshold"),
+        ({"at_least": 2}, "the event is that at least 2 of them reach the threshold"),
+    ],
+)
+def test_limit_states_are_described(system, line):
+    first = "it returns a column for each limit state"
+    assert bound(squares, limit_states=NAMES, system=system).describe()[-2:] == [f"{first}: a, b, c", line]
+    assert bound(squares, limit_states=True, system=system).describe()[-2:] == [first, line]
 
 
 # --- from a file -------------------------------------------------------------------------------------

@@ -63,6 +63,25 @@ class Loss(ABC):
         """
         raise FieldError("by", f"needs a loss with a positions file, got {column!r} for one of kind {self.kind!r}")
 
+    def states(self, x: Float) -> Float | None:
+        """How far each limit state is, (n, m) in the order of `limit_state_names`, of each row of ``x`` (n, d).
+
+        The loss of a row is the `at_least`-th largest of its numbers, so ``loss >= threshold`` says that so many limit
+        states reach the threshold. This is an evaluation of the loss and stands for one. None where the loss has no
+        limit states.
+        """
+        return None
+
+    @property
+    def limit_state_names(self) -> tuple[str, ...]:
+        """Names of the limit states; empty where there are none."""
+        return ()
+
+    @property
+    def at_least(self) -> int:
+        """How many limit states have to reach the threshold for the event."""
+        return 1
+
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss in closed form, or None where there is none."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.failures import Failure, Failures, note
 from raresim.losses.base import Loss
+from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.registry import member, unknown
 from raresim.timeouts import TimedOutError, limited, refuse_timeout
 
@@ -63,6 +64,13 @@ class PythonLoss(Loss):
         returns what each part loses, ``(n, m)`` numbers whose row sums are the loss; or the loss and its parts, a tuple
         of ``(n,)`` and ``(n, m)`` numbers, which must add up. Of one row: ``(m,)`` numbers, or a tuple of one number
         and these.
+    limit_states : bool or sequence of str
+        Names of the limit states (desks, books, modes of failure), or true for ``g1``, ``g2``, ... The function then
+        returns a column for each, ``(n, m)`` numbers, or ``(m,)`` of one row. Larger is worse: a limit state that fails
+        at ``g <= 0`` is returned as ``-g``. Not together with ``parts``.
+    system : "any", "all" or mapping
+        How limit states make the event: any of them reaches the threshold, all of them do, or, with
+        ``{"at_least": 2}``, so many.
 
     Raises
     ------
@@ -70,15 +78,19 @@ class PythonLoss(Loss):
         When ``function`` is not of that form, another argument is not allowed, or ``timeout`` is given and the function
         is called on a thread.
     LossError
-        When the function returns the wrong shape, something that is not real numbers or parts that do not add up to the
-        loss, whatever ``on_failure``; when a row fails for good and is not bounded. The message names the row,
-        ``failures`` of the error holds the rows.
+        When the function returns the wrong shape, something that is not real numbers, parts that do not add up to the
+        loss or fewer limit states than the system needs, whatever ``on_failure``; when a row fails for good and is not
+        bounded. The message names the row, ``failures`` of the error holds the rows.
 
     Notes
     -----
     A vectorised call that raises or takes too long is made again row by row, to find the rows that fail. The parts of
-    the rows of the tail come from a second call, and how many parts there are, where they have no names, from one at
-    the median of the inputs. Further calls for a row are not counted as evaluations.
+    the rows of the tail come from a second call, and how many parts or limit states there are, where they have no
+    names, from one at the median of the inputs. Further calls for a row are not counted as evaluations.
+
+    The loss of a row is the largest of its limit states (``any``), the smallest (``all``) or the k-th largest (at
+    least k), so that ``loss >= threshold`` is the event of the system at any threshold. A row with NaN or an infinity
+    in one of them fails.
 
     The function may write into its input, which is a copy, and may print. Random numbers of its own make a run
     unrepeatable: numbers from a global generator depend on the order of the calls, which executors change. Take their
@@ -97,6 +109,8 @@ class PythonLoss(Loss):
     retries: int | None = None
     timeout: float | None = None
     parts: bool | Sequence[str] = False
+    limit_states: bool | Sequence[str] = False
+    system: System = "any"
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     median: Float | None = field(default=None, init=False, repr=False)
@@ -118,6 +132,16 @@ class PythonLoss(Loss):
             object.__setattr__(self, "timeout", positive("timeout", self.timeout))
         if not isinstance(self.parts, bool):
             object.__setattr__(self, "parts", _names("components", self.parts))
+        if not isinstance(self.limit_states, bool):
+            object.__setattr__(self, "limit_states", _names("limit_states", self.limit_states))
+        object.__setattr__(self, "system", checked(self.system))
+        if self.limit_states is False:
+            if self.system != "any":
+                raise FieldError("system", "goes with limit_states, which name what is combined")
+        elif self.parts is not False:
+            raise FieldError("limit_states", "must not be given beside components: the columns are one or the other")
+        if not isinstance(self.limit_states, bool) and (few := self._too_few(len(self.limit_states))):
+            raise FieldError("system", few)
 
     @property
     def again(self) -> int:
@@ -138,7 +162,7 @@ class PythonLoss(Loss):
         bound = replace(self)
         call = _load(self.function) if isinstance(self.function, str) else self.function
         object.__setattr__(bound, "call", call)
-        if self.parts is True:
+        if True in (self.parts, self.limit_states):
             latent, factors = np.zeros((1, inputs.latent_dim)), np.empty((1, inputs.dim))
             object.__setattr__(bound, "median", inputs.to_physical(latent, factors))
         return bound
@@ -160,25 +184,53 @@ class PythonLoss(Loss):
 
     @cached_property
     def component_names(self) -> tuple[str, ...]:
-        if self.median is not None:
-            return tuple(f"c{i}" for i in range(1, self._count(self.median) + 1))
-        return () if isinstance(self.parts, bool) else tuple(self.parts)
+        return self._names_of(self.parts, "c")
 
-    def _evaluate(self, x: Float, out: Float, parts: Float | None) -> tuple[dict[int, _Failed], int]:
-        """Write the losses of all rows into ``out`` and what they consist of into ``parts``, where it is wanted.
+    def states(self, x: Float) -> Float | None:
+        """As in `Loss`; a row that fails and is bounded has NaN for each limit state."""
+        if self.limit_states is False:
+            return None
+        out, states = np.empty(len(x)), np.empty((len(x), len(self.limit_state_names)), order="F")
+        found, retried = self._evaluate(x, out, states)
+        if found or retried:
+            note(_failures(x, out, found, retried))
+            states[list(found)] = np.nan
+        return states
+
+    @cached_property
+    def limit_state_names(self) -> tuple[str, ...]:
+        return self._names_of(self.limit_states, "g")
+
+    @property
+    def at_least(self) -> int:
+        return least_of(self.system, len(self.limit_state_names))
+
+    def _names_of(self, given: bool | Sequence[str], letter: str) -> tuple[str, ...]:
+        """The names of the columns, numbered where they have none; () where there are none or it is not bound."""
+        if given is True and self.median is not None:
+            return tuple(f"{letter}{i}" for i in range(1, self._count(self.median) + 1))
+        return () if isinstance(given, bool) else tuple(given)
+
+    def _too_few(self, count: int) -> str:
+        """What is wrong where the system needs more than ``count`` limit states; empty where it does not."""
+        least = least_of(self.system, count)
+        return f"at_least must be at most the number of limit states, {count}, got {least}" if least > count else ""
+
+    def _evaluate(self, x: Float, out: Float, columns: Float | None) -> tuple[dict[int, _Failed], int]:
+        """Write the losses of all rows into ``out`` and their parts or limit states into ``columns``, where wanted.
 
         The rows that failed for good, which have to be bounded, and how many gave a loss at a further try.
         """
         if self.timeout is not None:
             refuse_timeout()
-        whole_call = self._attempt(x, out, parts) if self.vectorised else None
+        whole_call = self._attempt(x, out, columns) if self.vectorised else None
         if self.vectorised and whole_call is None:
             found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
         else:
-            found = self._one_by_one(x, out, parts, range(len(x)), self.on_failure == "error")
+            found = self._one_by_one(x, out, columns, range(len(x)), self.on_failure == "error")
             if whole_call is not None and not found and self.on_failure == "error":
                 found = dict.fromkeys(range(len(x)), whole_call)
-        retried = self._try_again(x, out, parts, found)
+        retried = self._try_again(x, out, columns, found)
         if found and self.on_failure != "bound":
             raise self._error(x, out, found, whole_call)
         return found, retried
@@ -233,6 +285,10 @@ class PythonLoss(Loss):
         if self.parts is not False:
             names = "" if isinstance(self.parts, bool) else f": {listed(self.parts)}"
             lines.append(f"it returns what each part of the portfolio loses{names}")
+        if self.limit_states is not False:
+            names = "" if isinstance(self.limit_states, bool) else f": {listed(self.limit_states)}"
+            lines.append(f"it returns a column for each limit state{names}")
+            lines.append(f"the event is that {in_words(self.system)}")
         return lines
 
     def __getstate__(self) -> dict[str, Any]:
@@ -251,13 +307,14 @@ class PythonLoss(Loss):
             stat = Path(self.function.rpartition(":")[0]).stat()
             self.__dict__["call"] = _load_once(self.function, stat.st_mtime_ns, stat.st_size)
 
-    def _attempt(self, given: Float, out: Float, parts: Float | None) -> _Failed | None:
-        """Call the function once and write what it returns into ``out`` and ``parts``, or say why it returned nothing.
+    def _attempt(self, given: Float, out: Float, columns: Float | None) -> _Failed | None:
+        """Call the function once and write what it returns into ``out`` and ``columns``, or say why there is nothing.
 
         Raises
         ------
         LossError
-            When what it returns is not a real number for every row, or its parts do not add up.
+            When what it returns is not a real number for every row, its parts do not add up, or its limit states are
+            too few.
         """
         try:
             value = self._call(given.copy(order="K"))
@@ -266,18 +323,23 @@ class PythonLoss(Loss):
             return _Failed("raised", text, error)
         except TimedOutError:
             return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
-        if self.parts is False:
+        if self._columns is None:
             out[:] = self._numbers(value, given, out.size)
         else:
             out[:], split = self._split(value, given, out.size)
-            if parts is not None:
-                if split.shape[1] != parts.shape[1]:
+            if columns is not None:
+                if split.shape[1] != columns.shape[1]:
                     raise LossError(
-                        f"loss {self.name}: must return as many parts for all rows, got {split.shape[1]} after "
-                        f"{parts.shape[1]} at the median of the inputs"
+                        f"loss {self.name}: must return as many {self._columns.many} for all rows, got "
+                        f"{split.shape[1]} after {columns.shape[1]} at the median of the inputs"
                     )
-                parts[:] = split
+                columns[:] = split
         return None
+
+    @property
+    def _columns(self) -> _Columns | None:
+        """What the columns are that the function returns, in words; None where it returns numbers."""
+        return _PARTS if self.parts is not False else _LIMIT_STATES if self.limit_states is not False else None
 
     def _call(self, given: Float) -> Any:
         call = self.call
@@ -286,14 +348,14 @@ class PythonLoss(Loss):
         return call(given) if self.timeout is None else limited(self.timeout, call, given)
 
     def _one_by_one(
-        self, x: Float, out: Float, parts: Float | None, rows: Iterable[int], only_first: bool
+        self, x: Float, out: Float, columns: Float | None, rows: Iterable[int], only_first: bool
     ) -> dict[int, _Failed]:
         """Call the function for each of ``rows`` alone: those that failed, or only the first of them."""
         contiguous = np.ascontiguousarray(x)
         found: dict[int, _Failed] = {}
         for row in rows:
             given = contiguous[row : row + 1] if self.vectorised else contiguous[row]
-            failed = self._attempt(given, out[row : row + 1], None if parts is None else parts[row : row + 1])
+            failed = self._attempt(given, out[row : row + 1], None if columns is None else columns[row : row + 1])
             if failed is None and not np.isfinite(out[row]):
                 failed = _not_finite(out[row])
             elif failed is not None:
@@ -304,13 +366,13 @@ class PythonLoss(Loss):
                     break
         return found
 
-    def _try_again(self, x: Float, out: Float, parts: Float | None, found: dict[int, _Failed]) -> int:
+    def _try_again(self, x: Float, out: Float, columns: Float | None, found: dict[int, _Failed]) -> int:
         """Try the rows that failed again, and take those that give a loss out of ``found``; how many these were."""
         before = len(found)
         for _ in range(self.again):
             rows = list(found)
             found.clear()
-            found.update(self._one_by_one(x, out, parts, rows, only_first=False))
+            found.update(self._one_by_one(x, out, columns, rows, only_first=False))
         return before - len(found)
 
     def _error(self, x: Float, out: Float, found: dict[int, _Failed], whole_call: _Failed | None) -> LossError:
@@ -338,28 +400,25 @@ class PythonLoss(Loss):
         if loss.shape != (n,) and not (alone and loss.shape == ()):
             wanted = f"an array of shape {(n,)}" if self.vectorised else "one number"
             hint = "" if self.vectorised else "; leave out `vectorised: false` if it takes whole arrays"
-            if self.parts is False and n > 1 and loss.ndim == 2 and len(loss) == n:
-                hint = "; say `components: true` if these are the parts of the loss"
+            if self._columns is None and n > 1 and loss.ndim == 2 and len(loss) == n:
+                hint = (
+                    "; say `components: true` if these are the parts of the loss, `limit_states: true` if each of them "
+                    "can fail by itself"
+                )
             raise LossError(f"loss {self.name}: must return {wanted}, got shape {loss.shape}{hint}")
         return loss
 
     def _split(self, value: Any, given: Float, n: int) -> tuple[Float, Float]:
-        """What the function returned for ``n`` rows as losses (n,) and their parts (n, m)."""
+        """What the function returned for ``n`` rows as losses (n,) and their parts or limit states (n, m)."""
+        if self.limit_states is not False:
+            return self._of_states(self._table(value, given, n, self.limit_states))
         is_pair = isinstance(value, tuple) and (self.vectorised or (len(value) == 2 and np.ndim(value[1]) > 0))
         if is_pair and len(value) != 2:
             raise LossError(
                 f"loss {self.name}: must return the parts of the loss, or a tuple of the loss and its parts, "
                 f"got a tuple of {len(value)}"
             )
-        parts = self._real(value[1] if is_pair else value)
-        if given.ndim == 1 and parts.ndim == 1:
-            parts = parts[np.newaxis]
-        m = len(self.parts) if not isinstance(self.parts, bool) else parts.shape[-1] if parts.ndim else 0
-        if parts.shape != (n, m) or m == 0:
-            rows = f"{n}, " if self.vectorised else ""
-            wanted = f"({rows}number of parts)" if isinstance(self.parts, bool) else f"({rows}{m}{',' * (not rows)})"
-            got = np.shape(value[1] if is_pair else value)
-            raise LossError(f"loss {self.name}: must return the parts of the loss, shape {wanted}, got shape {got}")
+        parts = self._table(value[1] if is_pair else value, given, n, self.parts)
         total: Float = parts.sum(axis=1)
         if not is_pair:
             return total, parts
@@ -375,6 +434,29 @@ class PythonLoss(Loss):
             )
         return loss, parts
 
+    def _of_states(self, states: Float) -> tuple[Float, Float]:
+        """The losses (n,) of limit states (n, m), and these; what is not finite in a row becomes its loss."""
+        if few := self._too_few(states.shape[1]):
+            raise LossError(f"loss {self.name}: system.{few}")
+        loss = combined(states, least_of(self.system, states.shape[1]))
+        wrong = ~np.isfinite(states)
+        rows = np.flatnonzero(wrong.any(axis=1))
+        loss[rows] = states[rows, wrong[rows].argmax(axis=1)]
+        return loss, states
+
+    def _table(self, value: Any, given: Float, n: int, names: bool | Sequence[str]) -> Float:
+        """``value`` as columns (n, m), one for each of ``names`` where these are given."""
+        what = self._columns or _PARTS
+        table = self._real(value)
+        if given.ndim == 1 and table.ndim == 1:
+            table = table[np.newaxis]
+        m = len(names) if not isinstance(names, bool) else table.shape[-1] if table.ndim else 0
+        if table.shape != (n, m) or m == 0:
+            rows = f"{n}, " if self.vectorised else ""
+            wanted = f"({rows}number of {what.many})" if isinstance(names, bool) else f"({rows}{m}{',' * (not rows)})"
+            raise LossError(f"loss {self.name}: must return {what.all}, shape {wanted}, got shape {np.shape(value)}")
+        return table.astype(np.float64, copy=False)
+
     def _real(self, value: Any) -> Float:
         """``value`` as an array of real numbers."""
         if np.ma.is_masked(value):
@@ -388,22 +470,19 @@ class PythonLoss(Loss):
         return array
 
     def _count(self, x: Float) -> int:
-        """How many parts the function returns for the one row ``x`` (1, d)."""
+        """How many columns the function returns for the one row ``x`` (1, d)."""
+        what = self._columns or _PARTS
         given = x if self.vectorised else x[0]
+        asked = f"called with the median of the inputs to count the {what.many}; name them in `{what.key}`"
         try:
             value = self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
-            raise LossError(
-                f"loss {self.name}: raised {type(error).__name__}: {error} ({_place(error, self.call)}), called with "
-                "the median of the inputs to count the parts; name them in `components`"
-            ) from error
+            where = _place(error, self.call)
+            raise LossError(f"loss {self.name}: raised {type(error).__name__}: {error} ({where}), {asked}") from error
         except TimedOutError:
-            raise LossError(
-                f"loss {self.name}: gave no answer within {self.timeout:g} s, called with the median of the inputs to "
-                "count the parts; name them in `components`"
-            ) from None
-        _, parts = self._split(value, given, 1)
-        return int(parts.shape[1])
+            raise LossError(f"loss {self.name}: gave no answer within {self.timeout:g} s, {asked}") from None
+        _, columns = self._split(value, given, 1)
+        return int(columns.shape[1])
 
     @staticmethod
     def examples() -> list[tuple[Inputs, PythonLoss]]:
@@ -414,6 +493,8 @@ class PythonLoss(Loss):
             (StandardNormal(dim=3), PythonLoss(function=_largest, on_failure="bound", retries=1)),
             (StandardNormal(dim=3), PythonLoss(function=_squares, parts=["a", "b", "c"])),
             (StandardNormal(dim=3), PythonLoss(function=_squares_of_row, vectorised=False, parts=True)),
+            (StandardNormal(dim=3), PythonLoss(function=_squares, limit_states=["a", "b", "c"])),
+            (StandardNormal(dim=3), PythonLoss(function=_squares, limit_states=True, system={"at_least": 2})),
         ]
 
 
@@ -424,6 +505,18 @@ def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
     if again := repeated(given):
         raise FieldError(field, f"must be different names, got {again[0]!r} twice")
     return tuple(given)
+
+
+class _Columns(NamedTuple):
+    """What the columns are that a function returns: as a plural, as an object, and the key that names them."""
+
+    many: str
+    all: str
+    key: str
+
+
+_PARTS = _Columns("parts", "the parts of the loss", "components")
+_LIMIT_STATES = _Columns("limit states", "a column for each limit state", "limit_states")
 
 
 @dataclass(frozen=True)

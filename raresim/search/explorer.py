@@ -40,6 +40,31 @@ class EvaluatePoints(Job[Losses]):
         return Losses(self.sampler.signed_loss(u, block, self.sign).copy())
 
 
+@dataclass(frozen=True, eq=False)
+class States(Accumulator):
+    """Losses (n,) of given points and their limit states (n, m), in their order."""
+
+    loss: Float
+    states: Float
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(np.concatenate([self.loss, other.loss]), np.concatenate([self.states, other.states]))
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluateStates(Job[States]):
+    """The loss and its limit states, times ``sign``, at ``points`` (n, d)."""
+
+    sampler: Sampler
+    points: Float
+    sign: float
+
+    def __call__(self, block: Block) -> States:
+        u = np.asfortranarray(self.points[block.first : block.first + block.rows])
+        loss, states = self.sampler.signed_states(u, block, self.sign)
+        return States(loss.copy(), states.copy())
+
+
 @dataclass(eq=False)
 class Explorer:
     """Evaluates and draws for a search, counts what that takes, and keeps what was drawn.
@@ -75,6 +100,16 @@ class Explorer:
         plan = self.session.plan(points.shape[0])
         self.evaluations += plan.n_samples
         return self.session.fold("explore", EvaluatePoints(self._sampler, points, self.sign), plan, note).loss
+
+    def states(self, points: Float, note: str = "points") -> tuple[Float, Float]:
+        """Signed losses (n,) and limit states (n, m) at ``points`` (n, d), from one evaluation each.
+
+        A loss without limit states is one of itself: (n, 1).
+        """
+        plan = self.session.plan(points.shape[0])
+        self.evaluations += plan.n_samples
+        found = self.session.fold("explore", EvaluateStates(self._sampler, points, self.sign), plan, note)
+        return found.loss, found.states
 
     def draw(self, law: Distribution, n: int, note: str) -> slice:
         """Draw ``n`` times from ``law``, evaluate, and add to the archive; the rows there."""

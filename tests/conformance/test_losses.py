@@ -15,6 +15,8 @@ ORACLES = {
     ("python", 1): lambda x: x.max(axis=1),
     ("python", 3): lambda x: np.square(x).sum(axis=1),
     ("python", 4): lambda x: np.square(x).sum(axis=1),
+    ("python", 5): lambda x: np.square(x).max(axis=1),
+    ("python", 6): lambda x: np.median(np.square(x), axis=1),
 }
 
 
@@ -94,3 +96,18 @@ def test_parts_add_up_to_the_loss(inputs, loss, seed):
     np.testing.assert_allclose(parts.sum(axis=1), losses(loss, x), rtol=1e-12, atol=1e-12)
     alone = np.concatenate([loss.components(x[i : i + 1]) for i in range(20)])
     np.testing.assert_allclose(alone, parts[:20], rtol=1e-14)
+
+
+def test_enough_limit_states_reach_what_the_loss_does(inputs, loss, seed):
+    """One column for each name; none without names."""
+    x = factors(inputs, 1000, seed(57))
+    states, out = loss.states(x), losses(loss, x)
+    if states is None:
+        assert (loss.limit_state_names, loss.at_least) == ((), 1)
+        return
+    assert states.shape == (1000, len(loss.limit_state_names))
+    assert len(set(loss.limit_state_names)) == len(loss.limit_state_names)
+    for threshold in np.quantile(out, [0.1, 0.5, 0.9]):
+        np.testing.assert_array_equal((states >= threshold).sum(axis=1) >= loss.at_least, out >= threshold)
+    alone = np.concatenate([loss.states(x[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(alone, states[:20], rtol=1e-14)

@@ -1,0 +1,61 @@
+"""Several limit states as one loss: how many of them have to fail together, and the loss that says so.
+
+The loss of a row is its ``k``-th largest column. It reaches a threshold exactly where at least ``k`` columns do,
+whatever the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from raresim.arrays import Float, whole
+from raresim.errors import FieldError
+from raresim.registry import unknown
+
+System = Literal["any", "all"] | Mapping[str, int]
+"""Which limit states make the event: any of them, all of them, or ``{"at_least": k}`` of them."""
+
+
+def checked(system: System) -> System:
+    """``system``; raises `FieldError` where it is none of the three forms."""
+    if not isinstance(system, Mapping):
+        if system not in ("any", "all"):
+            raise FieldError("system", f"{unknown('value', system, ['any', 'all'])}; or {{at_least: 2}}")
+        return system
+    for key in system:
+        if key != "at_least":
+            raise FieldError("system", unknown("key", key, ["at_least"]))
+    if not system:
+        raise FieldError("system", "must be any, all or {at_least: 2}, got an empty mapping")
+    try:
+        return {"at_least": whole("at_least", system["at_least"])}
+    except FieldError as error:
+        raise FieldError("system", f"at_least {error.message}") from None
+
+
+def least_of(system: System, count: int) -> int:
+    """How many of ``count`` limit states have to reach the threshold."""
+    if isinstance(system, Mapping):
+        return system["at_least"]
+    return 1 if system == "any" else count
+
+
+def combined(columns: Float, least: int) -> Float:
+    """The ``least``-th largest column (n,) of each row of ``columns`` (n, m); NaN where the row has one."""
+    m = columns.shape[1]
+    if least == 1:
+        return np.asarray(columns.max(axis=1))
+    if least == m:
+        return np.asarray(columns.min(axis=1))
+    loss: Float = np.partition(columns, m - least, axis=1)[:, m - least]
+    return np.where(np.isnan(columns).any(axis=1), np.nan, loss)
+
+
+def in_words(system: System) -> str:
+    """What makes the event, as a clause."""
+    if isinstance(system, Mapping):
+        return f"at least {system['at_least']} of them reach the threshold"
+    return f"{system} of them reach{'es' if system == 'any' else ''} the threshold"
