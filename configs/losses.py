@@ -39,3 +39,9 @@ def largest_size(x):
 def squared_norm(x):
     """``x1^2 + ... + xd^2``, chi-square under standard normals: what fails is everything far from the origin."""
     return np.square(x).sum(axis=1)
+
+
+def desk_excess(x):
+    """What each of three desks loses beyond its limit, in millions; rates and credit are basis points, fx per cent."""
+    rates, fx, credit = x.T
+    return np.column_stack([0.35 * rates - 8.0, 6.0 * fx - 15.0, 0.12 * credit - 4.5])

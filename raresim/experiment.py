@@ -42,6 +42,7 @@ from raresim.journal import keeping
 from raresim.locate import Located, locate
 from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
+from raresim.measures import limit_states
 from raresim.measures.asked import plan_of
 from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.measures.probability import Probability
@@ -324,7 +325,11 @@ class Experiment:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
         primary = max(range(len(estimates)), key=lambda k: _rarity(estimates[k]))
-        exhibits = () if outcome.interrupted else self._exhibits(found, sample, estimates)
+        exhibits: tuple[Exhibit, ...] = ()
+        if not outcome.interrupted:
+            asked, factor = (found.loss, found.questions, estimates), reading.inflation(sample)
+            of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
+            exhibits = (*of_states, *self._exhibits(found, sample, estimates))
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown

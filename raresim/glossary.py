@@ -1711,6 +1711,19 @@ _MEASURES = (
         reading="A part whose interval reaches over 0 is not told from nothing.",
     ),
     Term(
+        name="limit states",
+        aliases=("limit_states", "decisive", "system"),
+        definition=(
+            "What a loss is made of where it returns a column for each desk, book or mode of failure; any, all or so"
+            " many of them make the event. The share of one is the probability that it fails, given the event."
+            " Decisive is the part of it in which the event would not have happened otherwise."
+        ),
+        formula="P(limit state k fails | event)",
+        unit="dimensionless",
+        where="report: limit states in the event; limit_states.csv",
+        reading="Shares that add up to more than one fail together; a share that is all decisive fails alone.",
+    ),
+    Term(
         name="scenarios",
         aliases=("scenario", "most likely scenario", "reverse stress test", "radius", "medoid"),
         definition=(

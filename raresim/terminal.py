@@ -24,6 +24,7 @@ from raresim.report.words import ROWS
 if TYPE_CHECKING:
     from raresim.backtests.backtest import Backtest
     from raresim.comparison import Comparison, Spread
+    from raresim.exhibits import Exhibit
     from raresim.methods.base import Report
     from raresim.result import Estimate, Result
 
@@ -37,6 +38,9 @@ MOST_DETAILED = 3
 
 MOST_DECISIONS = 6
 """Sentences of a method's decisions that are printed; the report has all."""
+
+MOST_SHARES = 10
+"""Limit states that are printed; the report has all."""
 
 KIND_WORDS = {"raised": "raised", "timeout": "timed out", "nan": "NaN", "infinite": "infinite"}
 """How rows failed, by the keys of ``result.json``."""
@@ -145,6 +149,8 @@ def show_result(result: Result, folder: Path) -> None:
             console.print(_numbers(estimate, result.search["unit"]))
             console.print()
     for exhibit in result.exhibits:
+        if exhibit.name == "limit_states" and exhibit.rows:
+            console.print(_shares(exhibit))
         console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
     if result.exhibits:
         console.print()
@@ -176,6 +182,33 @@ def _listed(estimates: Sequence[Estimate]) -> Table:
             f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
             percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",
         )
+    return table
+
+
+def _shares(exhibit: Exhibit) -> Table:
+    """The share of each limit state in the event, the largest first."""
+    heads = ("share", "interval", "decisive", "interval")
+    table = Table(
+        Column("limit state"),
+        *(Column(head, justify="right", no_wrap=True) for head in heads),
+        title=exhibit.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    at = {name: k for k, name in enumerate(exhibit.columns)}
+
+    def cell(row: Sequence[str | float | None], name: str) -> float | None:
+        found = row[at[name]]
+        return None if isinstance(found, str) else found
+
+    for row in exhibit.rows[:MOST_SHARES]:
+        cells = []
+        for share, low, high in (("share", "lower", "upper"), ("decisive", "decisive_lower", "decisive_upper")):
+            cells += [number(cell(row, share), 3), interval(cell(row, low), cell(row, high))]
+        table.add_row(Text(str(row[at["limit_state"]]), style="cyan"), *cells)
     return table
 
 

@@ -138,6 +138,9 @@ def results() -> dict[str, Result]:
         "guaranteed": raresim.estimate(1, _first, probability(above=1.0), method=stated, seed=1, relative_error=0.1),
         "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
         "measures": _measured(),
+        "system": raresim.estimate(
+            2, raresim.PythonLoss(function=_both, limit_states=True), probability(above=1.0), method="crude", **small
+        ),
     }
 
 
@@ -172,6 +175,10 @@ def _measured() -> Result:
 
 def _first(x: Any) -> Any:
     return x[:, 0]
+
+
+def _both(x: Any) -> Any:
+    return x[:, :2]
 
 
 def _partly(x: Any) -> Any:

@@ -50,6 +50,8 @@ class Summary(Accumulator):
         Of the first rows beyond it, where contributions or scenarios are.
     ends : Ends, optional
         Where replicates ended.
+    states : TailMoments, optional
+        Of the parts of each event in which each limit state fails, as `failing_states` has them.
     """
 
     tail: TailMoments
@@ -63,6 +65,7 @@ class Summary(Accumulator):
     losses: WeightedLosses | None = None
     draws: TailDraws | None = None
     ends: Ends | None = None
+    states: TailMoments | None = None
 
     @classmethod
     def of_rows(
@@ -114,4 +117,5 @@ class Summary(Accumulator):
             self.losses if self.losses is None or other.losses is None else self.losses.merge(other.losses),
             self.draws if self.draws is None or other.draws is None else self.draws.merge(other.draws),
             self.ends if self.ends is None or other.ends is None else self.ends.merge(other.ends),
+            self.states if self.states is None or other.states is None else self.states.merge(other.states),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
@@ -68,7 +69,12 @@ class WeightedDraws(OfDraws):
 
     def __call__(self, block: Block) -> Summary:
         u = self.sampler.draw(block)
-        loss = self.sampler.loss(u, block)
+        of_system = self.sampler.problem.loss
+        states = None
+        if of_system.limit_state_names:
+            loss, states = self.sampler.states(u, block)
+        else:
+            loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
         in_event = masks(self.events, loss)
         could_be = masks_with_failed(in_event, loss)
@@ -83,6 +89,9 @@ class WeightedDraws(OfDraws):
             summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, floor))
             if self.beyond.draws:
                 summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor))
+        if states is not None:
+            parts = failing_states(self.events, in_event, log_weight, states, of_system.at_least)
+            summary = replace(summary, states=parts)
         if not self.goals:
             return summary
         wanted = tuple(goal.hits for goal in self.goals)
