@@ -89,8 +89,8 @@ def described(extent: Extent) -> str:
     )
 
 
-def reserve(extent: Extent, left: int, dim: int) -> int:
-    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together in ``dim`` dimensions.
+def reserve(extent: Extent, left: int, problem: Problem) -> int:
+    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together.
 
     What soundings and the smallest climbs may take, or a share of what is left where that is more; never above a
     quarter.
@@ -99,8 +99,8 @@ def reserve(extent: Extent, left: int, dim: int) -> int:
         return 0
     size = SIZES[extent]
     share = size.share / (1.0 + size.share)
-    least = cost_of_soundings(dim) + math.ceil(size.climbs * _cost(size.least, USUAL_LEVELS) / SPARE)
-    most = cost_of_soundings(dim) + math.ceil(size.climbs * _cost(size.most, MOST_LEVELS) / SPARE)
+    least = cost_of_soundings(problem) + math.ceil(size.climbs * _cost(size.least, USUAL_LEVELS) / SPARE)
+    most = cost_of_soundings(problem) + math.ceil(size.climbs * _cost(size.most, MOST_LEVELS) / SPARE)
     return min(left // 4, max(least, min(int(share * left), most)))
 
 
@@ -424,7 +424,7 @@ def audit(
     size = SIZES[extent]
     many = size.climbs * len(sides)
     cost = _cost(1, max(1.0, rarest / math.log(RARITY))) * many / SPARE
-    sounding = cost_of_soundings(session.problem.inputs.latent_dim)
+    sounding = cost_of_soundings(session.problem)
     needed = len(sides) * sounding + math.ceil((samples or size.least) * cost)
     if needed > left and samples is None:
         return Audit(extent, f"up to {needed:,} evaluations would be needed, {max(left, 0):,} are left for it")

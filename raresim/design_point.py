@@ -275,8 +275,9 @@ def explore(
             break
         begin, looked = start_points(evaluate, goal, new)
         search = find_design_points(evaluate, goal, begin, left)
-        known, found = len(found.points), found.and_(search, looked)
-        regions = len(found.points)
+        known = len([point for point in found.points if point.converged] or found.points)
+        found = found.and_(search, looked)
+        regions = len([point for point in found.points if point.converged] or found.points)
         seen = found.reached >= 2 * regions and regions * unseen_share(regions, found.reached) <= UNSEEN
         if seen and regions <= max(known, 1):
             break

@@ -234,11 +234,11 @@ class Experiment:
         if explored:
             explore += EXPLORE_DRAWS
             session.max_evaluations -= EXPLORE_DRAWS
-        session.reserved = reserve(self.audit, session.max_evaluations, problem.inputs.latent_dim)
+        session.reserved = reserve(self.audit, session.max_evaluations, problem)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
         audited = self.stop.max_evaluations - explore - after
-        reserved = 0 if job.gapless else reserve(self.audit, audited, problem.inputs.latent_dim)
+        reserved = 0 if job.gapless else reserve(self.audit, audited, problem)
         return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
 
     def _another(self, found: _Found, before: Round, missed: Float) -> _Found:

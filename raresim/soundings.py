@@ -9,7 +9,7 @@ it here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -23,7 +23,8 @@ from raresim.estimators.base import Estimator
 from raresim.problem import Event, Problem
 from raresim.reach import Reach
 from raresim.roots import Index
-from raresim.search.hits import Hits, find_by_hits
+from raresim.search.hits import Hits, Region, find_by_hits
+from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.streams import stream
 
 HITS = 44
@@ -42,9 +43,10 @@ KEPT = 64
 """Failing draws that the estimate hardly draws, kept for another round of the search."""
 
 
-def cost(dim: int) -> int:
-    """Evaluations that soundings may take."""
-    return 1500 + 20 * dim
+def cost(problem: Problem) -> int:
+    """Evaluations that soundings of one side of the loss may take."""
+    dim = problem.inputs.latent_dim
+    return 1500 + 20 * dim + (cost_along_states(dim) if problem.loss.limit_state_names else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,9 @@ class Sound(Job[Soundings]):
         def evaluate(u: Float) -> Float:
             return sampler.signed_loss(np.asfortranarray(u), block, sign).copy()
 
-        found = find_by_hits(evaluate, sampler.problem.dim, goal, rng, HITS, self.most, climbs=CLIMBS)
+        known, along = self._along_states(sampler, block, sign, goal, rng)
+        found = find_by_hits(evaluate, sampler.problem.dim, goal, rng, HITS, self.most - along, known, climbs=CLIMBS)
+        found = replace(found, evaluations=found.evaluations + along)
         if not found.regions:
             return Soundings((self._nothing(sign, found),))
         points = found.nearest
@@ -157,6 +161,21 @@ class Sound(Job[Soundings]):
         loss = evaluate(u)
         log_mass = -0.5 * np.square(u).sum(axis=1) - _log_density(points, u) - math.log(len(u))
         return Soundings((self._read(sign, mine, found, u, loss, log_mass, block),))
+
+    def _along_states(
+        self, sampler: Sampler, block: Block, sign: float, goal: float, rng: np.random.Generator
+    ) -> tuple[list[Region], int]:
+        """The regions that the limit states show, where the loss has them, and what they took."""
+        bound, dim = self.problem.loss, sampler.problem.dim
+        if not bound.limit_state_names:
+            return [], 0
+
+        def states(u: Float) -> tuple[Float, Float]:
+            loss, seen = sampler.signed_states(np.asfortranarray(u), block, sign)
+            return loss.copy(), seen.copy()
+
+        regions, found = regions_along_states(states, goal, bound.at_least, dim, rng, cost_along_states(dim))
+        return regions[:CLIMBS], found.evaluations
 
     def _nothing(self, sign: float, found: Hits) -> Sounded:
         m, d = len(self.events), self.problem.inputs.latent_dim

@@ -28,11 +28,8 @@ LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 28_000, 20_000_000
 LOOKED_AT = 8_000
 """Draws of all components together that say where their regions are; at least a hundred of each."""
 
-REGIONS = 512
-"""Components that get a region, those with the largest shares first."""
-
-MANY = 64
-"""Regions from which too few draws are left for each to be looked at by itself."""
+REGIONS = 64
+"""Components that get a region, those with the largest shares first: more would have too few draws each."""
 
 EVEN, LEAST, EACH = 0.25, 3, 40.0
 """Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
@@ -242,7 +239,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     first, second = Block(stage, 0, 0, n // 4), Block(stage, 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
-    kept = [region for region in regions if len(regions) > MANY or _even(log_weight[region.holds(u)])]
+    kept = [region for region in regions if _even(log_weight[region.holds(u)])]
     u = sampler.draw(second)
     return _compared(u, sampler.log_weight(u), kept)
 

@@ -380,8 +380,11 @@ def _audit(
     drawn = diagnostics["audit_nominal"] > 0
     nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
-        message = f"none of {size} came to the event: what the estimate misses is not known"
-        return (Check("audit", None, Status.CAUTION, message), *soundings, *nominal)
+        message = f"none of {size} came to the event: they do not know what the estimate misses"
+        known = diagnostics.get("soundings_uncovered") is not None and unit != "replicate"
+        if known:
+            message += "; the soundings do"
+        return (Check("audit", None, Status.TRUSTED if known else Status.CAUTION, message), *soundings, *nominal)
     share = diagnostics["audit_uncovered"]
     most, limit = MISSED[1], missed_allowed(relative_error)
     seen = "replicates hardly come near" if widened else "the estimate hardly draws"

@@ -45,7 +45,8 @@ from raresim.search.blend import (
 )
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
-from raresim.search.hits import RUNG, SAME, Region, find_by_hits, nearest_point, points_of
+from raresim.search.hits import RUNG, SAME, Region, edge_on_ray, find_by_hits, nearest_point, points_of
+from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.ridge import fit_quadratic, ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
 
@@ -81,7 +82,10 @@ WITHIN = 0.98
 AGAIN_COST = 60.0
 """Evaluations for each coordinate, and as if there were twenty more, that climbs from an audit's draws may take."""
 
-MOST_POINTS = 120
+HEAVY_SHARE = 0.2
+"""Share of what the search may take that refits may cost, while draws of the last one had to be covered."""
+
+MOST_POINTS = 80
 LEAST_COVER = 0.3
 """Share of a point among all, at least, relative to a fair one."""
 
@@ -279,16 +283,32 @@ class _Search:
 
     def look_for_regions(self) -> None:
         """Nearest points by walks uphill, and by hits of a widened target; a batch around them."""
-        self.regions = [Region(point, 0) for point in self.walk_uphill()]
+        self.regions = self.along_states()
+        self.regions += [Region(point, 0) for point in self.walk_uphill()]
         self.by_hits()
         if self.regions:
             self.around(self.points)
+
+    def along_states(self) -> list[Region]:
+        """The regions that limit states show, where the loss has them."""
+        loss, before = self.session.problem.loss, self.explorer.evaluations
+        most = (self.limit - before) // 3
+        if not loss.limit_state_names or most < RUNG:
+            return []
+        rng = self.explorer.generator()
+        regions, found = regions_along_states(
+            self.explorer.states, self.goal, loss.at_least, self.dim, rng, min(most, cost_along_states(self.dim))
+        )
+        self.decide(found.describe())
+        self.record("limit states", 0, self.explorer.evaluations - before, elites=len(regions))
+        return regions
 
     def walk_uphill(self) -> Float:
         """Design points (k, d) by walks uphill; none where many draws are in the event, or none is higher."""
         archive, d = self.explorer.archive, self.dim
         most = (self.limit - self.explorer.evaluations) // 2
-        if self.ess(self.goal) >= ENOUGH or most < batch_size(d) or archive.loss.min() == archive.loss.max():
+        known = self.ess(self.goal) >= ENOUGH or self.regions
+        if known or most < batch_size(d) or archive.loss.min() == archive.loss.max():
             return np.empty((0, d))
         found = find_design_points(self.explorer, self.goal, most)
         self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
@@ -352,7 +372,10 @@ class _Search:
 
     def add_point(self, u: Float, goal: float) -> bool:
         """Find the nearest point from a failing draw ``u`` (d,); whether it was not known."""
-        point = nearest_point(self.explorer, goal, u)
+        return self.add_known(nearest_point(self.explorer, goal, u))
+
+    def add_known(self, point: Float) -> bool:
+        """Add a ``point`` (d,) of the event's edge, unless it is near to one that is known; whether it was not."""
         known = self.points
         if len(known) and np.square(known - point).sum(axis=1).min() < SAME**2:
             return False
@@ -390,6 +413,7 @@ class _Search:
         shares = np.full(len(candidates), 1.0 / len(candidates))
         variances: tuple[float, ...] = ()
         for number in range(1, MOST_REFITS + 1):
+            more = 0
             cover = self.cover()
             if cover is not None and self.of_layers.size < LAYERS.size:
                 self.of_layers = LAYERS.copy()
@@ -403,7 +427,7 @@ class _Search:
             if np.count_nonzero(hit) > 5:
                 laws, log_p = layers(candidates, shares, archive, cover), log_density(target, u[hit])
                 self.of_layers = fitted_layers(laws, self.of_layers[: len(laws)], u[hit], log_weight[hit], log_p)
-                self.cover_heavy(u[hit], log_weight[hit])
+                more = self.cover_heavy(u[hit], log_weight[hit], size)
             self.record("refits", number, size, information=_information(log_weight, archive, rows, self.goal))
             self.fits.append((number, size, max(variances), _named(candidates, shares)))
             fitted = self.fit_all(simulate=True)
@@ -411,7 +435,8 @@ class _Search:
             spent += size
             needed = max(variances) / asked**2
             size = int(REFIT_GROWTH * size)
-            if spent + size > REFIT_SHARE * needed or self.explorer.evaluations + size > self.limit:
+            enough = spent + size > (HEAVY_SHARE * self.limit if more else REFIT_SHARE * needed)
+            if enough or self.explorer.evaluations + size > self.limit:
                 break
         kept = _named(candidates, shares)
         many = f"{number} refit{'s' if number > 1 else ''}"
@@ -447,20 +472,26 @@ class _Search:
         spheres = [BeyondSphere(directions=basis, radius=WITHIN * radius) for basis, radius in bent]
         return mixed([1.0] + [1.0] * len(spheres), [around, *spheres])
 
-    def cover_heavy(self, u: Float, log_weight: Float) -> None:
-        """Add the nearest points of failing draws ``u`` (n, d) that carry much of a batch: what is hardly drawn."""
+    def cover_heavy(self, u: Float, log_weight: Float, size: int) -> int:
+        """Add points where failing draws ``u`` (n, d) carry much of a batch of ``size``: what is hardly drawn; how many.
+
+        The nearest point from there, or where that is known, the edge on the ray.
+        """
         weight = np.exp(log_weight - log_weight.max())
         share = weight / weight.sum()
-        heavy = np.argsort(-share, kind="stable")[:MOST_HEAVY]
+        heavy = np.argsort(-share, kind="stable")[: min(MOST_HEAVY, size // (self.dim + 20))]
         heavy = heavy[share[heavy] > HEAVY]
-        before, most = self.explorer.evaluations, 4 * self.dim + 60
+        before, known = self.explorer.evaluations, len(self.regions)
         for k in heavy:
-            if self.explorer.evaluations + most > self.limit or len(self.regions) >= MOST_POINTS:
+            if len(self.regions) >= MOST_POINTS or self.explorer.evaluations + size > self.limit:
                 break
-            if self.add_point(u[k], self.goals[0]):
-                self.begin.append(_around(self.regions[-1].point, 1.0 / len(self.regions)))
+            if not self.add_point(u[k], self.goals[0]):
+                self.add_known(edge_on_ray(self.explorer, self.goals[0], u[k]))
         if self.explorer.evaluations > before:
             self.record("heavy draws", 0, self.explorer.evaluations - before, elites=heavy.size)
+        new = self.regions[known:]
+        self.begin += [_around(region.point, 1.0 / len(self.regions)) for region in new]
+        return len(new)
 
     def shared(self, candidates: list[Candidate], shares: Float, u: Float, loss: Float, log_weight: Float) -> Float:
         """Shares of the candidates after fresh draws, all events alike."""

@@ -40,7 +40,8 @@ from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, s
 from raresim.proposals.student_t import StudentTMixture
 from raresim.registry import member
 from raresim.search.explorer import Explorer
-from raresim.search.hits import find_by_hits
+from raresim.search.hits import Region, find_by_hits
+from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.streams import stream
 
 MIN_ESS = 20.0
@@ -374,7 +375,14 @@ class _Climb:
             return mixture, 0
         dim, explorer = session.problem.dim, Explorer(session, self.event.sign)
         rng = explorer.generator()
-        found = find_by_hits(explorer, dim, self.event.sign * self.event.threshold, rng, HITS, left // 2)
+        goal, bound = self.event.sign * self.event.threshold, session.problem.loss
+        known: list[Region] = []
+        if bound.limit_state_names:
+            most = min(left // 3, cost_along_states(dim))
+            known, along = regions_along_states(explorer.states, goal, bound.at_least, dim, rng, most)
+            self.told.append(f"{along.describe().capitalize()}.")
+        found = find_by_hits(explorer, dim, goal, rng, HITS, left // 2, known)
+        found = replace(found, evaluations=explorer.evaluations)
         self.evaluations += explorer.evaluations
         self.told.append(f"{found.describe().capitalize()}.")
         share = found.hits / found.draws

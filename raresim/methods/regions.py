@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from raresim.errors import FieldError
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Session
 from raresim.problem import Event
-from raresim.search.hits import Hits, Region, find_by_hits
+from raresim.search.explorer import Explorer
+from raresim.search.hits import OUTWARDS, Hits, Region, find_by_hits, nearest_point
+from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.streams import stream
 
 MIN_PILOT = 100
@@ -38,6 +40,9 @@ EXPECTED_STEPS = 15
 
 HITS = 24
 """Hits of a widened target that are wanted at least."""
+
+LOOSE = 8
+"""Ends of climbs that did not converge from which nearest points are looked for, at most: the nearest ones."""
 
 LEAST_BY_HITS = 120
 """Evaluations without which they are not looked for."""
@@ -238,18 +243,44 @@ def by_hits(
     left, dim = limit - search.evaluations, session.problem.dim
     if left < LEAST_BY_HITS:
         return search, None
-    known = np.array([point.u for point in search.points]).reshape(-1, dim)
+    known = np.array([point.u for point in search.points if point.converged]).reshape(-1, dim)
     rng = stream(session.seed, session.plan(1).stage, 0)
-    hits = find_by_hits(evaluate, dim, goal, rng, HITS, left // 2, [Region(point, 0) for point in known])
+    loose = [point.u for point in search.points if not point.converged][:LOOSE]
+    drawn, spent = settled(evaluate, goal, loose)
+    regions = [Region(point, 0) for point in [*known, *drawn]]
+    bound = session.problem.loss
+    if bound.limit_state_names:
+        states = Explorer(session, session.events[0].sign).states
+        along, found = regions_along_states(
+            states, goal, bound.at_least, dim, rng, min(left // 3, cost_along_states(dim))
+        )
+        regions, spent = [*regions, *along], spent + found.evaluations
+    hits = find_by_hits(evaluate, dim, goal, rng, HITS, left // 2 - spent, regions)
+    hits = replace(hits, evaluations=hits.evaluations + spent)
     new = [u for u in hits.nearest.reshape(-1, dim) if not any(np.array_equal(u, other) for other in known)]
+    search = replace(search, points=tuple(point for point in search.points if point.converged))
     if not new:
         return search, hits
     ends = tuple(DesignPoint(u, goal, unit(u), math.nan, k, BY_HITS) for k, u in enumerate(new))
     search = search.and_(Search(ends, ends, (), 0), 0)
+    search = replace(search, points=tuple(p for p in search.points if p.converged or p.note == BY_HITS))
     left = limit - search.evaluations - hits.evaluations
     if left >= len(new) * (gradient_cost(dim) + SHORTER.size + 2):
         search = search.and_(find_design_points(evaluate, goal, np.array(new), left), 0)
+        search = replace(search, points=tuple(p for p in search.points if p.converged or p.note == BY_HITS))
     return search, hits
+
+
+def settled(evaluate: Callable[[Float], Float], goal: float, points: Sequence[Float]) -> tuple[list[Float], int]:
+    """Nearest points from where climbs ended without converging, such as a corner's edge, and what they took."""
+    spent = 0
+
+    def look(u: Float) -> Float:
+        nonlocal spent
+        spent += len(u)
+        return evaluate(u)
+
+    return [nearest_point(look, goal, OUTWARDS * u) for u in points], spent
 
 
 def expected_cost(pilot: int, starts: int, dim: int) -> int:

@@ -493,6 +493,11 @@ def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known:
     return normal
 
 
+def edge_on_ray(look: Evaluate, goal: float, u: Float) -> Float:
+    """Where the event begins on the ray to ``u`` (d,), which is in it."""
+    return _between(lambda at: look(at) >= goal, np.zeros_like(u), u)
+
+
 def _onto(normals: list[Float], at: Float) -> Float:
     """``at`` (d,) projected on the span of the ``normals``; zero where there are none."""
     if not normals:

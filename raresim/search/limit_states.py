@@ -18,8 +18,10 @@ import numpy as np
 
 from raresim.arrays import Bool, Float
 from raresim.design_point import ARMIJO, DIFFERENCE, FARTHEST, SHORTER, bisected, unit
+from raresim.distributions.standard_normal import widening
 from raresim.losses.system import combined
 from raresim.search.climbing import STEP, peaks
+from raresim.search.hits import Region
 
 Evaluate = Callable[[Float], tuple[Float, Float]]
 """From points (n, d) to losses (n,) and limit states (n, m), larger is rarer; ``-inf`` where there are none."""
@@ -76,6 +78,9 @@ NOISE = 2.0
 WIDER = (2.0, 3.0, 4.5)
 RUNG = 60
 """Where no start reaches the goal on a stepped column: draws of so many times the target's spread, of each so many."""
+
+STARTS = 100
+"""Draws of a widened target among which climbs begin."""
 
 STRETCHES = np.array([0.6, 0.8, 0.9, 1.0, 1.01, 1.03, 1.1, 1.2, 1.35, 1.6, 2.0])
 """Where a ray is looked along for the event, relative to a climb's end."""
@@ -229,6 +234,36 @@ def find_system_points(
     search = _Search(evaluate, goal, at_least, starts.shape[1], max_evaluations, rng)
     search.begin(starts, states)
     return search.found()
+
+
+def regions_along_states(
+    evaluate: Evaluate, goal: float, at_least: int, dim: int, rng: np.random.Generator, most: int
+) -> tuple[list[Region], SystemSearch]:
+    """The regions that the columns show, from starts among draws of a widened target; and the search for them.
+
+    Parameters
+    ----------
+    evaluate : callable
+        See `Evaluate`.
+    goal : float
+        What the columns have to reach.
+    at_least : int
+        How many of them.
+    dim : int
+        Number of coordinates.
+    rng : numpy.random.Generator
+        Advanced in place.
+    most : int
+        Evaluations that this may take.
+    """
+    starts = np.asfortranarray(widening(dim) * rng.standard_normal((min(STARTS, most // 4), dim)))
+    found = find_system_points(evaluate, goal, at_least, starts, most, rng)
+    return [Region(point.u, 0) for point in found.points], found
+
+
+def cost_along_states(dim: int) -> int:
+    """Evaluations that `regions_along_states` is given, at most."""
+    return 2000 + 40 * dim
 
 
 def nearest_point(normals: Float, offsets: Float) -> tuple[Float, Float] | None:
