@@ -277,8 +277,10 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
         When an interval is to be read from bets, and the weights of independent draws have no bound.
     """
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
+    shares = bool(session.problem.loss.limit_state_names)
     if not session.betting:
-        return tuned.estimator or WeightedDraws(sampler, tuple(session.events), tuned.goals, beyond=session.beyond)
+        draws = WeightedDraws(sampler, tuple(session.events), tuned.goals, beyond=session.beyond, shares=shares)
+        return tuned.estimator or draws
     if tuned.estimator is not None:
         raise FieldError("interval", "must not be 'betting' here: the rows of this method are no independent draws")
     log_bound = log_weight_bound(tuned.proposal, session.problem.target)
@@ -288,7 +290,7 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
             "must not be 'betting' here: the weights have no bound; give the method a defensive share, or use "
             "'standard'",
         )
-    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=session.beyond)
+    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=session.beyond, shares=shares)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:

@@ -55,6 +55,8 @@ class WeightedDraws(OfDraws):
         Log of the largest weight that there can be, in nats, where the interval is read from bets.
     beyond : Beyond, optional
         The rows that are kept.
+    shares : bool
+        Whether what the limit states of the loss do in each event is summed up.
     """
 
     sampler: Sampler
@@ -62,6 +64,7 @@ class WeightedDraws(OfDraws):
     goals: tuple[Goal, ...] = ()
     log_bound: float | None = None
     beyond: Beyond | None = None
+    shares: bool = False
 
     @property
     def cost(self) -> float:
@@ -69,9 +72,8 @@ class WeightedDraws(OfDraws):
 
     def __call__(self, block: Block) -> Summary:
         u = self.sampler.draw(block)
-        of_system = self.sampler.problem.loss
         states = None
-        if of_system.limit_state_names:
+        if self.shares:
             loss, states = self.sampler.states(u, block)
         else:
             loss = self.sampler.loss(u, block)
@@ -90,7 +92,8 @@ class WeightedDraws(OfDraws):
             if self.beyond.draws:
                 summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor))
         if states is not None:
-            parts = failing_states(self.events, in_event, log_weight, states, of_system.at_least)
+            at_least = self.sampler.problem.loss.at_least
+            parts = failing_states(self.events, in_event, log_weight, states, at_least)
             summary = replace(summary, states=parts)
         if not self.goals:
             return summary
