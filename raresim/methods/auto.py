@@ -473,7 +473,7 @@ class _Search:
         return mixed([1.0] + [1.0] * len(spheres), [around, *spheres])
 
     def cover_heavy(self, u: Float, log_weight: Float, size: int) -> int:
-        """Add points where failing draws ``u`` (n, d) carry much of a batch of ``size``: what is hardly drawn; how many.
+        """Add points where failing draws ``u`` (n, d) carry much of a batch of ``size``; how many.
 
         The nearest point from there, or where that is known, the edge on the ray.
         """

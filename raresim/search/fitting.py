@@ -49,6 +49,9 @@ MOST_ROWS = 3000
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Numbers of components that are tried."""
 
+MANY_BEGUN, FEW_COUNTS = 6, (1, 3, 8)
+"""Components that are given to begin with, above which few numbers of others are tried beside them."""
+
 WIDE = 30
 """Coordinates above which a covariance is one variance along the tail and one across: more would be noise."""
 
@@ -274,7 +277,7 @@ def fit_mixture(
     worse = 0
     basis = wide_directions(u, weight)
     seen = u @ basis
-    for k in COUNTS:
+    for k in COUNTS if sum(map(len, begin)) <= MANY_BEGUN else FEW_COUNTS:
         if k > 1 and (k > n / 4 or k * (d + 3) > 2 * n or (d > WIDE and k > MOST_WIDE)):
             break
         shares = _clusters(seen, weight, k, rng)
