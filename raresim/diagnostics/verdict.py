@@ -499,11 +499,29 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
         return f"all failure regions: what {nominal:,} draws of the target can have missed is small beside them", hidden
+    if reason := search.get("one_region"):
+        return f"all failure regions: {reason}{narrow}", hidden
     first = "first draws of all runs" if kind == "replicates" else "first draws of search and audit"
     return (
-        f"failure regions that can be reached by climbing in the loss from the {nominal:,} {first}; "
-        f"an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
+        f"{_met_when_widened(diagnostics)}failure regions that can be reached by climbing in the loss from the "
+        f"{nominal:,} {first}; an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
         hidden,
+    )
+
+
+def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
+    """The regions that soundings met with 95 %, in words; empty where these met none at all."""
+    from scipy.special import ndtri
+
+    if not diagnostics.get("soundings_hits"):
+        return ""
+    width, draws = diagnostics["soundings_width"], diagnostics["soundings_draws"]
+    least = -math.log(0.05) / draws
+    distance = -width * float(ndtri(min(least, 0.5)))
+    return (
+        f"failure regions that draws with {width:g} times the standard deviation meet with a probability of "
+        f"{least:.2g} or more (95 %; a half-space: up to {distance:.1f} standard deviations away), where the straight "
+        "way to another region leaves the event; and "
     )
 
 
