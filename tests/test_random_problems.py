@@ -189,6 +189,20 @@ def test_sums_with_heavy_tails_are_those_of_other_formulas():
     assert exact_tails.t_sum_tail(-2.0, 5.0, 2) == pytest.approx(1.0 - exact_tails.t_sum_tail(2.0, 5.0, 2))
 
 
+def test_tables_of_sums_are_as_exact_as_they_say(monkeypatch):
+    def tails():
+        exact_tails._lognormal_table.cache_clear()
+        exact_tails._t_table.cache_clear()
+        of_lognormals = [exact_tails.lognormal_sum_tail(t, sigma, 4) for sigma, t in ((0.3, 6.0), (1.2, 90.0))]
+        return of_lognormals + [exact_tails.t_sum_tail(t, dof, 4) for dof, t in ((3.0, 5.0), (8.0, 30.0))]
+
+    coarse, spaced = tails(), np.linspace
+    with monkeypatch.context() as finer:
+        finer.setattr(exact_tails.np, "linspace", lambda low, high, n: spaced(low, high, 2 * n - 1))
+        assert tails() == pytest.approx(coarse, rel=study.TABLES)
+    tails()
+
+
 def test_a_table_of_three_lognormals_is_close_to_two_dimensions_of_quadrature():
     z, w = exact_tails.normal_nodes(n_panels=160)
     sigma, t = 0.8, 50.0

@@ -63,6 +63,9 @@ HALF = 0.45
 EXACT = 1e-6
 """Relative accuracy that a problem has to have."""
 
+TABLES = 3e-7
+"""Relative accuracy of sums of three or four heavy terms, the least exact of tails without a shared coordinate."""
+
 
 # What a problem is made of.
 
@@ -777,7 +780,7 @@ def _answer(draft: Draft, levels: Sequence[float]) -> tuple[float, float]:
     if draft.union is not None:
         return draft.union(np.array(levels))
     if not draft.is_shared:
-        return float(system_tail(_tails(draft, levels, np.zeros(1)), draft.at_least)[0]), 1e-8
+        return float(system_tail(_tails(draft, levels, np.zeros(1)), draft.at_least)[0]), TABLES
     breaks = [z for part, level in zip(draft.parts, levels, strict=True) for z in part.breaks(level)]
     found = []
     for n_panels in (104, 65):
