@@ -433,7 +433,8 @@ def audit(
     seen_by = job if ends is None else Reach(ends, tuple(session.events))
     asked = (session.problem, session.seed, seen_by, tuple(session.events), sides, log_sizes)
     plan = session.plan(len(sides), fixed_rows=1)
-    sounded = session.fold("audit", Sound(*asked, log_values, sounding), plan, "soundings").seen
+    most = (left - math.ceil((samples or size.least) * cost)) // len(sides)
+    sounded = session.fold("audit", Sound(*asked, log_values, max(sounding, most)), plan, "soundings").seen
     left -= sum(s.evaluations for s in sounded)
     if samples is None:
         samples = min(size.most, max(size.least, int(min(left, size.share * spent) / cost)))

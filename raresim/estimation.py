@@ -128,6 +128,10 @@ class Sample:
         Relative variance of a row for each event, as known before any was drawn; empty where it is not.
     waits : tuple of Wait
         How long the wanted hits of each event took, where the stage ends with a number of them.
+    progress : Progress or None
+        Where the stage ended: it can be gone on with.
+    reached : bool
+        Whether it ended with what was asked for, not with its budget.
     """
 
     summary: Summary
@@ -138,6 +142,8 @@ class Sample:
     resolution: float = 0.0
     waits: tuple[Wait, ...] = ()
     known: tuple[float, ...] = ()
+    progress: Progress | None = None
+    reached: bool = True
 
     def relative_error(self, tail: TailMoments, k: int) -> float:
         """Of the estimate of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
@@ -250,6 +256,7 @@ def estimate(
         session.journal.leave_out(at.plan.stage)
     with collecting() as found:
         found.add(at.failures)
+        reached = True
         while True:
             total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
             why = "once more, for the largest weights; " if at.settling else ""
@@ -265,7 +272,8 @@ def estimate(
             settling = at.settling + 1 if reached else at.settling
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
-    return sample_of(replace(history.at, total=total), job, planned)
+    progress = replace(history.at, total=total)
+    return replace(sample_of(progress, job, planned), progress=progress, reached=reached)
 
 
 def estimator_of(session: Session, tuned: Tuned) -> Estimator:

@@ -37,7 +37,7 @@ from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import Beyond
 from raresim.executors import Executor
 from raresim.exhibits import Exhibit
-from raresim.failures import Failures, collecting
+from raresim.failures import NOTHING, Collector, Failures, collecting
 from raresim.journal import keeping
 from raresim.locate import Located, locate
 from raresim.losses.base import Loss
@@ -53,7 +53,7 @@ from raresim.presets import PRESETS, Name
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
-from raresim.rounds import Round, ended, missed_by
+from raresim.rounds import Round, ended, held_on_the_way, missed_by
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 
 EXPLORE_DRAWS = 10_000
@@ -152,7 +152,7 @@ class Experiment:
             budget = extension.tuned_for if extension else self.stop.max_evaluations
             found = self._search(executor or Executor(), report or (lambda *_: None), budget)
             ends = {"tune": time.perf_counter()}
-            searching = failed.failures
+            rounds = _Rounds(self, found, failed, checkpoint, extension, failed.failures, ends)
 
             def result_of(outcome: _Outcome) -> Result:
                 seconds = {"compile": _compile_seconds(compiling.buffer), **_durations(begun, ends)}
@@ -165,41 +165,17 @@ class Experiment:
                     **marks,
                     **(provenance or {}),
                 }
-                return self._result(found, outcome, seconds, manifest, texts or {})
+                return self._result(rounds.found, outcome, seconds, manifest, texts or {})
 
             if checkpoint:
-                checkpoint.files_of = lambda progress: result_of(self._so_far(found, progress, searching)).files()
+                checkpoint.files_of = lambda progress: result_of(
+                    self._so_far(rounds.found, progress, rounds.searching)
+                ).files()
                 found.session.keep = checkpoint.keep
-            while True:
-                before = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
-                is_last = checkpoint is not None and len(found.rounds) == len(checkpoint.rounds)
-                added = extension if is_last else None
-                found.session.before = before
-                spent = found.explore + sum(r.evaluations for r in found.rounds)
-                held_back = found.reserved + found.after
-                failures = failed.failures.total
-                sample = estimate_stage(found.session, found.tuned, self.stop, spent, added, held_back)
-                ends["estimate"] = time.perf_counter()
-                estimating = failed.failures.total - failures
-                spent += found.tuned.evaluations + sample.summary.evaluations
-                left = self.stop.max_evaluations - spent - found.after
-                samples = before.audited if before else None
-                audited = audit(found.session, found.job, sample, self.audit, spent, left, samples)
-                if checkpoint and checkpoint.progress and is_last:
-                    checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
-                if added:
-                    break
-                left -= audited.evaluations
-                missed = missed_by(found.tuned, audited, len(found.rounds) + 1, left, found.reserved)
-                if missed is None:
-                    break
-                found = self._another(found, ended(sample, audited, missed), missed)
-                if checkpoint:
-                    checkpoint.end_round(len(found.rounds))
-                searching = failed.failures
-            tested = _canary(found.session, found.tuned)
+            sample, audited = rounds.run()
+            tested = _canary(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
-        return result_of(_Outcome(sample, failed.failures, estimating, audited, tested))
+        return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
 
     def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
         """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run."""
@@ -240,14 +216,6 @@ class Experiment:
         audited = self.stop.max_evaluations - explore - after
         reserved = 0 if job.gapless else reserve(self.audit, audited, problem)
         return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
-
-    def _another(self, found: _Found, before: Round, missed: Float) -> _Found:
-        """The next round: the search goes on from failing draws ``missed`` (k, d) that the last one hardly made."""
-        if found.tuned.again is None:
-            raise ValueError("the method has no other round")
-        found.session.max_evaluations -= before.evaluations
-        tuned = found.tuned.again(missed)
-        return replace(found, tuned=tuned, job=estimator_of(found.session, tuned), rounds=(*found.rounds, before))
 
     def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -398,6 +366,83 @@ class _Found:
     after: int
     scale: Callable[[], LossScale]
     rounds: tuple[Round, ...] = ()
+
+
+@dataclass(eq=False)
+class _Rounds:
+    """The rounds of a run while it goes on: estimate and audit, and another search where the audit asks for it.
+
+    ``searching`` are the rows that failed before the estimate that goes on, and ``estimating`` is how many did in it.
+    """
+
+    experiment: Experiment
+    found: _Found
+    failed: Collector
+    checkpoint: Checkpoint | None
+    extension: Extension | None
+    searching: Failures
+    ends: dict[str, float]
+    estimating: int = 0
+
+    def run(self) -> tuple[Sample, Audit]:
+        """All rounds; the estimate and the audit of the last."""
+        on: Progress | None = None
+        while True:
+            sample, audited, held, left = self.round(on)
+            found = self.found
+            missed = missed_by(found.tuned, audited, found.rounds, left, found.reserved)
+            goes_on = missed is None and not sample.reached and held > found.reserved
+            if self.is_extended or (missed is None and not goes_on):
+                return sample, audited
+            before = ended(sample, audited, missed)
+            on = replace(sample.progress, failures=NOTHING) if goes_on and sample.progress else None
+            self.found = replace(found, rounds=(*found.rounds, before))
+            if missed is not None:
+                self.search_on(before, missed)
+            if self.checkpoint:
+                self.checkpoint.end_round(len(self.found.rounds))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether an earlier attempt came no further than this round."""
+        return self.checkpoint is not None and len(self.found.rounds) == len(self.checkpoint.rounds)
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether this is the round to which evaluations are added."""
+        return self.extension is not None and self.is_last
+
+    def round(self, on: Progress | None) -> tuple[Sample, Audit, int, int]:
+        """An estimate that goes on from ``on``, and its audit; evaluations that it held back, and that are left."""
+        found, stop, checkpoint = self.found, self.experiment.stop, self.checkpoint
+        known = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
+        found.session.before = known or on
+        spent = found.explore + sum(r.evaluations for r in found.rounds)
+        left = stop.max_evaluations - spent - found.tuned.evaluations - found.after
+        held = found.reserved
+        if stop.relative_error is not None and not self.is_extended:
+            held = held_on_the_way(found.tuned, found.rounds, left, held)
+        failures, added = self.failed.failures.total, self.extension if self.is_extended else None
+        sample = estimate_stage(found.session, found.tuned, stop, spent, added, held + found.after)
+        self.ends["estimate"] = time.perf_counter()
+        self.estimating += self.failed.failures.total - failures
+        spent += found.tuned.evaluations + sample.summary.evaluations
+        left = stop.max_evaluations - spent - found.after
+        samples = known.audited if known else None
+        audited = audit(found.session, found.job, sample, self.experiment.audit, spent, left, samples)
+        if checkpoint and checkpoint.progress and self.is_last:
+            checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
+        return sample, audited, held, left - audited.evaluations
+
+    def search_on(self, before: Round, missed: Float) -> None:
+        """Go on with the search from failing draws ``missed`` (k, d) that the round ``before`` hardly made."""
+        session, again = self.found.session, self.found.tuned.again
+        if again is None:
+            raise ValueError("the method has no other round")
+        session.max_evaluations -= before.evaluations
+        tuned = again(missed)
+        self.found = replace(self.found, tuned=tuned, job=estimator_of(session, tuned))
+        self.searching, self.estimating = self.failed.failures, 0
 
 
 @dataclass(frozen=True, eq=False)

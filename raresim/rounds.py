@@ -2,11 +2,15 @@
 
 What an earlier round drew is in no later estimate: its failing draws are where the search goes on from, the estimate
 has draws of its own, and so has the audit. The verdict is that of the last round alone.
+
+An estimate that takes more than a part of the budget is audited once on the way: where another round is needed, the
+rest pays for it. Where it is not, the same estimate goes on, and is audited anew at its end.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,19 +22,22 @@ from raresim.methods.base import Tuned
 MOST = 3
 """Rounds of a run, at most."""
 
+ON_THE_WAY = 0.3
+"""Share of the evaluations left after which an estimate is audited on the way."""
+
 
 @dataclass(frozen=True)
 class Round:
-    """A round that another one followed.
+    """A round that another one followed, or an audit on the way.
 
     Parameters
     ----------
     values : tuple of float
-        Its estimate of each event's probability.
+        The estimate of each event's probability.
     missed : int
-        Failing draws of its audit that the estimate hardly made.
+        Failing draws of the audit that the estimate hardly made; 0 where it goes on.
     estimate, audit : int
-        Evaluations of both.
+        Evaluations of both; 0 of an estimate that goes on.
     """
 
     values: tuple[float, ...]
@@ -48,14 +55,32 @@ class Round:
         return asdict(self) | {"values": list(self.values)}
 
 
-def ended(sample: Sample, audited: Audit, missed: Float) -> Round:
-    """The round of ``sample``, whose audit found ``missed`` (k, d)."""
+def ended(sample: Sample, audited: Audit, missed: Float | None) -> Round:
+    """The round of ``sample``, whose audit found ``missed`` (k, d); None: the estimate goes on."""
     tail = sample.summary.tail
     values = tuple(math.exp(tail.log_probability(k)) for k in range(tail.hits.size))
+    if missed is None:
+        return Round(values, 0, 0, audited.evaluations)
     return Round(values, len(missed), sample.summary.evaluations, audited.evaluations)
 
 
-def missed_by(tuned: Tuned, audited: Audit, rounds: int, left: int, reserved: int) -> Float | None:
+def repairs(rounds: Sequence[Round]) -> int:
+    """How many of the ``rounds`` another search followed."""
+    return sum(r.missed > 0 for r in rounds)
+
+
+def held_on_the_way(tuned: Tuned, rounds: Sequence[Round], left: int, reserved: int) -> int:
+    """Evaluations that an estimate leaves for what an audit on the way may ask for, of those that are ``left``.
+
+    Those that are ``reserved`` for the audit at least; these alone where no other round can follow or one was on the
+    way already.
+    """
+    if tuned.again is None or repairs(rounds) + 1 >= MOST or (rounds and not rounds[-1].missed):
+        return reserved
+    return max(reserved, math.ceil((1.0 - ON_THE_WAY) * left))
+
+
+def missed_by(tuned: Tuned, audited: Audit, rounds: Sequence[Round], left: int, reserved: int) -> Float | None:
     """Failing draws (k, d) that another round begins with; None where there is none.
 
     Parameters
@@ -64,11 +89,11 @@ def missed_by(tuned: Tuned, audited: Audit, rounds: int, left: int, reserved: in
         What the round drew from.
     audited : Audit
         Its audit.
-    rounds : int
-        Rounds so far, this one included.
+    rounds : sequence of Round
+        Those before.
     left, reserved : int
         Evaluations that are left, and those that an audit may take: another round needs twice as many.
     """
-    if tuned.again is None or rounds >= MOST or left < 2 * reserved:
+    if tuned.again is None or repairs(rounds) + 1 >= MOST or left < 2 * reserved:
         return None
     return audited.missed

@@ -9,6 +9,7 @@ it here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,12 +19,17 @@ from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import UNCOVERED
+from raresim.distributions.base import Distribution, log_density
+from raresim.distributions.beyond_plane import BeyondPlane
+from raresim.distributions.beyond_sphere import BeyondSphere
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.normal import Normal
 from raresim.engine import Job, Sampler
 from raresim.estimators.base import Estimator
 from raresim.problem import Event, Problem
 from raresim.reach import Reach
 from raresim.roots import Index
-from raresim.search.hits import Hits, Region, find_by_hits
+from raresim.search.hits import Hits, Region, bends_seen, cost_by_hits, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.streams import stream
 
@@ -38,6 +44,9 @@ DRAWS = 32
 
 BEFORE = 0.3
 """How far before the tangent plane half of these begin."""
+
+WITHIN = 0.97
+"""Where draws beyond the sphere of a region begin, relative to its nearest point."""
 
 KEPT = 64
 """Failing draws that the estimate hardly draws, kept for another round of the search."""
@@ -152,14 +161,18 @@ class Sound(Job[Soundings]):
             return sampler.signed_loss(np.asfortranarray(u), block, sign).copy()
 
         known, along = self._along_states(sampler, block, sign, goal, rng)
-        found = find_by_hits(evaluate, sampler.problem.dim, goal, rng, HITS, self.most - along, known, climbs=CLIMBS)
+        dim = sampler.problem.dim
+        bends = bends_seen(dim) if self.most >= along + cost_by_hits(dim) else 0
+        most = min(self.most, along + (cost_by_hits(dim) if bends else cost(self.problem)))
+        found = find_by_hits(evaluate, dim, goal, rng, HITS, most - along, known, CLIMBS + bends, bends)
         found = replace(found, evaluations=found.evaluations + along)
         if not found.regions:
             return Soundings((self._nothing(sign, found),))
-        points = found.nearest
-        u = _around(points, rng)
+        law = _laws(found.regions)
+        u = np.empty((DRAWS * len(found.regions), law.dim), order="F")
+        law.sample(rng, u)
         loss = evaluate(u)
-        log_mass = -0.5 * np.square(u).sum(axis=1) - _log_density(points, u) - math.log(len(u))
+        log_mass = log_density(sampler.problem.target, u) - log_density(law, u) - math.log(len(u))
         return Soundings((self._read(sign, mine, found, u, loss, log_mass, block),))
 
     def _along_states(
@@ -268,31 +281,19 @@ def rows_through(
     return some, np.where(log_rows == -math.inf, math.inf, log_rows) if job.cost_through else log_rows, evaluations
 
 
-def _around(points: Float, rng: np.random.Generator) -> Float:
-    """`DRAWS` points about each of ``points`` (k, d): half the target beyond its tangent plane, half normal there."""
-    from scipy.special import ndtr, ndtri
+def _laws(regions: Sequence[Region]) -> Distribution:
+    """What is drawn around the regions, all alike: half the target beyond each tangent plane, half normal at its point.
 
-    k, d = points.shape
-    z = rng.standard_normal((k, DRAWS, d))
-    length = np.sqrt(np.square(points).sum(axis=1))
-    unit = points / np.maximum(length, 1e-12)[:, None]
-    half = DRAWS // 2
-    edge = ndtr(-(length - BEFORE))
-    beyond = -ndtri(edge[:, None] * rng.random((k, half)))
-    along = np.einsum("kni,ki->kn", z[:, :half], unit)
-    z[:, :half] += (beyond - along)[..., None] * unit[:, None, :]
-    z[:, half:] += points[:, None, :]
-    return np.asfortranarray(z.reshape(-1, d))
-
-
-def _log_density(points: Float, u: Float) -> Float:
-    """Log of the mean density (n,) of what `_around` draws, less the constant of the target's."""
-    from scipy.special import log_ndtr
-
-    length = np.sqrt(np.square(points).sum(axis=1))
-    along = u @ (points / np.maximum(length, 1e-12)[:, None]).T
-    square = -0.5 * np.square(u).sum(axis=1)[:, None]
-    beyond = np.where(along >= length - BEFORE, square - log_ndtr(BEFORE - length), -np.inf)
-    around = square + length * along - 0.5 * length**2
-    each = np.logaddexp(beyond, around) - math.log(2.0 * len(points))
-    return np.asarray(np.logaddexp.reduce(each, axis=1))
+    Of a region that bends around the origin, half of what is beyond its sphere instead of beyond a plane.
+    """
+    laws: list[Distribution] = []
+    for region in regions:
+        point, beta = region.point, region.beta
+        if region.sphere:
+            basis, radius = region.sphere
+            laws.append(BeyondSphere(directions=basis, radius=WITHIN * radius))
+        else:
+            outwards = (point / beta if beta > 0 else np.eye(point.size)[0])[:, None]
+            laws.append(BeyondPlane(direction=outwards[:, 0], distance=beta - BEFORE))
+        laws.append(Normal(mean=point, std=1.0))
+    return Mixture(weights=np.full(len(laws), 1.0 / len(laws)), components=laws)

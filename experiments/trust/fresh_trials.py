@@ -248,7 +248,7 @@ def run_fresh(key: Key, seconds: float) -> Fresh | None:
             calls=counted.rows,
             seconds=float(f"{max(0.0, taken - result.seconds['compile']):.3g}"),
             way=str(result.search.get("kind", "")),
-            rounds=int(result.search.get("rounds", 1)),
+            rounds=1 + len(result.search["rounds"]),
             outcome="",
         )
     none = (math.nan,) * 4

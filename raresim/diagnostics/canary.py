@@ -35,6 +35,10 @@ EVEN, LEAST, EACH = 0.25, 3, 40.0
 """Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
 are as many as the second; or are worth the third."""
 
+BESIDE = 0.1
+"""Share of what the draws of the best region are worth that those of another have to be, or it is left out: the mean over
+all regions would know as little as that over the worst."""
+
 LATTICE, EVENLY = 0.01, 1.5
 """Unit in which the density ratio of a tilted coordinate is rounded, and how wide a window of their sum is; in nats."""
 
@@ -239,7 +243,13 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     first, second = Block(stage, 0, 0, n // 4), Block(stage, 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
-    kept = [region for region in regions if _even(log_weight[region.holds(u)])]
+    worth = np.array([effective_of_logs(log_weight[region.holds(u)]) for region in regions])
+    enough = np.minimum(EACH, BESIDE * worth.max(initial=0.0))
+    kept = [
+        region
+        for region, of_region in zip(regions, worth.tolist(), strict=True)
+        if of_region >= enough and _even(log_weight[region.holds(u)])
+    ]
     u = sampler.draw(second)
     return _compared(u, sampler.log_weight(u), kept)
 

@@ -43,6 +43,10 @@ SOUNDED, SOUNDED_ERRORS = (1.1, 2.0), 3.0
 """Times the estimate that soundings may put the probability at, less so many of their errors: before caution, and
 before the estimate is not to be used."""
 
+WIDE_ENOUGH, ACCOUNTED = 4.0, 0.1
+"""Standard deviation of soundings below which most draws would hit one region, and what share of the estimate the
+regions that they found have to account for then."""
+
 ERRORS_OFF = (2.0, 4.0)
 """The error by failing draws of the audit over the one reported: up to which it may be chance, and beyond which the
 interval is not to be used; of lines and rays, which are few."""
@@ -423,6 +427,12 @@ def _soundings(diagnostics: Mapping[str, Any], relative_error: float | None) -> 
     ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]
     if ratio is None or error is None:
         return (coverage,)
+    if width < WIDE_ENOUGH and ratio < math.log(ACCOUNTED):
+        message = (
+            f"regions that they found account for {math.exp(ratio):.2g} of the estimate ({ACCOUNTED:g} wanted where "
+            f"draws of standard deviation {WIDE_ENOUGH:g} mostly hit one region: others may hide behind it)"
+        )
+        return (coverage, Check("soundings_level", ratio, Status.CAUTION, message))
     above = math.exp(min(ratio, 700.0)) * (1.0 - SOUNDED_ERRORS * error)
     message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate, within {error:.0%}"
     level = _graded("soundings_level", ratio, above < SOUNDED[0], above < SOUNDED[1], message)

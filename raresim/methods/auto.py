@@ -45,7 +45,18 @@ from raresim.search.blend import (
 )
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
-from raresim.search.hits import RUNG, SAME, Region, edge_on_ray, find_by_hits, nearest_point, points_of
+from raresim.search.hits import (
+    MOST_CLIMBS,
+    RUNG,
+    SAME,
+    Region,
+    bends_seen,
+    cost_by_hits,
+    edge_on_ray,
+    find_by_hits,
+    nearest_point,
+    points_of,
+)
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.ridge import fit_quadratic, ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
@@ -73,9 +84,6 @@ HITS = 24
 HEAVY, MOST_HEAVY = 0.03, 6
 """Share of a batch's weight from which a failing draw gets a point of its own, and how many of a batch may."""
 
-BENDS = 20
-"""Points that are looked for in a region that bends around the origin: its directions are read from them."""
-
 WITHIN = 0.98
 """Where the law of such a region begins, relative to its nearest point."""
 
@@ -85,7 +93,8 @@ AGAIN_COST = 60.0
 HEAVY_SHARE = 0.2
 """Share of what the search may take that refits may cost, while draws of the last one had to be covered."""
 
-MOST_POINTS = 80
+MOST_POINTS, MOST_BEGUN = 80, 24
+"""Points that are kept, and the nearest of them at which components begin to be fitted."""
 LEAST_COVER = 0.3
 """Share of a point among all, at least, relative to a fair one."""
 
@@ -318,12 +327,15 @@ class _Search:
 
     def by_hits(self) -> None:
         """Look for further regions by hits of a widened target."""
-        most = (self.limit - self.explorer.evaluations) // 2
+        most = min((self.limit - self.explorer.evaluations) // 2, cost_by_hits(self.dim))
         if most < RUNG:
             return
         known, spheres = len(self.regions), sum(r.sphere is not None for r in self.regions)
         rng = self.explorer.generator()
-        found = find_by_hits(self.explorer, self.dim, self.goal, rng, HITS, most, self.regions, bends=BENDS)
+        climbs = MOST_CLIMBS + bends_seen(self.dim)
+        found = find_by_hits(
+            self.explorer, self.dim, self.goal, rng, HITS, most, self.regions, climbs, bends_seen(self.dim)
+        )
         self.decide(found.describe(known))
         self.walks = max(self.walks, found.climbs)
         self.record("hits", 0, found.evaluations, elites=found.hits)
@@ -525,7 +537,7 @@ class _Search:
         archive, d = self.explorer.archive, self.dim
         elite = archive.loss >= level
         u, weight = archive.u[elite], np.exp(archive.log_weight[elite])
-        begin: list[Sequence[Part]] = [self.begin]
+        begin: list[Sequence[Part]] = [sorted(self.begin, key=lambda part: part.rate)[:MOST_BEGUN]]
         if d > 10:
             recent = slice(max(0, archive.size - max(3 * batch_size(d), 4 * d)), None)
             direction = ridge_direction(archive.u[recent], archive.loss[recent])

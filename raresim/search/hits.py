@@ -86,21 +86,28 @@ PARTS = (0.5, 0.25)
 GAIN = 0.1
 """Distance that a round of `nearest_point` has to gain for another one to be made."""
 
+PROBES, PROBE = 8, 0.1
+"""Draws of the target at which slopes are looked along where wide draws are mostly hits; step of a difference."""
+
+RADII = np.arange(2.0, 10.0)
+"""Where the ray along a slope is looked at."""
+
 ALIKE = 3
 """Hits beside a region's tangent plane that lead to a known point of it, after which no further ones are looked for."""
 
 NEIGHBOURS = 3
 """Regions that are asked whether a new point lies in them, the nearest in direction first."""
 
-LEAST_BENT, SPARE, BENT = 5, 2, 0.12
-"""Points of a region from which its directions are looked at, how many more there have to be than directions, and the
-smallest extent of one, relative to the largest."""
+LEAST_BENT, SPARE, BENT = 5, 1.25, 0.05
+"""Points of a region from which its directions are looked at, how many times as many there have to be as directions and
+one more, and the smallest extent of a direction, relative to the largest."""
 
 RETURNED = 8
 """Climbs in a row that end at a known point, after which the search ends."""
 
 JOINED = 8
-"""Points in a row that lie in a region that is known, after which the search ends: regions are not told apart."""
+"""Points in a row that lie in a known region, after which the search ends, if they are as many as tell how it bends:
+regions are not told apart."""
 
 FLAT = 0.95
 """Share of differences that are zero from which a loss moves by steps, and the edges themselves are looked for."""
@@ -158,7 +165,7 @@ class Region:
             return
         _, sizes, ways = np.linalg.svd(points, full_matrices=False)
         k = int(np.count_nonzero(sizes > BENT * sizes[0]))
-        if 2 <= k <= len(points) - SPARE:
+        if 2 <= k <= len(points) / SPARE - 1.0:
             basis = ways[:k].T
             self.sphere = basis, float(np.linalg.norm(points @ basis, axis=1).min())
 
@@ -250,14 +257,23 @@ def find_by_hits(
     """
     search = _Search(evaluate, goal, dim, [] if known is None else list(known), most, bends)
     width, seen, draws = search.ladder(rng)
+    if width < WIDTHS[0]:
+        search.probe(rng)
     ended = "no hit" if not len(seen) else ""
     while not ended:
         ended = search.explain(seen, climbs)
+        if search.around_spheres():
+            search.hits, (width, seen, draws) = 0, search.ladder(rng)
+            ended = "no hit beside spheres" if not len(seen) else ""
+            continue
         once = sum(region.hits == 1 for region in search.regions)
         if ended:
             break
         enough = max(hits, FOR_EACH * len(search.regions))
-        if search.hits >= enough and once <= SINGLE * search.hits:
+        if width < WIDTHS[0] and search.is_bending() and search.evaluations < most:
+            seen = search.draw(width, RUNG, rng)
+            draws += RUNG
+        elif search.hits >= enough and once <= SINGLE * search.hits:
             ended = "hits explained"
         elif search.hits >= MOST_HITS or draws >= MOST_DRAWS or search.evaluations >= most:
             ended = "as many draws as it may take"
@@ -283,6 +299,11 @@ class _Search:
     evaluations: int = 0
     joined: int = 0
     returned: int = 0
+    spheres: int = 0
+    kept: Float | None = None
+
+    def __post_init__(self) -> None:
+        self.around_spheres()
 
     def inside(self, u: Float) -> Bool:
         """Which rows of ``u`` (n, d) are in the event."""
@@ -293,9 +314,30 @@ class _Search:
         return self.evaluate(u)
 
     def draw(self, width: float, n: int, rng: np.random.Generator) -> Float:
-        """The hits among ``n`` draws."""
-        u = width * rng.standard_normal((n, self.dim))
+        """The hits among ``n`` draws, which are not widened in directions of known spheres."""
+        z = rng.standard_normal((n, self.dim))
+        u = width * z
+        if self.kept is not None:
+            u -= (width - 1.0) * (z @ self.kept) @ self.kept.T
         return u[self.inside(u)]
+
+    def is_bending(self) -> bool:
+        """Whether a region bends around the origin, and it is not known yet in how many directions."""
+        return any(
+            region.sphere is None and LEAST_BENT <= len(region.more) < self.bends and region.alike < ALIKE
+            for region in self.regions
+        )
+
+    def around_spheres(self) -> bool:
+        """Whether a region was seen to bend around the origin since the last call: it would hide all others."""
+        spheres = [region.sphere[0] for region in self.regions if region.sphere]
+        if len(spheres) == self.spheres:
+            return False
+        self.spheres = len(spheres)
+        ways, sizes, _ = np.linalg.svd(np.concatenate(spheres, axis=1), full_matrices=False)
+        self.kept = ways[:, sizes > BENT]
+        self.joined = self.returned = 0
+        return True
 
     def ladder(self, rng: np.random.Generator) -> tuple[float, Float, int]:
         """A width at which neither few nor most draws are hits, the hits and the number of draws there."""
@@ -312,6 +354,29 @@ class _Search:
                     break
                 width, seen = narrower, fewer
         return width, seen, RUNG
+
+    def probe(self, rng: np.random.Generator) -> None:
+        """Look along the slopes at draws of the target: where most wide draws hit one region, others are not alone.
+
+        What is steep hides there. At ordinary draws it is what is flat that is seen, and what is hidden by it is steep.
+        """
+        for u in rng.standard_normal((PROBES, self.dim)):
+            if self.evaluations >= self.most / 2:
+                return
+            seen = self.look(np.concatenate([u[None], u + PROBE * np.eye(self.dim)]))
+            with np.errstate(invalid="ignore"):
+                rise = np.where(np.isfinite(seen[1:]), seen[1:] - seen[0], 0.0)
+            if not rise.any() or not np.isfinite(rise).all():
+                continue
+            ray = RADII[:, None] * unit(rise)
+            entered = np.flatnonzero(self.inside(ray))
+            if not entered.size:
+                continue
+            at = ray[int(entered[0])]
+            if self.explained(at)[0] is None:
+                point = nearest_point(self.look, self.goal, at)
+                if all(np.linalg.norm(r.point - point) >= SAME for r in self.regions):
+                    self.regions.append(Region(point, 0))
 
     def explain(self, seen: Float, climbs: int) -> str:
         """Count each hit to its region, or find the nearest point of a new one; why the search ends, or nothing."""
@@ -344,7 +409,7 @@ class _Search:
             region.hits += 1
             region.add(point)
             self.joined += 1
-            if self.joined == JOINED:
+            if self.joined == max(JOINED, self.bends):
                 return "regions are not told apart"
         return ""
 
@@ -401,6 +466,16 @@ class _Search:
             if self.inside(_arc(region.point, point)).all():
                 return region
         return None
+
+
+def bends_seen(dim: int) -> int:
+    """Points of a region from which it is seen in how many of ``dim`` directions it bends around the origin."""
+    return math.ceil(SPARE * (dim + 1.0)) + 1
+
+
+def cost_by_hits(dim: int) -> int:
+    """Evaluations that a search by hits may take: draws and climbs, and points of a region that bends."""
+    return 1500 + 20 * dim + (dim + 20) * bends_seen(dim)
 
 
 def points_of(regions: Sequence[Region], dim: int) -> Float:
