@@ -67,9 +67,11 @@ def log_shares(
     Notes
     -----
     Two neighbouring nodes of which one is in the event have a boundary between them, found by Chandrupatla's
-    bracketing ([1]_, through SciPy). Before the first node and beyond the last a ray is taken to be as it is there. The
-    masses of the parts in the event are added in logs, so nothing cancels however far out they lie. An even number of
-    boundaries between two nodes is not seen: the result is then off by the mass between them.
+    bracketing ([1]_, through SciPy). It ends with the width of the bracket alone: a loss that moves in steps equals the
+    threshold on whole stretches, and any place there would pass for the boundary if the value could end it. Before the
+    first node and beyond the last a ray is taken to be as it is there. The masses of the parts in the event are added
+    in logs, so nothing cancels however far out they lie. An even number of boundaries between two nodes is not seen:
+    the result is then off by the mass between them.
 
     References
     ----------
@@ -182,12 +184,15 @@ def _boundaries(
     threshold = np.array([event.threshold for event in events])[which]
 
     def margin(t: Float, ray: Index, s: Float, level: Float) -> Float:
-        """Positive in the event, negative outside: an event contains its boundary."""
+        """Positive in the event, negative outside: an event contains its boundary, and all ties of a stepped loss."""
         with np.errstate(over="ignore"):
             value = np.clip(s * loss_at(ray, t) - s * level, -HUGE, HUGE)
         return np.where(value == 0, np.finfo(float).tiny, value)
 
     result: Any = elementwise.find_root(
-        margin, (left, right), args=(rays, sign, threshold), tolerances={"xatol": tolerance, "xrtol": 0.0}
+        margin,
+        (left, right),
+        args=(rays, sign, threshold),
+        tolerances={"xatol": tolerance, "xrtol": 0.0, "fatol": 0.0, "frtol": 0.0},
     )
     return np.asarray(result.x, dtype=np.float64), int(result.nfev.sum())

@@ -405,6 +405,35 @@ def nan_counted_as_safe(call):
     return lenient
 
 
+# --- lines and rays ------------------------------------------------------------------------------------
+
+LINE = "tests/test_line_sampling.py::test_share_of_a_line_is_exact"
+
+
+@bug("raresim.roots:_scan", f"{LINE}[both]")
+def first_crossing_alone(scan):
+    """A line that has entered an event is taken to stay in it."""
+
+    def never_leaves(loss_at, places):
+        losses, evaluations = scan(loss_at, places)
+        return np.maximum.accumulate(losses, axis=1), evaluations
+
+    return never_leaves
+
+
+@bug("raresim.roots:_boundaries", f"{LINE}[step off the grid]", f"{LINE}[capped]")
+def any_tie_for_the_boundary(boundaries):
+    """The search for a boundary ends at the first place whose loss equals the threshold, however far in it lies."""
+
+    def at_ties(loss_at, events, crossed, left, right, enters, tolerance):
+        found, evaluations = boundaries(loss_at, events, crossed, left, right, enters, tolerance)
+        inside = np.where(enters, right, left)
+        threshold = np.array([event.threshold for event in events])[crossed[0]]
+        return np.where(loss_at(crossed[1], inside) == threshold, inside, found), evaluations
+
+    return at_ties
+
+
 # --- random streams and stages -----------------------------------------------------------------------
 
 
