@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from raresim.accumulators.summary import Summary
-from raresim.methods.grids import HALVINGS, Trial, settle
+from raresim.methods.grids import HALVINGS, SETTLED, Trial, settle
 
 NOTHING = Summary.of_rows(40, [np.empty(0)], 100)
 
@@ -56,3 +56,25 @@ def test_a_grid_that_does_not_settle_says_by_how_much_the_last_halving_changed_i
 def test_a_grid_that_the_budget_cannot_halve_has_no_change():
     trial = settle(Session(), Rows, 1.6, 100, "trial", 20)
     assert trial.facts == {"grid_step": 1.6}
+
+
+@dataclasses.dataclass
+class Gaps(Session):
+    """A coarse grid sees one line with all of the mass, finer ones two with half of it each."""
+
+    def __init__(self):
+        self.steps = []
+
+    def fold(self, name, rows, n, note):
+        self.steps.append(rows.step)
+        weights = [0.1] if rows.step > 1.0 else [0.05, 0.05]
+        return Summary.of_rows(n, [np.log(weights)], 10)
+
+
+def test_a_change_that_cancels_in_the_estimate_is_seen():
+    """What a gap adds on one line and a part that is not seen takes away on another: the estimate is the same."""
+    session = Gaps()
+    trial = settle(session, Rows, 1.6, 40, "trial", 10**6)
+    assert trial.step == 0.8
+    assert session.steps == [1.6, 0.8, 0.4]
+    assert trial.change <= SETTLED

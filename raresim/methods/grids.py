@@ -12,7 +12,7 @@ from raresim.estimators.base import Estimator
 from raresim.methods.base import Session
 
 SETTLED = 0.01
-"""Relative change of every estimate of the trial, from one grid to the next, at which the coarser one is kept."""
+"""Relative change of all moments of the trial, from one grid to the next, at which the coarser one is kept."""
 
 HALVINGS = 3
 """How often a grid may be halved."""
@@ -31,7 +31,8 @@ class Trial:
     evaluations : int
         Losses that were evaluated on all grids.
     change : float
-        Largest relative change of an estimate from that grid to one of half the spacing; NaN where none was tried.
+        Largest relative change of an estimate or its second moment from that grid to one of half the spacing; NaN where
+        none was tried.
     """
 
     step: float
@@ -94,8 +95,23 @@ def settle(session: Session, rows: Callable[[float], Estimator], step: float, n:
 
 
 def _change(coarse: TailMoments, fine: TailMoments) -> float:
-    """Largest relative change of an estimate; NaN where neither has a hit, so that nothing was compared."""
-    pairs = [(coarse.log_probability(k), fine.log_probability(k)) for k in range(coarse.hits.size)]
-    if any(a == b == -math.inf for a, b in pairs):
+    """Largest relative change of an estimate or its second moment; NaN where neither has a hit: nothing was compared.
+
+    Where the event has gaps, those that a grid does not see add to the estimate what parts that it does not see take
+    away. The second moment weighs lines with the one and the other differently, and tells.
+    """
+    pairs = [(_log_moments(coarse, k), _log_moments(fine, k)) for k in range(coarse.hits.size)]
+    if any(a[0] == b[0] == -math.inf for a, b in pairs):
         return math.nan
-    return max(abs(math.expm1(a - b)) if b > -math.inf else 1.0 for a, b in pairs)
+    return max(_difference(x, y) for a, b in pairs for x, y in zip(a, b, strict=True))
+
+
+def _log_moments(tail: TailMoments, k: int) -> tuple[float, float]:
+    """Log of the mean weight, and of the mean square but for a constant."""
+    log_mean = tail.log_probability(k)
+    return log_mean, (2.0 * log_mean - math.log(tail.ess(k)) if log_mean > -math.inf else -math.inf)
+
+
+def _difference(coarse: float, fine: float) -> float:
+    """Relative difference of two numbers whose logs are given; 1 where the second is zero."""
+    return abs(math.expm1(coarse - fine)) if fine > -math.inf else 1.0
