@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.arrays import Bool, Float
 from raresim.normals import fill_standard_normal
 
 Evaluate = Callable[[Float], Float]
@@ -34,6 +34,62 @@ WANTED_ACCEPTANCE = 0.44
 MAX_SHRINKS = 60
 """Proposals after which a slice has shrunk to the chain's own place."""
 
+DRAWS_EACH = 80
+"""Draws for each dimension from which a guide has their covariance: with fewer its errors add up, and nothing moves."""
+
+WIDER = 1.3
+"""The variance of a guide relative to that of its draws: proposals of too narrow a law never come to the rest."""
+
+LEAST_VARIANCE = 0.01
+"""Of a guide along any direction: draws with few different ancestors have none at all in most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """A normal law near the one that chains keep: ``N(mean, I + sum_k (v_k - 1) a_k a_k')``.
+
+    Parameters
+    ----------
+    mean : (d,) float64
+        Its mean.
+    axes : (k, d) float64
+        Directions ``a_k`` of length one, each across the others.
+    variances : (k,) float64
+        Along these, positive; along all others it is 1.
+    """
+
+    mean: Float
+    axes: Float
+    variances: Float
+
+    @classmethod
+    def of(cls, u: Float) -> Guide | None:
+        """The guide of draws ``u`` (n, d): their covariance, or where they are too few for it their mean alone.
+
+        None where they are too few to tell their mean from none: that of ``n`` draws of the target is ``sqrt(d / n)``.
+        """
+        n, d = u.shape
+        mean = u.mean(axis=0)
+        if n >= DRAWS_EACH * d:
+            values, axes = np.linalg.eigh(np.atleast_2d(np.cov(u, rowvar=False)))
+            return cls(mean, axes.T, np.maximum(WIDER * values, LEAST_VARIANCE))
+        length = float(np.linalg.norm(mean))
+        if length**2 < 4.0 * d / n:
+            return None
+        axis = mean / length
+        return cls(mean, axis[None, :], np.clip(WIDER * np.var(u @ axis, keepdims=True), LEAST_VARIANCE, 1.0))
+
+    def stretched(self, z: Float) -> Float:
+        """``z`` (n, d) with its part along each axis multiplied by the standard deviation there."""
+        along: Float = z @ self.axes.T * (np.sqrt(self.variances) - 1.0)
+        return z + along @ self.axes
+
+    def log_target(self, u: Float) -> Float:
+        """Log density (n,) of standard normals over that of the guide, but for a constant, in nats."""
+        y = u - self.mean
+        narrower = np.square(y @ self.axes.T) @ (1.0 / self.variances - 1.0)
+        return np.asarray(0.5 * (np.square(y).sum(axis=1) + narrower - np.square(u).sum(axis=1)))
+
 
 @dataclass(eq=False)
 class Walk:
@@ -50,6 +106,8 @@ class Walk:
         stay in place, but take several evaluations a step.
     keep_all : bool
         Whether every evaluated draw is kept in ``seen``, also those that were rejected.
+    step, guided_step : float
+        Share of new noise in a proposal, without a guide and with one.
 
     References
     ----------
@@ -63,6 +121,7 @@ class Walk:
     moves: Moves = "adaptive"
     keep_all: bool = False
     step: float = FIRST_STEP
+    guided_step: float = FIRST_STEP
     evaluations: int = 0
     seen: list[tuple[Float, Float]] = field(default_factory=list)
 
@@ -84,9 +143,34 @@ class Walk:
             ``log f``, finite at every chain.
         gain : float
             How far the share of accepted proposals changes the logarithm of the step; smaller with every step of a
-            level, so that the adaptation dies out ([1]_ has ``1 / sqrt(k)``).
+            level, so that the adaptation dies out ([1]_ has ``1 / sqrt(k)``). 0 leaves the step as it is.
         """
         return (self._conditional if self.moves == "adaptive" else self._slice)(u, loss, log_factor, gain)
+
+    def guided(
+        self, u: Float, loss: Float, log_factor: LogFactor, guide: Guide, gain: float = 1.0
+    ) -> tuple[Float, Float]:
+        """One step of every chain to proposals that leave ``guide`` unchanged, not the target: [1]_.
+
+        Where the law that the chains keep is near the guide, a proposal far from a chain is still taken, as one by
+        `advance` is not. The guide has to come from other draws than ``u``: these are nearer to their own mean than any
+        proposal, so few would be taken, and those that lie low would be left behind.
+
+        References
+        ----------
+        .. [1] Rudolf & Sprungk, *On a generalization of the preconditioned Crank-Nicolson Metropolis algorithm*,
+           Found. Comput. Math. 18, 2018.
+        """
+        s = self.guided_step
+        proposed = guide.stretched(self._noise(*u.shape))
+        proposed *= s
+        proposed += guide.mean + math.sqrt(1.0 - s**2) * (u - guide.mean)
+        proposed = np.asfortranarray(proposed)
+        new = self._loss(proposed)
+        more = log_factor(new) - log_factor(loss) + guide.log_target(proposed) - guide.log_target(u)
+        accepted = self._log_uniform(loss.size) < more
+        self.guided_step = _adapted(s, accepted, gain)
+        return np.where(accepted[:, None], proposed, u), np.where(accepted, new, loss)
 
     def extend(self, u: Float, loss: Float, n: int, log_factor: LogFactor) -> tuple[Float, Float]:
         """``n`` states of chains that begin at the rows of ``u``, these rows included.
@@ -116,7 +200,7 @@ class Walk:
         proposed += math.sqrt(1.0 - self.step**2) * u
         new = self._loss(proposed)
         accepted = self._log_uniform(loss.size) < log_factor(new) - log_factor(loss)
-        self.step = min(1.0, self.step * math.exp(gain * (float(accepted.mean()) - WANTED_ACCEPTANCE)))
+        self.step = _adapted(self.step, accepted, gain)
         return np.where(accepted[:, None], proposed, u), np.where(accepted, new, loss)
 
     def _slice(self, u: Float, loss: Float, log_factor: LogFactor, gain: float) -> tuple[Float, Float]:
@@ -156,6 +240,11 @@ class Walk:
         if self.keep_all:
             self.seen.append((u, loss))
         return loss
+
+
+def _adapted(step: float, accepted: Bool, gain: float) -> float:
+    """The step after one of which these were accepted."""
+    return min(1.0, step * math.exp(gain * (float(accepted.mean()) - WANTED_ACCEPTANCE)))
 
 
 def beyond(level: float) -> LogFactor:

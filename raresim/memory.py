@@ -8,6 +8,7 @@ allocates beyond a copy of its arguments cannot be known.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 from raresim.accumulators import ends, tail_draws, weighted_losses
@@ -131,7 +132,9 @@ def _(method: CrossEntropy, latent_dim: int, dim: int, budget: int) -> int:
 
 @searching.register
 def _(method: PopulationMethod, latent_dim: int, dim: int, budget: int) -> int:
-    return working(method, latent_dim, budget)
+    """A run, and how many times as many draws the pilot has."""
+    larger = method.pilot(budget).samples / method.samples
+    return math.ceil(larger * working(method, latent_dim, budget))
 
 
 @searching.register(DesignPointSampling)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim.markov import WANTED_ACCEPTANCE, Walk, beyond, next_level
+from raresim.markov import DRAWS_EACH, LEAST_VARIANCE, WANTED_ACCEPTANCE, WIDER, Guide, Walk, beyond, next_level
 from tests.statistical import assert_within_error
 
 MOVES = ["adaptive", "elliptical_slice"]
@@ -91,6 +91,81 @@ def test_chains_that_may_go_nowhere_stay(moves, seed):
     np.testing.assert_array_equal(after, u)
     np.testing.assert_array_equal(same, loss)
     assert sum(calls) == chains.evaluations
+
+
+# --- guides ------------------------------------------------------------------------------------------
+
+
+def guide_of_the_tail(d):
+    """Near N(0, 1) given >= 1 along the diagonal."""
+    return Guide(np.full(d, 1.5 / math.sqrt(d)), np.full((1, d), 1.0 / math.sqrt(d)), np.array([0.3]))
+
+
+@pytest.mark.parametrize("d", [1, 4])
+@pytest.mark.statistical(effect=0.15, false_fail=3e-7, false_pass=1e-3)
+def test_guided_moves_keep_a_truncated_normal(d, seed):
+    """10,000 chains begun at exact draws: mean and square to 5 errors. The guide alone has a mean square of 2.6."""
+    rng = np.random.default_rng(seed(420))
+    u = np.asfortranarray(rng.standard_normal((10_000, d)))
+    along = stats.truncnorm(1.0, np.inf)
+    u += np.outer(along.rvs(10_000, random_state=rng) - total(u), np.full(d, 1 / math.sqrt(d)))
+    chains, loss = walk(seed(421)), total(u)
+    for _ in range(5):
+        u, loss = chains.guided(u, loss, beyond(1.0), guide_of_the_tail(d), 0.0)
+    np.testing.assert_allclose(loss, total(u), rtol=1e-12)
+    for k in (1, 2):
+        second = along.expect(lambda x, k=k: x ** (2 * k))
+        error = math.sqrt((second - along.moment(k) ** 2) / loss.size)
+        assert_within_error(np.mean(loss**k), along.moment(k), error)
+    across = u[:, 0] - loss / math.sqrt(d)
+    assert_within_error(np.mean(across**2), 1 - 1 / d, (1 - 1 / d) * math.sqrt(2 / loss.size) + 1e-9)
+
+
+def test_guided_moves_forget_where_they_began(seed):
+    """From one place beyond 4 in 20 dimensions: across that direction ten steps bring all of the variance, not a third.
+
+    The guide is near enough for its steps to stay long.
+    """
+    law = stats.truncnorm(4.0, np.inf)
+    axis = np.full(20, 1 / math.sqrt(20))
+    guide = Guide(law.mean() * axis, axis[None, :], np.array([0.1]))
+    across = []
+    for move, more in (("guided", (guide,)), ("advance", ())):
+        chains, u = walk(seed(422)), np.full((2_000, 20), 4.1 / math.sqrt(20), order="F")
+        loss = total(u)
+        for turn in range(1, 11):
+            u, loss = getattr(chains, move)(u, loss, beyond(4.0), *more, 1 / math.sqrt(turn))
+        across.append(np.mean(np.square(u - np.outer(loss, axis))))
+    assert across[0] > 0.85
+    assert across[1] < 0.5
+    assert chains.step < 0.5
+
+
+def test_density_of_a_guide_is_that_of_a_normal_law():
+    rng = np.random.default_rng(5)
+    axes = np.linalg.qr(rng.standard_normal((3, 3)))[0][:2]
+    guide = Guide(np.array([1.0, -2.0, 0.5]), axes, np.array([0.2, 3.0]))
+    cov = np.eye(3) + axes.T @ np.diag(guide.variances - 1.0) @ axes
+    u = rng.standard_normal((50, 3))
+    exact = stats.multivariate_normal(np.zeros(3)).logpdf(u) - stats.multivariate_normal(guide.mean, cov).logpdf(u)
+    got = guide.log_target(u)
+    np.testing.assert_allclose(got - got[0], exact - exact[0], rtol=1e-12, atol=1e-12)
+    z = guide.stretched(np.eye(3))
+    np.testing.assert_allclose(z.T @ z, cov, atol=1e-12)
+
+
+def test_a_guide_has_the_covariance_of_many_draws_and_one_direction_of_few():
+    rng = np.random.default_rng(6)
+    draws = rng.standard_normal((400, 5)) * [1.0, 0.5, 2.0, 1.0, 0.01] + [3.0, 0.0, 0.0, 0.0, 0.0]
+    many = Guide.of(draws)
+    assert DRAWS_EACH * 5 <= 400
+    spread = np.eye(5) + many.axes.T @ np.diag(many.variances - 1.0) @ many.axes
+    np.testing.assert_allclose(spread[:4, :4], WIDER * np.cov(draws[:, :4], rowvar=False), atol=0.02)
+    assert many.variances.min() == LEAST_VARIANCE
+    few = Guide.of(draws[:100])
+    assert few.axes.shape == (1, 5)
+    np.testing.assert_allclose(few.mean, draws[:100].mean(axis=0))
+    assert Guide.of(rng.standard_normal((100, 50))) is None
 
 
 # --- the step ----------------------------------------------------------------------------------------

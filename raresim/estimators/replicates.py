@@ -73,6 +73,10 @@ class Run:
         `REACHED`, or why the run ended before the largest threshold.
     ends : Ends
         Some of its draws in the events.
+    variance : float or None
+        Relative variance of the estimate, as its own draws tell it; None where they do not.
+    after : Population or None
+        What the runs of the estimate are made by, where they use what this one found.
     """
 
     log_probabilities: Float
@@ -82,6 +86,8 @@ class Run:
     evaluations: int
     outcome: str
     ends: Ends
+    variance: float | None = None
+    after: Population | None = None
 
     @property
     def reached(self) -> bool:
@@ -98,6 +104,10 @@ class Population(ABC):
     """How many times as much the share of a level varies than that of as many independent draws; None: not known."""
 
     samples: int
+
+    def pilot(self, max_evaluations: int) -> Population:
+        """What the pilot run is made by, of at most ``max_evaluations``: by default what all are made by."""
+        return self
 
     @abstractmethod
     def run(

@@ -49,6 +49,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     Notes
     -----
     The pilot says what a run costs, shows its levels and plans the number of replicates; it is not in the estimate.
+    What it found may be what they are made by (`Run.after`).
     Where its first level already reaches the event, there is nothing to climb, and the target itself is drawn from.
     """
     sign, samples = direction_of(session.events), population.samples
@@ -62,7 +63,8 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     sampler = Sampler(session.problem, None, session.seed)
     events = tuple(session.events)
     plan = session.plan(1, fixed_rows=1)
-    run = run_once(sampler, events, population, Block(plan.stage, index=0, first=0, rows=1), half)
+    pilot = population.pilot(half)
+    run = run_once(sampler, events, pilot, Block(plan.stage, index=0, first=0, rows=1), half)
     session.note("tune", plan, run.outcome)
     iterations = _iterations(run, sign)
     if run.reached and len(run.steps) == 1:
@@ -73,21 +75,23 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
             evaluations=run.evaluations,
             nominal=run.evaluations,
             outcome=f"the event is not rare: {share:.1%} of the first level's draws hit it",
-            decisions=(f"{share:.1%} of {samples:,} draws of the target hit the event: it is sampled as it is.",),
+            decisions=(f"{share:.1%} of {pilot.samples:,} draws of the target hit the event: it is sampled as it is.",),
         )
-    variances = planned_variances(population, run, len(events))
+    variances = planned_variances(population, run, len(events), pilot.samples / samples)
+    expected = math.ceil(run.evaluations * samples / pilot.samples) + (samples if run.after is None else 0)
+    population = run.after or population
     end = f"came to the threshold in {len(run.steps):,} levels" if run.reached else f"ended early: {run.outcome}"
     return Tuned(
         proposal=None,
         iterations=iterations,
         evaluations=run.evaluations,
-        nominal=samples,
+        nominal=pilot.samples,
         variances=variances,
         starts=1,
         reached=int(run.reached),
         regions=int(run.reached),
         outcome=f"the pilot run {end}",
-        estimator=Replicates(sampler, events, population, run.evaluations + samples, half, variances),
+        estimator=Replicates(sampler, events, population, expected, half, variances),
         decisions=(
             f"A pilot run {end}, with {run.evaluations:,} evaluations.",
             "The estimate is the mean of further, independent runs, its error their spread; the pilot is not in it.",
@@ -96,11 +100,14 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     )
 
 
-def planned_variances(population: Population, run: Run, events: int) -> tuple[float, ...] | None:
-    """Relative variance of a run for each event, as that of independent levels; None where it is not known.
+def planned_variances(population: Population, run: Run, events: int, larger: float = 1.0) -> tuple[float, ...] | None:
+    """Relative variance of a run for each event, as the draws of a pilot tell it; None where it is not known.
 
-    ``sum_l (1 - s_l) / (s_l n_l)`` over the shares of the levels, of which all but the first are correlated.
+    Else as that of independent levels, ``sum_l (1 - s_l) / (s_l n_l)`` over the shares of the levels, of which all but
+    the first are correlated. The pilot has ``larger`` times as many draws of a level.
     """
+    if run.reached and run.variance is not None:
+        return (larger * run.variance,) * events
     if population.correlation is None or not run.reached:
         return None
     each = [(1.0 - step.share) / (step.share * step.draws) for step in run.steps]

@@ -875,6 +875,43 @@ def survivors_drawn_alike(resampled):
     return lambda log_w, rng: rng.permutation(log_w.size)
 
 
+FEW_DRAWS = "tests/test_sequential.py::test_runs_of_few_draws_are_unbiased"
+
+
+@bug("raresim.methods.sequential:Scheduled.run", f"{FEW_DRAWS}[around]", f"{FEW_DRAWS}[ties]")
+def levels_from_their_own_draws(run):
+    """Every run of sequential importance sampling chooses its levels by the draws that it weighs with them."""
+    from raresim.methods.sequential import SequentialImportance
+
+    def choosing(self, *arguments):
+        return SequentialImportance(samples=self.samples, steps=self.steps, moves=self.moves).run(*arguments)
+
+    return choosing
+
+
+@bug("raresim.methods.sequential:_Levels.run", "tests/test_sequential.py::test_ancestors_tell_the_spread_of_runs")
+def masses_of_the_pilot_for_all(run):
+    """All runs take the pilot's masses of the levels for their own: they agree, and share its error."""
+
+    def agreed(self, outcome, masses, after=None):
+        self.log_masses[: len(masses)] = masses
+        return run(self, outcome, masses, after)
+
+    return agreed
+
+
+@bug("raresim.markov:Guide.log_target", "tests/test_markov.py::test_guided_moves_keep_a_truncated_normal[4]")
+def guide_taken_for_the_target(log_target):
+    """Proposals of another law than the target's are accepted as if they were the target's."""
+    return lambda self, u: np.zeros(len(u))
+
+
+@bug("raresim.methods.grids:_log_moments", "tests/test_grids.py::test_a_change_that_cancels_in_the_estimate_is_seen")
+def grid_judged_by_the_mean_alone(log_moments):
+    """A grid is fine enough when its gaps and its misses cancel."""
+    return lambda tail, k: log_moments(tail, k)[:1]
+
+
 @bug(
     "raresim.estimators.replicates:Replicates.__call__",
     "tests/test_subset_simulation.py::test_estimator_gives_the_same_row_in_another_process",
