@@ -4,10 +4,16 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import raresim
-from raresim import Linear, Normal, Probability, ReturnsSource, StandardNormal
+from raresim import FactorModel, Independent, Linear, Normal, Probability, PythonLoss, ReturnsSource, StandardNormal
+from raresim import StudentT as JointT
+from raresim.distributions.mixing import log_mixing
 from raresim.errors import DataError
+from raresim.marginals.lognormal import Lognormal
+from raresim.marginals.normal import Normal as NormalLaw
+from raresim.marginals.student_t import StudentT
 from tests.helpers import losses, normals
 
 CSV = "date,AAA,BBB,CCC\n" + "".join(
@@ -102,3 +108,64 @@ def test_columns_of_the_file_group_the_parts_in_the_order_of_the_inputs(fitted, 
     with pytest.raises(DataError) as caught:
         loss.component_groups("note")
     assert str(caught.value) == "positions.csv:2:note: is missing, got ''; every position needs a group"
+
+
+# --- what is proven to be one region -----------------------------------------------------------------
+
+ONE_FACTOR = {"loadings": [[0.6], [0.3], [-0.2]], "specific": [0.5, 0.0, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "weights", "why"),
+    [
+        (StandardNormal(dim=3), [1.0, -2.0, 0.5], "the event is one half-space"),
+        (Normal(mean=[0.0, 1.0], cov=[[1.0, 0.5], [0.5, 2.0]]), "equal", "the event is one half-space"),
+        (JointT(dof=4.0, dim=3), "equal", "one region with one likeliest point"),
+        (Independent(marginal=NormalLaw(scale=2.0), dim=3), "equal", "the event is one half-space"),
+        (Independent(marginals=[NormalLaw(), NormalLaw(), Lognormal(s=1.0)]), [1.0, 1.0, 0.0], "one half-space"),
+        (Independent(marginals=[NormalLaw(), Lognormal(s=1.0)]), [0.0, -1.0], "one factor alone has a weight"),
+        (FactorModel(factors=StandardNormal(dim=1), **ONE_FACTOR), "equal", "the event is one half-space"),
+        (FactorModel(factors=JointT(dof=4.0, dim=1), **ONE_FACTOR), [0.0, 1.0, 1.0], "one likeliest point"),
+        (Independent(marginals=[NormalLaw(), Lognormal(s=1.0)]), "equal", ""),
+        (Independent(marginal=StudentT(dof=4.0), dim=2), "equal", ""),
+        (FactorModel(factors=JointT(dof=4.0, dim=1), **ONE_FACTOR), "equal", ""),
+        (FactorModel(factors=StandardNormal(), residual=StudentT(dof=4.0), **ONE_FACTOR), "equal", ""),
+    ],
+    ids=lambda part: "" if isinstance(part, list | str) else part.kind,
+)
+def test_one_region_is_claimed_where_it_is_proven(inputs, weights, why):
+    loss = Linear(weights=weights, factors="losses")
+    assert loss.one_region(inputs) == "", "not bound: its weights are not known"
+    got = loss.bind(inputs).one_region(inputs)
+    assert got.endswith(why) if not why.startswith("one factor") else why in got
+    assert got.startswith("the loss is a weighted sum, and ") == bool(why)
+    assert bool(got) == bool(why)
+
+
+def test_other_losses_prove_nothing():
+    loss = PythonLoss(function=lambda x: x[:, 0])
+    assert loss.bind(StandardNormal(dim=2)).one_region(StandardNormal(dim=2)) == ""
+
+
+@pytest.mark.parametrize("dof", [0.1, 0.5, 1.0, 3.0, 10.0, 1e5])
+def test_a_sum_of_joint_t_factors_has_one_likeliest_point(dof):
+    """The square of the event's edge is convex in the mixing variable, so the squared distance has one minimum."""
+    u = np.linspace(-8.0, 8.0, 3_201)
+    log_s = np.empty(u.size)
+    log_mixing(u, JointT(dof=dof).mixing_table, log_s)
+    square = np.exp(-2.0 * log_s)
+    assert (np.diff(square) > 0).all()
+    assert (np.diff(square, 2) > 0).all()
+
+
+def test_a_half_space_of_heavy_tails_is_no_proof():
+    """Two independent t laws: of the sum's edge two points are nearest, and halfway between it is farther away."""
+    inputs = Independent(marginal=StudentT(dof=2.0), dim=2)
+    u = np.asfortranarray(np.column_stack([np.linspace(-1.0, 6.0, 2_001), np.empty(2_001)]))
+    x = np.empty((2_001, 2), order="F")
+    inputs.to_physical(u, x)
+    other = 40.0 - x[:, 0]
+    u[:, 1] = stats.norm.isf(stats.t.sf(other, 2.0))
+    distance = np.square(u).sum(axis=1)
+    lows = np.flatnonzero((distance[1:-1] < distance[:-2]) & (distance[1:-1] < distance[2:]))
+    assert lows.size == 2

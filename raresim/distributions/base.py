@@ -47,6 +47,10 @@ class Distribution(ABC):
         """Write the log density at each row of ``x`` (n, d) into ``out`` (n,), in nats."""
 
 
+HALF_SPACE = "the factors are jointly normal: the event is one half-space"
+"""Why the sums of such factors are in one region."""
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """What a fit to data leaves beside the parameters.
@@ -124,6 +128,19 @@ class Inputs(ABC):
     def names(self) -> tuple[str, ...] | None:
         """Names of the risk factors, or None where they have none."""
         return None if self.fitted is None else self.fitted.names
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether the factors are jointly normal, and the map from standard normals is linear but for a shift."""
+        return False
+
+    def sums_in_one_region(self, weights: Float) -> str:
+        """Why each of ``sum_i weights[i] * x_i >= t`` and ``<= t`` is one region of standard normals, in words.
+
+        Empty where that is not proven. A half-space of the factors is no proof: their map can bend it into several
+        parts that are each as likely, as of a sum of heavy tails.
+        """
+        return HALF_SPACE if self.is_normal else ""
 
     @property
     def latent_dim(self) -> int:

@@ -12,7 +12,7 @@ from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.data import FileFacts
 from raresim.distributions import margins
-from raresim.distributions.base import Inputs
+from raresim.distributions.base import HALF_SPACE, Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
@@ -102,6 +102,17 @@ class FactorModel(Inputs):
             self.residual.from_normal(u[:, k + j], x[:, j])
         combine(np.asarray(self.loadings), f, np.asarray(self.specific), np.asarray(self.loc), x)
         return x
+
+    @property
+    def is_normal(self) -> bool:
+        return self.factors.is_normal and (self.residual.is_normal or not np.any(self.specific))
+
+    def sums_in_one_region(self, weights: Float) -> str:
+        """See `Inputs.sums_in_one_region`: where no weighted name has a part of its own, that of the factors' sum."""
+        common = weights @ np.asarray(self.loadings)
+        if not np.any(weights * np.asarray(self.specific)) and np.any(common):
+            return self.factors.sums_in_one_region(common)
+        return HALF_SPACE if self.factors.is_normal and self.residual.is_normal else ""
 
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:
         common = self.factors.linear_moments(weights @ np.asarray(self.loadings))

@@ -11,7 +11,7 @@ import numpy as np
 from raresim.arrays import Float
 from raresim.data import FileFacts
 from raresim.distributions import margins
-from raresim.distributions.base import Distribution, Inputs
+from raresim.distributions.base import HALF_SPACE, Distribution, Inputs
 from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
@@ -62,6 +62,16 @@ class Independent(Inputs, Distribution):
 
     def to_physical(self, u: Float, x: Float) -> Float:
         return margins.to_physical(self.laws, u, x)
+
+    @property
+    def is_normal(self) -> bool:
+        return all(law.is_normal for law in self.laws)
+
+    def sums_in_one_region(self, weights: Float) -> str:
+        held = [law for law, weight in zip(self.laws, weights, strict=True) if weight != 0]
+        if len(held) == 1:
+            return "one factor alone has a weight, which is monotone in one standard normal: the event is a half-space"
+        return HALF_SPACE if all(law.is_normal for law in held) else ""
 
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         return margins.linear_moments_of_independent(self.laws, weights)

@@ -106,6 +106,10 @@ class Normal(Inputs, Distribution):
     def latent_dim_of(dim: int) -> int:
         return dim
 
+    @property
+    def is_normal(self) -> bool:
+        return True
+
     def to_physical(self, u: Float, x: Float) -> Float:
         if self.correlated:
             lower_affine(u, self.factor, self.location, x)

@@ -42,6 +42,10 @@ class StandardNormal(Inputs, Distribution):
     def fitted(self) -> None:
         return None
 
+    @property
+    def is_normal(self) -> bool:
+        return True
+
     @staticmethod
     def latent_dim_of(dim: int) -> int:
         return dim

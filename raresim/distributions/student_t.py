@@ -127,6 +127,16 @@ class StudentT(Inputs, Distribution):
         stretch(x, self.normal.location, mixing, x)
         return x
 
+    def sums_in_one_region(self, weights: Float) -> str:
+        """See `Inputs.sums_in_one_region`.
+
+        A weighted sum is ``c + s y sqrt(v / W(u))`` with a standard normal ``y`` across the first one, ``u``: the event
+        ``>= t`` has ``y >= g(u)`` with ``g(u) = (t - c) sqrt(W(u) / v) / s``, all that lies on one side of a graph. It
+        has one likeliest point for ``t > c``: ``W``, a chi-square quantile, is convex in ``u`` (a test looks at it), so
+        that ``u^2 + g(u)^2`` has one minimum.
+        """
+        return "the factors have a multivariate t law: the event is one region with one likeliest point"
+
     @cached_property
     def mixing_table(self) -> PiecewisePolynomial:
         """The tabulated mixing variable, made when a draw is first mapped."""

@@ -82,6 +82,14 @@ class Loss(ABC):
         """How many limit states have to reach the threshold for the event."""
         return 1
 
+    def one_region(self, inputs: Inputs) -> str:
+        """Why the event is one region, whatever its threshold and side, in words; empty where that is not proven.
+
+        Of the standard normals that ``inputs`` are made of, where searches and audits go. The words end a sentence that
+        begins with what it means that nothing else can have been missed.
+        """
+        return ""
+
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss in closed form, or None where there is none."""

@@ -112,6 +112,11 @@ class Linear(Loss):
             raise FieldError("by", f"needs weights from a positions file, got {column!r} for a loss without one")
         return self.held.groups(column)
 
+    def one_region(self, inputs: Inputs) -> str:
+        """See `Loss.one_region`; of a loss that is bound."""
+        why = inputs.sums_in_one_region(self.exposure) if self.exposure.any() else ""
+        return why and f"the loss is a weighted sum, and {why}"
+
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return inputs.linear_moments(self.exposure)
 

@@ -50,6 +50,9 @@ class Marginal(ABC):
 
     kind: ClassVar[str]
     discrete: ClassVar[bool] = False
+    is_normal: ClassVar[bool] = False
+    """Whether it is a normal law, so that its map from a standard normal is linear but for a shift."""
+
     fitted: FittedColumn | None = None
     """What a fit in a config left, for the report and the provenance."""
 

@@ -35,6 +35,7 @@ class Normal(Continuous):
     """
 
     kind: ClassVar[str] = "normal"
+    is_normal: ClassVar[bool] = True
 
     loc: Natural = UNSET
     scale: Natural = UNSET
