@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raresim.arrays import Bool, Float
-from raresim.design_point import CENTRAL_UP_TO, unit
+from raresim.design_point import CENTRAL_UP_TO, gradient_cost, unit
 
 Evaluate = Callable[[Float], Float]
 """Losses (n,), larger is rarer, at points (n, d)."""
@@ -388,10 +388,10 @@ class _Search:
                 if not straight:
                     self.bend(region, u)
                 continue
-            if self.climbs >= climbs or self.evaluations >= self.most:
+            if self.climbs >= climbs or self.evaluations + HALVINGS + gradient_cost(self.dim) > self.most:
                 return "as many climbs as it may take"
             self.climbs += 1
-            point = nearest_point(self.look, self.goal, u)
+            point = nearest_point(self.look, self.goal, u, self.most - self.evaluations)
             near = [r for r in self.regions if np.linalg.norm(r.point - point) < SAME]
             if near:
                 near[0].hits += 1
@@ -417,7 +417,7 @@ class _Search:
         """Look for a further point of a ``region`` that bends, from a hit ``u`` (d,) in it."""
         if region.sphere or len(region.more) >= self.bends or region.alike >= ALIKE or self.evaluations >= self.most:
             return
-        point = nearest_point(self.look, self.goal, u)
+        point = nearest_point(self.look, self.goal, u, self.most - self.evaluations)
         if np.square(region.points - point).sum(axis=1).min() < SAME**2:
             region.alike += 1
         else:
@@ -484,7 +484,7 @@ def points_of(regions: Sequence[Region], dim: int) -> Float:
     return np.concatenate([np.empty((0, dim)), *parts])
 
 
-def nearest_point(look: Evaluate, goal: float, u: Float) -> Float:
+def nearest_point(look: Evaluate, goal: float, u: Float, most: float = math.inf) -> Float:
     """A point (d,) of the event's edge near to the origin, from one ``u`` (d,) in the event.
 
     Parameters
@@ -495,6 +495,8 @@ def nearest_point(look: Evaluate, goal: float, u: Float) -> Float:
         What it has to reach.
     u : (d,)
         In the event.
+    most : float
+        Evaluations after which no other plane is looked for.
 
     Notes
     -----
@@ -510,13 +512,22 @@ def nearest_point(look: Evaluate, goal: float, u: Float) -> Float:
     .. [1] Lawson & Hanson, *Solving least squares problems*, 1974.
     """
 
+    spent = 0
+
+    def losses(at: Float) -> Float:
+        nonlocal spent
+        spent += len(at)
+        return look(at)
+
     def inside(at: Float) -> Bool:
-        return look(at) >= goal
+        return losses(at) >= goal
 
     best = at = _between(inside, np.zeros_like(u), u)
     normals: list[Float] = []
     offsets: list[float] = []
     for _ in range(ROUNDS):
+        if spent + gradient_cost(u.size) > most:
+            break
         held = _onto(normals, at)
         across, blocked = at - held, at
         if normals:
@@ -527,7 +538,7 @@ def nearest_point(look: Evaluate, goal: float, u: Float) -> Float:
                 best = min(best, _between(inside, np.zeros_like(u), roomy), key=_length)
                 break
             blocked = _between(inside, roomy, roomy + across)
-        normal = _new_normal(look, goal, blocked, unit(across), normals)
+        normal = _new_normal(losses, goal, blocked, unit(across), normals)
         if normal is None:
             break
         normals.append(normal)
@@ -559,11 +570,11 @@ def _length(v: Float) -> float:
 
 
 def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known: list[Float]) -> Float | None:
-    """The direction of ascent just inside an ``edge`` (d,); once more and closer where it is one of the ``known``."""
+    """The direction of ascent just inside an ``edge`` (d,); closer where none is seen, or one of the ``known``."""
     normal = None
     for depth in DEPTHS:
         normal = _normal(look, goal, edge + depth * inwards, STEP * depth)
-        if normal is None or not known or _length(normal - _onto(known, normal)) > NEW:
+        if normal is not None and (not known or _length(normal - _onto(known, normal)) > NEW):
             break
     return normal
 
