@@ -374,7 +374,8 @@ class _Search:
             if self.explorer.evaluations >= most:
                 break
             self.add_point(u, self.goal)
-        self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
+        if self.explorer.evaluations > before:
+            self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
         self.by_hits()
         new = [region for region in self.regions if not any(region is other for other in known)]
         self.decide(f"{len(missed)} failing draws of the audit led to {len(new)} new points of regions")
@@ -417,8 +418,8 @@ class _Search:
     def refit(self) -> tuple[list[Candidate], Float, tuple[float, ...]]:
         """Batches of the proposal, each fitted to all draws before it, while they are cheap beside the estimate."""
         archive, target = self.explorer.archive, self.session.problem.target
-        left = self.session.max_evaluations - self.explorer.evaluations
-        size = min(max(batch_size(self.dim), 4 * len(self.begin)), left // 2)
+        left = self.session.unreserved - self.explorer.evaluations
+        size = min(max(batch_size(self.dim), 4 * len(self.begin)), max(left // 2, 1))
         spent = 0
         asked = self.session.relative_error or 0.01
         candidates = self.fit_all(simulate=True)
