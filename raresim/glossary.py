@@ -547,19 +547,19 @@ _SAMPLING = (
             "climbs",
         ),
         definition=(
-            "Climbs of subset simulation, from draws of the target, by a sampler that has never seen the proposal. Each"
-            " of their failing draws is asked what share of the estimate one row there would have added. Where that is"
-            " more than a tenth, the draw is uncovered: rows there are rare and heavy, and that none was drawn says"
-            " nothing. Where rows are replicates it is uncovered when all but three lie much farther from it than most"
-            " lie from each other."
+            "Samplers that have never seen the proposal look for failing draws that the estimate would hardly make:"
+            " soundings, which do not follow the loss, and climbs of subset simulation, which do. Each failing draw is"
+            " asked what share of the estimate one row there would have added. Where that is more than a tenth, the"
+            " draw is uncovered: rows there are rare and heavy, and that none was drawn says nothing. Where rows are"
+            " replicates it is uncovered when all but three lie much farther from it than most lie from each other."
         ),
         formula="uncovered: w / (n P) > 0.1; the check's value is the uncovered share of a climb's failing probability",
         unit="dimensionless",
         where="config: audit; report: checks, cost, tuning; result.json: search.audit, diagnostics, evaluations.audit",
         reading=(
-            "As a check: the worst climb under 1 % and three relative errors is trusted, under 20 % caution, else"
-            " untrusted; caution where none was made or found the event. There is no need of it where every row comes"
-            " from the target itself."
+            "As a check, of the climbs: the worst under 1 % and three relative errors is trusted, under 20 % caution,"
+            " else untrusted; caution where none was made or found the event. There is no need of an audit where every"
+            " row comes from the target itself."
         ),
     ),
     Term(
@@ -591,13 +591,88 @@ _SAMPLING = (
         ),
     ),
     Term(
+        name="soundings",
+        aliases=(
+            "audit.soundings",
+            "soundings_uncovered",
+            "soundings_width",
+            "soundings_draws",
+            "soundings_hits",
+            "soundings_regions",
+            "soundings_failing",
+            "soundings.width",
+            "soundings.draws",
+            "soundings.hits",
+            "soundings.regions",
+            "soundings.climbs",
+            "soundings.ended",
+        ),
+        definition=(
+            "The part of the audit that does not follow the loss. Draws of the target, widened so far that some are in"
+            " the event (the width is their standard deviation), are asked only whether they are: no slope of the loss"
+            " hides a region from them. From each of these hits that lies in no known region, the point of the event"
+            " nearest to the origin is looked for, and typical failing draws around it are asked what share of the"
+            " estimate one row there would have added. The value is what lies at draws that would add more than a"
+            " tenth."
+        ),
+        formula="probability at uncovered draws around the points / P",
+        unit="dimensionless; width: standard deviations",
+        where="report: checks, tuning; result.json: search.audit.soundings, diagnostics",
+        reading=(
+            "As a check: under 1 % and three relative errors is trusted, under 20 % caution, else untrusted; caution"
+            " where no typical failing draw was found. Without a hit they say nothing, and the climbs of the audit"
+            " decide. Give the limit states by themselves, or use method auto."
+        ),
+    ),
+    Term(
+        name="soundings level",
+        aliases=("soundings_level", "soundings_log_ratio", "soundings_error"),
+        definition=(
+            "What the failing draws of the soundings make of the probability, beside the estimate, and the relative"
+            " error of that. It is a rough number from a few dozen draws for each region. Only an estimate that is too"
+            " small can be told: regions that soundings did not find are missing in theirs."
+        ),
+        formula="log(P of the soundings / P)",
+        unit="nats; error: dimensionless",
+        where="report: checks; result.json: diagnostics",
+        reading=(
+            "As a check: their probability, less three of its errors, below 1.1 times the estimate is trusted, below"
+            " twice caution, else untrusted."
+        ),
+    ),
+    Term(
+        name="rounds",
+        aliases=(
+            "round",
+            "evaluations.rounds",
+            "search.rounds",
+            "rounds.values",
+            "rounds.missed",
+            "rounds.estimate",
+            "rounds.audit",
+        ),
+        definition=(
+            "Where the audit finds failing draws that the estimate hardly makes, these begin another round: the search"
+            " goes on from them, and an estimate and an audit with fresh draws follow. Listed are the rounds before the"
+            " last: the estimates that came out (values), the failing draws that began the next one (missed), and the"
+            " evaluations of estimate and audit. No number of the result is read from them."
+        ),
+        formula="evaluations.rounds = sum of estimate + audit of the rounds before the last",
+        unit="evaluations",
+        where="report: cost; shell: evaluations; result.json: search.rounds, evaluations.rounds",
+        reading=(
+            "None in most runs. At most three are made, within the budget, and the verdict is that of the last alone."
+            " A value far below the final estimate shows how much the first search had missed."
+        ),
+    ),
+    Term(
         name="evaluations",
         aliases=("evaluations.total", "total", "cost"),
         definition=(
             "How often the loss model was computed, by stage and in all. A replayed draw is not counted, because its"
             " loss was kept."
         ),
-        formula="total = explore + tune + estimate + audit",
+        formula="total = explore + tune + estimate + audit + rounds + exhibits",
         unit="evaluations of the loss",
         where=(
             "report: cost, iterations, figure convergence; shell: 'evaluations'; convergence.csv; result.json:"

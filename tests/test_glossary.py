@@ -26,6 +26,7 @@ from raresim.glossary import TERMS, Term, explain, spelling
 from raresim.methods.base import Iteration
 from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
 from raresim.result import Result
+from raresim.rounds import Round
 from tests.test_report_fit import evidence
 
 CONFIG = """\
@@ -128,12 +129,20 @@ def results() -> dict[str, Result]:
     )
     partly = raresim.PythonLoss(function=_partly, on_failure="bound")
     facts = {"searched": 1.0, "uncovered": 0.01, "unseen_regions": 0.02, "grid_step": 1.0, "grid_change": 0.001}
+    chosen = raresim.estimate(2, _first, far, seed=1, relative_error=0.05)
+    earlier = Round((2.0e-7,), 9, 1500, 900)
+    repaired = replace(
+        chosen,
+        search={**chosen.search, "rounds": [earlier.facts()]},
+        evaluations={**chosen.evaluations, "rounds": earlier.evaluations},
+    )
     return {
         "tuned": replace(tuned, evidence=evidence(), search={**tuned.search, "facts": facts}),
         "replicates": chains,
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": raresim.estimate(1, _first, probability(above=4.0), method=told, **small),
-        "chosen": raresim.estimate(2, _first, far, seed=1, relative_error=0.05),
+        "chosen": chosen,
+        "repaired": repaired,
         "narrow": raresim.estimate(1, _first, probability(above=3.0), method=narrow, **small),
         "guaranteed": raresim.estimate(1, _first, probability(above=1.0), method=stated, seed=1, relative_error=0.1),
         "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
@@ -247,6 +256,8 @@ def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> No
 
 def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     of = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["tuned"].to_dict())}
+    repaired = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["repaired"].to_dict())}
+    assert {repaired[f"rounds.{key}"] for key in ("values", "missed", "estimate", "audit")} == {"rounds"}
     assert of["evaluations.estimate"] == "estimate stage"
     assert of["stopping.relative_error"] == "stopping rule"
     assert of["estimates.relative_error"] == "relative error"
@@ -257,6 +268,8 @@ def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     assert of["checks.value"] == "check"
     assert of["entropy.optimal"] == "entropy"
     assert of["search.unit"] == "row"
+    assert of["soundings.hits"] == "soundings"
+    assert of["audit.climbs"] == "audit"
     assert of["estimates.unit"] == "unit"
     assert of["estimates.direction"] == "threshold"
 
@@ -273,6 +286,8 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     seen |= {"audit_climbs": 2, "audit_found": 2, "audit_uncovered": 0.0, "self_information_nats": 9.0}
     seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1, "sections_error_ratio": 1.0}
     seen |= {"audit_nominal": 100, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
+    seen |= {"soundings_draws": 160, "soundings_hits": 40, "soundings_width": 4.2, "soundings_regions": 2}
+    seen |= {"soundings_uncovered": 0.0, "soundings_log_ratio": 0.0, "soundings_error": 0.1}
     canary = {"draws": 1000, "regions": 1, "z": 0.0, "ratio": 1.0}
     audit = {"needed": True, "why": "", "samples": 50}
     rows = {"unit": "draw", "facts": {}, "outcome": "", "audit": audit, "canary": canary}
@@ -291,7 +306,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    audited = {"audit", "audit_level", "nominal_hits", "canary"}
+    audited = {"audit", "audit_level", "nominal_hits", "canary", "soundings", "soundings_level"}
     assert names == draws | audited | {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections"}
     assert len({explain(name).name for name in names}) == len(names)
 

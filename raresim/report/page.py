@@ -44,6 +44,7 @@ STAGES = {
     "tune": "fitting the proposal",
     "estimate": "fresh {rows}, the only ones behind the numbers",
     "audit": "an independent search for missed failure regions",
+    "rounds": "estimates and audits of earlier rounds, which found a region that was missed",
     "exhibits": "the search for the most likely scenarios",
 }
 
