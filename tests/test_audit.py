@@ -24,7 +24,7 @@ from raresim import (
 )
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.audit import SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
+from raresim.audit import MOST_ROWS, SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status
 from raresim.distributions.standard_normal import widening
@@ -36,6 +36,8 @@ from raresim.evidence import Evidence
 from raresim.executors import Executor
 from raresim.methods.subset_simulation import Climb, Level, climb
 from raresim.problem import Event, Problem
+from raresim.soundings import Sound, Sounded, Soundings, rows_through
+from raresim.soundings import cost as cost_of_soundings
 from raresim.streams import stream
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least
@@ -207,6 +209,7 @@ def test_what_cannot_miss_anything_is_not_audited(seed):
         "climbs": 0,
         "samples": 0,
         "reached": 0,
+        "soundings": [],
     }
     assert result.evaluations["audit"] == 0
     assert "audit" not in [c.name for c in result.verdict.checks]
@@ -221,15 +224,15 @@ def test_without_an_audit_nothing_is_trusted(seed):
 
 @pytest.mark.parametrize("method", [Auto(), CrossEntropy(), LineSampling(), ONE_SIDED], ids=lambda m: m.kind)
 @pytest.mark.parametrize("extent", ["quick", "full"])
-def test_the_audit_stays_within_its_share(method, extent, seed):
+def test_the_audit_stays_within_its_size(method, extent, seed):
+    """Soundings, draws around what they find, and climbs of the least size or for their share of what came before."""
     result = solve(two_sided(3, 4.3), seed(808), method=method, relative_error=0.03, audit=extent)
-    spent = result.evaluations
+    spent, size = result.evaluations, SIZES[extent]
     before = spent["total"] - spent["audit"]
-    assert 0 < spent["audit"] <= SIZES[extent].most_share * before
-    if extent == "quick":
-        assert spent["audit"] <= 0.3 * spent["total"]
-    elif before > 20_000:
-        assert spent["audit"] <= before
+    least = size.climbs * size.least * (1.0 + 0.8 * math.log(2e-5) / math.log(0.2)) / 0.8
+    lines = 20 * MOST_ROWS * (size.climbs + 1) if method.kind == "line_sampling" else 0  # through failing draws
+    assert 0 < spent["audit"] <= 1.2 * (cost_of_soundings(3) + max(least, size.share * before)) + lines
+    assert result.search["audit"]["samples"] >= size.least
 
 
 @pytest.mark.parametrize("relative_error", [None, 1e-5])
@@ -237,18 +240,18 @@ def test_the_budget_holds_the_audit(relative_error, seed):
     result = solve(linear_normal(3, 4.0), seed(809), relative_error=relative_error, max_evaluations=40_000)
     assert result.evaluations["audit"] > 0
     assert result.evaluations["total"] <= 40_000
-    assert reserve("off", 40_000) == 0
-    assert reserve("quick", 40_000) < reserve("full", 40_000) <= 20_000
-    assert reserve("quick", 10**9) == reserve("quick", 10**10)
+    assert reserve("off", 40_000, 3) == 0
+    assert reserve("quick", 40_000, 3) < reserve("full", 40_000, 3) <= 10_000
+    assert reserve("quick", 10**9, 3) == reserve("quick", 10**10, 3)
 
 
 def test_an_audit_that_cannot_be_paid_for_is_said_to_be_missing(seed):
-    """Too few evaluations for ten draws of each of some forty levels."""
+    """Too few evaluations for soundings and thirty draws of each of some forty levels."""
     method = Importance(proposal=Normal(mean=[12.0], std=0.1))
     result = solve(linear_normal(1, 12.0), seed(810), method=method, relative_error=None, max_evaluations=500)
     assert result.search["audit"]["climbs"] == 0
     assert check(result, "audit").status is Status.CAUTION
-    assert "evaluations at least would be needed" in check(result, "audit").message
+    assert "evaluations would be needed" in check(result, "audit").message
 
 
 def test_unknown_extent_is_refused():
@@ -298,6 +301,7 @@ def seen(side, uncovered, log_probability, nominal=0, hits=0, influence=math.nan
         influence=np.array([influence, 0.5, 0.5]),
         loss=np.array([1.0, 2.0]) + side,
         log_influence=np.array([math.log(0.1), math.nan]) + side,
+        missed=np.full((2, 2), float(side)),
     )
 
 
@@ -383,10 +387,12 @@ def test_what_is_stored_of_an_audit_adds_up():
         "climbs": 4,
         "samples": 100,
         "reached": 4,
+        "soundings": [],
     }
     assert audit_of(FOUR[0], seen(0, 0.1, -1.0)).facts()["reached"] == 1
     assert audit_of(*FOUR).evaluations == 2400
-    assert audit_of().facts() == {"extent": "full", "why": "", "needed": True, "climbs": 0, "samples": 0, "reached": 0}
+    nothing = {"climbs": 0, "samples": 0, "reached": 0, "soundings": []}
+    assert audit_of().facts() == {"extent": "full", "why": "", "needed": True, **nothing}
     assert (audit_of(FOUR[0]).samples, audit_of().samples) == (100, None)
 
 
@@ -423,45 +429,72 @@ def test_an_estimate_that_a_climb_does_not_have_is_left_open_in_the_table():
 
 
 @pytest.mark.parametrize(
-    ("extent", "left", "held"),
+    ("extent", "left", "dim", "held"),
     [
-        ("quick", 13_000, 3000),  # three tenths of what comes before
-        ("full", 20_000, 10_000),
-        ("quick", 10**9, 42_500),  # two climbs of 20 levels, four fifths of a level each, and a fifth to spare
-        ("full", 10**9, 170_000),
-        ("off", 10**9, 0),
+        ("quick", 8000, 3, 2000),  # no more than a quarter
+        ("quick", 9000, 3, 2235),  # soundings, and two climbs of ten levels of thirty draws, and a fifth to spare
+        ("quick", 10_000, 10, 2375),  # twenty evaluations of the soundings for each dimension
+        ("quick", 15_601, 3, 3600),  # three tenths of what comes before
+        ("full", 20_000, 3, 5000),
+        ("quick", 10**9, 3, 44_060),  # two climbs of twenty levels of a thousand draws
+        ("full", 10**9, 3, 171_560),
+        ("off", 10**9, 3, 0),
     ],
 )
-def test_what_is_held_back_is_a_share_or_the_price_of_the_largest_climbs(extent, left, held):
-    assert reserve(extent, left) == held
+def test_what_is_held_back_pays_for_the_least_audit_or_is_a_share_up_to_the_price_of_the_largest(
+    extent, left, dim, held
+):
+    assert reserve(extent, left, dim) == held
 
 
 @pytest.mark.parametrize(
     ("extent", "words"),
     [
         ("off", "off: the verdict is caution at best, unless nothing can be missed"),
-        ("quick", "quick: 2 climbs, for about 30% of the evaluations before them"),
-        ("full", "full: 4 climbs, for about 100% of the evaluations before them"),
+        (
+            "quick",
+            "quick: soundings, and 2 climbs of 30 draws a level or more, for about 30% of the evaluations before them",
+        ),
+        (
+            "full",
+            "full: soundings, and 4 climbs of 100 draws a level or more, for about 100% of the evaluations before them",
+        ),
     ],
 )
 def test_an_audit_is_told_in_a_line(extent, words):
     assert described(extent) == words
 
 
+SOUNDED = 600
+"""Evaluations that soundings take here, of the 1,540 that they may."""
+
+
+def sounded(sign, missed=0, **changed):
+    """What soundings on a side said of three events."""
+    none = {"failing": np.zeros(3, np.int64), "log_probability": np.full(3, -math.inf)}
+    none |= {"relative_error": np.full(3, math.inf), "uncovered": np.full(3, math.nan)}
+    found = Sounded(sign, 4.2, 160, 40, 2, 3, "hits explained", SOUNDED, missed=np.full((missed, 2), 7.0), **none)
+    return dataclasses.replace(found, **changed)
+
+
 class Recorded:
-    """The parts of a session that an audit uses; what it would fold is kept instead."""
+    """The parts of a session that an audit uses; what it would fold is kept instead, the climbs last."""
 
     problem, seed = Problem(StandardNormal(dim=2), Linear(weights=[1.0, 0.0]).bind(StandardNormal(dim=2))), 5
 
     def __init__(self, *events):
-        self.events, self.folded = list(events), None
+        self.events, self.folds = list(events), []
+
+    @property
+    def folded(self):
+        return self.folds[-1] if self.folds else None
 
     def plan(self, many, fixed_rows):
         return (many, fixed_rows)
 
-    def fold(self, name, climbs, plan, note):
-        self.folded = name, climbs, plan, note
-        return Climbs(FOUR)
+    def fold(self, name, job, plan, note):
+        self.folds.append((name, job, plan, note))
+        return Soundings(tuple(map(sounded, job.sides))) if isinstance(job, Sound) else Climbs(FOUR)
 
 
 class Pairs(WeightedDraws):
@@ -479,12 +512,12 @@ def asked(session, sums, extent, spent, left, samples=None):
 @pytest.mark.parametrize(
     ("extent", "spent", "left", "samples", "most"),
     [
-        ("quick", 20_000, 10_000, 430, 4200),  # 0.3 x 20,000 evaluations
-        ("quick", 20_000, 5000, 358, 2500),  # what is left
-        ("quick", 10**6, 10**6, 1000, 210_000),  # no more than a thousand draws a level
-        ("quick", 400, 1000, 10, 84),  # no fewer than ten, for more than three tenths
-        ("full", 20_000, 10**6, 717, 50_000),
-        ("full", 1000, 10**6, 100, 2500),
+        ("quick", 20_000, 10_000, 430, 4700),  # 0.3 x 20,000 evaluations
+        ("quick", 20_000, 5000, 315, 2200),  # what is left
+        ("quick", 10**6, 10**6, 1000, 499_700),  # no more than a thousand draws a level
+        ("quick", 400, 3000, 30, 1200),  # no fewer than thirty, for more than three tenths
+        ("full", 20_000, 10**6, 717, 249_850),
+        ("full", 1000, 10**6, 100, 249_850),
     ],
 )
 def test_levels_of_a_climb_are_as_large_as_its_share_pays_for(extent, spent, left, samples, most):
@@ -493,6 +526,8 @@ def test_levels_of_a_climb_are_as_large_as_its_share_pays_for(extent, spent, lef
     got = asked(session, (1.0, 0.1, 0.0), extent, spent, left)
     name, climbs, plan, _ = session.folded
     assert (name, plan) == ("audit", (SIZES[extent].climbs, 1))
+    first, sound, sides, _ = session.folds[0]
+    assert (first, type(sound), sides, sound.most) == ("audit", Sound, (1, 1), 1540)
     assert (climbs.samples, climbs.most) == (samples, most)
     assert type(climbs.most) is int
     assert climbs.sides == (1.0,)
@@ -505,7 +540,9 @@ def test_two_sides_take_twice_the_climbs():
     session = Recorded(Event(4.0), Event(-4.0, "below"))
     asked(session, (0.1, 0.1), "quick", 20_000, 10_000)
     _, climbs, plan, _ = session.folded
-    assert (plan, climbs.sides, climbs.samples, climbs.most) == ((4, 1), (-1.0, 1.0), 215, 2100)
+    assert (plan, climbs.sides, climbs.samples, climbs.most) == ((4, 1), (-1.0, 1.0), 215, 2200)
+    assert [job.sides for _, job, _, _ in session.folds] == [(-1.0, 1.0)] * 2
+    assert session.folds[0][2] == (2, 1)
 
 
 def test_a_side_whose_events_were_not_seen_is_not_climbed():
@@ -518,16 +555,26 @@ def test_a_side_whose_events_were_not_seen_is_not_climbed():
 def test_levels_that_an_earlier_run_has_fixed_are_kept():
     session = Recorded(Event(4.0))
     asked(session, (0.1,), "quick", 20_000, 10, samples=321)
-    assert (session.folded[1].samples, session.folded[1].most) == (321, 4200)
+    assert (session.folded[1].samples, session.folded[1].most) == (321, 2238)
 
 
-@pytest.mark.parametrize(("left", "made"), [(140, True), (139, False)])
+@pytest.mark.parametrize(("left", "made"), [(1959, True), (1958, False)])
 def test_an_audit_is_made_where_the_smallest_can_be_paid_for(left, made):
-    """Ten draws a level at 13.95 evaluations each are 139.46."""
+    """Thirty draws a level at 13.95 evaluations each are 418.4, and soundings may take 1,540."""
     session = Recorded(Event(4.0))
     got = asked(session, (0.1,), "quick", 10_000, left)
     assert (session.folded is not None) is made
-    assert got.why == ("" if made else "139 evaluations at least would be needed, 139 are left for it")
+    assert got.why == ("" if made else "up to 1,959 evaluations would be needed, 1,958 are left for it")
+
+
+def test_what_was_spent_before_does_not_shrink_the_least_audit():
+    """A run of ten evaluations is audited as thoroughly as one of a thousand."""
+    sizes = []
+    for spent in (10, 1000):
+        session = Recorded(Event(4.0))
+        asked(session, (0.1,), "quick", spent, 10_000)
+        sizes.append([(job.most, getattr(job, "samples", None)) for _, job, _, _ in session.folds])
+    assert sizes[0] == sizes[1]
 
 
 def test_a_common_event_has_one_level():
@@ -664,19 +711,18 @@ class Lines(WeightedDraws):
         return found, 10 * len(u)
 
 
-@pytest.mark.parametrize(("budget", "asked_about"), [(10**6, 100), (109, 10), (-5, 1)])
-def test_where_asking_costs_few_draws_are_asked_evenly(budget, asked_about):
-    """At most a hundred, as many as can be paid for, and at least one."""
+@pytest.mark.parametrize("most", [100, 10, 1])
+def test_where_asking_costs_few_draws_are_asked_evenly(most):
     events = (Event(2.5), Event(3.0))
-    one = climbing(events, (0.0, 0.0), Lines(Sampler(Recorded.problem, ROWS, 5), events))
+    job = Lines(Sampler(Recorded.problem, ROWS, 5), events)
     u = np.asfortranarray(np.column_stack([np.linspace(2.5, 4.0, 700), np.zeros(700)]))
-    some, logs, evaluations = one._rows_through(u, Block(7, 0, 0, 1), budget)
-    at = np.unique(np.linspace(0, 699, asked_about).round().astype(int))
-    assert evaluations == 10 * asked_about
+    some, logs, evaluations = rows_through(job, Recorded.problem, u, Block(7, 0, 0, 1), most)
+    at = np.unique(np.linspace(0, 699, most).round().astype(int))
+    assert evaluations == 10 * most
     assert some.tolist() == at.tolist()
     assert logs[:, 0].tolist() == [math.inf, math.inf]
     np.testing.assert_allclose(logs[1, 1:], (2.0 - 2.0 * u[at[1:], 0]))
-    assert one._rows_through(u[:0], Block(7, 0, 0, 1), budget)[2] == 0
+    assert rows_through(job, Recorded.problem, u[:0], Block(7, 0, 0, 1), most)[2] == 0
 
 
 def test_evaluations_for_lines_through_draws_are_part_of_the_climb():
@@ -702,5 +748,6 @@ def test_a_draw_that_rows_never_make_and_the_target_neither_adds_nothing():
         def through(self, u, block):
             return np.full((1, len(u)), -math.inf), 0
 
-    one = climbing((Event(2.5),), (0.0,), Hole(Sampler(Recorded.problem, ROWS, 5), (Event(2.5),)))
-    assert one._rows_through(np.zeros((3, 2), order="F"), Block(7, 0, 0, 1), 9)[1].tolist() == [[-math.inf] * 3]
+    hole = Hole(Sampler(Recorded.problem, ROWS, 5), (Event(2.5),))
+    u = np.zeros((3, 2), order="F")
+    assert rows_through(hole, Recorded.problem, u, Block(7, 0, 0, 1), 9)[1].tolist() == [[-math.inf] * 3]

@@ -404,7 +404,7 @@ def test_budget_is_kept_and_what_it_buys_is_judged(case, budget, seed):
     result = run(case, seed(816), relative_error=0.01, max_evaluations=budget)
     (estimate,) = result.estimates
     spent = result.evaluations
-    assert spent["total"] == sum(spent[stage] for stage in ("explore", "tune", "estimate", "audit")) <= budget
+    assert spent["total"] == sum(n for stage, n in spent.items() if stage != "total") <= budget
     assert spent["estimate"] >= 1
     if result.verdict.status is Status.TRUSTED:
         assert_within_error(estimate.value, case.exact[0], estimate.std_error)

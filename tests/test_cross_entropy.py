@@ -24,6 +24,7 @@ from raresim.errors import FieldError
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.executors import Executor
 from raresim.marginals.exponential import Exponential
+from raresim.methods import cross_entropy
 from raresim.methods.base import Session
 from raresim.methods.levels import Evaluate
 from raresim.problem import Event, Problem
@@ -31,6 +32,7 @@ from raresim.proposals.directional import DirectionalMixture
 from raresim.proposals.exponential_tilt import ExponentialTilting
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
 from raresim.proposals.student_t import StudentTMixture
+from raresim.search.explorer import EvaluatePoints
 from tests.problems import EVERY_PROBLEM, Case, below, linear_normal, several, solve, two_sided
 from tests.statistical import assert_within_error
 
@@ -68,8 +70,9 @@ def test_levels_climb_to_the_threshold(case, seed):
     sign = -1.0 if result.estimates[0].direction == "below" else 1.0
     goal = sign * result.estimates[0].threshold
     starts = tuning(result)
-    assert list(starts) == ["all", *range(len(starts) - 2), "pooled"]
-    for start in range(len(starts) - 2):
+    assert list(starts) == ["all", *range(len(starts) - 3), "hits", "pooled"]
+    assert [sign * row.level for row in starts["hits"]] == [goal]
+    for start in range(len(starts) - 3):
         levels = [sign * row.level for row in starts[start]]
         assert levels == sorted(levels)
         assert levels[-1] == goal
@@ -79,6 +82,8 @@ def test_levels_climb_to_the_threshold(case, seed):
 def test_levels_take_a_share_of_the_draws_and_measure_themselves(seed):
     result = solve(linear_normal(3, 5.0), seed(203), relative_error=0.1)
     for row in result.iterations:
+        if row.start == "hits":  # no level: draws of a widened target, and what their hits led to
+            continue
         assert 0.1 <= row.rarity <= 1.0
         assert row.rarity == pytest.approx(row.elites / row.evaluations)
         assert 0 < row.ess <= row.elites * (1 + 1e-12)
@@ -122,9 +127,9 @@ def test_both_sides_of_a_two_sided_event_are_found(seed):
 
 
 def test_no_tuning_draw_enters_the_estimate(seed, monkeypatch):
-    """The stages that tuning and the estimate draw from have no index in common."""
-    stages = {"tune": set(), "estimate": set()}
-    for name, job in (("tune", Evaluate), ("estimate", WeightedDraws)):
+    """The stages that tuning, its hits of a widened target, and the estimate draw from have no index in common."""
+    stages = {"tune": set(), "hits": set(), "estimate": set()}
+    for name, job in (("tune", Evaluate), ("hits", EvaluatePoints), ("estimate", WeightedDraws)):
         original = job.__call__
 
         def call(self, block, name=name, original=original):
@@ -134,8 +139,9 @@ def test_no_tuning_draw_enters_the_estimate(seed, monkeypatch):
         monkeypatch.setattr(job, "__call__", call)
     result = solve(two_sided(3, 4.0), seed(207), relative_error=0.02)
     assert len(stages["estimate"]) == 1
-    assert not stages["tune"] & stages["estimate"]
-    assert len(stages["tune"]) == len(result.iterations)
+    assert not (stages["tune"] | stages["hits"]) & stages["estimate"]
+    assert not stages["tune"] & stages["hits"]
+    assert len(stages["tune"]) == sum(row.start != "hits" for row in result.iterations)
 
 
 # --- how tuning may end ------------------------------------------------------------------------------
@@ -369,7 +375,9 @@ def test_a_mixture_says_how_many_components_it_has(seed):
     *laws, _ = tuned.proposal.components
     assert {type(law) for law in laws} == {StudentT}
     assert {law.dof for law in laws} == {6.0}
-    assert tuned.decisions == (f"The student_t proposal has {len(laws)} components in 2 regions.",)
+    hits, parts = tuned.decisions
+    assert "were in the event, in 2 regions, 2 of them new: hits explained" in hits
+    assert parts == f"The student_t proposal has {len(laws)} components in 2 regions."
 
 
 def test_components_that_the_elites_do_not_bear_are_noted(seed):
@@ -392,8 +400,9 @@ def test_smoothing_takes_smaller_steps_to_the_same_answer(seed):
     assert levels[0.5][0] < levels[1.0][0]
 
 
-def test_first_smoothed_law_lies_between_the_target_and_the_fit(seed):
+def test_first_smoothed_law_lies_between_the_target_and_the_fit(seed, monkeypatch):
     """After one level, a halved step is the shorter one, though its level is drawn from half of the first shift."""
+    monkeypatch.setattr(cross_entropy._Climb, "by_hits", lambda _, mixture: (mixture, 0))
     whole, half = (
         tuned_by(linear_normal(2, 1.5), CrossEntropy(smoothing=s, starts=1, max_levels=1), 9.0, seed(235)).proposal
         for s in (1.0, 0.5)

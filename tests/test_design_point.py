@@ -319,7 +319,7 @@ def test_budget_too_small_is_refused_and_a_small_one_kept(seed):
         solve(linear_normal(3, 4.0), seed(305), method=DesignPointSampling(), max_evaluations=2000)
     result = solve(linear_normal(3, 4.0), seed(305), method=DesignPointSampling(), max_evaluations=2400)
     assert result.evaluations["total"] <= 2400
-    assert result.evaluations["tune"] <= 1200
+    assert result.evaluations["tune"] <= 1000 + 600  # the pilot, and a quarter for climbs and hits
 
 
 @pytest.mark.parametrize(

@@ -262,8 +262,8 @@ def test_top_weights_are_those_of_hits_largest_first(seed):
 
 def test_log_holds_every_stage(seed):
     result = solve(linear_normal(3, 4.0), seed(278), relative_error=0.1)
-    assert {entry["event"] for entry in result.log} == {"tune", "fit", "estimate", "audit"}
-    rows = sum(e["rows"] for e in result.log if e["event"] in ("tune", "estimate"))
+    assert {entry["event"] for entry in result.log} == {"tune", "explore", "fit", "estimate", "audit"}
+    rows = sum(e["rows"] for e in result.log if e["event"] in ("tune", "explore", "estimate"))
     assert rows == result.evaluations["total"] - result.evaluations["audit"]
     assert [e["seconds"] for e in result.log] == sorted(e["seconds"] for e in result.log)
 
@@ -292,7 +292,7 @@ def test_progress_is_told_in_rows_of_each_stage(seed):
     told = []
     experiment(two_sided(3, 4.0), seed(280), relative_error=0.05).run(report=lambda *args: told.append(args))
     stages = [stage for stage, *_ in told]
-    assert set(stages) == {"tune", "fit", "estimate", "audit"}
+    assert set(stages) == {"tune", "explore", "fit", "estimate", "audit"}
     assert all(0 < done <= rows for _, done, rows, _ in told)
     assert all(isinstance(text, str) and text for *_, text in told)
     assert stages.index("estimate") > max(k for k, stage in enumerate(stages) if stage == "tune")

@@ -314,7 +314,8 @@ def test_plane_takes_the_smallest_sample(seed):
     low, high = result.estimates[0].interval
     assert low < stats.norm.sf(5.0) < high
     assert result.verdict.status is Status.TRUSTED
-    assert result.evaluations["total"] < 10_000
+    assert result.evaluations["tune"] + result.evaluations["estimate"] < 8000
+    assert result.evaluations["audit"] < 6000  # rows through its failing draws take some twenty each
 
 
 def test_an_error_below_half_a_row_takes_more_rows(seed):
