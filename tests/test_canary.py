@@ -8,7 +8,8 @@ from scipy import stats
 
 from raresim import Linear, Normal, StandardNormal
 from raresim.blocks import Block
-from raresim.diagnostics.canary import Region, Window, _compared, _even, canary
+from raresim.diagnostics.canary import Region, Ring, Window, _compared, _even, _known_to, canary
+from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
@@ -62,6 +63,59 @@ def test_a_region_has_the_probability_that_it_says(d, distance, seed):
     weights[inside] = np.exp(logs - region.log_probability)
     assert abs(weights.mean() - 1.0) < 5.0 * weights.std() / math.sqrt(len(u))
     assert 0.3 < inside.mean() < 0.6
+
+
+@pytest.mark.parametrize(("d", "k", "radius"), [(2, 2, 4.0), (18, 4, 5.5), (10, 10, 6.0)])
+@pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=1e-3)
+def test_a_ring_has_the_probability_that_it_says(d, k, radius, seed):
+    """By the chi law; draws from beyond the sphere lie in it as often as their mass makes of it."""
+    law = BeyondSphere(directions=stats.ortho_group.rvs(d, random_state=1)[:, :k], radius=radius)
+    ring = Ring.around(law, stream(seed(840), 0, 0), 4000)
+    exact = stats.chi.sf(ring.low, k) - stats.chi.sf(ring.high, k)
+    assert math.exp(ring.log_probability) == pytest.approx(exact, rel=1e-9)
+    assert radius < ring.low < ring.high
+    u = np.empty((40_000, d), order="F")
+    law.sample(stream(seed(841), 0, 0), u)
+    assert_count(int(ring.holds(u).sum()), len(u), exact / stats.chi.sf(radius, k))
+    assert ring.holds(u).mean() == pytest.approx(0.45, abs=0.05)
+
+
+def test_a_ring_holds_distances_in_its_directions_alone():
+    ring = Ring(np.eye(3)[:, :2], 2.0, 3.0)
+    u = np.array([[2.5, 0.0, 9.0], [0.0, -2.0, 0.0], [3.0, 0.0, 0.0], [0.0, 0.0, 2.5], [2.0, 2.0, 0.0]])
+    assert ring.holds(u).tolist() == [True, True, False, False, True]
+
+
+def test_the_kind_of_region_is_one_whose_weights_are_even():
+    sphere = BeyondSphere(directions=np.eye(5)[:, :2], radius=3.0)
+    assert _known_to(sphere) is Ring
+    assert _known_to(tilted(5)) is Window
+    assert _known_to(shifted(5, 3.0)) is Region
+
+
+class WrongSphere(BeyondSphere):
+    """The law beyond a sphere with half the density, as if its mass were twice what it is."""
+
+    def logpdf(self, x, out):
+        super().logpdf(x, out)
+        out -= math.log(2.0)
+
+
+@pytest.mark.parametrize("with_a_normal", [False, True])
+def test_the_density_beyond_a_sphere_is_tested(with_a_normal, seed):
+    """By itself, and as a part of a mixture in which other components are right."""
+    for kind, is_right in ((BeyondSphere, True), (WrongSphere, False)):
+        law = kind(directions=np.eye(6)[:, :3], radius=4.5)
+        if with_a_normal:
+            law = Mixture(weights=[0.5, 0.5], components=(law, shifted(6, 4.0)))
+        seen = [canary(sampler(law, seed(850 + k)), 7) for k in range(5)]
+        assert all(c.regions for c in seen)
+        if not is_right:
+            assert all(abs(c.z) > 5.0 for c in seen)
+        elif with_a_normal:
+            assert all(abs(c.z) < 5.0 for c in seen)
+        else:  # all weights are the same: what is left is how many draws lie in the ring
+            assert all(abs(c.ratio - 1.0) < 0.1 for c in seen)
 
 
 def test_a_right_density_passes(seed):

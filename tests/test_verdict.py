@@ -42,6 +42,10 @@ LINES = TUNED | {"unit": "line", "facts": {"grid_step": 0.5, "grid_change": 0.0}
 UNSURE = TUNED | {"audit": AUDITED | {"samples": 99}}
 FAILED = {"failed_searching": 0, "failed_estimating": 50, "widening": 0.0}
 UNAUDITED = AUDITED | {"why": "it was switched off", "climbs": 0, "samples": 0, "reached": 0}
+SOUNDED = {"soundings_draws": 1600, "soundings_hits": 40, "soundings_width": 4.2, "soundings_regions": 2}
+SOUNDED |= {"soundings_failing": 50, "soundings_uncovered": 0.0, "soundings_log_ratio": 0.0, "soundings_error": 0.2}
+NOT_HIT = SOUNDED | {"soundings_hits": 0, "soundings_regions": 0, "soundings_failing": 0, "soundings_uncovered": None}
+NOT_HIT |= {"soundings_log_ratio": None, "soundings_error": None}
 
 
 def knowing(**facts):
@@ -146,6 +150,28 @@ LIMITS = [
     ("audit_level", {"audit_log_ratio": 1.99, "audit_log_ratio_error": 0.5}, "caution"),
     ("audit_level", {"audit_log_ratio": 2.0, "audit_log_ratio_error": 0.5}, "untrusted"),
     ("audit_level", {"audit_log_ratio": 800.0}, "untrusted"),
+    ("soundings", SOUNDED, "trusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.00999}, "trusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.01}, "caution"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.199}, "caution"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.2}, "untrusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": math.nan}, "untrusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.0, "relative_error": 1e-6}, "trusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.00299, "relative_error": 0.001}, "trusted"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.003, "relative_error": 0.001}, "caution"),
+    ("soundings", SOUNDED | {"soundings_uncovered": None}, "caution"),
+    ("soundings", SOUNDED | {"soundings_uncovered": 0.5, "audit_found": 0}, "untrusted"),
+    ("soundings", NOT_HIT, "trusted"),
+    ("soundings_level", SOUNDED, "trusted"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": -9.0}, "trusted"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": 0.0953, "soundings_error": 0.0}, "trusted"),  # 1.09999
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": 0.0954, "soundings_error": 0.0}, "caution"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": 0.6931, "soundings_error": 0.0}, "caution"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": 0.6932, "soundings_error": 0.0}, "untrusted"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": math.log(2.7), "soundings_error": 0.2}, "trusted"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": math.log(2.8), "soundings_error": 0.2}, "caution"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": math.log(5.1), "soundings_error": 0.2}, "untrusted"),
+    ("soundings_level", SOUNDED | {"soundings_log_ratio": 800.0}, "untrusted"),
     ("nominal_hits", {"audit_nominal_chance": 1.1e-3}, "trusted"),
     ("nominal_hits", {"audit_nominal_chance": 1e-3}, "caution"),
     ("nominal_hits", {"audit_nominal_chance": 1e-5}, "untrusted"),
@@ -297,6 +323,32 @@ MESSAGES = [
     ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "they put the probability at 1 times the estimate"),
     ("audit_level", {"audit_log_ratio": 800.0}, 800.0, "they put the probability at 1.01e+304 times the estimate"),
     (
+        "soundings",
+        SOUNDED | {"soundings_uncovered": 0.125},
+        0.125,
+        "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; the estimate hardly draws 12.5% "
+        "of its event there (1.00% allowed)",
+    ),
+    (
+        "soundings",
+        SOUNDED | {"soundings_uncovered": None, "soundings_regions": 1, "soundings_width": 6.0},
+        None,
+        "40 of 1,600 draws with standard deviation 6 are in the event, in 1 region, but no typical failing draw was "
+        "found there",
+    ),
+    (
+        "soundings",
+        NOT_HIT,
+        None,
+        "none of 1,600 draws with standard deviation 4.2 is in the event: they say nothing of it",
+    ),
+    (
+        "soundings_level",
+        SOUNDED | {"soundings_log_ratio": math.log(1.5), "soundings_error": 0.25},
+        math.log(1.5),
+        "they put the probability at 1.5 times the estimate, within 25%",
+    ),
+    (
         "nominal_hits",
         {"audit_nominal_hits": 3, "audit_nominal_chance": 0.25},
         3,
@@ -425,6 +477,37 @@ def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_
 def test_the_audit_has_up_to_four_checks(found, names):
     got = [c.name for c in verdict(**found).checks]
     assert [name for name in got if name.startswith("audit") or name == "nominal_hits"] == names
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ({}, []),
+        (SOUNDED, ["soundings", "soundings_level"]),
+        (SOUNDED | {"audit_found": 0}, ["soundings", "soundings_level"]),
+        (SOUNDED | {"soundings_log_ratio": None}, ["soundings"]),
+        (SOUNDED | {"soundings_error": None}, ["soundings"]),
+        (SOUNDED | {"soundings_uncovered": None}, ["soundings"]),
+        (NOT_HIT, ["soundings"]),
+        (SOUNDED | {"search": TUNED | {"audit": UNAUDITED}}, []),
+        (SOUNDED | {"search": NONE}, []),
+    ],
+)
+def test_soundings_have_up_to_two_checks(found, names):
+    """None without them: in a folder from before they were made, or where there was no audit."""
+    assert [c.name for c in verdict(**found).checks if c.name.startswith("soundings")] == names
+
+
+def test_the_worse_of_soundings_and_climbs_decides():
+    for changes in ({"soundings_uncovered": 0.5}, {"audit_uncovered": 0.5}):
+        assert verdict(**(SOUNDED | changes)).status is Status.UNTRUSTED
+    assert verdict(**SOUNDED).status is Status.TRUSTED
+
+
+def test_both_checks_of_the_soundings_give_one_advice():
+    got = verdict(**(SOUNDED | {"soundings_uncovered": 0.5, "soundings_log_ratio": 3.0}))
+    assert len(got.advice) == 1
+    assert "limit states by themselves" in got.advice[0]
 
 
 def test_a_folder_from_before_the_error_was_audited_is_judged_without_it():
