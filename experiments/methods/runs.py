@@ -155,7 +155,7 @@ def measure(key: Key, seconds: float) -> Run:
             low=number.interval[0],
             high=number.interval[1],
             covered=bool(number.interval[0] - slack <= problem.probability <= number.interval[1] + slack),
-            before=spent["explore"] + spent["tune"],
+            before=spent["explore"] + spent["tune"] + spent.get("rounds", 0),
             sample=spent["estimate"],
             audit=spent["audit"],
             calls=counted.rows,

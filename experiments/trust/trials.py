@@ -246,7 +246,7 @@ def judged(result: Result, answer: float, slack: float) -> dict[str, Any]:
         "high": number.interval[1],
         "missed": _side(number.interval, answer, slack),
         "far": _side((low, high), answer, slack) != 0,
-        "before": spent["explore"] + spent["tune"],
+        "before": spent["explore"] + spent["tune"] + spent.get("rounds", 0),
         "sample": spent["estimate"],
         "audit": spent["audit"],
         "verdict": str(number.verdict.status),

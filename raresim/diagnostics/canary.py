@@ -36,8 +36,8 @@ EVEN, LEAST, EACH = 0.25, 3, 40.0
 are as many as the second; or are worth the third."""
 
 BESIDE = 0.1
-"""Share of what the draws of the best region are worth that those of another have to be, or it is left out: the mean over
-all regions would know as little as that over the worst."""
+"""Share of what the draws of the best region are worth that those of another have to be, or it is left out: the mean
+over all regions would know as little as that over the worst."""
 
 LATTICE, EVENLY = 0.01, 1.5
 """Unit in which the density ratio of a tilted coordinate is rounded, and how wide a window of their sum is; in nats."""

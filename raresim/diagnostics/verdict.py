@@ -510,7 +510,7 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
         return f"all failure regions: what {nominal:,} draws of the target can have missed is small beside them", hidden
     if reason := search.get("one_region"):
-        return f"all failure regions: {reason}{narrow}", hidden
+        return f"all failure regions: {reason}{narrow}", None
     first = "first draws of all runs" if kind == "replicates" else "first draws of search and audit"
     return (
         f"{_met_when_widened(diagnostics)}failure regions that can be reached by climbing in the loss from the "
