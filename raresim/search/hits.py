@@ -98,6 +98,9 @@ ALIKE = 3
 NEIGHBOURS = 3
 """Regions that are asked whether a new point lies in them, the nearest in direction first."""
 
+TRIED = 4
+"""Known regions that are held against those before; more only where one of these was joined."""
+
 LEAST_BENT, SPARE, BENT = 5, 1.25, 0.05
 """Points of a region from which its directions are looked at, how many times as many there have to be as directions and
 one more, and the smallest extent of a direction, relative to the largest."""
@@ -206,7 +209,7 @@ class Hits:
         many = f"{self.draws:,} draws with standard deviation {self.width:g}"
         if not self.hits:
             return f"none of {many} was in the event ({self.evaluations:,} evaluations)"
-        n, new = len(self.regions), len(self.regions) - known
+        n, new = len(self.regions), max(0, len(self.regions) - known)
         regions = f"{n} region{'' if n == 1 else 's'}, {new} of them new: {self.ended}"
         return f"{self.hits:,} of {many} were in the event, in {regions} ({self.evaluations:,} evaluations)"
 
@@ -255,7 +258,9 @@ def find_by_hits(
     .. [1] Good, *The population frequencies of species and the estimation of population parameters*,
        Biometrika 40, 1953.
     """
-    search = _Search(evaluate, goal, dim, [] if known is None else list(known), most, bends)
+    search = _Search(evaluate, goal, dim, list(known), most, bends)
+    if bends:
+        search.join_known()
     width, seen, draws = search.ladder(rng)
     if width < WIDTHS[0]:
         search.probe(rng)
@@ -458,6 +463,22 @@ class _Search:
         seen = basis.T @ u
         length = float(np.linalg.norm(seen))
         return length >= radius and bool(self.inside((OUTWARDS**3 * radius / length * (basis @ seen))[None])[0])
+
+    def join_known(self) -> None:
+        """Make one region of known ones that arcs join, where some of the first ones are."""
+        known, self.regions = self.regions, []
+        joined = 0
+        for number, region in enumerate(known):
+            alike = None
+            if len(known) >= LEAST_BENT and (number <= TRIED or joined):
+                alike = self.joined_to(region.point)
+            if alike is None:
+                self.regions.append(region)
+                continue
+            joined += 1
+            for point in region.points:
+                alike.add(point)
+            alike.hits += region.hits
 
     def joined_to(self, point: Float) -> Region | None:
         """The known region that a nearest point (d,) of its own lies in, as the arcs between them say."""
