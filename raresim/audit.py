@@ -26,7 +26,8 @@ from raresim.methods.base import Session
 from raresim.methods.subset_simulation import Climb, climb
 from raresim.problem import Event, Problem
 from raresim.reach import Reach
-from raresim.soundings import KEPT, Sound, Sounded, rows_through
+from raresim.search.hits import SPENT
+from raresim.soundings import HITS, KEPT, Sound, Sounded, rows_through
 from raresim.soundings import cost as cost_of_soundings
 from raresim.streams import stream
 
@@ -257,6 +258,7 @@ class Audit:
             "soundings_draws": sounded.draws,
             "soundings_hits": sounded.hits,
             "soundings_regions": sounded.regions,
+            "soundings_whole": sounded.ended != SPENT or sounded.hits >= HITS,
             "soundings_failing": int(sounded.failing[k]),
             "soundings_uncovered": _finite(float(sounded.uncovered[k])),
             "soundings_log_ratio": _finite(float(sounded.log_probability[k]) - self.log_values[k]),

@@ -36,8 +36,8 @@ from raresim.streams import stream
 HITS = 44
 """Hits of the widened target that are wanted: a region with a tenth of them is among them with 99 %."""
 
-CLIMBS = 24
-"""Nearest points that are looked for at most."""
+LARGER = 4
+"""How many times what is held back for them soundings may take, where that is left."""
 
 DRAWS = 32
 """Draws around each nearest point."""
@@ -163,8 +163,8 @@ class Sound(Job[Soundings]):
         known, along = self._along_states(sampler, block, sign, goal, rng)
         dim = sampler.problem.dim
         bends = bends_seen(dim) if self.most >= along + cost_by_hits(dim) else 0
-        most = min(self.most, along + (cost_by_hits(dim) if bends else cost(self.problem)))
-        found = find_by_hits(evaluate, dim, goal, rng, HITS, most - along, known, CLIMBS + bends, bends)
+        most = min(self.most, along + max(cost_by_hits(dim) if bends else 0, LARGER * cost(self.problem)))
+        found = find_by_hits(evaluate, dim, goal, rng, HITS, most - along, known, HITS + bends, bends, unseen=1.0)
         found = replace(found, evaluations=found.evaluations + along)
         if not found.regions:
             return Soundings((self._nothing(sign, found),))
@@ -188,7 +188,7 @@ class Sound(Job[Soundings]):
             return loss.copy(), seen.copy()
 
         regions, found = regions_along_states(states, goal, bound.at_least, dim, rng, cost_along_states(dim))
-        return regions[:CLIMBS], found.evaluations
+        return regions[:HITS], found.evaluations
 
     def _nothing(self, sign: float, found: Hits) -> Sounded:
         m, d = len(self.events), self.problem.inputs.latent_dim

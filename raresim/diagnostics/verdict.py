@@ -418,6 +418,9 @@ def _soundings(diagnostics: Mapping[str, Any], relative_error: float | None) -> 
     if not hits:
         return (Check("soundings", None, Status.TRUSTED, f"none of {size} is in the event: they say nothing of it"),)
     found = f"{hits:,} of {size} are in the event, in {regions} region{'' if regions == 1 else 's'}"
+    if not diagnostics["soundings_whole"]:
+        message = f"{found}; then the evaluations left for them were spent: more are needed to say what is missed"
+        return (Check("soundings", None, Status.CAUTION, message),)
     share = diagnostics["soundings_uncovered"]
     if share is None:
         return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)

@@ -81,6 +81,9 @@ ENOUGH = 10.0
 HITS = 24
 """Hits of a widened target that the search wants at least: a region with a sixth of them is among them with 99 %."""
 
+LARGER = 4
+"""How many times what usually does a search by hits may take, where several regions need it."""
+
 HEAVY, MOST_HEAVY = 0.03, 6
 """Share of a batch's weight from which a failing draw gets a point of its own, and how many of a batch may."""
 
@@ -327,7 +330,7 @@ class _Search:
 
     def by_hits(self) -> None:
         """Look for further regions by hits of a widened target."""
-        most = min((self.limit - self.explorer.evaluations) // 2, cost_by_hits(self.dim))
+        most = min((self.limit - self.explorer.evaluations) // 2, LARGER * cost_by_hits(self.dim))
         if most < RUNG:
             return
         known, spheres = len(self.regions), sum(r.sphere is not None for r in self.regions)

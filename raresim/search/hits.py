@@ -86,6 +86,9 @@ PARTS = (0.5, 0.25)
 GAIN = 0.1
 """Distance that a round of `nearest_point` has to gain for another one to be made."""
 
+SPENT = "evaluations spent"
+"""How a search ends that was not allowed more."""
+
 PROBES, PROBE = 8, 0.1
 """Draws of the target at which slopes are looked along where wide draws are mostly hits; step of a difference."""
 
@@ -111,6 +114,9 @@ RETURNED = 8
 JOINED = 8
 """Points in a row that lie in a known region, after which the search ends, if they are as many as tell how it bends:
 regions are not told apart."""
+
+REACH = 1.0
+"""How far along the axes an edge is looked for where the loss moves in steps."""
 
 FLAT = 0.95
 """Share of differences that are zero from which a loss moves by steps, and the edges themselves are looked for."""
@@ -224,6 +230,7 @@ def find_by_hits(
     known: Sequence[Region] = (),
     climbs: int = MOST_CLIMBS,
     bends: int = 0,
+    unseen: float = SINGLE,
 ) -> Hits:
     """Draw from a widened target until its hits are explained by the regions that were found.
 
@@ -247,6 +254,8 @@ def find_by_hits(
         Nearest points that may be looked for.
     bends : int
         Further points that are looked for in a region that bends around the origin.
+    unseen : float
+        Share of the hits that may be in regions hit once at the end; 1: it ends with ``hits``, whatever they show.
 
     Notes
     -----
@@ -274,14 +283,16 @@ def find_by_hits(
         once = sum(region.hits == 1 for region in search.regions)
         if ended:
             break
-        enough = max(hits, FOR_EACH * len(search.regions))
+        enough = max(hits, FOR_EACH * len(search.regions)) if unseen < 1.0 else hits
         if width < WIDTHS[0] and search.is_bending() and search.evaluations < most:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
-        elif search.hits >= enough and once <= SINGLE * search.hits:
+        elif search.hits >= enough and once <= unseen * search.hits:
             ended = "hits explained"
-        elif search.hits >= MOST_HITS or draws >= MOST_DRAWS or search.evaluations >= most:
-            ended = "as many draws as it may take"
+        elif search.evaluations >= most:
+            ended = SPENT
+        elif search.hits >= MOST_HITS or draws >= MOST_DRAWS:
+            ended = "as many draws as it takes"
         else:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
@@ -394,7 +405,7 @@ class _Search:
                     self.bend(region, u)
                 continue
             if self.climbs >= climbs or self.evaluations + HALVINGS + gradient_cost(self.dim) > self.most:
-                return "as many climbs as it may take"
+                return "as many climbs as it takes" if self.climbs >= climbs else SPENT
             self.climbs += 1
             point = nearest_point(self.look, self.goal, u, self.most - self.evaluations)
             near = [r for r in self.regions if np.linalg.norm(r.point - point) < SAME]
@@ -677,17 +688,20 @@ def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None
 
 
 def _edges(look: Evaluate, goal: float, at: Float) -> Float:
-    """``1 / distance`` (d,) of the edge from a point in the event, along each axis towards the origin and beyond."""
+    """What is proportional to a normal (d,) just inside an edge: ``1 / distance`` to it along each axis, signed.
+
+    For losses that move in steps. Along an axis that meets no edge within `REACH` the normal has no part that matters.
+    """
     d = at.size
-    way = np.diag(np.where(at >= 0, -1.0, 1.0))
-    reach = np.abs(at) + 1.0
-    out = look(at + reach[:, None] * way) < goal
-    low, high = np.zeros(d), reach.copy()
+    ways = np.concatenate([np.eye(d), -np.eye(d)])
+    high = np.full(2 * d, REACH)
+    out = look(at + REACH * ways) < goal
     asked = np.flatnonzero(out)
+    low = np.zeros(2 * d)
     for _ in range(HALVINGS if asked.size else 0):
         middle = 0.5 * (low[asked] + high[asked])
-        within = look(at + middle[:, None] * way[asked]) >= goal
+        within = look(at + middle[:, None] * ways[asked]) >= goal
         low[asked] = np.where(within, middle, low[asked])
         high[asked] = np.where(within, high[asked], middle)
-    distance = np.where(out, 0.5 * (low + high), np.inf)
-    return np.asarray(-np.diag(way) / distance)
+    inverse = np.where(out, 2.0 / (low + high), 0.0)
+    return np.asarray(inverse[d:] - inverse[:d])
