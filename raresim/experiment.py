@@ -213,7 +213,7 @@ class Experiment:
         session.reserved = reserve(self.audit, session.max_evaluations, problem)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
-        audited = self.stop.max_evaluations - explore - after
+        audited = budget - explore - after
         reserved = 0 if job.gapless else reserve(self.audit, audited, problem)
         return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
 
@@ -416,11 +416,16 @@ class _Rounds:
     def round(self, on: Progress | None) -> tuple[Sample, Audit, int, int]:
         """An estimate that goes on from ``on``, and its audit; evaluations that it held back, and that are left."""
         found, stop, checkpoint = self.found, self.experiment.stop, self.checkpoint
+        if self.extension and not self.is_extended:  # as it was before anything was added
+            stop = replace(stop, max_evaluations=self.extension.tuned_for)
         known = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
         found.session.before = known or on
         spent = found.explore + sum(r.evaluations for r in found.rounds)
         left = stop.max_evaluations - spent - found.tuned.evaluations - found.after
         held = found.reserved
+        if self.is_extended and held:
+            whole = stop.max_evaluations - found.explore - found.after
+            held = reserve(self.experiment.audit, whole, found.session.problem)
         if stop.relative_error is not None and not self.is_extended:
             held = held_on_the_way(found.tuned, found.rounds, left, held)
         failures, added = self.failed.failures.total, self.extension if self.is_extended else None
