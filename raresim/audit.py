@@ -537,7 +537,7 @@ class _AuditClimb(Job[Climbs]):
         m = len(self.events)
         counts, nominal_hits = np.zeros(m, np.int64), np.zeros(m, np.int64)
         log_probability, uncovered, influence = np.full(m, -math.inf), np.full(m, math.nan), np.full(m, math.nan)
-        shown, missed = (np.empty(0), np.empty(0)), np.empty((0, u.shape[1]))
+        shown, missed, rarest = (np.empty(0), np.empty(0)), np.empty((0, u.shape[1])), -math.inf
         for k, event in enumerate(self.events):
             hit = loss >= sign * event.threshold
             if event.sign != sign or self.log_sizes[k] == -math.inf or not hit.any():
@@ -551,7 +551,8 @@ class _AuditClimb(Job[Climbs]):
                 log_influence = log_rows[k, asked] - self.log_sizes[k]
                 heavy = log_influence > math.log(UNCOVERED)
                 uncovered[k] = own[heavy].sum() / own.sum()
-                if heavy.any() and not len(missed):
+                if heavy.any() and sign * event.threshold > rarest:
+                    rarest = sign * event.threshold
                     missed = u[some[asked[heavy]]][np.argsort(-own[heavy], kind="stable")[:KEPT]]
                 influence[k] = own @ np.exp(np.minimum(log_influence, 0.0)) / own.sum()
                 if not shown[0].size:

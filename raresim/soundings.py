@@ -215,11 +215,11 @@ class Sound(Job[Soundings]):
         """What draws ``u`` (n, d) around the points say, each of which stands for ``exp(log_mass)`` of the target."""
         easiest = min(sign * self.events[k].threshold for k in mine)
         failing = np.flatnonzero(loss >= easiest)
-        some, log_rows, more = self._rows_through(u[failing], block)
+        some, log_rows, more = self._rows_through(u[failing], block, self.most - found.evaluations - len(u))
         asked = failing[some]
         result = self._nothing(sign, found)
         missed = np.empty((0, u.shape[1]))
-        for k in mine:
+        for k in sorted(mine, key=lambda k: -sign * self.events[k].threshold):
             hit = loss >= sign * self.events[k].threshold
             if not hit.any():
                 continue
@@ -255,9 +255,11 @@ class Sound(Job[Soundings]):
             missed,
         )
 
-    def _rows_through(self, u: Float, block: Block) -> tuple[Index, Float, int]:
-        """See `rows_through`."""
-        return rows_through(self.job, self.problem, u, block, self.most_rows)
+    def _rows_through(self, u: Float, block: Block, left: int) -> tuple[Index, Float, int]:
+        """See `rows_through`; of ``left`` evaluations."""
+        cost = self.job.cost_through
+        most = min(self.most_rows, max(1, int(left / cost))) if cost else len(u)
+        return rows_through(self.job, self.problem, u, block, most)
 
 
 def rows_through(

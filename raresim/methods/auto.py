@@ -373,10 +373,10 @@ class _Search:
         """Another round, from failing draws (k, d) that the last proposal hardly makes, heaviest first."""
         before, known = self.explorer.evaluations, list(self.regions)
         most = min(self.limit, before + int(AGAIN_COST * (self.dim + 20)))
-        for u in missed:
+        for u, goal in zip(missed, self.goals_at(missed), strict=True):
             if self.explorer.evaluations >= most:
                 break
-            self.add_point(u, self.goal)
+            self.add_point(u, goal)
         if self.explorer.evaluations > before:
             self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
         self.by_hits()
@@ -385,6 +385,12 @@ class _Search:
         if new:
             self.around(points_of(new, self.dim))
         return self.fitted()
+
+    def goals_at(self, u: Float) -> list[float]:
+        """The rarest goal that each of the failing draws ``u`` (n, d) has reached."""
+        if len(self.goals) == 1:
+            return self.goals * len(u)
+        return [max((g for g in self.goals if g <= x), default=self.goals[0]) for x in self.explorer(u).tolist()]
 
     def add_point(self, u: Float, goal: float) -> bool:
         """Find the nearest point from a failing draw ``u`` (d,); whether it was not known."""
