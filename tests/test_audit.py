@@ -42,6 +42,12 @@ from raresim.streams import stream
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least
 
+
+def problem_of(dim):
+    inputs = StandardNormal(dim=dim)
+    return Problem(inputs, Linear(weights=np.ones(dim)).bind(inputs))
+
+
 ONE_SIDED = Importance(proposal=Normal(mean=[2.5, 2.5, 2.5], std=1.0))
 """Sees one side of a two-sided event at 4.3: its weights are as good as they can be, and half is missing."""
 
@@ -231,7 +237,7 @@ def test_the_audit_stays_within_its_size(method, extent, seed):
     before = spent["total"] - spent["audit"]
     least = size.climbs * size.least * (1.0 + 0.8 * math.log(2e-5) / math.log(0.2)) / 0.8
     lines = 20 * MOST_ROWS * (size.climbs + 1) if method.kind == "line_sampling" else 0  # through failing draws
-    assert 0 < spent["audit"] <= 1.2 * (cost_of_soundings(3) + max(least, size.share * before)) + lines
+    assert 0 < spent["audit"] <= 1.2 * (cost_of_soundings(problem_of(3)) + max(least, size.share * before)) + lines
     assert result.search["audit"]["samples"] >= size.least
 
 
@@ -240,9 +246,10 @@ def test_the_budget_holds_the_audit(relative_error, seed):
     result = solve(linear_normal(3, 4.0), seed(809), relative_error=relative_error, max_evaluations=40_000)
     assert result.evaluations["audit"] > 0
     assert result.evaluations["total"] <= 40_000
-    assert reserve("off", 40_000, 3) == 0
-    assert reserve("quick", 40_000, 3) < reserve("full", 40_000, 3) <= 10_000
-    assert reserve("quick", 10**9, 3) == reserve("quick", 10**10, 3)
+    problem = problem_of(3)
+    assert reserve("off", 40_000, problem) == 0
+    assert reserve("quick", 40_000, problem) < reserve("full", 40_000, problem) <= 10_000
+    assert reserve("quick", 10**9, problem) == reserve("quick", 10**10, problem)
 
 
 def test_an_audit_that_cannot_be_paid_for_is_said_to_be_missing(seed):
@@ -444,7 +451,7 @@ def test_an_estimate_that_a_climb_does_not_have_is_left_open_in_the_table():
 def test_what_is_held_back_pays_for_the_least_audit_or_is_a_share_up_to_the_price_of_the_largest(
     extent, left, dim, held
 ):
-    assert reserve(extent, left, dim) == held
+    assert reserve(extent, left, problem_of(dim)) == held
 
 
 @pytest.mark.parametrize(
