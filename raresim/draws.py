@@ -147,6 +147,8 @@ def row_variances(job: Estimator | None, variances: Sequence[float] | None) -> t
 def drawn_as(tuned: Tuned, session: Session, draws: Draws, control_variates: bool) -> Tuned:
     """``tuned`` with the estimator of its law, and with its variances as those of the estimator's rows.
 
+    The laws of its later rounds are drawn from likewise.
+
     Raises
     ------
     FieldError
@@ -162,7 +164,21 @@ def drawn_as(tuned: Tuned, session: Session, draws: Draws, control_variates: boo
         variances=tuned.variances,
         relative_error=session.relative_error,
     )
-    return replace(tuned, estimator=job, variances=row_variances(job, tuned.variances))
+    again = tuned.again
+    return replace(
+        tuned,
+        estimator=job,
+        variances=row_variances(job, tuned.variances),
+        again=again and (lambda missed: drawn_as(again(missed), session, draws, control_variates)),
+        least=_least(draws, control_variates),
+    )
+
+
+def _least(draws: Draws, control_variates: bool) -> int:
+    """Evaluations of the smallest estimate that `estimator_for` makes."""
+    if control_variates:
+        return BATCHES * BATCH[0]
+    return REPLICATES * POINTS[0] if draws == "sobol" else 1
 
 
 def told_of(draws: Draws, control_variates: bool) -> str:

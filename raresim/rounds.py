@@ -25,6 +25,9 @@ MOST = 3
 ON_THE_WAY = 0.3
 """Share of the evaluations left after which an estimate is audited on the way."""
 
+SEARCHING = 0.75
+"""Share of a round that search and trials may take, at most: the rest is its estimate's."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -92,8 +95,10 @@ def missed_by(tuned: Tuned, audited: Audit, rounds: Sequence[Round], left: int, 
     rounds : sequence of Round
         Those before.
     left, reserved : int
-        Evaluations that are left, and those that an audit may take: another round needs twice as many.
+        Evaluations that are left, and those that an audit may take: another round needs twice as many, and room for
+        the smallest estimate.
     """
-    if tuned.again is None or repairs(rounds) + 1 >= MOST or left < 2 * reserved:
+    least = max(reserved, math.ceil(tuned.least / (1.0 - SEARCHING)))
+    if tuned.again is None or repairs(rounds) + 1 >= MOST or left < reserved + least:
         return None
     return audited.missed

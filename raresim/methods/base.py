@@ -122,6 +122,8 @@ class Tuned:
     again : callable, optional
         Another round of the search, from failing draws (k, d) of standard normal space that the estimate hardly made;
         ``evaluations`` of what it returns count both rounds. None where the method has none.
+    least : int
+        Evaluations that the estimate of another round takes at least.
     """
 
     proposal: Distribution | None
@@ -140,6 +142,7 @@ class Tuned:
     trace: Evidence = field(default_factory=Evidence)
     goals: tuple[Goal, ...] = ()
     again: Again | None = None
+    least: int = 1
 
     @property
     def weighted(self) -> bool:
@@ -180,6 +183,13 @@ class Session:
     def unreserved(self) -> int:
         """Evaluations of search and estimate together."""
         return self.max_evaluations - self.reserved
+
+    def of_round(self, before: int) -> int:
+        """Evaluations of a round whose search had taken ``before`` when it began: all of them in the first round.
+
+        Of later ones it is what they may take without their audit, which is not to be put at risk by a search.
+        """
+        return self.unreserved - before if before else self.max_evaluations
 
     @property
     def journal(self) -> Journal | None:
