@@ -7,7 +7,7 @@ The event is ``loss >= goal``. Its nearest point to the origin is where the dens
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -96,6 +96,8 @@ class DesignPoint:
         Why the climb ended before it converged; empty where it did.
     reached : bool
         Whether the point is on the event's boundary, be it the nearest of its region or not.
+    nearest : bool
+        Whether it is the nearest of its region although no climb converged there, as in a corner of two limit states.
     """
 
     u: Float
@@ -105,6 +107,7 @@ class DesignPoint:
     start: int
     note: str = ""
     reached: bool = True
+    nearest: bool = False
 
     @property
     def beta(self) -> float:
@@ -116,6 +119,15 @@ class DesignPoint:
         """Whether it is on the event's boundary, nearest to the origin to first order."""
         return not self.note
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is the nearest point of its region, by a climb or otherwise."""
+        return self.converged or self.nearest
+
+
+Settle = Callable[["Search", Sequence[DesignPoint]], "Search"]
+"""From climbs, and design points that are known, to the same with ends that did not converge at nearest points."""
+
 
 @dataclass(frozen=True, eq=False)
 class Search:
@@ -126,7 +138,8 @@ class Search:
     ends : tuple of DesignPoint
         Where each start ended.
     points : tuple of DesignPoint
-        Those of them on the event's boundary, one for each region: first those that converged, nearest first.
+        Those of them on the event's boundary, one for each region: first those that converged, then those that are
+        nearest otherwise, each nearest first.
     steps : tuple of Step
         The way there.
     evaluations : int
@@ -155,10 +168,10 @@ class Search:
     @property
     def outcome(self) -> str:
         """The end in words."""
-        converged = sum(end.converged for end in self.ends)
-        notes = "; ".join(sorted({end.note for end in self.ends if end.note}))
+        settled = sum(end.settled for end in self.ends)
+        notes = "; ".join(sorted({end.note for end in self.ends if not end.settled}))
         text = f"{self.reached} of {len(self.ends)} starts reached the threshold"
-        return f"{text}, {converged} at a design point ({notes})" if notes else text
+        return f"{text}, {settled} at a design point ({notes})" if notes else text
 
 
 def gradient_cost(dim: int) -> int:
@@ -244,7 +257,14 @@ def start_points(evaluate: Evaluate, goal: float, directions: Float) -> tuple[Fl
 
 
 def explore(
-    evaluate: Evaluate, goal: float, u: Float, loss: Float, starts: int, max_evaluations: int, rounds: int = 16
+    evaluate: Evaluate,
+    goal: float,
+    u: Float,
+    loss: Float,
+    starts: int,
+    max_evaluations: int,
+    rounds: int = 16,
+    settle: Settle | None = None,
 ) -> Search:
     """Search from the largest losses of a pilot; once more, in other directions, while there may be more regions.
 
@@ -265,6 +285,9 @@ def explore(
     rounds : int
         Rounds at most. There is another one after one that found a second or a later region, while fewer than two
         climbs have come to each, and while more than `UNSEEN` are expected not to have been found, by `unseen_share`.
+    settle : callable, optional
+        What is made of the climbs of a round that did not converge; without it each counts for a region of its own
+        where none converged.
     """
     directions = start_directions(u, loss, starts)
     found = Search((), (), (), 0)
@@ -275,9 +298,11 @@ def explore(
             break
         begin, looked = start_points(evaluate, goal, new)
         search = find_design_points(evaluate, goal, begin, left)
-        known = len([point for point in found.points if point.converged] or found.points)
+        if settle:
+            search = settle(search, found.points)
+        known = len([point for point in found.points if point.settled] or found.points)
         found = found.and_(search, looked)
-        regions = len([point for point in found.points if point.converged] or found.points)
+        regions = len([point for point in found.points if point.settled] or found.points)
         seen = found.reached >= 2 * regions and regions * unseen_share(regions, found.reached) <= UNSEEN
         if seen and regions <= max(known, 1):
             break
@@ -497,9 +522,9 @@ class _Climbs:
 
 
 def distinct(ends: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
-    """Of the points on the boundary one for each region: first those that converged, nearest to the origin first."""
+    """Of the points on the boundary one for each region, in the order of `Search.points`."""
     kept: list[DesignPoint] = []
-    for point in sorted((end for end in ends if end.reached), key=lambda p: (not p.converged, p.beta)):
+    for point in sorted((end for end in ends if end.reached), key=lambda p: (not p.converged, not p.nearest, p.beta)):
         if all(np.linalg.norm(point.u - other.u) >= SAME_POINT for other in kept):
             kept.append(point)
     return tuple(kept)

@@ -132,6 +132,40 @@ def test_edge_is_reached_but_not_called_a_design_point():
         assert point.beta >= math.hypot(3.0, 2.4) - 1e-9
 
 
+CORNERS = [
+    (lambda u: np.minimum(u[:, 2], u[:, 3]) - 3.2, [math.hypot(3.2, 3.2)], 8),
+    (lambda u: u[:, 2:5].min(axis=1) - 2.2, [2.2 * math.sqrt(3.0)], 8),
+    (
+        lambda u: np.maximum(u[:, :2].max(axis=1) - 4.2, np.minimum(u[:, 2], u[:, 3]) - 3.2),
+        [4.2, 4.2, math.hypot(3.2, 3.2)],
+        20,
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "distances", "climbs"), CORNERS, ids=["two", "three", "beside planes"])
+@pytest.mark.parametrize("method", [DesignPointSampling(), LineSampling()], ids=lambda method: method.kind)
+def test_climbs_to_a_corner_end_in_its_nearest_point(method, function, distances, climbs, seed):
+    """They end all along its edges, and are one region all the same, so that no further climbs are begun for them."""
+    case = Case("corner", StandardNormal(dim=10), PythonLoss(function=function), Probability(above=0.0), [0.0])
+    result = solve(case, seed(522), method=method, relative_error=0.2)
+    (told,) = [s for s in result.search["decisions"] if s.startswith("Distances of the design points")]
+    found = [float(x) for x in told.rstrip(".").split(": ")[1].split(", ")]
+    assert found == pytest.approx(distances, rel=0.05)
+    assert result.search["regions"] == len(distances)
+    assert result.search["starts"] <= climbs
+    assert result.evaluations["tune"] == sum(row.evaluations for row in result.iterations)
+
+
+@pytest.mark.statistical(effect=0.35, false_fail=1e-7, false_pass=1e-3)
+def test_corner_is_drawn_from_its_nearest_point(seed):
+    function, _, _ = CORNERS[0]
+    case = Case("corner", StandardNormal(dim=10), PythonLoss(function=function), Probability(above=0.0), [0.0])
+    result = solve(case, seed(523), method=DesignPointSampling(), relative_error=0.03)
+    assert_within_error(result.estimates[0].value, stats.norm.sf(3.2) ** 2, result.estimates[0].std_error)
+    assert result.verdict.status is Status.TRUSTED
+
+
 def test_flat_loss_ends_at_once_with_a_name():
     found = search(flat, 1.0)
     assert not found.points

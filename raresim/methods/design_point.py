@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,9 +20,9 @@ from raresim.distributions.normal import Normal
 from raresim.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.engine import Sampler
 from raresim.errors import FieldError
-from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.base import Method, Session, Tuned
 from raresim.methods.levels import Evaluate
-from raresim.methods.regions import MIN_PILOT, expected_cost, find_regions, iteration
+from raresim.methods.regions import MIN_PILOT, TUNING_SHARE, Regions, expected_cost, find_more, find_regions, iteration
 from raresim.problem import Space
 from raresim.registry import member
 
@@ -78,6 +78,10 @@ class DesignPointSampling(Method):
     their first-order probabilities ``Phi(-beta)``, and so do places between two of them where the event begins before
     their planes do, as a sum of heavy tails has it. No draw of the search is in the estimate.
 
+    A climb that does not converge, as in a corner of two limit states, is moved to the nearest point of its region, and
+    hits of a widened target show further regions (`raresim.search.hits`). Where the audit finds failing draws that the
+    proposal hardly makes, nearest points from these are design points of another round (`raresim.rounds`).
+
     References
     ----------
     .. [1] Schueller & Stix, *A critical appraisal of methods to determine failure probabilities*, Struct. Saf. 4, 1987.
@@ -123,54 +127,57 @@ class DesignPointSampling(Method):
         ]
 
     def tune(self, session: Session) -> Tuned:
-        return drawn_as(self.searched(session), session, self.draws, self.control_variates)
-
-    def searched(self, session: Session) -> Tuned:
-        """The proposal that the search came to, for independent draws."""
         found = find_regions(session, self.pilot, self.starts)
-        target = session.problem.target
-        points, search = found.search.points, found.search
-        if not points:
-            return Tuned(
-                proposal=None,
-                iterations=found.iterations,
-                evaluations=found.evaluations,
-                nominal=self.pilot,
-                starts=len(search.ends),
-                outcome=search.outcome,
-                decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
-                trace=found.trace,
-            )
-        law = self.proposal((*points, *found.between))
-        sampler = Sampler(session.problem, Mixture.defensive(law, target, self.defensive), session.seed)
-        trial = min(TRIAL, session.max_evaluations // 2 - found.evaluations)
-        variances: tuple[float, ...] | None = None
-        last: tuple[Iteration, ...] = ()
-        text = "The size of the sample is not planned: the budget allows no trial."
-        if trial > 0:
-            rows = session.fold("tune", Evaluate(sampler, found.event.sign), session.plan(trial), "trial")
-            tail = TailMoments.of_block(rows.log_weight, masks(session.events, found.event.sign * rows.loss))
-            enough = min(tail.ess(k) for k in range(tail.hits.size)) >= MIN_ESS
-            if enough:
-                variances = tuple(trial * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-            k = session.events.index(found.event)
-            last = (iteration("pooled", 0, math.nan, trial, int(tail.hits[k]), tail.hits[k] / trial),)
-            seen = f"In a trial of {trial:,} draws of the proposal {tail.hits[k] / trial:.1%} hit the rarest event"
-            text = f"{seen}; {'its variance plans the sample' if enough else 'too few to plan the sample from'}."
-        shape = "normal with an exponential tail along the gradient" if self.tail == "exponential" else "normal"
-        return Tuned(
-            proposal=sampler.proposal,
-            iterations=(*found.iterations, *last),
-            evaluations=found.evaluations + max(0, trial),
+        return drawn_as(self.tuned(session, found), session, self.draws, self.control_variates)
+
+    def tuned(self, session: Session, found: Regions) -> Tuned:
+        """What the search came to, for independent draws, and the way to another round of it."""
+        points, search = found.points, found.search
+        tuned = Tuned(
+            proposal=None,
+            iterations=found.iterations,
+            evaluations=found.evaluations,
             nominal=self.pilot,
-            variances=variances,
             starts=len(search.ends),
+            outcome=search.outcome,
+            decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
+            trace=found.trace,
+            again=lambda missed: self.tuned(session, find_more(session, found, missed)),
+        )
+        if not points:
+            return tuned
+        law = Mixture.defensive(self.proposal((*points, *found.between)), session.problem.target, self.defensive)
+        tried, variances = self.tried(session, found, law)
+        return replace(
+            tuned,
+            proposal=law,
+            iterations=tried.iterations,
+            evaluations=tried.evaluations,
+            variances=variances,
             reached=search.reached,
             regions=len(points),
-            outcome=search.outcome,
-            decisions=(*found.decisions, f"The proposal has a component at each of these points, {shape}.", text),
-            trace=found.trace,
+            decisions=tried.decisions,
+            again=lambda missed: self.tuned(session, find_more(session, tried, missed)),
         )
+
+    def tried(self, session: Session, found: Regions, law: Distribution) -> tuple[Regions, tuple[float, ...] | None]:
+        """``found`` after a trial of the ``law``, and the relative variances of a draw where it tells them."""
+        sampler = Sampler(session.problem, law, session.seed)
+        trial = min(TRIAL, found.left(session, TUNING_SHARE))
+        shape = "normal with an exponential tail along the gradient" if self.tail == "exponential" else "normal"
+        made = f"The proposal has a component at each of these points, {shape}."
+        if trial <= 0:
+            untried = "The size of the sample is not planned: the budget allows no trial."
+            return found.and_then(0, [], [made, untried]), None
+        rows = session.fold("tune", Evaluate(sampler, found.event.sign), session.plan(trial), "trial")
+        tail = TailMoments.of_block(rows.log_weight, masks(session.events, found.event.sign * rows.loss))
+        enough = min(tail.ess(k) for k in range(tail.hits.size)) >= MIN_ESS
+        variances = tuple(trial * tail.relative_error(k) ** 2 for k in range(tail.hits.size)) if enough else None
+        k = session.events.index(found.event)
+        row = iteration("pooled", 0, math.nan, trial, int(tail.hits[k]), tail.hits[k] / trial)
+        seen = f"In a trial of {trial:,} draws of the proposal {tail.hits[k] / trial:.1%} hit the rarest event"
+        text = f"{seen}; {'its variance plans the sample' if enough else 'too few to plan the sample from'}."
+        return found.and_then(trial, [row], [made, text]), variances
 
     def proposal(self, points: Sequence[DesignPoint]) -> Distribution:
         """The mixture of a law for each of ``points``, of a region or between two."""

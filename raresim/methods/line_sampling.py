@@ -11,7 +11,7 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Vector, whole
-from raresim.design_point import DesignPoint, slope_direction, unit
+from raresim.design_point import FARTHEST, DesignPoint, slope_direction, unit
 from raresim.draws import lines_for, row_variances
 from raresim.engine import Sampler
 from raresim.errors import FieldError
@@ -19,7 +19,17 @@ from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
 from raresim.methods.base import Method, Session, Tuned
 from raresim.methods.grids import settle
-from raresim.methods.regions import BETWEEN_TWO, MIN_PILOT, Regions, expected_cost, find_regions, iteration, rarest
+from raresim.methods.regions import (
+    BETWEEN_TWO,
+    MIN_PILOT,
+    TUNING_SHARE,
+    Regions,
+    expected_cost,
+    find_more,
+    find_regions,
+    iteration,
+    rarest,
+)
 from raresim.problem import Space
 from raresim.registry import member
 
@@ -80,6 +90,9 @@ class LineSampling(Method):
     direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean right; with
     several design points each gets a cone of the space with lines of its own, and so does a place between two of them
     where the event begins before their planes do, as a sum of heavy tails has it. Both ends of a line are looked at.
+
+    Where the audit finds failing draws that no line comes near, and the directions were looked for, nearest points from
+    these are design points of another round (`raresim.rounds`).
     """
 
     kind: ClassVar[str] = "line_sampling"
@@ -130,72 +143,84 @@ class LineSampling(Method):
         return [f"line sampling {along}{how}", f"grid along a line: every {self.step:g} standard deviations"]
 
     def tune(self, session: Session) -> Tuned:
-        event = rarest(session.events)
-        found = self.search(session)
+        return self.tuned(session, self.search(session))
+
+    def search(self, session: Session) -> Regions:
+        """The pilot and the search; nothing where the direction is given."""
+        dim = session.problem.dim
+        self.cost(dim, session.problem.inputs.dim)
+        if not isinstance(self.direction, str):
+            return Regions(rarest(session.events), np.empty((0, dim)), np.empty(0))
+        return find_regions(session, self.pilot, self.starts if self.direction == "design_point" else 0)
+
+    def tuned(self, session: Session, found: Regions) -> Tuned:
+        """The lines that go with what was ``found``, and the way to another round of the search."""
         directions, beta, why = self.choose(found, session.problem.dim)
         top = math.hypot(beta, math.sqrt(BEYOND))
-        spent = 0 if found is None else found.evaluations
         sampler = Sampler(session.problem, None, session.seed)
 
         def lines(step: float) -> Lines:
-            nodes = np.linspace(-top, top, math.ceil(2 * top / step) + 1)
-            return Lines(sampler, tuple(session.events), directions, nodes)
+            return Lines(sampler, tuple(session.events), directions, np.linspace(-top, top, nodes(top, step)))
 
-        half = session.max_evaluations // 2 - spent
-        each = 2 * len(directions) * lines(self.step).nodes.size
+        half = found.left(session, TUNING_SHARE)
+        each = 2 * len(directions) * nodes(top, self.step)
         rows = min(TRIAL, half // each)
         if rows < 1:
-            least = 2 * (spent + each)
+            least = 2 * (found.evaluations + each)
             raise FieldError("max_evaluations", f"must be at least {least:,}, got {session.max_evaluations:,}")
         trial = settle(session, lines, self.step, rows, "trial lines", half)
         tail = trial.summary.tail
         planned = tail.hits.min() >= MIN_HITS
-        hit = int(tail.hits[session.events.index(event)])
+        hit = int(tail.hits[session.events.index(found.event)])
         variances = tuple(rows * tail.relative_error(k) ** 2 for k in range(tail.hits.size)) if planned else None
         final = replace(lines(trial.step), cost=trial.summary.evaluations / rows)
-        estimator: Estimator = final
-        if self.draws == "sobol":
-            left = session.unreserved - spent - trial.evaluations
-            estimator = lines_for(final, budget=left, variances=variances, relative_error=session.relative_error)
-        return Tuned(
-            proposal=None,
-            iterations=(
-                *(() if found is None else found.iterations),
-                iteration("pooled", 0, math.nan, trial.evaluations, hit, hit / rows),
-            ),
-            evaluations=spent + trial.evaluations,
-            nominal=0 if found is None else self.pilot,
-            variances=row_variances(estimator, variances),
-            starts=0 if found is None else len(found.search.ends),
-            reached=0 if found is None else found.search.reached,
-            regions=0 if found is None else len(found.search.points),
-            outcome="the direction was given" if found is None else found.search.outcome,
-            estimator=estimator,
-            facts=trial.facts,
-            decisions=(
-                *(() if found is None else found.decisions),
+        found = found.and_then(
+            trial.evaluations,
+            [iteration("pooled", 0, math.nan, trial.evaluations, hit, hit / rows)],
+            [
                 why,
                 f"Each line is looked at every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
                 "the boundaries between are found: what is narrower along a line may be missed.",
                 trial.decision,
                 f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
                 + ("their variance plans the sample." if planned else "too few to plan the sample from."),
-            ),
-            trace=found.trace if found is not None else Tuned(None).trace,
+            ],
+        )
+        estimator: Estimator = final
+        refused = ""
+        if self.draws == "sobol":
+            left = session.unreserved - found.evaluations
+            try:
+                estimator = lines_for(final, budget=left, variances=variances, relative_error=session.relative_error)
+            except FieldError as error:
+                if not found.before:
+                    raise
+                refused = f"Lines at random, not through Sobol' nets: max_evaluations {error.message}."
+        search = found.search
+        given = not isinstance(self.direction, str)
+        return Tuned(
+            proposal=None,
+            iterations=found.iterations,
+            evaluations=found.evaluations,
+            nominal=found.loss.size,
+            variances=row_variances(estimator, variances),
+            starts=len(search.ends),
+            reached=search.reached,
+            regions=len(found.points),
+            outcome="the direction was given" if given else search.outcome,
+            estimator=estimator,
+            facts=trial.facts,
+            decisions=(*found.decisions, refused) if refused else found.decisions,
+            trace=found.trace,
+            again=(lambda missed: self.tuned(session, find_more(session, found, missed))) if search.ends else None,
+            least=2 * MOST * nodes(math.hypot(FARTHEST, math.sqrt(BEYOND)), self.step),
         )
 
-    def search(self, session: Session) -> Regions | None:
-        """The pilot and the search; None where the direction is given."""
-        self.cost(session.problem.dim, session.problem.inputs.dim)
-        if not isinstance(self.direction, str):
-            return None
-        return find_regions(session, self.pilot, self.starts if self.direction == "design_point" else 0)
-
-    def choose(self, found: Regions | None, dim: int) -> tuple[Float, float, str]:
+    def choose(self, found: Regions, dim: int) -> tuple[Float, float, str]:
         """The directions (k, d), the distance the grid is made for, and why, in words."""
-        if found is None:
+        if not isinstance(self.direction, str):
             return unit(arrays.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
-        points, between = found.search.points, found.between
+        points, between = found.points, found.between
         kept = separate((*points, *between) if len(points) + len(between) <= MOST else points)
         if kept:
             directions = np.array([towards(point) for point in kept])
@@ -218,6 +243,11 @@ class LineSampling(Method):
             LineSampling(direction="pilot", pilot=2000),
             LineSampling(draws="sobol"),
         ]
+
+
+def nodes(top: float, step: float) -> int:
+    """Places of a grid from ``-top`` to ``top``, at most ``step`` apart."""
+    return math.ceil(2 * top / step) + 1
 
 
 def towards(point: DesignPoint) -> Float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from raresim.design_point import (
     SHORTER,
     DesignPoint,
     Search,
+    Step,
     between,
+    distinct,
     explore,
     find_design_points,
     gradient_cost,
@@ -27,9 +29,8 @@ from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Session
 from raresim.problem import Event
 from raresim.search.explorer import Explorer
-from raresim.search.hits import OUTWARDS, Hits, Region, find_by_hits, nearest_point
+from raresim.search.hits import CHORD, OUTWARDS, SAME, SLACK, Region, find_by_hits, nearest_point
 from raresim.search.limit_states import cost_along_states, regions_along_states
-from raresim.streams import stream
 
 MIN_PILOT = 100
 SHOWN = 0.1
@@ -38,25 +39,36 @@ SHOWN = 0.1
 EXPECTED_STEPS = 15
 """Steps of a climb that a cost is predicted with."""
 
+SEARCH_SHARE, TUNING_SHARE = 0.25, 0.5
+"""Share of a round's evaluations that the search may take, and that search and trial may."""
+
 HITS = 24
 """Hits of a widened target that are wanted at least."""
 
 LOOSE = 8
-"""Ends of climbs that did not converge from which nearest points are looked for, at most: the nearest ones."""
+"""Nearest points that are looked for from ends of climbs that did not converge, at most."""
+
+MISSED = 8
+"""Nearest points that are looked for from failing draws of an audit, at most."""
 
 LEAST_BY_HITS = 120
-"""Evaluations without which they are not looked for."""
+"""Evaluations without which no hits of a widened target are looked for."""
 
+IN_CORNER = "nearest point of a corner"
 BY_HITS = "found by a hit of a widened target"
-"""What a `DesignPoint` notes that no climb ended in, but the search of `raresim.search.hits`."""
+BY_AUDIT = "found by a failing draw of the audit"
+BY_STATES = "found along the limit states"
+"""What a `DesignPoint` notes that is the nearest of its region although no climb converged there."""
 
 BETWEEN_TWO = "between two design points"
 """What a `DesignPoint` that no climb ended in notes."""
 
+NOTHING = Search((), (), (), 0)
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """What was found.
+    """What is known of the failure regions, and the way there.
 
     Parameters
     ----------
@@ -70,73 +82,43 @@ class Regions:
         The climbs.
     between : tuple of DesignPoint
         Where the event begins halfway between two design points, before their planes do: no regions of their own.
-    looked_between : int
-        Losses that these took.
-    hits : Hits, optional
-        What hits of a widened target showed; None where they were not looked for.
+    evaluations : int
+        Losses that were evaluated, trials of what was made of the points among them.
+    iterations : tuple of Iteration
+        The way there, as rows of ``iterations.csv``.
+    decisions : tuple of str
+        The same in sentences.
+    before : int
+        Evaluations of the rounds before this one.
     """
 
     event: Event
     u: Float
     loss: Float
-    search: Search
+    search: Search = NOTHING
     between: tuple[DesignPoint, ...] = ()
-    looked_between: int = 0
-    hits: Hits | None = None
+    evaluations: int = 0
+    iterations: tuple[Iteration, ...] = ()
+    decisions: tuple[str, ...] = ()
+    before: int = 0
+
+    def and_then(self, evaluations: int, iterations: Sequence[Iteration], decisions: Sequence[str]) -> Regions:
+        """The same after a further stage."""
+        return replace(
+            self,
+            evaluations=self.evaluations + evaluations,
+            iterations=(*self.iterations, *iterations),
+            decisions=(*self.decisions, *decisions),
+        )
 
     @property
-    def evaluations(self) -> int:
-        """Losses that were evaluated."""
-        by_hits = self.hits.evaluations if self.hits else 0
-        return self.loss.size + self.search.evaluations + self.looked_between + by_hits
+    def points(self) -> tuple[DesignPoint, ...]:
+        """The design points; where there is none, where climbs came to the event's boundary."""
+        return tuple(point for point in self.search.points if point.settled) or self.search.points
 
-    @property
-    def iterations(self) -> tuple[Iteration, ...]:
-        """The pilot and every step of the climbs, as rows of ``iterations.csv``."""
-        from scipy.special import log_ndtr
-
-        sign = self.event.sign
-        level = float(np.quantile(self.loss, 1.0 - SHOWN, method="higher"))
-        elites = int((self.loss >= level).sum())
-        share = elites / self.loss.size
-        pilot = iteration("all", 0, sign * level, self.loss.size, elites, share, math.log(share))
-        steps = [
-            iteration(s.start, s.iteration, sign * s.loss, s.evaluations, log_probability=float(log_ndtr(-s.radius)))
-            for s in self.search.steps
-        ]
-        halfway = [iteration("between", 0, self.event.threshold, self.looked_between)] if self.looked_between else []
-        hits = self.hits
-        wide = (
-            [iteration("hits", 0, self.event.threshold, hits.evaluations, hits.hits, hits.hits / hits.draws)]
-            if hits
-            else []
-        )
-        return (pilot, *steps, *wide, *halfway)
-
-    @property
-    def decisions(self) -> tuple[str, ...]:
-        """The pilot and the search in sentences."""
-        search = self.search
-        if not search.ends:
-            return ()
-        first = (
-            f"A pilot of {self.loss.size:,} draws of the target gave the starts of {len(search.ends)} climbs to design "
-            f"points ({search.evaluations:,} evaluations): {search.outcome}."
-        )
-        if self.hits:
-            first = f"{first} {self.hits.describe().capitalize()}."
-        if not search.points:
-            return (first,)
-        distances = ", ".join(f"{point.beta:.4g}" for point in search.points)
-        where = f"Distances of the design points from the origin, in standard deviations: {distances}."
-        if not self.between:
-            return (first, where)
-        n, nearest = len(self.between), min(point.beta for point in self.between)
-        points = "one point" if n == 1 else f"{n} points"
-        halfway = (
-            f"Halfway between two of them the event begins before their planes: {points}, the nearest at {nearest:.4g}."
-        )
-        return (first, where, halfway)
+    def left(self, session: Session, share: float) -> int:
+        """Evaluations that are left to this round of a ``share`` of what it may take."""
+        return int(share * session.of_round(self.before)) - (self.evaluations - self.before)
 
     @property
     def trace(self) -> Evidence:
@@ -150,7 +132,7 @@ class Regions:
             ("region", "start", "distance from the origin", "first-order probability", "loss", "ended"),
             tuple(
                 (k + 1, p.start, p.beta, math.exp(float(log_ndtr(-p.beta))), self.event.sign * p.loss, ended(p))
-                for k, p in enumerate(self.search.points)
+                for k, p in enumerate(self.points)
             ),
         )
         plot = EvidencePlot(
@@ -163,7 +145,7 @@ class Regions:
             low=(),
             high=(),
         )
-        return Evidence((table,) if self.search.points else (), (plot,))
+        return Evidence((table,) if self.points else (), (plot,))
 
 
 def ended(point: DesignPoint) -> str:
@@ -203,84 +185,225 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     """
     event = rarest(session.events)
     dim = session.problem.dim
-    first = pilot + starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
-    if 2 * first > session.max_evaluations:
+    climbing = starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
+    if 2 * (pilot + climbing) > session.max_evaluations:
         raise FieldError(
             "max_evaluations",
-            f"must be at least {2 * first:,}: the pilot and the first step of {starts} climbs take {first:,} "
-            f"evaluations, got {session.max_evaluations:,}; or give a smaller pilot, fewer starts, or method crude",
+            f"must be at least {2 * (pilot + climbing):,}: the pilot and the first step of {starts} climbs take "
+            f"{pilot + climbing:,} evaluations, got {session.max_evaluations:,}; or give a smaller pilot, fewer "
+            "starts, or method crude",
         )
     sampler = Sampler(session.problem, None, session.seed)
-
-    def evaluate(u: Float) -> Float:
-        plan = session.plan(len(u))
-        return sampler.signed_loss(np.asfortranarray(u), Block(plan.stage, 0, 0, len(u)), event.sign).copy()
-
     plan = session.plan(pilot)
     block = Block(plan.stage, 0, 0, pilot)
     u = sampler.draw(block).copy(order="F")
     loss = sampler.signed_loss(u, block, event.sign).copy()
     session.note("tune", plan, "pilot")
-    limit = max(session.max_evaluations // 4, first - pilot)
+    found = Regions(event, u, loss).and_then(pilot, [_of_pilot(event, loss)], [])
+    if not starts:
+        return found
     session.report("tune", 0, 0, f"climbing to design points of {event.label}")
-    goal = event.sign * event.threshold
-    search = explore(evaluate, goal, u, loss, starts, limit) if starts else Search((), (), (), 0)
-    hits = None
-    if starts:
-        search, hits = by_hits(session, evaluate, goal, search, limit)
-    if not search.points:
-        return Regions(event, u, loss, search, hits=hits)
-    found = np.array([point.u for point in search.points])
-    halfway, looked = between(evaluate, goal, found, limit - search.evaluations - (hits.evaluations if hits else 0))
-    points = tuple(DesignPoint(at, goal, unit(at), math.nan, -1, BETWEEN_TWO) for at in halfway)
-    return Regions(event, u, loss, search, points, looked, hits)
+    most = min(int(SEARCH_SHARE * session.max_evaluations), found.left(session, TUNING_SHARE))
+    here = _Round(session, event, max(climbing, most))
+    search = explore(here.explorer, here.goal, u, loss, starts, here.most, settle=here.settle)
+    search, told = here.by_hits(search.and_(here.along_states(), 0), 0)
+    climbs = (
+        f"A pilot of {pilot:,} draws of the target gave the starts of {len(search.ends)} climbs to design points "
+        f"({search.evaluations:,} evaluations): {search.outcome}."
+    )
+    return here.ended(found, search, f"{climbs} {told}".strip())
 
 
-def by_hits(
-    session: Session, evaluate: Callable[[Float], Float], goal: float, search: Search, limit: int
-) -> tuple[Search, Hits | None]:
-    """``search`` with the design points of further regions that hits of a widened target show, and these hits."""
-    left, dim = limit - search.evaluations, session.problem.dim
-    if left < LEAST_BY_HITS:
-        return search, None
-    known = np.array([point.u for point in search.points if point.converged]).reshape(-1, dim)
-    rng = stream(session.seed, session.plan(1).stage, 0)
-    loose = [point.u for point in search.points if not point.converged][:LOOSE]
-    drawn, spent = settled(evaluate, goal, loose)
-    regions = [Region(point, 0) for point in [*known, *drawn]]
-    bound = session.problem.loss
-    if bound.limit_state_names:
-        states = Explorer(session, session.events[0].sign).states
-        along, found = regions_along_states(
-            states, goal, bound.at_least, dim, rng, min(left // 3, cost_along_states(dim))
-        )
-        regions, spent = [*regions, *along], spent + found.evaluations
-    hits = find_by_hits(evaluate, dim, goal, rng, HITS, left // 2 - spent, regions)
-    hits = replace(hits, evaluations=hits.evaluations + spent)
-    new = [u for u in hits.nearest.reshape(-1, dim) if not any(np.array_equal(u, other) for other in known)]
-    search = replace(search, points=tuple(point for point in search.points if point.converged))
-    if not new:
-        return search, hits
-    ends = tuple(DesignPoint(u, goal, unit(u), math.nan, k, BY_HITS) for k, u in enumerate(new))
-    search = search.and_(Search(ends, ends, (), 0), 0)
-    search = replace(search, points=tuple(p for p in search.points if p.converged or p.note == BY_HITS))
-    left = limit - search.evaluations - hits.evaluations
-    if left >= len(new) * (gradient_cost(dim) + SHORTER.size + 2):
-        search = search.and_(find_design_points(evaluate, goal, np.array(new), left), 0)
-        search = replace(search, points=tuple(p for p in search.points if p.converged or p.note == BY_HITS))
-    return search, hits
+def find_more(session: Session, found: Regions, missed: Float) -> Regions:
+    """Another round, from failing draws ``missed`` (k, d) that the last one hardly made, heaviest first.
+
+    Nearest points from those of them that no known point explains, hits of a widened target, and climbs from what is
+    new: for at most a quarter of the round's evaluations.
+    """
+    found = replace(found, before=found.evaluations)
+    here = _Round(session, found.event, found.left(session, SEARCH_SHARE))
+    known = [point.u for point in found.points if point.settled]
+    points = nearest_points(here.explorer, here.goal, missed, known, here.most)
+    spent = here.explorer.evaluations
+    here.rows.append(iteration("audit", 0, found.event.threshold, spent, len(missed)))
+    search, told = here.by_hits(found.search.and_(here.at(points, BY_AUDIT), 0), len(found.search.ends))
+    climbs = f"{led_to(missed, points, spent)} All in all {search.outcome}."
+    return here.ended(found, search, f"{climbs} {told}".strip())
 
 
-def settled(evaluate: Callable[[Float], Float], goal: float, points: Sequence[Float]) -> tuple[list[Float], int]:
-    """Nearest points from where climbs ended without converging, such as a corner's edge, and what they took."""
-    spent = 0
+def led_to(missed: Float, points: Sequence[Float], evaluations: int) -> str:
+    """A sentence about the new ``points`` (d,) to which an audit's failing draws ``missed`` (k, d) led."""
+    draws = f"{len(missed)} failing draw{'' if len(missed) == 1 else 's'} of the audit"
+    many = f"{len(points) or 'no'} new point{'' if len(points) == 1 else 's'} of failure regions"
+    return f"{draws} led to {many} ({evaluations:,} evaluations)."
 
-    def look(u: Float) -> Float:
-        nonlocal spent
-        spent += len(u)
-        return evaluate(u)
 
-    return [nearest_point(look, goal, OUTWARDS * u) for u in points], spent
+@dataclass(eq=False)
+class _Round:
+    """A round of the search: where it looks, the evaluations that it may take, and what it has written down."""
+
+    session: Session
+    event: Event
+    most: int
+    explorer: Explorer = field(init=False)
+    rows: list[Iteration] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.explorer = Explorer(self.session, self.event.sign)
+
+    @property
+    def goal(self) -> float:
+        """What the signed loss has to reach."""
+        return self.event.sign * self.event.threshold
+
+    @property
+    def left(self) -> int:
+        """Evaluations that it may still take."""
+        return self.most - self.explorer.evaluations
+
+    def at(self, points: Sequence[Float], note: str) -> Search:
+        """Design ``points`` (d,) that no climb ended in."""
+        ends = tuple(DesignPoint(u, self.goal, unit(u), math.nan, k, note, nearest=True) for k, u in enumerate(points))
+        return Search(ends, ends, (), 0)
+
+    def settle(self, search: Search, known: Sequence[DesignPoint]) -> Search:
+        """``search`` with its ends on the boundary that did not converge moved to the nearest point of their region.
+
+        That of a known point where one explains them, as in a corner: there climbs end all along its edges.
+        """
+        points = [point.u for point in (*known, *search.ends) if point.settled]
+        corners = sum(point.nearest for point in known)
+        ends, steps, begun = list(search.ends), list(search.steps), self.explorer.evaluations
+        loose = [k for k, end in enumerate(ends) if end.reached and not end.settled]
+        for k in sorted(loose, key=lambda k: ends[k].beta):
+            before = self.explorer.evaluations
+            if self.left < len(CHORD):
+                break
+            point = explaining(self.explorer, self.goal, points, ends[k].u)
+            if point is None and corners < LOOSE:
+                corners += 1
+                point = nearest_point(self.explorer, self.goal, OUTWARDS * ends[k].u)
+                points.append(point)
+            if point is not None:
+                ends[k] = replace(ends[k], u=point, loss=self.goal, direction=unit(point), note=IN_CORNER, nearest=True)
+            number = 1 + max(step.iteration for step in steps if step.start == k)
+            spent = self.explorer.evaluations - before
+            steps.append(Step(k, number, ends[k].loss, ends[k].beta, spent))
+        spent = self.explorer.evaluations - begun
+        return Search(tuple(ends), distinct(ends), tuple(steps), search.evaluations + spent)
+
+    def along_states(self) -> Search:
+        """Design points that limit states show, where the loss has them."""
+        loss, dim, before = self.session.problem.loss, self.explorer.dim, self.explorer.evaluations
+        if not loss.limit_state_names or self.left < LEAST_BY_HITS:
+            return NOTHING
+        most = min(self.left // 3, cost_along_states(dim))
+        rng = self.explorer.generator()
+        regions, _ = regions_along_states(self.explorer.states, self.goal, loss.at_least, dim, rng, most)
+        spent = self.explorer.evaluations - before
+        self.rows.append(iteration("limit states", 0, self.event.threshold, spent, len(regions)))
+        return self.at([region.point for region in regions], BY_STATES)
+
+    def by_hits(self, search: Search, first: int) -> tuple[Search, str]:
+        """``search`` with regions that hits of a widened target show, and with climbs from what is new; a sentence.
+
+        New are the design points that no climb ended in, from number ``first`` of the ends on.
+        """
+        dim, told = self.explorer.dim, ""
+        if self.left >= LEAST_BY_HITS:
+            known = [point.u for point in search.points if point.settled]
+            rng = self.explorer.generator()
+            regions = [Region(u, 0) for u in known]
+            hits = find_by_hits(self.explorer, dim, self.goal, rng, HITS, self.left // 2, regions)
+            told = f"{hits.describe(len(known)).capitalize()}."
+            share = hits.hits / hits.draws
+            self.rows.append(iteration("hits", 0, self.event.threshold, hits.evaluations, hits.hits, share))
+            seen = [u for u in hits.nearest.reshape(-1, dim) if not any(np.array_equal(u, other) for other in known)]
+            search = search.and_(self.at(seen, BY_HITS), 0)
+        new = [p.u for p in search.points if p.start >= first and p.note in (BY_AUDIT, BY_HITS, BY_STATES)]
+        if new and self.left >= len(new) * (gradient_cost(dim) + SHORTER.size + 2):
+            search = search.and_(find_design_points(self.explorer, self.goal, np.array(new), self.left), 0)
+        return search, told
+
+    def ended(self, found: Regions, search: Search, first: str) -> Regions:
+        """``found`` after this round, of which ``first`` are the first sentences, and with points between two."""
+        before = len(found.search.steps)
+        steps = [self.of_step(step) for step in search.steps[before:]]
+        known, found = found.points, replace(found, search=search)
+        points, halfway, looked = found.points, found.between, 0
+        if points != known:
+            at, looked = between(self.explorer, self.goal, np.array([point.u for point in points]), self.left)
+            halfway = tuple(DesignPoint(u, self.goal, unit(u), math.nan, -1, BETWEEN_TWO) for u in at)
+        rows = [iteration("between", 0, self.event.threshold, looked)] if looked else []
+        found = replace(found, between=halfway)
+        told = [first, *_where(found)]
+        return found.and_then(self.explorer.evaluations, [*steps, *self.rows, *rows], told)
+
+    def of_step(self, step: Step) -> Iteration:
+        """A row of ``iterations.csv``."""
+        from scipy.special import log_ndtr
+
+        log_probability = float(log_ndtr(-step.radius))
+        level = self.event.sign * step.loss
+        return iteration(step.start, step.iteration, level, step.evaluations, log_probability=log_probability)
+
+
+def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequence[Float], most: int) -> list[Float]:
+    """Nearest points (d,) of regions that failing draws ``missed`` (k, d) lie in and no ``known`` point (d,) explains.
+
+    From `MISSED` of the draws at most, the first ones first, until the explorer has taken ``most`` evaluations.
+    """
+    found: list[Float] = []
+    climbs = 0
+    for u in missed:
+        if climbs == MISSED or explorer.evaluations >= most:
+            break
+        if explaining(explorer, goal, [*known, *found], u) is not None:
+            continue
+        climbs += 1
+        point = nearest_point(explorer, goal, u)
+        if all(np.linalg.norm(point - other) >= SAME for other in (*known, *found)):
+            found.append(point)
+    return found
+
+
+def explaining(explorer: Explorer, goal: float, points: Sequence[Float], u: Float) -> Float | None:
+    """The one of the ``points`` (d,) in whose region ``u`` (d,) lies; None where no such is seen.
+
+    It is beyond the tangent plane there, farther than beyond others, and the straight way between is in the event.
+    """
+    if not points:
+        return None
+    beyond = [float(unit(point) @ u - np.linalg.norm(point)) for point in points]
+    k = int(np.argmax(beyond))
+    if beyond[k] < -SLACK:
+        return None
+    chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
+    return points[k] if (explorer(chord) >= goal).all() else None
+
+
+def _of_pilot(event: Event, loss: Float) -> Iteration:
+    """The row of a pilot with signed losses (n,)."""
+    level = float(np.quantile(loss, 1.0 - SHOWN, method="higher"))
+    elites = int((loss >= level).sum())
+    share = elites / loss.size
+    return iteration("all", 0, event.sign * level, loss.size, elites, share, math.log(share))
+
+
+def _where(found: Regions) -> list[str]:
+    """Where the design points are, and what is between them, in sentences."""
+    if not found.points:
+        return []
+    distances = ", ".join(f"{point.beta:.4g}" for point in found.points)
+    where = f"Distances of the design points from the origin, in standard deviations: {distances}."
+    if not found.between:
+        return [where]
+    n, nearest = len(found.between), min(point.beta for point in found.between)
+    points = "one point" if n == 1 else f"{n} points"
+    halfway = (
+        f"Halfway between two of them the event begins before their planes: {points}, the nearest at {nearest:.4g}."
+    )
+    return [where, halfway]
 
 
 def expected_cost(pilot: int, starts: int, dim: int) -> int:
