@@ -5,6 +5,9 @@ import pytest
 from scipy import stats
 
 from raresim import (
+    CrossEntropy,
+    ExponentialTilting,
+    GaussianMixture,
     Mixture,
     Normal,
     Probability,
@@ -20,11 +23,12 @@ from raresim.estimators.control_variates import ControlledBatches
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import SobolLines, SobolReplicates
 from raresim.executors import Executor
-from raresim.methods import regions
+from raresim.methods import cross_entropy, regions
 from raresim.methods.base import Session, Tuned
 from raresim.methods.design_point import DesignPointSampling
 from raresim.methods.line_sampling import LineSampling
 from raresim.problem import Event, Problem
+from raresim.proposals.student_t import StudentTMixture
 from raresim.rounds import missed_by
 from raresim.search.explorer import Explorer
 from raresim.search.hits import Hits
@@ -33,19 +37,24 @@ from tests.statistical import assert_within_error
 
 EXACT = 1.0 - stats.norm.cdf(4.89) ** 2
 
-METHODS = [DesignPointSampling(), LineSampling()]
+METHODS = [DesignPointSampling(), LineSampling(), CrossEntropy()]
 
 VARIANTS = [
     *METHODS,
     DesignPointSampling(draws="sobol"),
     DesignPointSampling(tail="normal", draws="antithetic", control_variates=True),
     LineSampling(draws="sobol"),
+    CrossEntropy(draws="sobol"),
+    CrossEntropy(control_variates=True, starts=3),
+    CrossEntropy(proposal=GaussianMixture(components=2)),
+    CrossEntropy(proposal=StudentTMixture()),
 ]
 
 
 def named(method):
     options = [str(v) for k, v in vars(method).items() if k in ("draws", "control_variates") and v]
-    return "-".join([method.kind, *options])
+    family = [method.proposal.kind] if isinstance(method, CrossEntropy) else []
+    return "-".join([method.kind, *family, *options])
 
 
 def steep_and_flat(u):
@@ -74,17 +83,18 @@ def blind(monkeypatch):
     """A function after which the next search of a method finds the flat one of the two regions only."""
 
     def of_next(method):
-        find, explore = regions.find_by_hits, regions.explore
+        module = cross_entropy if isinstance(method, CrossEntropy) else regions
+        find, explore = module.find_by_hits, regions.explore
 
         def no_hit(evaluate, dim, goal, rng, hits, most, known):
-            monkeypatch.setattr(regions, "find_by_hits", find)
+            monkeypatch.setattr(module, "find_by_hits", find)
             return Hits(tuple(known), 4.2, 40, 0, 0, 0, "no hit")
 
         def to_the_flat_one(evaluate, goal, u, loss, starts, most, settle):
             monkeypatch.setattr(regions, "explore", explore)
             return find_design_points(evaluate, goal, at({0: 6.0}, {0: 5.0, 3: 1.0}), most)
 
-        monkeypatch.setattr(regions, "find_by_hits", no_hit)
+        monkeypatch.setattr(module, "find_by_hits", no_hit)
         monkeypatch.setattr(regions, "explore", to_the_flat_one)
 
     return of_next
@@ -142,7 +152,7 @@ def test_workers_change_no_digit_of_a_later_round(method, blind, seed):
 @pytest.mark.parametrize("method", VARIANTS, ids=named)
 def test_whatever_is_left_for_another_round_is_enough_for_a_verdict(method, blind, seed):
     """No error, no more evaluations than allowed, and no trust in half of the probability."""
-    least = 13_000
+    least = 36_000 if isinstance(method, CrossEntropy) else 13_000
     for most in (least, 1.25 * least, 1.5 * least, 2 * least):
         blind(method)
         result = solve(case(), seed(903), method=method, relative_error=0.05, max_evaluations=int(most))
@@ -151,7 +161,7 @@ def test_whatever_is_left_for_another_round_is_enough_for_a_verdict(method, blin
 
 
 @pytest.mark.parametrize(
-    ("method", "most"), list(zip(METHODS, (8_000, 12_000), strict=True)), ids=[named(m) for m in METHODS]
+    ("method", "most"), list(zip(METHODS, (8_000, 12_000, 36_000), strict=True)), ids=[named(m) for m in METHODS]
 )
 def test_budget_too_small_for_another_round_leaves_the_verdict(method, most, blind, seed):
     blind(method)
@@ -235,10 +245,16 @@ def test_a_third_round_goes_on_from_the_second(method, blind, seed):
 
 
 def test_no_other_round_where_its_draws_would_mean_nothing(seed):
-    """Lines along a direction that was given, or along the slope of a pilot."""
+    """Lines along a direction that was given; a law of the inputs themselves, in whose space no draw of an audit is."""
     run = session(seed(910))
     assert LineSampling(direction=np.eye(10)[0]).tune(run).again is None
     assert LineSampling(direction="pilot").tune(run).again is None
+    inputs = Normal(mean=np.zeros(2), std=1.0)
+    loss = PythonLoss(function=lambda u: u[:, 0] - 3.0).bind(inputs)
+    physical = Session(Problem(inputs, loss, "physical"), [Event(0.0)], seed(911), Executor(), 100_000, lambda *_: None)
+    method = CrossEntropy(proposal=ExponentialTilting())
+    assert method.draws_in == "physical"
+    assert method.tune(physical).again is None
 
 
 @pytest.mark.parametrize(

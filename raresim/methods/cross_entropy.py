@@ -32,7 +32,7 @@ from raresim.methods.levels import (
     Whole,
     draws_per_level,
 )
-from raresim.methods.regions import HITS, LEAST_BY_HITS, iteration
+from raresim.methods.regions import HITS, LEAST_BY_HITS, TUNING_SHARE, iteration, led_to, nearest_points
 from raresim.problem import Event, Space
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
@@ -73,6 +73,9 @@ MIN_CLOUD = 1000
 
 KMEANS_RUNS = 20
 """Random beginnings of the clustering of the first elites."""
+
+POOLED_SHARE = 0.75
+"""Share of a round's evaluations that tuning may take with its pooled level."""
 
 MIN_SHARE = 0.1
 """Smallest share of a pooled component, relative to an equal share."""
@@ -125,6 +128,10 @@ class CrossEntropy(Method):
 
     Starts that end in the same region are represented by the one with most effective elites. A last, pooled level
     draws from the mixture of all regions and refits shares and components together. No tuning draw enters the estimate.
+
+    In standard normal space, hits of a widened target show further regions (`raresim.search.hits`). One that the
+    mixture hardly draws gets a law of the family around its nearest point before the pooled level. So does one that an
+    audit's failing draws lead to, in another round with a pooled level of its own (`raresim.rounds`).
 
     References
     ----------
@@ -238,17 +245,63 @@ class _Found:
         return not self.note
 
 
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What a tuning knows, from which a proposal is made.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        A law of the family for each region.
+    regions : int
+        How many.
+    starts, reached : int
+        Climbs, and those that came to the threshold; a region that hits led to counts as one.
+    outcome : str
+        How the starts ended.
+    points : tuple of Region
+        Regions as hits of a widened target showed them.
+    """
+
+    mixture: Mixture
+    regions: int
+    starts: int
+    reached: int
+    outcome: str
+    points: tuple[Region, ...] = ()
+
+    def with_laws(self, laws: Sequence[Distribution]) -> _Known:
+        """The same with laws for further regions, each with the share of a fair one before."""
+        if not laws:
+            return self
+        old, n = self.mixture.components, len(laws)
+        shares = np.concatenate([self.mixture.weights, np.full(n, 1.0 / len(old))])
+        mixture = Mixture(weights=shares / shares.sum(), components=[*old, *laws])
+        starts, reached = self.starts + n, self.reached + n
+        return replace(self, mixture=mixture, regions=self.regions + n, starts=starts, reached=reached)
+
+
 @dataclass(eq=False)
 class _Climb:
-    """The state of one tuning: what it has spent and recorded."""
+    """The state of one tuning: what it has spent and recorded, and what it had spent when its last round began."""
 
     method: CrossEntropy
     session: Session
     event: Event
     samples: int
     evaluations: int = 0
+    before: int = 0
     records: list[Iteration] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+
+    @property
+    def goal(self) -> float:
+        """What the signed loss has to reach."""
+        return self.event.sign * self.event.threshold
+
+    def left(self, share: float = TUNING_SHARE) -> int:
+        """Evaluations that are left to this round of a ``share`` of what it may take."""
+        return int(share * self.session.of_round(self.before)) - (self.evaluations - self.before)
 
     @property
     def needed_ess(self) -> float:
@@ -263,7 +316,7 @@ class _Climb:
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
             return self.gave_up(first, "no draw told the tail from the rest")
-        if first.level >= self.event.sign * self.event.threshold:
+        if first.level >= self.goal:
             return self.not_rare(first)
         split = self.cells(first)
         stats = self.fit(first, (target,) * split.laws, split)
@@ -271,22 +324,41 @@ class _Climb:
         self.records.append(first.record)
         found = [self.start(k, self.fitted(target, s), s.ess) for k, s in enumerate(usable)]
         mixture, regions = self.regions([f for f in found if f.reached] or found)
-        mixture, more = self.by_hits(mixture)
-        regions += more
-        tuned, variances = self.pool(mixture, regions)
-        reached = sum(f.reached for f in found) + more
+        known = _Known(mixture, regions, len(found), sum(f.reached for f in found), _outcome(found))
+        return self.tuned(self.by_hits(self.along_states(known)), nominal)
+
+    def again(self, known: _Known, nominal: int, missed: Float) -> Tuned:
+        """Another round, from failing draws ``missed`` (k, d) that the last proposal hardly makes, heaviest first."""
+        self.before = self.evaluations
+        explorer = Explorer(self.session, self.event.sign)
+        before = [region.point for region in known.points]
+        points = nearest_points(explorer, self.goal, missed, before, self.left() // 2)
+        self.evaluations += explorer.evaluations
+        self.records.append(iteration("audit", 0, self.event.threshold, explorer.evaluations, len(missed)))
+        self.told.append(led_to(missed, points, explorer.evaluations))
+        known = replace(known, points=(*known.points, *(Region(point) for point in points)))
+        return self.tuned(self.by_hits(known), nominal)
+
+    def tuned(self, known: _Known, nominal: int) -> Tuned:
+        """The pooled level of what is known, and the way to another round."""
+        known = known.with_laws(self.uncovered(known))
+        drawn, variances = self.pool(known.mixture, known.regions)
+        simplest, known = _simplest(drawn), replace(known, mixture=drawn)
+        self.told += self.components(simplest, known.regions)
+        goes_on = self.session.problem.space == "standard"
         return Tuned(
-            proposal=Mixture.defensive(tuned, target, self.method.defensive),
+            proposal=Mixture.defensive(simplest, self.session.problem.target, self.method.defensive),
             iterations=tuple(self.records),
             evaluations=self.evaluations,
             nominal=nominal,
-            variances=variances if reached else None,
-            starts=len(found) + more,
-            reached=reached,
-            regions=regions,
-            outcome=_outcome(found),
-            kl_proposal_target=self.closed_kl(tuned),
-            decisions=(*self.told, *self.decisions(tuned, regions)),
+            variances=variances if known.reached else None,
+            starts=known.starts,
+            reached=known.reached,
+            regions=known.regions,
+            outcome=known.outcome,
+            kl_proposal_target=self.closed_kl(simplest),
+            decisions=tuple(self.told),
+            again=(lambda missed: self.again(known, nominal, missed)) if goes_on else None,
         )
 
     def refuse_small_budget(self, first: int) -> None:
@@ -301,11 +373,10 @@ class _Climb:
     def start(self, number: int, law: Distribution, ess: float) -> _Found:
         """Climb from the first level to the threshold, one fit per level."""
         family = self.method.proposal
-        goal = self.event.sign * self.event.threshold
         best = -math.inf
         stalled = 0
         for turn in range(1, self.method.max_levels + 1):
-            if self.evaluations + self.samples > self.session.max_evaluations // 2:
+            if self.samples > self.left():
                 return _Found(law, ess, "half of max_evaluations spent on tuning")
             step = self.evaluate(law, number, turn, self.samples)
             fitted = self.refit(step, law) if step.record.ess >= MIN_ESS else law
@@ -314,7 +385,7 @@ class _Climb:
             if step.record.ess < MIN_ESS:
                 return self.ended(law, ess, f"weights degenerate: {step.record.ess:.1f} effective elites")
             law, ess = fitted, step.record.ess
-            if step.level >= goal:
+            if step.level >= self.goal:
                 return _Found(law, ess)
             stalled = 0 if step.level > best else stalled + 1
             best = max(best, step.level)
@@ -339,13 +410,13 @@ class _Climb:
         law = self.method.proposal.fit(current, stats)
         return smoothed(current, law, self.method.smoothing) if self.method.smoothing < 1 else law
 
-    def decisions(self, tuned: Distribution, regions: int) -> tuple[str, ...]:
+    def components(self, tuned: Distribution, regions: int) -> list[str]:
         """How many components a mixture came out with, in words."""
         family, k = self.method.proposal, len(components_of(tuned))
         if family.part is family:
-            return ()
+            return []
         within = "one region" if regions == 1 else f"{regions} regions"
-        return (f"The {family.kind} proposal has {k} component{'' if k == 1 else 's'} in {within}.",)
+        return [f"The {family.kind} proposal has {k} component{'' if k == 1 else 's'} in {within}."]
 
     def closed_kl(self, tuned: Distribution) -> float | None:
         """KL(tuned || target) in nats, where it has a closed form."""
@@ -367,52 +438,55 @@ class _Climb:
                 sizes.append(1)
         return Mixture(weights=np.array(sizes) / sum(sizes), components=laws), len(laws)
 
-    def by_hits(self, mixture: Mixture) -> tuple[Mixture, int]:
-        """``mixture`` with a law for each region that hits of a widened target show and it hardly draws; how many."""
-        session, family = self.session, self.method.proposal.part
-        left = session.max_evaluations // 2 - self.evaluations
-        if session.problem.space != "standard" or left < LEAST_BY_HITS:
-            return mixture, 0
-        dim, explorer = session.problem.dim, Explorer(session, self.event.sign)
+    def along_states(self, known: _Known) -> _Known:
+        """``known`` with the regions that limit states show, where the loss has them."""
+        session, dim, loss = self.session, self.session.problem.dim, self.session.problem.loss
+        if session.problem.space != "standard" or self.left() < LEAST_BY_HITS or not loss.limit_state_names:
+            return known
+        explorer, most = Explorer(session, self.event.sign), min(self.left() // 3, cost_along_states(dim))
         rng = explorer.generator()
-        goal, bound = self.event.sign * self.event.threshold, session.problem.loss
-        known: list[Region] = []
-        if bound.limit_state_names:
-            most = min(left // 3, cost_along_states(dim))
-            known, along = regions_along_states(explorer.states, goal, bound.at_least, dim, rng, most)
-            self.told.append(f"{along.describe().capitalize()}.")
-        found = find_by_hits(explorer, dim, goal, rng, HITS, left // 2, known)
-        found = replace(found, evaluations=explorer.evaluations)
+        regions, along = regions_along_states(explorer.states, self.goal, loss.at_least, dim, rng, most)
         self.evaluations += explorer.evaluations
-        self.told.append(f"{found.describe().capitalize()}.")
+        self.told.append(f"{along.describe().capitalize()}.")
+        self.records.append(iteration("limit states", 0, self.event.threshold, explorer.evaluations, len(regions)))
+        return replace(known, points=tuple(regions))
+
+    def by_hits(self, known: _Known) -> _Known:
+        """``known`` with the regions that hits of a widened target show."""
+        session = self.session
+        if session.problem.space != "standard" or self.left() < LEAST_BY_HITS:
+            return known
+        dim, explorer = session.problem.dim, Explorer(session, self.event.sign)
+        points = [replace(region, hits=0) for region in known.points]
+        found = find_by_hits(explorer, dim, self.goal, explorer.generator(), HITS, self.left() // 2, points)
+        self.evaluations += explorer.evaluations
+        self.told.append(f"{found.describe(len(points)).capitalize()}.")
         share = found.hits / found.draws
         self.records.append(iteration("hits", 0, self.event.threshold, found.evaluations, found.hits, share))
-        laws, points = list(mixture.components), found.nearest.reshape(-1, dim)
-        usual = -0.5 * dim * LOG_2PI - COVERED
-        hardly = [
-            k for k in range(len(points)) if log_density(mixture, np.asfortranarray(points[k : k + 1]))[0] < usual
-        ]
-        n = max(MIN_CLOUD, ELITES_PER_PARAMETER * family.n_parameters(dim))
-        for k in hardly:
-            cloud = np.asfortranarray(points[k] + rng.standard_normal((n, dim)))
-            laws.append(family.fit(session.problem.target, family.suffstats(session.problem.target, cloud, np.ones(n))))
-        if not hardly:
-            return mixture, 0
-        shares = np.concatenate([mixture.weights, np.full(len(hardly), 1.0 / len(mixture.components))])
-        return Mixture(weights=shares / shares.sum(), components=laws), len(hardly)
+        return replace(known, points=found.regions)
 
-    def pool(self, mixture: Mixture, regions: int) -> tuple[Distribution, tuple[float, ...] | None]:
+    def uncovered(self, known: _Known) -> list[Distribution]:
+        """A law of the family around each known point that the mixture hardly draws."""
+        family, target, dim = self.method.proposal.part, self.session.problem.target, self.session.problem.dim
+        usual = -0.5 * dim * LOG_2PI - COVERED
+        n = max(MIN_CLOUD, ELITES_PER_PARAMETER * family.n_parameters(dim))
+        points = [region.point for region in known.points]
+        hardly = [u for u in points if log_density(known.mixture, np.asfortranarray(u[None]))[0] < usual]
+        clouds = (np.asfortranarray(u + self.generator().standard_normal((n, dim))) for u in hardly)
+        return [family.fit(target, family.suffstats(target, cloud, np.ones(n))) for cloud in clouds]
+
+    def pool(self, mixture: Mixture, regions: int) -> tuple[Mixture, tuple[float, ...] | None]:
         """Draw once from all regions together and refit shares and components; relative variances of a draw."""
         family, laws = self.method.proposal.part, tuple(mixture.components)
         samples = self.samples * max(2, regions)
-        if self.evaluations + samples > self.session.max_evaluations * 3 // 4:
-            return _simplest(mixture), None
+        if samples > self.left(POOLED_SHARE):
+            return mixture, None
         drawn = Mixture.defensive(mixture, self.session.problem.target, self.method.defensive)
-        level = self.evaluate(drawn, "pooled", 0, samples)
+        level = self.evaluate(drawn, "pooled", sum(r.start == "pooled" for r in self.records), samples)
         variances = self.variances(level)
         if level.record.elites < 2:
             self.records.append(level.record)
-            return _simplest(mixture), None
+            return mixture, None
         stats = self.fit(level, laws, Responsibilities(mixture), family)
         needed = max(MIN_ESS, family.n_parameters(level.sampler.problem.dim))
         refitted = tuple(family.fit(law, s) if s.ess >= needed else law for law, s in zip(laws, stats, strict=True))
@@ -420,12 +494,11 @@ class _Climb:
         self.records.append(replace(level.record, kl_step=kl_step))
         mass = np.array([s.weight for s in stats])
         shares = np.maximum(mass / mass.sum(), MIN_SHARE / len(laws))
-        return _simplest(Mixture(weights=shares / shares.sum(), components=refitted)), variances
+        return Mixture(weights=shares / shares.sum(), components=refitted), variances
 
     def evaluate(self, law: Distribution | None, start: int | str, iteration: int, samples: int) -> _Level:
         """Draw a level, evaluate it once, and find the next level; more draws while its elites are worth too little."""
         session, sign = self.session, self.event.sign
-        goal = sign * self.event.threshold
         sampler = Sampler(session.problem, law, session.seed)
         note = self.progress(start)
         wanted = self.needed_ess
@@ -436,9 +509,9 @@ class _Climb:
             n = rows.loss.size
             if not np.isfinite(rows.loss).any():
                 raise LossError(f"the loss failed for all {n:,} rows of a level: there is nothing to go by")
-            level = goal if start == "pooled" else min(goal, _upper_quantile(rows.loss, self.method.rarity))
+            level = self.goal if start == "pooled" else min(self.goal, _upper_quantile(rows.loss, self.method.rarity))
             tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
-            affordable = self.evaluations + n <= session.max_evaluations // 2
+            affordable = n <= self.left()
             if tail.ess(0) >= wanted or len(plans) > MAX_DOUBLINGS or not affordable:
                 break
             plans.append(plans[-1].then(n))
