@@ -602,9 +602,9 @@ def estimate(
     name : str
         Names the run.
     audit : "off", "quick" or "full"
-        How thoroughly failing draws are looked for that the estimate could have missed, by climbs that never see what
-        is drawn from: not at all, which leaves the verdict at caution; at the cost of at most three tenths of the
-        evaluations before it, a little more where these are few; or of as many.
+        How thoroughly failing draws are looked for that the estimate could have missed, by soundings and climbs that
+        never see what is drawn from: not at all, which leaves the verdict at caution; by climbs of thirty draws a
+        level or, where that is more, for three tenths of the evaluations before them; or by four larger ones.
 
     Returns
     -------
