@@ -22,7 +22,7 @@ EDGE = 3.6541528853610087963519472518
 
 def fill_standard_normal(rng: np.random.Generator, x: Float) -> None:
     """Overwrite ``x`` (n, d) with independent standard normals, column after column."""
-    fill_normal(rng, np.ones(x.shape[1]), np.zeros(x.shape[1]), x)
+    fill_normal(rng, frozen(np.ones(x.shape[1])), frozen(np.zeros(x.shape[1])), x)  # as fields are: compiled once
 
 
 def fill_normal(rng: np.random.Generator, scale: Float, loc: Float, x: Float) -> None:
