@@ -258,7 +258,7 @@ class Audit:
             "soundings_draws": sounded.draws,
             "soundings_hits": sounded.hits,
             "soundings_regions": sounded.regions,
-            "soundings_whole": sounded.ended != SPENT or sounded.hits >= HITS,
+            "soundings_whole": int(sounded.ended != SPENT or sounded.hits >= HITS),  # stored as a number
             "soundings_failing": int(sounded.failing[k]),
             "soundings_uncovered": _finite(float(sounded.uncovered[k])),
             "soundings_log_ratio": _finite(float(sounded.log_probability[k]) - self.log_values[k]),

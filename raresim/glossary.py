@@ -599,6 +599,7 @@ _SAMPLING = (
             "soundings_draws",
             "soundings_hits",
             "soundings_regions",
+            "soundings_whole",
             "soundings_failing",
             "soundings.width",
             "soundings.draws",
@@ -620,7 +621,8 @@ _SAMPLING = (
         where="report: checks, tuning; result.json: search.audit.soundings, diagnostics",
         reading=(
             "As a check: under 1 % and three relative errors is trusted, under 20 % caution, else untrusted; caution"
-            " where no typical failing draw was found. Without a hit they say nothing, and the climbs of the audit"
+            " where no typical failing draw was found, or where the evaluations left for them were spent before they"
+            " were whole. Without a hit they say nothing, and the climbs of the audit"
             " decide. Give the limit states by themselves, or use method auto."
         ),
     ),
@@ -655,7 +657,8 @@ _SAMPLING = (
             "Where the audit finds failing draws that the estimate hardly makes, these begin another round: the search"
             " goes on from them, and an estimate and an audit with fresh draws follow. Listed are the rounds before the"
             " last: the estimates that came out (values), the failing draws that began the next one (missed), and the"
-            " evaluations of estimate and audit. No number of the result is read from them."
+            " evaluations of estimate and audit, of which no number of the result is read. A round that missed nothing"
+            " was an audit on the way: the same estimate went on."
         ),
         formula="evaluations.rounds = sum of estimate + audit of the rounds before the last",
         unit="evaluations",
@@ -1214,15 +1217,16 @@ _TRUST = (
     ),
     Term(
         name="scope",
-        aliases=(),
+        aliases=("one_region", "search.one_region"),
         definition=(
             "What a verdict speaks about. Crude Monte Carlo speaks about all failure regions, a stated proposal about"
-            " those that it covers, a tuned one about those that can be reached by climbing in the loss from the first"
-            " level's draws."
+            " those that it covers, a tuned one about those that widened draws of the audit meet with a stated"
+            " probability, or that can be reached by climbing in the loss from the first level's draws. Where the"
+            " event is proven to be one region, such as a half-space, it is all of them (one_region says why)."
         ),
         formula="",
         unit="",
-        where="report: verdict; shell: 'Scope'; result.json: verdict.scope",
+        where="report: verdict; shell: 'Scope'; result.json: verdict.scope, search.one_region",
         reading="Ask whether the loss may fail somewhere that smaller losses do not lead to; then compare with crude.",
     ),
     Term(
