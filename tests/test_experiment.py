@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,9 +199,7 @@ def test_surprise_is_in_nats_and_bits(seed):
         (AsmussenKroese(), "none", "all failure regions: every draw came from the target itself"),
         (DirectionalSampling(), "none", "all failure regions that the grid sees: every direction came from"),
         (LineSampling(direction=[1.0, 1.0, 1.0]), "none", "all failure regions that the grid sees: every line"),
-        (LineSampling(), "tuned", "from the 1,000 first draws of search and audit; "),
         (CrossEntropy(draws="sobol"), "tuned", "all failure regions: what 4,000 draws of the target"),
-        (Splitting(samples=100, killed=20), "replicates", "first draws of all runs; "),
         (Importance(proposal=Normal(mean=1.5, dim=3), draws="sobol"), "stated", "the stated proposal covers"),
     ],
     ids=lambda value: getattr(value, "kind", None),
@@ -210,9 +209,32 @@ def test_scope_says_what_was_looked_at(method, kind, scope, seed):
     assert result.search["kind"] == kind
     assert scope in result.verdict.scope
     assert (result.verdict.hidden_mass_bound is None) == (kind in ("none", "stated"))
-    rows = result.estimates[0].diagnostics["rows"]
-    if kind == "replicates":
-        assert result.search["nominal"] == 100 * (1 + rows)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "scope"),
+    [
+        (LineSampling(), "tuned", "from the 1,000 first draws of search and audit; "),
+        (Splitting(samples=100, killed=20), "replicates", "first draws of all runs; "),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_a_search_speaks_about_what_it_could_find_unless_there_is_nothing_else(method, kind, scope, seed):
+    """A function may do anything anywhere; of a weighted sum of normals the event is one half-space."""
+    proven = linear_normal(3, 2.5)
+    function = PythonLoss(function=lambda x: x.sum(axis=1) / math.sqrt(3.0))
+    for case, is_proven in ((proven, True), (replace(proven, loss=function), False)):
+        result = solve(case, seed(275), method=method, relative_error=0.1, audit="off")
+        assert result.search["kind"] == kind
+        assert bool(result.search["one_region"]) is is_proven
+        if is_proven:
+            assert result.verdict.scope.startswith("all failure regions: the loss is a weighted sum")
+            assert result.verdict.hidden_mass_bound is None
+        else:
+            assert scope in result.verdict.scope
+            assert result.verdict.hidden_mass_bound > 0
+        if kind == "replicates":
+            assert result.search["nominal"] == 100 * (1 + result.estimates[0].diagnostics["rows"])
 
 
 @pytest.mark.parametrize("method", [DesignPointSampling(), LineSampling(), SubsetSimulation(samples=200)])

@@ -287,6 +287,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     seen |= {"audit_log_ratio": 0.0, "audit_log_ratio_error": 0.1, "sections_error_ratio": 1.0}
     seen |= {"audit_nominal": 100, "audit_nominal_hits": 0, "audit_nominal_chance": 1.0}
     seen |= {"soundings_draws": 160, "soundings_hits": 40, "soundings_width": 4.2, "soundings_regions": 2}
+    seen |= {"soundings_whole": True}
     seen |= {"soundings_uncovered": 0.0, "soundings_log_ratio": 0.0, "soundings_error": 0.1}
     canary = {"draws": 1000, "regions": 1, "z": 0.0, "ratio": 1.0}
     audit = {"needed": True, "why": "", "samples": 50}

@@ -315,7 +315,7 @@ def test_plane_takes_the_smallest_sample(seed):
     assert low < stats.norm.sf(5.0) < high
     assert result.verdict.status is Status.TRUSTED
     assert result.evaluations["tune"] + result.evaluations["estimate"] < 8000
-    assert result.evaluations["audit"] < 6000  # rows through its failing draws take some twenty each
+    assert result.evaluations["audit"] < 8000  # rows through its failing draws take some twenty each
 
 
 def test_an_error_below_half_a_row_takes_more_rows(seed):

@@ -202,6 +202,18 @@ def test_shares_do_not_lower_the_likelihood(seed):
     assert (np.log(np.exp(logs) @ after)).mean() >= (np.log(np.exp(logs) @ before)).mean()
 
 
+def test_the_law_around_regions_has_its_share_of_the_proposal(seed):
+    """It is fitted to nothing: what no draw has shown is covered where a region is known."""
+    archive = filled([WIDE, TARGET], 5, seed(717))
+    archive.keep_searched()
+    fitted, cover = Normal(mean=[4.0], std=0.3), Normal(mean=[-6.0], std=1.0)
+    law = proposal([Candidate("fitted", fitted)], np.array([1.0]), archive, cover)
+    x = np.linspace(-9.0, 7.0, 161)[:, None]
+    assert (np.exp(logpdf(law, x)) >= 0.99 * LAYERS[3] * np.exp(logpdf(cover, x))).all()
+    without = proposal([Candidate("fitted", fitted)], np.array([1.0]), archive)
+    assert log_density(law, column(-6.0))[0] > log_density(without, column(-6.0))[0] + 5.0
+
+
 @pytest.mark.parametrize("with_broad", [True, False])
 def test_proposal_is_mostly_fitted_and_defended_by_the_search(with_broad, seed):
     """Its density is at least the defence's share of the first and the last law of the search, everywhere."""
@@ -238,6 +250,10 @@ def test_search_draws_mostly_from_what_is_nowhere_narrower_than_the_target():
 # --- layers ------------------------------------------------------------------------------------------
 
 
+THREE = LAYERS[:3] / LAYERS[:3].sum()
+"""Where no region is known."""
+
+
 def second_moment(laws, shares, u, log_weight):
     """Of an estimate from the layers, by draws with these weights."""
     logs = np.stack([log_density(law, u) for law in laws], axis=1)
@@ -251,26 +267,28 @@ def test_broad_layer_grows_where_the_fitted_law_is_too_narrow(seed):
     u = draws(broad, 4000, seed(719))
     u = np.asfortranarray(u[u[:, 0] > 3.0])
     log_weight = log_density(TARGET, u) - log_density(broad, u)
-    shares = fitted_layers(laws, LAYERS, u, log_weight, log_density(TARGET, u))
+    shares = fitted_layers(laws, THREE, u, log_weight, log_density(TARGET, u))
     assert shares.sum() == pytest.approx(1.0)
     assert shares[1] > 0.5
-    assert second_moment(laws, shares, u, log_weight) < 0.5 * second_moment(laws, LAYERS, u, log_weight)
+    assert second_moment(laws, shares, u, log_weight) < 0.5 * second_moment(laws, THREE, u, log_weight)
 
 
 def test_layers_keep_their_least_shares_where_the_fit_is_perfect(seed):
     fitted = Normal(mean=[3.0], std=1.0)
     u = draws(fitted, 2000, seed(720))
     log_p = log_density(TARGET, u)
-    ideal = fitted_layers([fitted, WIDE, WIDE], LAYERS, u, log_density(fitted, u) - log_p, log_p)
-    assert ideal[0] > 0.7
-    assert (ideal >= 0.9 * LEAST_LAYERS).all()
+    for n, begin in ((3, THREE), (4, LAYERS)):
+        ideal = fitted_layers([fitted, *[WIDE] * (n - 1)], begin, u, log_density(fitted, u) - log_p, log_p)
+        assert ideal[0] > 0.7
+        assert (ideal >= 0.9 * LEAST_LAYERS[:n]).all()
 
 
 def test_layers_are_of_the_candidates_that_are_drawn_from(seed):
     archive = filled([WIDE, TARGET], 5, seed(721))
     archive.keep_searched()
     kept, dropped = (Candidate(str(m), Normal(mean=[m], std=0.1), Normal(mean=[m], std=1.0)) for m in (4.0, -9.0))
-    fitted, broad, past = layers([kept, dropped], np.array([0.99, 0.01]), archive)
+    fitted, broad, past = layers([kept, dropped], np.array([0.99, 0.01]), archive, None)
+    assert layers([kept, dropped], np.array([0.99, 0.01]), archive, SHIFTED)[3] is SHIFTED
     far = column(-9.0)
     assert log_density(fitted, far)[0] < -1000
     assert log_density(broad, far)[0] < -50

@@ -43,7 +43,13 @@ UNSURE = TUNED | {"audit": AUDITED | {"samples": 99}}
 FAILED = {"failed_searching": 0, "failed_estimating": 50, "widening": 0.0}
 UNAUDITED = AUDITED | {"why": "it was switched off", "climbs": 0, "samples": 0, "reached": 0}
 SOUNDED = {"soundings_draws": 1600, "soundings_hits": 40, "soundings_width": 4.2, "soundings_regions": 2}
-SOUNDED |= {"soundings_failing": 50, "soundings_uncovered": 0.0, "soundings_log_ratio": 0.0, "soundings_error": 0.2}
+SOUNDED |= {
+    "soundings_whole": True,
+    "soundings_failing": 50,
+    "soundings_uncovered": 0.0,
+    "soundings_log_ratio": 0.0,
+    "soundings_error": 0.2,
+}
 NOT_HIT = SOUNDED | {"soundings_hits": 0, "soundings_regions": 0, "soundings_failing": 0, "soundings_uncovered": None}
 NOT_HIT |= {"soundings_log_ratio": None, "soundings_error": None}
 
@@ -160,6 +166,8 @@ LIMITS = [
     ("soundings", SOUNDED | {"soundings_uncovered": 0.00299, "relative_error": 0.001}, "trusted"),
     ("soundings", SOUNDED | {"soundings_uncovered": 0.003, "relative_error": 0.001}, "caution"),
     ("soundings", SOUNDED | {"soundings_uncovered": None}, "caution"),
+    ("soundings", SOUNDED | {"soundings_whole": False}, "caution"),
+    ("soundings", NOT_HIT | {"soundings_whole": False}, "trusted"),
     ("soundings", SOUNDED | {"soundings_uncovered": 0.5, "audit_found": 0}, "untrusted"),
     ("soundings", NOT_HIT, "trusted"),
     ("soundings_level", SOUNDED, "trusted"),
@@ -317,8 +325,8 @@ MESSAGES = [
         "audit",
         {"audit_found": 0},
         None,
-        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: what the estimate misses "
-        "is not known",
+        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: they do not know what "
+        "the estimate misses",
     ),
     ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "they put the probability at 1 times the estimate"),
     ("audit_level", {"audit_log_ratio": 800.0}, 800.0, "they put the probability at 1.01e+304 times the estimate"),
@@ -335,6 +343,13 @@ MESSAGES = [
         None,
         "40 of 1,600 draws with standard deviation 6 are in the event, in 1 region, but no typical failing draw was "
         "found there",
+    ),
+    (
+        "soundings",
+        SOUNDED | {"soundings_whole": False},
+        None,
+        "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; then the evaluations left for "
+        "them were spent: more are needed to say what is missed",
     ),
     (
         "soundings",
@@ -488,6 +503,7 @@ def test_the_audit_has_up_to_four_checks(found, names):
         (SOUNDED | {"soundings_log_ratio": None}, ["soundings"]),
         (SOUNDED | {"soundings_error": None}, ["soundings"]),
         (SOUNDED | {"soundings_uncovered": None}, ["soundings"]),
+        (SOUNDED | {"soundings_whole": False}, ["soundings"]),
         (NOT_HIT, ["soundings"]),
         (SOUNDED | {"search": TUNED | {"audit": UNAUDITED}}, []),
         (SOUNDED | {"search": NONE}, []),
