@@ -392,7 +392,7 @@ class _Rounds:
             sample, audited, held, left = self.round(on)
             found = self.found
             missed = missed_by(found.tuned, audited, found.rounds, left, found.reserved)
-            goes_on = missed is None and not sample.reached and held > found.reserved
+            goes_on = missed is None and not sample.reached and held > found.reserved and left > found.reserved
             if self.is_extended or (missed is None and not goes_on):
                 return sample, audited
             before = ended(sample, audited, missed)
