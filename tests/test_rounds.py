@@ -340,6 +340,17 @@ def test_an_estimate_goes_on_after_an_audit_on_the_way(seed, monkeypatch):
     assert whole.estimates[0].value == pytest.approx(result.estimates[0].value, rel=0.05)
 
 
+@pytest.mark.parametrize("budget", range(6000, 12_000, 1000))
+@pytest.mark.parametrize("method", [Auto(), raresim.LineSampling(), raresim.CrossEntropy(samples=400)])
+def test_an_audit_on_the_way_may_take_what_the_estimate_would_go_on_with(method, budget, seed):
+    """The run then ends with the rows that it has, and is judged by that audit."""
+    stop = Stop(relative_error=0.001, max_evaluations=budget)
+    one = smallest(seed(6072), stop=stop, method=method, measures=[Probability(above=-1.0)])
+    result = dataclasses.replace(one, inputs=StandardNormal(dim=3)).run()
+    assert result.evaluations["estimate"] > 0
+    assert result.evaluations["total"] <= 1.1 * budget
+
+
 def test_an_audit_on_the_way_that_finds_what_is_missed_saves_the_rest(seed, monkeypatch):
     """The first estimate has not taken more than its part, and the second one reaches the asked error."""
     blind(monkeypatch)
