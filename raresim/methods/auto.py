@@ -44,7 +44,7 @@ from raresim.search.blend import (
     searching,
 )
 from raresim.search.explorer import Explorer
-from raresim.search.fitting import WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
+from raresim.search.fitting import CENTRAL, WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
 from raresim.search.hits import (
     MOST_CLIMBS,
     RUNG,
@@ -744,7 +744,7 @@ class _Search:
 def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
     length = np.sqrt(np.square(points).sum(axis=1))
-    return np.asarray(np.argmax(u @ (points / length[:, None]).T - length, axis=1))
+    return np.asarray(np.argmax(u @ (points / np.maximum(length, 1e-12)[:, None]).T - length, axis=1))
 
 
 def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) -> tuple[float, float]:
@@ -769,8 +769,13 @@ def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def _around(point: Float, share: float) -> Part:
-    """A component that begins at a design point and has the tail of a standard normal behind a plane there."""
+    """A component that begins at a design point and has the tail of a standard normal behind a plane there.
+
+    Next to the origin, where no direction is the tail's, it is the target moved there.
+    """
     distance = math.sqrt(float(point @ point))
+    if distance < CENTRAL:
+        return Part(share, point, np.zeros((point.size, 0)), np.zeros(0), 1.0, None, 0.0)
     direction = point / distance
     variance = np.array([1.0 / max(distance, 1.0) ** 2])
     return Part(share, point, np.asfortranarray(direction[:, None]), variance, 1.0, direction, distance, direction)

@@ -454,14 +454,15 @@ class _Search:
             return None, False
         points = np.array([r.point for r in self.regions])
         length = np.sqrt(np.square(points).sum(axis=1))
-        along = points @ u / np.maximum(length, 1e-12)
+        towards = points / np.maximum(length, 1e-12)[:, None]
+        along = towards @ u
         k = int(np.argmax(along - length))
         if along[k] - length[k] >= -SLACK:
             chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
             if self.inside(chord).all():
                 return self.regions[k], True
         for j in {k, int(np.argmax(along))}:
-            held = along[j] * points[j] / length[j]
+            held = along[j] * towards[j]
             edge = _between(self.inside, held, u) if along[j] < length[j] else u
             edge = _between(self.inside, np.zeros_like(u), edge)
             if _length(edge) <= COMPARABLE * length[j] and self.inside(_arc(points[j], edge)).all():
