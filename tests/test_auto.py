@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import raresim
 from raresim import Experiment, Linear, Mixture, Normal, Probability, PythonLoss, StandardNormal
 from raresim import config as configs
 from raresim.diagnostics.verdict import Status
@@ -561,3 +562,31 @@ def test_cost_grows_with_dimension_and_is_of_the_size_of_tuning(seed):
 def test_method_describes_itself():
     assert all(isinstance(line, str) and line for line in Auto().describe())
     assert Auto().draws_in == "standard"
+
+
+# --- the smallest case of two unlike slopes ----------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(effect=0.9, false_fail=1e-7, false_pass=0.1)
+def test_two_planes_of_unlike_slopes_are_trusted_and_right(seed):
+    """Of the same distance in ten dimensions, one five times as steep: whoever climbs by the loss reports a half.
+
+    Wrong is a number that is off by a quarter and by five of its errors.
+    """
+    exact = 1.0 - stats.norm.cdf(4.89) ** 2
+    results = [
+        raresim.estimate(
+            10,
+            lambda x: np.maximum(x[:, 0] - 4.89, 5.0 * (x[:, 1] - 4.89)),
+            raresim.Probability(above=0.0),
+            seed=seed(870 + k),
+            relative_error=0.05,
+        )
+        for k in range(20)
+    ]
+    trusted = [r.estimates[0] for r in results if r.verdict.status is Status.TRUSTED]
+    off = [abs(e.value - exact) for e in trusted]
+    assert not any(d > 0.25 * exact and d > 5.0 * e.std_error for d, e in zip(off, trusted, strict=True))
+    assert len(trusted) >= 16
+    assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in trusted), len(trusted), 0.9)
