@@ -4,6 +4,7 @@ To add one: a function that is given the right function (or property, class meth
 is that of the bug, its docstring says what a programmer did wrong.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -805,7 +806,7 @@ def audited_error_without_its_own_uncertainty(error_ratio):
 @bug("raresim.audit:reserve", f"{AUDIT}::test_the_budget_holds_the_audit")
 def nothing_held_back(reserve):
     """The estimate spends what the audit needs."""
-    return lambda extent, left: 0
+    return lambda extent, left, problem: 0
 
 
 @bug("raresim.diagnostics.canary:Region.log_probability", f"{CANARY}::test_a_region_has_the_probability_that_it_says")
@@ -1135,6 +1136,178 @@ def the_search_ends_at_a_share(unseen):
 def one_large_term_is_all(between):
     """Of a sum, only the axes get draws, and what two terms make together has the largest weights."""
     return lambda evaluate, goal, points, most: (points[:0], 0)
+
+
+# --- searches and audits that a loss's scale cannot fool, and rounds ---------------------------------
+
+HITS = "tests/test_search_hits.py"
+SOUNDINGS = "tests/test_soundings.py"
+ROUNDS = "tests/test_rounds.py"
+
+
+@bug("raresim.search.hits:_Search.draw", f"{HITS}::test_planes_of_any_slopes_are_both_found[1000000.0-10]")
+def hits_of_the_largest_losses(draw):
+    """Of the hits of a widened target the search takes those with the largest losses: it sees slopes."""
+
+    def largest(self, width, n, rng):
+        u = draw(self, width, n, rng)
+        loss = self.look(u) if len(u) else np.empty(0)
+        return u[loss >= np.quantile(loss, 0.8)] if len(u) else u
+
+    return largest
+
+
+@bug("raresim.search.hits:_arc", f"{HITS}::test_two_regions_are_not_joined_by_the_way_between_them")
+def arcs_far_outside(arc):
+    """The arc that tells two regions apart runs so far out that it is in the event everywhere."""
+    return lambda a, b: 3.0 * arc(a, b)
+
+
+@bug("raresim.search.hits:_new_normal", f"{HITS}::test_the_corner_of_two_planes_is_found[5.0-10]")
+def one_limit_state_of_a_corner(new_normal):
+    """Once a limit state is known that ends the event, no second one is looked for."""
+    return lambda look, goal, edge, inwards, known: None if known else new_normal(look, goal, edge, inwards, known)
+
+
+@bug("raresim.search.hits:_Search.inside", f"{HITS}::test_rows_without_a_loss_are_no_hits[nan]")
+def failed_rows_are_hits(inside):
+    """What is not below the threshold is in the event, and so is a row without a loss."""
+    return lambda self, u: ~(self.look(u) < self.goal)
+
+
+@bug(
+    "raresim.audit:audit",
+    f"{ROUNDS}::test_estimate_and_audit_of_a_round_have_draws_of_their_own",
+)
+def audit_draws_what_the_search_drew(audit):
+    """The stages of the audit are numbered from the beginning: its draws are those of the search."""
+
+    def anew(session, *arguments, **options):
+        session._stages = itertools.count()
+        return audit(session, *arguments, **options)
+
+    return anew
+
+
+@bug(
+    "raresim.experiment:_Rounds.search_on",
+    f"{ROUNDS}::test_estimate_and_audit_of_a_round_have_draws_of_their_own",
+)
+def repaired_estimate_draws_what_it_was_fitted_to(search_on):
+    """After another search the stages begin anew, and the estimate has the draws that its proposal is fitted to."""
+
+    def on(self, before, missed):
+        search_on(self, before, missed)
+        self.found.session._stages = itertools.count()
+
+    return on
+
+
+@bug("raresim.audit:audit", f"{ROUNDS}::test_the_verdict_is_that_of_the_last_round[first]")
+def verdict_of_the_best_round(audit):
+    """Of the audits of all rounds the one that found least decides."""
+    best = []
+
+    def kindest(*arguments, **options):
+        best.append(audit(*arguments, **options))
+        return min(best, key=lambda found: found.diagnostics(0).get("soundings_uncovered") or 0.0)
+
+    return kindest
+
+
+@bug("raresim.soundings:_laws", f"{SOUNDINGS}::test_draws_around_points_weigh_to_the_probability")
+def soundings_weighed_by_half_of_their_law(laws):
+    """Half of the draws lie around the points, and the density is that of those beyond the planes."""
+
+    def halved(regions):
+        law = laws(regions)
+        beyond = law.components[::2]
+        half = replace(law, weights=np.full(len(beyond), 1.0 / len(beyond)), components=beyond)
+        object.__setattr__(law, "logpdf", half.logpdf)
+        return law
+
+    return halved
+
+
+@bug(
+    "raresim.soundings:Sound._read",
+    f"{SOUNDINGS}::test_an_estimate_that_misses_one_of_two_unlike_planes_is_flagged[10]",
+)
+def soundings_count_what_is_covered(read):
+    """Failing draws that the estimate hardly makes are left out of what soundings find."""
+
+    def covered(self, *arguments):
+        seen = read(self, *arguments)
+        return replace(seen, uncovered=np.minimum(seen.uncovered, 0.0))
+
+    return covered
+
+
+@bug("raresim.audit:audit", f"{AUDIT}::test_what_was_spent_before_does_not_shrink_the_least_audit")
+def audit_is_a_share_of_what_was_spent(audit):
+    """An estimate with a looser error is audited less."""
+
+    def share(session, job, sample, extent, spent, left, samples=None):
+        return audit(session, job, sample, extent, spent, min(left, 2000 + 5 * spent), samples)
+
+    return share
+
+
+@bug("raresim.rounds:Round.evaluations", f"{ROUNDS}::test_rounds_are_part_of_what_a_run_costs")
+def estimates_of_rounds_not_counted(evaluations):
+    """Of a round that another one followed only the audit is counted."""
+    return property(lambda self: self.audit)
+
+
+@bug("raresim.rounds:repairs", f"{ROUNDS}::test_another_round_needs_a_method_a_finding_and_two_audits_of_budget")
+def asked_until_it_is_trusted(repairs):
+    """Rounds go on until an audit finds nothing."""
+    return lambda rounds: 0
+
+
+@bug(
+    "raresim.checkpoint:Checkpoint.begin_round",
+    f"{ROUNDS}::test_a_checkpoint_hands_each_round_its_own_progress",
+    f"{ROUNDS}::test_a_run_may_be_interrupted_in_every_round",
+)
+def resumed_in_the_first_round_with_the_progress_of_the_second(begin_round):
+    """A resumed run hands the progress of the round that was interrupted to the first one."""
+    return lambda self, number: self.progress
+
+
+@bug("raresim.experiment:_Rounds.is_extended", f"{ROUNDS}::test_an_estimate_that_was_audited_on_the_way_is_extended")
+def every_round_extended(is_extended):
+    """Evaluations that are added to a finished run are added to each of its rounds."""
+    return property(lambda self: self.extension is not None)
+
+
+@bug(
+    "raresim.distributions.beyond_sphere:BeyondSphere.sample",
+    "tests/test_beyond_sphere.py::test_distances_follow_the_chi_law_beyond_the_radius",
+)
+def sphere_without_its_tail(sample):
+    """Draws are put on the sphere itself, not beyond it."""
+
+    def shell(self, rng, x):
+        sample(self, rng, x)
+        inside = x @ self.basis
+        length = np.sqrt(np.square(inside).sum(axis=1))
+        inside *= (self.radius * (1.0 + 1e-9) / length - 1.0)[:, None]
+        x += inside @ self.basis.T
+
+    return shell
+
+
+@bug("raresim.diagnostics.canary:Ring.log_probability", f"{CANARY}::test_a_ring_has_the_probability_that_it_says")
+def ring_without_an_end(log_probability):
+    """The canary's rings are taken for all that lies beyond them."""
+
+    def beyond(self):
+        from raresim.roots import log_chi_tail
+
+        return float(log_chi_tail(self.basis.shape[1], np.array([self.low]), upper=True)[0])
+
+    return property(beyond)
 
 
 BUGS = tuple(_seeded)
