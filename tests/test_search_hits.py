@@ -7,7 +7,8 @@ import pytest
 from scipy import special, stats
 
 from raresim.search import hits as search_hits
-from raresim.search.hits import Hits, Region, find_by_hits, nearest_point, points_of
+from raresim.search.hits import Hits, Region, find_by_hits, points_of
+from raresim.search.nearest import nearest_point
 from tests.statistical import assert_count_at_least
 
 FAR = 4.89

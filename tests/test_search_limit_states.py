@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from raresim.losses.system import combined
-from raresim.search.limit_states import find_system_points, nearest_point
+from raresim.search.limit_states import find_system_points
+from raresim.search.nearest import least_distance
 
 
 class Counted:
@@ -236,7 +237,7 @@ def test_least_distance_meets_its_conditions(k):
         normals = rng.standard_normal((k, 6))
         normals /= np.linalg.norm(normals, axis=1)[:, None]
         offsets = rng.uniform(-2.0, 4.0, k)
-        found = nearest_point(normals, offsets)
+        found = least_distance(normals, offsets)
         if found is None:
             continue
         v, multipliers = found
@@ -244,4 +245,4 @@ def test_least_distance_meets_its_conditions(k):
         assert (multipliers >= 0).all()
         np.testing.assert_allclose(normals.T @ multipliers, v, atol=1e-8)
         assert np.abs(multipliers * (normals @ v - offsets)).max() < 1e-7
-    assert nearest_point(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, 1.0])) is None
+    assert least_distance(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, 1.0])) is None

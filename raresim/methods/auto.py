@@ -52,12 +52,11 @@ from raresim.search.hits import (
     Region,
     bends_seen,
     cost_by_hits,
-    edge_on_ray,
     find_by_hits,
-    nearest_point,
     points_of,
 )
 from raresim.search.limit_states import cost_along_states, regions_along_states
+from raresim.search.nearest import edge_on_ray, nearest_point
 from raresim.search.ridge import fit_quadratic, ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
 

@@ -29,8 +29,9 @@ from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Session
 from raresim.problem import Event
 from raresim.search.explorer import Explorer
-from raresim.search.hits import CHORD, OUTWARDS, SAME, SLACK, Region, find_by_hits, nearest_point
+from raresim.search.hits import CHORD, OUTWARDS, SAME, SLACK, Region, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
+from raresim.search.nearest import nearest_point
 
 MIN_PILOT = 100
 SHOWN = 0.1

@@ -22,6 +22,7 @@ from raresim.distributions.standard_normal import widening
 from raresim.losses.system import combined
 from raresim.search.climbing import STEP, peaks
 from raresim.search.hits import Region
+from raresim.search.nearest import least_distance
 
 Evaluate = Callable[[Float], tuple[Float, Float]]
 """From points (n, d) to losses (n,) and limit states (n, m), larger is rarer; ``-inf`` where there are none."""
@@ -266,36 +267,6 @@ def cost_along_states(dim: int) -> int:
     return 2000 + 40 * dim
 
 
-def nearest_point(normals: Float, offsets: Float) -> tuple[Float, Float] | None:
-    """The point ``v`` (d,) nearest to the origin with ``normals @ v >= offsets``, and its multipliers (k,).
-
-    None where there is no such point. The least-distance problem of [1]_, ch. 23: non-negative least squares.
-
-    References
-    ----------
-    .. [1] Lawson & Hanson, *Solving least squares problems*, 1974.
-    """
-    from scipy.optimize import nnls
-
-    k, d = normals.shape
-    if (offsets <= 0).all():
-        return np.zeros(d), np.zeros(k)
-    if k == 1:
-        return offsets[0] * normals[0], offsets.copy()
-    scale = float(np.abs(offsets).max())
-    matrix = np.concatenate([normals.T, offsets[np.newaxis] / scale])
-    aim = np.zeros(d + 1)
-    aim[d] = 1.0
-    try:
-        weights, _ = nnls(matrix, aim, maxiter=30 * k)
-    except RuntimeError:
-        return None
-    residual = matrix @ weights - aim
-    if residual[d] > -1e-9:
-        return None
-    return scale * residual[:d] / -residual[d], scale * weights / -residual[d]
-
-
 @dataclass(eq=False)
 class _Climb:
     """The way of one target from one start; ``planes`` are those at ``u`` where they are known."""
@@ -444,7 +415,7 @@ class _Search:
         chosen = [j for j in target if planes.are_usable((j,))]
         if not chosen:
             return math.inf
-        found = nearest_point(planes.normals[chosen], planes.offsets[chosen])
+        found = least_distance(planes.normals[chosen], planes.offsets[chosen])
         return math.inf if found is None else float(np.linalg.norm(found[0]))
 
     def is_linear(self, target: Target) -> bool:
@@ -514,7 +485,7 @@ class _Search:
         planes, chosen = climb.planes, list(climb.target)
         if planes is None or not planes.are_usable(chosen):
             return None
-        return nearest_point(planes.normals[chosen], planes.offsets[chosen])
+        return least_distance(planes.normals[chosen], planes.offsets[chosen])
 
     def gaps(self, climb: _Climb, states: Float) -> Float:
         """How far each column of the target is from the goal at ``states`` (..., m), along its slope at the climb."""
@@ -623,7 +594,7 @@ class _Search:
         chosen = list(climb.target)
         normals = np.concatenate([climb.planes.normals[chosen], *(n for n, _ in climb.earlier)])
         offsets = np.concatenate([climb.planes.offsets[chosen], *(o for _, o in climb.earlier)])
-        found = nearest_point(normals, offsets)
+        found = least_distance(normals, offsets)
         return None if found is None or np.linalg.norm(found[0]) > FARTHEST else found[0]
 
     def swap_columns(self) -> None:
@@ -883,7 +854,7 @@ def _outwards(climb: _Climb) -> Float:
     if climb.planes is None:
         return unit(climb.u)
     normals = climb.planes.normals[list(climb.target)]
-    found = nearest_point(normals, np.ones(len(normals)))
+    found = least_distance(normals, np.ones(len(normals)))
     return unit(climb.u) if found is None else found[0]
 
 
