@@ -18,6 +18,7 @@ import numpy as np
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
+from raresim.design_point import gradient_cost
 from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.beyond_plane import BeyondPlane
@@ -41,6 +42,9 @@ LARGER = 4
 
 DRAWS = 32
 """Draws around each nearest point."""
+
+FEWEST = 4
+"""Nearest points around which evaluations are left to draw, whatever the search takes."""
 
 BEFORE = 0.3
 """How far before the tangent plane half of these begin."""
@@ -164,8 +168,10 @@ class Sound(Job[Soundings]):
         dim = sampler.problem.dim
         bends = bends_seen(dim) if self.most >= along + cost_by_hits(dim) else 0
         most = min(self.most, along + max(cost_by_hits(dim) if bends else 0, LARGER * cost(self.problem)))
-        found = find_by_hits(evaluate, dim, goal, rng, HITS, most - along, known, HITS + bends, bends, unseen=1.0)
-        found = replace(found, evaluations=found.evaluations + along)
+        search = max(0, most - along - FEWEST * DRAWS - 2 * gradient_cost(dim))
+        found = find_by_hits(evaluate, dim, goal, rng, HITS, search, known, HITS + bends, bends, unseen=1.0)
+        room = max(1, (self.most - along - found.evaluations) // DRAWS)
+        found = replace(found, evaluations=found.evaluations + along, regions=found.regions[:room])
         if not found.regions:
             return Soundings((self._nothing(sign, found),))
         law = _laws(found.regions)
