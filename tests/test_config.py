@@ -36,6 +36,8 @@ def parts(x):
     return x * np.array([1.0, 2.0, 3.0])
 def steps(x):
     return np.floor(np.sum(x, axis=-1))
+def box(x):
+    return np.floor(3.0 - 2.0 * np.abs(x - 3.0).max(axis=-1))
 def slow(x):
     if (x[:, 0] > 2.5).any():
         time.sleep(0.2)
@@ -207,6 +209,11 @@ SEARCHED = {
     "measures": [{"kind": "probability", "above": 12.0}],
     "method": {"kind": "auto"},
 }
+BOXED = {
+    "loss": {"kind": "python", "function": "losses.py:box"},
+    "measures": [{"kind": "probability", "above": 2.0}],
+    "method": {"kind": "auto"},
+}
 BEHIND_A_PLANE = {
     "kind": "exponentially_modified_normal",
     "mean": [0.5, 0.5, 0.5],
@@ -215,6 +222,8 @@ BEHIND_A_PLANE = {
     "tail": [0.6, 0.8, 0.0],
     "rate": 2.0,
 }
+BEYOND_A_PLANE = {"kind": "beyond_plane", "direction": [1.0, 1.0, 1.0], "distance": -1.0}
+BEYOND_A_SPHERE = {"kind": "beyond_sphere", "directions": [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], "radius": 0.3}
 RADIAL = {
     "kind": "von_mises_fisher_nakagami",
     "direction": [1.0, 1.0, 1.0],
@@ -494,6 +503,14 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "VonMisesFisherNakagami.concentration": (proposing(RADIAL), "method.proposal.concentration", 2.0),
     "VonMisesFisherNakagami.shape": (proposing(RADIAL), "method.proposal.shape", 1.5),
     "VonMisesFisherNakagami.spread": (proposing(RADIAL), "method.proposal.spread", 5.0),
+    "BeyondPlane.direction": (proposing(BEYOND_A_PLANE), "method.proposal.direction", [1.0, 0.0, 1.0]),
+    "BeyondPlane.distance": (proposing(BEYOND_A_PLANE), "method.proposal.distance", -2.0),
+    "BeyondSphere.directions": (
+        proposing(BEYOND_A_SPHERE),
+        "method.proposal.directions",
+        [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]],
+    ),
+    "BeyondSphere.radius": (proposing(BEYOND_A_SPHERE), "method.proposal.radius", 0.5),
     "HistogramTilt.shares": (proposing(STEPPED), "method.proposal.shares", [STEPS, STEPS]),
     "HistogramTilt.groups": (proposing(STEPPED), "method.proposal.groups", [0, 0, 1]),
     "ExponentialTilt.law": (proposing(SHIFTED), "method.proposal.law", {"kind": "normal", "std": [1.0, 1.0, 1.0]}),
@@ -519,7 +536,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "ExponentiallyModifiedNormal.bulk": (proposing(BEHIND_A_PLANE), "method.proposal.bulk", 1.2),
     "ExponentiallyModifiedNormal.tail": (proposing(BEHIND_A_PLANE), "method.proposal.tail", [0.8, 0.6, 0.0]),
     "ExponentiallyModifiedNormal.rate": (proposing(BEHIND_A_PLANE), "method.proposal.rate", 3.0),
-    "Auto.max_levels": (SEARCHED, "method.max_levels", 1),
+    "Auto.max_levels": (BOXED, "method.max_levels", 1),
     "Auto.draws": (SEARCHED, "method.draws", "sobol"),
     "Auto.control_variates": (SEARCHED, "method.control_variates", True),
     "CrossEntropy.draws": (RARE, "method.draws", "sobol"),

@@ -362,7 +362,7 @@ def test_unexpected_loss_of_a_closed_form(seed):
     inputs = Normal(mean=[1.0, 2.0], std=1.0)
     loss = raresim.Linear(weights=[1.0, 1.0], factors="losses")
     measure = raresim.UnexpectedLoss(level=[0.99, 0.999])
-    result = raresim.estimate(inputs, loss, measure, seed=seed(60), relative_error=0.005)
+    result = raresim.estimate(inputs, loss, measure, seed=seed(60), relative_error=0.004)
     (exhibit,) = result.exhibits
     rows = rows_by_name(exhibit)
     assert rows["expected loss", None] == {
