@@ -95,6 +95,7 @@ def test_turned_directions_turn_the_law():
         ([[1.0, 0.6], [0.0, 0.8]], 1.0, "directions: must be orthonormal"),
         (np.eye(2), 0.0, "radius: must be positive and finite, got 0"),
         (np.eye(2), -1.0, "radius: must be positive and finite, got -1"),
+        (np.eye(2), 40.0, "radius: must leave a mass of 1e-300 beyond it, got 40"),
     ],
 )
 def test_what_is_no_cylinder_is_refused(directions, radius, message):

@@ -16,6 +16,9 @@ from raresim.errors import FieldError
 from raresim.normals import fill_standard_normal
 from raresim.registry import member
 
+SMALLEST = -690.0
+"""Log of the smallest mass that can be drawn from, in nats."""
+
 
 @member("distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +37,7 @@ class BeyondSphere(Distribution):
     Raises
     ------
     FieldError
-        When the directions are not orthonormal or the radius is not positive.
+        When the directions are not orthonormal, or the radius is not positive or so large that nothing is beyond it.
 
     Notes
     -----
@@ -61,6 +64,8 @@ class BeyondSphere(Distribution):
         radius = arrays.positive("radius", self.radius)
         object.__setattr__(self, "basis", arrays.frozen(basis))
         log_mass = float(log_chi_tail(basis.shape[1], np.array([radius]), upper=True)[0])
+        if log_mass < SMALLEST:
+            raise FieldError("radius", f"must leave a mass of 1e-300 beyond it, got {radius:g}")
         object.__setattr__(self, "log_mass", log_mass)
 
     @property

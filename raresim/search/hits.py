@@ -76,6 +76,9 @@ LEAST_BENT, SPARE, BENT = 5, 1.25, 0.05
 """Points of a region from which its directions are looked at, how many times as many there have to be as directions and
 one more, and the smallest extent of a direction, relative to the largest."""
 
+FARTHEST = 30.0
+"""How much farther than the root of the number of its directions a sphere may be: beyond it is nothing to be drawn."""
+
 RETURNED = 8
 """Climbs in a row that end at a known point, after which the search ends."""
 
@@ -138,7 +141,9 @@ class Region:
         k = int(np.count_nonzero(sizes > BENT * sizes[0]))
         if 2 <= k <= len(points) / SPARE - 1.0:
             basis = ways[:k].T
-            self.sphere = basis, float(np.linalg.norm(points @ basis, axis=1).min())
+            radius = float(np.linalg.norm(points @ basis, axis=1).min())
+            if 0.0 < radius < math.sqrt(k) + FARTHEST:
+                self.sphere = basis, radius
 
 
 @dataclass(frozen=True, eq=False)
