@@ -293,3 +293,15 @@ def test_layers_are_of_the_candidates_that_are_drawn_from(seed):
     assert log_density(fitted, far)[0] < -1000
     assert log_density(broad, far)[0] < -50
     assert log_density(past, far)[0] == pytest.approx(log_density(mixed_evenly(WIDE, TARGET), far)[0])
+
+
+def test_points_found_after_the_last_refit_are_covered_too():
+    """Shares were fitted for three layers, and a fourth has come since."""
+    archive = Archive(StandardNormal(dim=2))
+    archive.add(Normal(mean=[0.0, 0.0], std=1.5), np.zeros((4, 2), order="F"), np.zeros(4))
+    archive.keep_searched()
+    fitted = [Candidate("one", Normal(mean=[3.0, 0.0], std=1.0))]
+    law = proposal(fitted, np.ones(1), archive, Normal(mean=[0.0, 3.0], std=1.0), np.array([0.8, 0.1, 0.1]))
+    assert len(law.components) == 4
+    assert law.weights[-1] == pytest.approx(LAYERS[-1])
+    assert law.weights.sum() == pytest.approx(1.0)

@@ -82,6 +82,8 @@ def proposal(
 ) -> Distribution:
     """The law to draw from: `layers` with the shares ``of_layers``."""
     made = layers(candidates, shares, archive, cover)
+    if of_layers.size < len(made):  # points that were found after the last refit
+        of_layers = np.append((1.0 - LAYERS[-1]) * of_layers / of_layers.sum(), LAYERS[-1])
     return mixed(of_layers[: len(made)].tolist(), made)
 
 
