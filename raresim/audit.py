@@ -67,7 +67,7 @@ class Size:
     share : float
         Evaluations of the climbs relative to those before the audit, where that pays for more than ``least`` draws.
     least, most : int
-        Draws of a level; where ``least`` cannot be paid for, there are no climbs.
+        Draws of a level; where soundings and ``least`` cannot be paid for, there is no audit.
     """
 
     climbs: int

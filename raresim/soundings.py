@@ -245,21 +245,7 @@ class Sound(Job[Soundings]):
             if heavy.any() and not len(missed):
                 order = np.argsort(-of[heavy])[:KEPT]
                 missed = u[asked[known][heavy][order]]
-        return Sounded(
-            sign,
-            found.width,
-            found.draws,
-            found.hits,
-            len(found.regions),
-            found.climbs,
-            found.ended,
-            found.evaluations + len(u) + more,
-            result.failing,
-            result.log_probability,
-            result.relative_error,
-            result.uncovered,
-            missed,
-        )
+        return replace(result, regions=len(found.regions), evaluations=found.evaluations + len(u) + more, missed=missed)
 
     def _rows_through(self, u: Float, block: Block, left: int) -> tuple[Index, Float, int]:
         """See `rows_through`; of ``left`` evaluations."""

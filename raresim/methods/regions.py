@@ -29,7 +29,7 @@ from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.methods.base import Iteration, Session
 from raresim.problem import Event
 from raresim.search.explorer import Explorer
-from raresim.search.hits import CHORD, OUTWARDS, SAME, SLACK, Region, find_by_hits
+from raresim.search.hits import CHORD, OUTWARDS, SAME, Region, explaining, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.nearest import nearest_point
 
@@ -280,7 +280,7 @@ class _Round:
             before = self.explorer.evaluations
             if self.left < len(CHORD):
                 break
-            point = explaining(self.explorer, self.goal, points, ends[k].u)
+            point = explaining_point(self.explorer, self.goal, points, ends[k].u)
             if point is None and corners < LOOSE:
                 corners += 1
                 point = nearest_point(self.explorer, self.goal, OUTWARDS * ends[k].u)
@@ -359,7 +359,7 @@ def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequen
     for u in missed:
         if climbs == MISSED or explorer.evaluations >= most:
             break
-        if explaining(explorer, goal, [*known, *found], u) is not None:
+        if explaining_point(explorer, goal, [*known, *found], u) is not None:
             continue
         climbs += 1
         point = nearest_point(explorer, goal, u)
@@ -368,19 +368,10 @@ def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequen
     return found
 
 
-def explaining(explorer: Explorer, goal: float, points: Sequence[Float], u: Float) -> Float | None:
-    """The one of the ``points`` (d,) in whose region ``u`` (d,) lies; None where no such is seen.
-
-    It is beyond the tangent plane there, farther than beyond others, and the straight way between is in the event.
-    """
-    if not points:
-        return None
-    beyond = [float(unit(point) @ u - np.linalg.norm(point)) for point in points]
-    k = int(np.argmax(beyond))
-    if beyond[k] < -SLACK:
-        return None
-    chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
-    return points[k] if (explorer(chord) >= goal).all() else None
+def explaining_point(explorer: Explorer, goal: float, points: Sequence[Float], u: Float) -> Float | None:
+    """The one of the ``points`` (d,) in whose region ``u`` (d,) lies (see `explaining`); None where no such is seen."""
+    k = explaining(lambda at: explorer(at) >= goal, np.array(points), u) if points else None
+    return None if k is None else points[k]
 
 
 def _of_pilot(event: Event, loss: Float) -> Iteration:

@@ -9,7 +9,7 @@ changes which draws are hits; gradients are taken inside the event alone, where 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -424,10 +424,9 @@ class _Search:
         towards = points / np.maximum(length, 1e-12)[:, None]
         along = towards @ u
         k = int(np.argmax(along - length))
-        if along[k] - length[k] >= -SLACK:
-            chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
-            if self.inside(chord).all():
-                return self.regions[k], True
+        straight = explaining(self.inside, points, u)
+        if straight is not None:
+            return self.regions[straight], True
         for j in {k, int(np.argmax(along))}:
             held = along[j] * towards[j]
             edge = edge_between(self.inside, held, u) if along[j] < length[j] else u
@@ -466,6 +465,21 @@ class _Search:
             if self.inside(_arc(region.point, point)).all():
                 return region
         return None
+
+
+def explaining(inside: Callable[[Float], Bool], points: Float, u: Float) -> int | None:
+    """Which of the nearest ``points`` (k, d), at least one, has ``u`` (d,) in its region; None where none is seen to.
+
+    It is beyond the tangent plane there, farther than beyond others, and the straight way between is in the event, of
+    which ``inside`` tells.
+    """
+    length = np.sqrt(np.square(points).sum(axis=1))
+    beyond = points @ u / np.maximum(length, 1e-12) - length
+    k = int(np.argmax(beyond))
+    if beyond[k] < -SLACK:
+        return None
+    chord = OUTWARDS * (points[k] + CHORD[:, None] * (u - points[k]))
+    return k if inside(chord).all() else None
 
 
 def bends_seen(dim: int) -> int:
