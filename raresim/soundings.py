@@ -37,7 +37,7 @@ from raresim.streams import stream
 HITS = 44
 """Hits of the widened target that are wanted: a region with a tenth of them is among them with 99 %."""
 
-LARGER = 4
+LARGER = 12
 """How many times what is held back for them soundings may take, where that is left."""
 
 DRAWS = 32

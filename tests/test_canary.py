@@ -1,6 +1,7 @@
 """The canary: regions of known probability, and densities that are wrong."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from raresim.blocks import Block
 from raresim.diagnostics.canary import Region, Ring, Window, _compared, _even, _known_to, canary
 from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt
+from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
 from raresim.engine import Sampler
 from raresim.problem import Problem
@@ -134,7 +136,22 @@ def tilted(d, rare=0.3, groups=None):
     return HistogramTilt(shares=[up, up[::-1]], groups=np.zeros(d) if groups is None else groups)
 
 
-@pytest.mark.parametrize("law", [tilted(1), tilted(4), tilted(5, 0.1, [0, 1, 1, 0, 1])], ids=["1", "4", "mixed"])
+def bent(d, variances, distance=3.0):
+    """A normal law with these variances along some directions, and a mean along and across them."""
+    directions = np.linalg.qr(np.random.default_rng(d).standard_normal((d, len(variances))))[0]
+    mean = distance * directions[:, 0] + 0.5 * np.eye(d)[-1]
+    return LowRankNormal(mean=mean, directions=directions, variances=variances)
+
+
+LAWS = {
+    "1": tilted(1),
+    "4": tilted(4),
+    "mixed": tilted(5, 0.1, [0, 1, 1, 0, 1]),
+    "normal": bent(3, [1.5, 2.0], 1.0),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 @pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=0.1)
 def test_a_window_has_the_probability_that_it_says(law, seed):
     """Against a count of standard normals, and all windows together against one."""
@@ -143,7 +160,7 @@ def test_a_window_has_the_probability_that_it_says(law, seed):
     StandardNormal(dim=law.dim).sample(stream(seed(823), 0, 0), u)
     assert_count(np.count_nonzero(window.holds(u)), len(u), math.exp(window.log_probability))
     ends = int(window.steps.min(axis=1).sum()), int(window.steps.max(axis=1).sum())
-    assert Window(window.steps, *ends).log_probability == pytest.approx(0.0, abs=1e-9)
+    assert replace(window, low=ends[0], high=ends[1]).log_probability == pytest.approx(0.0, abs=1e-9)
     assert 0.1 < np.mean(window.holds(drawn(law, seed(824)))) < 0.9
 
 
@@ -166,6 +183,27 @@ def test_a_window_far_out_is_known_too(seed):
     weights[inside] = np.exp(stats.norm.logpdf(u[inside]).sum(axis=1) - ratio - window.log_probability)
     assert abs(weights.mean() - 1.0) < 5.0 * weights.std() / math.sqrt(len(u))
     assert weights[inside].max() < math.exp(4.0) * weights[inside].min()
+
+
+class WrongNormal(LowRankNormal):
+    """A normal law with half its density."""
+
+    def logpdf(self, x, out):
+        super().logpdf(x, out)
+        out -= math.log(2.0)
+
+
+@pytest.mark.parametrize("kind", [LowRankNormal, WrongNormal])
+def test_a_normal_law_with_many_wide_directions_is_tested(kind, seed):
+    """Its weights are alike in no cylinder: forty directions with standard deviations up to three."""
+    right = bent(44, np.square(np.linspace(1.2, 3.0, 40)))
+    law = kind(mean=right.location, directions=right.basis, variances=right.spread)
+    seen = [canary(sampler(law, seed(860 + k)), 7) for k in range(10)]
+    assert all(c.z is not None for c in seen)
+    if kind is LowRankNormal:
+        assert all(abs(c.z) < 5.0 for c in seen)
+    else:
+        assert all(abs(c.z) > 5.0 for c in seen)
 
 
 def test_a_tilt_of_a_hundred_coordinates_is_tested(seed):

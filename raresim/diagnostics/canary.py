@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.arrays import Float, frozen
 from raresim.blocks import Block
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.distributions.base import Distribution
 from raresim.distributions.beyond_sphere import BeyondSphere
-from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt, add_steps, normal_edges
+from raresim.distributions.histogram_tilt import HistogramTilt, normal_edges
+from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.transport import components
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
 from raresim.engine import Sampler
@@ -35,12 +36,18 @@ EVEN, LEAST, EACH = 0.25, 3, 40.0
 """Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
 are as many as the second; or are worth the third."""
 
-BESIDE = 0.1
+BESIDE = 0.2
 """Share of what the draws of the best region are worth that those of another have to be, or it is left out: the mean
 over all regions would know as little as that over the worst."""
 
 LATTICE, EVENLY = 0.01, 1.5
 """Unit in which the density ratio of a tilted coordinate is rounded, and how wide a window of their sum is; in nats."""
+
+COARSE, ACROSS = 0.05, 0.05
+"""The same unit for coordinates of a normal law, and the length of its mean across its directions that matters."""
+
+FINE = frozen(np.linspace(-12.0, 12.0, 385))
+"""Edges of the bins of such a coordinate."""
 
 ENOUGH, MOST_SHARE = 60.0, 0.06
 """What the draws of all regions have to be worth, and what share the largest may have, for their error to be known."""
@@ -136,32 +143,67 @@ class Ring:
 class Window:
     """A range of the log density ratio of a law to standard normals, rounded coordinate by coordinate.
 
-    In many dimensions the weights of a law that tilts every coordinate are even where this ratio is, in no cylinder.
+    In many dimensions the weights of a law that tilts many coordinates are even where this ratio is, in no cylinder.
 
     Parameters
     ----------
-    steps : (d, 18) int64
-        What a coordinate adds by its bin, in units of `LATTICE`.
+    steps : (k, b) int64
+        What a coordinate adds by its bin, in units of ``lattice``.
     low, high : int
         Between which the sum of the steps lies.
+    edges : (b - 1,) float64
+        Where one bin ends and the next begins, the same for all coordinates.
+    lattice : float
+        Unit of the steps, in nats.
+    basis : (d, k) float64, optional
+        Orthonormal directions along which the coordinates are taken; those of the draws without it.
     """
 
     steps: Whole
     low: int
     high: int
+    edges: Float = field(default_factory=normal_edges)
+    lattice: float = LATTICE
+    basis: Float | None = None
 
     @classmethod
-    def around(cls, law: HistogramTilt, rng: np.random.Generator, n: int) -> Window:
+    def around(cls, law: HistogramTilt | LowRankNormal, rng: np.random.Generator, n: int) -> Window:
         """The window that begins in the middle of ``law``, as ``n`` draws show it, at most `EVENLY` nats wide."""
-        steps = np.rint(law.log_ratios() / LATTICE).astype(np.int64)
+        window = cls._of_tilt(law) if isinstance(law, HistogramTilt) else cls._of_normal(law)
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
-        low, high = np.quantile(_sums(u, steps), (0.5, 0.95))
-        return cls(steps, math.floor(low), min(math.floor(high), math.floor(low) + int(EVENLY / LATTICE)))
+        low, high = np.quantile(window.sums(u), (0.5, 0.95))
+        most = math.floor(low) + int(EVENLY / window.lattice)
+        return replace(window, low=math.floor(low), high=min(math.floor(high), most))
+
+    @classmethod
+    def _of_tilt(cls, law: HistogramTilt) -> Window:
+        return cls(np.rint(law.log_ratios() / LATTICE).astype(np.int64), 0, 0)
+
+    @classmethod
+    def _of_normal(cls, law: LowRankNormal) -> Window:
+        """Along the directions of its own variances, and along what its mean has across them."""
+        across = law.location - law.basis @ (law.basis.T @ law.location)
+        length = math.sqrt(float(across @ across))
+        basis, variances = law.basis, law.spread
+        if length > ACROSS:
+            basis, variances = np.column_stack([basis, across / length]), np.append(variances, 1.0)
+        middles = np.concatenate([[FINE[0]], (FINE[1:] + FINE[:-1]) / 2.0, [FINE[-1]]])
+        centred = middles - (basis.T @ law.location)[:, None]
+        ratio = 0.5 * (np.square(middles) - np.square(centred) / variances[:, None])
+        return cls(np.rint(ratio / COARSE).astype(np.int64), 0, 0, FINE, COARSE, basis)
+
+    def sums(self, u: Float) -> Whole:
+        """Of each row of ``u`` (n, d) the sum of the steps of the bins in which its coordinates lie."""
+        along = u if self.basis is None else u @ self.basis
+        total = np.zeros(len(u), np.int64)
+        for steps, coordinate in zip(self.steps, along.T, strict=True):
+            total += steps[np.searchsorted(self.edges, coordinate, side="right")]
+        return total
 
     def holds(self, u: Float) -> Inside:
         """Which rows of ``u`` (n, d) lie in it."""
-        sums = _sums(u, self.steps)
+        sums = self.sums(u)
         return np.asarray((sums >= self.low) & (sums <= self.high))
 
     @property
@@ -171,20 +213,26 @@ class Window:
         Coordinates are tilted by their rounded steps, under which the window is likely: the law of the sum is then a
         convolution of bulks, and the tilt is taken back exactly.
         """
-        tilted = np.log(WIDTHS) + LATTICE * self.steps
+        from raresim.roots import log_normal_mass
+
+        ends = np.concatenate([[-math.inf], self.edges, [math.inf]])
+        log_width = log_normal_mass(ends[:-1], ends[1:])
+        tilted = log_width + self.lattice * self.steps
         log_mass = np.logaddexp.reduce(tilted, axis=1)
         least, most = self.steps.min(axis=1), self.steps.max(axis=1)
         size = int((most - least).sum()) + 1
         spectrum = np.ones(size // 2 + 1, dtype=np.complex128)
         different, times = np.unique(self.steps, axis=0, return_counts=True)
         for row, many in zip(different, times, strict=True):
-            share = np.exp(np.log(WIDTHS) + LATTICE * row)
+            share = log_width + self.lattice * row
+            share = np.exp(share - share.max())
             places = np.bincount(row - row.min(), share / share.sum(), minlength=size)
             spectrum *= np.fft.rfft(places) ** int(many)
         law = np.fft.irfft(spectrum, size)
         sums = np.arange(self.low, self.high + 1)
         held = np.maximum(law[sums - int(least.sum())], 0.0)
-        return float(log_mass.sum() + np.log(held @ np.exp(-LATTICE * (sums - self.low)))) - LATTICE * self.low
+        back = float(np.log(held @ np.exp(-self.lattice * (sums - self.low))))
+        return float(log_mass.sum()) + back - self.lattice * self.low
 
 
 @dataclass(frozen=True)
@@ -258,7 +306,7 @@ def _known_to(law: Distribution) -> type[Region | Ring | Window]:
     """The kind of region around ``law`` whose probability is known and in which its weights are even."""
     if isinstance(law, BeyondSphere) or (isinstance(law, VonMisesFisherNakagami) and law.concentration == 0.0):
         return Ring
-    return Window if isinstance(law, HistogramTilt) else Region
+    return Window if isinstance(law, HistogramTilt | LowRankNormal) else Region
 
 
 def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Ring | Window]) -> Canary:
@@ -278,13 +326,6 @@ def _even(log_weight: Float) -> bool:
     """Whether the weights of a region's draws are even enough for the spread of others to be their error."""
     worth = effective_of_logs(log_weight)
     return worth >= EACH or (log_weight.size >= LEAST and worth >= EVEN * log_weight.size)
-
-
-def _sums(u: Float, steps: Whole) -> Whole:
-    """Of each row of ``u`` (n, d) the sum of the steps (d, 18) of the bins in which its coordinates lie."""
-    total = np.zeros(len(u))
-    add_steps(u, normal_edges(), steps.astype(np.float64), total)
-    return total.astype(np.int64)
 
 
 def _cylinder(u: Float, axis: Float) -> tuple[Float, Float]:

@@ -16,6 +16,7 @@ from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.beyond_sphere import BeyondSphere
+from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import widening
@@ -123,6 +124,9 @@ LEAST_NEAR, NEAR_PER_TERM = 300, 4
 SIMULATED, SIMULATIONS, SIMULATED_ESS = 3000, 3, 50.0
 """Draws of the event of a quadratic, how often, and what they have to be worth."""
 
+MOST_TILTS = 6
+"""Regions that get a tilt by a quadratic of their own, those with the most mass."""
+
 TILTED = 20
 """Coordinates from which one tilt of all of them is a candidate."""
 
@@ -162,8 +166,9 @@ class Auto(Method):
     3. *Levels*: batches of mostly broadened fits, each to the draws beyond the highest level that 50 effective draws
        reach, until the event is reached. All draws so far are weighted as one sample (balance heuristic).
     4. *Refits*: batches of the proposal itself. Candidates (mixtures with free or pooled variances, their number of
-       components by BIC, and in many dimensions one tilt that all coordinates share) get shares by the likelihood of
-       fresh draws in the event, which is minus their cross-entropy. Broadened copies of them and laws of the search get
+       components by BIC; the target tilted by a quadratic that is fitted to the losses near the threshold; in many
+       dimensions one tilt that all coordinates share) get shares by the likelihood of fresh draws in the event, which
+       is minus their cross-entropy. Broadened copies of them and laws of the search get
        the shares that make the variance smallest, 7.5 % at least. Refits end when they have cost a quarter of what
        the estimate is expected to cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
@@ -562,6 +567,8 @@ class _Search:
             if simulated is not None:
                 fits["by a quadratic"] = simulated
         candidates = [Candidate(name, f.law(), f.broad(), len(f.parts)) for name, f in fits.items()]
+        if simulate and 2 < d <= AXES:
+            candidates += self.tilted(level)
         if d > 1 and self.method.draws == "independent":
             law, broad = radial(u, weight)
             logs = log_density(law, u)
@@ -598,6 +605,41 @@ class _Search:
             fit = em(u, capped(weight), parts, "pooled")
             parts, law, broad = list(fit.parts), fit.law(), fit.broad()
         return fit
+
+    def tilted(self, level: float) -> list[Candidate]:
+        """The target tilted by a quadratic, fitted to the draws whose losses are nearest to ``level``.
+
+        Where several regions are known, also a mixture of such tilts, each fitted on the side of a region.
+        """
+        archive = self.explorer.archive
+        near = np.argsort(np.abs(archive.loss - level), kind="stable")
+        wanted = max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
+        laws: dict[str, list[tuple[float, LowRankNormal | None]]] = {
+            "tilt by a quadratic": [(1.0, self.tilt_from(near[:wanted], level))]
+        }
+        points = np.array([region.point for region in self.regions])
+        if len(points) > 1:
+            failing = archive.loss >= level
+            mass = np.bincount(
+                _side(archive.u[failing], points), capped(np.exp(archive.log_weight[failing])), minlength=len(points)
+            )
+            side = _side(archive.u[near], points)
+            largest = np.argsort(-mass, kind="stable")[:MOST_TILTS]
+            laws["tilts by quadratics"] = [
+                (float(mass[k]), self.tilt_from(near[side == k][:wanted], level)) for k in largest if mass[k] > 0.0
+            ]
+        return [
+            Candidate(name, mixed(shares, made), mixed(shares, [_no_narrower(law) for law in made]))
+            for name, each in laws.items()
+            for shares, made in [_served(each)]
+            if len(made) >= (1 if len(each) == 1 else 2)
+        ]
+
+    def tilt_from(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]], level: float) -> LowRankNormal | None:
+        """The target tilted by the quadratic that these rows of the archive show."""
+        archive = self.explorer.archive
+        quadratic = fit_quadratic(archive.u[rows], archive.loss[rows] - level)
+        return None if quadratic is None else quadratic.tilted()
 
     def fit_all(self, simulate: bool = False) -> list[Candidate]:
         """Candidates for each of the events."""
@@ -744,6 +786,17 @@ def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
     length = np.sqrt(np.square(points).sum(axis=1))
     return np.asarray(np.argmax(u @ (points / np.maximum(length, 1e-12)[:, None]).T - length, axis=1))
+
+
+def _served(laws: Sequence[tuple[float, LowRankNormal | None]]) -> tuple[list[float], list[LowRankNormal]]:
+    """Shares and laws of those that there are."""
+    there = [(share, law) for share, law in laws if law is not None]
+    return [share for share, _ in there], [law for _, law in there]
+
+
+def _no_narrower(law: LowRankNormal) -> LowRankNormal:
+    """``law``, in no direction narrower than the target."""
+    return replace(law, variances=np.maximum(law.variances, 1.0))
 
 
 def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) -> tuple[float, float]:
