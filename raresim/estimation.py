@@ -41,7 +41,9 @@ class Stop:
     Parameters
     ----------
     relative_error : float or None
-        Standard error divided by the estimate, asked of every measure; None: the budget is spent.
+        Standard error divided by the estimate, asked of every measure; None: the budget is spent. Where a value at risk
+        or an expected shortfall is next to zero, between losses of either sign, it is divided by a quarter of the
+        distance to losses half as likely and twice as likely, or of the mean excess.
     max_evaluations : int
         Loss evaluations of the whole run, tuning included.
 

@@ -31,8 +31,13 @@ RARITY = 0.1
 BEYOND = 0.3
 """How far beyond the rarest quantile the climbs go, as a share of its probability: its slope is read from there."""
 
-FLOOR = 4.0
-"""The floor of the rows that are kept has this many times the largest tail probability; at most a half."""
+FLOOR, MOST_FLOOR = 4.0, 0.5
+"""The floor of the rows that are kept has this many times the largest tail probability, at most the second. It lies
+surely below a quantile whose tail is at most half of that; beside larger tails every row is kept."""
+
+
+NEAR = 0.25
+"""Share of the scale of the loss below which the size of a quantile does not count for its relative error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +79,32 @@ class Located:
     reached: int
 
     def quantile(self, tail: float) -> float:
-        """The loss that is exceeded with about the probability ``tail``: the largest that was seen where none is."""
+        """The loss that is exceeded with about the probability ``tail``: the smallest that was seen where none is."""
         at = self.curve.index(tail)
         return float(self.curve.loss[-1 if at is None else at])
 
     def steepness(self, tail: float) -> float:
-        """``-d log P(loss > x) / d log |x|`` at the quantile, over a factor four of the tail; infinite at an atom."""
-        low, high = self.quantile(2.0 * tail), self.quantile(0.5 * tail)
-        at = abs(self.quantile(tail))
-        return math.log(4.0) * at / (high - low) if high > low and at > 0 else math.inf
+        """``-d log P(loss > x) / d log x`` at the quantile, over a factor four of the tail; infinite at an atom.
+
+        ``x`` is the quantile's size, or what `least` says where that is more.
+        """
+        more = _more(tail)
+        low, high = self.quantile(more), self.quantile(0.5 * tail)
+        at = max(abs(self.quantile(tail)), self.least(tail))
+        return math.log(more / (0.5 * tail)) * at / (high - low) if high > low and at > 0 else math.inf
+
+    def least(self, tail: float) -> float:
+        """Size of a loss that an error of the quantile is at least compared with; 0 where the quantile's own will do.
+
+        A quantile next to zero, between losses of either sign, says nothing of the scale of the loss: that is the
+        distance between the quantiles at half the tail and at twice the tail (or half way to one).
+        """
+        low, high = self.quantile(_more(tail)), self.quantile(0.5 * tail)
+        return NEAR * (high - low) if low < 0.0 < high else 0.0
+
+    def least_shortfall(self, tail: float) -> float:
+        """As `least`, of the mean of the losses beyond the quantile; their distance from it is the scale."""
+        return NEAR * self.excess(tail) if self.quantile(tail) < 0.0 else 0.0
 
     def excess(self, tail: float) -> float:
         """The mean of what a loss beyond the quantile has beyond it."""
@@ -90,8 +112,15 @@ class Located:
         return self.curve.excess(at)[0] / tail if at else 0.0
 
     def floor(self, tails: Sequence[float]) -> float:
-        """A loss that lies surely below the quantiles of all tails."""
-        return self.quantile(min(0.5, FLOOR * max(tails)))
+        """A loss that lies surely below the quantiles of all tails; below every loss where a tail is large."""
+        if 2.0 * max(tails) > MOST_FLOOR:
+            return -math.inf
+        return self.quantile(min(MOST_FLOOR, FLOOR * max(tails)))
+
+
+def _more(tail: float) -> float:
+    """Twice the tail, and no more than half way from it to one."""
+    return min(2.0 * tail, 0.5 * (1.0 + tail))
 
 
 @dataclass(frozen=True, eq=False)

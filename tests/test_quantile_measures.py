@@ -11,6 +11,7 @@ import raresim
 from raresim import (
     CrossEntropy,
     Crude,
+    Exceedance,
     ExpectedShortfall,
     Importance,
     LineSampling,
@@ -31,6 +32,7 @@ from raresim.locate import locate
 from raresim.measures.levels import level_of, percent, tail_of, tails_of
 from raresim.methods.base import Session
 from raresim.problem import Problem
+from raresim.registry import lookup
 from tests.problems import experiment, linear_normal, solve
 from tests.statistical import assert_within_error
 
@@ -469,3 +471,44 @@ def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
     assert str(caught.value).endswith(
         "a.yaml:2:1: preset: must be one of solvency2, irb, frtb-es, sst, cat-ep, got 'basel'"
     )
+
+
+# --- values at risk near and below the median --------------------------------------------------------
+
+
+@pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=0.1)
+@pytest.mark.parametrize("method", ["crude", "auto"])
+@pytest.mark.parametrize("tail", [0.3, 0.5, 0.9])
+def test_18_3_var_and_es_near_and_below_the_median_are_read(method, tail, seed):
+    """The floor of the rows that were kept lay above them: the budget was spent, and the answer was NaN."""
+    measures = [ValueAtRisk(tail=tail), ExpectedShortfall(tail=tail)]
+    kind = lookup("method", method)
+    found = solve(CASE, seed(40), method=kind(), measures=measures)
+    for estimate, exact in zip(found.estimates, normal_quantile(tail), strict=True):
+        assert_within_error(estimate.value, exact, estimate.std_error, scale=1.0)
+        assert estimate.interval[0] <= estimate.value <= estimate.interval[1]
+        assert estimate.verdict.status == "trusted"
+    assert found.evaluations["total"] < 400_000
+
+
+@pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=0.1)
+def test_18_3_a_curve_that_begins_at_the_median_is_whole(seed):
+    ends = Exceedance(from_tail=0.5, to_tail=0.01)
+    found = solve(CASE, seed(41), method=Crude(), measures=[ends, Exceedance(return_periods=[1.5, 20])])
+    assert all(estimate.verdict.status == "trusted" for estimate in found.estimates)
+    values = {estimate.level: estimate for estimate in found.estimates}
+    for level in (0.5, level_of(1.0 / 1.5)):
+        estimate = values[level]
+        assert_within_error(estimate.value, stats.norm.ppf(level), estimate.std_error, scale=1.0)
+    first, second = (exhibit for exhibit in found.exhibits if exhibit.name.startswith("exceedance"))
+    assert first.rows[0][1] == pytest.approx(0.5, abs=0.03)
+    assert "1.5 years" in second.rows[0][-1]
+
+
+def test_18_3_only_next_to_zero_is_an_error_compared_with_the_scale_of_the_loss(seed):
+    """A centred loss has its median at zero; one of positive losses alone is compared with its own size as ever."""
+    centred = locate(session(first, seed=seed(42)), [0.5])
+    assert centred.least(0.5) == pytest.approx(0.25 * (stats.norm.isf(0.25) - stats.norm.isf(0.75)), rel=0.3)
+    positive = locate(session(lambda x: np.exp(x[:, 0]), seed=seed(43)), [0.5])
+    assert positive.least(0.5) == positive.least_shortfall(0.5) == 0.0
+    assert centred.floor([0.5]) == -math.inf

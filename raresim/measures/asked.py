@@ -27,11 +27,15 @@ class Asked:
         In the order of the events.
     planned : tuple of float
         For each event, the relative error of its probability that is expected to do.
+    least : tuple of float
+        For each event, the size of a loss that an error is at least compared with, in the unit of the loss: that of the
+        answer alone means nothing where the answer is next to zero, between losses of either sign.
     """
 
     relative_error: float
     questions: tuple[Question, ...]
     planned: tuple[float, ...]
+    least: tuple[float, ...]
 
     def ratio(self, total: Summary) -> float:
         """The largest error of any answer, divided by the one asked for; infinite where one has none yet."""
@@ -42,22 +46,25 @@ class Asked:
             if question.tail is None or curve is None:
                 ratios.append(tail.relative_error(k) / self.relative_error)
             else:
-                error, tail_error = errors_of(curve, question)
+                error, tail_error = errors_of(curve, question, self.least[k])
                 ratios += [error / self.relative_error, tail_error / TAIL_ERROR]
         return max(ratios)
 
 
-def errors_of(curve: TailCurve, question: Question) -> tuple[float, float]:
-    """Relative errors of a value at risk or an expected shortfall, and of what it is read from beyond the quantile."""
+def errors_of(curve: TailCurve, question: Question, least: float = 0.0) -> tuple[float, float]:
+    """Relative errors of a value at risk or an expected shortfall, and of what it is read from beyond the quantile.
+
+    The first is relative to a loss of at least the size ``least``.
+    """
     if question.tail is None:
         raise ValueError("a probability is not read from the curve")
     found = curve.value_at_risk(question.tail, Certainty(question.confidence))
     if found.at is None:
         return math.inf, math.inf
     if question.quantity == "value_at_risk":
-        return _relative(found.std_error, found.value), found.tail_error
+        return _relative(found.std_error, max(abs(found.value), least)), found.tail_error
     value, error = curve.shortfall(found.at, question.tail)
-    return _relative(error, value), max(found.tail_error, _relative(error, value - found.value))
+    return _relative(error, max(abs(value), least)), max(found.tail_error, _relative(error, value - found.value))
 
 
 def _relative(error: float, value: float) -> float:
@@ -66,14 +73,18 @@ def _relative(error: float, value: float) -> float:
 
 def plan_of(relative_error: float, questions: Sequence[Question], located: Located | None) -> Asked:
     """The plan of a run that asks for ``relative_error`` of each answer."""
-    planned = []
+    planned, least = [], []
     for question in questions:
         if question.tail is None or located is None:
             planned.append(relative_error)
-        elif question.quantity == "value_at_risk":
+            least.append(0.0)
+            continue
+        if question.quantity == "value_at_risk":
+            least.append(located.least(question.tail))
             planned.append(min(TAIL_ERROR, relative_error * located.steepness(question.tail)))
         else:
+            least.append(located.least_shortfall(question.tail))
             excess, value = located.excess(question.tail), located.quantile(question.tail)
-            ratio = abs(value + excess) / excess if excess > 0 else math.inf
+            ratio = max(abs(value + excess), least[-1]) / excess if excess > 0 else math.inf
             planned.append(min(TAIL_ERROR, relative_error * ratio / math.sqrt(2.0)))
-    return Asked(relative_error, tuple(questions), tuple(planned))
+    return Asked(relative_error, tuple(questions), tuple(planned), tuple(least))

@@ -130,8 +130,9 @@ class WhatIf(Measure):
         try:
             reading = Reading.of(other, estimate)
         except BelowFloorError:
-            cells = empty | {"upper": _bound(other, base), "status": str(Status.BOUND_ONLY)}
-            note = f"the changed value at risk is below {other.floor:.6g}, the smallest loss that was kept"
+            cells = empty | {"upper": _finite(_bound(other, base)), "status": str(Status.BOUND_ONLY)}
+            note = "the changed value at risk is below the smallest loss that was kept"
+            note += "" if math.isinf(other.floor) else f", {other.floor:.6g}"
             return tuple(cells.values()), Status.BOUND_ONLY, note
         weights = reading.weights()
         total = float(reading.terms.sum()) / other.n
@@ -242,7 +243,7 @@ def _bound(sample: TailSample, base: Reading) -> float:
 
     ``c + E[(L - c)+] / a`` is least at the value at risk, and the expected shortfall there: at the floor it is more.
     """
-    if base.quantity == "value_at_risk" or base.tail is None:
+    if base.quantity == "value_at_risk" or base.tail is None or math.isinf(sample.floor):
         return sample.floor
     return sample.floor + sample.mean(sample.loss - sample.floor) / base.tail
 
