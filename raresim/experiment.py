@@ -293,7 +293,7 @@ class Experiment:
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
-        primary = max(range(len(estimates)), key=lambda k: _rarity(estimates[k]))
+        primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, _rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
             asked, factor = (found.loss, found.questions, estimates), reading.inflation(sample)
@@ -313,7 +313,7 @@ class Experiment:
                 "method": self.method.describe(),
             },
             estimates=estimates,
-            verdict=overall([e.verdict for e in estimates]),
+            verdict=overall([e.verdict for e in estimates], [e.asked for e in estimates]),
             evaluations=evaluations,
             seconds=seconds,
             speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
@@ -682,14 +682,16 @@ def _once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[lis
             alike = (
                 k
                 for k, other in enumerate(questions)
-                if replace(other, reference=question.reference) == question
+                if replace(other, reference=question.reference, asked=question.asked) == question
                 and None in (other.reference, question.reference)
             )
             place = next(alike, len(questions)) if question.tail is not None else len(questions)
             if place == len(questions):
                 questions.append(question)
-            elif question.reference is not None:
-                questions[place] = question
+            else:
+                known = questions[place]
+                reference = known.reference or question.reference
+                questions[place] = replace(known, reference=reference, asked=known.asked or question.asked)
             places[-1].append(place)
     return questions, places
 

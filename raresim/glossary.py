@@ -1107,9 +1107,10 @@ _NUMBERS = (
 _TRUST = (
     Term(
         name="verdict",
-        aliases=("status", "result"),
+        aliases=("status", "result", "asked"),
         definition=(
-            "Whether to believe a number: the worst of its checks. The verdict of a run is that of its worst estimate."
+            "Whether to believe a number: the worst of its checks. The verdict of a run is that of its worst estimate"
+            " among those that were asked for; points that a curve adds of itself (asked: false) have a verdict each."
             " It is computed from stored numbers alone, and a check that could not run counts as caution."
         ),
         formula="trusted < caution < untrusted < bound_only, the worst check decides",

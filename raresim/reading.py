@@ -307,6 +307,7 @@ def _of_losses(
         verdict=judge(diagnostics, relative_error, search),
         level=level_of(tail),
         unit="loss",
+        asked=question.asked,
     )
 
 

@@ -60,6 +60,8 @@ class Estimate:
         Whether it may be called by its confidence; else that is nominal, because the weights may have no variance.
     information : Budget
         What the event costs crude Monte Carlo and the proposal.
+    asked : bool
+        Whether the user asked for it; else the program added it, and its verdict is not that of the run.
     """
 
     kind: str
@@ -81,6 +83,7 @@ class Estimate:
     level: float | None = None
     unit: str = "dimensionless"
     holds_confidence: bool = True
+    asked: bool = True
 
 
 @dataclass(frozen=True)

@@ -175,9 +175,10 @@ def _listed(estimates: Sequence[Estimate]) -> Table:
     for estimate in estimates:
         status = str(estimate.verdict.status)
         reference = "" if estimate.reference is None else f"\n{number(estimate.reference.value)}"
+        added = "" if estimate.asked else " (added)"
         nominal = "" if estimate.holds_confidence else "nominal "
         table.add_row(
-            Text.assemble(estimate.label, "\n", (status.replace("_", " "), STYLES[status])),
+            Text.assemble(estimate.label, "\n", (status.replace("_", " "), STYLES[status]), added),
             f"{in_digits(estimate.value, *estimate.interval)}{reference}",
             f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
             percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",

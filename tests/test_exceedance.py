@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from raresim import Exceedance, schema
+from raresim import Exceedance, ValueAtRisk, estimate, schema
 from raresim import config as configs
 from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
@@ -27,6 +27,7 @@ from raresim.measures.intervals import HEAVY_DOF, log_scale
 from raresim.measures.tail_sample import TailSample
 from raresim.report import curve as drawing
 from raresim.report import grid, style
+from raresim.report.run import read as read_run
 from tests.statistical import assert_count_at_least, assert_within_error
 
 STUDENT = stats.t(4)
@@ -387,7 +388,7 @@ def answered(measure, sample, statuses=(Status.TRUSTED,)):
     values = [*measure._asked, *quantiles_of(sample, np.array(measure.tails))]
     status = dict(enumerate(statuses))
     own = tuple(
-        SimpleNamespace(value=float(v), verdict=SimpleNamespace(status=status.get(k, Status.TRUSTED)))
+        SimpleNamespace(value=float(v), asked=True, verdict=SimpleNamespace(status=status.get(k, Status.TRUSTED)))
         for k, v in enumerate(values)
     )
     return Answered(sample=sample, own=own, estimates=own, problem=None, factor=1.05)
@@ -517,3 +518,28 @@ def test_curve_of_zeros_is_drawn_as_nothing(normal):
     curve, _ = measure.exhibits(answered(measure, normal))
     with style.applied():
         assert grid.draw("curve", drawing.panels(curve.plots), "A finding", "", "Plots", "file").png
+
+
+# --- the verdict of the run --------------------------------------------------------------------------
+
+
+def test_18_8_points_that_a_curve_adds_do_not_set_the_verdict_of_the_run(tmp_path):
+    """Ten draws beyond the last point leave it untrusted; the value at risk that was asked for is well known."""
+    options = {"seed": 3, "relative_error": None, "max_evaluations": 100_000, "method": "crude"}
+    asked = estimate(1, lambda x: x[:, 0], [ValueAtRisk(tail=0.01), Exceedance()], **options)
+    own = {e.level: e for e in asked.estimates}
+    assert [level for level, e in own.items() if e.asked] == [0.99]
+    assert own[0.9999].verdict.status == Status.UNTRUSTED
+    assert asked.verdict == own[0.99].verdict
+    assert asked.verdict.status == Status.TRUSTED
+    asked.save(tmp_path / "run")
+    shown = read_run(tmp_path / "run")
+    assert shown.verdict.status == "trusted"
+    assert shown.primary.level == 0.99
+    (curve,) = (exhibit for exhibit in asked.exhibits if exhibit.name == "exceedance")
+    assert any("no part of the verdict of the run" in note and "tail 0.0001" in note for note in curve.notes)
+
+    named = estimate(1, lambda x: x[:, 0], [ValueAtRisk(tail=0.01), Exceedance(to_tail=1e-4)], **options)
+    assert named.verdict.status == Status.UNTRUSTED
+    alone = estimate(1, lambda x: x[:, 0], Exceedance(), **options)
+    assert alone.verdict.status == Status.UNTRUSTED

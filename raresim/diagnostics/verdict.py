@@ -119,10 +119,20 @@ class Judged(Protocol):
 J = TypeVar("J", bound=Judged)
 
 
-def overall(verdicts: Sequence[J]) -> J:
-    """The verdict of a run: the first of the worst of its estimates'."""
-    status = worst([Status(v.status) for v in verdicts])
-    return next(v for v in verdicts if v.status == status)
+def overall(verdicts: Sequence[J], asked: Sequence[bool] = ()) -> J:
+    """The verdict of a run: the first of the worst of its estimates'.
+
+    Parameters
+    ----------
+    verdicts : sequence
+        Of all estimates, at least one.
+    asked : sequence of bool, optional
+        Which of them the user asked for: what the program adds of itself, such as points of a curve, has a verdict of
+        its own and no say in that of the run. Without any, or left out, all count.
+    """
+    counted = [v for v, own in zip(verdicts, asked, strict=True) if own] if any(asked) else list(verdicts)
+    status = worst([Status(v.status) for v in counted])
+    return next(v for v in counted if v.status == status)
 
 
 def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: Mapping[str, Any]) -> Verdict:

@@ -84,6 +84,8 @@ class Question:
         What is wanted: the probability of the event, or the value at risk or the expected shortfall at ``tail``.
     tail : float or None
         One minus the level of a value at risk or an expected shortfall; None for a probability.
+    asked : bool
+        Whether the user asked for this number: one that the program adds of itself does not set the verdict of the run.
     """
 
     event: Event
@@ -93,6 +95,7 @@ class Question:
     interval: Interval = "standard"
     quantity: Quantity = "probability"
     tail: float | None = None
+    asked: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from raresim import arrays
 from raresim.arrays import Float
-from raresim.diagnostics.verdict import worst
+from raresim.diagnostics.verdict import Status, worst
 from raresim.errors import FieldError
 from raresim.evidence import EvidencePlot
 from raresim.exhibits import Exhibit
@@ -101,6 +101,9 @@ class Exceedance(Measure):
     Losses beyond ``x`` are strictly larger, as in the value at risk, which is the smallest ``x`` with
     ``P(loss > x) <= tail``. Beside the probability stand the partial moments ``E[(loss - x)+]``, the stop-loss premium,
     and ``E[((loss - x)+)^2]``, and the mean of the losses beyond ``x``.
+
+    The losses at powers of ten and at ends that were left out have a verdict each, which is not that of the run unless
+    the run asks for nothing else.
     """
 
     kind: ClassVar[str] = "exceedance"
@@ -161,7 +164,15 @@ class Exceedance(Measure):
         """Probabilities of a few thresholds, and the values at risk at `tails`."""
         asked = [Question(Event(x), "", self.confidence, None) for x in self._asked]
         return asked + [
-            Question(Event(quantile(tail)), "", self.confidence, None, quantity="value_at_risk", tail=tail)
+            Question(
+                Event(quantile(tail)),
+                "",
+                self.confidence,
+                None,
+                quantity="value_at_risk",
+                tail=tail,
+                asked=tail in self._named,
+            )
             for tail in self.tails
         ]
 
@@ -183,6 +194,11 @@ class Exceedance(Measure):
     def _marked(self) -> dict[float, str]:
         """Tail probability of each return period, the largest first, and what its row is called."""
         return {self._tail(years): f"{years:g} years" for years in self.return_periods or ()}
+
+    @property
+    def _named(self) -> set[float | None]:
+        """Tail probabilities that the user named; the others are points that the curve adds of itself."""
+        return {*self._marked, self.from_tail, self.to_tail}
 
     @property
     def _asked(self) -> list[float]:
@@ -216,14 +232,21 @@ class Exceedance(Measure):
     def _marks(self, answered: Answered) -> tuple[dict[float, str], list[str]]:
         """The losses found at `tails` and what their rows are called, and a note of those that cannot be read."""
         found: dict[float, list[str]] = {}
-        missed = []
+        missed, doubtful = [], []
         for tail, estimate in zip(self.tails, answered.own[len(self._asked) :], strict=True):
             name = self._marked.get(tail, f"tail {tail:g}")
             if math.isfinite(estimate.value) and estimate.value >= answered.sample.floor:
                 found.setdefault(estimate.value, []).append(name)
+                if tail not in self._named and estimate.verdict.status != Status.TRUSTED:
+                    doubtful.append(name)
             else:
                 missed.append(name)
         notes = [f"Not in the table, because the sample does not reach them: {', '.join(missed)}."] if missed else []
+        if doubtful:
+            notes.append(
+                f"Not trusted, and no part of the verdict of the run, because the curve added them: "
+                f"{', '.join(doubtful)}."
+            )
         return {x: ", ".join(names) for x, names in found.items()}, notes
 
     def _grid(self, answered: Answered) -> tuple[Float, list[str]]:

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ class Estimate:
     information: Information | None
     diagnostics: Mapping[str, float | None]
     verdict: Verdict
+    asked: bool
 
     @property
     def confidence_words(self) -> str:
@@ -224,11 +225,12 @@ class Run:
 
     @property
     def primary(self) -> Estimate:
-        """The rarest estimate: the smallest probability, else the highest level, else the first."""
-        probabilities = [e for e in self.estimates if e.kind == "probability" and e.value is not None]
+        """The rarest estimate that was asked for: the smallest probability, else the highest level, else the first."""
+        asked = [e for e in self.estimates if e.asked] or self.estimates
+        probabilities = [e for e in asked if e.kind == "probability" and e.value is not None]
         if probabilities:
             return min(probabilities, key=lambda e: (e.value, 0.0 if e.log_value is None else e.log_value))
-        return max(self.estimates, key=lambda e: -1.0 if e.level is None else e.level)
+        return max(asked, key=lambda e: -1.0 if e.level is None else e.level)
 
     @property
     def is_weighted(self) -> bool:
@@ -392,7 +394,7 @@ def read(run_dir: Path) -> Run:
         diagnostics=result.child("diagnostics").numbers(),
         entropy=result.child("diagnostics").child("entropy").numbers(),
         iterations=tuple(_iteration(fields) for fields in result.objects("iterations")),
-        verdict=overall([e.verdict for e in estimates]) if "audit" in search.data else stored,
+        verdict=_overall(estimates) if "audit" in search.data else stored,
         stored_status=stored.status,
         manifest=manifest.data,
         config=_text(run_dir / "config.yaml", required=has_config),
@@ -437,7 +439,12 @@ def _estimate(index: int, fields: _Fields, search: _Fields) -> Estimate:
         information=_information(fields),
         diagnostics=fields.child("diagnostics").numbers(),
         verdict=_judged(fields, search),
+        asked=fields.flag("asked", True),
     )
+
+
+def _overall(estimates: Sequence[Estimate]) -> Verdict:
+    return overall([e.verdict for e in estimates], [e.asked for e in estimates])
 
 
 def _judged(fields: _Fields, search: _Fields) -> Verdict:
