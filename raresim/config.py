@@ -158,6 +158,7 @@ class Config:
                 measure.check_loss(bound)
                 if law is not None:
                     measure.check_inputs(law)
+                    measure.check_moments(bound, law)
         with self.located(()):
             check_seed(getattr(self.model, "seed"))  # noqa: B009
         self.demand(inputs, method, stop)

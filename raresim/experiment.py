@@ -20,12 +20,15 @@ import numpy as np
 
 import raresim
 from raresim import reading
+from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
+from raresim.accumulators.several import Several
 from raresim.arrays import Float, one_of
 from raresim.audit import Audit, Extent, audit, reserve
 from raresim.blocks import Block
 from raresim.checkpoint import Checkpoint
 from raresim.diagnostics.canary import Canary, canary
+from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import overall
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
@@ -46,6 +49,7 @@ from raresim.measures import limit_states
 from raresim.measures.asked import plan_of
 from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.measures.probability import Probability
+from raresim.measures.tail_rate import normal_rate
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.crude import Crude
@@ -56,8 +60,9 @@ from raresim.result import Arrays, Estimate, Result
 from raresim.rounds import Round, ended, held_on_the_way, missed_by
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 
-EXPLORE_DRAWS = 10_000
-"""Draws of the target that give the loss's standard deviation where it has no closed form."""
+EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
+"""Draws of the target that give the loss's standard deviation where it has no closed form; and the share of the budget
+up to which there may be more, where the asked error of a threshold in standard deviations needs them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,6 +188,7 @@ class Experiment:
         for measure in self.measures:
             measure.check_inputs(self.inputs)
             measure.check_loss(loss)
+            measure.check_moments(loss, self.inputs)
         problem = Problem(self.inputs, loss, self.method.draws_in)
         session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
@@ -191,7 +197,7 @@ class Experiment:
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)
         session.max_evaluations -= explore + after
-        scale = _scale_of(session, explored)
+        scale = _scale_of(session, explored, [k for measure in self.measures for k in measure.sigmas])
         asked = [measure.questions(scale, located.quantile if located else _nowhere) for measure in self.measures]
         questions, places = _once(asked)
         if not questions:
@@ -208,8 +214,8 @@ class Experiment:
             session.asked = plan_of(self.stop.relative_error, questions, located)
             session.relative_error = min(session.asked.planned)
         if explored:
-            explore += EXPLORE_DRAWS
-            session.max_evaluations -= EXPLORE_DRAWS
+            explore += explored[0].evaluations
+            session.max_evaluations -= explored[0].evaluations
         session.reserved = reserve(self.audit, session.max_evaluations, problem)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
@@ -638,18 +644,22 @@ def estimate(
 
 
 @dataclass(frozen=True, eq=False)
-class _Explore(Job[LossMoments]):
-    """Mean and standard deviation of the loss under the target."""
+class _Explore(Job[Several[Any]]):
+    """Mean and standard deviation of the loss under the target, and the losses themselves."""
 
     sampler: Sampler
 
-    def __call__(self, block: Block) -> LossMoments:
+    def __call__(self, block: Block) -> Several[Any]:
         loss = self.sampler.loss(self.sampler.draw(block), block)
-        return LossMoments.of_block(loss[~np.isnan(loss)])
+        loss = loss[~np.isnan(loss)]
+        return Several((LossMoments.of_block(loss), KeptRows(loss, np.zeros(loss.size))))
 
 
-def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossScale]:
-    """The loss's mean and standard deviation, from a pilot sample (put into ``explored``) where there is no formula."""
+def _scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float]) -> Callable[[], LossScale]:
+    """The loss's mean and standard deviation, from a pilot sample (put into ``explored``) where there is no formula.
+
+    Thresholds at ``sigmas`` standard deviations want more draws, as far as a share of the budget goes.
+    """
     problem = session.problem
 
     def scale() -> LossScale:
@@ -664,12 +674,38 @@ def _scale_of(session: Session, explored: list[LossScale]) -> Callable[[], LossS
                     "draws; or give the threshold in loss units, or sigma as a number",
                 )
             job = _Explore(Sampler(problem, None, session.seed))
-            moments = session.fold("explore", job, session.plan(EXPLORE_DRAWS))
-            source = f"model standard deviation, from {moments.n:,} draws"
-            explored.append(LossScale(moments.mean, moments.std, source, moments.n))
+            found, spent = session.fold("explore", job, session.plan(EXPLORE_DRAWS)), EXPLORE_DRAWS
+            wanted = max((draws_for(_read_scale(found, spent), k, session.relative_error) for k in sigmas), default=0)
+            more = min(wanted, int(EXPLORE_SHARE * session.max_evaluations)) - spent
+            if more > 0:
+                found, spent = session.fold("explore", job, session.plan(more), before=found), spent + more
+            explored.append(_read_scale(found, spent))
         return explored[0]
 
     return scale
+
+
+def _read_scale(found: Several[Any], evaluations: int) -> LossScale:
+    """What the draws of the pilot sample say."""
+    moments, kept = found.parts
+    source = f"model standard deviation, from {moments.n:,} draws"
+    scale = LossScale(moments.mean, moments.std, source, moments.n, evaluations=evaluations)
+    if not (math.isfinite(scale.std) and scale.std > 0):
+        return scale
+    z = (kept.loss - scale.mean) / scale.std
+    shape = khat(2.0 * np.log(np.abs(z[z != 0.0])), z.size)
+    return replace(scale, skewness=float((z**3).mean()), kurtosis=float((z**4).mean()), khat=shape)
+
+
+def draws_for(scale: LossScale, sigmas: float, relative_error: float | None) -> int:
+    """Draws from which ``mean + sigmas std`` is known so well that the probability beyond it has the asked error.
+
+    The tail is taken to fall there as that of a normal law does, ``-d log P / dk = phi(k) / Phi(-k)``.
+    """
+    if relative_error is None or not scale.draws or not (math.isfinite(scale.std) and scale.std > 0):
+        return 0
+    rate = normal_rate(abs(sigmas))
+    return math.ceil(scale.draws * (rate * scale.error_at(sigmas) / scale.std / relative_error) ** 2)
 
 
 def _once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list[int]]]:

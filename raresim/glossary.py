@@ -399,18 +399,21 @@ _MODEL = (
     ),
     Term(
         name="k sigma",
-        aliases=("sigma", "5 sigma"),
+        aliases=("sigma", "5 sigma", "threshold_error", "threshold_draws", "threshold_khat"),
         definition=(
             "A threshold given as a number of standard deviations of the loss from its mean. The standard deviation is"
             " that of the loss under the target: in closed form where there is one, otherwise from a pilot sample of"
-            " 10,000 draws. A number given as sigma is used instead, around a mean of zero."
+            " 10,000 draws, or of up to a fiftieth of the budget where the asked error needs more. What that leaves of"
+            " error in the threshold is in the interval and in the relative error (threshold_error: its part). A number"
+            " given as sigma is used instead, around a mean of zero."
         ),
         formula="mean + k std (above), mean - k std (below)",
         unit="standard deviations of the loss",
         where="report and shell: beside the threshold; result.json: estimates.threshold_note; config: above or below",
         reading=(
             "Five sigma is 2.9e-07 for a normal loss only; heavy tails can make it thousands of times likelier. A pilot"
-            " sample makes the threshold itself slightly random: state it as a number when that matters."
+            " sample makes the threshold itself random: state it as a number where its part of the error matters. A"
+            " loss without a fourth moment (threshold_khat 0.5 and more) has no error of its standard deviation."
         ),
     ),
     Term(

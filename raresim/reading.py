@@ -17,7 +17,7 @@ from raresim.accumulators.weighted_losses import WeightedLosses, Whole
 from raresim.arrays import Float
 from raresim.audit import Audit
 from raresim.diagnostics.psis import bounded, evenness, khat
-from raresim.diagnostics.verdict import error_is_audited, judge, tail_is_trusted
+from raresim.diagnostics.verdict import error_is_audited, judge, tail_is_trusted, threshold_is_known
 from raresim.estimation import Look, Sample
 from raresim.estimators.base import Unit
 from raresim.information import budget
@@ -35,6 +35,7 @@ from raresim.measures.intervals import (
     zero_hits_bound,
 )
 from raresim.measures.levels import level_of, percent
+from raresim.measures.tail_rate import rate_at
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Problem
 from raresim.result import ConvergencePoint, Estimate
@@ -75,6 +76,8 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
                 points.append(ConvergencePoint(k, evaluations, value, error, *interval))
             continue
         heavy = _is_heavy(_weights(k, sample), sample.unit)
+        last = math.exp(sample.summary.tail.log_probability(k))
+        of_threshold = _of_threshold(question, sample, last, {})
         for look in sample.history:
             tail = look.tail
             value = math.exp(tail.log_probability(k))
@@ -83,6 +86,9 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
             low, high = _interval(tail, k, relative_error, question.confidence, crude, dof)[0]
             if look.upper is not None:
                 high = _upper_end(look.upper, k, sample, question.confidence, crude, heavy)
+            if of_threshold > 0 and value > 0:
+                low, high = _with_threshold((low, high), value, of_threshold, question.confidence)
+                relative_error = math.hypot(relative_error, of_threshold)
             error = value * relative_error if tail.hits[k] else math.nan
             points.append(ConvergencePoint(k, look.evaluations, value, error, low, high))
     return tuple(points)
@@ -360,11 +366,19 @@ def _estimate(
         diagnostics["failed_searching"] = lost.searching
         diagnostics["failed_estimating"] = lost.estimating
         diagnostics["widening"] = _widening(alone, interval)
+    of_threshold = _of_threshold(question, sample, value, diagnostics)
+    if of_threshold > 0:
+        interval = _with_threshold(interval, value, of_threshold, question.confidence)
+        interval_kind += ", and the error of the threshold"
+        relative_error = math.hypot(relative_error, of_threshold)
     seen = _holds(weights, sample.unit) or error_is_audited(diagnostics, search["audit"])
     holds = crude or not hits or bets is not None or seen
     if not holds:
         why = "too few to see their tail" if weights["khat"] is None else "that may have no variance"
         interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, of weights {why}"
+    elif of_threshold > 0 and not threshold_is_known(diagnostics):
+        holds = False
+        interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, whose draws may have no variance"
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -384,6 +398,33 @@ def _estimate(
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )
+
+
+def _of_threshold(question: Question, sample: Sample, value: float, diagnostics: dict[str, Any]) -> float:
+    """Relative error that a threshold which is itself estimated gives to a probability ``value``; 0 where it is known.
+
+    Writes to ``diagnostics`` what the verdict looks at. By the delta method: the log of the probability falls with the
+    threshold at the rate that the rows show.
+    """
+    unsure = question.unsure
+    if unsure is None or not 0 < value < math.inf:
+        return 0.0
+    kept = sample.summary.kept
+    rate = rate_at(question.event, kept.loss, kept.log_weight, min(value, 1.0), unsure.sigmas, unsure.std)
+    error = rate * unsure.std_error
+    diagnostics |= {"threshold_error": error, "threshold_draws": unsure.draws, "threshold_khat": unsure.khat}
+    return error
+
+
+def _with_threshold(
+    interval: tuple[float, float], value: float, error: float, confidence: float
+) -> tuple[float, float]:
+    """``interval`` with the relative ``error`` of another source: distances on the log scale add as squares."""
+    more = Certainty(confidence).quantile * error
+    low, high = interval
+    down = math.hypot(math.log(value / low), more) if low > 0 else math.inf
+    up = math.hypot(math.log(high / value), more) if high > 0 else math.inf
+    return value * math.exp(-down), min(1.0, value * math.exp(min(up, 700.0)))
 
 
 def _weights(k: int, sample: Sample) -> dict[str, Any]:

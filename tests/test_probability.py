@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from raresim import Crude, Linear, Normal, Probability, PythonLoss, Reference, StudentT
-from raresim.errors import FieldError
+from raresim import Crude, Linear, Normal, Probability, PythonLoss, Reference, StudentT, SubsetSimulation
+from raresim import config as configs
+from raresim.errors import ConfigError, FieldError
 from raresim.measures.base import LossScale
 from raresim.problem import Event
 from tests.problems import COV, MEAN, WEIGHTS, Case, solve
@@ -164,3 +166,84 @@ def test_one_pilot_serves_every_threshold(seed):
     estimate, explored = threshold_of(PythonLoss(function=weighted_sum), measure, seed(164))
     assert explored == 10_000
     assert estimate.threshold_note.startswith("1 sigma")
+
+
+# --- a threshold that is itself estimated ------------------------------------------------------------
+
+
+def test_18_4_intervals_hold_although_the_threshold_is_estimated(seed):
+    """``P(5 sigma)`` of a normal loss that has no closed form: with 10,000 draws the threshold is known to 0.037 sigma,
+    which is a fifth of the probability. An interval that leaves this out holds 2 times of 10.
+
+    At 95 %, fewer than 12 of 20 hold with a probability of 3e-7.
+    """
+    case = Case(
+        "sigma", Normal(mean=MEAN, cov=COV), PythonLoss(function=weighted_sum), Probability(above="5 sigma"), []
+    )
+    exact = stats.norm.sf(5.0)
+    held = 0
+    for k in range(20):
+        result = solve(case, seed(400 + k), relative_error=0.05, max_evaluations=100_000)
+        (estimate,) = result.estimates
+        held += estimate.interval[0] <= exact <= estimate.interval[1]
+        assert estimate.diagnostics["threshold_error"] == pytest.approx(0.19, rel=0.3)
+        assert estimate.relative_error > estimate.diagnostics["threshold_error"]
+        assert estimate.verdict.status == "caution"
+        (check,) = (check for check in estimate.verdict.checks if check.name == "threshold")
+        assert "come from 10,000 draws: the threshold alone gives the probability a relative error" in check.message
+        last = result.convergence[-1]
+        assert (last.lower, last.upper) == pytest.approx(estimate.interval, rel=0.05)
+    assert held >= 12
+
+
+def test_18_4_the_asked_error_and_the_budget_set_the_draws_for_sigma(seed):
+    case = Case(
+        "sigma", Normal(mean=MEAN, cov=COV), PythonLoss(function=weighted_sum), Probability(above="2 sigma"), []
+    )
+    result = solve(case, seed(421), relative_error=0.02, max_evaluations=1_000_000)
+    (estimate,) = result.estimates
+    assert result.evaluations["explore"] == estimate.diagnostics["threshold_draws"] == 20_000
+    enough = solve(case, seed(422), relative_error=0.02, max_evaluations=4_000_000)
+    wanted = 3 * (stats.norm.pdf(2.0) / stats.norm.sf(2.0) / 0.02) ** 2
+    assert enough.evaluations["explore"] == pytest.approx(wanted, rel=0.1)
+    assert enough.estimates[0].diagnostics["threshold_error"] == pytest.approx(0.02, rel=0.1)
+
+
+def test_18_4_a_loss_without_a_fourth_moment_is_not_trusted(seed):
+    """Student's t with 2.2 degrees of freedom has a variance, and its sample variance has none."""
+    loss = PythonLoss(function=weighted_sum)
+    case = Case("t2.2", StudentT(dof=2.2, loc=MEAN, shape=COV), loss, Probability(above="4 sigma"), [])
+    (estimate,) = solve(case, seed(423), relative_error=0.05, max_evaluations=100_000).estimates
+    assert estimate.verdict.status == "untrusted"
+    assert not estimate.holds_confidence
+    assert any("no fourth moment" in check.message for check in estimate.verdict.checks)
+    assert any("sigma as a number" in advice for advice in estimate.verdict.advice)
+
+
+def test_18_4_below_and_replicates_have_the_error_of_the_threshold_too(seed):
+    inputs, loss = Normal(mean=MEAN, cov=COV), PythonLoss(function=weighted_sum)
+    for measure, method in (
+        (Probability(below="3 sigma"), Crude()),
+        (Probability(above="3 sigma"), SubsetSimulation()),
+    ):
+        case = Case("sigma", inputs, loss, measure, [], method)
+        (estimate,) = solve(case, seed(424), relative_error=0.1, max_evaluations=200_000).estimates
+        rate = stats.norm.pdf(3.0) / stats.norm.sf(3.0)
+        assert estimate.diagnostics["threshold_error"] == pytest.approx(rate * np.sqrt(5.5 / 10_000), rel=0.3)
+
+
+def test_18_4_check_and_run_refuse_an_infinite_variance_alike(tmp_path):
+    path = tmp_path / "heavy.yaml"
+    path.write_text(
+        "name: heavy\nseed: 1\ninputs: {kind: student_t, dof: 1.5, dim: 3}\nloss: {kind: linear, weights: equal}\n"
+        "measures:\n  - {kind: probability, above: 5 sigma}\n"
+    )
+    config = configs.load(path)
+    with pytest.raises(ConfigError) as checked:
+        config.outline()
+    with pytest.raises(FieldError) as ran:
+        config.experiment().run()
+    told = "cannot be in sigma: the loss has no finite, positive standard deviation (got nan); give the threshold in"
+    assert told in str(checked.value)
+    assert told in str(ran.value)
+    assert "heavy.yaml:6:25: " in str(checked.value)

@@ -143,7 +143,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     diagnostics : mapping
         ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
         ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed, and what
-        climbs of the audit say of the event, with names that begin with ``audit_``.
+        climbs of the audit say of the event, with names that begin with ``audit_``; ``threshold_error``,
+        ``threshold_draws`` and ``threshold_khat`` where the threshold is estimated too.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
     search : mapping
@@ -204,7 +205,15 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         *_facts(search["facts"]),
         *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"], unit),
     )
-    checks = (*checks, *_sections(diagnostics), *searched, *_canary(search["canary"]), *lost, *_interrupted(search))
+    checks = (
+        *checks,
+        *_threshold(diagnostics),
+        *_sections(diagnostics),
+        *searched,
+        *_canary(search["canary"]),
+        *lost,
+        *_interrupted(search),
+    )
     status = worst([check.status for check in checks])
     return Verdict(status, scope, hidden, checks, _advice(checks))
 
@@ -252,6 +261,29 @@ def _error(relative_error: float | None) -> Check:
         error <= 0.30,
         f"the relative error is {error:.2%} (10 % wanted)",
     )
+
+
+def threshold_is_known(diagnostics: Mapping[str, Any]) -> bool:
+    """Whether the standard error of a threshold that is estimated too can be believed."""
+    shape = diagnostics.get("threshold_khat")
+    return shape is None or shape < 0.5
+
+
+def _threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
+    """How well a threshold in standard deviations is known, where these come from draws."""
+    error = diagnostics.get("threshold_error")
+    if error is None:
+        return ()
+    draws, shape = diagnostics["threshold_draws"], diagnostics["threshold_khat"]
+    size = f"mean and standard deviation of the loss come from {draws:,} draws"
+    if not threshold_is_known(diagnostics):
+        message = (
+            f"{size}, whose squares have a tail of shape k-hat {shape:.2f} (below 0.5 wanted): the loss may have no "
+            "fourth moment, and how far the threshold is off is not known"
+        )
+        return (_graded("threshold", shape, False, shape < 0.7, message),)
+    message = f"{size}: the threshold alone gives the probability a relative error of {error:.2%} (10 % wanted)"
+    return (_graded("threshold", error, error <= 0.10, error <= 0.30, message),)
 
 
 def _tail_error(error: float | None) -> Check:
@@ -568,6 +600,8 @@ _ADVICE = {
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
     "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",
     "failures": "replay failed_rows.npz and mend the loss, or let it try again with loss.on_failure and loss.retries",
+    "threshold": "give the threshold in loss units, or sigma as a number; or raise stop.max_evaluations, of which a "
+    "fiftieth may go into mean and standard deviation",
     "hits": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "ess": "raise stop.max_evaluations, or ask for a smaller stop.relative_error",
     "sections": "raise stop.max_evaluations: the rows are too few for the error to be known",

@@ -39,13 +39,37 @@ class Reference:
 class LossScale:
     """Mean and standard deviation of the loss under the target, and how they are known.
 
-    ``draws`` is how many draws they were read from; 0 where they are exact.
+    Parameters
+    ----------
+    mean, std : float
+        In the unit of the loss.
+    source : str
+        How they are known, in words.
+    draws : int
+        How many draws they were read from; 0 where they are exact.
+    skewness, kurtosis : float
+        Third and fourth standardised moment of these draws: what the error of ``std`` is read from.
+    khat : float or None
+        Shape of the tail of their squares: from 0.5 on ``std`` has no standard error. None where it is not seen.
+    evaluations : int
+        What the draws cost.
     """
 
     mean: float
     std: float
     source: str
     draws: int = 0
+    skewness: float = 0.0
+    kurtosis: float = 3.0
+    khat: float | None = None
+    evaluations: int = 0
+
+    def error_at(self, sigmas: float) -> float:
+        """Standard error of ``mean + sigmas std``: both come from the same draws, so they are correlated."""
+        if not self.draws:
+            return 0.0
+        variance = 1.0 + sigmas * self.skewness + 0.25 * sigmas**2 * (self.kurtosis - 1.0)
+        return self.std * math.sqrt(max(0.0, variance) / self.draws)
 
     @property
     def std_error(self) -> float:
@@ -62,6 +86,31 @@ Quantity = Literal["probability", "value_at_risk", "expected_shortfall"]
 Keeps = Literal["counts", "losses", "draws"]
 """What a measure is read from: sums over the rows of each event; the weighted losses beyond a floor; or these and their
 draws, risk factors and components."""
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """A threshold that is itself estimated.
+
+    Parameters
+    ----------
+    std_error : float
+        Of the threshold, in the unit of the loss.
+    sigmas : float
+        How many standard deviations it is from the mean.
+    std : float
+        The standard deviation, in the unit of the loss.
+    draws : int
+        From how many draws.
+    khat : float or None
+        Shape of the tail of their squares; from 0.5 on ``std_error`` cannot be believed.
+    """
+
+    std_error: float
+    sigmas: float
+    std: float
+    draws: int
+    khat: float | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +135,8 @@ class Question:
         One minus the level of a value at risk or an expected shortfall; None for a probability.
     asked : bool
         Whether the user asked for this number: one that the program adds of itself does not set the verdict of the run.
+    unsure : Unsure or None
+        How well the threshold is known, where it is estimated too.
     """
 
     event: Event
@@ -96,6 +147,7 @@ class Question:
     quantity: Quantity = "probability"
     tail: float | None = None
     asked: bool = True
+    unsure: Unsure | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +205,11 @@ class Measure(ABC):
         """Tail probabilities whose quantiles of the loss have to be known, roughly, before the proposal is tuned."""
         return ()
 
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Thresholds in standard deviations of the loss from its mean, where these are those of the model."""
+        return ()
+
     @abstractmethod
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         """The numbers asked for.
@@ -177,6 +234,10 @@ class Measure(ABC):
 
     def check_inputs(self, inputs: Inputs) -> None:
         """Raise `FieldError` or `DataError`, before anything is drawn, where it does not go with ``inputs``."""
+        return
+
+    def check_moments(self, loss: Loss, inputs: Inputs) -> None:
+        """Raise `FieldError`, before anything is drawn, where moments of a bound ``loss`` are known and not enough."""
         return
 
     def after(self, budget: int) -> int:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from raresim import arrays
 from raresim.errors import FieldError
-from raresim.measures.base import Interval, LossScale, Measure, Question, Reference
+from raresim.measures.base import Interval, LossScale, Measure, Question, Reference, Unsure
 from raresim.problem import Direction, Event
 from raresim.registry import member
+
+if TYPE_CHECKING:
+    from raresim.distributions.base import Inputs
+    from raresim.losses.base import Loss
 
 Threshold: TypeAlias = float | str
 
@@ -33,8 +37,9 @@ class Probability(Measure):
         the loss from its mean: ``mean + 5 std`` above, ``mean - 5 std`` below.
     sigma : "model" or float
         Whose standard deviation. ``model``: of the loss under the input law, in closed form where there is one, else
-        from a pilot sample of the target. A number: the standard deviation itself, in the unit of the loss, around
-        mean zero.
+        from a pilot sample of the target, of which as many draws are made as the asked error needs, at most a fiftieth
+        of the budget or 10,000; the error that is left of the threshold is in the interval. A number: the standard
+        deviation itself, in the unit of the loss, around mean zero.
     confidence : float
         Of the interval, between 0 and 1.
     reference : Reference or a list of them
@@ -97,8 +102,8 @@ class Probability(Measure):
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
         return [
-            Question(
-                *self._resolve(threshold, scale),
+            replace(
+                self._resolve(threshold, scale),
                 confidence=self.confidence,
                 reference=reference,
                 interval=self.interval,
@@ -111,21 +116,42 @@ class Probability(Measure):
             return []
         return [self.reference] if isinstance(self.reference, Reference) else list(self.reference)
 
-    def _resolve(self, threshold: Threshold, scale: Callable[[], LossScale]) -> tuple[Event, str]:
-        value, is_sigmas = _parse(self.direction, threshold)
-        if not is_sigmas:
-            return Event(value, self.direction), ""
-        of = LossScale(0.0, float(self.sigma), "given") if self.sigma != "model" else scale()
-        if not (math.isfinite(of.std) and of.std > 0):
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        if self.sigma != "model":
+            return ()
+        counted = (_parse(self.direction, threshold) for threshold in self.thresholds)
+        sign = 1.0 if self.direction == "above" else -1.0
+        return tuple(sign * value for value, is_sigmas in counted if is_sigmas)
+
+    def check_moments(self, loss: Loss, inputs: Inputs) -> None:
+        closed = loss.moments(inputs) if self.sigmas else None
+        if closed is not None:
+            self._check_std(closed[1])
+
+    def _check_std(self, std: float) -> None:
+        if not (math.isfinite(std) and std > 0):
             raise FieldError(
                 self.direction,
-                f"cannot be in sigma: the loss has no finite, positive standard deviation (got {of.std:g}); "
+                f"cannot be in sigma: the loss has no finite, positive standard deviation (got {std:g}); "
                 "give the threshold in loss units, or sigma as a number",
             )
+
+    def _resolve(self, threshold: Threshold, scale: Callable[[], LossScale]) -> Question:
+        value, is_sigmas = _parse(self.direction, threshold)
+        if not is_sigmas:
+            return Question(Event(value, self.direction), "", self.confidence, None)
+        of = LossScale(0.0, float(self.sigma), "given") if self.sigma != "model" else scale()
+        self._check_std(of.std)
         sign = "+" if self.direction == "above" else "-"
         resolved = of.mean + value * of.std if self.direction == "above" else of.mean - value * of.std
         note = f"{value:g} sigma: mean {of.mean:.6g} {sign} {value:g} x {of.std:.6g} ({of.source})"
-        return Event(resolved, self.direction), note
+        signed = value if self.direction == "above" else -value
+        error = of.error_at(signed)
+        unsure = Unsure(error, signed, of.std, of.draws, of.khat) if of.draws else None
+        if unsure is not None:
+            note += f"; standard error {error:.3g}"
+        return Question(Event(resolved, self.direction), note, self.confidence, None, unsure=unsure)
 
     @staticmethod
     def examples() -> list[Probability]:

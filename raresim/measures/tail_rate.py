@@ -10,6 +10,7 @@ import numpy as np
 from raresim.arrays import Bool, Float
 from raresim.diagnostics.ess import effective
 from raresim.measures.tail_sample import TailSample
+from raresim.problem import Event
 
 WIDTH, WIDEST, WIDTH_ROWS = 0.4, 0.7, 1e4
 """Half of the window, in nats of tail probability, where the rows beyond the threshold are worth `WIDTH_ROWS`; it
@@ -100,6 +101,43 @@ class TailRate:
         """``E[values | L = threshold]`` of values (k,) of the rows: their weighted mean in the window."""
         weight = sample.weight[self.window]
         return float(weight @ values[self.window] / weight.sum())
+
+
+def normal_rate(k: float) -> float:
+    """``-d log P(Z > k) / dk`` of a standard normal ``Z``, per standard deviation."""
+    from scipy.special import log_ndtr
+
+    return math.exp(-0.5 * k * k - 0.5 * math.log(2.0 * math.pi) - float(log_ndtr(-k)))
+
+
+def rate_at(event: Event, loss: Float, log_weight: Float, probability: float, sigmas: float, std: float) -> float:
+    """How fast the log of an event's ``probability`` falls with its threshold, per unit of the loss.
+
+    Parameters
+    ----------
+    event : Event
+        The event.
+    loss, log_weight : (n,) float64
+        Of weighted draws; weights in nats.
+    probability : float
+        Of the event.
+    sigmas, std : float
+        How many standard deviations of the loss the threshold is from the mean, and the standard deviation.
+
+    Notes
+    -----
+    Where the draws do not tell, the tail is taken to fall as that of a normal law does at the same probability, with
+    its score ``z`` rising evenly from the mean to the threshold.
+    """
+    from scipy.special import ndtri
+
+    none = np.empty((loss.size, 0))
+    rows = TailSample(loss.size, -math.inf, event.sign * loss, log_weight, np.arange(loss.size), none, none, none)
+    try:
+        return TailRate.of(rows, event.sign * event.threshold).value
+    except NoRateError:
+        z = abs(float(ndtri(probability)))
+        return normal_rate(z) * (z / abs(sigmas) if abs(sigmas) > 1.0 else 1.0) / std
 
 
 def _half(sample: TailSample, threshold: float, nats: float) -> float:
