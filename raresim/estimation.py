@@ -20,6 +20,7 @@ from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.failures import NOTHING, Failures, collecting, note, noted
 from raresim.measures.asked import Asked
 from raresim.measures.guarantee import Wait
+from raresim.measures.often import Often, often
 from raresim.methods.base import Session, Tuned
 
 GROWTH = 8
@@ -64,11 +65,12 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """The moments after a part of the rows, and what these cost; ``upper`` as in `Summary`."""
+    """The moments after a part of the rows, and what these cost; ``upper`` and ``outside`` as in `Summary`."""
 
     evaluations: int
     tail: TailMoments
     upper: TailMoments | None = None
+    outside: TailMoments | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,8 @@ class Sample:
         Where the stage ended: it can be gone on with.
     reached : bool
         Whether it ended with what was asked for, not with its budget.
+    weight_bound : float or None
+        Log of the largest weight that a row can have, in nats; None where it is not needed.
     """
 
     summary: Summary
@@ -146,6 +150,11 @@ class Sample:
     known: tuple[float, ...] = ()
     progress: Progress | None = None
     reached: bool = True
+    weight_bound: float | None = None
+
+    def common(self, at: Summary | Look, k: int) -> Often | None:
+        """What is read of event ``k`` at the end or at a look where it is common; None where it is not."""
+        return None if at.upper is not None else often(at.tail, at.outside, k, self.weight_bound)
 
     def relative_error(self, tail: TailMoments, k: int) -> float:
         """Of the estimate of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
@@ -288,8 +297,13 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
     """
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
     shares = bool(session.problem.loss.limit_state_names)
+    # a method that searches for a single event draws from the target where that is common
+    bounded = tuned.proposal is not None and log_weight_bound(tuned.proposal, session.problem.target) is not None
+    outside = bounded and (len(session.events) > 1 or not tuned.starts)
     if not session.betting:
-        draws = WeightedDraws(sampler, tuple(session.events), tuned.goals, beyond=session.beyond, shares=shares)
+        draws = WeightedDraws(
+            sampler, tuple(session.events), tuned.goals, beyond=session.beyond, shares=shares, outside=outside
+        )
         return tuned.estimator or draws
     if tuned.estimator is not None:
         raise FieldError("interval", "must not be 'betting' here: the rows of this method are no independent draws")
@@ -309,10 +323,15 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
         raise ValueError("no row was drawn yet")
     history = progress.history
     if not history or history[-1].tail.n != progress.total.tail.n:
-        history = (*history, Look(progress.total.evaluations, progress.total.tail, progress.total.upper))
+        history = (*history, _look(progress.total))
     waits = job.waits(progress.total, progress.plan.stage)
     resolution = job.resolution_of(progress.total.tail.n)
-    return Sample(progress.total, history, progress.looks, planned, job.unit, resolution, waits, job.known)
+    sample = Sample(progress.total, history, progress.looks, planned, job.unit, resolution, waits, job.known)
+    return replace(sample, weight_bound=job.weight_bound)
+
+
+def _look(total: Summary) -> Look:
+    return Look(total.evaluations, total.tail, total.upper, total.outside)
 
 
 def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
@@ -338,7 +357,7 @@ class _History:
     def seen(self, total: Summary) -> None:
         history = self.at.history
         if not history or total.tail.n >= HISTORY_STEP * history[-1].tail.n:
-            history = (*history, Look(total.evaluations, total.tail, total.upper))
+            history = (*history, _look(total))
         failures = noted()
         self.at = replace(self.at, chunks=self.at.chunks + 1, total=total, history=history, failures=failures)
         if self.session.keep is not None and self._is_whole(total):
@@ -364,7 +383,7 @@ class _History:
         if total.arrivals is not None:
             missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
             return f"{wanted - missing:,} of {wanted:,} hits"
-        error = _worst(total.tail, self.job)
+        error = _worst(total, self.job)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
 
@@ -382,16 +401,26 @@ def _spread(tail: TailMoments, k: int, known: Sequence[float]) -> float:
     return max(seen, math.sqrt(pooled / n))
 
 
-def _worst(tail: TailMoments, job: Estimator) -> float:
+def _worst(total: Summary, job: Estimator) -> float:
     """The largest relative error of any event; infinite while one has no hit."""
-    return max(math.hypot(_spread(tail, k, job.known), job.unseen / tail.n) for k in range(tail.hits.size))
+    return max(_error(total, k, job) for k in range(total.tail.hits.size))
+
+
+def _error(total: Summary, k: int, job: Estimator) -> float:
+    """Relative error of the probability of event ``k``."""
+    common = often(total.tail, total.outside, k, job.weight_bound) if total.upper is None else None
+    if common is not None:
+        return common.relative_error
+    return math.hypot(_spread(total.tail, k, job.known), job.unseen / total.tail.n)
 
 
 def _ratio(total: Summary, target: float, asked: Asked | None, job: Estimator) -> float:
     """The largest error divided by the asked one; where numbers of hits are wanted, infinite until they are there."""
     if total.arrivals is not None:
         return math.inf if any(total.arrivals.missing) else 0.0
-    return _worst(total.tail, job) / target if asked is None else asked.ratio(total)
+    if asked is None:
+        return _worst(total, job) / target
+    return asked.ratio(total, lambda k: _error(total, k, job), job.weight_bound is not None)
 
 
 def _further(total: Summary, ratio: float) -> int:

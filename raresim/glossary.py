@@ -910,6 +910,8 @@ _NUMBERS = (
             "upper",
             "holds_confidence",
             "nominal confidence",
+            "log scale of the odds",
+            "gamma law of the few draws outside",
             "betting",
         ),
         definition=(
@@ -917,6 +919,8 @@ _NUMBERS = (
             " binomial interval (Clopper-Pearson), or the exact one of the gamma law where the run has a guarantee."
             " Weighted estimates get an interval that is symmetric on the log scale, so it stays positive; it is"
             " asymptotic, and from a k-hat of 0.3 on it has the quantile of Student's t with 15 degrees of freedom."
+            " An event that the target itself hits often is read from the weights inside and outside of it: its"
+            " interval is symmetric on the log scale of the odds, or comes from the gamma law of the few draws outside."
             " These are widened when the run chose its own size, see looks; one from bets (interval: betting) holds at"
             " every look as it is, where the weights have a bound, and is about twice as wide."
         ),
@@ -1351,11 +1355,12 @@ _TRUST = (
     ),
     Term(
         name="unseen regions",
-        aliases=("unseen_regions",),
+        aliases=("unseen_regions", "unseen_walks"),
         definition=(
             "The share of failure regions that walks uphill have probably not found. Walks that nearly all end in"
             " regions of their own leave many to be found (Boender and Rinnooy Kan, 1987). It is zero where all ended"
-            " in one."
+            " in one. Few walks (unseen_walks) cannot tell: the check then says that evidence is missing, and"
+            " warns."
         ),
         formula="w (w + 1) / (L (L - 1)), L walks in w regions",
         unit="dimensionless",

@@ -35,6 +35,7 @@ from raresim.measures.intervals import (
     zero_hits_bound,
 )
 from raresim.measures.levels import level_of, percent
+from raresim.measures.often import Often
 from raresim.measures.tail_rate import rate_at
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Problem
@@ -70,20 +71,19 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
     for k, question in enumerate(questions):
         if question.tail is not None and losses is not None:
             certainty = _certainty(k, question, sample, crude)
-            for evaluations, curve in losses.sofar:
+            for evaluations, sofar in losses.sofar:
+                curve = sofar.for_tail(question.tail, sample.weight_bound is not None)
                 found = curve.value_at_risk(question.tail, certainty)
                 value, error, interval = _answer(question, found, question.tail, curve, certainty)
                 points.append(ConvergencePoint(k, evaluations, value, error, *interval))
             continue
         heavy = _is_heavy(_weights(k, sample), sample.unit)
-        last = math.exp(sample.summary.tail.log_probability(k))
-        of_threshold = _of_threshold(question, sample, last, {})
+        of_threshold = _of_threshold(question, sample, _read(k, sample, sample.summary)[1], {})
         for look in sample.history:
             tail = look.tail
-            value = math.exp(tail.log_probability(k))
-            relative_error = sample.relative_error(tail, k)
+            _, value, relative_error, common = _read(k, sample, look)
             dof = _dof(tail, sample.unit, heavy)
-            low, high = _interval(tail, k, relative_error, question.confidence, crude, dof)[0]
+            low, high = _interval(tail, k, relative_error, question.confidence, crude, dof, common=common)[0]
             if look.upper is not None:
                 high = _upper_end(look.upper, k, sample, question.confidence, crude, heavy)
             if of_threshold > 0 and value > 0:
@@ -137,7 +137,7 @@ class _Losses:
         parts = ((row % SECTIONS == k, len(range(k, self.rows.among, SECTIONS))) for k in range(SECTIONS))
         return [TailCurve.of_rows(n, loss[at], log_weight[at]) for at, n in parts]
 
-    def sectioned_error(self, question: Question, tail: float, value: float) -> float | None:
+    def sectioned_error(self, question: Question, tail: float, value: float, bounded: bool) -> float | None:
         """Standard error of ``value`` from the spread of the parts' around it ([1]_); None where they are too few.
 
         References
@@ -145,7 +145,8 @@ class _Losses:
         .. [1] Asmussen & Glynn, *Stochastic simulation*, 2007, III.5a.
         """
         squares = []
-        for curve in self.sections:
+        for section in self.sections:
+            curve = section.for_tail(tail, bounded)
             at = curve.index(tail)
             if at is None or curve.hits[at] < LEAST_OF_SECTION:
                 return None
@@ -253,7 +254,7 @@ def _of_losses(
     audited: Audit,
 ) -> Estimate:
     """A value at risk or an expected shortfall; counts and weights are those at and beyond the value at risk."""
-    crude, curve = not search["weighted"], losses.curve
+    crude, curve = not search["weighted"], losses.curve.for_tail(tail, sample.weight_bound is not None)
     certainty = _certainty(k, question, sample, crude, inflation(sample))
     found = curve.value_at_risk(tail, certainty)
     at = found.at
@@ -285,7 +286,7 @@ def _of_losses(
         kind += f", t with {certainty.dof:,} degrees of freedom"
     if losses.rows.bins is not None:
         diagnostics["resolution"] = curve.gap(at)
-    sections = losses.sectioned_error(question, tail, value)
+    sections = losses.sectioned_error(question, tail, value, sample.weight_bound is not None)
     if sections is not None and std_error > 0:
         diagnostics["sections_error_ratio"] = sections / std_error
     holds = crude or not found.hits or _holds(diagnostics, sample.unit)
@@ -321,9 +322,7 @@ def _estimate(
     k: int, question: Question, sample: Sample, search: Mapping[str, Any], total: int, lost: Lost, audited: Audit
 ) -> Estimate:
     tail = sample.summary.tail
-    log_value = tail.log_probability(k)
-    value = math.exp(log_value)
-    relative_error = sample.relative_error(tail, k)
+    log_value, value, relative_error, common = _read(k, sample, sample.summary)
     hits = int(tail.hits[k])
     kl = (sample.summary.drawn or tail).kl(k)
     wait = sample.waits[k] if sample.waits else None
@@ -350,7 +349,7 @@ def _estimate(
     factor = inflation(sample)
     crude = not search["weighted"]
     dof = _dof(tail, sample.unit, heavy)
-    interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, dof, factor)
+    interval, interval_kind = _interval(tail, k, relative_error, question.confidence, crude, dof, factor, common)
     bets = sample.summary.bets if question.interval == "betting" else None
     if bets is not None:
         interval, interval_kind = _of_bets(bets, k, value, question.confidence)
@@ -373,12 +372,11 @@ def _estimate(
         relative_error = math.hypot(relative_error, of_threshold)
     seen = _holds(weights, sample.unit) or error_is_audited(diagnostics, search["audit"])
     holds = crude or not hits or bets is not None or seen
+    why = "of weights " + ("too few to see their tail" if weights["khat"] is None else "that may have no variance")
+    if holds and of_threshold > 0 and not threshold_is_known(diagnostics):
+        holds, why = False, "whose draws may have no variance"
     if not holds:
-        why = "too few to see their tail" if weights["khat"] is None else "that may have no variance"
-        interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, of weights {why}"
-    elif of_threshold > 0 and not threshold_is_known(diagnostics):
-        holds = False
-        interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, whose draws may have no variance"
+        interval_kind = f"not at {100 * question.confidence:g} %: {interval_kind}, {why}"
     return Estimate(
         kind="probability",
         label=question.event.label,
@@ -398,6 +396,18 @@ def _estimate(
         diagnostics=diagnostics,
         verdict=judge(diagnostics, relative_error if hits else None, search),
     )
+
+
+def _read(k: int, sample: Sample, at: Summary | Look) -> tuple[float, float, float, Often | None]:
+    """Log, value and relative error of a probability; and how it was read where the event is common.
+
+    Else it is the mean of the weights, which is at most one like the probability, by whatever chance it is more.
+    """
+    common = sample.common(at, k)
+    if common is not None:
+        return math.log1p(-common.outside), common.value, common.relative_error, common
+    log_value = min(at.tail.log_probability(k), 0.0)
+    return log_value, math.exp(log_value), sample.relative_error(at.tail, k), None
 
 
 def _of_threshold(question: Question, sample: Sample, value: float, diagnostics: dict[str, Any]) -> float:
@@ -486,8 +496,15 @@ def _interval(
     crude: bool,
     dof: int | None,
     factor: float = 1.0,
+    common: Often | None = None,
 ) -> tuple[tuple[float, float], str]:
-    """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made."""
+    """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made.
+
+    Of an event that is ``common`` the way that it is read by.
+    """
+    if common is not None:
+        kind = common.kind if dof is None else f"{common.kind}, t with {dof:,} degrees of freedom"
+        return common.interval(confidence, dof, factor), kind
     hits = int(tail.hits[k])
     value = math.exp(tail.log_probability(k))
     if hits == 0:

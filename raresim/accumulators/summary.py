@@ -52,6 +52,8 @@ class Summary(Accumulator):
         Where replicates ended.
     states : TailMoments, optional
         Of the parts of each event in which each limit state fails, as `failing_states` has them.
+    outside : TailMoments, optional
+        Of the rows that are not in each event, where the probability of a common one is read from them too.
     """
 
     tail: TailMoments
@@ -66,6 +68,7 @@ class Summary(Accumulator):
     draws: TailDraws | None = None
     ends: Ends | None = None
     states: TailMoments | None = None
+    outside: TailMoments | None = None
 
     @classmethod
     def of_rows(
@@ -118,4 +121,5 @@ class Summary(Accumulator):
             self.draws if self.draws is None or other.draws is None else self.draws.merge(other.draws),
             self.ends if self.ends is None or other.ends is None else self.ends.merge(other.ends),
             self.states if self.states is None or other.states is None else self.states.merge(other.states),
+            self.outside if self.outside is None or other.outside is None else self.outside.merge(other.outside),
         )

@@ -67,6 +67,11 @@ class Estimator(Job[Summary]):
         return ()
 
     @property
+    def weight_bound(self) -> float | None:
+        """Log of the largest weight that a row can have, in nats, where weights outside of events are summed up too."""
+        return None
+
+    @property
     @abstractmethod
     def cost(self) -> float:
         """Loss evaluations that a row is expected to take."""

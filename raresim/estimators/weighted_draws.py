@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
+from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.accumulators.tail_draws import TailDraws
 from raresim.accumulators.weighted_losses import WeightedLosses
 from raresim.blocks import Block
+from raresim.distributions.mixture import log_weight_bound
 from raresim.engine import Sampler
 from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.measures.guarantee import Goal, Wait
@@ -57,6 +60,8 @@ class WeightedDraws(OfDraws):
         The rows that are kept.
     shares : bool
         Whether what the limit states of the loss do in each event is summed up.
+    outside : bool
+        Whether the weights outside of each event are summed up too.
     """
 
     sampler: Sampler
@@ -65,6 +70,7 @@ class WeightedDraws(OfDraws):
     log_bound: float | None = None
     beyond: Beyond | None = None
     shares: bool = False
+    outside: bool = False
 
     @property
     def cost(self) -> float:
@@ -84,6 +90,9 @@ class WeightedDraws(OfDraws):
         upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
         kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
         summary = Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
+        if self.outside:
+            out = [hit_weights(log_weight, ~(mask | np.isnan(loss))) for mask in in_event]
+            summary = replace(summary, outside=TailMoments.of_hits(block.rows, out))
         if self.log_bound is not None:
             summary = replace(summary, bets=Bets.of_hits(block.rows, hits, self.log_bound))
         if self.beyond is not None:
@@ -99,6 +108,10 @@ class WeightedDraws(OfDraws):
             return summary
         wanted = tuple(goal.hits for goal in self.goals)
         return replace(summary, arrivals=Arrivals.of_block(block.rows, in_event, wanted))
+
+    @property
+    def weight_bound(self) -> float | None:
+        return log_weight_bound(self.sampler.proposal, self.sampler.problem.target) if self.outside else None
 
     def waits(self, summary: Summary, stage: int) -> tuple[Wait, ...]:
         """As many exponential times as rows up to the last wanted hit, added: one draw from the gamma law."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raresim.accumulators.summary import Summary
@@ -37,16 +37,20 @@ class Asked:
     planned: tuple[float, ...]
     least: tuple[float, ...]
 
-    def ratio(self, total: Summary) -> float:
-        """The largest error of any answer, divided by the one asked for; infinite where one has none yet."""
-        tail = total.tail
+    def ratio(self, total: Summary, error_of: Callable[[int], float], bounded: bool) -> float:
+        """The largest error of any answer, divided by the one asked for; infinite where one has none yet.
+
+        ``error_of`` gives the relative error of the probability of an event by its number; ``bounded`` is whether
+        weights have a bound.
+        """
         curve = None if total.losses is None else TailCurve.of(total.losses)
         ratios = []
         for k, question in enumerate(self.questions):
             if question.tail is None or curve is None:
-                ratios.append(tail.relative_error(k) / self.relative_error)
+                ratios.append(error_of(k) / self.relative_error)
             else:
-                error, tail_error = errors_of(curve, question, self.least[k])
+                at = curve.for_tail(question.tail, bounded)
+                error, tail_error = errors_of(at, question, self.least[k])
                 ratios += [error / self.relative_error, tail_error / TAIL_ERROR]
         return max(ratios)
 

@@ -109,7 +109,7 @@ def exceedances_of(sample: TailSample, thresholds: Float) -> Exceedances:
         n=sample.n,
         thresholds=thresholds,
         hits=hits,
-        probability=p,
+        probability=np.minimum(p, 1.0),  # a mean of weights may be more by chance
         std_error=np.sqrt(np.maximum(0.0, squares - p**2) / max(1, sample.n - 1)),
         squares=squares,
         is_crude=is_crude,

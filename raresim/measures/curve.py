@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -12,7 +13,13 @@ import numpy as np
 
 from raresim.accumulators.weighted_losses import WeightedLosses
 from raresim.arrays import Float
-from raresim.measures.intervals import clopper_pearson, widened
+from raresim.measures.intervals import clopper_pearson, weighted_lower, weighted_upper, widened
+
+FEW = 0.02
+"""Share of the sum of the weights below a quantile that the largest of all may have for their number to be large."""
+
+LARGE = 0.25
+"""Tail probability above which a quantile is read from shares of the weights."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class TailCurve:
         Sums of the weights of the rows there, and of their squares, relative to all weights.
     count : (k,) int64
         Their number.
+    as_shares : bool
+        Whether the weights are divided by their mean: estimates are shares of the sum of all, see `for_tail`.
     """
 
     n: int
@@ -93,6 +102,7 @@ class TailCurve:
     weight: Float
     square: Float
     count: np.ndarray[tuple[int], np.dtype[np.int64]]
+    as_shares: bool = False
 
     @classmethod
     def of(cls, rows: WeightedLosses) -> Self:
@@ -119,6 +129,31 @@ class TailCurve:
         weights, squares = np.add.reduceat(weight, first), np.add.reduceat(weight * weight, first)
         return cls(n, loss[first], weights, squares, count)
 
+    def for_tail(self, tail: float, bounded: bool) -> TailCurve:
+        """The curve from which a quantile with the probability ``tail`` is read.
+
+        That of shares where the tail is large, the weights are ``bounded`` by a share of draws from the target, and no
+        row is missing: see `raresim.measures.often.often`. Else this one.
+        """
+        if tail <= LARGE or not bounded or self.as_shares or int(self.count.sum()) < self.n:
+            return self
+        return self._shares
+
+    @cached_property
+    def _shares(self) -> TailCurve:
+        factor = self.n / float(self.weight.sum())
+        return replace(self, weight=factor * self.weight, square=factor**2 * self.square, as_shares=True)
+
+    @cached_property
+    def odds_errors(self) -> Float:
+        """Standard errors (k,) of the logarithm of the odds of `beyond`, of a curve of shares; 0 where it is one."""
+        inside, squares = np.cumsum(self.weight), np.cumsum(self.square)
+        outside, rest = self.n - inside, squares[-1] - squares
+        known = outside > 1e-9 * self.n
+        spread = squares / inside**2 + np.divide(rest, outside**2, out=np.zeros_like(rest), where=known)
+        errors: Float = np.where(known, np.sqrt(np.maximum(spread, 0.0)), 0.0)
+        return errors
+
     @cached_property
     def beyond(self) -> Float:
         """Estimates (k,) of ``P(loss >= loss_k)``."""
@@ -137,6 +172,9 @@ class TailCurve:
     @cached_property
     def errors(self) -> Float:
         """Relative errors (k,) of `beyond`."""
+        if self.as_shares:
+            errors: Float = np.maximum(0.0, 1.0 - self.beyond) * self.odds_errors
+            return errors
         total = np.cumsum(self.weight)
         second = self.n * np.cumsum(self.square) / np.maximum(total * total, 1e-300)
         return np.sqrt(np.maximum(0.0, second - 1.0) / max(1, self.n - 1))
@@ -179,6 +217,10 @@ class TailCurve:
         """``E[(loss - x)+]`` of the loss ``x`` numbered ``at``, and its standard error."""
         over = self.loss[:at] - self.loss[at]
         mean = float(self.weight[:at] @ over) / self.n
+        if self.as_shares:
+            rest = float(self.square.sum() - self.square[:at].sum())
+            spread = float(self.square[:at] @ (over - mean) ** 2) + max(0.0, rest) * mean * mean
+            return mean, math.sqrt(spread) / self.n
         second = float(self.square[:at] @ (over * over)) / self.n
         return mean, math.sqrt(max(0.0, second - mean * mean) / max(1, self.n - 1))
 
@@ -204,13 +246,39 @@ class TailCurve:
 
     def _on_log_scale(self, at: int, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
         """As `_exact`, by intervals of the logarithms; from the value at risk, numbered ``at``, outwards."""
-        spread = certainty.quantile * self.errors
-        below = np.flatnonzero(self.beyond[: at + 1] * np.exp(np.minimum(spread[: at + 1], 700.0)) < tail)
-        above = np.flatnonzero(self.beyond[at:] * np.exp(-spread[at:]) > tail)
+        if self.as_shares and self._outside[0][at] * FEW < 1.0:
+            return self._by_few_below(at, tail, certainty)
+        size, level = self.beyond, tail
+        if self.as_shares:  # the odds, on whose logarithm the interval is symmetric
+            size, level = size / np.maximum(1.0 - size, 1e-300), tail / (1.0 - tail)
+        spread = certainty.quantile * (self.odds_errors if self.as_shares else self.errors)
+        below = np.flatnonzero(size[: at + 1] * np.exp(np.minimum(spread[: at + 1], 700.0)) < level)
+        above = np.flatnonzero(size[at:] * np.exp(-spread[at:]) > level)
         first = int(below[-1]) + 1 if below.size else None
         if first is None and self._unseen(certainty.confidence) < tail:
             first = 0
         return first, at + int(above[0]) if above.size else None
+
+    @cached_property
+    def _outside(self) -> tuple[Float, Float, float]:
+        """Sums (k,) of the weights below each loss and of their squares, relative to the largest weight; and that."""
+        largest = float((self.square / self.weight).max())
+        outside = np.maximum(self.n - np.cumsum(self.weight), 0.0) / largest
+        squares = np.maximum(self.square.sum() - np.cumsum(self.square), 0.0) / largest**2
+        return outside, squares, largest
+
+    def _by_few_below(self, at: int, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
+        """As `_exact`, where few weights lie below the value at risk, numbered ``at``: by gamma laws of their sum."""
+        sums, squares, largest = self._outside
+        confidence = math.erf(certainty.quantile / math.sqrt(2.0))
+
+        def surely(k: int, end: Callable[[float, float, float], float]) -> float:
+            return largest / self.n * end(float(sums[k]), float(squares[k]), confidence)
+
+        size = self.loss.size
+        first = bisect_left(range(at), tail - 1.0, key=lambda k: -surely(k, weighted_lower))
+        last = at + bisect_left(range(at, size), True, key=lambda k: surely(k, weighted_upper) < 1.0 - tail)
+        return first, last if last < size else None
 
     def _unseen(self, confidence: float) -> float:
         """Upper end of the probability beyond the largest loss, were a row there to weigh as those at it do."""

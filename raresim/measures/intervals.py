@@ -97,6 +97,15 @@ def weighted_upper(total: float, squares: float, confidence: float) -> float:
     return float(variance / mean * gammaincinv(mean**2 / variance, 0.5 + 0.5 * confidence))
 
 
+def weighted_lower(total: float, squares: float, confidence: float) -> float:
+    """Lower end for a sum of few independent weights, as `weighted_upper` is the upper one: 0 without any."""
+    from scipy.special import gammaincinv
+
+    if not total > 0:
+        return 0.0
+    return float(squares / total * gammaincinv(total**2 / squares, 0.5 - 0.5 * confidence))
+
+
 def widened(interval: tuple[float, float], value: float, factor: float) -> tuple[float, float]:
     """``interval`` with its distances from ``value`` on the log scale multiplied by ``factor``."""
     low, high = interval

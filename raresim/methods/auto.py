@@ -104,6 +104,9 @@ LEAST_COVER = 0.3
 COMMON = 0.2
 """Probability from which the target itself is drawn from."""
 
+OF_COMMON = 0.3
+"""Share of the draws that come from the target where some of several events are as common as that."""
+
 STALLED = 6
 """Levels without progress that end the search."""
 
@@ -173,6 +176,9 @@ class Auto(Method):
        the estimate is expected to cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
        its largest weights would not be trusted (k-hat, largest share), as many are made again, at most twice.
+
+    Where some of several events are common (about one fifth and more), three tenths of the draws come from the target
+    and nothing is fitted to these events.
 
     Where rows of the search failed and are bounded, a tenth of the final draws comes from the target: what fails may
     lie where the proposal hardly goes, and the upper end of the interval has to see it.
@@ -249,6 +255,7 @@ class _Search:
     unseen: float = 0.0
     of_layers: Float = field(default_factory=LAYERS.copy)
     regions: list[Region] = field(default_factory=list)
+    of_target: float = 0.0
 
     def __post_init__(self) -> None:
         sign = direction_of(self.session.events)
@@ -274,6 +281,7 @@ class _Search:
         if probability > COMMON:
             self.decide(f"the event is common (about {probability:.2g}): draws from the target, no weights")
             return self.crude(f"the event is not rare: about {probability:.2g}")
+        self.leave_common()
         self.look_for_regions()
         outcome = self.climb_levels()
         archive.keep_searched()
@@ -285,9 +293,24 @@ class _Search:
         """Fit to all draws so far, and choose."""
         candidates, shares, variances = self.refit()
         law = proposal(candidates, shares, self.explorer.archive, self.cover(), self.of_layers)
-        return self.choose(law, variances)
+        return self.choose(self.with_target(law), variances)
 
     # the stages
+
+    def leave_common(self) -> None:
+        """Leave the events that are common to a share of draws from the target: nothing is fitted to them."""
+        rare = [goal for goal in self.goals[:-1] if self.probability(goal) <= COMMON] + [self.goal]
+        if len(rare) < len(self.goals):
+            many = len(self.goals) - len(rare)
+            are = "is" if many == 1 else "are"
+            self.decide(
+                f"{many} of {len(self.goals)} events {are} common: {OF_COMMON:.0%} of the draws come from the target"
+            )
+            self.goals, self.of_target = rare, OF_COMMON
+
+    def with_target(self, law: Distribution) -> Distribution:
+        """``law`` with the share of draws from the target that common events want."""
+        return Mixture.defensive(law, self.session.problem.target, self.of_target)
 
     def first_batch(self) -> None:
         n = max(20, min(FIRST, self.limit // 2))
@@ -443,7 +466,7 @@ class _Search:
             cover = self.cover()
             if cover is not None and self.of_layers.size < LAYERS.size:
                 self.of_layers = LAYERS.copy()
-            law = proposal(candidates, shares, archive, cover, self.of_layers)
+            law = self.with_target(proposal(candidates, shares, archive, cover, self.of_layers))
             rows = self.explorer.draw(law, size, f"refit {number}")
             u, loss = archive.u[rows], archive.loss[rows]
             log_weight = log_density(target, u) - log_density(archive.laws[-1], u)
@@ -721,7 +744,7 @@ class _Search:
         reached: bool = True,
     ) -> Tuned:
         failed = met()
-        if failed and law is not None:
+        if failed and law is not None and self.of_target < OF_FAILED:
             law = Mixture.defensive(law, self.session.problem.target, OF_FAILED)
             variances = variances and tuple((1.0 + v) / (1.0 - OF_FAILED) - 1.0 for v in variances)
             self.decide(
@@ -779,7 +802,7 @@ class _Search:
         self.decide(f"{why}: the proposal is fitted to the few draws that were in it")
         candidates = self.fit_all()
         law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive, self.cover())
-        return self.tuned(law, None, why, reached=False)
+        return self.tuned(self.with_target(law), None, why, reached=False)
 
 
 def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -814,10 +837,15 @@ def _named(candidates: Sequence[Candidate], shares: Float) -> str:
 
 
 def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """Relative variance of one draw."""
+    """Relative variance of one draw; of a common event that of the better of its two estimates, see `often`."""
     if not hit.any():
         return math.inf
-    return log_weight.size / effective_of_logs(log_weight[hit]) - 1.0
+    inside = log_weight.size / effective_of_logs(log_weight[hit])
+    share = float(np.exp(log_weight[hit]).sum() / np.exp(log_weight).sum())
+    if share <= COMMON or hit.all():
+        return inside - 1.0
+    outside = log_weight.size / effective_of_logs(log_weight[~hit])
+    return min(inside - 1.0, (1.0 - share) ** 2 * (inside + outside))
 
 
 def _around(point: Float, share: float) -> Part:
