@@ -590,3 +590,25 @@ def test_two_planes_of_unlike_slopes_are_trusted_and_right(seed):
     assert not any(d > 0.25 * exact and d > 5.0 * e.std_error for d, e in zip(off, trusted, strict=True))
     assert len(trusted) >= 16
     assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in trusted), len(trusted), 0.9)
+
+
+# --- where crude Monte Carlo costs no more -----------------------------------------------------------
+
+
+@pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=0.1)
+def test_18_9_crude_is_taken_where_a_search_would_cost_as_much(seed):
+    """In 250 dimensions a search takes 120,000 evaluations; 2 % by counting an event of 4 % takes half of that."""
+    case = linear_normal(250, 1.75)
+    result = run(case, seed(951), relative_error=0.02, max_evaluations=1_000_000)
+    (estimate,) = result.estimates
+    assert not result.search["weighted"]
+    assert result.verdict.status is Status.TRUSTED
+    assert result.evaluations["total"] < 90_000
+    assert "crude Monte Carlo costs no more" in result.search["outcome"]
+    assert_within_error(estimate.value, stats.norm.sf(1.75), estimate.std_error)
+
+
+def test_18_9_a_search_is_made_where_it_costs_less(seed):
+    result = run(linear_normal(3, 3.0), seed(952), relative_error=0.02, max_evaluations=1_000_000)
+    assert result.search["weighted"]
+    assert not any("draws of the target hit the event" in sentence for sentence in result.search["decisions"])

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from raresim.diagnostics.verdict import _ADVICE, Status, judge, worst
+from raresim.diagnostics.verdict import _ADVICE, _MISSING, Status, judge, worst
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}
@@ -196,6 +196,9 @@ LIMITS = [
     ("unseen_regions", {"search": knowing(unseen_regions=0.099)}, "trusted"),
     ("unseen_regions", {"search": knowing(unseen_regions=0.1)}, "caution"),
     ("unseen_regions", {"search": knowing(unseen_regions=0.5)}, "untrusted"),
+    ("unseen_regions", {"search": knowing(unseen_regions=0.5, unseen_walks=16.0)}, "untrusted"),
+    ("unseen_regions", {"search": knowing(unseen_regions=1.0, unseen_walks=15.0)}, "caution"),
+    ("unseen_regions", {"search": knowing(unseen_regions=0.09, unseen_walks=4.0)}, "trusted"),
     ("grid", {"search": knowing(grid_step=1.0, grid_change=0.01)}, "trusted"),
     ("grid", {"search": knowing(grid_step=1.0, grid_change=0.011)}, "caution"),
     ("grid", {"search": knowing(grid_step=1.0, grid_change=0.1)}, "caution"),
@@ -379,7 +382,8 @@ MESSAGES = [
         "canary",
         {"search": TUNED | {"canary": NO_CANARY}},
         None,
-        "none of 10,000 draws' weights around the components are even enough to test the density",
+        "the density of the proposal could not be tested: around its components the weights of 10,000 draws are too "
+        "uneven; this is missing evidence, not a finding",
     ),
     (
         "grid",
@@ -404,6 +408,13 @@ MESSAGES = [
         {"search": knowing(unseen_regions=0.04)},
         0.04,
         "some 4.0% of the failure regions may not have been found (under 10 % wanted)",
+    ),
+    (
+        "unseen_regions",
+        {"search": knowing(unseen_regions=1.0, unseen_walks=4.0)},
+        None,
+        "4 walks uphill cannot tell how many failure regions there are: this is missing evidence, not a finding (16 "
+        "walks, or two a region, would tell)",
     ),
     (
         "replicates",
@@ -694,3 +705,29 @@ def test_verdict_can_be_derived_again_from_what_is_stored(case, seed):
     assert again.status == estimate["verdict"]["status"]
     assert [c.message for c in again.checks] == [c["message"] for c in estimate["verdict"]["checks"]]
     assert list(again.advice) == estimate["verdict"]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("search", "wanted"),
+    [
+        (TUNED | {"canary": NO_CANARY}, "compare with method crude, or with a proposal of fewer or wider components"),
+        (knowing(unseen_regions=1.0, unseen_walks=4.0), "these walks are too few to count the regions"),
+    ],
+    ids=["canary", "unseen_regions"],
+)
+def test_18_9_a_check_that_could_not_be_made_says_what_it_would_take(search, wanted):
+    """Missing evidence is caution, and neither a bug nor a reason not to use the number."""
+    found = verdict(search=search)
+    assert found.status is Status.CAUTION
+    assert any("missing evidence, not a finding" in check.message for check in found.checks)
+    (advice,) = found.advice
+    assert wanted in advice
+    assert "bug" not in advice
+    assert "do not use" not in advice
+
+
+def test_18_9_every_check_without_a_value_has_advice_of_its_own():
+    """A check that warns and has no value could not be made: its advice is not that of one that failed."""
+    assert set(_MISSING) <= set(_ADVICE)
+    assert not any(_MISSING[name] == _ADVICE[name] for name in _MISSING)
+    assert not any("bug" in advice for advice in _MISSING.values())

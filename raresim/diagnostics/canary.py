@@ -26,6 +26,9 @@ Whole = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 28_000, 20_000_000
 """Draws of the proposal: between the first two, with draws times coordinates times components below the third."""
 
+AGAIN = 10
+"""Times the work of the first attempt that another may take, where the first could not tell."""
+
 LOOKED_AT = 8_000
 """Draws of all components together that say where their regions are; at least a hundred of each."""
 
@@ -277,18 +280,26 @@ def canary(sampler: Sampler, stage: int) -> Canary:
 
     A quarter of the draws says which regions enough of them lie in, and the others read these. What is compared is
     the mean over the regions of a draw's weight there, divided by the region's probability: independent draws of a
-    quantity with mean one.
+    quantity with mean one. Where no region holds enough draws, it is asked once more with more of them.
     """
     proposal = sampler.proposal
     if proposal is None:
         raise ValueError("draws of the target have no weights to test")
+    work = proposal.dim * len(components(proposal)[1])
+    n = max(LEAST_DRAWS, min(MOST_DRAWS, MOST_WORK // work))
+    found = _canary(sampler, proposal, stage, n, 0)
+    more = min(MOST_DRAWS, AGAIN * MOST_WORK // work)
+    return found if found.z is not None or more <= n else _canary(sampler, proposal, stage, more, 2)
+
+
+def _canary(sampler: Sampler, proposal: Distribution, stage: int, n: int, index: int) -> Canary:
+    """From ``n`` draws, in the blocks ``index`` and the next of the stage."""
     shares, laws = components(proposal)
-    n = max(LEAST_DRAWS, min(MOST_DRAWS, MOST_WORK // (proposal.dim * len(laws))))
     largest = np.argsort(-shares, kind="stable")[:REGIONS]
-    (rng,) = stream(sampler.seed, stage, 0).spawn(1)
+    (rng,) = stream(sampler.seed, stage, index).spawn(1)
     looked_at = max(100, LOOKED_AT // largest.size)
     regions = [_known_to(laws[k]).around(laws[k], rng, looked_at) for k in largest]
-    first, second = Block(stage, 0, 0, n // 4), Block(stage, 1, n // 4, n - n // 4)
+    first, second = Block(stage, index, 0, n // 4), Block(stage, index + 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
     worth = np.array([effective_of_logs(log_weight[region.holds(u)]) for region in regions])

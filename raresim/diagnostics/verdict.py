@@ -63,6 +63,9 @@ NOMINAL_CHANCE = (1e-3, 1e-5)
 UNCONDITIONAL = 0.25
 """Share of the estimate that may lie hidden before a trusted number is trusted without a condition."""
 
+MANY_WALKS = 16
+"""Walks uphill from which regions that each of them has for itself say that more are left to be found."""
+
 MIN_REPLICATES = 10
 """Replicates below which their spread is too uncertain an error to be trusted."""
 
@@ -346,7 +349,8 @@ def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
         return ()
     if canary["z"] is None:
         message = (
-            f"none of {canary['draws']:,} draws' weights around the components are even enough to test the density"
+            f"the density of the proposal could not be tested: around its components the weights of "
+            f"{canary['draws']:,} draws are too uneven; this is missing evidence, not a finding"
         )
         return (Check("canary", None, Status.CAUTION, message),)
     z, ratio = canary["z"], canary["ratio"]
@@ -378,7 +382,13 @@ def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
         message = f"{share:.1%} of the failing mass seen so far lies where the proposal hardly draws (under 5 % wanted)"
         checks.append(_graded("uncovered", share, share < 0.05, share < 0.2, message))
     if "unseen_regions" in facts:
-        share = facts["unseen_regions"]
+        share, walks = facts["unseen_regions"], int(facts.get("unseen_walks", MANY_WALKS))
+        if share >= 0.1 and walks < MANY_WALKS:
+            message = (
+                f"{walks} walk{'' if walks == 1 else 's'} uphill cannot tell how many failure regions there are: this "
+                f"is missing evidence, not a finding ({MANY_WALKS} walks, or two a region, would tell)"
+            )
+            return (*checks, Check("unseen_regions", None, Status.CAUTION, message))
         message = f"some {share:.1%} of the failure regions may not have been found (under 10 % wanted)"
         checks.append(_graded("unseen_regions", share, share < 0.1, share < 0.5, message))
     return tuple(checks)
@@ -613,5 +623,17 @@ _ADVICE = {
 }
 
 
+_MISSING = {
+    "audit": "leave evaluations for the audit, or raise stop.max_evaluations: nothing has looked for what is missed",
+    "soundings": "raise stop.max_evaluations: the audit had too few evaluations to say what is missed",
+    "canary": "compare with method crude, or with a proposal of fewer or wider components, whose weights are more even",
+    "unseen_regions": "compare with method crude or with another seed: these walks are too few to count the regions",
+    "khat": "raise stop.max_evaluations: more draws in the event show the tail of their weights",
+}
+"""What it would take to make a check that could not be made: one that warns and has no value."""
+
+
 def _advice(checks: tuple[Check, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_ADVICE[c.name] for c in checks if c.status is not Status.TRUSTED))
+    """What would improve the status; where evidence is missing, how to get it."""
+    wanting = [c for c in checks if c.status is not Status.TRUSTED]
+    return tuple(dict.fromkeys((_MISSING if c.value is None else {}).get(c.name, _ADVICE[c.name]) for c in wanting))

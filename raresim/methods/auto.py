@@ -107,6 +107,15 @@ COMMON = 0.2
 OF_COMMON = 0.3
 """Share of the draws that come from the target where some of several events are as common as that."""
 
+OF_OTHERS = 1.3
+"""What a run takes beside the search and the estimate, as a factor: its refits and its audit."""
+
+LIKELY_VARIANCE = 5.0
+"""Relative variance of one draw of a fitted proposal, roughly, before anything is known."""
+
+PILOT_HITS, LEAST_HITS = 20, 8
+"""Hits that a pilot of the target expects where crude Monte Carlo costs the same, and hits that it needs."""
+
 STALLED = 6
 """Levels without progress that end the search."""
 
@@ -162,7 +171,8 @@ class Auto(Method):
     Notes
     -----
     1. *First batch*: 300 draws of a widened target. An event with a probability above one fifth is left to crude Monte
-       Carlo.
+       Carlo; so is one for which crude Monte Carlo costs no more than a search would, after a pilot of the target where
+       the first batch comes near to that.
     2. *Walks uphill* from the highest points and along the axes, where few of these draws are in the event: design
        points, one for each failure region, and points between two axes, where a sum fails by two terms. Regions are
        told apart by whether the loss falls between two of them, and walks go on until few are likely to be left ([1]_).
@@ -256,6 +266,7 @@ class _Search:
     of_layers: Float = field(default_factory=LAYERS.copy)
     regions: list[Region] = field(default_factory=list)
     of_target: float = 0.0
+    counted_walks: int = 0
 
     def __post_init__(self) -> None:
         sign = direction_of(self.session.events)
@@ -281,6 +292,8 @@ class _Search:
         if probability > COMMON:
             self.decide(f"the event is common (about {probability:.2g}): draws from the target, no weights")
             return self.crude(f"the event is not rare: about {probability:.2g}")
+        if self.crude_costs_no_more():
+            return self.crude("crude Monte Carlo costs no more than a search for the event would")
         self.leave_common()
         self.look_for_regions()
         outcome = self.climb_levels()
@@ -296,6 +309,31 @@ class _Search:
         return self.choose(self.with_target(law), variances)
 
     # the stages
+
+    def crude_costs_no_more(self) -> bool:
+        """Whether draws of the target need no more evaluations than a search, its estimate and its audit.
+
+        Where the first batch finds that near, a pilot of the target decides. Crude Monte Carlo misses nothing, its
+        interval is exact, and it needs no audit.
+        """
+        asked, archive = self.session.relative_error, self.explorer.archive
+        if asked is None or self.explorer.evaluations >= self.limit:
+            return False
+        search = self.method.cost(self.dim, self.dim) + cost_by_hits(self.dim)
+        other = OF_OTHERS * (search + LIKELY_VARIANCE / asked**2)
+        same = 1.0 / (1.0 + other * asked**2)  # the probability at which both cost the same
+        if not 0.7 * same < self.probability(self.goal) or same >= COMMON:
+            return False
+        n = math.ceil(PILOT_HITS / same)
+        if self.explorer.evaluations + n > self.limit:
+            return False
+        rows = self.explorer.draw(self.session.problem.target, n, "draws of the target")
+        hits = int(np.count_nonzero(archive.loss[rows] >= self.goal))
+        self.record("target", 0, n)
+        enough = hits >= LEAST_HITS and hits / n >= same
+        then = "costs no more than a search" if enough else "would cost more than a search"
+        self.decide(f"{hits:,} of {n:,} draws of the target hit the event: crude Monte Carlo {then}")
+        return enough
 
     def leave_common(self) -> None:
         """Leave the events that are common to a share of draws from the target: nothing is fitted to them."""
@@ -351,6 +389,7 @@ class _Search:
             return np.empty((0, d))
         found = find_design_points(self.explorer, self.goal, most)
         self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
+        self.counted_walks = found.walks
         self.decide(found.describe())
         self.record("walks", 0, found.evaluations, elites=len(found.points))
         return found.points
@@ -373,6 +412,7 @@ class _Search:
         self.found = max(self.found, len(self.regions))
         if found.hits >= HITS:
             self.unseen = min(self.unseen, sum(region.hits == 1 for region in self.regions) / found.hits)
+            self.counted_walks = 0
         for sphere in [r.sphere for r in self.regions if r.sphere][spheres:]:
             self.decide(f"a region bends around the origin in {sphere[0].shape[1]} directions, {sphere[1]:.2f} away")
 
@@ -470,7 +510,8 @@ class _Search:
             rows = self.explorer.draw(law, size, f"refit {number}")
             u, loss = archive.u[rows], archive.loss[rows]
             log_weight = log_density(target, u) - log_density(archive.laws[-1], u)
-            variances = tuple(_variance(log_weight, loss >= goal) for goal in self.signed_thresholds())
+            bounded = self.of_target > 0.0
+            variances = tuple(_variance(log_weight, loss >= goal, bounded) for goal in self.signed_thresholds())
             shares = self.shared(candidates, shares, u, loss, log_weight)
             hit = loss >= self.goals[0]
             if np.count_nonzero(hit) > 5:
@@ -696,7 +737,8 @@ class _Search:
         ratio = np.exp(log_density(target, archive.u[failing]) - log_density(law, archive.u[failing]))
         n = max(400.0, variance / (self.session.relative_error or 0.01) ** 2)
         uncovered = ratio > UNCOVERED * n * probability
-        return {"uncovered": float(weight[uncovered].sum() / weight.sum()), "unseen_regions": self.unseen}
+        facts = {"uncovered": float(weight[uncovered].sum() / weight.sum()), "unseen_regions": self.unseen}
+        return facts | ({"unseen_walks": float(self.counted_walks)} if self.counted_walks else {})
 
     def decide(self, sentence: str) -> None:
         self.decisions.append(sentence)
@@ -836,13 +878,16 @@ def _named(candidates: Sequence[Candidate], shares: Float) -> str:
     return ", ".join(f"{s:.0%} {c}" for c, s, k in zip(candidates, shares, kept, strict=True) if k)
 
 
-def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """Relative variance of one draw; of a common event that of the better of its two estimates, see `often`."""
+def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]], bounded: bool) -> float:
+    """Relative variance of one draw; of a common event, where weights are ``bounded``, that of the better estimate.
+
+    See `raresim.measures.often.often`.
+    """
     if not hit.any():
         return math.inf
     inside = log_weight.size / effective_of_logs(log_weight[hit])
     share = float(np.exp(log_weight[hit]).sum() / np.exp(log_weight).sum())
-    if share <= COMMON or hit.all():
+    if not bounded or share <= COMMON or hit.all():
         return inside - 1.0
     outside = log_weight.size / effective_of_logs(log_weight[~hit])
     return min(inside - 1.0, (1.0 - share) ** 2 * (inside + outside))
