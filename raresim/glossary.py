@@ -917,10 +917,10 @@ _NUMBERS = (
         definition=(
             "A range that contains the true value in the stated share of repeated runs. Crude counts get the exact"
             " binomial interval (Clopper-Pearson), or the exact one of the gamma law where the run has a guarantee."
-            " Weighted estimates get an interval that is symmetric on the log scale, so it stays positive; it is"
-            " asymptotic, and from a k-hat of 0.3 on it has the quantile of Student's t with 15 degrees of freedom."
-            " An event that the target itself hits often is read from the weights inside and outside of it: its"
-            " interval is symmetric on the log scale of the odds, or comes from the gamma law of the few draws outside."
+            " Weighted estimates get an interval that is symmetric on the log scale, so it stays positive, and from a"
+            " k-hat of 0.3 on it has the quantile of Student's t with 15 degrees of freedom; an event that the target"
+            " itself hits often is read from the weights inside and outside of it, on the log scale of the odds or from"
+            " the gamma law of the few draws outside."
             " These are widened when the run chose its own size, see looks; one from bets (interval: betting) holds at"
             " every look as it is, where the weights have a bound, and is about twice as wide."
         ),
