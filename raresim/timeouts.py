@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
@@ -11,6 +14,9 @@ from typing import Any, TypeVar
 from raresim.errors import FieldError
 
 T = TypeVar("T")
+
+GRACE = 1.0
+"""Seconds that an interrupted call has to clean up and end before it is interrupted again, and then at every line."""
 
 
 class TimedOutError(BaseException):
@@ -34,17 +40,58 @@ def limited(seconds: float, function: Callable[..., T], *arguments: Any) -> T:
 
     In the main thread only. The alarm interrupts Python code and system calls such as a sleep or a read; native code is
     interrupted when it returns to Python.
+
+    What the function does with the interruption does not matter. A value that it returns after its time, or another
+    error that it raises then, becomes `TimedOutError` too. A function that catches the interruption and goes on is
+    interrupted again every `GRACE` seconds, where it is and at the next line that it comes to: that line is outside the
+    ``try`` whose bare ``except`` has caught the first of the two, so a loop that never gives up ends.
     """
+    own, before, traced = inspect.currentframe(), signal.getsignal(signal.SIGALRM), sys.gettrace()
+    alarms, begun = 0, time.monotonic()
 
     def alarm(number: int, frame: FrameType | None) -> None:
+        nonlocal alarms
+        alarms += 1
+        if frame is own:  # the function has returned, or has not begun
+            return
+        if alarms > 1:
+            _trace(frame, own)
         raise TimedOutError
 
-    before = signal.signal(signal.SIGALRM, alarm)
+    signal.signal(signal.SIGALRM, alarm)
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            return function(*arguments)
+            signal.setitimer(signal.ITIMER_REAL, seconds, GRACE)
+            value = _called(function, arguments)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except (Exception, SystemExit) as error:
+        if alarms or time.monotonic() - begun >= seconds:
+            raise TimedOutError from error
+        raise
     finally:
-        signal.signal(signal.SIGALRM, before)
+        if sys.gettrace() is not traced:
+            sys.settrace(traced)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+    if alarms or time.monotonic() - begun >= seconds:
+        raise TimedOutError
+    return value
+
+
+def _called(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    """The call in a frame of its own: an alarm that finds this frame, or one below it, comes before the end."""
+    return function(*arguments)
+
+
+def _trace(frame: FrameType | None, outermost: FrameType | None) -> None:
+    """Have `TimedOutError` raised at the next line of any frame from ``frame`` up to ``outermost``, without that."""
+    while frame is not None and frame is not outermost:
+        frame.f_trace = _raise_at_line
+        frame = frame.f_back
+    sys.settrace(_raise_at_line)
+
+
+def _raise_at_line(frame: FrameType, event: str, argument: Any) -> Callable[..., Any]:
+    if event == "line":  # Python ends the tracing with the error
+        raise TimedOutError
+    return _raise_at_line

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from raresim import (
     StandardNormal,
     SubsetSimulation,
     cli,
+    timeouts,
 )
 from raresim.blocks import Block
 from raresim.diagnostics.verdict import Status, judge
@@ -251,9 +253,105 @@ def test_a_limit_is_not_for_threads():
         run(total, executor=executor, timeout=5.0)
 
 
-def test_a_limit_leaves_no_alarm_behind():
-    import signal
+def swallowing_once(x):
+    """Takes longer than it may, catches the interruption and returns a number all the same."""
+    if is_marked(x).any():
+        try:
+            time.sleep(60.0)
+        except:  # noqa: E722  # what users write
+            return x[..., 1]
+    return x[..., 1]
 
+
+def swallowing_in_a_loop(x):
+    if is_marked(x).any():
+        for _ in range(3):
+            try:  # noqa: SIM105  # what users write
+                time.sleep(60.0)
+            except BaseException:
+                pass
+    return x[..., 1]
+
+
+def swallowing_for_ever(x):
+    while is_marked(x).any():
+        try:  # noqa: SIM105  # what users write
+            spinning(x)
+        except:  # noqa: E722  # what users write
+            pass
+    return x[..., 1]
+
+
+def swallowing_into_another_error(x):
+    if is_marked(x).any():
+        try:
+            time.sleep(60.0)
+        except BaseException as error:
+            raise RuntimeError("the solver was stopped") from error
+    return x[..., 1]
+
+
+def without_its_alarm(x):
+    if is_marked(x).any():
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        time.sleep(0.06)
+    return x[..., 1]
+
+
+SWALLOWING = [
+    swallowing_once,
+    swallowing_in_a_loop,
+    swallowing_for_ever,
+    swallowing_into_another_error,
+    without_its_alarm,
+]
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+@pytest.mark.parametrize("function", SWALLOWING)
+def test_18_7_a_row_that_swallows_its_time_limit_has_failed(function, vectorised, monkeypatch):
+    monkeypatch.setattr(timeouts, "GRACE", 0.02)
+    x = marked(normals(50, 3, 628))
+    loss = bound(function, on_failure="bound", vectorised=vectorised, timeout=0.05)
+    traced = sys.gettrace()
+    with collecting() as found:
+        got = losses(loss, x)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(got)), BAD)
+    assert found.failures.by_kind == {"timeout": 3}
+    assert set(found.failures.message) == {"gave no answer within 0.05 s"}
+    assert sys.gettrace() is traced
+
+
+def test_18_7_a_run_whose_loss_swallows_its_time_limit_ends():
+    def slow(x):
+        try:  # noqa: SIM105  # what users write
+            time.sleep(1.0)
+        except:  # noqa: E722  # what users write
+            pass
+        return total(x)
+
+    with pytest.raises(LossError, match=r"slow: gave no answer within 0\.01 s") as caught:
+        run(slow, timeout=0.01)
+    assert caught.value.failures.by_kind == {"timeout": 1}
+
+
+def test_18_7_a_swallowed_time_limit_counts_in_processes(executors, seed):
+    executor = executors["processes", 2]
+    found = run(swallowing, executor=executor, seed=seed(629), n=4000, on_failure="bound", timeout=0.05)
+    assert found.failed["kinds"] == {"timeout": int(found.failures.total)}
+    assert (found.failures.x.max(axis=1) > 3.2).all()
+
+
+def swallowing(x):
+    if (x > 3.2).any():
+        try:  # noqa: SIM105  # what users write
+            time.sleep(60.0)
+        except:  # noqa: E722  # what users write
+            pass
+    return total(x)
+
+
+def test_a_limit_leaves_no_alarm_behind():
     before = signal.getsignal(signal.SIGALRM)
     losses(bound(total, timeout=0.05), normals(50, 3, 610))
     assert signal.getsignal(signal.SIGALRM) is before

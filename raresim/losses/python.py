@@ -98,6 +98,7 @@ class PythonLoss(Loss):
 
     A time limit needs the main thread of a process: the executors ``serial`` and ``processes`` have it. It interrupts
     Python code and waiting; native code that does not return to Python runs on until it does. Compiling counts too.
+    After its time a call has failed, also where the function catches the interruption and returns a number.
     """
 
     kind: ClassVar[str] = "python"
