@@ -366,4 +366,4 @@ def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = 
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(tree, error))) from None
-    return Config(tree, text, model, folder or Path(path).parent, changes, tuple(filled))
+    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes, tuple(filled))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -16,14 +17,20 @@ from raresim.arrays import Float
 from raresim.blocks import Block, Growing, Plan
 from raresim.distributions.base import Distribution
 from raresim.errors import LossError
-from raresim.executors import Executor
+from raresim.executors import Executor, WorkersDiedError
 from raresim.failures import NOTHING, Failures, collecting, note
+from raresim.isolation import isolating
 from raresim.journal import Journal, current, keeping
 from raresim.losses.system import combined
 from raresim.problem import Problem
 from raresim.streams import stream
+from raresim.surroundings import usual_arithmetic
 
 S = TypeVar("S", bound=Accumulator)
+
+_Item = tuple[tuple[Block, ...], Journal | None]
+_Sent = tuple[tuple[S, Failures], Journal | None]
+"""What is sent to a worker of another process, and what it sends back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,12 +192,82 @@ def _summaries(
     executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None
 ) -> Iterator[tuple[S, Failures]]:
     """The summary of each chunk, in order; workers without this memory bring the losses for the journal along."""
-    if journal is None or executor.shares_memory:
+    if executor.shares_memory:
         yield from executor.map(_ChunkOf(job, journal), chunks)
         return
-    for summary, seen in executor.map(_SentChunkOf(job), ((chunk, journal.part(chunk)) for chunk in chunks)):
-        journal.take(seen)
+    known = ((chunk, journal.part(chunk) if journal else None) for chunk in chunks)
+    for summary, seen in _surviving(executor, _SentChunkOf(job), known):
+        if journal is not None and seen is not None:
+            journal.take(seen)
         yield summary
+
+
+def _surviving(executor: Executor, function: Callable[[_Item], _Sent[S]], items: Iterator[_Item]) -> Iterator[_Sent[S]]:
+    """``function`` of each item, in order; what was under way when a worker died is computed again, in isolation."""
+    while True:
+        try:
+            yield from executor.map(function, items)
+            return
+        except WorkersDiedError as death:
+            under_way = [block for (chunk, _), _ in death.waiting for block in chunk]
+            if not executor.renew():
+                raise LossError(
+                    f"a process of the pool died while it computed {_named(under_way)}: an out-of-memory kill, or a "
+                    "crash of native code in the loss. The pool was given to raresim and cannot be used again; with "
+                    "the executor 'processes' of raresim the row is found, and on_failure applies to it"
+                ) from death
+            yield from _isolated(function, death.waiting, under_way)
+
+
+def _isolated(
+    function: Callable[[_Item], _Sent[S]],
+    waiting: Sequence[tuple[_Item, Future[_Sent[S]]]],
+    under_way: Sequence[Block],
+) -> Iterator[_Sent[S]]:
+    """The results of items that were ``waiting`` when a worker died, in order, each call of the loss on its own.
+
+    Raises
+    ------
+    LossError
+        When a row that kills its process ends the run; when the worker dies again, though the loss is not in it; and
+        when nothing dies this time and the loss wants a failure to end the run.
+    """
+    deaths, strict, again = 0, False, 0
+    with Executor.of("processes", 1) as alone:
+        for item, future in waiting:
+            if future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenExecutor):
+                yield future.result()
+                continue
+            try:
+                result, died, is_strict = next(alone.map(_Isolated(function), [item]))
+            except WorkersDiedError as death:
+                raise LossError(
+                    f"a worker process died while it computed {_named(item[0])}, and again with the loss in a process "
+                    "of its own: memory may have run out (give fewer workers), or the module of the loss ends its "
+                    "process when it is imported. A script that asks for processes must do so below "
+                    '`if __name__ == "__main__":`'
+                ) from death
+            deaths, strict = deaths + died, strict or is_strict
+            again += sum(block.rows for block in item[0])
+            yield result
+    if deaths:
+        return
+    if strict:
+        raise LossError(
+            f"a worker process died while {_named(under_way)} were under way, and did not when they were computed "
+            "again, each call of the loss in a process of its own: memory may have run out for a moment (give fewer "
+            "workers), or the loss crashes now and then. With on_failure 'retry' or 'bound' the run goes on"
+        )
+    note(replace(NOTHING, retried=again))
+
+
+def _named(blocks: Sequence[Block]) -> str:
+    """Where blocks are, and how many rows they have."""
+    first, last = blocks[0], blocks[-1]
+    rows = f"{sum(block.rows for block in blocks):,} rows"
+    if len(blocks) == 1:
+        return f"stage {first.stage}, block {first.index} ({rows})"
+    return f"stage {first.stage}, blocks {first.index} to {last.index} ({rows})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +279,7 @@ class _ChunkOf(Generic[S]):
 
     def __call__(self, chunk: tuple[Block, ...]) -> tuple[S, Failures]:
         """The summary of the chunk, and the rows of it to which the user's loss gave no number."""
-        with keeping(self.journal), collecting() as found:
+        with usual_arithmetic(), keeping(self.journal), collecting() as found:
             summaries: Iterator[S] = map(self.job, chunk)
             total = next(summaries)
             for summary in summaries:
@@ -216,6 +293,18 @@ class _SentChunkOf(Generic[S]):
 
     job: Job[S]
 
-    def __call__(self, item: tuple[tuple[Block, ...], Journal]) -> tuple[tuple[S, Failures], Journal]:
+    def __call__(self, item: _Item) -> _Sent[S]:
         chunk, journal = item
         return _ChunkOf(self.job, journal)(chunk), journal
+
+
+@dataclass(frozen=True, eq=False)
+class _Isolated(Generic[S]):
+    """As ``function``, with the loss in a process of its own, how often that died, and whether that ends the run."""
+
+    function: Callable[[_Item], _Sent[S]]
+
+    def __call__(self, item: _Item) -> tuple[_Sent[S], int, bool]:
+        with isolating() as isolation:
+            sent = self.function(item)
+        return sent, isolation.deaths, isolation.strict

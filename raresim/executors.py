@@ -5,6 +5,7 @@ Results come back in the order of the chunks, so an executor cannot change a dig
 
 from __future__ import annotations
 
+import functools
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from raresim.errors import FieldError
 
@@ -82,6 +83,20 @@ def bytes_of(field: str, value: str | int) -> int:
     return value
 
 
+class WorkersDiedError(Exception):
+    """A process of a pool ended while it had work, and the pool with it.
+
+    Parameters
+    ----------
+    waiting : list of (item, future)
+        What was under way, in order; a future that was done before has its result.
+    """
+
+    def __init__(self, waiting: list[tuple[Any, futures.Future[Any]]]) -> None:
+        super().__init__("a worker process died")
+        self.waiting = waiting
+
+
 class Executor:
     """An ordered map over chunks.
 
@@ -104,6 +119,7 @@ class Executor:
             raise FieldError("workers", f"must be at least 1, got {workers}")
         self._pool = pool
         self._workers = workers
+        self._make: Callable[[], futures.Executor] | None = None
 
     @classmethod
     def of(cls, kind: Kind, workers: int) -> Executor:
@@ -115,8 +131,9 @@ class Executor:
         if kind == "threads":
             return cls(futures.ThreadPoolExecutor(workers), workers)
         if kind == "processes":
-            context = multiprocessing.get_context("spawn")
-            return cls(futures.ProcessPoolExecutor(workers, context, initializer=_begin_worker), workers)
+            executor = cls(_processes(workers), workers)
+            executor._make = functools.partial(_processes, workers)
+            return executor
         raise FieldError("executor", f"must be serial, threads or processes, got {kind!r}")
 
     @property
@@ -124,25 +141,44 @@ class Executor:
         """Whether workers see this process's objects, not copies of them."""
         return self._pool is None or isinstance(self._pool, futures.ThreadPoolExecutor)
 
+    @property
+    def is_renewable(self) -> bool:
+        """Whether workers are processes of this executor's own, of which one that dies is replaced."""
+        return self._make is not None
+
+    def renew(self) -> bool:
+        """Take a new pool in the place of one whose worker died; False where the pool is not this executor's own."""
+        if self._make is None:
+            return False
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._make()
+        return True
+
     def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """``function`` of each item, in the order of the items.
 
         At most ``2 * workers`` results wait to be read, so memory does not grow with the number of items. The
         first error, in that order, is raised; work that has not begun is cancelled.
+
+        Raises
+        ------
+        WorkersDiedError
+            When a process of the pool ends while it has work; ``items``, where it is an iterator, has what is left.
         """
         if self._pool is None:
             yield from map(function, items)
             return
-        waiting: deque[futures.Future[B]] = deque()
+        waiting: deque[tuple[A, futures.Future[B]]] = deque()
         try:
             for item in items:
+                waiting.append((item, _submitted(self._pool, function, item)))
                 if len(waiting) >= 2 * self._workers:
-                    yield waiting.popleft().result()
-                waiting.append(self._pool.submit(function, item))
+                    yield _first(waiting)
             while waiting:
-                yield waiting.popleft().result()
+                yield _first(waiting)
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
 
     def __enter__(self) -> Self:
@@ -153,6 +189,30 @@ class Executor:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _processes(workers: int) -> futures.Executor:
+    return futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+
+
+def _submitted(pool: futures.Executor, function: Callable[[A], B], item: A) -> futures.Future[B]:
+    """The future of ``function(item)``; one that has failed where the pool is broken already."""
+    try:
+        return pool.submit(function, item)
+    except futures.BrokenExecutor as error:
+        future: futures.Future[B] = futures.Future()
+        future.set_exception(error)
+        return future
+
+
+def _first(waiting: deque[tuple[A, futures.Future[B]]]) -> B:
+    """The result of the first item, which waits no more; raises `WorkersDiedError` where a worker died over it."""
+    try:
+        result = waiting[0][1].result()
+    except futures.BrokenExecutor as error:
+        raise WorkersDiedError(list(waiting)) from error
+    waiting.popleft()
+    return result
 
 
 def _begin_worker() -> None:

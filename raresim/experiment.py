@@ -41,6 +41,7 @@ from raresim.estimators.weighted_draws import Beyond
 from raresim.executors import Executor
 from raresim.exhibits import Exhibit
 from raresim.failures import NOTHING, Collector, Failures, collecting
+from raresim.isolation import isolating
 from raresim.journal import keeping
 from raresim.locate import Located, locate
 from raresim.losses.base import Loss
@@ -59,6 +60,7 @@ from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
 from raresim.rounds import Round, ended, held_on_the_way, missed_by
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
+from raresim.surroundings import undisturbed
 
 EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
 """Draws of the target that give the loss's standard deviation where it has no closed form; and the share of the budget
@@ -112,6 +114,7 @@ class Experiment:
         refuse_rows(self.loss, self.method, self.measures)
         refuse_below(self.loss, self.measures)
 
+    @undisturbed()
     def run(
         self,
         executor: Executor | None = None,
@@ -245,9 +248,16 @@ class Experiment:
         return Beyond(min(floors), any(measure.keeps == "draws" for measure in self.measures))
 
     def _exhibits(self, found: _Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        """What the measures show beside their numbers."""
+        """What the measures show beside their numbers.
+
+        The loss is called from here, not from a worker: where workers may die of it, from a process of its own.
+        """
         if found.session.beyond is None:
             return ()
+        with isolating() if found.session.executor.is_renewable else nullcontext():
+            return self._shown(found, sample, estimates)
+
+    def _shown(self, found: _Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
         rows = reading.tail_sample(sample.summary, found.session.problem)
         shown: list[Exhibit] = []
         factor = reading.inflation(sample)

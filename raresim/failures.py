@@ -16,8 +16,8 @@ from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
 
-Failure = Literal["raised", "timeout", "nan", "infinite"]
-"""The function raised, gave no answer in time, or returned NaN or an infinity."""
+Failure = Literal["raised", "timeout", "nan", "infinite", "died"]
+"""The function raised, gave no answer in time, returned NaN or an infinity, or ended the process that it ran in."""
 
 KINDS: tuple[Failure, ...] = get_args(Failure)
 
@@ -34,8 +34,8 @@ class Failures(Accumulator):
 
     Parameters
     ----------
-    counts : (4,) int64
-        Rows of each of `KINDS`.
+    counts : (5,) int64
+        Rows of each of `KINDS`; fewer numbers, as a checkpoint of an older version has, stand for its first kinds.
     retried : int
         Rows that failed at first and gave a loss when they were tried again.
     x : (k, d) float64
@@ -57,6 +57,11 @@ class Failures(Accumulator):
     kind: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     message: tuple[str, ...]
     place: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+    def __post_init__(self) -> None:
+        missing = len(KINDS) - self.counts.size
+        if missing:
+            object.__setattr__(self, "counts", np.pad(self.counts, (0, missing)))
 
     @classmethod
     def nothing(cls) -> Self:

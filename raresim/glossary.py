@@ -1271,14 +1271,16 @@ _TRUST = (
             "kinds.timeout",
             "kinds.nan",
             "kinds.infinite",
+            "kinds.died",
             "retried",
             "on_failure",
         ),
         definition=(
-            "Rows to which the user's loss gave no finite number: it raised, took too long, or returned NaN or an"
-            " infinity. By default such a row ends the run; with on_failure: bound it is outside the event for the"
-            " estimate and the lower end of the interval, and inside for the upper end. In a search it is never beyond"
-            " a level. Rows that gave a loss when they were tried again are counted as retried."
+            "Rows to which the user's loss gave no finite number: it raised, took too long, returned NaN or an"
+            " infinity, or ended the process of its worker. By default such a row ends the run; with on_failure: bound"
+            " it is outside the event for the estimate and the lower end of the interval, and inside for the upper end."
+            " In a search it is never beyond a level. Rows that gave a loss when they were tried again are counted as"
+            " retried."
         ),
         formula="",
         unit="rows",

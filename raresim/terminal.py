@@ -42,7 +42,13 @@ MOST_DECISIONS = 6
 MOST_SHARES = 10
 """Limit states that are printed; the report has all."""
 
-KIND_WORDS = {"raised": "raised", "timeout": "timed out", "nan": "NaN", "infinite": "infinite"}
+KIND_WORDS = {
+    "raised": "raised",
+    "timeout": "timed out",
+    "nan": "NaN",
+    "infinite": "infinite",
+    "died": "ended their process",
+}
 """How rows failed, by the keys of ``result.json``."""
 
 STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}

@@ -148,6 +148,7 @@ def compute(
     extension: Extension | None = None,
 ) -> Result:
     """Run ``config`` where its ``execution`` says; rows that end it are saved beside ``folder``."""
+    folder = folder.absolute()
     experiment = experiment or config.experiment()
     execution = config.execution()
     provenance = {
@@ -203,6 +204,7 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
         When it comes, with notes on what was saved and how to go on.
     """
     seconds = config.execution().checkpoint
+    folder = folder.absolute()  # a loss may change the working folder
     partial = partial_of(folder)
     if partial == folder:
         raise ConfigError(f"{folder}: a run folder must not end in {SUFFIX!r}, where unfinished runs are")

@@ -2,12 +2,14 @@
 
 import json
 import math
+import multiprocessing
 import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +41,7 @@ from raresim.failures import KINDS, MOST_KEPT, Failures, collecting, note
 from raresim.measures.intervals import weighted_upper
 from raresim.problem import Problem
 from raresim.registry import members
+from tests import dying
 from tests.helpers import losses, normals
 from tests.statistical import assert_count_at_least
 
@@ -358,6 +361,102 @@ def test_a_limit_leaves_no_alarm_behind():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+# --- workers that die ---------------------------------------------------------------------------------
+
+
+DYING = {
+    "segmentation fault": (dying.segmentation_fault, {}, "SIGSEGV"),
+    "exit": (dying.exiting, {}, "exit code 7"),
+    "killed, of one row": (dying.killed_for_a_row, {"vectorised": False}, "SIGKILL, as where memory runs out"),
+}
+"""A function, options of the loss, and how its process ends."""
+
+
+@pytest.fixture
+def two_processes():
+    """A pool of its own: workers die in it."""
+    with Executor.of("processes", 2) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize(("function", "options", "how"), DYING.values(), ids=DYING)
+def test_18_10_a_worker_that_dies_is_an_error_of_the_loss(function, options, how, two_processes, seed):
+    with pytest.raises(LossError) as caught:
+        run(function, executor=two_processes, seed=seed(631), n=4000, **options)
+    assert f"loss {function.__name__}: ended the process that it ran in ({how})" in str(caught.value)
+    assert re.search(r"row \d+, the scenario .*\[stage \d+, block \d+\]$", str(caught.value))
+    failures = caught.value.failures
+    assert failures.by_kind == {"died": 1}
+    assert failures.x[0, 0] > dying.DEADLY
+
+
+def test_18_10_a_row_that_kills_its_worker_is_bounded_and_the_others_count(two_processes, seed):
+    def nan_instead(x):
+        return np.where(x[:, 0] > dying.DEADLY, np.nan, dying.total(x))
+
+    found = run(dying.segmentation_fault, executor=two_processes, seed=seed(632), n=4000, on_failure="bound")
+    wanted = run(nan_instead, seed=seed(632), n=4000, on_failure="bound")
+    assert found.estimates[0].value == wanted.estimates[0].value
+    assert found.estimates[0].interval == wanted.estimates[0].interval
+    np.testing.assert_array_equal(found.failures.x, wanted.failures.x)
+    assert found.failed["kinds"] == {"died": wanted.failed["rows"]}
+    assert wanted.failed["rows"] > 0
+
+
+@pytest.mark.parametrize("on_failure", ["retry", "error"])
+def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run(
+    on_failure, two_processes, tmp_path, monkeypatch, seed
+):
+    monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "killed"))
+    loss = {"function": dying.killed_once, "on_failure": on_failure}
+    if on_failure == "error":
+        with pytest.raises(
+            LossError, match=r"a worker process died while stage \d+, block.* rows\) .*on_failure 'retry'"
+        ):
+            run(**loss, executor=two_processes, seed=seed(633), n=4000)
+        return
+    found = run(**loss, executor=two_processes, seed=seed(633), n=4000)
+    assert found.estimates[0].value == run(dying.total, seed=seed(633), n=4000).estimates[0].value
+    assert found.failed["rows"] == 0
+    assert found.failed["retried"] > 0
+
+
+def test_18_10_a_pool_of_somebody_else_that_breaks_is_said(seed):
+    with (
+        futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(LossError, match=r"a process of the pool died while it computed stage \d+, block"),
+    ):
+        run(dying.segmentation_fault, executor=Executor(pool, 1), seed=seed(634), n=4000, on_failure="bound")
+
+
+def test_18_10_the_shell_says_which_row_killed_its_worker(tmp_path):
+    (tmp_path / "losses.py").write_text(
+        "import ctypes\nimport multiprocessing\n\n\n"
+        "def crash(x):\n"
+        "    assert multiprocessing.parent_process() is not None\n"
+        "    if (x[:, 0] > 3.0).any():\n"
+        "        ctypes.string_at(0)\n"
+        "    return x.sum(axis=1)\n"
+    )
+    (tmp_path / "crash.yaml").write_text(
+        "seed: 1\ninputs: {kind: normal, dim: 3}\nloss: {kind: python, function: losses.py:crash}\n"
+        "measures: [{kind: probability, above: 6.0}]\nmethod: {kind: crude}\nstop: {max_evaluations: 5000}\n"
+        "execution: {executor: processes, workers: 2}\n"
+    )
+    done = CliRunner().invoke(cli.app, ["run", str(tmp_path / "crash.yaml"), "--out", str(tmp_path / "out"), "-q"])
+    assert done.exit_code == 3, done.output
+    assert "loss losses.py:crash: ended the process that it ran in (SIGSEGV)" in done.stderr
+    with np.load(tmp_path / "out-failed_rows.npz") as stored:
+        assert list(stored["kind"]) == ["died"]
+        assert stored["x"][0, 0] > 3.0
+
+
+def test_18_10_failures_of_an_older_checkpoint_have_fewer_kinds():
+    old = replace(Failures.nothing(), counts=np.array([1, 2, 3, 4]))
+    assert old.by_kind == {"raised": 1, "timeout": 2, "nan": 3, "infinite": 4}
+    assert old.merge(Failures.nothing()).total == 10
+
+
 # --- a run --------------------------------------------------------------------------------------------
 
 
@@ -648,13 +747,13 @@ def test_nobody_has_to_listen():
 
 
 def test_saved_rows_are_plain_arrays(tmp_path):
-    path = replace(some(4), kind=np.arange(4)).at(Block(2, 7, 0, 4)).save(tmp_path / "rows.npz")
+    path = replace(some(5), kind=np.arange(5)).at(Block(2, 7, 0, 5)).save(tmp_path / "rows.npz")
     with np.load(path, allow_pickle=False) as stored:
         assert list(stored["kind"]) == list(KINDS)
-        assert list(stored["stage"]) == [2] * 4
-        assert list(stored["block"]) == [7] * 4
-        assert list(stored["message"]) == [f"row {k}" for k in range(4)]
-        np.testing.assert_array_equal(stored["x"], normals(4, 3, 622))
+        assert list(stored["stage"]) == [2] * 5
+        assert list(stored["block"]) == [7] * 5
+        assert list(stored["message"]) == [f"row {k}" for k in range(5)]
+        np.testing.assert_array_equal(stored["x"], normals(5, 3, 622))
 
 
 # --- the shell ----------------------------------------------------------------------------------------

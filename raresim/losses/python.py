@@ -6,10 +6,12 @@ import ast
 import functools
 import importlib.util
 import json
+import pickle
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.failures import Failure, Failures, note
+from raresim.isolation import DiedError
+from raresim.isolation import current as isolating_now
 from raresim.losses.base import Loss
 from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.registry import member, unknown
@@ -52,7 +56,8 @@ class PythonLoss(Loss):
     vectorised : bool
         False: the function takes one row, ``(d,)``, and returns one number.
     on_failure : "error", "bound" or "retry"
-        What becomes of a row that fails: for which the function raises, takes too long, or returns NaN or an infinity.
+        What becomes of a row that fails: for which the function raises, takes too long, returns NaN or an infinity, or
+        ends the process of its worker.
         ``error``: the run ends. ``bound``: the row is not in the event for the estimate and the lower end of the
         interval, and in it for the upper end. ``retry``: it is tried again, and the run ends where that does not help.
     retries : int, optional
@@ -92,9 +97,16 @@ class PythonLoss(Loss):
     least k), so that ``loss >= threshold`` is the event of the system at any threshold. A row with NaN or an infinity
     in one of them fails.
 
-    The function may write into its input, which is a copy, and may print. Random numbers of its own make a run
-    unrepeatable: numbers from a global generator depend on the order of the calls, which executors change. Take their
-    seed from the row.
+    The function may write into its input, which is a copy, may print, and may change the working folder: files are
+    found where they were when the loss was made. What a call sets with `numpy.seterr` holds for that call; what the
+    module of the function sets holds for all of them. Neither reaches raresim's own arithmetic. Random numbers of its
+    own make a run unrepeatable: numbers from a global generator depend on the order of the calls, which executors
+    change. Take their seed from the row.
+
+    A function that ends its process, as a crash of native code does, fails for a row with the executor ``processes``
+    only: in all others it ends the run with it, and what was saved remains. The blocks that were under way are computed
+    again, with each call in a process of its own, to find the row. A process takes a second or two to begin, and each
+    row that kills takes two, more where it is tried again.
 
     A time limit needs the main thread of a process: the executors ``serial`` and ``processes`` have it. It interrupts
     Python code and waiting; native code that does not return to Python runs on until it does. Compiling counts too.
@@ -114,15 +126,13 @@ class PythonLoss(Loss):
     system: System = "any"
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
+    context: Context | None = field(default=None, init=False, repr=False)
     median: Float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.function, str):
-            path, _, name = self.function.rpartition(":")
-            if not path.endswith(".py") or not name.isidentifier():
-                raise FieldError("function", f"must be 'file.py:name', got {self.function!r}")
-        elif not callable(self.function):
-            raise FieldError("function", f"must be a function or 'file.py:name', got {self.function!r}")
+        object.__setattr__(self, "function", _function(self.function))
+        if not isinstance(self.function, str):
+            object.__setattr__(self, "context", copy_context())
         one_of("on_failure", self.on_failure, Policy)
         if self.retries is not None:
             if self.on_failure == "error":
@@ -161,12 +171,16 @@ class PythonLoss(Loss):
 
     def bind(self, inputs: Inputs) -> PythonLoss:
         bound = replace(self)
-        call = _load(self.function) if isinstance(self.function, str) else self.function
-        object.__setattr__(bound, "call", call)
+        loaded = _load(self.function) if isinstance(self.function, str) else (self.function, self.context)
+        bound._loaded(*loaded)
         if True in (self.parts, self.limit_states):
             latent, factors = np.zeros((1, inputs.latent_dim)), np.empty((1, inputs.dim))
             object.__setattr__(bound, "median", inputs.to_physical(latent, factors))
         return bound
+
+    def _loaded(self, call: Callable[..., Any], context: Context | None) -> None:
+        object.__setattr__(self, "call", call)
+        object.__setattr__(self, "context", context)
 
     def __call__(self, x: Float, out: Float) -> None:
         found, retried = self._evaluate(x, out, None)
@@ -293,7 +307,7 @@ class PythonLoss(Loss):
         return lines
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "context": None}
         if isinstance(self.function, str):
             state["call"] = None
         elif "<" in getattr(self.function, "__qualname__", ""):
@@ -306,7 +320,9 @@ class PythonLoss(Loss):
         self.__dict__.update(state)
         if isinstance(self.function, str):
             stat = Path(self.function.rpartition(":")[0]).stat()
-            self.__dict__["call"] = _load_once(self.function, stat.st_mtime_ns, stat.st_size)
+            self._loaded(*_load_once(self.function, stat.st_mtime_ns, stat.st_size))
+        else:
+            object.__setattr__(self, "context", copy_context())
 
     def _attempt(self, given: Float, out: Float, columns: Float | None) -> _Failed | None:
         """Call the function once and write what it returns into ``out`` and ``columns``, or say why there is nothing.
@@ -317,13 +333,9 @@ class PythonLoss(Loss):
             When what it returns is not a real number for every row, its parts do not add up, or its limit states are
             too few.
         """
-        try:
-            value = self._call(given.copy(order="K"))
-        except (Exception, SystemExit) as error:
-            text = f"raised {type(error).__name__}: {error} ({_place(error, self.call)})"
-            return _Failed("raised", text, error)
-        except TimedOutError:
-            return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
+        value = self._answer(given)
+        if isinstance(value, _Failed):
+            return value
         if self._columns is None:
             out[:] = self._numbers(value, given, out.size)
         else:
@@ -337,16 +349,46 @@ class PythonLoss(Loss):
                 columns[:] = split
         return None
 
+    def _answer(self, given: Float) -> Any:
+        """What the function returns for ``given``, or `_Failed`; from a process of its own where that is asked for."""
+        isolation = isolating_now()
+        if isolation is None:
+            return self._answer_here(given)
+        isolation.strict = isolation.strict or self.on_failure == "error"
+        try:
+            return isolation.ask(self, self._answer_there, given)
+        except DiedError as death:
+            return _Failed("died", f"ended the process that it ran in ({death})")
+
+    def _answer_here(self, given: Float) -> Any:
+        try:
+            return self._call(given.copy(order="K"))
+        except (Exception, SystemExit) as error:
+            return _Failed("raised", f"raised {_told(error)} ({_place(error, self.call)})", error)
+        except TimedOutError:
+            return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
+
+    def _answer_there(self, given: Float) -> Any:
+        """As `_answer_here`, of what can be sent to another process: an error stays where it was raised."""
+        answer = self._answer_here(given)
+        if isinstance(answer, _Failed):
+            return replace(answer, cause=None)
+        try:
+            pickle.dumps(answer)
+        except Exception as error:
+            return _Failed("raised", f"returned a {type(answer).__name__} that cannot be sent: {_told(error)}")
+        return answer
+
     @property
     def _columns(self) -> _Columns | None:
         """What the columns are that the function returns, in words; None where it returns numbers."""
         return _PARTS if self.parts is not False else _LIMIT_STATES if self.limit_states is not False else None
 
     def _call(self, given: Float) -> Any:
-        call = self.call
-        if call is None:
+        if self.call is None or self.context is None:
             raise RuntimeError("the loss is not bound to inputs")
-        return call(given) if self.timeout is None else limited(self.timeout, call, given)
+        run = self.context.copy().run
+        return run(self.call, given) if self.timeout is None else limited(self.timeout, run, self.call, given)
 
     def _one_by_one(
         self, x: Float, out: Float, columns: Float | None, rows: Iterable[int], only_first: bool
@@ -499,6 +541,24 @@ class PythonLoss(Loss):
         ]
 
 
+def _function(given: object) -> Any:
+    """A function, or the text ``file.py:name`` with an absolute path: the working folder may change before it is used.
+
+    Raises
+    ------
+    FieldError
+        When it is neither.
+    """
+    if not isinstance(given, str):
+        if callable(given):
+            return given
+        raise FieldError("function", f"must be a function or 'file.py:name', got {given!r:.80}")
+    path, _, name = given.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise FieldError("function", f"must be 'file.py:name', got {given!r}")
+    return f"{Path(path).absolute()}:{name}"
+
+
 def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
     """``given`` as different names."""
     if isinstance(given, str) or not given or not all(isinstance(name, str) and name.strip() for name in given):
@@ -529,6 +589,10 @@ class _Failed:
     cause: BaseException | None = None
 
 
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _not_finite(loss: float) -> _Failed:
     return _Failed("nan" if np.isnan(loss) else "infinite", f"returned {loss}")
 
@@ -539,8 +603,11 @@ def _failures(x: Float, out: Float, found: Mapping[int, _Failed], retried: int) 
     return Failures.of_rows(x, out, [f.kind for f in failed], [f.text for f in failed], rows, retried)
 
 
-def _load(function: str) -> Callable[..., Any]:
-    """Import ``file.py``, under a name that cannot hide another module, and return its function."""
+def _load(function: str) -> tuple[Callable[..., Any], Context]:
+    """Import ``file.py``, under a name that cannot hide another module: its function, and the context that it left.
+
+    What the module sets for its calls, such as `numpy.seterr`, holds in that context and nowhere else.
+    """
     path_text, _, name = function.rpartition(":")
     path = Path(path_text)
     if not path.is_file():
@@ -551,8 +618,9 @@ def _load(function: str) -> Callable[..., Any]:
         raise FieldError("function", f"cannot be imported: {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
+    context = copy_context()
     try:
-        spec.loader.exec_module(module)
+        context.run(spec.loader.exec_module, module)
     except SyntaxError as error:
         raise LossError(f"loss {path.name}: is not valid Python: {error.msg} (line {error.lineno})") from error
     except (Exception, SystemExit) as error:
@@ -563,11 +631,11 @@ def _load(function: str) -> Callable[..., Any]:
     call = getattr(module, name, None)
     if not callable(call):
         raise FieldError("function", f"{path.name} has no function {name!r}")
-    return call  # type: ignore[no-any-return]
+    return call, context
 
 
 @functools.lru_cache(maxsize=8)
-def _load_once(function: str, modified: int, size: int) -> Callable[..., Any]:
+def _load_once(function: str, modified: int, size: int) -> tuple[Callable[..., Any], Context]:
     """As `_load`, once for each version of the file: a worker process is sent the loss with every chunk."""
     return _load(function)
 

@@ -30,5 +30,7 @@ def build(run_dir: Path) -> Path:
     """
     from raresim.report.page import write  # here, so that importing the package stays free of drawing code
     from raresim.report.run import read
+    from raresim.surroundings import usual_arithmetic
 
-    return write(read(Path(run_dir)))
+    with usual_arithmetic():
+        return write(read(Path(run_dir)))

@@ -48,7 +48,13 @@ STAGES = {
     "exhibits": "the search for the most likely scenarios",
 }
 
-FAILED = {"raised": "raised", "timeout": "timed out", "nan": "were NaN", "infinite": "were infinite"}
+FAILED = {
+    "raised": "raised",
+    "timeout": "timed out",
+    "nan": "were NaN",
+    "infinite": "were infinite",
+    "died": "ended the process of their worker",
+}
 """How rows fail, by the keys of ``result.json``."""
 
 FACTS = {

@@ -1,0 +1,34 @@
+"""What a user's code may change for the whole process, kept from raresim's own arithmetic and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def usual_arithmetic() -> Iterator[None]:
+    """NumPy's floating-point errors as they are by default, whatever `numpy.seterr` was told outside."""
+    with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Usual arithmetic inside, and afterwards the working folder of before.
+
+    Code inside must not rely on the working folder: a user's function may change it at any time.
+    """
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:  # somebody has removed it
+        folder = ""
+    try:
+        with usual_arithmetic():
+            yield
+    finally:
+        if folder and os.path.isdir(folder):
+            os.chdir(folder)
