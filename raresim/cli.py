@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -104,17 +104,19 @@ def run(
     place = default_folder(config.checked_name(), f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}")
     found = unfinished.newest(place.parent, config.digest) if resume and out is None else None
     out = unfinished.final_of(out) if resume and out is not None else out
-    folder = out or found or place
-    if resume and out is not None and (folder / "manifest.json").is_file():
-        code = _already_finished(config, folder, require)
-        unfinished.clear(folder)
+    stated = out or found
+    if resume and out is not None and (out / "manifest.json").is_file():
+        code = _already_finished(config, out, require)
+        unfinished.clear(out)
         return code
-    refuse_existing(folder)
-    if not resume:
-        unfinished.refuse_partial(folder)
-    elif not unfinished.partial_of(folder).exists() and not quiet:
+    if stated is not None:
+        refuse_existing(stated)
+        if not resume:
+            unfinished.refuse_partial(stated)
+    if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
         _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
-    with _signals_interrupt(), terminal.progress(quiet) as report:
+    own = unfinished.claimed(place) if stated is None else nullcontext(stated)
+    with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
         result = unfinished.complete(config, folder, report)
     terminal.show_result(result, folder)
     return _exit_code(str(result.verdict.status), require)
@@ -141,11 +143,13 @@ def extend(
     where = run_dir.resolve().parent
     found = unfinished.newest(where, config.digest) if resume and out is None else None
     out = unfinished.final_of(out) if resume and out is not None else out
-    folder = out or found or where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
-    refuse_existing(folder)
-    if not resume:
-        unfinished.refuse_partial(folder)
-    with _signals_interrupt(), terminal.progress(quiet) as report:
+    place, stated = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}", out or found
+    if stated is not None:
+        refuse_existing(stated)
+        if not resume:
+            unfinished.refuse_partial(stated)
+    own = unfinished.claimed(place) if stated is None else nullcontext(stated)
+    with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
         result = unfinished.complete(config, folder, report, finished)
     terminal.show_result(result, folder)
     return _exit_code(str(result.verdict.status), None)
@@ -371,30 +375,32 @@ def _run_methods(
     chosen = list(members("method")) if methods in (None, "all") else [kind.strip() for kind in methods.split(",")]
     for kind in chosen:
         lookup("method", kind)
-    out = out or default_folder(stated.checked_name(), f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    refuse_existing(out)
-    folders, failures = [], []
-    for kind in dict.fromkeys(chosen):
-        own = [] if content["method"]["kind"] == kind else [f"method={{kind: {kind}}}"]
-        for seed in range(content["seed"], content["seed"] + (seeds or 1)):
-            folder = out / (kind if seeds is None else f"{kind}-{seed}")
-            if not quiet:
-                typer.echo(f"{folder.name} ...", err=True)
-            try:
-                config = configs.load(file, [*changes, *own, f"seed={seed}"])
-                with terminal.progress(quiet) as report:
-                    unfinished.compute(config, folder, report).save(folder)
-            except (ConfigError, FieldError) as error:  # the method does not fit the problem
-                failures.append(Failure(kind, str(error)))
-                break
-            except RaresimError as error:
-                failures.append(Failure(kind, str(error), error.exit_code))
-                break
-            folders.append(folder)
-    if not folders:
-        message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
-        raise LossError(message) if any(failure.exit_code for failure in failures) else ConfigError(message)
-    return folders, failures, out
+    leaf = f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    whole = nullcontext(out) if out else unfinished.new_folder(default_folder(stated.checked_name(), leaf))
+    with whole as place:
+        refuse_existing(place)
+        folders, failures = [], []
+        for kind in dict.fromkeys(chosen):
+            own = [] if content["method"]["kind"] == kind else [f"method={{kind: {kind}}}"]
+            for seed in range(content["seed"], content["seed"] + (seeds or 1)):
+                folder = place / (kind if seeds is None else f"{kind}-{seed}")
+                if not quiet:
+                    typer.echo(f"{folder.name} ...", err=True)
+                try:
+                    config = configs.load(file, [*changes, *own, f"seed={seed}"])
+                    with terminal.progress(quiet) as report:
+                        unfinished.compute(config, folder, report).save(folder)
+                except (ConfigError, FieldError) as error:  # the method does not fit the problem
+                    failures.append(Failure(kind, str(error)))
+                    break
+                except RaresimError as error:
+                    failures.append(Failure(kind, str(error), error.exit_code))
+                    break
+                folders.append(folder)
+        if not folders:
+            message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
+            raise LossError(message) if any(failure.exit_code for failure in failures) else ConfigError(message)
+        return folders, failures, place
 
 
 @app.command()

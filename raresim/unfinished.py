@@ -7,6 +7,7 @@ one was asked for. It is removed when the run folder is there, whole.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from raresim.checkpoint import Checkpoint, State, load, refuse_other
 from raresim.errors import CheckpointError, ConfigError, FieldError, LossError, RaresimError
 from raresim.estimation import Extension
 from raresim.executors import Execution, Executor
-from raresim.result import write_folder
+from raresim.result import refuse_existing, write_folder
 
 if TYPE_CHECKING:
     from raresim.config import Config
@@ -72,8 +73,87 @@ def identity_of(config: Config, experiment: Experiment) -> dict[str, Any]:
 
 def newest(parent: Path, digest: str) -> Path | None:
     """The run folder-to-be in ``parent`` whose unfinished run of the config ``digest`` was saved last, or None."""
-    found = sorted(parent.glob(f"*-{digest[:8]}{SUFFIX}/{CHECKPOINT}"), key=lambda path: path.stat().st_mtime_ns)
+    saved = [
+        *parent.glob(f"*-{digest[:8]}{SUFFIX}/{CHECKPOINT}"),
+        *parent.glob(f"*-{digest[:8]}-*{SUFFIX}/{CHECKPOINT}"),
+    ]
+    found = sorted(saved, key=lambda path: path.stat().st_mtime_ns)
     return final_of(found[-1].parent) if found else None
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """A run folder-to-be that no other run has: ``folder``, or where that is taken its name with -2, -3, ... added.
+
+    The place is taken by making its ``.partial`` folder, which only one of several runs that begin in the same moment
+    can do. It is given back afterwards where nothing was saved in it.
+    """
+    with _room_for(folder) as parent:
+        place = next(parent / name for name in _names(folder.name) if _claim(parent / name))
+        try:
+            yield folder.with_name(place.name)
+        finally:
+            if partial_of(place).is_dir() and not (partial_of(place) / CHECKPOINT).exists():
+                clear(place)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder that nobody else has made: ``folder``, or where that exists its name with -2, -3, ... added.
+
+    It is removed afterwards where it is still empty.
+    """
+    with _room_for(folder) as parent:
+        place = next(parent / name for name in _names(folder.name) if _make(parent / name))
+        try:
+            yield folder.with_name(place.name)
+        finally:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+
+
+@contextmanager
+def _room_for(folder: Path) -> Iterator[Path]:
+    """The folder around ``folder``, made where it is not there, and afterwards removed where it is then empty."""
+    if not os.path.lexists(folder):
+        refuse_existing(folder)  # where it cannot be made
+    parent = folder.parent.absolute()
+    missing = [path for path in (parent, *parent.parents) if not path.exists()]
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield parent
+    finally:
+        with suppress(OSError):  # one is not empty
+            for path in missing:
+                path.rmdir()
+
+
+def _make(folder: Path) -> bool:
+    """Whether ``folder`` was made by this call."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _names(first: str) -> Iterator[str]:
+    yield first
+    for k in itertools.count(2):
+        yield f"{first}-{k}"
+
+
+def _claim(folder: Path) -> bool:
+    """Whether ``folder`` is now this run's."""
+    partial = partial_of(folder)
+    if os.path.lexists(folder):
+        return False
+    if not _make(partial):
+        return False
+    if os.path.lexists(folder):  # the run that had it has just finished
+        partial.rmdir()
+        return False
+    return True
 
 
 @contextmanager
@@ -208,12 +288,12 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
     partial = partial_of(folder)
     if partial == folder:
         raise ConfigError(f"{folder}: a run folder must not end in {SUFFIX!r}, where unfinished runs are")
-    if seconds is None and not partial.exists() and finished is None:
+    if seconds is None and not (partial / CHECKPOINT).exists() and finished is None:
         result = compute(config, folder, report)
         report("report", 0, 1, "figures and page")
         result.save(folder)
         return result
-    is_new, is_new_parent = not partial.exists(), not partial.parent.exists()
+    is_new, is_new_parent = not (partial / CHECKPOINT).exists(), not partial.parent.exists()
     with held(partial):
         checkpoint = None
         try:

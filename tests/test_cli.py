@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from raresim import Probability, Reference, cli, estimate, terminal
+from raresim import Probability, Reference, cli, estimate, terminal, unfinished
 from raresim.experiment import Experiment
 from raresim.registry import members
 
@@ -337,3 +341,78 @@ def test_unexpected_error_is_an_internal_one(config: Path, monkeypatch: pytest.M
     code, _, stderr = call("run", config, "-q")
     assert code == 1
     assert "internal error: RuntimeError: a bug" in stderr
+
+
+def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Frozen:
+            return cls(2026, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(cli, "datetime", Frozen)
+
+
+def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "raresim.cli", "run", str(config), "-q"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    runs = [subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    for run in runs:
+        _, errors = run.communicate()
+        assert run.returncode == 0, errors
+    folders = list(tmp_path.glob("runs/case/*"))
+    assert len(folders) == 3
+    assert all({path.name for path in folder.iterdir()} == FILES for folder in folders)
+    assert len({json.dumps(json.loads((f / "result.json").read_text())["estimates"]) for f in folders}) == 1
+
+
+@pytest.mark.parametrize("checkpoint", ["10.0", "null"])
+def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
+    checkpoint: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen_clock(monkeypatch)
+    for _ in range(3):
+        code, stdout, stderr = call("run", config, "-q", f"execution={{checkpoint: {checkpoint}}}")
+        assert code == 0, stderr
+    first, *others = sorted(path.name for path in (tmp_path / "runs/case").iterdir())
+    assert re.fullmatch(r"20260101T000000Z-[0-9a-f]{8}", first)
+    assert others == [f"{first}-2", f"{first}-3"]
+    assert f"runs/case/{first}-3/report.html" in stdout.replace("\n", "")
+    assert str(tmp_path) not in stdout
+
+
+def test_18_11_extensions_of_the_same_second_take_the_next_name(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen_clock(monkeypatch)
+    assert call("run", config, "--out", "first", "-q")[0] == 0
+    for _ in range(2):
+        code, _, stderr = call("extend", "first", "--budget", 10_000, "-q")
+        assert code == 0, stderr
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith("20260101T000000Z-")]) == 2
+
+
+def test_18_11_a_run_that_is_refused_leaves_no_name_behind(config: Path, tmp_path: Path) -> None:
+    code, _, stderr = call("run", crude(tmp_path, "{kind: python, function: losses.py:raises}"), "-q")
+    assert code == 3, stderr
+    assert [path.name for path in (tmp_path / "runs/case").iterdir() if path.is_dir()] == []  # failed rows are kept
+    assert (
+        call("run", config, "-q", "stop.max_evaluations=100", "measures=[{kind: probability, above: 5 sigma}]")[0] == 2
+    )
+    assert [path.name for path in (tmp_path / "runs/case").iterdir() if path.is_dir()] == []
+
+
+def test_18_11_an_unfinished_run_with_a_later_name_is_gone_on_with(tmp_path: Path) -> None:
+    for name in ("T-01234567.partial", "T-01234567-2.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checkpoint").touch()
+        os.utime(tmp_path / name / "checkpoint", (len(name), len(name)))
+    assert unfinished.newest(tmp_path, "0123456789") == tmp_path / "T-01234567-2"
+
+
+def test_18_11_comparisons_of_the_same_second_take_different_folders(tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "x" / "compare-T"
+    with ExitStack() as stack:
+        made = [stack.enter_context(unfinished.new_folder(place)) for _ in range(3)]
+        assert [folder.name for folder in made] == ["compare-T", "compare-T-2", "compare-T-3"]
+        (made[1] / "table.csv").touch()
+    assert [path.name for path in place.parent.iterdir()] == ["compare-T-2"]
