@@ -43,11 +43,11 @@ def _exits(verb: Callable[P, int]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = verb(*args, **kwargs)
-        except (RaresimError, FieldError) as error:
+        except RaresimError as error:
             if kwargs.get("debug"):
                 raise
             _complain(str(error))
-            code = error.exit_code if isinstance(error, RaresimError) else ExitCode.CONFIG
+            code = error.exit_code
         except OSError as error:
             if kwargs.get("debug"):
                 raise

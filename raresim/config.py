@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from raresim import memory, presets, yaml_tree
+from raresim.arguments import argument
 from raresim.audit import Extent
 from raresim.complaints import messages
 from raresim.data import ReturnsTable
@@ -357,7 +358,7 @@ def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = 
     ConfigError
         With one line per problem, each ``file:line:col: key: what is wrong``.
     """
-    tree, text = yaml_tree.read(Path(path))
+    tree, text = yaml_tree.read(Path(argument("path", path, Path)))
     changes = tuple(overrides)
     for assignment in changes:
         yaml_tree.override(tree, assignment)

@@ -85,8 +85,8 @@ class LossError(RaresimError):
         self.failures = failures
 
 
-class FieldError(ValueError):
-    """A constructor argument that is not allowed.
+class FieldError(RaresimError, ValueError):
+    """A constructor argument that is not allowed; a `ValueError` as well.
 
     Parameters
     ----------
@@ -95,6 +95,8 @@ class FieldError(ValueError):
     message : str
         What is allowed and what was given, e.g. ``"must be positive, got -1.0"``.
     """
+
+    exit_code = ExitCode.CONFIG
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
+from raresim.arguments import typed
 from raresim.arrays import whole
 from raresim.blocks import Growing, Plan
 from raresim.diagnostics.psis import khat
@@ -35,6 +36,7 @@ MARGIN = 1.1
 """Draws planned beyond what the known variance asks for, so that a second look is rare."""
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class Stop:
     """When a run ends.

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from raresim.arguments import argument, shown, typed
 from raresim.errors import FieldError
 
 A = TypeVar("A")
@@ -30,6 +31,7 @@ Kind = Literal["serial", "threads", "processes"]
 UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """Where a run is computed; it may never change a digit.
@@ -115,7 +117,13 @@ class Executor:
     """
 
     def __init__(self, pool: futures.Executor | None = None, workers: int = 1) -> None:
-        if workers < 1:
+        if pool is not None and not callable(getattr(pool, "submit", None)):
+            raise FieldError(
+                "pool",
+                f"must be a concurrent.futures.Executor, or None for the calling thread, got {shown(pool)}; "
+                'raresim.Executor.of("processes", workers=2) makes one',
+            )
+        if argument("workers", workers, int) < 1:
             raise FieldError("workers", f"must be at least 1, got {workers}")
         self._pool = pool
         self._workers = workers
@@ -124,6 +132,7 @@ class Executor:
     @classmethod
     def of(cls, kind: Kind, workers: int) -> Executor:
         """The executor of that kind, owning its pool: use it as a context manager."""
+        workers = argument("workers", workers, int)
         if workers < 1:
             raise FieldError("workers", f"must be at least 1, got {workers}")
         if kind == "serial":

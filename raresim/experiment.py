@@ -8,13 +8,13 @@ import math
 import platform
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from raresim import reading
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
 from raresim.accumulators.several import Several
+from raresim.arguments import argument, typed
 from raresim.arrays import Float, one_of
 from raresim.audit import Audit, Extent, audit, reserve
 from raresim.blocks import Block
@@ -67,6 +68,7 @@ EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
 up to which there may be more, where the asked error of a threshold in standard deviations needs them."""
 
 
+@typed
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
     """What is asked, of what, and how.
@@ -96,7 +98,7 @@ class Experiment:
     inputs: Inputs
     loss: Loss
     measures: Sequence[Measure]
-    seed: int
+    seed: int = field(metadata={"advice": "choose one, such as 1: with the same seed a run gives the same digits"})
     method: Method = field(default_factory=Auto)
     stop: Stop = field(default_factory=Stop)
     name: str = "run"
@@ -147,6 +149,8 @@ class Experiment:
         from numba.core.event import install_recorder
         from threadpoolctl import threadpool_limits
 
+        advice = "wrap a pool: raresim.Executor(pool, workers=2)"
+        executor = argument("executor", executor, Executor | None, advice)
         begun, started = time.perf_counter(), datetime.now(UTC)
         saved: AbstractContextManager[Any] = checkpoint or nullcontext()
         marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
@@ -639,11 +643,15 @@ def estimate(
     >>> result.verdict.status
     <Status.TRUSTED: 'trusted'>
     """
+    workers = argument("workers", workers, int)
+    inputs = argument("inputs", inputs, Inputs | int)
+    measures = list(measures) if isinstance(measures, Iterator) else measures
+    measures = argument("measures", measures, Measure | Sequence[Measure])
     experiment = Experiment(
         inputs=StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs,
-        loss=loss if isinstance(loss, Loss) else PythonLoss(function=loss),
-        measures=[measures] if isinstance(measures, Measure) else list(measures),
-        method=cast(Method, lookup("method", method)()) if isinstance(method, str) else method,
+        loss=_loss_of(loss),
+        measures=measures if isinstance(measures, Sequence) else [measures],
+        method=_method_of(method),
         stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),
         seed=seed,
         name=name,
@@ -651,6 +659,26 @@ def estimate(
     )
     with Executor.of("threads" if workers > 1 else "serial", workers) as executor:
         return experiment.run(executor)
+
+
+def _loss_of(loss: Any) -> Any:
+    """A loss; of a function, or the text ``file.py:name``, the loss that calls it."""
+    if not isinstance(loss, str) and (isinstance(loss, type) or not callable(loss)):
+        return loss
+    try:
+        return loss if isinstance(loss, Loss) else PythonLoss(function=loss)
+    except FieldError as error:
+        raise FieldError("loss", error.message) from None
+
+
+def _method_of(method: Any) -> Any:
+    """A method; of the kind of one, that with its default options."""
+    if not isinstance(method, str):
+        return method
+    try:
+        return lookup("method", method)()
+    except FieldError as error:
+        raise FieldError("method", error.message) from None
 
 
 @dataclass(frozen=True, eq=False)

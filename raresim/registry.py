@@ -13,6 +13,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from raresim.arguments import typed
 from raresim.errors import FieldError
 
 T = TypeVar("T", bound=type)
@@ -32,9 +33,10 @@ _members: dict[str, dict[str, type]] = {family: {} for family in FAMILIES}
 
 
 def member(*families: str) -> Callable[[T], T]:
-    """Register a class under its ``kind`` in each of ``families``."""
+    """Register a class under its ``kind`` in each of ``families``; its constructor checks the types of arguments."""
 
     def register(cls: T) -> T:
+        typed(cls)
         kind: str = cls.kind  # type: ignore[attr-defined]  # every member has one, by contract
         for family in families:
             if kind in _members[family]:

@@ -70,7 +70,7 @@ REFUSED = [
     ),
     (lambda: PythonLoss(function="losses"), "function: must be 'file.py:name', got 'losses'"),
     (lambda: PythonLoss(function="losses.py:not a name"), "function: must be 'file.py:name', got 'losses.py:not a"),
-    (lambda: PythonLoss(function=3), "function: must be a function or 'file.py:name', got 3"),
+    (lambda: PythonLoss(function=3), "function: must be 'file.py:name' or a function, got 3"),
     (lambda: Gaussian(floor=0.5), "floor: must be above 0.5 and at most 1, got 0.5"),
     (lambda: Gaussian(floor=1.5), "floor: must be above 0.5 and at most 1, got 1.5"),
     (lambda: Gaussian(rank=0), "rank: must be at least 1, got 0"),

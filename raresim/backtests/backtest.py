@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raresim.arguments import argument
 from raresim.arrays import Bool, Float, between, whole
 from raresim.backtests import coverage, shortfall
 from raresim.backtests.coverage import TrafficLight, Transitions
@@ -239,6 +240,12 @@ def backtest(
     >>> found.n_exceedances, found.verdict
     (4, 'not rejected')
     """
+    data = argument(
+        "data", data, Forecasts | ForecastSource, "make one by raresim.Forecasts.of(losses, var=..., es=...)"
+    )
+    level, alpha = argument("level", level, float), argument("alpha", alpha, float)
+    es_level, tail = argument("es_level", es_level, float | None), argument("tail", tail, str)
+    seed = argument("seed", seed, int)
     level = _level("level", level)
     es_level = level if es_level is None else _level("es_level", es_level)
     between("alpha", alpha, 1e-4, 0.5)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from raresim.arguments import typed
 from raresim.arrays import Float, frozen, one_of
 from raresim.data import files
 from raresim.data.files import MISSING, MISSING_ADVICE, Problems
@@ -18,6 +19,7 @@ from raresim.errors import DataError
 ColumnMissing = Literal["error", "drop"]
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class ColumnSource:
     """Where the values of a marginal come from: one column of a file whose rows need no date and no order.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from raresim.arguments import typed
 from raresim.arrays import Bool, Float, frozen
 from raresim.data import files
 from raresim.data.files import MISSING, DataFile, Problems
@@ -42,6 +43,7 @@ WHAT = {
 }
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class ForecastSource:
     """Where losses and forecasts come from: columns of one file, one row a day.

@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import math
 import numbers
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from raresim.arguments import shown, typed
 from raresim.arrays import Bool, Float, frozen, one_of, positive
 from raresim.data import files
 from raresim.data.files import MISSING, MISSING_ADVICE, DataFile, Problems
@@ -49,6 +51,7 @@ class ReturnsData(Protocol):
         """The returns."""
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class ReturnsSource:
     """Where returns come from and how they are read: the block ``fit:`` of an input law.
@@ -338,7 +341,19 @@ class ReturnsTable:
 
 
 def as_source(data: Any) -> ReturnsData:
-    """What a law can be fitted to: ``data`` if it is a `ReturnsSource` or `ReturnsTable`, else `ReturnsTable.of` it."""
+    """What a law can be fitted to: ``data`` if it is a `ReturnsSource` or `ReturnsTable`, else `ReturnsTable.of` it.
+
+    Raises
+    ------
+    FieldError
+        When it is a path or nothing: whether a file holds prices or returns has to be said.
+    """
+    if data is None or isinstance(data, (str, os.PathLike)):
+        raise FieldError(
+            "data",
+            f"must be an array or data frame of returns, got {shown(data)}; a file is read by "
+            "raresim.ReturnsSource(prices='prices.csv', returns='log')",
+        )
     return data if isinstance(data, (ReturnsSource, ReturnsTable)) else ReturnsTable.of(data)
 
 

@@ -78,7 +78,7 @@ class FittedInputs(Inputs, Distribution):
 
     kind: ClassVar[str] = "fitted"
 
-    fit: ReturnsSource
+    fit: ReturnsSource = field(metadata={"typed": False})  # or data in memory, from Python
     margins: str | None = None
     choose: Criterion | None = None
     candidates: Sequence[str] = CANDIDATES

@@ -167,7 +167,7 @@ class Garch(Inputs):
 
     kind: ClassVar[str] = "garch"
 
-    fit: ReturnsSource
+    fit: ReturnsSource = field(metadata={"typed": False})  # or data in memory, from Python
     horizon: int = 1
     model: Model = "garch"
     mean: Mean = "constant"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from raresim.arguments import typed
 from raresim.exhibits import Exhibit
 from raresim.measures.tail_sample import TailSample
 from raresim.problem import Event
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from raresim.result import Estimate
 
 
+@typed
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """A known answer, drawn in the report and compared in the table; the run never uses it.
