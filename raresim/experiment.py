@@ -676,9 +676,13 @@ def _method_of(method: Any) -> Any:
     if not isinstance(method, str):
         return method
     try:
-        return lookup("method", method)()
+        cls = lookup("method", method)
     except FieldError as error:
         raise FieldError("method", error.message) from None
+    try:
+        return cls()
+    except FieldError as error:
+        raise FieldError("method", f"{method!r} needs options: give raresim.{cls.__name__}(...); {error}") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,6 +85,10 @@ ESTIMATE = {
         {"method": "cros_entropy"},
         "method: unknown method kind 'cros_entropy'; did you mean 'cross_entropy'?",
     ),
+    "method with options": (
+        {"method": "importance"},
+        "method: 'importance' needs options: give raresim.Importance(...); proposal: is required by Importance",
+    ),
     "class of method": ({"method": Crude}, "method: must be a method, got the class Crude; call it: Crude(...)"),
     "text budget": ({"max_evaluations": "1e6"}, "max_evaluations: must be a whole number, got the text '1e6'"),
     "text error": ({"relative_error": "1%"}, "relative_error: must be a number or None, got the text '1%'"),

@@ -523,7 +523,10 @@ def test_a_system_of_more_limit_states_than_come_is_refused_when_they_do():
         ({"limit_states": True, "system": {"least": 2}}, "system: unknown key 'least'; did you mean 'at_least'?"),
         ({"limit_states": True, "system": {}}, "system: must be any, all or {at_least: 2}, got an empty mapping"),
         ({"limit_states": True, "system": {"at_least": 0}}, "system: at_least must be at least 1, got 0"),
-        ({"limit_states": True, "system": {"at_least": 1.5}}, "system: at_least must be a whole number, got 1.5"),
+        (
+            {"limit_states": True, "system": {"at_least": 1.5}},
+            "system: entry 'at_least' must be a whole number",
+        ),
         (
             {"limit_states": NAMES, "system": {"at_least": 4}},
             "system: at_least must be at most the number of limit states, 3, got 4",

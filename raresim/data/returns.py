@@ -13,8 +13,8 @@ import hashlib
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -102,9 +102,9 @@ class ReturnsSource:
     returns_csv: Path | None = None
     returns: ReturnKind
     unit: Unit | None = None
-    start: datetime.date | None = None
-    end: datetime.date | None = None
-    columns: tuple[str, ...] | None = None
+    start: datetime.date | None = field(default=None, metadata={"typed": False})  # `_check_range` says more
+    end: datetime.date | None = field(default=None, metadata={"typed": False})
+    columns: tuple[str, ...] | None = field(default=None, metadata={"typed": False})
     missing: MissingPolicy = "error"
     covariance: CovarianceMethod = "ledoit_wolf"
     max_return: float = MAX_RETURN
@@ -144,7 +144,8 @@ class ReturnsSource:
     def _check_columns(self) -> None:
         if self.columns is None:
             return
-        if isinstance(self.columns, str) or not all(isinstance(name, str) for name in self.columns):
+        is_list = isinstance(self.columns, Iterable) and not isinstance(self.columns, str)
+        if not is_list or not all(isinstance(name, str) for name in self.columns):
             raise FieldError("columns", f"must be a list of column names, got {self.columns!r}")
         object.__setattr__(self, "columns", tuple(self.columns))
         if not self.columns:

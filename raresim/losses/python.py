@@ -121,8 +121,8 @@ class PythonLoss(Loss):
     on_failure: Policy = "error"
     retries: int | None = None
     timeout: float | None = None
-    parts: bool | Sequence[str] = False
-    limit_states: bool | Sequence[str] = False
+    parts: bool | Sequence[str] = field(default=False, metadata={"typed": False})  # `_names` says more
+    limit_states: bool | Sequence[str] = field(default=False, metadata={"typed": False})
     system: System = "any"
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
@@ -561,7 +561,8 @@ def _function(given: object) -> Any:
 
 def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
     """``given`` as different names."""
-    if isinstance(given, str) or not given or not all(isinstance(name, str) and name.strip() for name in given):
+    is_list = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str) and len(given) > 0
+    if not is_list or not all(isinstance(name, str) and name.strip() for name in given):
         raise FieldError(field, f"must be true or a list of names, got {given!r}")
     if again := repeated(given):
         raise FieldError(field, f"must be different names, got {again[0]!r} twice")
