@@ -79,7 +79,8 @@ def matrix(field: str, value: ArrayLike, dim: int | None = None) -> Float:
     if gap.max(initial=0.0) > 1e-10 * np.abs(array).max(initial=0.0):
         i, j = np.unravel_index(int(gap.argmax()), gap.shape)
         raise FieldError(
-            field, f"must be symmetric, got {array[i, j]:g} at [{i}][{j}] and {array[j, i]:g} at [{j}][{i}]"
+            field,
+            f"must be symmetric, got {float(array[i, j])!r} at [{i}][{j}] and {float(array[j, i])!r} at [{j}][{i}]",
         )
     return frozen(array)
 
@@ -106,7 +107,7 @@ def positive(field: str, value: float) -> float:
 def between(field: str, value: float, low: float, high: float) -> float:
     """Return ``value``; raises `FieldError` unless ``low < value < high``."""
     if not low < value < high:
-        raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:g}")
+        raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:.15g}")
     return float(value)
 
 
@@ -122,7 +123,7 @@ def whole(field: str, value: float, least: int = 1) -> int:
 def dimension(field: str, value: float, least: int = 1, most: int = MAX_DIM) -> int:
     """As `whole`, and at most ``most``: what is made for each coordinate, or each pair, has to fit in memory."""
     if value > most:
-        raise FieldError(field, f"must be at most {most:,}, got {value:g}")
+        raise FieldError(field, f"must be at most {most:,}, got {value:.15g}")
     return whole(field, value, least)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
 
 import typer
 
-from raresim import __version__
+from raresim import __version__, numerals
 from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError, visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _count(least: int) -> Callable[[str], int]:
+    """What reads a count on the command line as a config does: ``1e6`` is one."""
+
+    def read(given: str | int) -> int:  # a default is given as it is
+        text = str(given)
+        value = numerals.count(text)
+        if value is None:
+            raise typer.BadParameter(f"must be a whole number, got {text!r}{numerals.advice(text)}")
+        if value < least:
+            raise typer.BadParameter(f"must be at least {least}, got {text}")
+        return value
+
+    return read
+
+
 File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 
 
@@ -85,7 +105,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="The run folder. Default: runs/NAME/TIME-HASH.", show_default=False)
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    workers: Workers = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run of this config; begin where there is none.")
     ] = False,
@@ -126,11 +146,13 @@ def run(
 @_exits
 def extend(
     run_dir: Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)],
-    budget: Annotated[int, typer.Option(help="Loss evaluations to add.", min=1, show_default=False)],
+    budget: Annotated[
+        int, typer.Option(help="Loss evaluations to add.", parser=_count(1), metavar="COUNT", show_default=False)
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Debug = False,
@@ -290,7 +312,12 @@ def compare(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Run each method with so many seeds, from the config's on.", min=1, show_default=False),
+        typer.Option(
+            help="Run each method with so many seeds, from the config's on.",
+            parser=_count(1),
+            metavar="COUNT",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -299,7 +326,7 @@ def compare(
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
-    workers: Annotated[int | None, typer.Option(help="Workers, instead of the config's.", show_default=False)] = None,
+    workers: Workers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Debug = False,
 ) -> int:
@@ -387,7 +414,7 @@ def _run_methods(
                 if not quiet:
                     typer.echo(f"{folder.name} ...", err=True)
                 try:
-                    config = configs.load(file, [*changes, *own, f"seed={seed}"])
+                    config = configs.load(file, changes, settings=[*own, f"seed={seed}"])
                     with terminal.progress(quiet) as report:
                         unfinished.compute(config, folder, report).save(folder)
                 except (ConfigError, FieldError) as error:  # the method does not fit the problem
@@ -425,7 +452,7 @@ def backtest(
     ] = False,
     alpha: Annotated[float, typer.Option(help="Significance level of each test.")] = 0.05,
     tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the simulated critical values.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the simulated critical values.", parser=_count(0), metavar="COUNT")] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where the results go (JSON).", show_default=False)
     ] = None,

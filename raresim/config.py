@@ -341,7 +341,9 @@ class _Located:
             raise self._tree.error(self._loc, "needs more memory than there is") from None
 
 
-def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = None) -> Config:
+def load(
+    path: str | Path, overrides: Iterable[str] = (), folder: Path | None = None, settings: Iterable[str] = ()
+) -> Config:
     """Read a config file and check its keys and types.
 
     Parameters
@@ -349,9 +351,11 @@ def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = 
     path : path
         A YAML 1.2 file.
     overrides : iterable of str
-        ``key=value`` assignments, applied in order.
+        ``key=value`` assignments of the user, applied in order; none may take back another.
     folder : Path, optional
         What the paths in it start from, where that is not the folder of the file.
+    settings : iterable of str
+        Assignments that a verb makes, applied after ``overrides``; the last one of a key holds.
 
     Raises
     ------
@@ -359,12 +363,13 @@ def load(path: str | Path, overrides: Iterable[str] = (), folder: Path | None = 
         With one line per problem, each ``file:line:col: key: what is wrong``.
     """
     tree, text = yaml_tree.read(Path(argument("path", path, Path)))
-    changes = tuple(overrides)
-    for assignment in changes:
+    changes, later = tuple(overrides), tuple(settings)
+    yaml_tree.overrides(tree, changes)
+    for assignment in later:
         yaml_tree.override(tree, assignment)
     filled = presets.fill(tree)
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(tree, error))) from None
-    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes, tuple(filled))
+    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled))

@@ -91,7 +91,7 @@ def entries(field: str, matrix: ArrayLike) -> Float:
         raise FieldError(field, f"must have ones on the diagonal, got {given[i, i]:g} at [{i}][{i}]")
     if np.abs(given).max() > 1.0 + 1e-12:
         i, j = divmod(int(np.abs(given).argmax()), given.shape[0])
-        raise FieldError(field, f"must have entries from -1 to 1, got {given[i, j]:g} at [{i}][{j}]")
+        raise FieldError(field, f"must have entries from -1 to 1, got {given[i, j]:.15g} at [{i}][{j}]")
     exact = np.clip(0.5 * (given + given.T), -1.0, 1.0)
     np.fill_diagonal(exact, 1.0)
     return frozen(exact)

@@ -61,7 +61,7 @@ class Stop:
 
     def __post_init__(self) -> None:
         if self.relative_error is not None and not 0 < self.relative_error < 1:
-            raise FieldError("relative_error", f"must be above 0 and below 1, got {self.relative_error:g}")
+            raise FieldError("relative_error", f"must be above 0 and below 1, got {self.relative_error:.15g}")
         object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))
 
 

@@ -6,6 +6,7 @@ import copy
 import datetime
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,35 +95,71 @@ def read(path: Path) -> tuple[Tree, str]:
     return Tree(str(path), data, places), text
 
 
-def override(tree: Tree, assignment: str) -> None:
-    """Apply ``key=value`` to the tree: the key dotted, with ``[i]`` for list entries, the value YAML 1.2.
+def overrides(tree: Tree, assignments: Iterable[str]) -> None:
+    """Apply the ``key=value`` assignments of one command to the tree, in their order.
 
     Raises
     ------
     ConfigError
-        When the assignment has no ``=``, its key runs through a scalar, or its value is not YAML.
+        As `override`, and when one of them takes back what an earlier one gives, as a repeated key in a file does.
+    """
+    given: dict[Loc, str] = {}
+    for assignment in assignments:
+        loc = override(tree, assignment)
+        for earlier, other in given.items():
+            if earlier[: len(loc)] == loc:
+                raise ConfigError(
+                    f"override {assignment!r}: {dotted(earlier)} is given by {other!r} already; leave one of them out"
+                )
+        given[loc] = assignment
+
+
+def override(tree: Tree, assignment: str) -> Loc:
+    """Apply ``key=value`` to the tree and return where: the key dotted, list entries as ``[i]`` or ``.i``, YAML 1.2.
+
+    Raises
+    ------
+    ConfigError
+        When the assignment has no ``=``, its key runs through a scalar or names an entry that a list does not have, or
+        its value is not YAML.
     """
     key, equals, value = assignment.partition("=")
-    steps = [m[1] if m[1] is not None else int(m[2]) for m in _STEP.finditer(key)]
+    steps: list[str | int] = [m[1] if m[1] is not None else int(m[2]) for m in _STEP.finditer(key)]
     place = f"override {assignment!r}"
     if not equals or not steps or dotted(tuple(steps)) != key.strip():
         raise ConfigError(f"{place}: must have the form key=value, for instance stop.relative_error=0.05")
     node: Any = tree.data
-    for depth, step in enumerate(steps[:-1]):
-        if isinstance(node, dict):
-            node = node.setdefault(step, {})
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            node = node[step]
-        else:
-            raise ConfigError(f"{place}: {dotted(tuple(steps[: depth + 1]))} is not there to be changed")
-    last: Any = steps[-1]
-    if not (isinstance(node, dict) or (isinstance(node, list) and isinstance(last, int) and last < len(node))):
-        raise ConfigError(f"{place}: {dotted(tuple(steps))} is not there to be changed")
-    loc = tuple(steps)
+    loc: Loc = ()
+    for step in steps[:-1]:
+        inner = _entry(node, step, loc, place)
+        node = node.setdefault(inner, {}) if isinstance(node, dict) else node[inner]
+        loc = (*loc, inner)
+    last: Any = _entry(node, steps[-1], loc, place)
+    loc = (*loc, last)
     for old in [p for p in tree.places if p[: len(loc)] == loc]:
         del tree.places[old]
     tree.places[loc] = place
     node[last] = _Builder(value, place, None).document()
+    return loc
+
+
+def _entry(node: Any, step: str | int, above: Loc, place: str) -> str | int:
+    """The key or index that ``step`` means in ``node``, which stands at ``above``; raises where it cannot be there."""
+    name = dotted(above) or "the config"
+    if isinstance(node, dict):
+        if isinstance(step, int):
+            raise ConfigError(f"{place}: {name} is a mapping, got the index [{step}] (its keys: {', '.join(node)})")
+        return step
+    if not isinstance(node, list):
+        raise ConfigError(f"{place}: {name} is {_kind(node)}, {dotted((*above, step))} is not there to be changed")
+    index = int(step) if isinstance(step, int) or step.isdecimal() else None
+    if index is not None and index < len(node):
+        return index
+    wanted = f"has no entry {index}" if index is not None else f"is a list, got the key {step!r}"
+    allowed = f"0 to {len(node) - 1}" if len(node) > 1 else "0" if node else "none: it is empty"
+    raise ConfigError(
+        f"{place}: {name} {wanted} (allowed: {allowed}); to add or remove entries give the whole list, {name}=[...]"
+    )
 
 
 @dataclass(frozen=True)
@@ -248,6 +285,8 @@ class _Builder:
             if found := _NOT_TEXT.search(text):
                 raise self._error(event, f"{_named(loc)}the character U+{ord(found[0]):04X} is not allowed")
             return text
+        if not loc and self._places is not None:  # no config: what it is does not matter, and is not shown
+            return text
         try:
             value = _resolved(text)
         except ValueError as error:
@@ -330,9 +369,12 @@ def _named(loc: Loc) -> str:
 
 
 def _kind(value: Any) -> str:
-    """A value's type in words."""
-    if isinstance(value, str):
-        return f"the text {value[:60]!r}"
-    if isinstance(value, list):
-        return "a list"
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    """A value's type in words; never its content, which may be that of a file which is no config."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    words = {str: "text", list: "a list", dict: "a mapping", datetime.date: "a date"}
+    return words[type(value)]

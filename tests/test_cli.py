@@ -303,6 +303,44 @@ def test_rows_are_called_what_they_are(unit: str, words: str, capsys: pytest.Cap
     assert "standard errors away" not in printed  # there is none to divide by
 
 
+def test_18_13_counts_are_written_alike_in_a_config_and_on_the_command_line(config: Path, tmp_path: Path) -> None:
+    short = ["stop.max_evaluations=2e4", "execution.workers=1e0", "execution.executor=serial", "-q"]
+    assert call("run", config, *short, "--out", tmp_path / "a")[0] == 0
+    assert call("extend", tmp_path / "a", "--budget", "1e3", "--workers", "1e0", "--out", tmp_path / "b", "-q")[0] == 0
+    total = json.loads((tmp_path / "b" / "result.json").read_text())["evaluations"]["total"]
+    assert total == 21_000
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "words"),
+    [
+        ("--budget", "100k", "must be a whole number, got '100k'; write 100000"),
+        ("--budget", "1_000", "must be a whole number, got '1_000'; write 1000"),
+        ("--budget", "1.5", "must be a whole number, got '1.5'"),
+        ("--budget", "0", "must be at least 1, got 0"),
+        ("--workers", "0e0", "must be at least 1, got 0e0"),
+        ("--workers", "many", "must be a whole number, got 'many'"),
+    ],
+)
+def test_18_13_what_is_no_count_is_refused(option: str, given: str, words: str) -> None:
+    code, _, stderr = call("extend", "a", "--budget", "1", option, given)
+    assert code == 2
+    assert words in " ".join(stderr.replace("\u2502", "").replace("|", "").split())
+
+
+def test_18_13_an_extended_run_can_be_extended_and_a_method_compared_that_an_override_changed(
+    config: Path, tmp_path: Path
+) -> None:
+    """What a verb sets by itself may take back an override of the user."""
+    assert call("run", config, "seed=5", "stop.max_evaluations=2e4", "--out", tmp_path / "a", "-q")[0] == 0
+    assert call("extend", tmp_path / "a", "--budget", "1e3", "--out", tmp_path / "b", "-q")[0] == 0
+    assert call("extend", tmp_path / "b", "--budget", "1e3", "--out", tmp_path / "c", "-q")[0] == 0
+    assert json.loads((tmp_path / "c" / "result.json").read_text())["evaluations"]["total"] == 22_000
+    changes = ["seed=5", "method.kind=crude", "--methods", "crude,importance", "--seeds", "1e0"]
+    assert call("compare", config, *changes, "--out", tmp_path / "d", "-q")[0] == 0
+    assert [path.name for path in (tmp_path / "d").iterdir() if path.is_dir()] == ["crude-5"]
+
+
 def test_schema_is_json() -> None:
     assert json.loads(call("schema")[1])["title"] == "Experiment"
 

@@ -664,7 +664,7 @@ MISTAKES = {
     "not positive definite": (("dim: 3", "cov: [[1, 2], [2, 1]]"), ":2:24: inputs.cov: must be positive definite"),
     "not symmetric": (
         ("dim: 3", "cov: [[1, 0], [0.5, 1]]"),
-        ":2:24: inputs.cov: must be symmetric, got 0 at [0][1] and 0.5",
+        ":2:24: inputs.cov: must be symmetric, got 0.0 at [0][1] and 0.5",
     ),
     "infinite number": (("dim: 3", "std: .inf"), ":2:24: inputs.std: must be a finite number, got inf"),
     "non-finite weights": (("equal", "[1, .nan, 2]"), ":3:35: loss.weights[1]: must be a finite number, got nan"),
@@ -767,7 +767,13 @@ def test_mistaken_option_is_named_with_its_place(case: str, tmp_path: Path) -> N
         ("stop.relative_eror=0.1", "stop: unknown key 'relative_eror'; did you mean 'relative_error'?"),
         ("inputs.std=-1", "inputs.std: must be positive, got -1"),
         ("measures[0].above=x", "measures[0].above: must be a number or 'k sigma', got 'x'"),
-        ("measures[3].above=1", "measures[3] is not there to be changed"),
+        (
+            "measures[3].above=1",
+            "measures has no entry 3 (allowed: 0); to add or remove entries give the whole list, measures=[...]",
+        ),
+        ("measures.1.above=1", "measures has no entry 1 (allowed: 0); to add or remove entries"),
+        ("measures.above=1", "measures is a list, got the key 'above' (allowed: 0); to add or remove"),
+        ("inputs[0]=1", "inputs is a mapping, got the index [0] (its keys: kind, dim"),
         ("seed", "must have the form key=value"),
         ("=1", "must have the form key=value"),
         ("seed.a=1", "seed.a is not there to be changed"),
@@ -780,6 +786,65 @@ def test_mistaken_override_is_named(override: str, message: str, tmp_path: Path)
     text = complaint(path, [override])
     assert text.startswith(f"override {override!r}") or "expected" in text
     assert message in text or "expected" in text
+
+
+@pytest.mark.parametrize("key", ["measures.0.above", "measures[0].above"])
+def test_18_13_an_override_reaches_into_lists(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID)
+    assert configs.load(path, [f"{key}=6"]).resolved()["measures"][0]["above"] == 6
+    assert complaint(path, [f"{key}=x"]).startswith(f"override '{key}=x': measures[0].above: ")
+    whole = "{kind: probability, above: 7}"
+    assert configs.load(path, [f"measures.0={whole}"]).resolved()["measures"][0]["above"] == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed=1", "seed=2"], "override 'seed=2': seed is given by 'seed=1' already; leave one of them out"),
+        (["seed=1", "seed=1"], "override 'seed=1': seed is given by 'seed=1' already"),
+        (
+            ["measures.0.above=1", "measures[0].above=2"],
+            "override 'measures[0].above=2': measures[0].above is given by 'measures.0.above=1' already",
+        ),
+        (
+            ["stop.max_evaluations=1e5", "stop={relative_error: 0.1}"],
+            "override 'stop={relative_error: 0.1}': stop.max_evaluations is given by 'stop.max_evaluations=1e5' already",
+        ),
+    ],
+)
+def test_18_13_an_override_does_not_take_back_another(overrides: list[str], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID)
+    assert complaint(path, overrides).startswith(message)
+
+
+def test_18_13_an_override_may_go_into_what_another_gives(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID)
+    stop = configs.load(path, ["stop={relative_error: 0.1}", "stop.max_evaluations=2e5"]).resolved()["stop"]
+    assert stop == {"relative_error": 0.1, "max_evaluations": 200_000}
+
+
+def test_18_13_a_matrix_that_is_not_symmetric_is_shown_with_the_digits_that_differ(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID.replace("dim: 3", "cov: [[1, 0.5], [0.50000001, 1]]"))
+    assert "cov: must be symmetric, got 0.5 at [0][1] and 0.50000001 at [1][0]" in complaint(path)
+
+
+def test_18_13_a_value_just_beyond_a_limit_is_shown_beyond_it(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(f"{VALID}method: {{kind: cross_entropy, rarity: 0.50000001}}\n")
+    assert "rarity: must be above 0 and at most 0.5, got 0.50000001" in complaint(path)
+
+
+@pytest.mark.parametrize("text", ["hunter2", "'hunter2'", "hunter2 admin", "0123456", "- hunter2", "2020-99-99"])
+def test_18_13_of_a_file_that_is_no_config_nothing_is_shown(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(f"{text}\n")
+    message = complaint(path)
+    assert message.startswith(f"{path}:1:1: must be a mapping of keys to values, got ")
+    assert text.strip("'- ") not in message.removeprefix(str(path))
 
 
 def test_overrides_change_and_add_values(tmp_path: Path) -> None:

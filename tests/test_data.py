@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from scipy.stats import multivariate_t
 
 import raresim
 from raresim import Normal, StudentT
-from raresim.data import MAX_PROBLEMS, ColumnSource, ReturnsSource, ReturnsTable, read_positions
+from raresim.data import MAX_PROBLEMS, ColumnSource, ForecastSource, ReturnsSource, ReturnsTable, read_positions
 from raresim.errors import DataError, ExitCode, FieldError
 from raresim.fitting import DOF_BOUNDS, covariance, fit_student_t_dof
 from tests.statistical import assert_within_error
@@ -495,7 +496,8 @@ PRICE_ERRORS = {
     "semicolons": (
         lines("date;A", "2020-01-01;1"),
         {},
-        "file.csv:1: the header must name at least 2 columns, got 'date;A'; columns are separated by commas",
+        "file.csv:1: the header must name at least 2 columns, separated by commas, got 1; "
+        "it has semicolons: save the file with commas",
     ),
     "not UTF-8": (
         b"date,A\n2020-01-01,1\n2020-01-02,\xe9\n",
@@ -519,6 +521,42 @@ def test_a_bad_file_is_refused_with_its_place(write, text, options, message):
         prices(write(text), **options)
     assert str(caught.value) == message
     assert caught.value.exit_code == ExitCode.USER_CODE_OR_DATA
+
+
+NO_TABLES = {
+    "one line": "hunter2\n",
+    "an environment": "TOKEN=hunter2\nUSER=admin\n",
+    "commas": "admin,hunter2\nroot,correct-horse\nguest,\n",
+    "accounts": "root:x:hunter2:/root\ndaemon:*:hunter2:/sbin\n",
+    "JSON": '{"user": "admin",\n"password": "hunter2"}\n',
+}
+
+
+@pytest.mark.parametrize("text", NO_TABLES.values(), ids=NO_TABLES)
+@pytest.mark.parametrize(
+    "load",
+    [
+        prices,
+        lambda path: ColumnSource(file=path, column="loss").load(),
+        lambda path: read_positions(path, ("A", "B")),
+        lambda path: ForecastSource(file=path).load(),
+    ],
+    ids=["prices", "column", "positions", "forecasts"],
+)
+def test_18_13_of_a_file_that_is_no_table_nothing_is_shown(write, text, load):
+    """It may be any file, by a slip of the path; its content must not end in a log."""
+    with pytest.raises(DataError) as caught:
+        load(write(text))
+    message = str(caught.value)
+    assert message.startswith("file.csv:")
+    assert not [word for word in ("hunter2", "admin", "root", "horse", "TOKEN") if word in message]
+
+
+def test_18_13_a_table_of_numbers_that_are_written_otherwise_is_one(write):
+    """Its wrong cells are shown: without them a mistake cannot be found."""
+    for cell in ("31/12/2019", "1,5", "$ 1.5", "10 %", "1'000", "(3)", "-.5", "1e-5"):
+        with pytest.raises(DataError, match=f"got {re.escape(repr(cell))}"):
+            prices(write(f'date,A\n"{cell}","{cell}"\n'))
 
 
 def test_a_missing_return_can_only_be_dropped(write):

@@ -302,9 +302,11 @@ def backtest(
 def _level(name: str, level: float) -> float:
     """``level`` where it can be one of a VaR: a loss that is exceeded less often than not."""
     if math.isfinite(level) and 1 < level < 100:
-        raise FieldError(name, f"must be above 0.5 and below 1, got {level:g}; {level:g}: write {level / 100:.10g}")
+        raise FieldError(name, f"must be above 0.5 and below 1, got {level:.15g}; {level:g}: write {level / 100:.10g}")
     if 0 < level <= 0.5:
-        raise FieldError(name, f"must be above 0.5 and below 1, got {level:g}; is it the tail? Write {1 - level:.10g}")
+        raise FieldError(
+            name, f"must be above 0.5 and below 1, got {level:.15g}; is it the tail? Write {1 - level:.10g}"
+        )
     return between(name, level, 0.5, 1.0)
 
 

@@ -182,12 +182,12 @@ def _parameter(cls: type[Archimedean], theta: float | None, tau: float | None) -
     if theta is not None:
         if not low <= theta <= high:
             hint = negative if theta < low else ""
-            raise FieldError("theta", f"must be from {low:g} to {high:g}, got {theta:g}{hint}")
+            raise FieldError("theta", f"must be from {low:g} to {high:g}, got {theta:.15g}{hint}")
         return float(theta)
     least, most = cls.tau_of(low), cls.tau_of(high)
     if tau is None or not least <= tau <= most:
         hint = negative if tau is not None and tau < least else ""
-        raise FieldError("tau", f"must be from {least:.6g} to {most:.6g}, got {tau:g}{hint}")
+        raise FieldError("tau", f"must be from {least:.6g} to {most:.6g}, got {tau:.15g}{hint}")
     return min(max(float(cls.theta_of(tau)), low), high)
 
 

@@ -40,7 +40,7 @@ def resolve(
         if dim < 2:
             raise FieldError("dim", f"must be at least 2 where rho is given, got {dim}")
         if not -1.0 <= rho <= 1.0:
-            raise FieldError("rho", f"must be from -1 to 1, got {rho:g}")
+            raise FieldError("rho", f"must be from -1 to 1, got {rho:.15g}")
         normal = float(to_normal(np.array(rho), measure))
         if repair == "none" and not -1.0 / (dim - 1) < normal < 1.0:
             least = -1.0 / (dim - 1)

@@ -154,7 +154,7 @@ def _pair(expansions: Sequence[_Expansion], i: int, j: int, wanted: float) -> fl
     if not least - 1e-9 <= wanted <= most + 1e-9:
         raise FieldError(
             "correlation",
-            f"at [{i}][{j}] must be from {least:.6g} to {most:.6g} for these two marginals, got {wanted:g}",
+            f"at [{i}][{j}] must be from {least:.6g} to {most:.6g} for these two marginals, got {wanted:.15g}",
         )
     ends = {side: bound - float(series @ side**degrees) for side, bound in ((-1.0, least), (1.0, most))}
 

@@ -150,7 +150,7 @@ def check_dof(name: str, dof: float) -> None:
     """Raise `FieldError` unless ``dof`` is in `DOF_RANGE`."""
     low, high = DOF_RANGE
     if not low <= dof <= high:
-        raise FieldError(name, f"must be from {low:g} to {high:g} (beyond: kind gaussian), got {dof:g}")
+        raise FieldError(name, f"must be from {low:g} to {high:g} (beyond: kind gaussian), got {dof:.15g}")
 
 
 def scale_to_score(margin: StudentTMap, mixing: Float, column: Float) -> None:

@@ -20,6 +20,7 @@ from raresim.errors import DataError
 MAX_PROBLEMS = 20
 MAX_NAMES_LISTED = 30
 MISSING = ("", "nan", "NaN", "NA")
+LONGEST_NUMBER = 60
 MISSING_ADVICE = "a missing value is an empty cell, nan, NaN or NA"
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
@@ -151,14 +152,37 @@ def _csv(name: str, raw: bytes, least: int) -> CsvFile:
         raise DataError(f"{name}: is empty; a header row and data rows are required")
     line, header = lines[0]
     if len(header) < least:
+        other = next((words for mark, words in _OTHER_SEPARATORS.items() if mark in header[0]), "")
         raise DataError(
-            f"{name}:{line}: the header must name at least {least} columns, got {header[0]!r}; "
-            "columns are separated by commas"
+            f"{name}:{line}: the header must name at least {least} columns, separated by commas, got "
+            f"{len(header)}{other}"
         )
+    _refuse_no_table(name, lines)
     _check_header(name, line, header)
     if len(lines) == 1:
         raise DataError(f"{name}: has a header row but no data rows")
     return CsvFile(name, len(raw), hashlib.sha256(raw).hexdigest(), tuple(header), line, lines[1:])
+
+
+_OTHER_SEPARATORS = {
+    ";": "; it has semicolons: save the file with commas",
+    "\t": "; it has tabs: save the file with commas",
+    "|": "; it has bars: save the file with commas",
+}
+_NUMERIC = re.compile(r"[-+($ ]*[0-9][0-9.,_'/: +-]*([eE][-+]?[0-9]+)?[ %)]*|[-+]?[.,][0-9]+([eE][-+]?[0-9]+)?")
+
+
+def _refuse_no_table(name: str, lines: Sequence[tuple[int, list[str]]]) -> None:
+    """Refuse a file below whose first line nothing is a number or a date: it may be any file, so nothing is shown."""
+    cells = 0
+    for cell in (cell for _, row in lines[1:] for cell in row if cell not in MISSING):
+        cells += 1
+        if len(cell) <= LONGEST_NUMBER and _NUMERIC.fullmatch(cell):
+            return
+    if cells:
+        raise DataError(
+            f"{name}: is no table: below its first line no cell is a number or a date; is it the right file?"
+        )
 
 
 def _parse_csv(file: str, text: str) -> list[tuple[int, list[str]]]:

@@ -63,7 +63,7 @@ class ExponentialTilt(Distribution):
         for j, (law, mean) in enumerate(zip(untilted, means, strict=True)):
             low, high = law.support
             if not low < mean < high:
-                raise FieldError("mean", f"must be above {low:g} and below {high:g} at position {j}, got {mean:g}")
+                raise FieldError("mean", f"must be above {low:g} and below {high:g} at position {j}, got {mean:.15g}")
         object.__setattr__(self, "means", means)
         object.__setattr__(self, "untilted", untilted)
         object.__setattr__(

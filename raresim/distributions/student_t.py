@@ -74,7 +74,7 @@ class StudentT(Inputs, Distribution):
     def __post_init__(self) -> None:
         low, high = DOF_RANGE
         if not low <= self.dof <= high:
-            raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:g}")
+            raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:.15g}")
         if self.scale is not None and self.shape is not None:
             raise FieldError("shape", "give either scale (diagonal) or shape, not both")
         scale = 1.0 if self.scale is None else self.scale

@@ -75,7 +75,7 @@ class VonMisesFisherNakagami(Distribution):
             raise FieldError("direction", f"must have a positive and finite length, got {length:g}")
         if not 0 <= self.concentration <= LARGEST_CONCENTRATION:
             raise FieldError(
-                "concentration", f"must be from 0 to {LARGEST_CONCENTRATION:g}, got {self.concentration:g}"
+                "concentration", f"must be from 0 to {LARGEST_CONCENTRATION:g}, got {self.concentration:.15g}"
             )
         arrays.positive("shape", self.shape)
         arrays.positive("spread", self.spread)

@@ -47,7 +47,7 @@ def self_information(p: float | None = None, *, log_p: float | None = None, base
         raise FieldError("p", "give exactly one of p and log_p")
     if p is not None:
         if not 0 <= p <= 1:
-            raise FieldError("p", f"must be from 0 to 1, got {p:g}")
+            raise FieldError("p", f"must be from 0 to 1, got {p:.15g}")
         return math.inf if p == 0 else 0.0 - unit * math.log(p)
     if log_p is None or not log_p <= 0:
         raise FieldError("log_p", f"must be at most 0, got {log_p}")

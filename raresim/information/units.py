@@ -45,5 +45,5 @@ def per_nat(base: float) -> float:
         Unless ``base`` is finite and above 1: below, a surprise would be a negative amount and a lower bound an upper.
     """
     if not (math.isfinite(base) and base > 1):
-        raise FieldError("base", f"must be above 1 (e for nats, 2 for bits), got {base:g}")
+        raise FieldError("base", f"must be above 1 (e for nats, 2 for bits), got {base:.15g}")
     return 1.0 if base == math.e else 1.0 / math.log(base)

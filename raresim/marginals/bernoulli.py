@@ -35,7 +35,7 @@ class Bernoulli(Tabulated):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p <= 1.0:
-            raise FieldError("p", f"must be from 0 to 1, got {self.p:g}")
+            raise FieldError("p", f"must be from 0 to 1, got {self.p:.15g}")
         with np.errstate(divide="ignore"):
             log_p = np.array([np.log1p(-self.p), np.log(self.p)])
         possible = log_p > -np.inf

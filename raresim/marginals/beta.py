@@ -103,7 +103,7 @@ class Beta(Continuous):
         outside = (values <= 0) | (values >= 1)
         if outside.any():
             row = int(outside.argmax())
-            raise DataError(f"{cls.kind} needs values above 0 and below 1, got {values[row]:g} at row {row}")
+            raise DataError(f"{cls.kind} needs values above 0 and below 1, got {values[row]:.15g} at row {row}")
         share = weights / weights.sum()
         mean = float(share @ values)
         variance = float(share @ (values - mean) ** 2)

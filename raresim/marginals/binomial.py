@@ -43,9 +43,9 @@ class Binomial(Count):
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", arrays.whole("n", self.n))
         if self.n > LARGEST_COUNT:
-            raise FieldError("n", f"must be at most {LARGEST_COUNT:g}, got {self.n:g}")
+            raise FieldError("n", f"must be at most {LARGEST_COUNT:g}, got {self.n:.15g}")
         if not 0.0 <= self.p <= 1.0:
-            raise FieldError("p", f"must be from 0 to 1, got {self.p:g}")
+            raise FieldError("p", f"must be from 0 to 1, got {self.p:.15g}")
 
     @property
     def support(self) -> tuple[float, float]:

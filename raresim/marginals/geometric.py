@@ -36,7 +36,7 @@ class Geometric(Discrete):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.p <= 1.0:
-            raise FieldError("p", f"must be above 0 and at most 1, got {self.p:g}")
+            raise FieldError("p", f"must be above 0 and at most 1, got {self.p:.15g}")
 
     @property
     def _log_fail(self) -> float:

@@ -51,15 +51,15 @@ class NegativeBinomial(Count):
         resolve(self, {"n": REQUIRED, "p": REQUIRED}, ("mean", "std"), self._of_mean_and_std)
         arrays.positive("n", self.n)
         if not 0.0 < self.p <= 1.0:
-            raise FieldError("p", f"must be above 0 and at most 1, got {self.p:g}")
+            raise FieldError("p", f"must be above 0 and at most 1, got {self.p:.15g}")
         if (mean := self.n * self._q / self.p) > LARGEST_COUNT:
-            raise FieldError("p" if self.mean is None else "mean", f"the mean must be at most 1e15, got {mean:g}")
+            raise FieldError("p" if self.mean is None else "mean", f"the mean must be at most 1e15, got {mean:.15g}")
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         mean, std = mean_and_std(self, above=0.0)
         p = mean / std**2
         if p >= 1:
-            raise FieldError("std", f"must be above the root of the mean, {math.sqrt(mean):g}, got {std:g}")
+            raise FieldError("std", f"must be above the root of the mean, {math.sqrt(mean):.15g}, got {std:.15g}")
         return {"n": mean * p / (1.0 - p), "p": p}
 
     @property
@@ -112,7 +112,7 @@ class NegativeBinomial(Count):
         variance = float(weights @ (values - mean) ** 2 / weights.sum())
         if variance <= mean:
             raise DataError(
-                f"negative_binomial needs a variance above the mean, got {variance:g} and {mean:g}; fit poisson"
+                f"negative_binomial needs a variance above the mean, got {variance:.15g} and {mean:g}; fit poisson"
             )
         return {"n": mean**2 / (variance - mean), "p": mean / variance}
 

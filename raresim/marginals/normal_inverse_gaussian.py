@@ -58,7 +58,9 @@ class NormalInverseGaussian(Continuous):
     def __post_init__(self) -> None:
         arrays.positive("a", self.a)
         if not abs(self.b) < self.a:
-            raise FieldError("b", f"must be above -{self.a:g} and below {self.a:g}, the value of a, got {self.b:g}")
+            raise FieldError(
+                "b", f"must be above -{self.a:.15g} and below {self.a:.15g}, the value of a, got {self.b:.15g}"
+            )
         finite("loc", self.loc)
         arrays.positive("scale", self.scale)
 

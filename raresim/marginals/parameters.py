@@ -33,7 +33,7 @@ def mean_and_std(law: Any, above: float = -math.inf) -> tuple[float, float]:
     """The checked ``mean`` and ``std`` of ``law``, which has its lower end at ``above``."""
     mean, std = finite("mean", law.mean), arrays.positive("std", law.std)
     if not mean > above:
-        raise FieldError("mean", f"must be above {above:g}, where the law begins, got {mean:g}")
+        raise FieldError("mean", f"must be above {above:.15g}, where the law begins, got {mean:.15g}")
     return mean, std
 
 

@@ -204,7 +204,7 @@ def threshold_stability(values: ArrayLike, side: Side = "upper", shares: Sequenc
         shares = np.geomspace(0.3, min(0.3, LEAST_EXCEEDANCES / x.size), 25).tolist()
     for share in shares:
         if not 0.0 < share < 1.0:
-            raise FieldError("shares", f"must be above 0 and below 1, got {share:g}")
+            raise FieldError("shares", f"must be above 0 and below 1, got {share:.15g}")
     rows = []
     for share in shares:
         try:

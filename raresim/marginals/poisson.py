@@ -258,7 +258,7 @@ def counts(cls: type[Discrete], x: Float, least: int = 0) -> None:
     wrong = (x < least) | (np.floor(x) != x)
     if wrong.any():
         first = int(wrong.argmax())
-        raise DataError(f"{cls.kind} needs whole numbers from {least} on, got {x[first]:g} at row {first}")
+        raise DataError(f"{cls.kind} needs whole numbers from {least} on, got {x[first]:.15g} at row {first}")
 
 
 @member("marginal")
@@ -278,7 +278,7 @@ class Poisson(Count):
 
     def __post_init__(self) -> None:
         if arrays.positive("mu", self.mu) > LARGEST_COUNT:
-            raise FieldError("mu", f"must be at most {LARGEST_COUNT:g}, got {self.mu:g}")
+            raise FieldError("mu", f"must be at most {LARGEST_COUNT:g}, got {self.mu:.15g}")
 
     @property
     def support(self) -> tuple[float, float]:

@@ -101,7 +101,7 @@ class SemiParametric(Marginal):
         if None not in (self.lower_threshold, self.upper_threshold) and self.lower_threshold >= self.upper_threshold:  # type: ignore[operator]  # both are numbers
             raise FieldError(
                 "lower_threshold",
-                f"must be below upper_threshold {self.upper_threshold:g}, got {self.lower_threshold:g}",
+                f"must be below upper_threshold {self.upper_threshold:.15g}, got {self.lower_threshold:.15g}",
             )
         sides: tuple[Side, Side] = ("lower", "upper")
         tails = tuple(

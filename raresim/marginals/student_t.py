@@ -47,7 +47,7 @@ class StudentT(Continuous):
     def __post_init__(self) -> None:
         low, high = DOF_RANGE
         if not low <= self.dof <= high:
-            raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:g}")
+            raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:.15g}")
         finite("loc", self.loc)
         arrays.positive("scale", self.scale)
 

@@ -51,16 +51,16 @@ class Triangular(Continuous):
     def __post_init__(self) -> None:
         resolve(self, {"c": REQUIRED, "loc": 0.0, "scale": 1.0}, ("low", "mode", "high"), self._of_ends)
         if not 0 <= self.c <= 1:
-            raise FieldError("c", f"must be from 0 to 1, got {self.c:g}")
+            raise FieldError("c", f"must be from 0 to 1, got {self.c:.15g}")
         finite("loc", self.loc)
         arrays.positive("scale", self.scale)
 
     def _of_ends(self) -> Mapping[str, float]:
         low, mode, high = (finite(name, getattr(self, name)) for name in ("low", "mode", "high"))
         if not low < high:
-            raise FieldError("high", f"must be above low, which is {low:g}, got {high:g}")
+            raise FieldError("high", f"must be above low, which is {low:.15g}, got {high:.15g}")
         if not low <= mode <= high:
-            raise FieldError("mode", f"must be from low, {low:g}, to high, {high:g}, got {mode:g}")
+            raise FieldError("mode", f"must be from low, {low:.15g}, to high, {high:.15g}, got {mode:.15g}")
         return {"c": (mode - low) / (high - low), "loc": low, "scale": high - low}
 
     @property

@@ -53,7 +53,7 @@ class Truncated(Wrapper):
             if math.isnan(value):
                 raise FieldError(name, "must be a number, got nan")
         if not (low <= high if self.law.discrete else low < high):
-            raise FieldError("high", f"must be above low, which is {low:g}, got {high:g}")
+            raise FieldError("high", f"must be above low, which is {low:.15g}, got {high:.15g}")
         nothing = FieldError(
             "low" if self.low is not None else "high",
             f"leaves nothing: {self.law.describe()} has no probability between {low:g} and {high:g}",

@@ -62,7 +62,7 @@ class TruncatedNormal(Continuous):
             if (value := getattr(self, name)) is not None:
                 finite(name, value)
         if self.low is not None and self.high is not None and not self.low < self.high:
-            raise FieldError("high", f"must be above low, which is {self.low:g}, got {self.high:g}")
+            raise FieldError("high", f"must be above low, which is {self.low:.15g}, got {self.high:.15g}")
         object.__setattr__(self, "loc", float(self._end))
         object.__setattr__(self, "scale", float(self.std))
 

@@ -48,7 +48,7 @@ class Uniform(Continuous):
     def _of_ends(self) -> Mapping[str, float]:
         low, high = (finite(name, getattr(self, name)) for name in ("low", "high"))
         if not low < high:
-            raise FieldError("high", f"must be above low, which is {low:g}, got {high:g}")
+            raise FieldError("high", f"must be above low, which is {low:.15g}, got {high:.15g}")
         return {"loc": low, "scale": high - low}
 
     @property

@@ -68,7 +68,7 @@ class VarianceGamma(Continuous):
 
     def __post_init__(self) -> None:
         if not NU_MIN <= self.nu <= NU_MAX:
-            raise FieldError("nu", f"must be from {NU_MIN:g} to {NU_MAX:g}, got {self.nu:g}")
+            raise FieldError("nu", f"must be from {NU_MIN:g} to {NU_MAX:g}, got {self.nu:.15g}")
         finite("theta", self.theta)
         finite("loc", self.loc)
         arrays.positive("scale", self.scale)

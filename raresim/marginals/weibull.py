@@ -63,7 +63,7 @@ class Weibull(Continuous):
             return _log_square_ratio(math.exp(log_k)) - variation
 
         if not excess(math.log(1e-7)) < 0 < excess(math.log(50.0)):
-            raise FieldError("std", f"must be between about 1e-7 and 1e15 times the mean above loc, got {std:g}")
+            raise FieldError("std", f"must be between about 1e-7 and 1e15 times the mean above loc, got {std:.15g}")
         k = math.exp(optimize.brentq(excess, math.log(1e-7), math.log(50.0), xtol=1e-14, rtol=1e-14))
         return {"c": 1.0 / k, "scale": (mean - self.loc) / math.exp(float(special.gammaln(1.0 + k)))}
 

@@ -116,7 +116,7 @@ class Contributions(Measure):
         if self.window is not None:
             arrays.between("window", self.window, 0.0, 1.0)
         if not 0 <= self.min_share < 1:
-            raise FieldError("min_share", f"must be at least 0 and below 1, got {self.min_share:g}")
+            raise FieldError("min_share", f"must be at least 0 and below 1, got {self.min_share:.15g}")
         arrays.between("confidence", self.confidence, 0.0, 1.0)
 
     @property

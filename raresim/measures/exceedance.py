@@ -139,7 +139,7 @@ class Exceedance(Measure):
                 if not years * self.events_per_year > 1.0:
                     raise FieldError(
                         "return_periods",
-                        f"must be above {1 / self.events_per_year:g} years, that of any loss, got {years:g}",
+                        f"must be above {1 / self.events_per_year:g} years, that of any loss, got {years:.15g}",
                     )
         if self.thresholds is None:
             self._check_ends()
@@ -219,7 +219,7 @@ class Exceedance(Measure):
         if first <= last:
             field = "from_tail" if self.to_tail is None else "to_tail"
             raise FieldError(
-                field, f"the curve must go from a larger probability to a smaller, got {first:g} to {last:g}"
+                field, f"the curve must go from a larger probability to a smaller, got {first:.15g} to {last:.15g}"
             )
         for tail, name in self._marked.items():
             if not last <= tail <= first:

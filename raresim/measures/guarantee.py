@@ -49,7 +49,7 @@ class Goal:
         if z * relative_error >= 1:
             raise FieldError(
                 "relative_error",
-                f"must be below {1 / z:.3g} to be guaranteed at {100 * confidence:g} %, got {relative_error:g}: "
+                f"must be below {1 / z:.3g} to be guaranteed at {100 * confidence:g} %, got {relative_error:.15g}: "
                 f"the interval of {z:.3g} standard errors on both sides would begin below zero",
             )
         least = 2 + math.ceil(relative_error**-2)

@@ -113,7 +113,7 @@ def _tail(name: str, value: Any) -> float:
     number = float(value)
     if not 0 < number < 1:
         hint = f"; {number:g}: write {number / 100:g}" if name == "level" and 1 < number < 100 else ""
-        raise FieldError(name, f"must be above 0 and below 1, got {number:g}{hint}")
+        raise FieldError(name, f"must be above 0 and below 1, got {number:.15g}{hint}")
     tail = number if name == "tail" else float(1 - Decimal(repr(number)))
     if not math.isfinite(tail) or tail <= 0:
         raise FieldError(name, f"must be below 1, got {value!r}; give the tail instead")

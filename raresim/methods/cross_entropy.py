@@ -154,14 +154,14 @@ class CrossEntropy(Method):
 
     def __post_init__(self) -> None:
         if not 0 < self.rarity <= 0.5:
-            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:g}")
+            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:.15g}")
         if not 0 <= self.defensive < 1:
-            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         for name in ("samples", "starts", "max_levels"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole(name, getattr(self, name)))
         if not 0 < self.smoothing <= 1:
-            raise FieldError("smoothing", f"must be above 0 and at most 1, got {self.smoothing:g}")
+            raise FieldError("smoothing", f"must be above 0 and at most 1, got {self.smoothing:.15g}")
         if self.smoothing < 1 and not isinstance(self.proposal, Gaussian | GaussianMixture | StudentTMixture):
             raise FieldError("smoothing", f"goes with Gaussian and t proposals, got proposal {self.proposal.kind}")
         refuse_family(self.draws, self.control_variates, self.proposal, self.defensive)

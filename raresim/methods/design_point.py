@@ -101,7 +101,7 @@ class DesignPointSampling(Method):
         object.__setattr__(self, "pilot", whole("pilot", self.pilot, MIN_PILOT))
         object.__setattr__(self, "starts", whole("starts", self.starts))
         if not 0 <= self.defensive < 1:
-            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         refuse_draws(self.draws, self.control_variates)
         if self.draws == "antithetic" and self.tail == "exponential":
             raise FieldError("draws", "cannot be 'antithetic' where tail is 'exponential': the law is not symmetric")

@@ -71,7 +71,7 @@ class DirectionalSampling(Method):
     def __post_init__(self) -> None:
         arrays.one_of("system", self.system, System)
         if not 0 < self.step <= 4:
-            raise FieldError("step", f"must be above 0 and at most 4, got {self.step:g}")
+            raise FieldError("step", f"must be above 0 and at most 4, got {self.step:.15g}")
 
     @property
     def weighs_draws(self) -> bool:

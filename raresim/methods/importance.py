@@ -64,7 +64,7 @@ class Importance(Method):
     def __post_init__(self) -> None:
         arrays.one_of("space", self.space, Space)
         if not 0 <= self.defensive < 1:
-            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         stand_in = StandardNormal(dim=self.proposal.dim)
         refuse_draws(self.draws, self.control_variates, Mixture.defensive(self.proposal, stand_in, self.defensive))
 

@@ -100,7 +100,7 @@ class ImprovedCrossEntropy(Method):
     def __post_init__(self) -> None:
         arrays.positive("target_cov", self.target_cov)
         if not 0 <= self.defensive < 1:
-            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:g}")
+            raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         for name in ("samples", "max_levels"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, arrays.whole(name, getattr(self, name)))

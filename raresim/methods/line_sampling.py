@@ -114,7 +114,7 @@ class LineSampling(Method):
                 raise FieldError("direction", "must not be zero")
             object.__setattr__(self, "direction", given)
         if not 0 < self.step <= 4:
-            raise FieldError("step", f"must be above 0 and at most 4, got {self.step:g}")
+            raise FieldError("step", f"must be above 0 and at most 4, got {self.step:.15g}")
         object.__setattr__(self, "pilot", whole("pilot", self.pilot, MIN_PILOT))
         object.__setattr__(self, "starts", whole("starts", self.starts))
 

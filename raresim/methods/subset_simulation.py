@@ -65,7 +65,7 @@ class SubsetSimulation(PopulationMethod):
         object.__setattr__(self, "samples", whole("samples", self.samples, MIN_SAMPLES))
         object.__setattr__(self, "max_levels", whole("max_levels", self.max_levels))
         if not 0 < self.rarity <= 0.5:
-            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:g}")
+            raise FieldError("rarity", f"must be above 0 and at most 0.5, got {self.rarity:.15g}")
         one_of("moves", self.moves, Moves)
 
     def run(

@@ -62,7 +62,7 @@ class ExponentialTilting(ProposalFamily):
 
     def __post_init__(self) -> None:
         if not 0.5 < self.floor <= 1:
-            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:g}")
+            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:.15g}")
 
     def refuse(self, target: Distribution) -> None:
         natural_factors("proposal", target)

@@ -63,7 +63,7 @@ class Gaussian(ProposalFamily):
     def __post_init__(self) -> None:
         arrays.one_of("covariance", self.covariance, Covariance)
         if not 0.5 < self.floor <= 1:
-            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:g}")
+            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:.15g}")
         object.__setattr__(self, "rank", arrays.whole("rank", self.rank))
         if self.rank != 1 and self.covariance != "low_rank":
             raise FieldError("rank", f"goes with covariance: low_rank, got covariance: {self.covariance}")

@@ -109,9 +109,9 @@ class StudentTMixture(MixtureFamily):
         if isinstance(self.dof, str):
             arrays.one_of("dof", self.dof, Literal["estimated"])
         elif not DOF_RANGE[0] <= self.dof <= DOF_RANGE[1]:
-            raise FieldError("dof", f"must be from {DOF_RANGE[0]:g} to {DOF_RANGE[1]:g}, got {self.dof:g}")
+            raise FieldError("dof", f"must be from {DOF_RANGE[0]:g} to {DOF_RANGE[1]:g}, got {self.dof:.15g}")
         if not 0 < self.floor <= 1:
-            raise FieldError("floor", f"must be above 0 and at most 1, got {self.floor:g}")
+            raise FieldError("floor", f"must be above 0 and at most 1, got {self.floor:.15g}")
 
     @property
     def part(self) -> SingleT:

@@ -88,7 +88,7 @@ class VonMisesFisherNakagamiMixture(MixtureFamily):
     def __post_init__(self) -> None:
         object.__setattr__(self, "components", checked_components(self.components))
         if not 0.5 < self.floor <= 1:
-            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:g}")
+            raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:.15g}")
 
     @property
     def part(self) -> _Component:

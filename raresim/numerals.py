@@ -1,0 +1,63 @@
+"""Numbers that people write in another form than the one that is read: what to write instead."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+__all__ = ["advice", "count"]
+
+_NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"
+_WITH_UNIT = re.compile(rf"({_NUMBER})\s*(%|pct|percent|per cent|bps?|[kmb]|mn|bn)?", re.IGNORECASE)
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}([_,' ])[0-9]{3}(\1[0-9]{3})*(\.[0-9]+)?|[-+]?[0-9]+(_[0-9]+)+(\.[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_SCALES = {
+    **dict.fromkeys(("%", "pct", "percent", "per cent"), Decimal("0.01")),
+    **dict.fromkeys(("bp", "bps"), Decimal("0.0001")),
+    "k": Decimal(1000),
+    **dict.fromkeys(("m", "mn"), Decimal(10**6)),
+    **dict.fromkeys(("b", "bn"), Decimal(10**9)),
+    "": Decimal(1),
+}
+LONGEST = 40
+"""Characters of a text that may be a number."""
+
+
+def advice(given: object) -> str:
+    """``"; write 0.999"`` for the text ``"99.9%"``: the end of a message; empty where no number is meant."""
+    meant = _meant(given.strip()) if isinstance(given, str) and len(given) <= LONGEST else None
+    if meant is None:
+        return ""
+    quoted = " without quotes" if isinstance(given, str) and re.fullmatch(_NUMBER, given.strip()) else ""
+    return f"; write {meant}{quoted}"
+
+
+def count(text: str) -> int | None:
+    """The whole number that ``text`` is, as a config takes it: ``1000000`` and ``1e6``; None where it is none."""
+    if len(text) > LONGEST or not re.fullmatch(_NUMBER, text.strip()):
+        return None
+    value = Decimal(text.strip())
+    return int(value) if value == value.to_integral_value() else None
+
+
+def _meant(text: str) -> str | None:
+    if _GROUPED.fullmatch(text):
+        grouped = _plain(Decimal(re.sub(r"[_,' ]", "", text)))
+        if not _DECIMAL_COMMA.fullmatch(text):
+            return grouped
+        if not text.lstrip("+-").startswith("0"):
+            return f"{grouped}, or {text.replace(',', '.')} where the comma is a decimal point"
+    if _DECIMAL_COMMA.fullmatch(text):
+        return _plain(Decimal(text.replace(",", ".")))
+    found = _WITH_UNIT.fullmatch(text)
+    if found is None:
+        return None
+    if not found[2]:
+        return found[1]
+    return _plain(Decimal(found[1]) * _SCALES[found[2].lower()])
+
+
+def _plain(value: Decimal) -> str:
+    """Digits without an exponent where these are few."""
+    text = f"{value.normalize():f}"
+    return text if len(text) <= LONGEST else str(value.normalize())
