@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raresim import numerals
 from raresim.errors import FieldError
 from raresim.registry import unknown
 
@@ -80,7 +81,7 @@ def matrix(field: str, value: ArrayLike, dim: int | None = None) -> Float:
         i, j = np.unravel_index(int(gap.argmax()), gap.shape)
         raise FieldError(
             field,
-            f"must be symmetric, got {float(array[i, j])!r} at [{i}][{j}] and {float(array[j, i])!r} at [{j}][{i}]",
+            f"must be symmetric, got {array[i, j]:.15g} at [{i}][{j}] and {array[j, i]:.15g} at [{j}][{i}]",
         )
     return frozen(array)
 
@@ -97,8 +98,15 @@ def cholesky(field: str, cov: Float) -> Float:
     return frozen(factor)
 
 
+def refuse_text(field: str, value: object) -> None:
+    """Raise `FieldError` where ``value`` is a text, which says what number to write where it may mean one."""
+    if isinstance(value, str):
+        raise FieldError(field, f"must be a number, got the text {value[:60]!r}{numerals.advice(value)}")
+
+
 def positive(field: str, value: float) -> float:
     """Return ``value`` as a float; raises `FieldError` unless it is finite and above zero."""
+    refuse_text(field, value)
     if not (math.isfinite(value) and value > 0):
         raise FieldError(field, f"must be positive and finite, got {value:g}")
     return float(value)
@@ -106,13 +114,16 @@ def positive(field: str, value: float) -> float:
 
 def between(field: str, value: float, low: float, high: float) -> float:
     """Return ``value``; raises `FieldError` unless ``low < value < high``."""
+    refuse_text(field, value)
     if not low < value < high:
-        raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:.15g}")
+        hint = numerals.as_share(value) if (low, high) == (0, 1) else ""
+        raise FieldError(field, f"must be above {low:g} and below {high:g}, got {value:.15g}{hint}")
     return float(value)
 
 
 def whole(field: str, value: float, least: int = 1) -> int:
     """Return ``value`` as an int; raises `FieldError` unless it is whole (``1e6`` is) and at least ``least``."""
+    refuse_text(field, value)
     if isinstance(value, bool) or not float(value).is_integer():
         raise FieldError(field, f"must be a whole number, got {value}")
     if value < least:
@@ -143,7 +154,7 @@ def _finite(field: str, value: ArrayLike) -> Float:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise FieldError(field, f"must be numbers in equal rows, got {value!r}") from None
+        raise FieldError(field, f"must be numbers in equal rows, got {value!r}{numerals.advice(value)}") from None
     if not np.isfinite(array).all():
         raise FieldError(field, "must be finite, got NaN or infinity")
     return array

@@ -49,6 +49,16 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+
+
+def _number(given: str | float) -> float:
+    """What reads a number on the command line as a config does."""
+    value = numerals.number(str(given))
+    if value is None:
+        raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
+    return value
+
+
 Workers = Annotated[
     int | None,
     typer.Option(help="Workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False),
@@ -272,6 +282,8 @@ def check(
         typer.echo(f"  memory: {held}")
         for line in config.filled:
             typer.echo(f"  {line}")
+        for line in config.doubts:
+            typer.echo(f"  doubtful: {line}")
         if show:
             typer.echo(config.texts()["resolved.yaml"], nl=False)
     return code
@@ -434,9 +446,14 @@ def _run_methods(
 @_exits
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
-    level: Annotated[float, typer.Option(help="Level of the VaR: 0.99.", show_default=False)],
+    level: Annotated[
+        float, typer.Option(help="Level of the VaR: 0.99.", parser=_number, metavar="NUMBER", show_default=False)
+    ],
     es_level: Annotated[
-        float | None, typer.Option(help="Level of the ES. Default: that of the VaR.", show_default=False)
+        float | None,
+        typer.Option(
+            help="Level of the ES. Default: that of the VaR.", parser=_number, metavar="NUMBER", show_default=False
+        ),
     ] = None,
     date: Annotated[
         str | None, typer.Option(help="Column of the dates. Default: by its usual name.", show_default=False)
@@ -450,7 +467,9 @@ def backtest(
     pnl: Annotated[
         bool, typer.Option("--pnl", help="The realised column is profit and loss, profits positive.")
     ] = False,
-    alpha: Annotated[float, typer.Option(help="Significance level of each test.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option(help="Significance level of each test.", parser=_number, metavar="NUMBER")
+    ] = 0.05,
     tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the simulated critical values.", parser=_count(0), metavar="COUNT")] = 1,
     json_file: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from raresim import yaml_tree
-from raresim.registry import unknown
+from raresim import numerals, yaml_tree
+from raresim.registry import nearest, unknown
 from raresim.schema import experiment_model, key_of
 from raresim.yaml_tree import Loc, Tree
 
@@ -63,8 +62,7 @@ def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str
     else:
         wanted = list(dict.fromkeys(_wanted(p) for p in problems))
         text = f"must be {' or '.join(wanted)}, got {_shown(given)}"
-        if kind == "literal_error" and isinstance(given, str):
-            text += _near(given, first["ctx"]["expected"])
+        text += _hint(given, problems)
     return f"{tree.place(loc)}: {yaml_tree.dotted(loc)}: {text}"
 
 
@@ -96,6 +94,10 @@ _WANTED = {
 }
 
 
+_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+"""What YAML 1.1 reads as true and false, and YAML 1.2 as text."""
+
+
 def _wanted(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "literal_error":
         return str(problem["ctx"]["expected"])
@@ -114,9 +116,18 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _near(given: str, expected: str) -> str:
-    near = difflib.get_close_matches(given, re.findall(r"'([^']*)'", expected), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
+    """What to write instead of a text: a word that is near one of those allowed, or the number that it is."""
+    if not isinstance(given, str):
+        return ""
+    kinds = {problem["type"] for problem in problems}
+    if "bool_type" in kinds and given.casefold() in _BOOLEANS:
+        return f"; write {_BOOLEANS[given.casefold()]}"
+    words = [
+        w for p in problems if p["type"] == "literal_error" for w in re.findall(r"'([^']*)'", p["ctx"]["expected"])
+    ]
+    number = numerals.advice(given) if kinds & {"float_type", "int_type", "int_from_float"} else ""
+    return number or nearest(given, words)
 
 
 def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:

@@ -166,6 +166,12 @@ class Config:
         return inputs, method, stop
 
     @property
+    def doubts(self) -> list[str]:
+        """What the text of the user's function says against it, a sentence each; nothing is imported."""
+        loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        return loss.doubts() if isinstance(loss, PythonLoss) else []
+
+    @property
     def audit(self) -> Extent:
         """How thorough the audit is."""
         extent: Extent = getattr(self.model, "audit")  # noqa: B009

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
@@ -113,7 +114,10 @@ class Sampler:
             x = problem.inputs.to_physical(u, arrays.scratch("factors", u.shape[0], problem.inputs.dim))
         with collecting() as found:
             try:
+                begun = time.perf_counter()
                 write(x, out)
+                if block.index == 0:  # where a stage begins, in whatever process that is
+                    problem.loss.refuse_noise(x, out, time.perf_counter() - begun)
             except LossError as error:
                 failures = None if error.failures is None else error.failures.at(block)
                 raise LossError(f"{error} [stage {block.stage}, block {block.index}]", failures) from error.__cause__

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
 from raresim.arguments import typed
-from raresim.arrays import whole
+from raresim.arrays import between, whole
 from raresim.blocks import Growing, Plan
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
@@ -60,8 +60,8 @@ class Stop:
     max_evaluations: int = 10_000_000
 
     def __post_init__(self) -> None:
-        if self.relative_error is not None and not 0 < self.relative_error < 1:
-            raise FieldError("relative_error", f"must be above 0 and below 1, got {self.relative_error:.15g}")
+        if self.relative_error is not None:
+            between("relative_error", self.relative_error, 0.0, 1.0)
         object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))
 
 

@@ -191,7 +191,7 @@ class Experiment:
 
     def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
         """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run."""
-        loss = self.loss.bind(self.inputs)
+        loss = self.loss.bind(self.inputs).watched()
         for measure in self.measures:
             measure.check_inputs(self.inputs)
             measure.check_loss(loss)

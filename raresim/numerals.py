@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-__all__ = ["advice", "count"]
+__all__ = ["advice", "as_share", "count", "number"]
 
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"
 _WITH_UNIT = re.compile(rf"({_NUMBER})\s*(%|pct|percent|per cent|bps?|[kmb]|mn|bn)?", re.IGNORECASE)
@@ -32,11 +32,19 @@ def advice(given: object) -> str:
     return f"; write {meant}{quoted}"
 
 
+def as_share(value: float) -> str:
+    """``"; for 95 % write 0.95"`` where a share between 0 and 1 is wanted and ``value`` may be one in per cent."""
+    return f"; for {value:.15g} % write {_plain(Decimal(repr(float(value))) / 100)}" if 1 < value < 100 else ""
+
+
+def number(text: str) -> float | None:
+    """The number that ``text`` is, as a config takes it; None where it is none."""
+    return float(text) if len(text) <= LONGEST and re.fullmatch(_NUMBER, text.strip()) else None
+
+
 def count(text: str) -> int | None:
     """The whole number that ``text`` is, as a config takes it: ``1000000`` and ``1e6``; None where it is none."""
-    if len(text) > LONGEST or not re.fullmatch(_NUMBER, text.strip()):
-        return None
-    value = Decimal(text.strip())
+    value = Decimal(text.strip()) if number(text) is not None else Decimal("0.5")
     return int(value) if value == value.to_integral_value() else None
 
 

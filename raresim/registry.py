@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from raresim.arguments import typed
 from raresim.errors import FieldError
+from raresim.synonyms import meant
 
 T = TypeVar("T", bound=type)
 
@@ -83,6 +84,12 @@ def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> st
     """The sentence for a name that is not one of ``allowed``."""
     names = list(allowed)
     shown = repr(given[:100]) if isinstance(given, str) else f"{given!r:.100}"
-    near = difflib.get_close_matches(str(given)[:100], names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {shown}{hint} (allowed: {', '.join(names)})"
+    return f"unknown {what} {shown}{nearest(given, names)} (allowed: {', '.join(names)})"
+
+
+def nearest(given: Any, allowed: Sequence[str]) -> str:
+    """``"; did you mean 'cov'?"`` for ``covariance``: what of ``allowed`` has that meaning or is spelt nearly so."""
+    text = str(given)[:100]
+    near = difflib.get_close_matches(text, allowed, n=1, cutoff=0.85)
+    near = near or meant(text, allowed) or difflib.get_close_matches(text, allowed, n=1)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -443,13 +443,16 @@ def test_another_level_of_the_es_takes_the_var_of_its_level():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"level": 99.9}, "level: must be above 0.5 and below 1, got 99.9; 99.9: write 0.999"),
-        ({"level": 97.5}, "level: must be above 0.5 and below 1, got 97.5; 97.5: write 0.975"),
+        ({"level": 99.9}, "level: must be above 0.5 and below 1, got 99.9; for 99.9 % write 0.999"),
+        ({"level": 97.5}, "level: must be above 0.5 and below 1, got 97.5; for 97.5 % write 0.975"),
         ({"level": 0.01}, "level: must be above 0.5 and below 1, got 0.01; is it the tail? Write 0.99"),
         ({"level": 1.0}, "level: must be above 0.5 and below 1, got 1"),
         ({"level": math.nan}, "level: must be above 0.5 and below 1, got nan"),
         ({"level": -0.99}, "level: must be above 0.5 and below 1, got -0.99"),
-        ({"level": 0.99, "es_level": 97.5}, "es_level: must be above 0.5 and below 1, got 97.5; 97.5: write 0.975"),
+        (
+            {"level": 0.99, "es_level": 97.5},
+            "es_level: must be above 0.5 and below 1, got 97.5; for 97.5 % write 0.975",
+        ),
         ({"level": 0.99, "alpha": 5}, "alpha: must be above 0.0001 and below 0.5, got 5"),
         ({"level": 0.99, "seed": -1}, "seed: must be at least 0, got -1"),
         ({"level": 0.99, "tail": "t2"}, "tail: must be auto, normal, gpd, or t and degrees of freedom above 2 such as"),

@@ -454,3 +454,13 @@ def test_18_11_comparisons_of_the_same_second_take_different_folders(tmp_path: P
         assert [folder.name for folder in made] == ["compare-T", "compare-T-2", "compare-T-3"]
         (made[1] / "table.csv").touch()
     assert [path.name for path in place.parent.iterdir()] == ["compare-T-2"]
+
+
+def test_18_14_check_names_noise_without_importing_the_loss(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.py").write_text(
+        "import random\nraise RuntimeError\ndef f(x): return x[:, 0] + random.random()\n"
+    )
+    code, stdout, _ = call("check", crude(tmp_path, loss="{kind: python, function: noise.py:f}"))
+    assert code == 0
+    assert "doubtful: noise.py:f draws random numbers of its own (random.random in line 3)" in stdout
+    assert "doubtful" not in call("check", crude(tmp_path, loss="{kind: python, function: losses.py:fine}"))[1]

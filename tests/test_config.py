@@ -664,7 +664,7 @@ MISTAKES = {
     "not positive definite": (("dim: 3", "cov: [[1, 2], [2, 1]]"), ":2:24: inputs.cov: must be positive definite"),
     "not symmetric": (
         ("dim: 3", "cov: [[1, 0], [0.5, 1]]"),
-        ":2:24: inputs.cov: must be symmetric, got 0.0 at [0][1] and 0.5",
+        ":2:24: inputs.cov: must be symmetric, got 0 at [0][1] and 0.5",
     ),
     "infinite number": (("dim: 3", "std: .inf"), ":2:24: inputs.std: must be a finite number, got inf"),
     "non-finite weights": (("equal", "[1, .nan, 2]"), ":3:35: loss.weights[1]: must be a finite number, got nan"),
@@ -751,6 +751,73 @@ def test_mistake_is_named_with_its_place(case: str, tmp_path: Path) -> None:
     path.write_text(VALID.replace(old, new))
     assert str(path) in complaint(path)
     assert message in complaint(path)
+
+
+MEANT = {
+    "covariance": (("dim: 3", "covariance: [[1, 0], [0, 1]]"), "unknown key 'covariance'; did you mean 'cov'?"),
+    "volatility": (("dim: 3", "dim: 3, vol: 2"), "unknown key 'vol'; did you mean 'std'?"),
+    "df": (("normal, dim: 3", "student_t, df: 3"), "unknown key 'df'; did you mean 'dof'?"),
+    "kind of law": (("kind: normal", "kind: multivariate_t"), "'multivariate_t'; did you mean 'student_t'?"),
+    "two meanings": (("above: 3", "confidence_level: 3"), "unknown key 'confidence_level'; did you mean 'confidence'?"),
+    "kind of measure": (("kind: probability", "kind: CVaR"), "'CVaR'; did you mean 'expected_shortfall'?"),
+    "threshold": (("above: 3", "threshold: 3"), "unknown key 'threshold'; did you mean 'above'?"),
+    "text for a threshold": (("above: 3", "above: 100k"), "'k sigma', got '100k'; write 100000"),
+    "per cent of a threshold": (("above: 3", "above: [5%]"), "'k sigma', got '5%'; write 0.05"),
+    "per cent": (
+        ("dim: 3", "dim: 3, mean: 5%"),
+        "inputs.mean: must be a number or a list, got the text '5%'; write 0.05",
+    ),
+    "text for a count": (("seed: 1", "seed: 1_000"), "must be a whole number, got the text '1_000'; write 1000"),
+    "quotes": (("seed: 1", 'seed: "1e6"'), "must be a whole number, got the text '1e6'; write 1e6 without quotes"),
+    "level in per cent": (
+        ("probability, above: 3", "value_at_risk, level: 99.9%"),
+        "level: must be a number or a list, got the text '99.9%'; write 0.999",
+    ),
+    "level as a number of per cent": (
+        ("probability, above: 3", "expected_shortfall, level: 99.9"),
+        "level: must be above 0 and below 1, got 99.9; for 99.9 % write 0.999",
+    ),
+    "level for a tail": (
+        ("probability, above: 3", "value_at_risk, level: 0.001"),
+        "level: must be at least 0.1, got 0.001; did you mean `tail: 0.001`? A level is a confidence such as 0.999 (for the quantile at 0.001 write `tail: 0.999`)",
+    ),
+    "levels for tails": (
+        ("probability, above: 3", "value_at_risk, level: [0.99, 0.01]"),
+        "level: must be at least 0.1, got 0.01; did you mean `tail: 0.01`?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEANT)
+def test_18_14_what_is_meant_is_named(case: str, tmp_path: Path) -> None:
+    (old, new), message = MEANT[case]
+    assert old in VALID
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID.replace(old, new))
+    assert message in complaint(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("stop: {max_evaluations: 100k}", "max_evaluations: must be a whole number, got the text '100k'; write 100000"),
+        ("stop: {budget: 1e6}", "unknown key 'budget'; did you mean 'max_evaluations'?"),
+        ("stop: {relative_error: 5}", "relative_error: must be above 0 and below 1, got 5; for 5 % write 0.05"),
+        ("method: {kind: monte_carlo}", "unknown kind 'monte_carlo'; did you mean 'crude'?"),
+        ("execution: {executor: multiprocessing}", "the text 'multiprocessing'; did you mean 'processes'?"),
+        ("execution: {n_jobs: 2}", "unknown key 'n_jobs'; did you mean 'workers'?"),
+    ],
+)
+def test_18_14_so_it_is_of_options(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(f"{VALID}{line}\n")
+    assert message in complaint(path)
+
+
+def test_18_14_yes_and_no_are_texts_and_what_to_write_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(VALID.replace("linear, weights: equal", "python, function: 'a.py:f', vectorised: no"))
+    assert "must be true or false, got the text 'no'; write false" in complaint(path)
 
 
 @pytest.mark.parametrize("case", ADDED)

@@ -857,16 +857,7 @@ def test_a_function_may_print(capsys, seed):
 
 
 def test_the_global_generator_is_the_users_own(seed):
-    """A run neither seeds it nor draws from it: with a seed of the user's a serial run repeats."""
-
-    def noisy(x):
-        return total(x) + np.random.standard_normal(len(x))  # noqa: NPY002  # it is what is tested
-
-    values = []
-    for _ in range(2):
-        np.random.seed(5)  # noqa: NPY002
-        values.append(run(noisy, seed=seed(624), n=2000).estimates[0].value)
-    before = np.random.get_state()[1].tobytes()  # noqa: NPY002
+    """A run neither seeds it nor draws from it."""
+    before = np.random.get_state()[1].tobytes()  # noqa: NPY002  # it is what is tested
     run(total, seed=seed(624), n=2000)
     assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
-    assert values[0] == values[1] != run(noisy, seed=seed(624), n=2000).estimates[0].value

@@ -737,3 +737,180 @@ def test_function_is_given_physical_factors_in_either_space(space, seed):
     )
     assert_within_error(result.estimates[0].value, stats.norm.sf(2.0), result.estimates[0].std_error)
     np.testing.assert_allclose(np.mean(given, axis=0), 100.0, atol=2.0)
+
+
+# --- what a run recognises ---------------------------------------------------------------------------
+
+
+def sums_two(x):
+    return x[0] + x[1]
+
+
+def unpacks(x):
+    a, b, c = x
+    return a + b + c
+
+
+def branches(x):
+    return 1.0 if x[0] > 1.0 else math.exp(x[1])
+
+
+def largest_of_row(x):
+    return max(x)
+
+
+def parts_of_row(x):
+    return [x[0], x[1]]
+
+
+def run(loss, **options):
+    """A short run of crude Monte Carlo, unless another method is asked for."""
+    given = loss if isinstance(loss, PythonLoss) else PythonLoss(function=loss)
+    options = {"method": "crude", "max_evaluations": 3000, **options}
+    return raresim.estimate(3, given, UP, seed=1, relative_error=None, **options)
+
+
+@pytest.mark.parametrize("function", [sums_two, unpacks, branches, largest_of_row])
+@pytest.mark.parametrize("policy", ["error", "bound", "retry"])
+def test_18_14_a_function_of_one_row_is_told_how_to_say_so(function, policy):
+    """Also where its rows would be bounded: all of them would count as failures."""
+    with pytest.raises(LossError, match=r"it does take one row, an array of shape \(3,\): say `vectorised: false`"):
+        run(PythonLoss(function=function, on_failure=policy))
+    assert run(PythonLoss(function=function, vectorised=False, on_failure=policy)).estimates[0].value >= 0
+
+
+def test_18_14_so_is_one_that_returns_limit_states_of_one_row():
+    for names in (True, ["a", "b"]):
+        with pytest.raises(LossError, match=r"say `vectorised: false`"):
+            run(PythonLoss(function=parts_of_row, limit_states=names))
+
+
+def test_18_14_a_vectorised_function_that_fails_is_not_taken_for_one_of_a_row():
+    def of_both(x):  # axis -1: it takes one row too
+        if (x[..., 0] > 2.5).any():
+            raise ValueError("too far")
+        return x.sum(axis=-1)
+
+    with pytest.raises(LossError) as caught:
+        run(of_both)
+    assert "too far" in str(caught.value)
+    assert "vectorised" not in str(caught.value)
+
+
+def noisy(x):
+    return x.sum(axis=1) + 0.01 * np.random.standard_normal(len(x))  # noqa: NPY002  # a user's function
+
+
+def noisy_row(x):
+    return x.sum() + 0.01 * np.random.standard_normal()  # noqa: NPY002
+
+
+def noisy_states(x):
+    return x + 0.01 * np.random.standard_normal(x.shape)  # noqa: NPY002
+
+
+NOISY = {
+    "vectorised": PythonLoss(function=noisy),
+    "rows": PythonLoss(function=noisy_row, vectorised=False),
+    "limit states": PythonLoss(function=noisy_states, limit_states=True),
+}
+
+
+@pytest.mark.parametrize("loss", NOISY.values(), ids=NOISY)
+def test_18_14_a_loss_with_noise_of_its_own_is_named(loss):
+    with pytest.raises(LossError, match=r"gives \S+ and \S+ for the scenario .*: it has noise of its own"):
+        run(loss)
+
+
+@pytest.mark.parametrize(
+    "method", ["auto", "cross_entropy", "subset_simulation", "line_sampling", "design_point", "splitting"]
+)
+def test_18_14_noise_is_seen_whatever_the_method(method):
+    with pytest.raises(LossError, match="it has noise of its own"):
+        run(noisy, method=method, max_evaluations=20_000)
+
+
+@pytest.mark.parametrize("function", [lambda x: x.sum(axis=1) - x.mean(), lambda x: x[:, 0] + np.arange(len(x)) % 7])
+def test_18_14_a_loss_that_depends_on_the_other_rows_is_named(function):
+    with pytest.raises(LossError, match="depending on the other rows of the call or on its place among them"):
+        run(function)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-12, 1e12])
+def test_18_14_rounding_and_failures_are_no_noise(size):
+    """Sums of other rows round otherwise, an iteration ends a little elsewhere, and a flaky row may fail at first."""
+    tries = []
+
+    def rounded(x):
+        return size * (1e4 + x @ np.array([0.1, 0.2, 0.3]) * (1.0 + 1e-9 * len(x)))
+
+    def flaky(x):
+        tries.append(len(x))
+        return np.where(x[:, 0] > 1.5, np.nan if len(tries) == 1 else 2.0, x[:, 0])
+
+    assert run(rounded).evaluations["total"] == 3000
+    assert run(PythonLoss(function=flaky, on_failure="bound")).evaluations["total"] == 3000
+
+
+def test_18_14_looking_for_noise_takes_eight_rows_and_fewer_where_they_are_slow():
+    rows = []
+
+    def counted(x):
+        rows.append(len(x))
+        return total(x)
+
+    result = run(counted)
+    assert sum(rows) == result.evaluations["total"] + 8
+    slow = PythonLoss(function=counted).bind(INPUTS).watched()
+    x = np.asfortranarray(np.random.default_rng(3).standard_normal((100, 3)))
+    for seconds, asked in ((0.1, 8), (100.0, 2), (1e6, 1)):
+        slow, n = slow.watched(), len(rows)
+        slow.refuse_noise(x, total(x), seconds)
+        slow.refuse_noise(x, total(x), seconds)
+        assert rows[n:] == [asked]
+
+
+def test_18_14_noise_is_seen_in_other_processes(tmp_path):
+    text = "import numpy as np\ndef f(x): return x.sum(axis=1) + np.random.random(len(x))\n"
+    (tmp_path / "noise.py").write_text(text)
+    experiment = raresim.Experiment(
+        inputs=INPUTS,
+        loss=PythonLoss(function=f"{tmp_path / 'noise.py'}:f"),
+        measures=[UP],
+        method=raresim.Crude(),
+        seed=1,
+    )
+    with raresim.Executor.of("processes", 1) as executor, pytest.raises(LossError, match="it has noise of its own"):
+        experiment.run(executor)
+
+
+TEXTS = {
+    "np.random.normal(size=3)": "np.random.normal",
+    "numpy.random.rand(2)": "numpy.random.rand",
+    "random.gauss(0, 1)": "random.gauss",
+    "uniform(0, 1)": "uniform",
+    "default_rng().normal()": "default_rng",
+    "GENERATOR.normal()": "GENERATOR.normal",
+    "stats.norm.rvs(size=3)": "stats.norm.rvs",
+    "helper(x)": "random.random",
+    "default_rng(int(x[0, 0])).normal()": "",
+    "np.random.Generator(np.random.Philox(3)).normal()": "",
+    "stats.norm.rvs(size=3, random_state=1)": "",
+    "x.sum(axis=1)": "",
+}
+
+
+@pytest.mark.parametrize("body", TEXTS)
+def test_18_14_check_reads_of_noise_in_the_text(body, tmp_path):
+    """Nothing is imported: the file would raise."""
+    path = tmp_path / "losses.py"
+    path.write_text(
+        "import random, numpy\nimport numpy as np\nfrom random import uniform\nfrom numpy.random import default_rng\n"
+        "from scipy import stats\nGENERATOR = default_rng(1)\ndef helper(x):\n    return random.random()\n"
+        f"def f(x):\n    return {body}\ndef other(x):\n    return random.random()\nraise RuntimeError\n"
+    )
+    doubts = PythonLoss(function=f"{path}:f").doubts()
+    assert len(doubts) == bool(TEXTS[body])
+    if doubts:
+        line = 8 if body == "helper(x)" else 10
+        assert f"losses.py:f draws random numbers of its own ({TEXTS[body]} in line {line})" in doubts[0]

@@ -17,6 +17,7 @@ from raresim.backtests.shortfall import Tail
 from raresim.data.forecasts import Forecasts, ForecastSource
 from raresim.errors import FieldError
 from raresim.measures.levels import tail_of
+from raresim.numerals import as_share
 
 SCHEMA_VERSION = 1
 
@@ -302,7 +303,7 @@ def backtest(
 def _level(name: str, level: float) -> float:
     """``level`` where it can be one of a VaR: a loss that is exceeded less often than not."""
     if math.isfinite(level) and 1 < level < 100:
-        raise FieldError(name, f"must be above 0.5 and below 1, got {level:.15g}; {level:g}: write {level / 100:.10g}")
+        raise FieldError(name, f"must be above 0.5 and below 1, got {level:.15g}{as_share(level)}")
     if 0 < level <= 0.5:
         raise FieldError(
             name, f"must be above 0.5 and below 1, got {level:.15g}; is it the tail? Write {1 - level:.10g}"

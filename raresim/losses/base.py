@@ -34,6 +34,13 @@ class Loss(ABC):
     def __call__(self, x: Float, out: Float) -> None:
         """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
 
+    def watched(self) -> Loss:
+        """The same loss, of which a run checks that a row always has the same value; itself where that is certain."""
+        return self
+
+    def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:  # noqa: B027  # others have none
+        """Raise `LossError` where the loss of a row is not the same at every call; see `PythonLoss.refuse_noise`."""
+
     def components(self, x: Float) -> Float | None:
         """What each part of the portfolio loses, (n, m) in the order of `component_names`, of each row of ``x`` (n, d).
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.util
+import itertools
 import json
+import os
 import pickle
 import shlex
 import sys
@@ -28,6 +31,7 @@ from raresim.failures import Failure, Failures, note
 from raresim.isolation import DiedError
 from raresim.isolation import current as isolating_now
 from raresim.losses.base import Loss
+from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.registry import member, unknown
 from raresim.timeouts import TimedOutError, limited, refuse_timeout
@@ -37,6 +41,13 @@ Policy = Literal["error", "bound", "retry"]
 
 RETRIES = 3
 """How often `retry` tries a failed row again."""
+
+ROWS_AGAIN, SECONDS_AGAIN = 8, 2.0
+"""Rows that are evaluated once more at the beginning of a run, and about what this may take."""
+
+SAME, SAME_IN_CALL = 1e-9, 1e-4
+"""How far two values of a row may be apart, as a share of the largest loss; and where they are the same in every call
+with the same rows, as a share of the spread of losses: what an iteration that ends for all rows together may do."""
 
 SUM_ERROR = 1e-9
 """How far parts may be from adding up to the loss, as a share of the larger of it and the sum of their sizes."""
@@ -101,7 +112,9 @@ class PythonLoss(Loss):
     found where they were when the loss was made. What a call sets with `numpy.seterr` holds for that call; what the
     module of the function sets holds for all of them. Neither reaches raresim's own arithmetic. Random numbers of its
     own make a run unrepeatable: numbers from a global generator depend on the order of the calls, which executors
-    change. Take their seed from the row.
+    change. Take their seed from the row. Where a run begins, eight rows are evaluated again in another order, fewer
+    where the loss is slow, and a function whose values differ is refused: it has noise, or its loss of a row depends on
+    the others.
 
     A function that ends its process, as a crash of native code does, fails for a row with the executor ``processes``
     only: in all others it ends the run with it, and what was saved remains. The blocks that were under way are computed
@@ -128,6 +141,7 @@ class PythonLoss(Loss):
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     context: Context | None = field(default=None, init=False, repr=False)
     median: Float | None = field(default=None, init=False, repr=False)
+    token: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "function", _function(self.function))
@@ -243,12 +257,90 @@ class PythonLoss(Loss):
             found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
         else:
             found = self._one_by_one(x, out, columns, range(len(x)), self.on_failure == "error")
+            if whole_call is not None and 0 in found and (hint := self._one_row_hint(x)):
+                text = f"loss {self.name}: {whole_call.text}, called with an array of shape {x.shape}{hint}"
+                raise LossError(text) from whole_call.cause
             if whole_call is not None and not found and self.on_failure == "error":
                 found = dict.fromkeys(range(len(x)), whole_call)
         retried = self._try_again(x, out, columns, found)
         if found and self.on_failure != "bound":
             raise self._error(x, out, found, whole_call)
         return found, retried
+
+    def watched(self) -> PythonLoss:
+        watched = replace(self)
+        for name in ("call", "median"):
+            object.__setattr__(watched, name, getattr(self, name))
+        object.__setattr__(watched, "token", f"{os.getpid()}-{next(_TOKENS)}")
+        return watched
+
+    def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:
+        """Raise `LossError` where the function gives a row another value when it is asked again.
+
+        The first rows, at most `ROWS_AGAIN` and as many as take `SECONDS_AGAIN`, are evaluated once more in reversed
+        order, and where the values differ, a third time: a function with noise of its own differs again, one whose
+        value of a row depends on the other rows does not. Only of a `watched` loss, and of one call in each process.
+
+        Parameters
+        ----------
+        x : (n, d) float64
+            Rows that were evaluated.
+        out : (n,) or (n, m) float64
+            What they gave: losses or limit states. Rows that failed have NaN, and are not tried again.
+        seconds : float
+            What it took.
+        """
+        if not self.token or self.token in _ASKED:
+            return
+        _ASKED.add(self.token)
+        most = max(1, min(ROWS_AGAIN, int(SECONDS_AGAIN * len(x) / max(seconds, 1e-9))))
+        is_known = np.isfinite(out).reshape(len(x), -1).all(axis=1)
+        rows = np.flatnonzero(is_known)[:most][::-1]
+        if not rows.size:
+            return
+        before, again = out[rows], self._again(x[rows], out)
+        size, spread = np.abs(out[is_known]).max(), np.ptp(out[is_known])
+        off = np.abs(again - before).reshape(rows.size, -1).max(axis=1)
+        if not (off > SAME * size).any():  # also where it fails now: NaN
+            return
+        third = self._again(x[rows], out)
+        is_same_again = not (np.abs(third - again) > SAME * size).any()
+        if is_same_again and not (off > SAME_IN_CALL * spread).any():
+            return
+        row = int(np.nanargmax(off))
+        two = f"{np.ravel(before[row])[0]:.9g} and {np.ravel(again[row])[0]:.9g}"
+        scenario = f"the scenario {np.array2string(x[rows[row]], precision=6, threshold=12)}"
+        if is_same_again:
+            raise LossError(
+                f"loss {self.name}: gives {two} for {scenario}, depending on the other rows of the call or on its "
+                "place among them; compute the loss of each row from that row alone"
+            )
+        raise LossError(
+            f"loss {self.name}: gives {two} for {scenario}, called twice: it has noise of its own, with which no "
+            "threshold is the same twice and no run can be repeated; make its random numbers part of the inputs, one "
+            "factor each, or take their seed from the row"
+        )
+
+    def _again(self, x: Float, out: Float) -> Float:
+        """The losses (n,) of ``x``, or its limit states (n, m) where ``out`` holds these; NaN where it fails now."""
+        losses = np.full(len(x), np.nan)
+        states = np.full((len(x), out.shape[1]), np.nan, order="F") if out.ndim > 1 else None
+        with contextlib.suppress(LossError):
+            self._evaluate(np.asfortranarray(x), losses, states)
+        return losses if states is None else states
+
+    def doubts(self) -> list[str]:
+        """What its text says against the function, without importing it: random numbers that are not its row's."""
+        if not isinstance(self.function, str):
+            return []
+        path, _, name = self.function.rpartition(":")
+        calls = [f"{call} in line {line}" for call, line in random_calls(ast.parse(Path(path).read_bytes()), name)]
+        if not calls:
+            return []
+        return [
+            f"{self.name} draws random numbers of its own ({listed(calls)}); a run refuses a loss that gives a row two "
+            "different values: make them part of the inputs, or take their seed from the row"
+        ]
 
     def look(self) -> None:
         """Check that the function is there without importing it: its file is read and parsed, not run.
@@ -384,6 +476,25 @@ class PythonLoss(Loss):
         """What the columns are that the function returns, in words; None where it returns numbers."""
         return _PARTS if self.parts is not False else _LIMIT_STATES if self.limit_states is not False else None
 
+    def _one_row_hint(self, x: Float) -> str:
+        """What to say of a vectorised function that failed for ``x`` (n, d), but not for its rows (d,); else empty."""
+        if not self.vectorised:
+            return ""
+        alone = replace(self, vectorised=False)
+        object.__setattr__(alone, "call", self.call)
+        try:
+            for row in np.ascontiguousarray(x[:3]):
+                value = alone._call(row.copy())
+                numbers = alone._numbers(value, row, 1) if alone._columns is None else alone._split(value, row, 1)[1]
+                if not np.isfinite(numbers).all():
+                    return ""
+        except (Exception, SystemExit, TimedOutError):
+            return ""
+        return (
+            f"; it does take one row, an array of shape {x[0].shape}: say `vectorised: false` (in Python "
+            "PythonLoss(function=..., vectorised=False)), or have it take all rows at once, which is quicker"
+        )
+
     def _call(self, given: Float) -> Any:
         if self.call is None or self.context is None:
             raise RuntimeError("the loss is not bound to inputs")
@@ -428,7 +539,9 @@ class PythonLoss(Loss):
             some = f"must be finite, got {out[row]} for {len(found)} of {looked_at} rows, first for {scenario}"
         else:
             shape = x.shape if whole_call is not None else x[row : row + 1].shape if self.vectorised else x[row].shape
-            where = f"row {row}, {scenario}" if first is not whole_call else "no row does so alone"
+            where = f"row {row}, {scenario}"
+            if first is whole_call:
+                where = f"no row does so alone{self._one_row_hint(x)}"
             some = f"{first.text}, called with an array of shape {shape}; {where}"
         if self.again:
             some += f"; tried {self.again + 1} times"
@@ -442,8 +555,12 @@ class PythonLoss(Loss):
         alone = given.ndim == 1 or n == 1
         if loss.shape != (n,) and not (alone and loss.shape == ()):
             wanted = f"an array of shape {(n,)}" if self.vectorised else "one number"
-            hint = "" if self.vectorised else "; leave out `vectorised: false` if it takes whole arrays"
-            if self._columns is None and n > 1 and loss.ndim == 2 and len(loss) == n:
+            hint = (
+                self._one_row_hint(given)
+                if self.vectorised
+                else "; leave out `vectorised: false` if it takes whole arrays"
+            )
+            if not hint and self._columns is None and n > 1 and loss.ndim == 2 and len(loss) == n:
                 hint = (
                     "; say `components: true` if these are the parts of the loss, `limit_states: true` if each of them "
                     "can fail by itself"
@@ -497,7 +614,10 @@ class PythonLoss(Loss):
         if table.shape != (n, m) or m == 0:
             rows = f"{n}, " if self.vectorised else ""
             wanted = f"({rows}number of {what.many})" if isinstance(names, bool) else f"({rows}{m}{',' * (not rows)})"
-            raise LossError(f"loss {self.name}: must return {what.all}, shape {wanted}, got shape {np.shape(value)}")
+            hint = self._one_row_hint(given)
+            raise LossError(
+                f"loss {self.name}: must return {what.all}, shape {wanted}, got shape {np.shape(value)}{hint}"
+            )
         return table.astype(np.float64, copy=False)
 
     def _real(self, value: Any) -> Float:
@@ -521,7 +641,10 @@ class PythonLoss(Loss):
             value = self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
             where = _place(error, self.call)
-            raise LossError(f"loss {self.name}: raised {type(error).__name__}: {error} ({where}), {asked}") from error
+            hint = self._one_row_hint(x)
+            raise LossError(
+                f"loss {self.name}: raised {type(error).__name__}: {error} ({where}), {asked}{hint}"
+            ) from error
         except TimedOutError:
             raise LossError(f"loss {self.name}: gave no answer within {self.timeout:g} s, {asked}") from None
         _, columns = self._split(value, given, 1)
@@ -633,6 +756,11 @@ def _load(function: str) -> tuple[Callable[..., Any], Context]:
     if not callable(call):
         raise FieldError("function", f"{path.name} has no function {name!r}")
     return call, context
+
+
+_TOKENS = itertools.count()
+_ASKED: set[str] = set()
+"""Numbers of the watched losses, and those that `PythonLoss.refuse_noise` has looked at in this process."""
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,6 +15,9 @@ from raresim.errors import FieldError
 from raresim.measures.base import Keeps, LossScale, Measure, Quantity, Question, Reference
 from raresim.problem import Event
 
+LOWEST_LEVEL = 0.1
+"""A level below this is taken for a tail by mistake; the quantile can be asked for by its tail."""
+
 Levels = float | Sequence[float] | None
 
 
@@ -110,10 +113,13 @@ class AtLevels(Measure):
 
 
 def _tail(name: str, value: Any) -> float:
-    number = float(value)
-    if not 0 < number < 1:
-        hint = f"; {number:g}: write {number / 100:g}" if name == "level" and 1 < number < 100 else ""
-        raise FieldError(name, f"must be above 0 and below 1, got {number:.15g}{hint}")
+    number = arrays.between(name, value, 0.0, 1.0)
+    if name == "level" and number < LOWEST_LEVEL:
+        raise FieldError(
+            name,
+            f"must be at least {LOWEST_LEVEL:g}, got {number:.15g}; did you mean `tail: {number:.15g}`? A level is a "
+            f"confidence such as 0.999 (for the quantile at {number:.15g} write `tail: {level_of(number):.15g}`)",
+        )
     tail = number if name == "tail" else float(1 - Decimal(repr(number)))
     if not math.isfinite(tail) or tail <= 0:
         raise FieldError(name, f"must be below 1, got {value!r}; give the tail instead")

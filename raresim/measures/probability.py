@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from raresim import arrays
+from raresim import arrays, numerals
 from raresim.errors import FieldError
 from raresim.measures.base import Interval, LossScale, Measure, Question, Reference, Unsure
 from raresim.problem import Direction, Event
@@ -169,7 +169,7 @@ def _parse(field: str, threshold: Threshold) -> tuple[float, bool]:
     if isinstance(threshold, str):
         match = _SIGMAS.fullmatch(threshold)
         if not match:
-            raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}")
+            raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}{numerals.advice(threshold)}")
         return _finite(field, float(match[1])), True
     return _finite(field, float(threshold)), False
 

@@ -106,7 +106,7 @@ def test_tables_have_two_dimensions(name):
 
 @pytest.mark.parametrize("p", [-1e-9, 1.0 + 1e-9, math.nan, math.inf])
 def test_probability_of_an_event(p):
-    refused(lambda: info.self_information(p), f"p: must be from 0 to 1, got {p:g}")
+    refused(lambda: info.self_information(p), f"p: must be from 0 to 1, got {p:.15g}")
 
 
 @pytest.mark.parametrize("log_p", [1e-9, math.nan, math.inf])
