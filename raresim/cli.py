@@ -550,10 +550,20 @@ def explain_term(
     ] = None,
     debug: Debug = False,
 ) -> int:
-    """Explain a word of the shell's tables, of result.json or of the report; without one, list them all."""
-    from raresim import glossary
+    """Explain a word of the shell's tables, result.json or the report, or a key of a config; without one, list all."""
+    from raresim import glossary, keys
 
-    typer.echo(glossary.page(glossary.explain(" ".join(words))) if words else glossary.listing())
+    if not words:
+        typer.echo(glossary.listing())
+        return ExitCode.OK
+    text = " ".join(words)
+    term, key = glossary.find(text), keys.explain(text) or keys.explain("_".join(text.replace("-", " ").split()))
+    if term is None and not key:
+        glossary.explain(text, keys.names())
+    shown = [] if term is None else [glossary.page(term)]
+    if key:
+        shown += [f"In a config:\n\n{key}"]
+    typer.echo("\n\n".join(shown))
     return ExitCode.OK
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raresim.errors import FieldError
-from raresim.registry import unknown
 
-__all__ = ["TERMS", "Term", "explain", "listing", "page", "spelling"]
+__all__ = ["TERMS", "Term", "explain", "find", "listing", "page", "spelling"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,33 @@ class Term:
     reading: str
 
 
-def explain(term: str) -> Term:
+def explain(term: str, others: Iterable[str] = ()) -> Term:
     """The entry for a name or an alias; case, spaces, underscores, hyphens and punctuation do not matter.
+
+    Parameters
+    ----------
+    term : str
+        What is looked for.
+    others : iterable of str
+        Further words that can be explained: one of them may be the nearest.
 
     Raises
     ------
     FieldError
         When there is none, with the nearest name.
     """
-    key = spelling(term)
-    if key in _BY_SPELLING:
-        return _BY_SPELLING[key]
-    nearest = difflib.get_close_matches(key, _BY_SPELLING, n=1)  # may be an alias: too many to list them all
-    raise FieldError("term", unknown("term", key or term, sorted({*map(spelling, _NAMES), *nearest})))
+    found = find(term)
+    if found is None:
+        key = spelling(term)
+        near = difflib.get_close_matches(key, [*_BY_SPELLING, *others], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise FieldError("term", f"unknown term {(key or term)[:100]!r}{hint} (`raresim explain` lists all terms)")
+    return found
+
+
+def find(term: str) -> Term | None:
+    """As `explain`, None where there is no such term."""
+    return _BY_SPELLING.get(spelling(term))
 
 
 def spelling(term: str) -> str:
@@ -420,9 +434,9 @@ _MODEL = (
         name="measure",
         aliases=("label", "kind"),
         definition=(
-            "What is asked about the loss, and under which name the answer stands. This version knows one kind, the"
-            " probability of a threshold. A run may have several; its headline, and the diagnostics of the whole run,"
-            " are those of the rarest."
+            "What is asked about the loss, and under which name the answer stands: the probability of a threshold, a"
+            " value at risk, an expected shortfall and others, which 'raresim list measures' names. A run may have"
+            " several; its headline, and the diagnostics of the whole run, are those of the rarest."
         ),
         formula="",
         unit="",
@@ -496,13 +510,16 @@ _SAMPLING = (
         name="explore",
         aliases=("exploration", "pilot"),
         definition=(
-            "The stage before tuning: 10,000 draws of the target that give mean and standard deviation of the loss. It"
-            " runs only when a threshold is given in sigma and the loss has no closed form for them."
+            "The stage before tuning. Where a threshold is given in sigma and the loss has no closed form for them,"
+            " 10,000 draws of the target give mean and standard deviation of the loss. For a value at risk or an"
+            " expected shortfall a search finds about where the quantile is."
         ),
         formula="",
         unit="evaluations",
         where="report: cost; shell: evaluations; result.json: evaluations.explore",
-        reading="Zero is usual for linear losses.",
+        reading=(
+            "Zero where thresholds are numbers, or in sigma of a linear loss. For a quantile it is part of the price."
+        ),
     ),
     Term(
         name="tune",
@@ -728,7 +745,7 @@ _SAMPLING = (
         definition=(
             "An intermediate threshold of the tuning: the loss that the best share of a level's draws reaches, never"
             " beyond the threshold itself. The next proposal is fitted to the draws beyond it. In an estimate the key"
-            " level belongs to measures that this version does not have, and is null."
+            " level is the confidence of a value at risk or an expected shortfall, such as 0.999, and null for others."
         ),
         formula="min(threshold, (1 - rarity) quantile of the losses)",
         unit="that of the loss",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raresim import run_folders
 from raresim.checkpoint import Checkpoint, State, load, refuse_other
 from raresim.errors import CheckpointError, ConfigError, FieldError, LossError, RaresimError
 from raresim.estimation import Extension
@@ -356,8 +357,7 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
     from raresim import config as configs
 
     path = run_dir / CHECKPOINT
-    if not (run_dir / "manifest.json").is_file():
-        raise ConfigError(f"{run_dir}: is not the folder of a finished run")
+    run_folders.refuse_no_run(run_dir)
     state = load(path)
     if state is None:
         raise ConfigError(

@@ -283,7 +283,7 @@ def test_extension_refuses_a_changed_loss_and_what_is_no_run(tmp_path: Path, no_
     assert "is the state of another run: files.l.py: " in stderr
     (tmp_path / "run" / "checkpoint").unlink()
     assert "cannot be extended" in call("extend", tmp_path / "run", "--budget", 1000)[2]
-    assert "is not the folder of a finished run" in call("extend", tmp_path, "--budget", 1000)[2]
+    assert f"{tmp_path}: is no run folder; it holds" in call("extend", tmp_path, "--budget", 1000)[2]
 
 
 def test_run_that_ends_with_a_number_of_hits_is_not_extended(tmp_path: Path, no_figures: None) -> None:

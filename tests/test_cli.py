@@ -464,3 +464,34 @@ def test_18_14_check_names_noise_without_importing_the_loss(config: Path, tmp_pa
     assert code == 0
     assert "doubtful: noise.py:f draws random numbers of its own (random.random in line 3)" in stdout
     assert "doubtful" not in call("check", crude(tmp_path, loss="{kind: python, function: losses.py:fine}"))[1]
+
+
+def test_18_15_report_names_the_runs_below_a_folder_the_newest_first(config: Path, tmp_path: Path) -> None:
+    names = ["c", "a", "b"]
+    for age, name in enumerate(names):
+        assert call("run", config, "--out", tmp_path / "runs" / "case" / name, "-q")[0] == 0
+        when = 1_700_000_000 + age
+        os.utime(tmp_path / "runs" / "case" / name / "manifest.json", (when, when))
+    part = tmp_path / "runs" / "case" / "d.partial"
+    part.mkdir()
+    (part / "checkpoint").write_bytes(b"")
+    for folder in (tmp_path / "runs" / "case", tmp_path / "runs"):
+        for verb in (["report"], ["extend", "--budget", 1000]):
+            code, _, stderr = call(*verb, folder)
+            assert code == 2
+            first, *listed = stderr.splitlines()
+            assert first == f"{folder}: is no run folder; it holds 4 runs, name one (the newest first):"
+            below = tmp_path / "runs" / "case"
+            assert listed == [f"  {part} (not finished)", *(f"  {below / name}" for name in reversed(names))]
+    code, _, stderr = call("report", tmp_path / "runs" / "case" / "bb")
+    assert code == 2
+    assert stderr.startswith(f"{tmp_path / 'runs' / 'case' / 'bb'}: no such run folder; ")
+    assert str(tmp_path / "runs" / "case" / "a") in stderr
+
+
+def test_18_15_a_run_that_lacks_its_manifest_and_a_folder_of_many_runs_are_told_apart(tmp_path: Path) -> None:
+    assert "manifest.json: missing; the run folder is incomplete" in call("report", tmp_path)[2]
+    for k in range(8):
+        (tmp_path / "runs" / f"{k}").mkdir(parents=True)
+        (tmp_path / "runs" / f"{k}" / "manifest.json").write_text("{}")
+    assert call("report", tmp_path / "runs")[2].splitlines()[-1] == "  and 3 more"

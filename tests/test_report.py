@@ -19,11 +19,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from raresim import glossary
 from raresim.errors import ConfigError
 from raresim.estimators.base import Unit
-from raresim.report import build, tables, weights
+from raresim.report import build, entropy, losses, style, tables, weights
 from raresim.report.run import UNITS, read
 from raresim.report.words import ROWS
 
@@ -1473,3 +1474,44 @@ def test_numbers_are_ascii() -> None:
 )
 def test_the_title_of_the_weights_goes_by_the_checks(khat, share, passed, title) -> None:
     assert weights._finding(khat, share, ROWS["draw"], passed) == title
+
+
+# --- words ---------------------------------------------------------------------------------------------
+
+
+def test_18_15_a_single_panel_is_not_called_the_left_one(run: Path) -> None:
+    whole = entropy.draw(read(run))
+    assert isinstance(whole, style.Picture)
+    assert whole.caption.startswith("Left: for each level")
+    assert "Right: the same for the event" in whole.caption
+    result = json.loads((run / "result.json").read_text())
+    result["diagnostics"]["entropy"] = {}
+    (run / "result.json").write_text(json.dumps(result))
+    alone = entropy.draw(read(run))
+    assert isinstance(alone, style.Picture)
+    assert alone.caption.startswith("For each level")
+    assert "eft" not in alone.caption.split()[0]
+    assert "Right:" not in alone.caption
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("loss", ""), ("dimensionless", ""), ("", ""), ("USD m", " (USD m)"), ("EUR", " (EUR)")]
+)
+def test_18_15_the_unit_of_a_loss_is_not_loss(unit: str, words: str) -> None:
+    assert tables.in_brackets(unit) == words
+
+
+def test_18_15_no_axis_is_called_loss_of_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = []
+    keep = Axes.set_xlabel
+    monkeypatch.setattr(Axes, "set_xlabel", lambda self, text, **k: (labels.append(text), keep(self, text, **k))[1])
+    run = several(tmp_path / "run")
+    for unit, label in (("USD m", "loss (USD m)"), ("loss", "loss")):
+        result = json.loads((run / "result.json").read_text())
+        result["estimates"][-1]["unit"] = unit
+        (run / "result.json").write_text(json.dumps(result))
+        labels.clear()
+        losses.draw(read(run))
+        assert label in labels
+    build(run)
+    assert not re.search(r"3\.0902? loss", page(run).words)

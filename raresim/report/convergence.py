@@ -117,8 +117,7 @@ def _quantity(estimate: Estimate) -> str:
         "value_at_risk": "value at risk",
         "expected_shortfall": "expected shortfall",
     }
-    unit = "" if estimate.unit in ("", "dimensionless") else f" ({estimate.unit})"
-    return name.get(estimate.kind, estimate.kind.replace("_", " ")) + unit
+    return name.get(estimate.kind, estimate.kind.replace("_", " ")) + tables.in_brackets(estimate.unit)
 
 
 def _band(estimate: Estimate) -> str:

@@ -32,7 +32,8 @@ def draw(run: Run) -> style.Picture | str:
         figure,
         "entropy",
         title,
-        "Left: for each level, the cross-entropy of the target beyond that level against the law that the level was"
+        f"{'Left: for' if event else 'For'} each level, the cross-entropy of the target beyond that level against the"
+        " law that the level was"
         " drawn from (blue), and the entropy below which it cannot fall (dashed). Both fall because each level is a"
         " narrower event, and step up where the pooled level joins several regions. Tuning shows in the gap between"
         " them, KL(optimal \u2016 proposal), which should close at the last levels."

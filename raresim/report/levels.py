@@ -93,7 +93,7 @@ def _column(rows: list[Iteration], name: str) -> Array:
 
 
 def _unit(estimate: Estimate) -> str:
-    return "" if estimate.unit in ("", "dimensionless") or estimate.kind == "probability" else f" ({estimate.unit})"
+    return "" if estimate.kind == "probability" else tables.in_brackets(estimate.unit)
 
 
 def _staged(starts: dict[str, list[Iteration]]) -> bool:

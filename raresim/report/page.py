@@ -300,7 +300,7 @@ def _value(estimate: Estimate) -> str:
 
 
 def _unit(estimate: Estimate) -> str:
-    return "" if estimate.unit == "dimensionless" else estimate.unit
+    return tables.in_brackets(estimate.unit).strip(" ()")
 
 
 def _interval(estimate: Estimate) -> str:

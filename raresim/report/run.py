@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raresim import plain_files
+from raresim import plain_files, run_folders
 from raresim.diagnostics.verdict import Status, judge, overall
 from raresim.errors import ConfigError, visible
 from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
@@ -362,8 +362,7 @@ class _Fields:
 
 def read(run_dir: Path) -> Run:
     """Read a finished run folder; raises `ConfigError` that names the file and what is wrong with it."""
-    if not run_dir.is_dir():
-        raise ConfigError(f"{run_dir}: no such run folder")
+    run_folders.refuse_no_run(run_dir)
     manifest = _json(run_dir / "manifest.json")
     if (status := manifest.text("status")) not in ("finished", "interrupted"):
         raise ConfigError(f"{manifest.where}: a report needs a finished run, this one is {status!r}; resume it first")

@@ -10,6 +10,7 @@ __all__ = [
     "count",
     "draws",
     "duration",
+    "in_brackets",
     "interval",
     "multiple",
     "number",
@@ -20,6 +21,11 @@ __all__ = [
 ]
 
 MISSING = "n/a"
+
+
+def in_brackets(unit: str) -> str:
+    """`` (USD)`` for an axis; empty where the unit is none, or that of the loss, whose name nobody has stated."""
+    return "" if unit in ("", "dimensionless", "loss") else f" ({unit})"
 
 
 def number(x: float | None, digits: int = 4) -> str:
