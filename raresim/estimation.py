@@ -19,7 +19,7 @@ from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.failures import NOTHING, Failures, collecting, note, noted
-from raresim.measures.asked import Asked
+from raresim.measures.asked import Asked, worst_error
 from raresim.measures.guarantee import Wait
 from raresim.measures.often import Often, often
 from raresim.methods.base import Session, Tuned
@@ -31,7 +31,7 @@ SETTLINGS = 2
 KNOWN_ROWS = 10
 """Rows that a variance known before is worth: the one of subset simulation is right within a third."""
 
-HISTORY_STEP = 1.1
+HISTORY_STEP, TEXT_STEP = 1.1, 1.2
 MARGIN = 1.1
 """Draws planned beyond what the known variance asks for, so that a second look is rare."""
 
@@ -271,6 +271,7 @@ def estimate(
         found.add(at.failures)
         reached = True
         while True:
+            session.report("estimate", at.total.tail.n if at.total else 0, at.rows, history.words)
             total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
             why = "once more, for the largest weights; " if at.settling else ""
             session.note("estimate", at.plan, why + history.text(total))
@@ -355,6 +356,8 @@ class _History:
     target: float | None
     job: Estimator
     at: Progress
+    shown: int = 0
+    words: str = ""
 
     def seen(self, total: Summary) -> None:
         history = self.at.history
@@ -366,7 +369,9 @@ class _History:
             self.session.keep(self.at)
         if self.session.journal is not None and self.at.plan.fixed_rows == 1:
             self.session.journal.forget(self.at.plan.stage, total.tail.n)
-        self.session.report("estimate", total.tail.n, self.at.rows, self.text(total))
+        if total.tail.n >= min(TEXT_STEP * self.shown, self.at.rows):  # a quantile's error takes a sort of all losses
+            self.shown, self.words = total.tail.n, self.text(total)
+        self.session.report("estimate", total.tail.n, self.at.rows, self.words)
 
     def next_look(self, plan: Plan, total: Summary, settling: int) -> Progress:
         """Begin another look."""
@@ -386,6 +391,9 @@ class _History:
             missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
             return f"{wanted - missing:,} of {wanted:,} hits"
         error = _worst(total, self.job)
+        if self.session.questions and math.isfinite(error):
+            bounded = self.job.weight_bound is not None
+            error = worst_error(total, self.session.questions, lambda k: _error(total, k, self.job), bounded)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
 

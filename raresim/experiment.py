@@ -217,6 +217,7 @@ class Experiment:
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)
         session.beyond = self._beyond(questions, located)
+        session.questions = questions if located else ()
         if located and self.stop.relative_error is not None:
             session.asked = plan_of(self.stop.relative_error, questions, located)
             session.relative_error = min(session.asked.planned)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from raresim.report.tables import count, interval, multiple, number, percent
+from raresim.report.tables import count, duration, interval, multiple, number, percent
 from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from raresim.methods.base import Report
     from raresim.result import Estimate, Result
 
-LINE_SECONDS = 10.0
-"""Seconds between two progress lines where there is no terminal."""
+FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
+"""Seconds to the first progress line where there is no terminal, and between two of them."""
 
 STAGES = ("explore", "tune", "estimate", "audit")
 
@@ -59,75 +61,153 @@ VERDICT_STYLES = {"not rejected": "bold green", "doubtful": "bold yellow", "reje
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
-    """Tell progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet."""
+    """Tell progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet.
+
+    Both go on by themselves while a slow loss is called: the time that a stage has taken is always there.
+    """
     console = Console(stderr=True)
     if quiet:
         yield lambda *_: None
     elif console.is_terminal:
         with Progress(
             TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[note]}", style="dim"),
+            BarColumn(bar_width=10),
+            _Words(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[note]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
             console=console,
             transient=True,
+            expand=True,  # the note takes what is left, and is cut there
         ) as bars:
             yield _Bars(bars)
     else:
-        yield _Lines()
+        with _Lines() as lines:
+            yield lines
 
 
-class _Rate:
-    """Rows per second and seconds left of the stage under way."""
+class _Stage:
+    """How far a stage is: the estimate, whose rows are counted, or steps whose number nobody knows before."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begun = self.step_begun = self.heard = time.monotonic()
+        self.steps, self.first, self.done, self.total = 1, 0, 0, 0
+        self.ended: float | None = None
+
+    def hear(self, done: int, total: int) -> None:
+        """Take what is told; less than before is that of another step."""
+        self.ended, self.heard = None, time.monotonic()
+        self.steps += done < self.done
+        if done < self.done or not done or not self.total:
+            self.step_begun, self.first = self.heard, done
+        self.done, self.total = done, total
+
+    def end(self) -> None:
+        """Note that another stage has begun."""
+        self.ended = self.ended or time.monotonic()
+
+    def text(self) -> str:
+        """For instance ``step 3: 512 of 1,000, 12 s``; of the estimate ``45 %, 30 s left``."""
+        now = time.monotonic() if self.ended is None else self.ended
+        seconds = duration(round(now - self.begun))
+        if self.total <= 1:
+            return seconds
+        if self.name == "estimate":
+            if self.ended is not None or self.done >= self.total:
+                return f"{count(self.done)} rows, {seconds}"
+            rate = (self.done - self.first) / max(self.heard - self.step_begun, 1e-9)
+            if not rate or now - self.step_begun < 0.5:
+                return f"{count(self.done)} of {count(self.total)} rows, {seconds}"
+            left = (self.total - self.done) / rate - (now - self.heard)
+            return f"{100 * self.done // self.total} %, {duration(max(1, math.ceil(left)))} left"
+        if self.ended is not None:
+            return f"{count(self.steps)} step{'s' * (self.steps > 1)}, {seconds}"
+        return f"step {count(self.steps)}: {count(self.done)} of {count(self.total)}, {seconds}"
+
+
+class _Stages:
+    """The stages of a run, in the order in which they began."""
 
     def __init__(self) -> None:
-        self.stage = ""
-        self.begun = time.monotonic()
-        self.last = 0
+        self.last = _Stage("starting")
+        self.all = {"starting": self.last}
 
-    def starts(self, stage: str, done: int) -> bool:
-        """Whether ``done`` rows of ``stage`` begin a new count."""
-        fresh = stage != self.stage or done < self.last
-        if fresh:
-            self.stage, self.begun = stage, time.monotonic()
-        self.last = done
-        return fresh
+    def hear(self, name: str, done: int, total: int) -> _Stage:
+        if name not in self.all:
+            self.all[name] = _Stage(name)
+        if self.all[name] is not self.last:
+            self.last.end()
+        self.last = self.all[name]
+        self.last.hear(done, total)
+        return self.last
 
-    def text(self, done: int, total: int) -> str:
-        """For instance ``1,200,000/s 3 s left``."""
-        seconds = time.monotonic() - self.begun
-        if seconds < 0.5:
-            return ""
-        rate = done / seconds
-        return f"{rate:,.0f}/s {max(0, total - done) / rate:.0f} s left"
+
+class _Words(ProgressColumn):
+    """What a `_Stage` says at this moment."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["stage"].text())
 
 
 class _Bars:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._tasks: dict[str, Any] = {}
-        self._rate = _Rate()
+        self._stages = _Stages()
+        self._tasks = {"starting": bars.add_task("starting", total=None, stage=self._stages.last, note="")}
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        self._rate.starts(stage, done)
+        before = self._stages.last.name
+        told = self._stages.hear(stage, done, total)
+        if stage != before:
+            if before == "starting":
+                self._bars.remove_task(self._tasks.pop(before))
+            else:
+                self._bars.update(self._tasks[before], completed=1, total=1)
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total, rate="", note="")
-        self._bars.update(self._tasks[stage], completed=done, total=total, rate=self._rate.text(done, total), note=note)
+            self._tasks[stage] = self._bars.add_task(stage, total=None, stage=told, note="")
+        self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
 
 
 class _Lines:
+    """A line now and then, also where nothing is told for long."""
+
     def __init__(self) -> None:
-        self._rate = _Rate()
-        self._shown = time.monotonic()
+        self._stages = _Stages()
+        self._note = ""
+        self._due = time.monotonic() + min(FIRST_SECONDS, LINE_SECONDS)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._waiting = threading.Thread(target=self._wait, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._waiting.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._waiting.join()
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        self._rate.starts(stage, done)
+        with self._lock:
+            self._stages.hear(stage, done, total)
+            self._note = note
+            self._print_where_due()
+
+    def _wait(self) -> None:
+        while not self._over.wait(0.25):
+            with self._lock:
+                self._print_where_due()
+
+    def _print_where_due(self) -> None:
         now = time.monotonic()
-        if now - self._shown >= LINE_SECONDS:
-            self._shown = now
-            rate = self._rate.text(done, total)
-            print(f"{stage}: {done:,} of {total:,}  {rate}  {note}", file=sys.stderr, flush=True)  # noqa: T201
+        if now >= self._due:
+            self._due = now + max(LINE_SECONDS, 0.0)
+            stage = self._stages.last
+            note = f"  {self._note}" if self._note else ""
+            print(f"{stage.name}: {stage.text()}{note}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _console() -> Console:

@@ -148,7 +148,8 @@ def test_a_look_that_falls_short_is_continued_not_begun_again(seed):
     assert len({entry["stage"] for entry in run.log}) == 1
     assert planned[0] == FIRST_LOOK
     assert all(b <= GROWTH * a for a, b in itertools.pairwise(planned))
-    assert [done for _, done, _ in seen] == sorted({done for _, done, _ in seen})
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[0] == ("estimate", 0, FIRST_LOOK)
     assert seen[-1] == ("estimate", sample.summary.tail.n, sample.summary.tail.n)
     tail = sample.summary.tail
     value = math.exp(tail.log_probability(0))

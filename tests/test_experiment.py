@@ -315,8 +315,9 @@ def test_progress_is_told_in_rows_of_each_stage(seed):
     experiment(two_sided(3, 4.0), seed(280), relative_error=0.05).run(report=lambda *args: told.append(args))
     stages = [stage for stage, *_ in told]
     assert set(stages) == {"tune", "explore", "fit", "estimate", "audit"}
-    assert all(0 < done <= rows for _, done, rows, _ in told)
-    assert all(isinstance(text, str) and text for *_, text in told)
+    assert all(0 <= done <= rows for _, done, rows, _ in told)
+    assert all(isinstance(text, str) and (text or not done) for _, done, _, text in told)
+    assert all(told[stages.index(stage)][1] == 0 for stage in stages)  # before the first of its rows
     assert stages.index("estimate") > max(k for k, stage in enumerate(stages) if stage == "tune")
 
 

@@ -55,6 +55,19 @@ class Asked:
         return max(ratios)
 
 
+def worst_error(
+    total: Summary, questions: Sequence[Question], error_of: Callable[[int], float], bounded: bool
+) -> float:
+    """The largest relative error of any answer; infinite while one has none. See `Asked.ratio` for the arguments."""
+    curve = None if total.losses is None else TailCurve.of(total.losses)
+    return max(
+        error_of(k)
+        if question.tail is None or curve is None
+        else errors_of(curve.for_tail(question.tail, bounded), question)[0]
+        for k, question in enumerate(questions)
+    )
+
+
 def errors_of(curve: TailCurve, question: Question, least: float = 0.0) -> tuple[float, float]:
     """Relative errors of a value at risk or an expected shortfall, and of what it is read from beyond the quantile.
 

@@ -26,6 +26,7 @@ from raresim.problem import Event, Problem, Space
 if TYPE_CHECKING:
     from raresim.estimation import Progress
     from raresim.measures.asked import Asked
+    from raresim.measures.base import Question
 
 S = TypeVar("S", bound=Accumulator)
 
@@ -34,7 +35,7 @@ LOGGER = logging.getLogger("raresim")
 Again = Callable[[Float], "Tuned"]
 
 Report = Callable[[str, int, int, str], None]
-"""Progress: name of the stage, rows done, rows in all (0: not known) and a line about it."""
+"""Progress: name of the stage, rows done (0 where they begin), rows in all (0: not known) and a line about it."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class Session:
     ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
     ``reserved`` of the evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
     ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
+    ``questions`` are those of the events, where some are answered by a quantile.
 
     ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
     """
@@ -168,6 +170,7 @@ class Session:
     max_evaluations: int
     report: Report
     relative_error: float | None = None
+    questions: Sequence[Question] = ()
     reserved: int = 0
     confidences: Sequence[float] = ()
     betting: bool = False
@@ -208,6 +211,7 @@ class Session:
         def seen(_: S) -> None:
             self.report(name, min(stage.n_samples, round(next(chunks) * share)), stage.n_samples, note)
 
+        self.report(name, 0, stage.n_samples, note)
         result = fold(self.executor, job, stage, before, seen)
         self.note(name, stage, note)
         return result
