@@ -162,7 +162,8 @@ class Experiment:
             saved,
         ):
             budget = extension.tuned_for if extension else self.stop.max_evaluations
-            found = self._search(executor or Executor(), report or (lambda *_: None), budget)
+            is_new = checkpoint is None or not checkpoint.resumed
+            found = self._search(executor or Executor(), report or (lambda *_: None), budget, is_new)
             ends = {"tune": time.perf_counter()}
             rounds = _Rounds(self, found, failed, checkpoint, extension, failed.failures, ends)
 
@@ -189,9 +190,13 @@ class Experiment:
             ends["audit"] = time.perf_counter()
         return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
 
-    def _search(self, executor: Executor, report: Report, budget: int) -> _Found:
-        """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run."""
-        loss = self.loss.bind(self.inputs).watched()
+    def _search(self, executor: Executor, report: Report, budget: int, is_new: bool) -> _Found:
+        """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run.
+
+        The loss of a run that goes on, which ``is_new`` denies, was looked at for noise when it began.
+        """
+        loss = self.loss.bind(self.inputs)
+        loss = loss.watched() if is_new else loss
         for measure in self.measures:
             measure.check_inputs(self.inputs)
             measure.check_loss(loss)
