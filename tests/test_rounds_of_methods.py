@@ -23,6 +23,7 @@ from raresim.estimators.control_variates import ControlledBatches
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import SobolLines, SobolReplicates
 from raresim.executors import Executor
+from raresim.losses.python import ROWS_AGAIN
 from raresim.methods import cross_entropy, regions
 from raresim.methods.base import Session, Tuned
 from raresim.methods.design_point import DesignPointSampling
@@ -124,7 +125,7 @@ def test_second_round_finds_what_the_first_missed(method, blind, seed):
     assert_within_error(estimate.value, EXACT, max(estimate.std_error, 1e-4 * EXACT))
     assert result.verdict.status is Status.TRUSTED
     assert result.search["regions"] == 2
-    assert loss.rows == result.evaluations["total"]
+    assert 0 < loss.rows - result.evaluations["total"] <= ROWS_AGAIN
     assert result.evaluations["rounds"] == first["estimate"] + first["audit"] > 0
     assert sum(row.evaluations for row in result.iterations) == result.evaluations["tune"]
     assert [row.elites for row in result.iterations if row.start == "audit"] == [first["missed"]]
