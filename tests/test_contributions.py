@@ -621,7 +621,7 @@ def test_questions_are_those_of_both_numbers():
     [
         ({}, "level: give exactly one of level and tail"),
         ({"level": 0.99, "tail": 0.01}, "level: give exactly one of level and tail"),
-        ({"level": 99.9}, "level: must be above 0 and below 1, got 99.9; 99.9: write 0.999"),
+        ({"level": 99.9}, "level: must be above 0 and below 1, got 99.9; for 99.9 % write 0.999"),
         ({"tail": 0.0}, "tail: must be above 0 and below 1, got 0"),
         ({"tail": 0.1, "of": "es"}, "of: unknown value 'es'"),
         ({"tail": 0.1, "window": 0.0}, "window: must be above 0 and below 1, got 0"),
