@@ -316,6 +316,7 @@ class Experiment:
         search |= {"audit": audited.facts(), "canary": asdict(outcome.tested) if outcome.tested else None}
         search["rounds"] = [before.facts() for before in found.rounds]
         search["one_region"] = found.loss.one_region(self.inputs)
+        search["assumptions"] = {**self.inputs.assumptions, **found.loss.assumptions(self.inputs)}
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)

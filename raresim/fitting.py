@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from raresim.arrays import Float, cholesky, frozen, matrix, one_of, vector
-from raresim.data import CovarianceMethod
+from raresim.data import CovarianceMethod, ReturnsData, ReturnsTable
 from raresim.errors import DataError
 
 DOF_BOUNDS = (2.05, 200.0)
+
+DEPENDENT = 1e-10
+"""Length that a column of length 1 keeps beside the columns before it, up to which it counts as made of them."""
+
+MOST_NAMED = 5
+"""Columns that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +32,13 @@ class CovarianceEstimate:
         Symmetric, in squared units of the values, read-only.
     shrinkage : float
         Weight of the target in [0, 1], dimensionless; 0 for the sample covariance.
+    moved : float
+        Largest change of a correlation by it.
     """
 
     cov: Float
     shrinkage: float
+    moved: float = 0.0
 
 
 def covariance(values: Float, method: CovarianceMethod = "ledoit_wolf") -> CovarianceEstimate:
@@ -42,29 +52,36 @@ def covariance(values: Float, method: CovarianceMethod = "ledoit_wolf") -> Covar
         ``sample`` divides by ``n - 1`` and needs ``n > d`` (otherwise it is singular). ``ledoit_wolf`` is
         positive definite for any ``d`` from ``n = 3`` on; 2 rows say nothing about their own spread.
 
+    Raises
+    ------
+    DataError
+        When there are too few rows, or a column is constant.
+
     Notes
     -----
-    Ledoit and Wolf [1]_ pull the sample covariance towards the multiple of the identity that has
-    the same mean variance. With centred rows :math:`x_k`, :math:`S = \frac1n \sum_k x_k x_k^\top` (divided
-    by ``n``, as in the paper) and :math:`\|A\|^2 = \mathrm{tr}(A A^\top) / d`:
+    ``ledoit_wolf`` keeps the variance of each column as the sample has it (divided by ``n``) and pulls the sample
+    correlations towards 0: Ledoit and Wolf's [1]_ shrinkage with the identity as its target, of columns that were
+    scaled to unit variance. So the unit of a column does not matter, and a quiet column keeps its volatility beside a
+    loud one. With standardised rows :math:`z_k` and :math:`R = \frac1n \sum_k z_k z_k^\top`, sums over pairs
+    :math:`i \ne j` only because the diagonal is 1 in both:
 
     .. math::
-        m = \mathrm{tr}(S) / d, \quad \delta^2 = \|S - m I\|^2, \quad
-        \bar\beta^2 = \frac1{n^2} \sum_k \|x_k x_k^\top - S\|^2, \quad
+        \delta^2 = \sum_{i \ne j} R_{ij}^2, \quad
+        \bar\beta^2 = \frac1{n^2} \sum_k \sum_{i \ne j} (z_{ki} z_{kj} - R_{ij})^2, \quad
         \beta^2 = \min(\bar\beta^2, \delta^2),
 
-    and the estimate is :math:`\rho\, m I + (1 - \rho) S` with intensity
-    :math:`\rho = \beta^2 / \delta^2`, which converges to the intensity of least expected squared error.
-    The sum needs no loop over ``k``: because
-    :math:`\sum_k x_k^\top S x_k = n d \|S\|^2`, it equals
-    :math:`\frac1d \sum_k (x_k^\top x_k)^2 - n \|S\|^2`. Cost :math:`O(n d^2)`, memory :math:`O(n d + d^2)`.
-
-    The target treats all columns alike: scale columns of different units to a common one first.
+    and the correlations are :math:`(1 - \rho) R_{ij}` with the intensity :math:`\rho = \beta^2 / \delta^2` of least
+    expected squared error ([2]_, target D, of the correlations). The sums need no loop over ``k``: because
+    :math:`\sum_k z_{ki} z_{kj} = n R_{ij}`, that of :math:`\bar\beta^2` equals
+    :math:`\sum_k (z_k^\top z_k)^2 - \sum_k \sum_i z_{ki}^4 - n \delta^2`. Cost :math:`O(n d^2)`, memory
+    :math:`O(n d + d^2)`.
 
     References
     ----------
     .. [1] O. Ledoit and M. Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*,
        Journal of Multivariate Analysis 88 (2004) 365-411, section 3.
+    .. [2] J. Schaefer and K. Strimmer, *A shrinkage approach to large-scale covariance matrix estimation and
+       implications for functional genomics*, Statistical Applications in Genetics and Molecular Biology 4 (2005) 32.
 
     Examples
     --------
@@ -90,16 +107,36 @@ def covariance(values: Float, method: CovarianceMethod = "ledoit_wolf") -> Covar
 def _ledoit_wolf(centred: Float) -> CovarianceEstimate:
     """The estimate of `covariance` from centred rows, in its notation."""
     n, d = centred.shape
-    sample = centred.T @ centred / n
-    mean_variance = float(np.trace(sample)) / d
-    target = mean_variance * np.eye(d)
-    dispersion = float(((sample - target) ** 2).sum()) / d
-    squared_norms = np.einsum("ki,ki->k", centred, centred)
-    spread = float((squared_norms**2).sum()) - n * float((sample**2).sum())
-    error = max(spread, 0.0) / d / n**2  # a sum of squares: below zero only by rounding
-    # Without dispersion (one column, say) the sample covariance is the target already.
+    scales = np.sqrt(np.einsum("ki,ki->i", centred, centred) / n)
+    if not scales.all():
+        raise DataError(f"covariance: column {int(np.argmin(scales))} is constant: it has no correlation with others")
+    z = centred / scales
+    sample = z.T @ z / n
+    pairs = sample - np.diag(np.diag(sample))
+    dispersion = float((pairs**2).sum())
+    squares = z * z
+    spread = float((squares.sum(axis=1) ** 2).sum() - (squares**2).sum()) - n * dispersion
+    error = max(spread, 0.0) / n**2  # a sum of squares: below zero only by rounding
+    # Without dispersion (one column, say) there is nothing to shrink.
     shrinkage = min(error, dispersion) / dispersion if dispersion > 0 else 0.0
-    return CovarianceEstimate(cov=frozen(shrinkage * target + (1 - shrinkage) * sample), shrinkage=shrinkage)
+    correlation = (1.0 - shrinkage) * pairs + np.eye(d)
+    moved = shrinkage * float(np.abs(pairs).max())
+    return CovarianceEstimate(cov=frozen(correlation * np.outer(scales, scales)), shrinkage=shrinkage, moved=moved)
+
+
+def covariance_of(table: ReturnsTable, source: ReturnsData) -> tuple[CovarianceEstimate, list[str]]:
+    """The covariance of ``table`` that ``source`` asks for, and `dependencies` of its columns.
+
+    Raises
+    ------
+    DataError
+        When a sample covariance is asked for and would be singular, with the columns that make it so.
+    """
+    if source.covariance == "sample":
+        remedy = "their sample covariance is singular; leave such columns out with `columns`, use more rows, or "
+        refuse_dependencies(table.names, table.values, remedy + "`covariance: ledoit_wolf`")
+        return covariance(table.values, "sample"), []
+    return covariance(table.values), dependencies(table.names, table.values)
 
 
 def fit_student_t_dof(values: Float, mean: ArrayLike, cov: ArrayLike) -> float:
@@ -184,3 +221,46 @@ def _mean_log_likelihood(excess: float, distances: Float, d: int) -> float:
     half = 1.0 + 0.5 * excess
     constant = math.lgamma(half + 0.5 * d) - math.lgamma(half) - 0.5 * d * math.log(math.pi * excess)
     return constant - (half + 0.5 * d) * float(np.log1p(distances / excess).mean())
+
+
+def dependencies(names: Sequence[str], values: Float) -> list[str]:
+    """Which columns of ``values`` (n, d) follow from others, in words; a sentence on the rows where they are too few.
+
+    Columns are compared exactly, up to rounding: near copies are none.
+    """
+    n, d = values.shape
+    if d < 2:
+        return []
+    if n <= d:
+        return [f"{n} rows are too few for {d} columns: more than {d} are needed to see all their correlations"]
+    centred = values - values.mean(axis=0)
+    unit = centred / np.linalg.norm(centred, axis=0)
+    left_over = np.abs(np.diag(np.linalg.qr(unit, mode="r")))
+    found: list[str] = []
+    free: list[int] = []
+    for j in range(d):
+        if left_over[j] > DEPENDENT:
+            free.append(j)
+            continue
+        shares = np.linalg.lstsq(unit[:, free], unit[:, j], rcond=None)[0]
+        others = [free[k] for k in np.flatnonzero(np.abs(shares) > DEPENDENT**0.5)]
+        found.append(f"column {names[j]!r} is {_made_of(names, values, j, others)}")
+    return found
+
+
+def _made_of(names: Sequence[str], values: Float, j: int, others: Sequence[int]) -> str:
+    """How column ``j`` follows from ``others``, in words."""
+    if len(others) == 1:
+        exact = np.array_equal(values[:, j], values[:, others[0]])
+        return f"a {'copy' if exact else 'multiple'} of column {names[others[0]]!r}"
+    shown = ", ".join(repr(names[k]) for k in others[:MOST_NAMED])
+    more = len(others) - MOST_NAMED
+    return f"a linear combination of the columns {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def refuse_dependencies(names: Sequence[str], values: Float, remedy: str) -> None:
+    """Raise `DataError` where columns follow from others, or rows are too few; ``remedy`` ends its message."""
+    if found := dependencies(names, values):
+        shown = "; ".join(found[:MOST_NAMED])
+        more = len(found) - MOST_NAMED
+        raise DataError(f"{shown}{f'; and {more} more' if more > 0 else ''}: {remedy}")

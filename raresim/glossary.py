@@ -1225,6 +1225,36 @@ _TRUST = (
         reading="As a check: a chance above 1 in 1,000 is trusted, above 1 in 100,000 caution, else untrusted.",
     ),
     Term(
+        name="shrinkage",
+        aliases=("correlation_moved", "loss_std_ratio", "assumptions", "search.assumptions", "Ledoit-Wolf"),
+        definition=(
+            "How far the default fit of a normal or Student t law pulls the correlations of the sample towards 0, after"
+            " Ledoit and Wolf: each is multiplied by one minus the shrinkage. Volatilities stay those of the sample, in"
+            " whatever units the columns are. The check compares the standard deviation of a linear loss with that of"
+            " the sample; of another loss, the correlation that moved most."
+        ),
+        formula="1 - fitted correlation / correlation of the sample",
+        unit="dimensionless; as a check: relative change of the standard deviation, or change of a correlation",
+        where="report: model, checks; shell: caution; result.json: description.inputs, search.assumptions",
+        reading=(
+            "As a check: a change of 5 %, or of 0.1 of a correlation, is trusted, else caution. Compare with"
+            " fit.covariance: sample, use more rows, or fewer columns."
+        ),
+    ),
+    Term(
+        name="dependent columns",
+        aliases=("dependent_columns", "columns"),
+        definition=(
+            "Columns of the data that are a copy or a linear combination of others, or more columns than the rows can"
+            " tell apart. A fit with shrinkage treats them as different risks, which makes a portfolio look better"
+            " spread than it is. A sample covariance and a copula of ranks refuse them."
+        ),
+        formula="",
+        unit="columns",
+        where="report: model, checks; shell: caution; result.json: description.inputs, search.assumptions",
+        reading="As a check: any is caution. Leave such columns out with fit.columns, or use more rows.",
+    ),
+    Term(
         name="canary",
         aliases=("canary.z", "canary.ratio", "canary.regions", "canary.draws", "z", "ratio", "search.canary"),
         definition=(

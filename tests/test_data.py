@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 from scipy.stats import multivariate_t
 
 import raresim
-from raresim import Normal, StudentT
+from raresim import FittedInputs, Linear, Normal, StudentT
 from raresim.data import MAX_PROBLEMS, ColumnSource, ForecastSource, ReturnsSource, ReturnsTable, read_positions
 from raresim.errors import DataError, ExitCode, FieldError
-from raresim.fitting import DOF_BOUNDS, covariance, fit_student_t_dof
+from raresim.fitting import DOF_BOUNDS, covariance, dependencies, fit_student_t_dof
 from tests.statistical import assert_within_error
 
 ROOT = Path(raresim.__file__).parents[1]
@@ -1070,7 +1071,7 @@ def test_a_law_is_the_same_whatever_its_data_come_in(law):
     assert expected.fitted.lines[0] == (
         "fitted to us20_prices_2000_2022.csv: 2,011 log returns of 3 columns, 2015-01-05 to 2022-12-28"
     )
-    assert expected.fitted.lines[1].startswith("Ledoit-Wolf covariance, shrinkage 0.0")
+    assert expected.fitted.lines[1].startswith("volatilities of the sample; its correlations times 0.9")
     sample = law.fit(ReturnsTable.of(table.values, covariance="sample"))
     assert sample.fitted.lines[1] == "sample covariance"
     assert sample.linear_moments(np.ones(3)) != expected.linear_moments(np.ones(3))
@@ -1158,20 +1159,17 @@ def test_a_column_has_no_previous_value():
 
 
 def slow_ledoit_wolf(values):
-    """Lemmas 3.2 to 3.4 of Ledoit and Wolf (2004), one matrix per row."""
+    """Ledoit and Wolf (2004), lemmas 3.2 to 3.4, of the correlations: one pair of columns and one row at a time."""
     n, d = values.shape
-    rows = values - np.array([column.sum() / n for column in values.T])
-    outer = [np.outer(row, row) for row in rows]
-    sample = sum(outer) / n
-
-    def norm(matrix):
-        return np.trace(matrix @ matrix.T) / d
-
-    m = np.trace(sample @ np.eye(d)) / d
-    d2 = norm(sample - m * np.eye(d))
-    b2 = min(sum(norm(one - sample) for one in outer) / n**2, d2)
-    a2 = d2 - b2
-    return b2 / d2 * m * np.eye(d) + a2 / d2 * sample, b2 / d2
+    z = (values - values.mean(axis=0)) / values.std(axis=0)
+    pairs = [(i, j) for i in range(d) for j in range(d) if i != j]
+    sample = {(i, j): sum(z[:, i] * z[:, j]) / n for i, j in pairs}
+    d2 = sum(r**2 for r in sample.values())
+    b2 = min(sum((row[i] * row[j] - sample[i, j]) ** 2 for row in z for i, j in pairs) / n**2, d2)
+    cov = np.diag(values.var(axis=0))
+    for i, j in pairs:
+        cov[i, j] = (1 - b2 / d2) * sample[i, j] * values[:, i].std() * values[:, j].std()
+    return cov, b2 / d2
 
 
 @pytest.mark.parametrize(("n", "d"), [(200, 6), (12, 30), (3, 2), (500, 1), (40, 40)])
@@ -1182,7 +1180,7 @@ def test_ledoit_wolf_equals_its_formulas(n, d, correlated):
     if correlated:
         values = values @ rng.standard_normal((d, d))
     found = covariance(values, "ledoit_wolf")
-    if d == 1:  # the formulas divide zero by zero: sample and target are the same matrix
+    if d == 1:  # the formulas divide zero by zero: there is no pair
         assert found.shrinkage == 0.0
         np.testing.assert_allclose(found.cov, [[values.var()]], rtol=1e-13)
         return
@@ -1194,13 +1192,19 @@ def test_ledoit_wolf_equals_its_formulas(n, d, correlated):
 
 def test_shrinkage_of_the_twenty_stocks():
     found = covariance(prices(STOCKS).values)
-    assert found.shrinkage == pytest.approx(0.006808883294249, rel=1e-10)  # as scikit-learn 1.9.1
+    z = prices(STOCKS).values
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    products = z[:, :, None] * z[:, None, :]
+    off = ~np.eye(20, dtype=bool)
+    errors, squares = products.var(axis=0)[off].sum() / len(z), (products.mean(axis=0)[off] ** 2).sum()
+    assert found.shrinkage == pytest.approx(errors / squares, rel=1e-9)
+    assert 0.005 < found.shrinkage < 0.007
 
 
 def test_shrinkage_vanishes_with_more_rows_and_is_full_for_pure_noise():
     rng = np.random.default_rng(11)
-    scales = np.array([1.0, 2.0, 3.0])
-    few, many = (covariance(rng.standard_normal((n, 3)) * scales).shrinkage for n in (50, 50_000))
+    mix = np.array([[1.0, 0.5, 0.2], [0.0, 2.0, 1.0], [0.0, 0.0, 3.0]])
+    few, many = (covariance(rng.standard_normal((n, 3)) @ mix).shrinkage for n in (50, 50_000))
     assert 0 < many < few / 100
     assert covariance(rng.standard_normal((40, 200))).shrinkage > 0.9
 
@@ -1222,16 +1226,118 @@ def test_sample_covariance_divides_by_n_minus_one():
     assert found.shrinkage == 0.0
 
 
-def test_trace_is_kept_by_shrinkage():
+def test_variances_are_kept_by_shrinkage():
     values = np.random.default_rng(8).standard_normal((30, 9)) * np.arange(1, 10)
-    assert np.trace(covariance(values).cov) == pytest.approx(values.var(axis=0).sum(), rel=1e-13)
+    np.testing.assert_allclose(np.diag(covariance(values).cov), values.var(axis=0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", ["sample", "ledoit_wolf"])
+def test_18_2_covariance_does_not_know_the_units_of_columns(method):
+    rng = np.random.default_rng(2)
+    values = rng.standard_normal((60, 4)) @ rng.standard_normal((4, 4))
+    units = np.array([1e-6, 1.0, 3.0, 1e4])
+    base, scaled = covariance(values, method), covariance(values * units, method)
+    np.testing.assert_allclose(scaled.cov, base.cov * np.outer(units, units), rtol=1e-11)
+    assert scaled.shrinkage == pytest.approx(base.shrinkage, rel=1e-11)
+    assert scaled.moved == pytest.approx(base.moved, rel=1e-11)
+
+
+def test_18_2_a_quiet_column_keeps_its_volatility():
+    """The example of the issue: 500 returns of volatilities 0.02, 0.3 and 2 %; the first one's VaR was 7.5 times it."""
+    values = np.random.default_rng(3).standard_normal((500, 3)) * [2e-4, 3e-3, 2e-2]
+    for law in (Normal.fit(values), StudentT.fit(values * np.random.default_rng(4).chisquare(5.0, (500, 1)) ** -0.5)):
+        table = values if isinstance(law, Normal) else law.fitted.history.values
+        for k in range(3):
+            std = law.linear_moments(np.eye(3)[k])[1]
+            assert std == pytest.approx(table[:, k].std(), rel=1e-12)
+
+
+def test_18_2_degrees_of_freedom_do_not_know_the_units_of_columns():
+    rng = np.random.default_rng(6)
+    shocks = rng.multivariate_normal(np.zeros(10), 0.5 * np.eye(10) + 0.5, 2000)
+    values = 1e-3 * shocks * np.sqrt(50.0 / rng.chisquare(50.0, (2000, 1)))
+    alike, apart = StudentT.fit(values).dof, StudentT.fit(values * np.logspace(0.0, 2.0, 10)).dof
+    assert apart == pytest.approx(alike, rel=1e-6)
+    assert alike > 25, "it was fitted as 9.1 where volatilities are 1 to 100"
+
+
+def test_18_2_the_fit_says_how_far_it_shrinks():
+    rng = np.random.default_rng(9)
+    values = 0.01 * (rng.standard_normal((40, 6)) + rng.standard_normal((40, 1)))
+    found = Normal.fit(values)
+    estimate = covariance(values)
+    assert 0.05 < estimate.shrinkage < 0.5
+    sample = np.corrcoef(values, rowvar=False)
+    assert estimate.moved == pytest.approx(estimate.shrinkage * np.abs(sample - np.eye(6)).max(), rel=1e-12)
+    assert found.fitted.lines[1] == (
+        f"volatilities of the sample; its correlations times {1 - estimate.shrinkage:.4g} "
+        f"(Ledoit-Wolf shrinkage {estimate.shrinkage:.4g})"
+    )
+    assert found.assumptions == {
+        "shrinkage": estimate.shrinkage,
+        "correlation_moved": estimate.moved,
+        "dependent_columns": [],
+    }
+    loss = Linear(weights="equal").bind(found)
+    exposure = np.full(6, -1 / 6)
+    ratio = math.sqrt(exposure @ estimate.cov @ exposure) / (values @ exposure).std()
+    assert loss.assumptions(found)["loss_std_ratio"] == pytest.approx(ratio, rel=1e-12)
+    assert ratio < 0.98
+    single = Normal.fit(values[:, :1])
+    assert single.assumptions == {}, "one column has no correlation to shrink"
+
+
+BASE = np.random.default_rng(12).standard_normal((30, 3)) * 0.01
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (BASE, []),
+        (BASE[:, [0, 1, 0]], ["column 'C' is a copy of column 'A'"]),
+        (np.column_stack([BASE[:, 0], BASE[:, 1], 1e-3 - 2 * BASE[:, 0]]), ["column 'C' is a multiple of column 'A'"]),
+        (
+            np.column_stack([BASE[:, 0], BASE[:, 1], 0.3 * BASE[:, 0] - BASE[:, 1]]),
+            ["column 'C' is a linear combination of the columns 'A', 'B'"],
+        ),
+        (BASE[:3], ["3 rows are too few for 3 columns: more than 3 are needed to see all their correlations"]),
+        (BASE[:, [0, 0, 0]], ["column 'B' is a copy of column 'A'", "column 'C' is a copy of column 'A'"]),
+    ],
+    ids=["none", "copy", "multiple", "combination", "rows", "copies"],
+)
+def test_18_2_columns_that_follow_from_others_are_said(values, said):
+    names = ("A", "B", "C")
+    assert dependencies(names, values) == said
+    found = Normal.fit(ReturnsTable.of(values, names=names))
+    assert found.fitted.lines[2:] == tuple(said)
+    assert found.assumptions["dependent_columns"] == said
+    sample = ReturnsTable.of(values, names=names, covariance="sample")
+    if not said:
+        Normal.fit(sample)
+        return
+    for law in (Normal, StudentT):
+        with pytest.raises(DataError) as caught:
+            law.fit(sample)
+        assert str(caught.value).startswith("; ".join(said) + ": their sample covariance is singular; leave such")
+
+
+@pytest.mark.parametrize("copula", [None, "gaussian", "t"])
+def test_18_2_copies_have_no_copula_of_their_ranks(copula):
+    values = 0.01 * np.random.default_rng(13).standard_normal((60, 2))
+    table = ReturnsTable.of(values[:, [0, 1, 0]], names=("A", "B", "C"))
+    with pytest.raises(DataError) as caught:
+        FittedInputs(fit=table, margins="normal", copula=copula)
+    assert str(caught.value) == (
+        "column 'C' is a copy of column 'A': no copula of their ranks can be fitted; leave such columns out with "
+        "`columns`, or use more rows"
+    )
 
 
 def test_no_dispersion_means_no_shrinkage():
     values = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     found = covariance(values)
     assert found.shrinkage == 0.0
-    np.testing.assert_array_equal(found.cov, 0.5 * np.eye(2))
+    np.testing.assert_allclose(found.cov, 0.5 * np.eye(2), rtol=1e-15)
 
 
 def test_covariance_names_what_it_cannot_do():

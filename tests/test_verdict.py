@@ -471,6 +471,42 @@ def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, c
     assert len(verdict(**changes).advice) == len({_ADVICE[n] for n in [*others, *([name] * (status != "trusted"))]})
 
 
+@pytest.mark.parametrize(
+    ("assumptions", "name", "status", "message"),
+    [
+        (
+            {"shrinkage": 0.25, "correlation_moved": 0.3, "loss_std_ratio": 0.96},
+            "shrinkage",
+            "trusted",
+            "the fit pulls correlations towards 0 by 25.00%: the loss has 0.96 times the standard deviation of the "
+            "sample (a change of 5% allowed)",
+        ),
+        ({"shrinkage": 0.25, "correlation_moved": 0.0, "loss_std_ratio": 0.94}, "shrinkage", "caution", ""),
+        ({"shrinkage": 0.25, "correlation_moved": 0.0, "loss_std_ratio": 1.06}, "shrinkage", "caution", ""),
+        ({"shrinkage": 0.9, "correlation_moved": 0.1, "loss_std_ratio": None}, "shrinkage", "trusted", ""),
+        (
+            {"shrinkage": 0.9, "correlation_moved": 0.11},
+            "shrinkage",
+            "caution",
+            "the fit pulls correlations towards 0 by 90.00%, none by more than 0.11 (0.1 allowed)",
+        ),
+        (
+            {"dependent_columns": ["column 'B' is a copy of column 'A'", "column 'D' is a copy of column 'C'"]},
+            "columns",
+            "caution",
+            "column 'B' is a copy of column 'A'; and 1 more like it: the fit treats them as different risks",
+        ),
+    ],
+)
+def test_18_2_what_a_fit_takes_for_granted_is_judged(assumptions, name, status, message):
+    found = verdict(search=TUNED | {"assumptions": assumptions})
+    assert [c.name for c in found.checks if c.name in ("shrinkage", "columns")] == [name]
+    looked_at = check(name, search=TUNED | {"assumptions": assumptions})
+    assert looked_at.status == status == found.status
+    assert message in looked_at.message
+    assert found.advice == (() if status == "trusted" else (_ADVICE[name],))
+
+
 def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_none():
     names = {c.name for c in verdict(search=TUNED | {"canary": None, "interrupted": False}).checks}
     assert names == {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from raresim.copulas.student_t_map import StudentTMap
 from raresim.copulas.t import T, t_copula_logpdf
 from raresim.correlation import correlation
 from raresim.errors import DataError
+from raresim.fitting import refuse_dependencies
 from raresim.jit import kernel
 from raresim.marginals.likelihood import Criteria
 from raresim.registry import lookup
@@ -71,6 +72,13 @@ def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
         return min(fit_t(scores), gaussian, key=lambda fit: fit.aic)
     except DataError:  # no degrees of freedom: as good as Gaussian
         return gaussian
+
+
+def refuse_dependent_scores(kind: str | None, names: Sequence[str], scores: Float) -> None:
+    """Raise `DataError` where a correlation matrix of ``scores`` (n, d) would be singular, naming the columns."""
+    if kind in (None, "gaussian", "t"):
+        remedy = "no copula of their ranks can be fitted; leave such columns out with `columns`, or use more rows"
+        refuse_dependencies(names, scores, remedy)
 
 
 def pseudo_scores(values: ArrayLike) -> Float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from raresim.diagnostics.assumptions import assumptions
 from raresim.diagnostics.psis import bounded
 
 
@@ -154,7 +155,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
         "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
         ``outcome``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
-        ``interrupted`` where the run was.
+        ``interrupted`` where the run was; and ``assumptions``, what inputs and loss take for granted.
 
     Notes
     -----
@@ -187,6 +188,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             check,
             *_search(search, diagnostics),
             *_failures(diagnostics, search["weighted"]),
+            *_assumptions(search, diagnostics),
             *_interrupted(search),
         )
         return Verdict(Status.BOUND_ONLY, scope, hidden, checks, advice)
@@ -215,6 +217,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         *searched,
         *_canary(search["canary"]),
         *lost,
+        *_assumptions(search, diagnostics),
         *_interrupted(search),
     )
     status = worst([check.status for check in checks])
@@ -543,6 +546,12 @@ def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[
     return (_graded("search", reached, enough, reached > 0, message),)
 
 
+def _assumptions(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
+    """What inputs and loss take for granted: never worse than caution, as it may be meant."""
+    found = assumptions(search.get("assumptions", {}), diagnostics)
+    return tuple(Check(a.name, a.value, Status.TRUSTED if a.harmless else Status.CAUTION, a.message) for a in found)
+
+
 def _interrupted(search: Mapping[str, Any]) -> tuple[Check, ...]:
     """A run that did not end by its own rule says so, and is never trusted."""
     if not search.get("interrupted"):
@@ -618,6 +627,8 @@ _ADVICE = {
     "relative_error": "raise stop.max_evaluations: the budget ended before the error was small enough",
     "khat": "add a defensive share, or choose a proposal with heavier tails: a few weights decide the answer",
     "max_share": "raise stop.max_evaluations or add a defensive share: one weight is too important",
+    "shrinkage": "compare with fit.covariance: sample, use more rows, or fewer columns",
+    "columns": "leave out such columns with fit.columns, or use more rows",
     "interrupted": "run it again with --resume: it goes on where it was",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",
 }

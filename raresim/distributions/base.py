@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from raresim.evidence import Evidence
 
 if TYPE_CHECKING:
     from raresim.data import FileFacts, ReturnsData, ReturnsTable
+    from raresim.fitting import CovarianceEstimate
 
 
 class Distribution(ABC):
@@ -67,6 +69,8 @@ class Fitted:
         Tables and plots of the fit, for the report.
     history : ReturnsTable or None
         The rows that the law was fitted to, where each is one observation of all factors; None where it is not.
+    assumptions : mapping
+        Plain values for `Inputs.assumptions`.
     """
 
     names: tuple[str, ...]
@@ -74,19 +78,36 @@ class Fitted:
     facts: FileFacts
     evidence: Evidence = field(default_factory=Evidence)
     history: ReturnsTable | None = None
+    assumptions: Mapping[str, Any] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the history: workers, to which inputs are sent with every chunk, only draw."""
         return {**self.__dict__, "history": None}
 
     @classmethod
-    def to_table(cls, table: ReturnsTable, source: ReturnsData, shrinkage: float, *notes: str) -> Fitted:
-        """Describe a fit to ``table``; ``notes`` are added after the covariance."""
+    def to_table(
+        cls,
+        table: ReturnsTable,
+        source: ReturnsData,
+        estimate: CovarianceEstimate,
+        dependent: Sequence[str],
+        *notes: str,
+    ) -> Fitted:
+        """Describe a fit to ``table``; ``dependent`` are `raresim.fitting.dependencies`, ``notes`` follow."""
         spread = "sample covariance"
-        if source.covariance == "ledoit_wolf":
-            spread = f"Ledoit-Wolf covariance, shrinkage {shrinkage:.4g}"
-        lines = (f"fitted to {table.describe()}", spread, *notes)
-        return cls(names=table.names, lines=lines, facts=table.source, history=table)
+        assumptions: dict[str, Any] = {}
+        if source.covariance == "ledoit_wolf" and len(table.names) > 1:
+            spread = (
+                f"volatilities of the sample; its correlations times {1.0 - estimate.shrinkage:.4g} "
+                f"(Ledoit-Wolf shrinkage {estimate.shrinkage:.4g})"
+            )
+            assumptions = {
+                "shrinkage": estimate.shrinkage,
+                "correlation_moved": estimate.moved,
+                "dependent_columns": list(dependent),
+            }
+        lines = (f"fitted to {table.describe()}", spread, *dependent, *notes)
+        return cls(names=table.names, lines=lines, facts=table.source, history=table, assumptions=assumptions)
 
 
 class Inputs(ABC):
@@ -118,6 +139,11 @@ class Inputs(ABC):
     def sources(self) -> tuple[FileFacts, ...]:
         """The files that the law was fitted to, for the provenance."""
         return () if self.fitted is None else (self.fitted.facts,)
+
+    @property
+    def assumptions(self) -> Mapping[str, Any]:
+        """What a fit took for granted, as plain values for the verdict: see `raresim.diagnostics.assumptions`."""
+        return {} if self.fitted is None else self.fitted.assumptions
 
     @property
     def are_returns(self) -> bool | None:

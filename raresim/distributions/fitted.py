@@ -11,7 +11,7 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores
+from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores, refuse_dependent_scores
 from raresim.copulas.independence import Independence
 from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Distribution, Fitted, Inputs
@@ -92,7 +92,7 @@ class FittedInputs(Inputs, Distribution):
         self._check()
         table = table_of(self.fit, self.kind)
         fits = [self._margin(name, table.values[:, j]) for j, name in enumerate(table.names)]
-        copula, copula_fit = _fit_copula(self.copula, table.values)
+        copula, copula_fit = _fit_copula(self.copula, table.names, table.values)
         laws = {name: fit.law for name, (fit, _) in zip(table.names, fits, strict=True)}
         object.__setattr__(self, "joint", CopulaInputs(copula=copula, marginals=laws))
         object.__setattr__(self, "fitted", _evidence(table, fits, copula, copula_fit, self.choose or "aic"))
@@ -168,13 +168,15 @@ class FittedInputs(Inputs, Distribution):
         ]
 
 
-def _fit_copula(kind: str | None, values: Float) -> tuple[Copula, CopulaFit | None]:
+def _fit_copula(kind: str | None, names: Sequence[str], values: Float) -> tuple[Copula, CopulaFit | None]:
     d = values.shape[1]
     if kind == "independence" or (kind is None and d == 1):
         return Independence(dim=d), None
     if d < 2:
         raise FieldError("copula", f"{kind!r} joins two columns or more, got one; leave it out")
-    fit = fit_kind(kind, pseudo_scores(values))
+    scores = pseudo_scores(values)
+    refuse_dependent_scores(kind, names, scores)
+    fit = fit_kind(kind, scores)
     return fit.copula, fit
 
 

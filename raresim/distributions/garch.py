@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores
+from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores, refuse_dependent_scores
 from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.goodness import copula_table, margin_plots, margins_table, tail_dependence_table
@@ -193,7 +193,7 @@ class Garch(Inputs):
         law: Any = lookup("marginal", self.innovations)
         steps = [_fit(name, table.values[:, j], self.model, self.mean, law) for j, name in enumerate(table.names)]
         residuals = np.column_stack([residuals for _, residuals, _ in steps])
-        joint = self._join(residuals)
+        joint = self._join(table.names, residuals)
         object.__setattr__(self, "recursions", tuple(recursion for recursion, _, _ in steps))
         object.__setattr__(self, "joint", None if joint is None else joint.copula)
         object.__setattr__(self, "record", self._record(table, residuals, [fit for _, _, fit in steps], joint))
@@ -207,11 +207,13 @@ class Garch(Inputs):
         if d == 1 and self.copula not in (None, "independence"):
             raise FieldError("copula", f"{self.copula!r} joins two columns or more, got one; leave it out")
 
-    def _join(self, residuals: Float) -> CopulaFit | None:
+    def _join(self, names: Sequence[str], residuals: Float) -> CopulaFit | None:
         """The copula of the innovations of one day; None where they are independent."""
         if residuals.shape[1] == 1 or self.copula == "independence":
             return None
-        return fit_kind(self.copula, pseudo_scores(residuals))
+        scores = pseudo_scores(residuals)
+        refuse_dependent_scores(self.copula, names, scores)
+        return fit_kind(self.copula, scores)
 
     def _record(
         self, table: ReturnsTable, residuals: Float, innovations: list[MarginalFit], joint: CopulaFit | None

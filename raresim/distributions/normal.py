@@ -15,7 +15,7 @@ from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
-from raresim.fitting import covariance
+from raresim.fitting import covariance_of
 from raresim.jit import kernel
 from raresim.normals import fill_normal, fill_standard_normal
 from raresim.registry import member
@@ -90,11 +90,11 @@ class Normal(Inputs, Distribution):
         """
         source = as_source(data)
         table = source.load()
-        estimate = covariance(table.values, source.covariance)
+        estimate, dependent = covariance_of(table, source)
         return cls(
             mean=table.values.mean(axis=0),
             cov=estimate.cov,
-            fitted=Fitted.to_table(table, source, estimate.shrinkage),
+            fitted=Fitted.to_table(table, source, estimate, dependent),
         )
 
     @property

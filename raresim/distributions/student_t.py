@@ -17,7 +17,7 @@ from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim
 from raresim.errors import FieldError
-from raresim.fitting import covariance, fit_student_t_dof
+from raresim.fitting import covariance_of, fit_student_t_dof
 from raresim.interpolation import PiecewisePolynomial
 from raresim.jit import kernel
 from raresim.normals import fill_standard_normal
@@ -103,7 +103,7 @@ class StudentT(Inputs, Distribution):
         """
         source = as_source(data)
         table = source.load()
-        estimate = covariance(table.values, source.covariance)
+        estimate, dependent = covariance_of(table, source)
         mean = table.values.mean(axis=0)
         dof = fit_student_t_dof(table.values, mean, estimate.cov)
         return cls(
@@ -111,7 +111,7 @@ class StudentT(Inputs, Distribution):
             loc=mean,
             shape=estimate.cov * (dof - 2.0) / dof,
             fitted=Fitted.to_table(
-                table, source, estimate.shrinkage, f"degrees of freedom {dof:.4g} by maximum likelihood"
+                table, source, estimate, dependent, f"degrees of freedom {dof:.4g} by maximum likelihood"
             ),
         )
 

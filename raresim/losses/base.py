@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from raresim.arrays import Float
 from raresim.distributions.base import Inputs
@@ -96,6 +97,10 @@ class Loss(ABC):
         begins with what it means that nothing else can have been missed.
         """
         return ""
+
+    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
+        """What the loss takes for granted of ``inputs``, as plain values: see `raresim.diagnostics.assumptions`."""
+        return {}
 
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -116,6 +117,15 @@ class Linear(Loss):
         """See `Loss.one_region`; of a loss that is bound."""
         why = inputs.sums_in_one_region(self.exposure) if self.exposure.any() else ""
         return why and f"the loss is a weighted sum, and {why}"
+
+    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
+        """See `Loss.assumptions`; of a loss that is bound."""
+        found: dict[str, Any] = {}
+        history = inputs.fitted.history if inputs.fitted is not None else None
+        if "shrinkage" in inputs.assumptions and history is not None:
+            known, sample = inputs.linear_moments(self.exposure), float(np.std(history.values @ self.exposure))
+            found["loss_std_ratio"] = known[1] / sample if known is not None and sample > 0 else None
+        return found
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return inputs.linear_moments(self.exposure)

@@ -542,6 +542,19 @@ def correlation_of_factors_given_to_their_normals(pair):
     return lambda expansions, i, j, wanted: wanted
 
 
+@bug("raresim.fitting:_ledoit_wolf", "tests/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility")
+def raw_units_shrunk_to_one_variance(ledoit_wolf):
+    """The target of the shrinkage has the same variance for all columns, whatever their units."""
+
+    def pulled(centred):
+        found = ledoit_wolf(centred)
+        d = len(found.cov)
+        cov = 0.99 * found.cov + 0.01 * np.trace(found.cov) / d * np.eye(d)
+        return type(found)(cov=cov, shrinkage=found.shrinkage, moved=found.moved)
+
+    return pulled
+
+
 @bug(
     "raresim.distributions.student_t:StudentT.linear_moments",
     "tests/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
