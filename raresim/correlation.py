@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from raresim import arrays
 from raresim.arrays import Float, frozen
 from raresim.errors import FieldError
+from raresim.names import aligned
 
 RepairMode = Literal["none", "nearest"]
 
@@ -84,7 +85,7 @@ def correlation(field: str, matrix: ArrayLike, repair: RepairMode = "none") -> t
 
 def entries(field: str, matrix: ArrayLike) -> Float:
     """``matrix``, symmetric with unit diagonal and entries from -1 to 1; raises `FieldError` if it is not."""
-    given = arrays.matrix(field, matrix)
+    given = arrays.matrix(field, aligned(matrix=matrix)[1]["matrix"])
     off = np.abs(np.diag(given) - 1.0)
     if off.max() > 1e-12:
         i = int(off.argmax())

@@ -671,7 +671,8 @@ MISTAKES = {
     "number of weights": (("equal", "[1, 2]"), ":3:22: loss.weights: must have 3 entries, got 2"),
     "word for weights": (
         ("equal", "eqal"),
-        ":3:22: loss.weights: must be 'equal' or a number or a list, got the text 'eqal'",
+        ":3:22: loss.weights: must be 'equal' or a number or a list or a mapping, got the text 'eqal'; did you mean "
+        "'equal'?",
     ),
     "no weights": ((", weights: equal", ""), ":3:1: loss.weights: give either weights or positions"),
     "threshold": (

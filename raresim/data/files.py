@@ -116,6 +116,41 @@ class ParquetFile(DataFile):
                 yield row, [_text(cell) for cell in cells]
 
 
+@dataclass(frozen=True)
+class FrameFile(DataFile):
+    """A data frame in the place of a file: its ``columns`` of texts; rows count from 0."""
+
+    columns: tuple[tuple[str, ...], ...]
+
+    def rows(self, columns: Sequence[int], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+        for row, cells in enumerate(zip(*(self.columns[at] for at in columns), strict=True)):
+            yield row, list(cells)
+
+
+def of_frame(name: str, first: str, frame: Any) -> FrameFile:
+    """A data frame of pandas, polars or another library as a file called ``name``.
+
+    Where no column is called ``first`` and the frame has an index, that is it.
+
+    Raises
+    ------
+    DataError
+        When it is no frame, has no rows, or has columns without a name or with the same one.
+    """
+    heads = getattr(frame, "columns", None)
+    if heads is None or callable(heads):
+        raise DataError(f"{name}: must be a file, or a data frame with columns, got {type(frame).__name__}")
+    header = [str(head) for head in heads]
+    columns = [tuple(_text(cell) for cell in frame[head]) for head in heads]
+    index = getattr(frame, "index", None)
+    if first not in header and index is not None and not callable(index):
+        header, columns = [first, *header], [tuple(_text(cell) for cell in index), *columns]
+    _check_header(name, None, header)
+    if not columns or not columns[0]:
+        raise DataError(f"{name}: has no rows")
+    return FrameFile(name, 0, "", tuple(header), None, tuple(columns))
+
+
 def read(path: Path, least: int = 2) -> DataFile:
     """Read a whole file once, so that its hash is that of the bytes which are parsed.
 

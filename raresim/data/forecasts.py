@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,13 +223,16 @@ class Forecasts:
         found = {role: _column(role, values, n) for role, values in given.items() if values is not None}
         if "es_var" in found and "es" not in found:
             raise DataError("array: es_var is of no use without es")
+        days = days_of(losses, dates, n)
+        for role, values in given.items():
+            _refuse_other_days(role, days_of(values, None, n), days)
         return cls(
             name="array",
             losses=realised,
             var=found["var"],
             es=found.get("es"),
             es_var=found.get("es_var"),
-            dates=days_of(losses, dates, n),
+            dates=days,
             rows=tuple(range(n)),
             columns={role: role for role in ("loss", *found)},
             sign="loss: positive is bad",
@@ -274,6 +277,16 @@ def _number(cell: str, problems: Problems, row: int, column: str) -> float:
         problems.add(f"is missing, got {cell!r}; fill it in or leave out the day", row, column)
         return math.nan
     return files.number(cell, "correct it or leave out the day", problems, row, column)
+
+
+def _refuse_other_days(role: str, own: Sequence[datetime.date], days: Sequence[datetime.date]) -> None:
+    """Raise `DataError` where numbers that carry dates carry others than the losses: they would be taken by place."""
+    for row, (day, other) in enumerate(zip(days, own, strict=False)):
+        if day != other:
+            raise DataError(
+                f"array:{row}:{role}: must be of the same day as the loss, got {other} beside {day}; give all of them "
+                "for the same dates"
+            )
 
 
 def _column(role: str, values: ArrayLike, n: int | None = None) -> Float:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from raresim.arrays import Float, frozen
 from raresim.data import files
-from raresim.data.files import MISSING, Problems
+from raresim.data.files import MISSING, DataFile, Problems
 from raresim.errors import FieldError
 
 
@@ -49,7 +49,15 @@ class Positions:
         names : sequence of str
             The ``d`` names that can be held; one that is not held has to be there with weight 0.
         """
-        file = files.read(Path(path))
+        return cls._from(files.read(Path(path)), names)
+
+    @classmethod
+    def of(cls, frame: Any, names: Sequence[str]) -> Self:
+        """The same from a data frame with the columns ``id`` (or names as its index) and ``weight``."""
+        return cls._from(files.of_frame("positions", "id", frame), names)
+
+    @classmethod
+    def _from(cls, file: DataFile, names: Sequence[str]) -> Self:
         problems = Problems(file.name)
         for needed in ("id", "weight"):
             if needed not in file.header:
@@ -72,8 +80,9 @@ class Positions:
             seen.setdefault(name, row)
         if absent := [name for name in names if name not in seen]:
             problems.add(
-                f"no row for {len(absent)} of {len(names)} names: {', '.join(absent)}; "
-                "add each, with weight 0 where there is no position"
+                f"no row for {len(absent)} of {len(names)} names: {files.listed(absent)}; add each, with weight 0 "
+                "where there is no position, or fit the inputs to the columns that are held alone, "
+                f"`fit.columns: [{files.listed([name for name in names if name in seen])}]`"
             )
         elif not any(weights.values()):
             problems.add("every weight is 0; at least one position must be held")

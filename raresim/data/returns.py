@@ -541,6 +541,12 @@ def _names(frame: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
         raise DataError(f"array: must have {d} names, one for each column, got {len(found)}")
     if "" in found:
         raise DataError("array: every column needs a name, got an empty one")
+    own = tuple(str(name) for name in getattr(frame, "columns", ()))
+    if found != own and sorted(found) == sorted(own):
+        raise DataError(
+            f"array: the names are those of the columns in another order, got {files.listed(found)} for "
+            f"{files.listed(own)}; leave them out, or order the columns first"
+        )
     if twice := files.repeated(found):
         raise DataError(f"array: each column needs a name of its own, got {', '.join(twice)} more than once")
     return found

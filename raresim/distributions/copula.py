@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
+from raresim.names import labels_of, table_in_order
 from raresim.normals import fill_standard_normal
 from raresim.registry import member
 
@@ -55,6 +56,10 @@ class CopulaInputs(Inputs, Distribution):
         names, laws = margins.named(self.marginals, self.marginal, 0 if self.marginal is None else self.copula.dim)
         if len(laws) != self.copula.dim:
             raise FieldError("marginals", f"must be {self.copula.dim}, as many as the copula joins, got {len(laws)}")
+        matrix = getattr(self.copula, "correlation", None)
+        if labels_of(matrix) is not None:
+            ordered = table_in_order("copula.correlation", matrix, names, names)
+            object.__setattr__(self, "copula", replace(self.copula, correlation=ordered))  # type: ignore[type-var]
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "laws", laws)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from raresim.evidence import Evidence
 from raresim.jit import kernel
 from raresim.marginals.base import Marginal
 from raresim.marginals.normal import Normal
+from raresim.names import in_order, labels_of, table_in_order
 from raresim.registry import member
 
 
@@ -34,6 +35,7 @@ class FactorModel(Inputs):
         Row ``i`` holds what name ``i`` takes of each of the ``k`` factors.
     factors : Inputs
         The joint law of the factors, ``k`` of them.
+        A frame of pandas names the names by its index and the factors by its columns, where these have names.
     specific : float or (d,)
         Scale of each residual, not negative.
     residual : Marginal
@@ -49,10 +51,14 @@ class FactorModel(Inputs):
     specific: Vector
     residual: Marginal = field(default_factory=Normal)
     loc: Vector = 0.0
+    labels: tuple[str, ...] | None = field(default=None, repr=False, metadata={"yaml": False})
 
     def __post_init__(self) -> None:
+        labels = self.labels or next(filter(None, map(labels_of, (self.loadings, self.specific, self.loc))), None)
+        columns = self.factors.names or tuple(f"x{i}" for i in range(1, self.factors.dim + 1))
+        given: Any = table_in_order("loadings", self.loadings, labels or (), columns)
         try:
-            loadings = np.array(self.loadings, dtype=np.float64)
+            loadings = np.array(given, dtype=np.float64)
         except (TypeError, ValueError):
             raise FieldError("loadings", "must be numbers in equal rows") from None
         if loadings.ndim != 2 or loadings.shape[1] != self.factors.dim:
@@ -63,12 +69,18 @@ class FactorModel(Inputs):
         if not np.isfinite(loadings).all():
             raise FieldError("loadings", "must be finite, got NaN or infinity")
         d = loadings.shape[0]
-        specific = arrays.vector("specific", self.specific, d)
+        names = labels or tuple(f"x{i}" for i in range(1, d + 1))
+        specific = in_order("specific", self.specific, names)
         if (specific < 0).any():
             raise FieldError("specific", f"must not be negative, got {specific.min():g}")
         object.__setattr__(self, "loadings", arrays.frozen(loadings))
         object.__setattr__(self, "specific", specific)
-        object.__setattr__(self, "loc", arrays.vector("loc", self.loc, d))
+        object.__setattr__(self, "loc", in_order("loc", self.loc, names))
+        object.__setattr__(self, "labels", labels)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return self.labels
 
     @property
     def dim(self) -> int:

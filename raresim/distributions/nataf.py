@@ -22,6 +22,7 @@ from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
+from raresim.names import table_in_order
 from raresim.registry import member
 
 
@@ -65,8 +66,9 @@ class Nataf(Inputs, Distribution):
     joint: CopulaInputs = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        wanted = arrays.matrix("correlation", self.correlation)
-        names, laws = margins.named(self.marginals, self.marginal, 0 if self.marginal is None else len(wanted))
+        dim = 0 if self.marginal is None else len(np.asarray(self.correlation))
+        names, laws = margins.named(self.marginals, self.marginal, dim)
+        wanted = arrays.matrix("correlation", table_in_order("correlation", self.correlation, names, names))
         normal = normal_correlation(laws, wanted)
         copula = Gaussian(correlation=normal, repair=self.repair)
         object.__setattr__(self, "correlation", wanted)

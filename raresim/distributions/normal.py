@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
 from raresim.fitting import covariance_of
 from raresim.jit import kernel
+from raresim.names import aligned
 from raresim.normals import fill_normal, fill_standard_normal
 from raresim.registry import member
 
@@ -34,7 +35,8 @@ class Normal(Inputs, Distribution):
     Parameters
     ----------
     mean : float or (d,)
-        Mean ``m``, in the unit of ``x``.
+        Mean ``m``, in the unit of ``x``. Where ``mean``, ``std`` or ``cov`` is a series or frame of pandas, or a
+        mapping, the factors have its names, and all of them are put in that order by name.
     std : float or (d,), optional
         Standard deviations of independent coordinates, positive; 1 when neither ``std`` nor ``cov`` is given.
     cov : (d, d), optional
@@ -55,6 +57,7 @@ class Normal(Inputs, Distribution):
     cov: Matrix | None = None
     dim: int = 0
     fitted: Fitted | None = field(default=None, repr=False, metadata={"yaml": False})
+    labels: tuple[str, ...] | None = field(default=None, repr=False, metadata={"yaml": False})
 
     location: Float = field(init=False, repr=False)
     scales: Float = field(init=False, repr=False)
@@ -63,6 +66,7 @@ class Normal(Inputs, Distribution):
     def __post_init__(self) -> None:
         if self.std is not None and self.cov is not None:
             raise FieldError("cov", "give either std (independent coordinates) or cov, not both")
+        take_names(self, "mean", "std", "cov")
         spread = self.cov if self.cov is not None else 1.0 if self.std is None else self.std
         dim = common_dim(self.dim, mean=self.mean, **{"std" if self.cov is None else "cov": spread})
         if self.cov is None:
@@ -101,6 +105,10 @@ class Normal(Inputs, Distribution):
     def correlated(self) -> bool:
         """Whether the law was given by a covariance: then ``factor`` is its Cholesky factor, else it is empty."""
         return self.factor.size > 0
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return self.labels if self.fitted is None else self.fitted.names
 
     @staticmethod
     def latent_dim_of(dim: int) -> int:
@@ -167,6 +175,14 @@ def gaussian_moments(law: Distribution) -> tuple[Float, Float] | None:
     if isinstance(law, Normal):
         return law.location, law.factor @ law.factor.T if law.correlated else law.scales**2
     return None
+
+
+def take_names(law: Any, *parameters: str) -> None:
+    """Put the ``parameters`` of a frozen law in one order by the names that they carry, which become its ``labels``."""
+    names, values = aligned(**{name: getattr(law, name) for name in parameters})
+    if names is not None:
+        for name, value in {**values, "labels": names}.items():
+            object.__setattr__(law, name, value)
 
 
 def common_dim(dim: int, **parameters: Vector | Matrix) -> int:

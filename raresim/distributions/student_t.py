@@ -15,7 +15,7 @@ from raresim.arrays import Float, Matrix, Vector
 from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
 from raresim.distributions.mixing import log_mixing, log_mixing_table
-from raresim.distributions.normal import Normal, common_dim
+from raresim.distributions.normal import Normal, common_dim, take_names
 from raresim.errors import FieldError
 from raresim.fitting import covariance_of, fit_student_t_dof
 from raresim.interpolation import PiecewisePolynomial
@@ -41,7 +41,7 @@ class StudentT(Inputs, Distribution):
     dof : float
         Degrees of freedom ``v``, in `DOF_RANGE`; the variance exists above 2.
     loc : float or (d,)
-        Centre, in the unit of ``x``.
+        Centre, in the unit of ``x``. Names of ``loc``, ``scale`` or ``shape`` count as those of `Normal`.
     scale : float or (d,), optional
         Square roots of a diagonal ``S``, positive; 1 when neither ``scale`` nor ``shape`` is given.
     shape : (d, d), optional
@@ -68,6 +68,7 @@ class StudentT(Inputs, Distribution):
     shape: Matrix | None = None
     dim: int = 0
     fitted: Fitted | None = field(default=None, repr=False, metadata={"yaml": False})
+    labels: tuple[str, ...] | None = field(default=None, repr=False, metadata={"yaml": False})
 
     normal: Normal = field(init=False, repr=False)
 
@@ -77,6 +78,7 @@ class StudentT(Inputs, Distribution):
             raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:.15g}")
         if self.scale is not None and self.shape is not None:
             raise FieldError("shape", "give either scale (diagonal) or shape, not both")
+        take_names(self, "loc", "scale", "shape")
         scale = 1.0 if self.scale is None else self.scale
         spread = {"scale": scale} if self.shape is None else {"shape": self.shape}
         dim = common_dim(self.dim, loc=self.loc, **spread)
@@ -114,6 +116,10 @@ class StudentT(Inputs, Distribution):
                 table, source, estimate, dependent, f"degrees of freedom {dof:.4g} by maximum likelihood"
             ),
         )
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return self.labels if self.fitted is None else self.fitted.names
 
     @staticmethod
     def latent_dim_of(dim: int) -> int:

@@ -17,9 +17,12 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.jit import kernel
 from raresim.losses.base import Loss
+from raresim.names import in_order, labels_of
 from raresim.registry import member
 
 FactorKind = Literal["returns", "losses"]
+
+NOT_HELD = "; give 0 where nothing is held, or fit the inputs to the columns that are held alone (`fit.columns`)"
 
 
 @member("loss")
@@ -29,11 +32,12 @@ class Linear(Loss):
 
     Parameters
     ----------
-    weights : "equal" or (d,), optional
-        Weight of each factor; ``equal`` is ``1/d`` each.
-    positions : path, optional
-        CSV file with the columns ``id`` and ``weight``, one row per factor; instead of ``weights``. Contributions can
-        be summed by the values of any further column.
+    weights : "equal", (d,) or mapping of name to number, optional
+        Weight of each factor; ``equal`` is ``1/d`` each. A mapping, or a series of pandas with names as its index, has
+        one for each factor in any order; other numbers are in the order of the factors.
+    positions : path or data frame, optional
+        CSV or Parquet file with the columns ``id`` and ``weight``, one row per factor in any order; in Python also a
+        data frame of them. Instead of ``weights``. Contributions can be summed by the values of any further column.
     factors : "returns" or "losses", optional
         What the factors are. Returns are profits, so their weighted sum enters with a minus sign. Without it:
         returns when the inputs were fitted to a table of returns, losses otherwise; the sign is printed.
@@ -41,7 +45,8 @@ class Linear(Loss):
     Raises
     ------
     FieldError
-        When neither or both of ``weights`` and ``positions`` are given, or their number is not ``d``.
+        When neither or both of ``weights`` and ``positions`` are given, their number is not ``d``, or their names are
+        not those of the factors.
 
     Notes
     -----
@@ -50,7 +55,7 @@ class Linear(Loss):
 
     kind: ClassVar[str] = "linear"
 
-    weights: Literal["equal"] | Vector | None = None
+    weights: Literal["equal"] | Vector | Mapping[str, float] | None = None
     positions: Path | None = None
     factors: FactorKind | None = None
 
@@ -67,29 +72,36 @@ class Linear(Loss):
             if self.weights != "equal":
                 raise FieldError("weights", f"must be 'equal' or a list of numbers, got {self.weights!r}")
         elif self.weights is not None:
-            w = arrays.vector("weights", self.weights)
+            numbers: Any = self.weights
+            labels = labels_of(numbers)
+            w = in_order("weights", numbers, labels) if labels else arrays.vector("weights", numbers)
             if not w.any():
                 raise FieldError("weights", "must not all be zero")
-            object.__setattr__(self, "weights", w)
+            given = w if labels is None else dict(zip(labels, w.tolist(), strict=True))
+            object.__setattr__(self, "weights", given)
+        if isinstance(self.positions, str):
+            object.__setattr__(self, "positions", Path(self.positions))
 
     def bind(self, inputs: Inputs) -> Linear:
         d = inputs.dim
+        names = inputs.names or tuple(f"x{i}" for i in range(1, d + 1))
         held = self.held
         if self.positions is not None:
             if inputs.names is None:
                 raise FieldError("positions", "needs inputs with named factors: a fit to data, or marginals with names")
-            held = Positions.read(self.positions, inputs.names)
+            of = Positions.read if isinstance(self.positions, Path) else Positions.of
+            held = of(self.positions, inputs.names)
             weights = held.weights
         elif self.weights is None or isinstance(self.weights, str):
             weights = np.full(d, 1.0 / d)
         else:
-            weights = arrays.vector("weights", self.weights, d)
+            weights = in_order("weights", self.weights, names, NOT_HELD)
         if self.factors is None and inputs.are_returns is None:
             raise FieldError("factors", "must be given, 'returns' or 'losses': only some of the inputs are returns")
         factors = self.factors or ("returns" if inputs.are_returns else "losses")
         bound = Linear(weights=weights, factors=factors)
         object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
-        object.__setattr__(bound, "names", inputs.names or tuple(f"x{i}" for i in range(1, d + 1)))
+        object.__setattr__(bound, "names", names)
         object.__setattr__(bound, "held", held)
         return bound
 
@@ -131,7 +143,7 @@ class Linear(Loss):
         return inputs.linear_moments(self.exposure)
 
     def files(self) -> list[Path]:
-        return [] if self.positions is None else [self.positions]
+        return [self.positions] if isinstance(self.positions, Path) else []
 
     def describe(self) -> list[str]:
         sign = "-" if self.factors == "returns" else ""

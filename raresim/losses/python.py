@@ -33,6 +33,7 @@ from raresim.isolation import current as isolating_now
 from raresim.losses.base import Loss
 from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
+from raresim.names import in_order, labels_of, table_in_order
 from raresim.registry import member, unknown
 from raresim.timeouts import TimedOutError, limited, refuse_timeout
 
@@ -607,7 +608,7 @@ class PythonLoss(Loss):
     def _table(self, value: Any, given: Float, n: int, names: bool | Sequence[str]) -> Float:
         """``value`` as columns (n, m), one for each of ``names`` where these are given."""
         what = self._columns or _PARTS
-        table = self._real(value)
+        table = self._real(value if isinstance(names, bool) else self._by_name(value, names, what))
         if given.ndim == 1 and table.ndim == 1:
             table = table[np.newaxis]
         m = len(names) if not isinstance(names, bool) else table.shape[-1] if table.ndim else 0
@@ -619,6 +620,15 @@ class PythonLoss(Loss):
                 f"loss {self.name}: must return {what.all}, shape {wanted}, got shape {np.shape(value)}{hint}"
             )
         return table.astype(np.float64, copy=False)
+
+    def _by_name(self, value: Any, names: Sequence[str], what: _Columns) -> Any:
+        """``value`` with its columns in the order of ``names``, where it carries names of its own."""
+        try:
+            if labels_of(value) is not None and np.ndim(value) < 2:  # of one row
+                return in_order(what.key, value, names)
+            return table_in_order(what.key, value, labels_of(value) or (), names)
+        except FieldError as error:
+            raise LossError(f"loss {self.name}: returned columns by name: {error}") from None
 
     def _real(self, value: Any) -> Float:
         """``value`` as an array of real numbers."""

@@ -542,6 +542,12 @@ def correlation_of_factors_given_to_their_normals(pair):
     return lambda expansions, i, j, wanted: wanted
 
 
+@bug("raresim.names:_places", "tests/test_names.py::test_18_5_weights_are_aligned_by_name")
+def names_ignored(places):
+    """Numbers that carry names are taken by place."""
+    return lambda field, labels, names, remedy="": list(range(len(names)))
+
+
 @bug("raresim.fitting:_ledoit_wolf", "tests/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility")
 def raw_units_shrunk_to_one_variance(ledoit_wolf):
     """The target of the shrinkage has the same variance for all columns, whatever their units."""
