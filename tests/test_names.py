@@ -144,14 +144,15 @@ def test_18_14_fewer_positions_than_prices_point_to_the_columns():
 @pytest.mark.parametrize(
     "law",
     [
-        Normal(mean=SERIES, cov=MIXED.loc[list(NAMES)]),
-        Normal(cov=FRAME, mean=WEIGHTS),
-        StudentT(dof=5.0, shape=FRAME, loc=SERIES),
-        StudentT(dof=5.0, loc=SERIES.loc[list(NAMES)], shape=MIXED),
+        lambda: Normal(mean=SERIES, cov=MIXED.loc[list(NAMES)]),
+        lambda: Normal(cov=FRAME, mean=WEIGHTS),
+        lambda: StudentT(dof=5.0, shape=FRAME, loc=SERIES),
+        lambda: StudentT(dof=5.0, loc=SERIES.loc[list(NAMES)], shape=MIXED),
     ],
-    ids=lambda law: law.kind,
+    ids=["normal", "normal of a mapping", "t", "t of a frame"],
 )
 def test_18_5_parameters_of_a_law_are_aligned_by_name(law):
+    law = law()
     normal = getattr(law, "normal", law)
     order = [NAMES.index(name) for name in law.names]
     np.testing.assert_array_equal(normal.location, np.array([1.0, 2.0, 3.0])[order])
@@ -178,13 +179,14 @@ LAWS = {name: marginals.Normal(loc=float(k)) for k, name in enumerate(NAMES)}
 @pytest.mark.parametrize(
     "inputs",
     [
-        CopulaInputs(copula=copulas.Gaussian(correlation=SHUFFLED), marginals=LAWS),
-        CopulaInputs(copula=copulas.T(dof=4.0, correlation=SHUFFLED), marginals=LAWS),
-        Nataf(correlation=SHUFFLED, marginals=LAWS),
+        lambda: CopulaInputs(copula=copulas.Gaussian(correlation=SHUFFLED), marginals=LAWS),
+        lambda: CopulaInputs(copula=copulas.T(dof=4.0, correlation=SHUFFLED), marginals=LAWS),
+        lambda: Nataf(correlation=SHUFFLED, marginals=LAWS),
     ],
     ids=["gaussian", "t", "nataf"],
 )
 def test_18_5_a_correlation_is_aligned_to_the_marginals(inputs):
+    inputs = inputs()
     copula = getattr(inputs, "joint", inputs).copula
     np.testing.assert_allclose(copula.matrix, CORRELATION.to_numpy(), rtol=1e-7)
     with pytest.raises(FieldError, match="unknown name 'XOM'"):
