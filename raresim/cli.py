@@ -273,6 +273,8 @@ def check(
         if inputs.table is not None:
             facts = inputs.table.source
             typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
+        for line in inputs.notes:
+            typer.echo(f"  note: {line}")
         if config.tails:
             typer.echo(f"  quantiles: finding them takes about {expected_cost(config.tails):,} evaluations")
         typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")

@@ -26,7 +26,7 @@ from raresim import memory, presets, yaml_tree
 from raresim.arguments import argument
 from raresim.audit import Extent
 from raresim.complaints import messages
-from raresim.data import ReturnsTable
+from raresim.data import ReturnKind, ReturnsTable
 from raresim.distributions.base import Inputs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.estimation import Stop
@@ -66,6 +66,9 @@ class Outline:
     lines: tuple[str, ...]
     are_returns: bool | None
     table: ReturnsTable | None
+    returns: ReturnKind | None = None
+    keeps_to_data: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,7 @@ class Config:
                 loss.look()
             else:
                 bound = loss.bind(typing.cast(Inputs, inputs))
+                inputs = dataclasses.replace(inputs, notes=tuple(bound.notes(typing.cast(Inputs, inputs))))
         if not measures:
             raise self.tree.error(("measures",), "must name at least one")
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
@@ -240,11 +244,13 @@ class Config:
         if source is None or source_of(cls) is None:
             law = self._build(model, ("inputs",))
             known = (law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), law.are_returns, None)
-            return Outline(*known), law
+            return Outline(*known, law.returns, law.keeps_to_data), law
         self._refuse_parameters_beside_fit(model, ("inputs",))
         table = self._build(source, ("inputs", "fit")).load()
         dim = len(table.names)
-        return Outline(cls.kind, dim, cls.latent_dim_of(dim), table.names, (), True, table), None
+        latent = cls.latent_dim_of(dim)
+        returns, keeps = table.returns, cls.keeps_to_data
+        return Outline(cls.kind, dim, latent, table.names, (), True, table, returns, keeps), None
 
     def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
         others = sorted(model.model_fields_set - {"kind", "fit", *allowed})

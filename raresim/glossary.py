@@ -1242,6 +1242,36 @@ _TRUST = (
         ),
     ),
     Term(
+        name="log returns",
+        aliases=("log_returns", "share_of_gross", "gross", "revalue"),
+        definition=(
+            "Logarithms of price ratios, which add up over days. In a linear loss they count as if they were simple: a"
+            " position then loses x of its value where it loses 1 - exp(-x), and can lose more than all of it. With"
+            " loss.revalue: exp each position is valued by exp(x) - 1 instead; with none the log returns themselves are"
+            " meant, and nothing is said."
+        ),
+        formula="as a check: half of |loss| / sum of |w_i|",
+        unit="dimensionless, a share of the loss",
+        where="report: checks; shell: check, caution; result.json: search.assumptions; config: loss.revalue",
+        reading="As a check: a share up to 10 % is trusted, else caution.",
+    ),
+    Term(
+        name="simple returns",
+        aliases=("simple_returns", "below_total_loss"),
+        definition=(
+            "Price ratios less one: what a position gains, never less than -100 %. A normal or t law, and most others,"
+            " draws some below that, which no price can do. The check compares how likely that is for any of the long"
+            " positions with the probability of the event."
+        ),
+        formula="sum of P(x_i <= -1) over long positions / P(event)",
+        unit="dimensionless, at most this share of the event",
+        where="report: checks; shell: check, caution; result.json: search.assumptions",
+        reading=(
+            "As a check: a share up to 5 % is trusted, else caution. Fit log returns, with loss.revalue: exp, which"
+            " cannot fall so far."
+        ),
+    ),
+    Term(
         name="dependent columns",
         aliases=("dependent_columns", "columns"),
         definition=(

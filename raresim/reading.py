@@ -276,6 +276,7 @@ def _of_losses(
         "audit_error_ratio": None,  # that of the probability beyond the quantile
     }
     value, std_error, interval = _answer(question, found, tail, curve, certainty)
+    diagnostics |= _of_gross(search, value)
     kind = "order statistics (exact)" if crude else "inverted tail interval, log scale"
     if question.quantity == "expected_shortfall" and at is not None:
         kind = "influence function, log scale of the excess"
@@ -346,6 +347,7 @@ def _estimate(
         "speedup_over_crude": _speedup(log_value, relative_error, total),
         **audited.diagnostics(k),
     }
+    diagnostics |= _of_gross(search, question.event.threshold)
     factor = inflation(sample)
     crude = not search["weighted"]
     dof = _dof(tail, sample.unit, heavy)
@@ -435,6 +437,12 @@ def _with_threshold(
     down = math.hypot(math.log(value / low), more) if low > 0 else math.inf
     up = math.hypot(math.log(high / value), more) if high > 0 else math.inf
     return value * math.exp(-down), min(1.0, value * math.exp(min(up, 700.0)))
+
+
+def _of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:
+    """How large a loss is beside the positions, where the search stored their sizes."""
+    gross = search.get("assumptions", {}).get("gross")
+    return {"share_of_gross": abs(loss) / gross} if gross else {}
 
 
 def _weights(k: int, sample: Sample) -> dict[str, Any]:

@@ -214,6 +214,41 @@ def test_debug_shows_the_stack(config: Path, tmp_path: Path) -> None:
     assert type(result.exception).__name__ == "LossError"
 
 
+FITTED_BOOK = """\
+seed: 1
+inputs: {kind: KIND, fit: {returns_file: returns.csv, returns: RETURNS, unit: fraction}}
+loss: {kind: linear, weights: {B: 0.4, A: 0.6}REVALUE}
+measures: [{kind: probability, above: 0.1}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "returns", "revalue", "said"),
+    [
+        ("student_t", "log", "", "note: log returns enter the linear loss as if they were simple: `revalue: exp`"),
+        ("student_t", "log", ", revalue: exp", ""),
+        ("student_t", "log", ", revalue: none", ""),
+        (
+            "normal",
+            "simple",
+            "",
+            "note: a law of simple returns can draw below -100 %, further than any price can fall",
+        ),
+        ("historical", "simple", "", ""),
+    ],
+)
+def test_18_6_check_says_what_returns_are_taken_for(
+    kind: str, returns: str, revalue: str, said: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"2020-01-{k + 1:02d},{0.01 * (k % 3)},{0.01 * (k % 5) - 0.02}\n" for k in range(28))
+    (tmp_path / "returns.csv").write_text("date,A,B\n" + rows)
+    text = FITTED_BOOK.replace("KIND", kind).replace("RETURNS", returns).replace("REVALUE", revalue)
+    (tmp_path / "book.yaml").write_text(text)
+    result = CliRunner().invoke(cli.app, ["check", str(tmp_path / "book.yaml")])
+    assert result.exit_code == 0
+    assert (said in result.stdout) if said else ("note:" not in result.stdout)
+
+
 def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("seed: 1\n")
     code, stdout, stderr = call("check", tmp_path / "bad.yaml", config)

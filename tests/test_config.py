@@ -372,6 +372,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
         "loss.positions",
         "positions_b.csv",
     ),
+    "Linear.revalue": (NORMAL, "loss.revalue", "exp"),
     "Linear.factors": (NORMAL, "loss.factors", "returns"),
     "PythonLoss.function": (PYTHON, "loss.function", "losses.py:smallest"),
     "PythonLoss.vectorised": (PYTHON, "loss.vectorised", False),

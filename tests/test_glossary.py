@@ -47,6 +47,9 @@ ASSUMED = {
     "correlation_moved": 0.05,
     "loss_std_ratio": 0.99,
     "dependent_columns": ["column 'B' is a copy of column 'A'"],
+    "below_total_loss": 1e-9,
+    "log_returns": True,
+    "gross": 2.0,
 }
 """All that a fit can take for granted."""
 
@@ -377,13 +380,13 @@ def test_every_check_has_an_entry_of_its_own() -> None:
         chains,
         known,
         judge(seen | {"failed_searching": 0, "failed_estimating": 3, "widening": 0.2}, 0.01, none),
-        judge(seen, 0.01, none | {"assumptions": ASSUMED}),
+        judge(seen | {"share_of_gross": 0.1}, 0.01, none | {"assumptions": ASSUMED}),
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
     audited = {"audit", "audit_level", "nominal_hits", "canary", "soundings", "soundings_level"}
     others = {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections"}
-    assert names == draws | audited | others | {"shrinkage", "columns"}
+    assert names == draws | audited | others | {"shrinkage", "columns", "simple_returns", "log_returns"}
     assert len({explain(name).name for name in names}) == len(names)
 
 

@@ -1,5 +1,6 @@
 """The linear portfolio: whose weights, and which sign."""
 
+import math
 import pickle
 
 import numpy as np
@@ -7,14 +8,33 @@ import pytest
 from scipy import stats
 
 import raresim
-from raresim import FactorModel, Independent, Linear, Normal, Probability, PythonLoss, ReturnsSource, StandardNormal
+from raresim import (
+    AsmussenKroese,
+    CopulaInputs,
+    FactorModel,
+    FittedInputs,
+    Garch,
+    Groups,
+    Historical,
+    Independent,
+    Linear,
+    Normal,
+    Probability,
+    PythonLoss,
+    ReturnsSource,
+    ReturnsTable,
+    StandardNormal,
+    ValueAtRisk,
+    copulas,
+)
 from raresim import StudentT as JointT
 from raresim.distributions.mixing import log_mixing
-from raresim.errors import DataError
+from raresim.errors import DataError, FieldError
 from raresim.marginals.lognormal import Lognormal
 from raresim.marginals.normal import Normal as NormalLaw
 from raresim.marginals.student_t import StudentT
 from tests.helpers import losses, normals
+from tests.statistical import assert_within_error
 
 CSV = "date,AAA,BBB,CCC\n" + "".join(
     f"2020-01-{day:02d},{0.01 * (day % 3)},{0.02 * (day % 5) - 0.03},{0.01 * (day % 7) - 0.02}\n"
@@ -169,3 +189,180 @@ def test_a_half_space_of_heavy_tails_is_no_proof():
     distance = np.square(u).sum(axis=1)
     lows = np.flatnonzero((distance[1:-1] < distance[:-2]) & (distance[1:-1] < distance[2:]))
     assert lows.size == 2
+
+
+# --- log returns and simple returns ------------------------------------------------------------------
+
+ROWS = 0.02 * np.random.default_rng(61).standard_t(4.0, (800, 3))
+LOG = ReturnsTable.of(ROWS, names=("A", "B", "C"), returns="log")
+SIMPLE = ReturnsTable.of(ROWS, names=("A", "B", "C"), returns="simple")
+
+
+def test_18_6_revalued_positions_lose_what_their_prices_do():
+    x = normals(100, 3, 331)
+    loss = Linear(weights=[1.0, -2.0, 3.0], revalue="exp").bind(Normal.fit(LOG))
+    expected = -np.expm1(x) @ [1.0, -2.0, 3.0]
+    np.testing.assert_allclose(losses(loss, x), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(loss.components(x).sum(axis=1), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(loss.component_weights, [1.0, -2.0, 3.0])
+    assert loss.describe() == ["linear portfolio: loss = -sum of w_i (exp(x_i) - 1), 3 weights, -2 to 3"]
+    assert losses(Linear(weights=[1.0], revalue="none").bind(Normal()), x[:, :1])[0] == x[0, 0]
+    worst = np.full((1, 3), -1e6)
+    assert losses(Linear(weights=[1.0, 2.0, 3.0], revalue="exp").bind(Normal.fit(LOG)), worst)[0] == 6.0
+    assert losses(loss, np.full((1, 3), 1e6))[0] < 0
+
+
+@pytest.mark.statistical(effect=0.2, false_fail=1e-6, false_pass=1e-3)
+def test_18_6_a_revalued_loss_has_its_exact_probability(seed):
+    """One position of normal log returns: ``P(w (1 - exp(x)) >= t) = Phi((log(1 - t / w) - m) / s)``."""
+    inputs, w = Normal(mean=[0.01, 0.0], std=[0.2, 0.3]), 5.0
+    loss = Linear(weights=[w, 0.0], revalue="exp")
+    asked = [Probability(above=3.0), ValueAtRisk(tail=1e-4)]
+    result = raresim.estimate(inputs, loss, asked, seed=seed(332), relative_error=0.02)
+    chance, var = result.estimates
+    assert_within_error(chance.value, stats.norm.cdf((math.log1p(-3.0 / w) - 0.01) / 0.2), chance.std_error)
+    exact = -w * math.expm1(0.01 + 0.2 * stats.norm.ppf(1e-4))
+    assert_within_error(var.value, exact, var.std_error)
+    assert chance.verdict.status == var.verdict.status == "trusted"
+
+
+def product_rule(d):
+    """Nodes (k, d) and weights (k,) of Gauss and Hermite for ``d`` standard normals."""
+    node, weight = np.polynomial.hermite_e.hermegauss(40)
+    nodes = np.stack(np.meshgrid(*[node] * d), axis=-1).reshape(-1, d)
+    return np.asfortranarray(nodes), np.prod(np.meshgrid(*[weight] * d), axis=0).ravel() / (2.0 * np.pi) ** (d / 2)
+
+
+COMMON = Normal(mean=[0.0, 0.1], cov=[[0.04, 0.01], [0.01, 0.09]])
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        StandardNormal(dim=2),
+        Normal(mean=[0.1, -0.2], std=[0.3, 0.2]),
+        COMMON,
+        Independent(marginals=[NormalLaw(loc=0.1, scale=0.2), NormalLaw(scale=0.4)]),
+        Groups(groups={"a": Normal(mean=0.1, std=0.2), "b": Normal(std=0.4)}),
+        FactorModel(loadings=[[1.0, 0.2], [0.5, 1.0]], factors=COMMON, specific=0.0, loc=[0.1, 0.0]),
+    ],
+    ids=lambda inputs: inputs.kind,
+)
+def test_18_6_moments_of_revalued_normals_are_closed_forms(inputs):
+    loss = Linear(weights=[2.0, -1.0], revalue="exp").bind(inputs)
+    u, weight = product_rule(inputs.latent_dim)
+    x = inputs.to_physical(u, np.empty((len(u), inputs.dim), order="F"))
+    values = losses(loss, np.asfortranarray(x))
+    mean = weight @ values
+    assert loss.moments(inputs) == pytest.approx((mean, math.sqrt(weight @ (values - mean) ** 2)), rel=1e-9)
+
+
+def test_18_6_moments_of_revalued_rows_are_those_of_the_rows():
+    inputs = Historical.fit(LOG)
+    values = -np.expm1(ROWS) @ [1.0, 2.0, 3.0]
+    found = Linear(weights=[1.0, 2.0, 3.0], revalue="exp").bind(inputs).moments(inputs)
+    assert found == pytest.approx((values.mean(), values.std()), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        JointT(dof=50.0, dim=2),
+        Independent(marginals=[NormalLaw(), StudentT(dof=50.0)]),
+        CopulaInputs(copula=copulas.Clayton(theta=1.0, dim=2), marginals=[NormalLaw(), Lognormal(s=1.0)]),
+        FactorModel(loadings=[[1.0], [1.0]], factors=JointT(dof=9.0, dim=1), specific=0.1),
+        FactorModel(loadings=[[1.0], [1.0]], factors=StandardNormal(), residual=StudentT(dof=9.0), specific=0.1),
+        Groups(groups={"a": StandardNormal(), "b": JointT(dof=9.0)}),
+        FittedInputs(fit=ReturnsTable.of(ROWS[:, :2], returns="log"), copula="independence"),
+    ],
+    ids=lambda inputs: inputs.kind,
+)
+def test_18_6_heavy_log_returns_have_no_sigma(inputs):
+    loss = Linear(weights=[1.0, 1.0], revalue="exp")
+    assert all(map(math.isnan, loss.bind(inputs).moments(inputs)))
+    with pytest.raises(FieldError, match="cannot be in sigma: the loss has no finite, positive standard deviation"):
+        raresim.estimate(inputs, loss, Probability(above="3 sigma"), seed=1, max_evaluations=20_000)
+    light = Linear(weights=[1.0, 0.0], revalue="exp").bind(inputs)
+    if inputs.kind in ("independent", "groups"):
+        assert light.moments(inputs) == pytest.approx((1.0 - math.exp(0.5), math.exp(0.5) * math.sqrt(math.expm1(1.0))))
+
+
+def test_18_6_a_garch_forecast_of_three_days_has_no_sigma_of_prices():
+    rows = ReturnsTable.of(0.01 * np.random.default_rng(3).standard_normal((600, 1)), returns="log")
+    for horizon, known in ((2, None), (3, math.nan)):
+        inputs = Garch(fit=rows, horizon=horizon, innovations="normal")
+        found = Linear(weights=[1.0], revalue="exp").bind(inputs).moments(inputs)
+        assert found is None if known is None else math.isnan(found[1])
+
+
+def test_18_6_revalued_positions_are_proven_to_be_one_region_one_at_a_time():
+    inputs = Normal(mean=[0.0, 1.0], cov=[[1.0, 0.5], [0.5, 2.0]])
+    single = Linear(weights=[0.0, 2.0], revalue="exp").bind(inputs).one_region(inputs)
+    assert single.startswith("the loss moves with one factor alone, and ")
+    assert Linear(weights=[1.0, 2.0], revalue="exp").bind(inputs).one_region(inputs) == ""
+
+
+def test_18_6_revalue_is_refused_where_it_makes_no_sense():
+    with pytest.raises(
+        FieldError, match=r"^revalue: exp takes the factors for log returns: leave out `factors: losses`$"
+    ):
+        Linear(weights=[1.0], factors="losses", revalue="exp")
+    with pytest.raises(FieldError, match=r"^revalue: unknown value 'log' \(allowed: exp, none\)$"):
+        Linear(weights=[1.0], revalue="log")
+    with pytest.raises(FieldError, match=r"^revalue: exp is for log returns, got inputs fitted to simple ones"):
+        Linear(weights="equal", revalue="exp").bind(Normal.fit(SIMPLE))
+    loss = Linear(weights="equal", revalue="exp")
+    with pytest.raises(FieldError, match=r"must be a sum of the factors for method asmussen_kroese, got revalue: exp$"):
+        raresim.estimate(StandardNormal(dim=2), loss, Probability(above=0.5), AsmussenKroese(), seed=1)
+
+
+@pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.parametrize(
+    "law",
+    [
+        Normal.fit,
+        JointT.fit,
+        Historical.fit,
+        lambda table: FittedInputs(fit=table, margins="normal", copula="gaussian"),
+        lambda table: Groups(groups={"a": Normal.fit(table), "b": JointT.fit(table)}),
+    ],
+    ids=["normal", "t", "historical", "fitted", "groups"],
+)
+def test_18_6_the_mass_below_a_fall_of_everything_is_known(law):
+    inputs = law(SIMPLE)
+    below = inputs.mass_below(-0.03)
+    u = normals(40_000, inputs.latent_dim, 333)
+    x = inputs.to_physical(u, np.empty((len(u), inputs.dim), order="F"))
+    seen = (x <= -0.03).mean(axis=0)
+    assert_within_error(seen, below, np.sqrt(below * (1 - below) / len(u)))
+
+
+def taken(table, **options):
+    inputs = JointT.fit(table)
+    return Linear(weights=[1.0, 2.0, -3.0], **options).bind(inputs).assumptions(inputs)
+
+
+def test_18_6_what_returns_are_taken_for_is_stored():
+    below = JointT.fit(SIMPLE).mass_below(-1.0)
+    assert taken(SIMPLE)["below_total_loss"] == pytest.approx(below[0] + below[1], rel=1e-12)
+    assert taken(SIMPLE)["below_total_loss"] > 0
+    assert taken(ReturnsTable.of(ROWS)) == taken(SIMPLE), "where nobody says it, a sum is one of simple returns"
+    log = taken(LOG)
+    assert (log["log_returns"], log["gross"]) == (True, 6.0)
+    for quiet in (taken(LOG, revalue="exp"), taken(LOG, revalue="none"), taken(LOG, factors="losses")):
+        assert not {"log_returns", "gross", "below_total_loss"} & set(quiet)
+    rows = Historical.fit(SIMPLE)
+    assert "below_total_loss" not in Linear(weights="equal").bind(rows).assumptions(rows)
+
+
+def test_18_6_the_verdict_says_what_log_and_simple_returns_do(seed):
+    """The example of the issue in small: losses of half the book and of more than all of it were trusted."""
+    asked = [Probability(above=[0.3, 5.0])]
+    for table, name in ((LOG, "log_returns"), (SIMPLE, "simple_returns")):
+        inputs = JointT.fit(table)
+        result = raresim.estimate(inputs, Linear(weights=[1.0, 2.0, 3.0]), asked[0], seed=seed(334), relative_error=0.1)
+        found = [next(c for c in e.verdict.checks if c.name == name) for e in result.estimates]
+        assert [c.status for c in found] == ["trusted", "caution"]
+    small, large = (c.value for c in found)
+    assert small < 0.01
+    assert large > 0.05

@@ -471,9 +471,27 @@ def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, c
     assert len(verdict(**changes).advice) == len({_ADVICE[n] for n in [*others, *([name] * (status != "trusted"))]})
 
 
+GRANTED = ("shrinkage", "columns", "simple_returns", "log_returns")
+
+
 @pytest.mark.parametrize(
     ("assumptions", "name", "status", "message"),
     [
+        (
+            {"below_total_loss": 0.05 * math.exp(-15.0) * 0.999},
+            "simple_returns",
+            "trusted",
+            "with probability 1.5e-08: at most 5.0% of this event (5% allowed)",
+        ),
+        ({"below_total_loss": 0.051 * math.exp(-15.0)}, "simple_returns", "caution", "at most 5.1% of this event"),
+        ({"below_total_loss": 0.1}, "simple_returns", "caution", "at most all of this event"),
+        ({"below_total_loss": None}, "simple_returns", "trusted", "what that means for this number is not known"),
+        (
+            {"log_returns": True, "gross": 5.0},
+            "log_returns",
+            "caution",
+            "of a loss that is 20.2% of all positions, some",
+        ),
         (
             {"shrinkage": 0.25, "correlation_moved": 0.3, "loss_std_ratio": 0.96},
             "shrinkage",
@@ -499,9 +517,9 @@ def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, c
     ],
 )
 def test_18_2_what_a_fit_takes_for_granted_is_judged(assumptions, name, status, message):
-    found = verdict(search=TUNED | {"assumptions": assumptions})
-    assert [c.name for c in found.checks if c.name in ("shrinkage", "columns")] == [name]
-    looked_at = check(name, search=TUNED | {"assumptions": assumptions})
+    found = verdict(search=TUNED | {"assumptions": assumptions}, share_of_gross=0.202)
+    assert [c.name for c in found.checks if c.name in GRANTED] == [name]
+    looked_at = check(name, search=TUNED | {"assumptions": assumptions}, share_of_gross=0.202)
     assert looked_at.status == status == found.status
     assert message in looked_at.message
     assert found.advice == (() if status == "trusted" else (_ADVICE[name],))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,19 @@ MOVED_LOSS = 0.05
 MOVED_CORRELATION = 0.1
 """Change of a correlation by shrinkage up to which it hardly matters, where nothing is known of the loss."""
 
+BELOW_SHARE = 0.05
+"""Share of an event that draws below a return of -100 % may be."""
+
+LINEAR_OFF = 0.1
+"""Share of a loss that may be due to log returns which enter as simple ones: to second order half the return."""
+
 
 @dataclass(frozen=True)
 class Assumption:
     """One thing taken for granted: its name in a verdict, how large it is, whether it is harmless, and in words."""
 
     name: str
-    value: float
+    value: float | None
     harmless: bool
     message: str
 
@@ -33,7 +40,34 @@ def assumptions(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tu
     diagnostics : mapping
         Of one estimate, as in ``result.json``.
     """
-    return tuple(found for look in (_shrinkage, _columns) for found in look(stored, diagnostics))
+    return tuple(found for look in (_shrinkage, _columns, _simple, _log) for found in look(stored, diagnostics))
+
+
+def _simple(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assumption]:
+    """Simple returns below -100 %: how much of the event they can be."""
+    if "below_total_loss" not in stored:
+        return []
+    below, nats = stored["below_total_loss"], diagnostics["self_information_nats"]
+    start = "the law of simple returns draws some below -100 %, further than a price can fall"
+    if below is None or nats is None or not math.isfinite(nats):
+        return [Assumption("simple_returns", below, True, f"{start}; what that means for this number is not known")]
+    share = below * math.exp(min(nats, 700.0))
+    shown = f"{share:.1%}" if share <= 1.0 else "all"
+    message = f"{start}, with probability {below:.2g}: at most {shown} of this event ({BELOW_SHARE:.0%} allowed)"
+    return [Assumption("simple_returns", share, share <= BELOW_SHARE, message)]
+
+
+def _log(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assumption]:
+    """Log returns in a sum: how far a loss of this size is from what positions lose, ``x`` against ``exp(x) - 1``."""
+    if "log_returns" not in stored or "share_of_gross" not in diagnostics:
+        return []
+    size = diagnostics["share_of_gross"]
+    off = 0.5 * size
+    message = (
+        f"log returns enter the linear loss as if they were simple: of a loss that is {size:.1%} of all positions, "
+        f"some {off:.1%} is due to that ({LINEAR_OFF:.0%} allowed)"
+    )
+    return [Assumption("log_returns", off, off <= LINEAR_OFF, message)]
 
 
 def _shrinkage(stored: Mapping[str, Any], _: Mapping[str, Any]) -> list[Assumption]:

@@ -628,6 +628,8 @@ _ADVICE = {
     "khat": "add a defensive share, or choose a proposal with heavier tails: a few weights decide the answer",
     "max_share": "raise stop.max_evaluations or add a defensive share: one weight is too important",
     "shrinkage": "compare with fit.covariance: sample, use more rows, or fewer columns",
+    "simple_returns": "fit log returns (fit.returns: log) and value positions by loss.revalue: exp",
+    "log_returns": "value positions by loss.revalue: exp, or say by loss.revalue: none that log returns are meant",
     "columns": "leave out such columns with fit.columns, or use more rows",
     "interrupted": "run it again with --resume: it goes on where it was",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",

@@ -13,7 +13,7 @@ from raresim.arrays import Float
 from raresim.evidence import Evidence
 
 if TYPE_CHECKING:
-    from raresim.data import FileFacts, ReturnsData, ReturnsTable
+    from raresim.data import FileFacts, ReturnKind, ReturnsData, ReturnsTable
     from raresim.fitting import CovarianceEstimate
 
 
@@ -71,6 +71,8 @@ class Fitted:
         The rows that the law was fitted to, where each is one observation of all factors; None where it is not.
     assumptions : mapping
         Plain values for `Inputs.assumptions`.
+    returns : {"log", "simple"} or None
+        What the columns are; None where nobody has stated it.
     """
 
     names: tuple[str, ...]
@@ -79,6 +81,7 @@ class Fitted:
     evidence: Evidence = field(default_factory=Evidence)
     history: ReturnsTable | None = None
     assumptions: Mapping[str, Any] = field(default_factory=dict)
+    returns: ReturnKind | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the history: workers, to which inputs are sent with every chunk, only draw."""
@@ -107,7 +110,14 @@ class Fitted:
                 "dependent_columns": list(dependent),
             }
         lines = (f"fitted to {table.describe()}", spread, *dependent, *notes)
-        return cls(names=table.names, lines=lines, facts=table.source, history=table, assumptions=assumptions)
+        return cls(
+            names=table.names,
+            lines=lines,
+            facts=table.source,
+            history=table,
+            assumptions=assumptions,
+            returns=table.returns,
+        )
 
 
 class Inputs(ABC):
@@ -119,6 +129,8 @@ class Inputs(ABC):
     """
 
     kind: ClassVar[str]
+    keeps_to_data: ClassVar[bool] = False
+    """Whether no draw goes beyond the data that the law was fitted to."""
 
     @property
     @abstractmethod
@@ -149,6 +161,11 @@ class Inputs(ABC):
     def are_returns(self) -> bool | None:
         """Whether the factors are returns, as those of a fit to returns are; None where only some are."""
         return self.fitted is not None
+
+    @property
+    def returns(self) -> ReturnKind | None:
+        """Whether the factors are log or simple returns, where a fit knows."""
+        return None if self.fitted is None else self.fitted.returns
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -201,6 +218,17 @@ class Inputs(ABC):
 
         None where there is no closed form: a pilot sample is drawn then.
         """
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)``; NaN where they are infinite.
+
+        None where there is no closed form and nothing says that they are.
+        """
+        return None
+
+    def mass_below(self, x: float) -> Float | None:
+        """Probability of each factor to be at most ``x``, (d,); None where there is no closed form."""
+        return None
 
     @abstractmethod
     def describe(self) -> list[str]:

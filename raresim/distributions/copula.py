@@ -93,6 +93,12 @@ class CopulaInputs(Inputs, Distribution):
             return margins.linear_moments_of_independent(self.laws, weights)
         return None
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        return margins.exponential_moments(self.laws, weights, self.copula.kind == "independence")
+
+    def mass_below(self, x: float) -> Float:
+        return margins.mass_below(self.laws, x)
+
     def describe(self) -> list[str]:
         return [f"{self.dim} factors", *self.copula.describe(), *margins.describe(self.names, self.laws)]
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
-from raresim.data import FileFacts
+from raresim.data import FileFacts, ReturnKind
 from raresim.distributions import margins
-from raresim.distributions.base import HALF_SPACE, Inputs
+from raresim.distributions.base import HALF_SPACE, Distribution, Inputs
+from raresim.distributions.normal import gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
@@ -106,6 +107,10 @@ class FactorModel(Inputs):
     def are_returns(self) -> bool | None:
         return self.factors.are_returns
 
+    @property
+    def returns(self) -> ReturnKind | None:
+        return self.factors.returns
+
     def to_physical(self, u: Float, x: Float) -> Float:
         n, k = u.shape[0], self.factors.latent_dim
         # Named after this model: its factors may be a factor model too.
@@ -134,6 +139,24 @@ class FactorModel(Inputs):
             [self.residual] * self.dim, weights * np.asarray(self.specific)
         )
         return float(weights @ np.asarray(self.loc)) + common[0] + own_mean, math.hypot(common[1], own_std)
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        held = weights != 0
+        loadings, specific = np.asarray(self.loadings), np.asarray(self.specific)
+        used = np.any(loadings[held], axis=0).astype(np.float64)
+        of_factors = self.factors.exponential_moments(used)
+        widest = float(specific[held].max(initial=0.0))
+        if (of_factors is not None and math.isnan(of_factors[1])) or (
+            widest > 0 and not margins.has_exponential_moment(self.residual, 2.0 * widest)
+        ):
+            return math.nan, math.nan
+        known = gaussian_moments(self.factors) if isinstance(self.factors, Distribution) else None
+        if known is None or not self.is_normal:
+            return None
+        mean, cov = known
+        own_mean, own_variance = self.residual.moments()[:2]
+        spread = loadings @ (cov if cov.ndim == 2 else np.diag(cov)) @ loadings.T + np.diag(specific**2 * own_variance)
+        return margins.lognormal_moments(np.asarray(self.loc) + loadings @ mean + specific * own_mean, spread, weights)
 
     def describe(self) -> list[str]:
         scales = np.asarray(self.specific)

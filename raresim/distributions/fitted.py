@@ -148,6 +148,12 @@ class FittedInputs(Inputs, Distribution):
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:
         return self.joint.linear_moments(weights)
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        return self.joint.exponential_moments(weights)
+
+    def mass_below(self, x: float) -> Float | None:
+        return self.joint.mass_below(x)
+
     def describe(self) -> list[str]:
         return [*(self.fitted.lines if self.fitted else ()), *self.joint.describe()]
 
@@ -195,4 +201,5 @@ def _evidence(
         tables.append(copula_table(copula_fit, table.names))
         tables.append(tail_dependence_table(table.names, copula))
     plots = margin_plots(table.names, [fit.law for fit, _ in fits], table.values)
-    return Fitted(table.names, tuple(lines), table.source, Evidence(tuple(tables), plots), table)
+    shown = Evidence(tuple(tables), plots)
+    return Fitted(table.names, tuple(lines), table.source, shown, table, returns=table.returns)

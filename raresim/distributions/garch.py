@@ -17,6 +17,7 @@ from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores, refuse_d
 from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.goodness import copula_table, margin_plots, margins_table, tail_dependence_table
+from raresim.distributions.margins import has_exponential_moment
 from raresim.errors import DataError, FieldError
 from raresim.evidence import Evidence, EvidenceTable
 from raresim.jit import kernel
@@ -243,7 +244,7 @@ class Garch(Inputs):
             tables += [copula_table(joint, table.names), tail_dependence_table(table.names, joint.copula)]
         plots = margin_plots(table.names, [fit.law for fit in innovations], residuals)
         history = table if self.horizon == 1 else None
-        return Fitted(names, tuple(lines), table.source, Evidence(tuple(tables), plots), history)
+        return Fitted(names, tuple(lines), table.source, Evidence(tuple(tables), plots), history, returns=table.returns)
 
     @property
     def fitted(self) -> Fitted:
@@ -291,6 +292,15 @@ class Garch(Inputs):
         mean = sum(self.recursions[j].mean * float(exposure[j].sum()) for j in used)
         variance = sum(float(exposure[j] ** 2 @ self.recursions[j].variances(h)) for j in used)
         return float(mean), math.sqrt(variance)
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        """NaN for three days and more: the variance of the third has a square of a normal times another in it."""
+        d = len(self.recursions)
+        held = np.flatnonzero(np.abs(np.reshape(weights, (d, -1))).sum(axis=1))
+        widest = [2.0 * math.sqrt(self.recursions[j].next_variance) / self.recursions[j].spread for j in held]
+        laws = [self.recursions[j].law for j in held]
+        is_heavy = not all(has_exponential_moment(law, order) for law, order in zip(laws, widest, strict=True))
+        return (math.nan, math.nan) if held.size and (self.horizon > 2 or is_heavy) else None
 
     def describe(self) -> list[str]:
         d, h = len(self.recursions), self.horizon

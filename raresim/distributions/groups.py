@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.arrays import Float
-from raresim.data import FileFacts
+from raresim.data import FileFacts, ReturnKind
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.normal import Normal
 from raresim.distributions.student_t import StudentT
@@ -65,6 +65,11 @@ class Groups(Inputs):
         return kinds.pop() if len(kinds) == 1 else None
 
     @property
+    def returns(self) -> ReturnKind | None:
+        kinds = {group.returns for group in self.groups.values()}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(
             f"{name}.{factor}"
@@ -94,6 +99,20 @@ class Groups(Inputs):
             return None
         known = [part for part in parts if part is not None]
         return sum(mean for mean, _ in known), math.hypot(*(std for _, std in known))
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        parts = [
+            group.exponential_moments(weights[factors]) for group, _, factors in self._parts() if weights[factors].any()
+        ]
+        known = [part for part in parts if part is not None]
+        if any(math.isnan(std) for _, std in known):
+            return math.nan, math.nan
+        return (sum(m for m, _ in known), math.hypot(*(s for _, s in known))) if len(known) == len(parts) else None
+
+    def mass_below(self, x: float) -> Float | None:
+        parts = [group.mass_below(x) for group in self.groups.values()]
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known) if len(known) == len(parts) else None
 
     def describe(self) -> list[str]:
         head = f"{len(self.groups)} independent groups, {self.dim} factors"

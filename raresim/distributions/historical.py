@@ -42,6 +42,7 @@ class Historical(Inputs):
     """
 
     kind: ClassVar[str] = "historical"
+    keeps_to_data: ClassVar[bool] = True
 
     values: Matrix
     fitted: Fitted | None = field(default=None, repr=False, metadata={"yaml": False})
@@ -76,7 +77,7 @@ class Historical(Inputs):
         lines = [f"rows of {table.describe()}"]
         if table.dates:
             lines.append(f"lowest row by its mean: {table.dates[worst]}")
-        fitted = Fitted(names=table.names, lines=tuple(lines), facts=table.source, history=table)
+        fitted = Fitted(names=table.names, lines=tuple(lines), facts=table.source, history=table, returns=table.returns)
         return cls(values=table.values, fitted=fitted)
 
     @property
@@ -96,6 +97,13 @@ class Historical(Inputs):
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         line = self.rows @ weights
         return float(line.mean()), math.sqrt(float(np.mean((line - line.mean()) ** 2)))
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float]:
+        line = np.exp(self.rows) @ weights
+        return float(line.mean()), math.sqrt(float(np.mean((line - line.mean()) ** 2)))
+
+    def mass_below(self, x: float) -> Float:
+        return np.asarray((self.rows <= x).mean(axis=0))
 
     def describe(self) -> list[str]:
         n, d = self.rows.shape

@@ -76,6 +76,12 @@ class Independent(Inputs, Distribution):
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         return margins.linear_moments_of_independent(self.laws, weights)
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        return margins.exponential_moments(self.laws, weights, True)
+
+    def mass_below(self, x: float) -> Float:
+        return margins.mass_below(self.laws, x)
+
     def describe(self) -> list[str]:
         return [f"{self.dim} independent factors", *margins.describe(self.names, self.laws)]
 

@@ -81,6 +81,42 @@ def linear_moments_of_independent(laws: Sequence[Marginal], weights: Float) -> t
     return float(weights[used] @ mean), math.sqrt(total) if math.isfinite(total) else math.nan
 
 
+def exponential_moments(laws: Sequence[Marginal], weights: Float, are_independent: bool) -> tuple[float, float] | None:
+    """See `Inputs.exponential_moments`: NaN where a held law is too heavy, known of one and of independent normals."""
+    held = [(law, float(w)) for law, w in zip(laws, weights, strict=True) if w]
+    if not all(has_exponential_moment(law, 2.0) for law, _ in held):
+        return math.nan, math.nan
+    if not all(law.is_normal for law, _ in held) or not (are_independent or len(held) == 1):
+        return None
+    mean, variance = moments([law for law, _ in held])
+    return lognormal_moments(mean, np.diag(variance), np.array([w for _, w in held]))
+
+
+def lognormal_moments(mean: Float, cov: Float, weights: Float) -> tuple[float, float]:
+    """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)`` of jointly normal ``x``; NaN where too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = weights * np.exp(mean + 0.5 * np.diag(cov))
+        variance = float(parts @ np.expm1(cov) @ parts)
+    total = float(parts.sum())
+    if not (math.isfinite(total) and math.isfinite(variance)):
+        return math.nan, math.nan
+    return total, math.sqrt(max(variance, 0.0))
+
+
+def has_exponential_moment(law: Marginal, order: float) -> bool:
+    """Whether ``E exp(order * x)`` is finite, from how the upper quantile grows: beyond ``x`` less than ``exp(-x)``."""
+    near, far = 345.0, 690.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = np.asarray(law.quantile(np.array([-near, -far]), upper=True))
+        grown = float(order * (x[1] - x[0]))
+    return grown < far - near
+
+
+def mass_below(laws: Sequence[Marginal], x: float) -> Float:
+    """Probability of each law to be at most ``x``, (d,)."""
+    return np.array([float(law.cdf(x)) for law in laws])
+
+
 def evidence(names: Sequence[str], laws: Sequence[Marginal]) -> Evidence:
     """What the fits of those laws show that a config had fitted to a column."""
     from raresim.distributions.goodness import margins_table, plots_of

@@ -104,6 +104,12 @@ class Nataf(Inputs, Distribution):
         exposure = weights * np.sqrt(variance)
         return float(weights @ mean), math.sqrt(float(exposure @ np.asarray(self.correlation) @ exposure))
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
+        return self.joint.exponential_moments(weights)
+
+    def mass_below(self, x: float) -> Float | None:
+        return self.joint.mass_below(x)
+
     def describe(self) -> list[str]:
         return ["Nataf: the normals' correlation was solved from that of the factors", *self.joint.describe()]
 

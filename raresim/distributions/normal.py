@@ -13,6 +13,7 @@ from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
+from raresim.distributions.margins import lognormal_moments
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
 from raresim.fitting import covariance_of
@@ -128,6 +129,15 @@ class Normal(Inputs, Distribution):
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         exposure = weights @ self.factor if self.correlated else weights * self.scales
         return float(weights @ self.location), math.sqrt(float(exposure @ exposure))
+
+    def exponential_moments(self, weights: Float) -> tuple[float, float]:
+        cov = self.factor @ self.factor.T if self.correlated else np.diag(self.scales**2)
+        return lognormal_moments(self.location, cov, weights)
+
+    def mass_below(self, x: float) -> Float:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr((x - self.location) / self.scales))
 
     def describe(self) -> list[str]:
         form = "correlated" if self.correlated else "independent"

@@ -56,6 +56,11 @@ class StandardNormal(Inputs, Distribution):
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         return 0.0, math.sqrt(float(weights @ weights))
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float]:
+        from raresim.distributions.margins import lognormal_moments
+
+        return lognormal_moments(np.zeros(self.dim), np.eye(self.dim), weights)
+
     def describe(self) -> list[str]:
         return [f"{self.dim} independent standard normals"]
 

@@ -154,6 +154,14 @@ class StudentT(Inputs, Distribution):
             return (mean if self.dof > 1 else math.nan), math.nan
         return mean, scale * math.sqrt(self.dof / (self.dof - 2.0))
 
+    def exponential_moments(self, weights: Float) -> tuple[float, float]:
+        return (math.nan, math.nan) if np.any(weights) else (0.0, 0.0)
+
+    def mass_below(self, x: float) -> Float:
+        from scipy.special import stdtr
+
+        return np.asarray(stdtr(self.dof, (x - self.normal.location) / self.normal.scales))
+
     def describe(self) -> list[str]:
         head = f"Student t, {self.dim} coordinates with one shared mixing variable, dof {self.dof:.4g}"
         return [head, *(self.fitted.lines if self.fitted else ())]

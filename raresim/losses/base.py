@@ -102,6 +102,10 @@ class Loss(ABC):
         """What the loss takes for granted of ``inputs``, as plain values: see `raresim.diagnostics.assumptions`."""
         return {}
 
+    def notes(self, inputs: Inputs) -> list[str]:
+        """What ``raresim check`` is to say of the loss and ``inputs`` together, a sentence each."""
+        return []
+
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss in closed form, or None where there is none."""

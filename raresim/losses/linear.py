@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from raresim import arrays
 from raresim.arrays import Float, Vector
 from raresim.data import Positions
 from raresim.distributions.base import Inputs
+from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.jit import kernel
@@ -21,6 +23,10 @@ from raresim.names import in_order, labels_of
 from raresim.registry import member
 
 FactorKind = Literal["returns", "losses"]
+Revaluation = Literal["exp", "none"]
+
+LARGEST = 650.0
+"""Log return beyond which a price counts as grown by ``exp(650)``: sums of larger numbers have no double."""
 
 NOT_HELD = "; give 0 where nothing is held, or fit the inputs to the columns that are held alone (`fit.columns`)"
 
@@ -28,7 +34,9 @@ NOT_HELD = "; give 0 where nothing is held, or fit the inputs to the columns tha
 @member("loss")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Loss):
-    """Loss of a linear portfolio, ``sum_i w_i x_i`` of losses or ``-sum_i w_i x_i`` of returns.
+    """Loss of a linear portfolio: ``sum_i w_i x_i`` of losses, ``-sum_i w_i x_i`` of returns.
+
+    Of log returns it can be ``-sum_i w_i (exp(x_i) - 1)``, which is what positions of the values ``w_i`` lose.
 
     Parameters
     ----------
@@ -41,12 +49,16 @@ class Linear(Loss):
     factors : "returns" or "losses", optional
         What the factors are. Returns are profits, so their weighted sum enters with a minus sign. Without it:
         returns when the inputs were fitted to a table of returns, losses otherwise; the sign is printed.
+    revalue : "exp" or "none", optional
+        ``exp`` takes the factors for log returns and values each position by ``exp(x) - 1``, so that none loses more
+        than all of itself. ``none`` says that they are meant to enter as they are, whatever they are; without either
+        they do too, and a check says how much that matters where a fit knows what the returns are.
 
     Raises
     ------
     FieldError
         When neither or both of ``weights`` and ``positions`` are given, their number is not ``d``, or their names are
-        not those of the factors.
+        not those of the factors; or when ``revalue: exp`` is asked of losses or of simple returns.
 
     Notes
     -----
@@ -58,6 +70,7 @@ class Linear(Loss):
     weights: Literal["equal"] | Vector | Mapping[str, float] | None = None
     positions: Path | None = None
     factors: FactorKind | None = None
+    revalue: Revaluation | None = None
 
     exposure: Float = field(init=False, repr=False, default_factory=lambda: np.empty(0))
     names: tuple[str, ...] = field(init=False, repr=False, default=())
@@ -66,6 +79,10 @@ class Linear(Loss):
     def __post_init__(self) -> None:
         if self.factors is not None:
             arrays.one_of("factors", self.factors, FactorKind)
+        if self.revalue is not None:
+            arrays.one_of("revalue", self.revalue, Revaluation)
+        if self.revalue == "exp" and self.factors == "losses":
+            raise FieldError("revalue", "exp takes the factors for log returns: leave out `factors: losses`")
         if (self.weights is None) == (self.positions is None):
             raise FieldError("weights", "give either weights or positions")
         if isinstance(self.weights, str):
@@ -96,20 +113,30 @@ class Linear(Loss):
             weights = np.full(d, 1.0 / d)
         else:
             weights = in_order("weights", self.weights, names, NOT_HELD)
-        if self.factors is None and inputs.are_returns is None:
+        is_exp = self.revalue == "exp"
+        if is_exp and inputs.returns == "simple":
+            raise FieldError(
+                "revalue", "exp is for log returns, got inputs fitted to simple ones: use `returns: log` in their fit"
+            )
+        if self.factors is None and inputs.are_returns is None and not is_exp:
             raise FieldError("factors", "must be given, 'returns' or 'losses': only some of the inputs are returns")
-        factors = self.factors or ("returns" if inputs.are_returns else "losses")
-        bound = Linear(weights=weights, factors=factors)
+        factors = self.factors or ("returns" if inputs.are_returns or is_exp else "losses")
+        bound = Linear(weights=weights, factors=factors, revalue=self.revalue)
         object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
         object.__setattr__(bound, "names", names)
         object.__setattr__(bound, "held", held)
         return bound
 
     def __call__(self, x: Float, out: Float) -> None:
-        weighted_sum(x, self.exposure, out)
+        (revalued_sum if self.is_revalued else weighted_sum)(x, self.exposure, out)
+
+    @property
+    def is_revalued(self) -> bool:
+        """Whether the loss is not linear in the factors, which are log returns."""
+        return self.revalue == "exp"
 
     def components(self, x: Float) -> Float:
-        parts: Float = x * self.exposure
+        parts: Float = (np.expm1(np.minimum(x, LARGEST)) if self.is_revalued else x) * self.exposure
         return parts
 
     @property
@@ -126,21 +153,55 @@ class Linear(Loss):
         return self.held.groups(column)
 
     def one_region(self, inputs: Inputs) -> str:
-        """See `Loss.one_region`; of a loss that is bound."""
+        """See `Loss.one_region`; of a loss that is bound.
+
+        Revalued positions curve the edge of the event, which is then proven for one position alone.
+        """
+        if self.is_revalued and np.count_nonzero(self.exposure) != 1:
+            return ""
         why = inputs.sums_in_one_region(self.exposure) if self.exposure.any() else ""
-        return why and f"the loss is a weighted sum, and {why}"
+        what = "moves with one factor alone" if self.is_revalued else "is a weighted sum"
+        return why and f"the loss {what}, and {why}"
 
     def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
         """See `Loss.assumptions`; of a loss that is bound."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {**self._returns_taken(inputs)}
         history = inputs.fitted.history if inputs.fitted is not None else None
-        if "shrinkage" in inputs.assumptions and history is not None:
+        if "shrinkage" in inputs.assumptions and history is not None and not self.is_revalued:
             known, sample = inputs.linear_moments(self.exposure), float(np.std(history.values @ self.exposure))
             found["loss_std_ratio"] = known[1] / sample if known is not None and sample > 0 else None
         return found
 
+    def _returns_taken(self, inputs: Inputs, outline: bool = False) -> dict[str, Any]:
+        """What returns that were fitted are taken for where they enter as they are; of an ``outline``, no numbers."""
+        if self.is_revalued or self.factors != "returns" or not inputs.are_returns:
+            return {}
+        if inputs.returns == "log":
+            return {"log_returns": True, "gross": float(np.abs(self.exposure).sum())} if self.revalue is None else {}
+        if inputs.keeps_to_data:
+            return {}
+        below, is_long = None if outline else inputs.mass_below(-1.0), self.exposure < 0
+        return {"below_total_loss": None if below is None else float(below[is_long].sum())}
+
+    def notes(self, inputs: Inputs) -> list[str]:
+        """See `Loss.notes`; of a loss that is bound."""
+        if "log_returns" in (taken := self._returns_taken(inputs, outline=True)):
+            return [
+                "log returns enter the linear loss as if they were simple: `revalue: exp` in the loss values positions "
+                "by exp(x) - 1, and `revalue: none` says that the log returns themselves are meant"
+            ]
+        if taken:
+            return [
+                "a law of simple returns can draw below -100 %, further than any price can fall; the verdict says how "
+                "much that matters. `returns: log` in the fit with `revalue: exp` in the loss cannot"
+            ]
+        return []
+
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
-        return inputs.linear_moments(self.exposure)
+        if not self.is_revalued:
+            return inputs.linear_moments(self.exposure)
+        found = inputs.exponential_moments(self.exposure)
+        return found and (found[0] - float(self.exposure.sum()), found[1])
 
     def files(self) -> list[Path]:
         return [self.positions] if isinstance(self.positions, Path) else []
@@ -149,7 +210,8 @@ class Linear(Loss):
         sign = "-" if self.factors == "returns" else ""
         w = np.asarray(self.weights)
         size = f"all {w[0]:.6g}" if (w == w[0]).all() else f"{w.min():.6g} to {w.max():.6g}"
-        return [f"linear portfolio: loss = {sign}sum of w_i x_i, {w.size} weights, {size}"]
+        term = "(exp(x_i) - 1)" if self.is_revalued else "x_i"
+        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}"]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, Linear]]:
@@ -157,6 +219,7 @@ class Linear(Loss):
         return [
             (StandardNormal(dim=3), Linear(weights="equal")),
             (StandardNormal(dim=2), Linear(weights=[1.0, -2.0], factors="returns")),
+            (Normal(mean=0.3, std=[0.05, 0.1]), Linear(weights=[1.0, 2.0], revalue="exp")),
         ]
 
 
@@ -170,3 +233,16 @@ def weighted_sum(x: Float, weights: Float, out: Float) -> None:
         w = weights[j]
         for i in range(n):
             out[i] += w * x[i, j]
+
+
+@kernel
+def revalued_sum(x: Float, weights: Float, out: Float) -> None:
+    """``out[i] = sum_j weights[j] (exp(x[i, j]) - 1)``."""
+    n, d = x.shape
+    for i in range(n):
+        out[i] = 0.0
+    for j in range(d):
+        w = weights[j]
+        if w != 0.0:
+            for i in range(n):
+                out[i] += w * math.expm1(min(x[i, j], LARGEST))

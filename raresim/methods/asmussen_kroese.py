@@ -98,6 +98,8 @@ def conditional_sum(session: Session) -> ConditionalSum:
     loss, inputs = session.problem.loss, session.problem.inputs
     if not isinstance(loss, Linear):
         raise FieldError("loss", f"must be of kind linear for method asmussen_kroese, got {type(loss).kind}")
+    if loss.is_revalued:
+        raise FieldError("loss", "must be a sum of the factors for method asmussen_kroese, got revalue: exp")
     laws, weights = independent_laws(inputs), loss.exposure
     discrete = [law.describe() for k, law in enumerate(laws) if law.discrete and weights[k]]
     if discrete:
