@@ -52,6 +52,7 @@ from raresim.measures.asked import plan_of
 from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.measures.probability import Probability
 from raresim.measures.tail_rate import normal_rate
+from raresim.measures.tail_sample import TailSample
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method, Report, Session, Tuned
 from raresim.methods.crude import Crude
@@ -205,7 +206,7 @@ class Experiment:
         session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         tails = [tail for measure in self.measures for tail in measure.tails]
-        located = locate(session, tails) if tails else None
+        located = locate(session, tails, keep=any(m.keeps == "draws" for m in self.measures)) if tails else None
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)
         session.max_evaluations -= explore + after
@@ -221,7 +222,7 @@ class Experiment:
         session.events = [q.event for q in questions]
         session.confidences = [q.confidence for q in questions]
         session.betting = any(q.interval == "betting" for q in questions)
-        session.beyond = self._beyond(questions, located)
+        session.beyond = self._beyond(questions, located, problem)
         session.questions = questions if located else ()
         if located and self.stop.relative_error is not None:
             session.asked = plan_of(self.stop.relative_error, questions, located)
@@ -236,7 +237,7 @@ class Experiment:
         reserved = 0 if job.gapless else reserve(self.audit, audited, problem)
         return _Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
 
-    def _beyond(self, questions: Sequence[Question], located: Located | None) -> Beyond | None:
+    def _beyond(self, questions: Sequence[Question], located: Located | None, problem: Problem) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
 
         Raises
@@ -255,6 +256,7 @@ class Experiment:
         floors = [q.event.threshold for q in questions if q.tail is None]
         if located:
             floors.append(located.floor([tail for measure in self.measures for tail in measure.tails]))
+            floors += [measure.floor(_climbed(located, problem), problem.loss) for measure in self.measures]
         return Beyond(min(floors), any(measure.keeps == "draws" for measure in self.measures))
 
     def _exhibits(self, found: _Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
@@ -779,6 +781,19 @@ def _once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[lis
                 questions[place] = replace(known, reference=reference, asked=known.asked or question.asked)
             places[-1].append(place)
     return questions, places
+
+
+def _climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]:
+    """The draws of the climbs beyond the quantile of a tail probability, as rows."""
+
+    def rows(tail: float) -> TailSample:
+        draws, floor = located.draws, located.quantile(tail)
+        if draws is None:
+            raise ValueError("the draws of the climbs were not kept")
+        at = np.flatnonzero(draws.loss >= floor).astype(np.int64)
+        return reading.of_draws(problem, draws.n, floor, draws.loss[at], draws.log_weight[at], at, draws.u[at])
+
+    return rows
 
 
 def _nowhere(tail: float) -> float:

@@ -49,6 +49,7 @@ class Climbed(Accumulator):
     log_weight: Float
     evaluations: int
     reached: int
+    u: Float
 
     def merge(self, other: Self) -> Self:
         return type(self)(
@@ -57,6 +58,7 @@ class Climbed(Accumulator):
             np.concatenate([self.log_weight, other.log_weight]),
             self.evaluations + other.evaluations,
             self.reached + other.reached,
+            np.concatenate([self.u, other.u]),
         )
 
 
@@ -72,11 +74,14 @@ class Located:
         What they took.
     reached : int
         Climbs that came to the rarest quantile.
+    draws : Climbed, optional
+        The draws themselves, where they were wanted.
     """
 
     curve: TailCurve
     evaluations: int
     reached: int
+    draws: Climbed | None = None
 
     def quantile(self, tail: float) -> float:
         """The loss that is exceeded with about the probability ``tail``: the smallest that was seen where none is."""
@@ -131,6 +136,7 @@ class _Find(Job[Climbed]):
     samples: int
     until: float
     most: int
+    keep: bool
 
     def __call__(self, block: Block) -> Climbed:
         sampler = self.sampler
@@ -148,10 +154,12 @@ class _Find(Job[Climbed]):
             rng,
             max_evaluations=self.most,
             until=self.until,
+            keep_from=-math.inf if self.keep else math.inf,
         )
-        _, loss, log_weight = zip(*done.shells(), strict=True)
+        u, loss, log_weight = zip(*done.shells(), strict=True)
         losses, log_weights = np.concatenate(loss), np.concatenate(log_weight)
-        return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached))
+        draws = np.concatenate(u) if self.keep else np.empty((0, sampler.problem.dim))
+        return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached), draws)
 
 
 def expected_cost(tails: Sequence[float]) -> int:
@@ -163,7 +171,7 @@ def _levels(tails: Sequence[float]) -> float:
     return max(1.0, math.log(BEYOND * min(tails)) / math.log(RARITY))
 
 
-def locate(session: Session, tails: Sequence[float]) -> Located:
+def locate(session: Session, tails: Sequence[float], keep: bool = False) -> Located:
     """Climb to the rarest of ``tails`` and read all their quantiles.
 
     Parameters
@@ -172,6 +180,8 @@ def locate(session: Session, tails: Sequence[float]) -> Located:
         Problem, executor and budget.
     tails : sequence of float
         Tail probabilities, at least one.
+    keep : bool
+        Whether the draws of the climbs are wanted too.
 
     Raises
     ------
@@ -197,6 +207,7 @@ def locate(session: Session, tails: Sequence[float]) -> Located:
             f"{session.max_evaluations:,}",
         )
     most = 2 * math.ceil(samples * (1.0 + levels))
-    job = _Find(Sampler(problem, None, session.seed), samples, until, most)
+    job = _Find(Sampler(problem, None, session.seed), samples, until, most, keep)
     found = session.fold("explore", job, session.plan(CLIMBS, fixed_rows=1), f"quantile at {min(tails):.3g}")
-    return Located(TailCurve.of_rows(found.n, found.loss, found.log_weight), found.evaluations, found.reached)
+    curve = TailCurve.of_rows(found.n, found.loss, found.log_weight)
+    return Located(curve, found.evaluations, found.reached, found if keep else None)

@@ -225,16 +225,23 @@ def tail_sample(summary: Summary, problem: Problem) -> TailSample:
     if summary.draws is not None:
         draws = summary.draws
         loss, log_weight, row, u = draws.joined()
-        u = np.asfortranarray(u)
-        x = u
-        if problem.space == "standard":
-            x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
-        components = problem.loss.components(x)
-        parts = np.empty((len(u), 0)) if components is None else components
-        return TailSample(draws.n, losses.floor, loss, log_weight, row, u, x, parts)
+        return of_draws(problem, draws.n, losses.floor, loss, log_weight, row, u)
     loss, log_weight, row = losses.joined()
     nothing = np.empty((loss.size, 0))
     return TailSample(losses.among, losses.floor, loss, log_weight, row, nothing, nothing, nothing)
+
+
+def of_draws(
+    problem: Problem, n: int, floor: float, loss: Float, log_weight: Float, row: Whole, u: Float
+) -> TailSample:
+    """The rows of draws ``u`` (k, l), with their factors and components."""
+    u = np.asfortranarray(u)
+    x = u
+    if problem.space == "standard":
+        x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
+    components = problem.loss.components(x)
+    parts = np.empty((len(u), 0)) if components is None else components
+    return TailSample(n, floor, loss, log_weight, row, u, x, parts)
 
 
 def _certainty(k: int, question: Question, sample: Sample, crude: bool, factor: float = 1.0) -> Certainty:

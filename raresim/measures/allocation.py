@@ -30,6 +30,9 @@ SLOWEST = 4.0
 COLUMNS = 32
 """Parts that are worked on at a time."""
 
+LARGEST_SHARE = 0.05
+"""Of one row in the tail of the loss without a part, from which on that tail is not known."""
+
 UNSEEN = 0.1
 """Standard errors of the tail that an incremental number may lose to rows below the floor."""
 
@@ -263,13 +266,20 @@ class Allocation:
         return error
 
     def without(self, part: Float) -> Without | None:
-        """How much both numbers would be smaller without ``part`` (k,); None where rows below the floor are missed."""
+        """How much both numbers would be smaller without ``part`` (k,); None where that is not known.
+
+        It is not where rows below the floor are missed, or where a few rows make up the tail of the rest: a proposal
+        that was tuned to the whole hardly draws where the rest alone is beyond, and its error is then not known either.
+        """
         sample = self.sample
         rest = sample.loss - part
         curve = TailCurve.of_rows(sample.n, rest, sample.log_weight)
         at = curve.index(self.tail)
         q = None if at is None else float(curve.loss[at])
         if q is None or self._unseen(rest >= q) > UNSEEN * sample.error_of_mean(self.beyond):
+            return None
+        own = sample.weight[rest >= q]
+        if effective(own) < FEWEST or own.max() > LARGEST_SHARE * own.sum():
             return None
         over = (rest > q).astype(np.float64)
         excess = np.maximum(rest - q, 0.0)

@@ -242,6 +242,19 @@ class Measure(ABC):
         """Raise `FieldError`, before anything is drawn, where moments of a bound ``loss`` are known and not enough."""
         return
 
+    def floor(self, climbed: Callable[[float], TailSample], loss: Loss) -> float:
+        """The smallest loss whose rows the exhibits need, where that is below what the numbers need; else infinite.
+
+        Parameters
+        ----------
+        climbed : callable
+            Gives rows of the target, weighted, beyond the quantile of a tail probability: few, and no part of the
+            estimate.
+        loss : Loss
+            Bound.
+        """
+        return math.inf
+
     def after(self, budget: int) -> int:
         """Losses that the exhibits may evaluate, at most, of ``budget`` for the whole run."""
         return 0

@@ -21,7 +21,9 @@ from raresim.exhibits import Exhibit
 from raresim.losses.base import Loss
 from raresim.measures.allocation import FEWEST, Allocation, Shares, Without
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
+from raresim.measures.curve import TailCurve
 from raresim.measures.levels import percent, questions_at, tail_of
+from raresim.measures.tail_sample import TailSample
 from raresim.registry import member
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ MOST_WITHOUT = 100
 
 MOST_BARS = 20
 """Names in a figure."""
+
+DEEPEST = 64.0
+"""Rows are kept down to the quantile of this many times the tail, at most, for the loss without its largest part."""
+
+FURTHER = 4.0
+"""Standard deviations of the loss, where it is beyond without a part, that rows are kept down from its mean there."""
 
 CAUTION_ROWS = 100
 """Effective rows below which contributions are read with caution."""
@@ -147,16 +155,44 @@ class Contributions(Measure):
         for column in self.by:
             loss.component_groups(column)
 
+    def floor(self, climbed: Callable[[float], TailSample], loss: Loss) -> float:
+        """Where the rows begin in which the loss without its largest parts is beyond its own value at risk."""
+        sample = climbed(min(1.0, DEEPEST * self.beyond))
+        tail = TailCurve.of_rows(sample.n, sample.loss, sample.log_weight)
+        at = tail.index(self.beyond)
+        if at is None or not sample.components.shape[1]:
+            return math.inf
+        q = float(tail.loss[at])
+        held = [members for groups in (_names(loss), *self._groups(loss)) for _, members in groups]
+        parts = np.column_stack([sample.components[:, members].sum(axis=1) for members in held])
+        size = np.abs((sample.weight * (sample.loss >= q)) @ parts)
+        needs = [math.inf]
+        for k in np.argsort(-size, kind="stable")[:MOST_WITHOUT]:
+            rest = sample.loss - parts[:, k]
+            curve = TailCurve.of_rows(sample.n, rest, sample.log_weight)
+            if (own := curve.index(self.beyond)) is not None:
+                beyond = rest >= curve.loss[own]
+                loss_there, weight = sample.loss[beyond], sample.weight[beyond]
+                mean = float(np.average(loss_there, weights=weight))
+                spread = math.sqrt(float(np.average((loss_there - mean) ** 2, weights=weight)))
+                needs.append(min(float(loss_there.min()), mean - FURTHER * spread))
+        return max(sample.floor, min(needs))
+
+    def _groups(self, loss: Loss) -> list[list[Group]]:
+        """The names with the same label, for each column of ``by``."""
+        found: list[list[Group]] = []
+        for column in self.by:
+            labels = np.array(loss.component_groups(column))
+            found.append([(str(label), np.flatnonzero(labels == label)) for label in dict.fromkeys(labels)])
+        return found
+
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         loss = answered.loss
         self.check_loss(loss)
-        names, weights = loss.component_names, loss.component_weights
-        held: list[Group] = [(name, np.array([i], dtype=np.int64)) for i, name in enumerate(names)]
+        weights = loss.component_weights
         report = _Report(self, answered)
-        shown = [report.exhibit("contributions", "Contributions", held, weights, self.min_share)]
-        for column in self.by:
-            labels = np.array(loss.component_groups(column))
-            groups: list[Group] = [(str(label), np.flatnonzero(labels == label)) for label in dict.fromkeys(labels)]
+        shown = [report.exhibit("contributions", "Contributions", _names(loss), weights, self.min_share)]
+        for column, groups in zip(self.by, self._groups(loss), strict=True):
             name, title = f"contributions_by_{_slug(column)}", f"Contributions by {column}"
             shown.append(report.exhibit(name, title, groups, weights, 0.0))
         return shown
@@ -177,6 +213,11 @@ Members = NDArray[np.int64]
 
 Group = tuple[str, Members]
 """A name and the places of the parts that it stands for."""
+
+
+def _names(loss: Loss) -> list[Group]:
+    """Each part by itself."""
+    return [(name, np.array([i], dtype=np.int64)) for i, name in enumerate(loss.component_names)]
 
 
 class _Report:
@@ -306,6 +347,11 @@ class _Report:
         dof = max(1.0, self._ess(quantity) - 1.0)
         return float(stdtrit(dof, 0.5 + 0.5 * self.measure.confidence)) * self.answered.factor
 
+    @property
+    def _wider(self) -> float:
+        """A tail whose losses are those that count without the largest part."""
+        return min(0.25, math.sqrt(math.sqrt(self.measure.beyond)))
+
     def _notes(self, rows: list[Row]) -> list[str]:
         window, sample = self.allocation.window, self.answered.sample
         q = self.allocation.value_at_risk
@@ -332,8 +378,9 @@ class _Report:
         ]
         if any(found is None for found in self._without.values()):
             notes.append(
-                "An incremental number is missing where it needs losses below "
-                f"{sample.floor:.6g}, which were not kept: without a large part the losses that count are smaller."
+                "An incremental number is missing where its losses were hardly drawn or not kept: without a large part "
+                f"the losses that count are smaller. Add `{{kind: value_at_risk, tail: {self._wider:.1g}}}` to the "
+                "measures, and such losses are drawn and kept."
             )
         if len(rows) - len(self.answers) > MOST_WITHOUT * len(self.answers):
             notes.append(f"Incremental numbers are given for the {MOST_WITHOUT} largest contributions.")
