@@ -409,7 +409,10 @@ _MODEL = (
         formula="P(loss >= threshold) or P(loss <= threshold)",
         unit="that of the loss",
         where="report: headline, figures; shell; result.json: estimates.threshold, threshold_note and direction",
-        reading="The first thing to check: a threshold in another unit answers another question.",
+        reading=(
+            "The first thing to check: a threshold in another unit answers another question. One beyond which more than"
+            " half of all losses lie is no question about a tail, and the note says so: often a sign is wrong."
+        ),
     ),
     Term(
         name="k sigma",
@@ -1875,7 +1878,11 @@ _MEASURES = (
         formula="E[L_i | L = VaR], and the mean of L_i in the tail",
         unit="of the loss",
         where="report: contributions; contributions.csv",
-        reading="A part whose interval reaches over 0 is not told from nothing.",
+        reading=(
+            "A part whose interval reaches over 0 is not told from nothing. An incremental number is left out where the"
+            " run hardly drew the losses that count without the part; a further value_at_risk with a larger tail has"
+            " them drawn."
+        ),
     ),
     Term(
         name="limit states",

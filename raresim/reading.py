@@ -391,7 +391,7 @@ def _estimate(
         label=question.event.label,
         direction=question.event.direction,
         threshold=question.event.threshold,
-        threshold_note=question.note,
+        threshold_note=_noted(question, value),
         value=value,
         log_value=log_value,
         std_error=value * relative_error if hits else math.inf,
@@ -444,6 +444,15 @@ def _with_threshold(
     down = math.hypot(math.log(value / low), more) if low > 0 else math.inf
     up = math.hypot(math.log(high / value), more) if high > 0 else math.inf
     return value * math.exp(-down), min(1.0, value * math.exp(min(up, 700.0)))
+
+
+def _noted(question: Question, value: float) -> str:
+    """How the threshold came about, and whether it is one of a tail at all."""
+    if value <= 0.5:
+        return question.note
+    side = "below" if question.event.direction == "above" else "above"
+    common = f"it lies {side} the median of the loss, so the event is more likely than not: is the sign right?"
+    return f"{question.note}; {common}" if question.note else common
 
 
 def _of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:

@@ -53,6 +53,22 @@ def moments(w, n=N):
 # --- the estimate ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("note", "direction", "share", "said"),
+    [
+        ("", "above", 0.49, ""),
+        ("", "above", 0.51, "it lies below the median of the loss, so the event is more likely than not: is the sign "),
+        ("", "below", 0.51, "it lies above the median of the loss, so the event is more likely than not: is the sign "),
+        ("1 sigma: so", "above", 0.49, "1 sigma: so"),
+        ("1 sigma: so", "above", 0.51, "1 sigma: so; it lies below the median of the loss, so the event"),
+    ],
+)
+def test_18_14_a_threshold_below_the_median_is_said(note, direction, share, said):
+    question = Question(Event(3.0, direction), note, 0.9, None)
+    got = read(sample(np.ones(round(share * N))), search=NONE, question=question).threshold_note
+    assert got.startswith(said) if share > 0.5 else got == said
+
+
 def test_every_number_is_that_of_the_weights():
     got = read(sample(W))
     value, error = moments(W)
