@@ -457,6 +457,7 @@ def test_signal_saves_the_run_and_ends_it(number: signal.Signals, tmp_path: Path
     command = [sys.executable, "-m", "raresim.cli", "run", str(path), "--out", str(tmp_path / "out"), "-q"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "begun").exists():
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     time.sleep(0.3)
     process.send_signal(number)

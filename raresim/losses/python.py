@@ -268,10 +268,15 @@ class PythonLoss(Loss):
             raise self._error(x, out, found, whole_call)
         return found, retried
 
+    def _bound_alike(self, **changes: Any) -> PythonLoss:
+        """A copy with ``changes`` that is bound to the inputs as this one is."""
+        alike = replace(self, **changes)
+        for name in ("call", "context", "median"):
+            object.__setattr__(alike, name, getattr(self, name))
+        return alike
+
     def watched(self) -> PythonLoss:
-        watched = replace(self)
-        for name in ("call", "median"):
-            object.__setattr__(watched, name, getattr(self, name))
+        watched = self._bound_alike()
         object.__setattr__(watched, "token", f"{os.getpid()}-{next(_TOKENS)}")
         return watched
 
@@ -481,8 +486,7 @@ class PythonLoss(Loss):
         """What to say of a vectorised function that failed for ``x`` (n, d), but not for its rows (d,); else empty."""
         if not self.vectorised:
             return ""
-        alone = replace(self, vectorised=False)
-        object.__setattr__(alone, "call", self.call)
+        alone = self._bound_alike(vectorised=False)
         try:
             for row in np.ascontiguousarray(x[:3]):
                 value = alone._call(row.copy())
