@@ -1,38 +1,45 @@
 """Every seeded bug is seen by a test of the suite, and the tests that see them pass without one."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from tests.bug_zoo.bugs import BUGS
-from tests.bug_zoo.plugin import VARIABLE, place
+from tests.bug_zoo.plugin import place
+from tests.bug_zoo.runs import CAN_FORK, Forks, environment, run_afresh
 from tests.helpers import ROOT
 
 FAILED = 1
 """Exit code of pytest where a test failed; others are no test, a wrong name, a crash."""
 
+forks = pytest.mark.skipif(not CAN_FORK, reason="each run has an interpreter of its own")
 
-def run(tests, bug=None):
-    """Exit code and output of pytest on ``tests``, with one bug or none."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env["PYTHONPATH"] = str(ROOT)
-    if bug:
-        env[VARIABLE] = bug
-    options = ["-q", "-x", "--tb=short", "-p", "tests.bug_zoo.plugin", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, *tests]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env)
-    return done.returncode, done.stdout + done.stderr
+
+@pytest.fixture(scope="session")
+def run():
+    """Exit code and output of pytest on tests, with one bug or none."""
+    if not CAN_FORK:
+        yield run_afresh
+        return
+    forked = Forks()
+    yield forked
+    forked.close()
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_bug_is_seen(bug):
+def test_bug_is_seen(bug, run):
     code, output = run(bug.caught_by, bug.name)
     assert code == FAILED, f"{bug.name} ({bug.what}): exit code {code}\n{output}"
 
 
-def test_nothing_is_seen_without_a_bug():
+def test_nothing_is_seen_without_a_bug(run):
     code, output = run(sorted({test for bug in BUGS for test in bug.caught_by}))
     assert code == 0, output
 
@@ -60,3 +67,86 @@ def test_a_bug_is_in_every_module_that_imports_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+# --- runs in forks -----------------------------------------------------------------------------------
+
+WHAT_A_RUN_FINDS = """
+import json, os, signal, sys
+from pathlib import Path
+
+found = {
+    "modules": sorted(name for name in sys.modules if name.partition(".")[0] in ("raresim", "tests")),
+    "compiled": sorted(
+        f"{name}.{key}"
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "raresim"
+        for key, value in vars(module).items()
+        if getattr(value, "_compiled", None) is not None or "numba" in type(value).__module__
+    ),
+    "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)],
+    "path": sys.path,
+    "environment": dict(os.environ),
+}
+Path(__file__).with_suffix(".json").write_text(json.dumps(found))
+
+def test_nothing():
+    pass
+"""
+
+
+@forks
+def test_a_forked_run_finds_what_a_fresh_one_does(run, tmp_path):
+    """The same modules of this project were imported when the bug was seeded, and no kernel was made."""
+    test = tmp_path / "test_finds.py"
+    test.write_text(WHAT_A_RUN_FINDS)
+    found = []
+    for way in (run, run_afresh):
+        code, output = way([str(test)], BUGS[0].name)
+        assert code == 0, output
+        found.append(json.loads(test.with_suffix(".json").read_text()))
+    assert found[0] == found[1]
+    assert "raresim.engine" in found[0]["modules"]
+    assert found[0]["compiled"] == []
+
+
+ENDLESS = """
+import subprocess, sys, time
+from pathlib import Path
+
+def test_endless():
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(__file__).with_suffix(".begun").touch()
+    time.sleep(600)
+"""
+
+
+@forks
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_an_interrupted_run_leaves_no_process_behind(name, tmp_path):
+    """Neither where the process that asked for it is killed, nor after Ctrl-C, which all of a terminal's group get."""
+    test = tmp_path / "test_endless.py"
+    test.write_text(ENDLESS)
+    code = f"from tests.bug_zoo.runs import Forks; Forks()([{str(test)!r}])"
+    asking = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    started = []
+    try:
+        deadline = time.monotonic() + 60
+        while not test.with_suffix(".begun").exists():
+            assert asking.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        started += psutil.Process(asking.pid).children(recursive=True)
+        assert len(started) == 3  # the zygote, its fork, and what the test started
+        if name == "SIGKILL":
+            asking.kill()
+        else:
+            os.killpg(asking.pid, signal.SIGINT)
+        asking.wait(10)
+        assert not psutil.wait_procs(started, timeout=10)[1]
+    finally:
+        for process in started or [asking]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
