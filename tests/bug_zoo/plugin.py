@@ -8,9 +8,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.bug_zoo.bugs import BUGS
-
-VARIABLE = "RARESIM_BUG"
-"""Environment variable with the name of the bug; without it nothing is changed."""
+from tests.bug_zoo.zygote import VARIABLE
 
 CRASHED = 70
 """Exit code where a test ended with an exception that is no verdict of the test: the bug broke it, nobody saw it."""

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bug_zoo.plugin import VARIABLE
-from tests.bug_zoo.zygote import OPTIONS
-from tests.helpers import ROOT
+from tests.bug_zoo.zygote import OPTIONS, VARIABLE
+
+ROOT = Path(__file__).parents[2]
 
 CAN_FORK = hasattr(os, "fork") and sys.platform != "darwin"
 """On a Mac the system's own libraries have threads, and may crash in a fork."""

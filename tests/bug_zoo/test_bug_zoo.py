@@ -13,8 +13,7 @@ import pytest
 
 from tests.bug_zoo.bugs import BUGS
 from tests.bug_zoo.plugin import place
-from tests.bug_zoo.runs import CAN_FORK, Forks, environment, run_afresh
-from tests.helpers import ROOT
+from tests.bug_zoo.runs import CAN_FORK, ROOT, Forks, environment, run_afresh
 
 FAILED = 1
 """Exit code of pytest where a test failed; others are no test, a wrong name, a crash."""
@@ -42,6 +41,11 @@ def test_bug_is_seen(bug, run):
 def test_nothing_is_seen_without_a_bug(run):
     code, output = run(sorted({test for bug in BUGS for test in bug.caught_by}))
     assert code == 0, output
+
+
+def test_a_run_that_breaks_outside_of_its_tests_has_seen_nothing(run):
+    code, output = run(BUGS[0].caught_by, "no such bug")
+    assert code not in (0, FAILED), output
 
 
 def test_bugs_are_many_and_each_is_in_a_place_of_its_own_name():

@@ -25,23 +25,20 @@ from pathlib import Path
 OPTIONS = ("-q", "-x", "--tb=short", "-p", "tests.bug_zoo.plugin", "-p", "no:cacheprovider")
 """Of every run of pytest, forked or not."""
 
+VARIABLE = "RARESIM_BUG"
+"""Environment variable with the name of the bug; without it nothing is changed."""
+
 LIBRARIES = (
-    "_hypothesis_pytestplugin",
     "hypothesis.extra.numpy",
     "mpmath",
-    "multiprocessing.pool",
     "numba",
     "pydantic.main",
     "pytest",
     "pytest_timeout",
-    "rich.console",
-    "rich.progress",
     "ruamel.yaml",
     "scipy.integrate",
     "scipy.optimize",
     "scipy.stats",
-    "typer",
-    "xdist.looponfail",
     "xdist.plugin",
 )
 """Slow to import, and without threads; pandas and pyarrow start one, which would not be there after a fork."""
@@ -108,7 +105,7 @@ def forked(tests, bug, output):
         with suppress(OSError):  # the child was quicker, or is gone
             os.setpgid(child, child)
         return child
-    from tests.bug_zoo.plugin import CRASHED, VARIABLE
+    from tests.bug_zoo.plugin import CRASHED
 
     code = CRASHED
     try:
