@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import numpy as np
 
 from raresim.errors import FieldError
+from raresim.numerals import advice as as_number
 
 T = TypeVar("T", bound=type)
 
@@ -169,7 +170,10 @@ def fits(value: Any, wanted: Type) -> bool:
     if origin in (Union, types.UnionType):
         return any(fits(value, option) for option in args)
     if origin is Annotated:
-        return _is_numeric(value) if {"vector", "matrix"} & {*map(str, args[1:])} else fits(value, args[0])
+        marks = {*map(str, args[1:])} & {"vector", "matrix"}
+        if "vector" in marks and isinstance(value, Mapping):  # by name: the constructor puts it in order
+            return all(map(_is_numeric, value.values()))
+        return _is_numeric(value) if marks else fits(value, args[0])
     if origin is Literal:
         return any(isinstance(value, type(option)) for option in args)
     if wanted in (None, types.NoneType):
@@ -289,7 +293,7 @@ def remedy(value: Any, wanted: Type) -> str:
     """What to give instead, where that can be said."""
     parts = [cls.__name__ for cls in _classes(wanted) if cls.__name__ in REMEDIES]
     if not parts:
-        return ""
+        return as_number(value) if {int, float} & {*_classes(wanted)} else ""
     part = parts[0]
     if isinstance(value, type) and part in (base.__name__ for base in value.__mro__):
         return f"; call it: {value.__name__}(...)"

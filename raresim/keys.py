@@ -32,7 +32,7 @@ class Key(NamedTuple):
 
 def explain(word: str, width: int = 80) -> str:
     """What ``word`` means as a key (``positions``, ``stop.max_evaluations``) or kind; empty where it is neither."""
-    *above, name = re.split(r"[.\s]+", re.sub(r"\[\d*\]|\.\d+(?=\.|$)", "", word.strip())) or [""]
+    *above, name = re.split(r"[.\s]+", re.sub(r"\[\d*\]|\.\d+(?=\.|$)", "", word.strip().casefold())) or [""]
     found = [key for key in all_keys() if key.name == name and all(_is_in(step, key.part) for step in above)]
     if not found and len(above) > 1:
         found = [key for key in all_keys() if key.name == name and _is_in(above[-1], key.part)]

@@ -56,7 +56,7 @@ ESTIMATE = {
     "no seed": ({"seed": None}, f"seed: must be a whole number, got None{SEED}"),
     "half a seed": ({"seed": 1.5}, f"seed: must be a whole number, got 1.5{SEED}"),
     "true seed": ({"seed": True}, f"seed: must be a whole number, got True{SEED}"),
-    "text seed": ({"seed": "1"}, f"seed: must be a whole number, got the text '1'{SEED}"),
+    "text seed": ({"seed": "1"}, f"seed: must be a whole number, got the text '1'; write 1 without quotes{SEED}"),
     "negative seed": ({"seed": -1}, "seed: must be from 0 to 2^64 - 1, got -1"),
     "text inputs": ({"inputs": "normal"}, f"inputs: {JOINT}, got the text 'normal'{LAW}"),
     "no inputs": ({"inputs": None}, f"inputs: {JOINT}, got None{LAW}"),

@@ -333,7 +333,7 @@ def test_from_and_to_are_the_yaml_names():
 
 
 def test_the_kind_of_return_has_no_default():
-    with pytest.raises(TypeError, match="returns"):
+    with pytest.raises(FieldError, match=r"^returns: is required"):
         ReturnsSource(prices=Path("a"))
 
 

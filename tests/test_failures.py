@@ -233,7 +233,7 @@ REFUSED = {
     "policy": ({"on_failure": "ignore"}, "on_failure: unknown value 'ignore'"),
     "retries alone": ({"retries": 2}, "retries: goes with on_failure 'retry' or 'bound', got 'error'"),
     "no retry": ({"on_failure": "retry", "retries": 0}, "retries: must be at least 1, got 0"),
-    "half": ({"on_failure": "bound", "retries": 0.5}, "retries: must be a whole number, got 0.5"),
+    "half": ({"on_failure": "bound", "retries": 0.5}, "retries: must be a whole number or None, got 0.5"),
     "timeout": ({"timeout": 0.0}, "timeout: must be positive and finite, got 0"),
 }
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raresim.losses.python import ROWS_AGAIN
+
 STUDIES = Path(__file__).parents[1] / "experiments"
 NAMES = (
     *("problems", "targets", "runs", "suite", "trials", "libraries", "verdicts", "exact_tails", "branches"),
@@ -172,7 +174,8 @@ def test_a_run_keeps_the_problem_its_verdict_and_what_was_counted():
     assert (run.kind, run.form, run.dim, run.branches) == (asked.kind, asked.form, asked.dim, asked.branches)
     assert run.probability == asked.probability
     assert run.answered
-    assert run.calls == run.evaluations > 500
+    assert 0 <= run.calls - run.evaluations <= ROWS_AGAIN
+    assert run.evaluations > 500
     assert run.near
     again = trials.run_fresh(("design_point", 3, 0.1, 20_000), 60.0)
     assert replace(again, seconds=run.seconds) == run

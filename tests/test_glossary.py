@@ -135,7 +135,10 @@ def shown(*words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("positions", "positions (loss, kind linear)\n    path, optional. CSV file with the columns id and weight,"),
+        (
+            "positions",
+            "positions (loss, kind linear)\n    path or data frame, optional. CSV or Parquet file with the columns",
+        ),
         ("loss.positions", "positions (loss, kind linear)\n"),
         ("stop.max_evaluations", "max_evaluations (stop)\n    int. Loss evaluations of the whole run"),
         ("max evaluations", "max_evaluations (stop)\n"),

@@ -101,7 +101,7 @@ def test_an_array_can_be_fitted_to():
         ([[1.0, 2.0]], "must be at least 2 rows of at least 1 number, got shape (1, 2)"),
         ([1.0, 2.0], "must be at least 2 rows of at least 1 number, got shape (2,)"),
         ([[], []], "must be at least 2 rows of at least 1 number, got shape (2, 0)"),
-        ([[1.0, 2.0], [3.0]], "must be numbers in equal rows, got [[1.0, 2.0], [3.0]]"),
+        ([[1.0, 2.0], [3.0]], "must be a matrix of numbers, got [[1.0, 2.0], [3.0]]"),
         ([[1.0], [np.inf]], "must be finite, got NaN or infinity"),
     ],
 )

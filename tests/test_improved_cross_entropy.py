@@ -272,7 +272,7 @@ def test_a_budget_below_the_first_level_is_refused_before_it_is_spent(seed):
     [
         ({"target_cov": 0.0}, "target_cov: must be positive and finite, got 0"),
         ({"defensive": 1.0}, "defensive: must be at least 0 and below 1, got 1"),
-        ({"samples": 10.5}, "samples: must be a whole number, got 10.5"),
+        ({"samples": 10.5}, "samples: must be a whole number or None, got 10.5"),
         ({"max_levels": 0}, "max_levels: must be at least 1, got 0"),
     ],
 )

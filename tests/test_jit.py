@@ -79,6 +79,7 @@ ARGUMENTS = {
     "normal_logpdf": lambda: (X[:, :2], LOC[:2], SCALE[:2] - 1.0, 0.8, -3.0, W.copy()),
     "outside": lambda: (words(), np.uint64(2**64 - 2)),
     "project": lambda: (X, BASIS, LOC, block(N, 2)),
+    "revalued_sum": lambda: (0.1 * X, LOC, np.empty(N)),
     "scale_shift": lambda: (X, SCALE, LOC, block(N, D)),
     "settle": lambda: (40.0, True, np.empty(D, bool), np.array([-1e-18, 0.3, 0.9, 1.1, 1.2, 7.0])),
     "set_column": lambda: (1.0, 2.0, W, np.empty(N)),

@@ -181,7 +181,7 @@ def test_a_sum_of_joint_t_factors_has_one_likeliest_point(dof):
 def test_a_half_space_of_heavy_tails_is_no_proof():
     """Two independent t laws: of the sum's edge two points are nearest, and halfway between it is farther away."""
     inputs = Independent(marginal=StudentT(dof=2.0), dim=2)
-    u = np.asfortranarray(np.column_stack([np.linspace(-1.0, 6.0, 2_001), np.empty(2_001)]))
+    u = np.asfortranarray(np.column_stack([np.linspace(-1.0, 6.0, 2_001), np.zeros(2_001)]))
     x = np.empty((2_001, 2), order="F")
     inputs.to_physical(u, x)
     other = 40.0 - x[:, 0]

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from raresim.losses.python import ROWS_AGAIN
+
 STUDY = Path(__file__).parents[1] / "experiments" / "methods"
 NAMES = ("problems", "targets", "runs", "summary", "run")
 
@@ -54,7 +56,8 @@ def test_a_run_counts_what_the_loss_was_given():
     run = runs.measure(KEY, 20.0)
     assert run.answered
     assert run.key == KEY
-    assert run.calls == run.evaluations == run.sample > 1000
+    assert 0 <= run.calls - run.evaluations <= ROWS_AGAIN
+    assert run.evaluations == run.sample > 1000
     assert run.covered == (run.low <= problems.PROBLEMS["RP53"].probability <= run.high)
     assert run.within(5.0)
 

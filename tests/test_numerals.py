@@ -56,11 +56,17 @@ def test_18_14_a_share_in_per_cent_is_recognised():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ValueAtRisk(level="99.9%"), "level: must be a number, got the text '99.9%'; write 0.999"),
-        (lambda: ValueAtRisk(tail=[0.1, "1%"]), "tail: must be a number, got the text '1%'; write 0.01"),
-        (lambda: Stop(relative_error="1%"), "relative_error: must be a number, got the text '1%'; write 0.01"),
-        (lambda: Stop(max_evaluations="100k"), "max_evaluations: must be a number, got the text '100k'; write 100000"),
-        (lambda: PythonLoss(function=len, timeout="5 s"), "timeout: must be a number, got the text '5 s'"),
+        (
+            lambda: ValueAtRisk(level="99.9%"),
+            "level: must be a number or a list of numbers or None, got the text '99.9%'; write 0.999",
+        ),
+        (lambda: ValueAtRisk(tail=[0.1, "1%"]), "tail: entry 1 must be a number, got the text '1%'; write 0.01"),
+        (lambda: Stop(relative_error="1%"), "relative_error: must be a number or None, got the text '1%'; write 0.01"),
+        (
+            lambda: Stop(max_evaluations="100k"),
+            "max_evaluations: must be a whole number, got the text '100k'; write 100000",
+        ),
+        (lambda: PythonLoss(function=len, timeout="5 s"), "timeout: must be a number or None, got the text '5 s'"),
     ],
 )
 def test_18_14_texts_are_refused_in_python_as_in_yaml(build, message):

@@ -66,6 +66,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
         search.around(search.points)
 
     monkeypatch.setattr(auto._Search, "look_for_regions", look_for_regions)
+    monkeypatch.setattr(auto._Search, "tilted", lambda *_: [])
 
 
 def smallest(seed: int, **changes: Any) -> Experiment:

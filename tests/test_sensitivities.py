@@ -424,7 +424,7 @@ def test_a_value_at_risk_below_the_rows_is_a_bound():
     exact = MEAN + 0.5 * STD * stats.norm.pdf(stats.norm.isf(TAIL)) / TAIL
     assert exact < rows[E]["upper"] < 1.5 * floor
     assert rows[V]["status"] == rows[E]["status"] == exhibit.status == Status.BOUND_ONLY
-    assert f"the changed value at risk is below {floor:.6g}" in " ".join(exhibit.notes)
+    assert f"below the smallest loss that was kept, {floor:.6g}" in " ".join(exhibit.notes)
 
 
 def test_a_run_that_is_not_trusted_does_not_become_so():
@@ -517,7 +517,7 @@ def test_inputs_without_parameters_are_refused_before_the_run():
         (lambda: WhatIf(change={"dof": 4}, name="a b"), "name: must be letters, digits"),
         (lambda: WhatIf(change={"dof": 4}, confidence=95), "confidence: must be above 0 and below 1, got 95"),
         (lambda: Sensitivities(parameters=[]), "parameters: must be a list with at least one name"),
-        (lambda: Sensitivities(parameters="std"), "parameters: must be a list with at least one name"),
+        (lambda: Sensitivities(parameters="std"), "parameters: must be a list of texts or None, got the text 'std'"),
         (lambda: Sensitivities(per=0.0), "per: must be positive"),
         (lambda: Sensitivities(confidence=1.0), "confidence: must be above 0 and below 1"),
     ],

@@ -12,6 +12,7 @@ from scipy import integrate, ndimage, special, stats
 
 import raresim
 from raresim.diagnostics.verdict import Status
+from raresim.losses.python import ROWS_AGAIN
 
 STUDIES = Path(__file__).parents[1] / "experiments"
 NAMES = ("problems", "targets", "runs", "suite", "rows", "trials", "libraries", "verdicts", "run", "cells")
@@ -149,7 +150,8 @@ def test_the_sure_interval_is_the_one_that_a_run_with_this_confidence_has(method
 def test_a_run_keeps_what_its_verdict_looked_at_and_what_was_counted():
     run = trials.run_trial(("design_point", "RP22", 1), 60.0)
     assert run.answered
-    assert run.calls == run.evaluations > 1000
+    assert 0 <= run.calls - run.evaluations <= ROWS_AGAIN
+    assert run.evaluations > 1000
     assert run.seen["hits"].value > 100
     assert run.seen["hits"].status is Status.TRUSTED
     again = trials.run_trial(("design_point", "RP22", 1), 60.0)

@@ -199,7 +199,7 @@ def test_two_cones_become_two_laws(seed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"components": 1.5}, "components: must be a whole number, got 1.5"),
+        ({"components": 1.5}, "components: must be a whole number or 'auto', got 1.5"),
         ({"floor": 0.5}, "floor: must be above 0.5 and at most 1, got 0.5"),
     ],
 )

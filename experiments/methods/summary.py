@@ -18,6 +18,7 @@ from scipy import stats
 from targets import TARGETS, Target
 
 from raresim.diagnostics.verdict import Status
+from raresim.losses.python import ROWS_AGAIN
 from raresim.report import style
 
 HERE = Path(__file__).parent
@@ -174,7 +175,7 @@ def summary_row(column: Column, part: Sequence[Cell], peers: Mapping[str, Peer])
     few = [cell.evaluations for cell in part if cell.problem.dim <= 30 and cell.evaluations > 0]
     gains = np.array([g for g in (gain(cell, peers) for cell in part) if not math.isnan(g)])
     mean_gain = math.exp(float(np.log(gains[gains > 0]).mean())) if (gains > 0).any() else math.nan
-    miscounted = sum(run.calls != run.evaluations for run in answered)
+    miscounted = sum(not 0 <= run.calls - run.evaluations <= ROWS_AGAIN for run in answered)
     return {
         "method, stop, budget": _named(column),
         "problems": str(len(part)),

@@ -31,6 +31,8 @@ from pathlib import Path
 
 from scipy import stats
 
+from raresim.losses.python import ROWS_AGAIN
+
 # the study of methods has what counts evaluations and reads lists
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
@@ -117,7 +119,7 @@ def check(runs: Sequence[Fresh]) -> Iterator[str]:
         where = f"{run.method} on {run.problem} ({run.form})"
         if run.verdict == FAILED:
             raise SystemExit(f"{where}: {run.verdict}: {run.outcome}")
-        if run.answered and run.calls != run.evaluations:
+        if run.answered and not 0 <= run.calls - run.evaluations <= ROWS_AGAIN:
             raise SystemExit(f"{where}: {run.calls} rows, not {run.evaluations}")
     trusted = [run for run in runs if run.trusted]
     if not trusted:

@@ -23,6 +23,8 @@ from pathlib import Path
 
 from scipy import stats
 
+from raresim.losses.python import ROWS_AGAIN
+
 # the study of methods has the problems, and what counts evaluations
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
@@ -102,7 +104,7 @@ def check(runs: Sequence[Trial]) -> Iterator[str]:
     for run in runs:
         if not run.answered:
             raise SystemExit(f"{run.method} on {run.problem}, seed {run.seed}: {run.verdict}: {run.outcome}")
-        if run.calls != run.evaluations:
+        if not 0 <= run.calls - run.evaluations <= ROWS_AGAIN:
             raise SystemExit(f"{run.method} on {run.problem}, seed {run.seed}: {run.calls} rows, not {run.evaluations}")
     trusted = [run for run in runs if run.trusted]
     if not trusted:

@@ -68,7 +68,7 @@ class Linear(Loss):
     kind: ClassVar[str] = "linear"
 
     weights: Literal["equal"] | Vector | Mapping[str, float] | None = None
-    positions: Path | None = None
+    positions: Path | None = field(default=None, metadata={"typed": False})  # `read_positions` says more
     factors: FactorKind | None = None
     revalue: Revaluation | None = None
 
