@@ -2,12 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from raresim import StandardNormal
-from raresim.distributions.base import log_density
-from raresim.search.ridge import FULL_QUADRATIC, Quadratic, fit_quadratic, ridge_direction
-from raresim.streams import stream
+from raresim.search.ridge import ridge_direction
 from tests.helpers import normals
 
 
@@ -84,64 +80,3 @@ def test_repeated_draws_and_unused_coordinates_do_no_harm(seed):
     assert abs(found[1]) < 1e-6
     assert found[0] == pytest.approx(found[2], rel=1e-6)
     assert found[3] > found[0] > 0
-
-
-def quadratic(d, seed):
-    """``c + b'u + u'Mu`` that is negative at the origin and rises most in its first directions."""
-    rng = np.random.default_rng(seed)
-    ways = np.linalg.qr(rng.standard_normal((d, d)))[0]
-    bend = ways @ np.diag(np.linspace(1.0, -0.3, d)) @ ways.T
-    return Quadratic(-4.0 * d, rng.standard_normal(d), bend)
-
-
-@pytest.mark.parametrize("d", [2, 9, FULL_QUADRATIC + 7])
-def test_a_quadratic_is_found_from_its_values(d, seed):
-    """By ridge regression up to some coordinates, by a few steps of LSQR above them: the squeeze bends it a little."""
-    right, u = quadratic(d, 6), 1.5 * normals(4000, d, seed(730))
-    found = fit_quadratic(u, right(u))
-    fresh = 1.5 * normals(2000, d, seed(731))
-    assert np.corrcoef(found(fresh), right(fresh))[0, 1] > 0.95
-    np.testing.assert_allclose(found.bend, found.bend.T)
-
-
-def test_a_quadratic_without_rows_for_its_mixed_terms_has_squares_alone(seed):
-    right, u = quadratic(20, 7), normals(200, 20, seed(732))
-    found = fit_quadratic(u, right(u))
-    np.testing.assert_array_equal(found.bend, np.diag(np.diag(found.bend)))
-    assert fit_quadratic(u[:30], right(u[:30])) is None
-    assert fit_quadratic(u, np.zeros(200)) is None
-
-
-@pytest.mark.parametrize("d", [2, 9, 40])
-def test_a_tilt_by_a_quadratic_weighs_less_than_its_chernoff_bound(d, seed):
-    """The quadratic is zero on average, and ``log w = psi - theta g`` wherever it is."""
-    g = quadratic(d, 8)
-    law = g.tilted()
-    u = np.empty((200_000, d), order="F")
-    law.sample(stream(seed(733), 0, 0), u)
-    value = g(u)
-    assert abs(value.mean()) < 5.5 * value.std() / np.sqrt(len(u))
-    log_weight = log_density(StandardNormal(dim=d), u) - log_density(law, u)
-    theta, psi = np.polyfit(value, log_weight, 1)
-    assert theta < 0.0
-    np.testing.assert_allclose(log_weight, psi + theta * value, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize(("k", "d"), [(3, 3), (8, 8), (20, 30)])
-def test_a_tilt_by_a_quadratic_draws_a_shell_well(k, d, seed):
-    """Beyond a radius in ``k`` directions, with a probability of 1e-8: exact, and few draws are wanted."""
-    square = stats.chi2.isf(1e-8, k)
-    bend = np.diag((np.arange(d) < k).astype(float))
-    law = Quadratic(-square, np.zeros(d), bend).tilted()
-    u = np.empty((100_000, d), order="F")
-    law.sample(stream(seed(734), 0, 0), u)
-    weight = np.exp(log_density(StandardNormal(dim=d), u) - log_density(law, u))
-    value = weight * (np.square(u[:, :k]).sum(axis=1) >= square)
-    assert abs(value.mean() - 1e-8) < 5.5 * value.std() / np.sqrt(len(u))
-    assert value.var() < 25.0 * 1e-16
-
-
-def test_no_tilt_by_a_quadratic_that_is_not_rare_or_does_not_bend_or_is_never_zero():
-    assert Quadratic(1.0, np.ones(2), np.eye(2)).tilted() is None
-    assert Quadratic(-3.0, np.ones(2), np.zeros((2, 2))).tilted() is None
-    assert Quadratic(-3.0, np.zeros(2), -np.eye(2)).tilted() is None

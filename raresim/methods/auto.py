@@ -32,6 +32,7 @@ from raresim.methods.subset_simulation import SubsetSimulation
 from raresim.problem import Space
 from raresim.proposals.histogram_tilt import HistogramTilting
 from raresim.registry import member
+from raresim.roots import Index
 from raresim.search.archive import Archive
 from raresim.search.blend import (
     LAYERS,
@@ -58,7 +59,8 @@ from raresim.search.hits import (
 )
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.nearest import edge_on_ray, nearest_point
-from raresim.search.ridge import fit_quadratic, ridge_direction
+from raresim.search.quadratic import fit_quadratic, tilted_together
+from raresim.search.ridge import ridge_direction
 from raresim.search.walks import AXES, WALKS, find_design_points
 
 FIRST = 300
@@ -673,37 +675,65 @@ class _Search:
     def tilted(self, level: float) -> list[Candidate]:
         """The target tilted by a quadratic, fitted to the draws whose losses are nearest to ``level``.
 
-        Where several regions are known, also a mixture of such tilts, each fitted on the side of a region.
+        Where several regions are known, also a mixture of such tilts, each fitted on the side of a region; where the
+        loss has limit states, one for each choice of them that fails together.
         """
-        archive = self.explorer.archive
-        near = np.argsort(np.abs(archive.loss - level), kind="stable")
-        wanted = max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
-        laws: dict[str, list[tuple[float, LowRankNormal | None]]] = {
-            "tilt by a quadratic": [(1.0, self.tilt_from(near[:wanted], level))]
-        }
-        points = np.array([region.point for region in self.regions])
-        if len(points) > 1:
-            failing = archive.loss >= level
-            mass = np.bincount(
-                _side(archive.u[failing], points), capped(np.exp(archive.log_weight[failing])), minlength=len(points)
-            )
-            side = _side(archive.u[near], points)
-            largest = np.argsort(-mass, kind="stable")[:MOST_TILTS]
-            laws["tilts by quadratics"] = [
-                (float(mass[k]), self.tilt_from(near[side == k][:wanted], level)) for k in largest if mass[k] > 0.0
-            ]
-        return [
-            Candidate(name, mixed(shares, made), mixed(shares, [_no_narrower(law) for law in made]))
-            for name, each in laws.items()
-            for shares, made in [_served(each)]
-            if len(made) >= (1 if len(each) == 1 else 2)
-        ]
+        laws = {"tilt by a quadratic": [(1.0, self.tilt_from(self.near(self.explorer.archive.loss, level), level))]}
+        if self.explorer.archive.states is not None:
+            laws["tilts by limit states"] = self.tilts_of_states(level)
+        elif len(self.regions) > 1:
+            laws["tilts by quadratics"] = self.tilts_of_regions(level)
+        made = []
+        for name, each in laws.items():
+            there = [(share, law) for share, law in each if law is not None]
+            if there:
+                shares, tilts = [share for share, _ in there], [law for _, law in there]
+                made.append(Candidate(name, mixed(shares, tilts), mixed(shares, [_no_narrower(t) for t in tilts])))
+        return made
 
-    def tilt_from(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]], level: float) -> LowRankNormal | None:
+    def near(self, loss: Float, level: float, among: Index | None = None) -> Index:
+        """Rows of the archive, of those ``among`` which, whose ``loss`` (n,) is nearest to ``level``."""
+        rows = np.arange(loss.size) if among is None else among
+        wanted = max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
+        return rows[np.argsort(np.abs(loss[rows] - level), kind="stable")[:wanted]]
+
+    def tilt_from(self, rows: Index, level: float) -> LowRankNormal | None:
         """The target tilted by the quadratic that these rows of the archive show."""
         archive = self.explorer.archive
         quadratic = fit_quadratic(archive.u[rows], archive.loss[rows] - level)
         return None if quadratic is None else quadratic.tilted()
+
+    def tilts_of_regions(self, level: float) -> list[tuple[float, LowRankNormal | None]]:
+        """A tilt for each of the regions with the most mass, from the draws on its side."""
+        archive = self.explorer.archive
+        points = np.array([region.point for region in self.regions])
+        side, failing = _side(archive.u, points), archive.loss >= level
+        mass = np.bincount(side[failing], capped(np.exp(archive.log_weight[failing])), minlength=len(points))
+        largest = [k for k in np.argsort(-mass, kind="stable")[:MOST_TILTS] if mass[k] > 0.0]
+        return [
+            (float(mass[k]), self.tilt_from(self.near(archive.loss, level, np.flatnonzero(side == k)), level))
+            for k in largest
+        ]
+
+    def tilts_of_states(self, level: float) -> list[tuple[float, LowRankNormal | None]]:
+        """A tilt for each choice of limit states that fail together in the draws with the most mass."""
+        archive, least = self.explorer.archive, self.session.problem.loss.at_least
+        states = archive.states
+        if states is None:
+            return []
+        failing = np.flatnonzero(archive.loss >= level)
+        weight = capped(np.exp(archive.log_weight[failing]))
+        sizes = np.maximum(np.median(np.abs(states - level), axis=0), 1e-300)
+        highest = np.sort(np.argsort(-(states[failing] - level) / sizes, axis=1, kind="stable")[:, :least], axis=1)
+        choices, number = np.unique(highest, axis=0, return_inverse=True)
+        mass = np.bincount(number.reshape(-1), weight, minlength=len(choices))
+        largest = np.argsort(-mass, kind="stable")[:MOST_TILTS]
+        fitted = {}
+        for k in np.unique(choices[largest]):
+            rows = self.near(states[:, k], level)
+            fitted[k] = fit_quadratic(archive.u[rows], states[rows, k] - level)
+        chosen = [(float(mass[c]), [fitted[k] for k in choices[c]]) for c in largest]
+        return [(share, tilted_together([q for q in of if q is not None])) for share, of in chosen if None not in of]
 
     def fit_all(self, simulate: bool = False) -> list[Candidate]:
         """Candidates for each of the events."""
@@ -851,12 +881,6 @@ def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
     length = np.sqrt(np.square(points).sum(axis=1))
     return np.asarray(np.argmax(u @ (points / np.maximum(length, 1e-12)[:, None]).T - length, axis=1))
-
-
-def _served(laws: Sequence[tuple[float, LowRankNormal | None]]) -> tuple[list[float], list[LowRankNormal]]:
-    """Shares and laws of those that there are."""
-    there = [(share, law) for share, law in laws if law is not None]
-    return [share for share, _ in there], [law for _, law in there]
 
 
 def _no_narrower(law: LowRankNormal) -> LowRankNormal:

@@ -34,6 +34,8 @@ class Archive:
     target: Distribution
     u: Float = field(init=False)
     loss: Float = field(default_factory=lambda: np.empty(0))
+    states: Float | None = None
+    """Limit states of the draws (n, m), where the loss has them."""
     laws: list[Distribution] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     searched: list[int] = field(default_factory=list)
@@ -49,8 +51,8 @@ class Archive:
         """Number of draws."""
         return int(self.loss.size)
 
-    def add(self, law: Distribution, u: Float, loss: Float) -> slice:
-        """Add draws of ``law`` (n, d) with their losses (n,); the rows that they take."""
+    def add(self, law: Distribution, u: Float, loss: Float, states: Float | None = None) -> slice:
+        """Add draws of ``law`` (n, d) with their losses (n,) and limit states (n, m); the rows that they take."""
         first = self.size
         n = loss.size
         log_p = log_density(self.target, u)
@@ -63,6 +65,8 @@ class Archive:
         np.logaddexp(new, math.log(n) + log_density(law, u), out=new)
         self.u = np.asfortranarray(np.concatenate([self.u, u]))
         self.loss = np.concatenate([self.loss, loss])
+        if states is not None:
+            self.states = states if self.states is None else np.concatenate([self.states, states])
         self._log_p = np.concatenate([self._log_p, log_p])
         self._log_sum = np.concatenate([self._log_sum, new])
         self.laws.append(law)

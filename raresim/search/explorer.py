@@ -115,4 +115,7 @@ class Explorer:
         """Draw ``n`` times from ``law``, evaluate, and add to the archive; the rows there."""
         u = np.empty((n, self.dim), order="F")
         law.sample(self.generator(), u)
-        return self.archive.add(law, u, self(u, note))
+        if not self.session.problem.loss.limit_state_names:
+            return self.archive.add(law, u, self(u, note))
+        loss, states = self.states(u, note)
+        return self.archive.add(law, u, loss, states)
