@@ -13,6 +13,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from raresim import StandardNormal
+from tests.helpers import normals
 from tests.statistical import assert_within_error
 
 STUDIES = Path(__file__).parents[1] / "experiments"
@@ -163,6 +164,17 @@ def test_quadratic_tails_are_those_of_known_laws(t):
             for a, b in ((0.0, 2.0), (2.0, 20.0), (20.0, 200.0))
         ]
         assert tail == pytest.approx(sum(part[0] for part in parts), rel=1e-8)
+
+
+def test_a_quadratic_tail_whose_steepest_way_grows_is_that_of_draws(seed):
+    """Along that way the integrand is 3e8 times what it is at the saddle: the sum over it was 1e-9."""
+    linear = np.array([-0.500270, -4.567764, -0.153381, 1.567620])
+    square = np.array([1.0, 0.164359, 0.941281, 0.219756])
+    z = normals(2_000_000, 4, seed(760))
+    hits = np.count_nonzero(z @ linear + np.square(z) @ square >= 24.470928)
+    exact = exact_tails.quadratic_tail(24.470928, linear, square)
+    assert exact == pytest.approx(1.889e-4, rel=1e-3)
+    assert abs(hits - 2_000_000 * exact) < 5.5 * math.sqrt(2_000_000 * exact)
 
 
 def test_quadratic_tails_of_either_sign_are_those_of_two_chi_squares():

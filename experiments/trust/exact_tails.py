@@ -100,6 +100,10 @@ def system_tail(p: Float, at_least: int) -> Float:
 # Quadratic forms.
 
 
+LAST, AGREED = 1e-10, 1e-9
+"""Of an inversion: its last terms beside the first, and how far one of finer steps may be off, relatively."""
+
+
 def quadratic_tail(t: float, linear: Float, square: Float) -> float:
     """``P(sum a_i x_i + g_i x_i^2 >= t)`` of independent standard normals.
 
@@ -128,11 +132,13 @@ def quadratic_tail(t: float, linear: Float, square: Float) -> float:
     left = 1.0 - 2.0 * square * c
     second = float((2.0 * square**2 / left**2 + linear**2 / left**3).sum()) + 1.0 / c**2
     third = float((8.0 * square**3 / left**3 + 6.0 * square * linear**2 / left**4).sum()) - 2.0 / c**3
-    for bend in (max(0.0, third / (6.0 * second)), 0.0):
-        value, last = _inverted(t, linear, square, c, bend, 1.0 / math.sqrt(second))
-        if last < 1e-10:
-            break
-    return value
+    steepest, width = max(0.0, third / (6.0 * second)), 1.0 / math.sqrt(second)
+    for bend in (steepest, steepest / 2.0, steepest / 4.0, steepest / 8.0, 0.0):
+        value, last = _inverted(t, linear, square, c, bend, width / 7.0, 1600)
+        finer, _ = _inverted(t, linear, square, c, bend, width / 11.0, 3200)
+        if last < LAST and abs(value / finer - 1.0) < AGREED:
+            return finer
+    raise ArithmeticError(f"the integral for {t} does not converge")
 
 
 def _around(slope: Callable[[float], float], pole: float) -> tuple[float, float]:
@@ -149,22 +155,24 @@ def _around(slope: Callable[[float], float], pole: float) -> tuple[float, float]
     return low, pole * (1.0 - gap)
 
 
-def _inverted(t: float, linear: Float, square: Float, c: float, bend: float, width: float) -> tuple[float, float]:
-    """The integral along ``c + i u + bend u^2``, and how large its last terms are beside the first."""
-    u = np.arange(1600) * (width / 7.0)
+def _inverted(
+    t: float, linear: Float, square: Float, c: float, bend: float, step: float, n: int
+) -> tuple[float, float]:
+    """The integral along ``c + i u + bend u^2`` by ``n`` steps, and how large its last terms are beside the first."""
+    u = np.arange(n) * step
     s = c + 1j * u + bend * u * u
     exponent = -s * t
     pairs, counts = np.unique(np.column_stack([linear, square]), axis=0, return_counts=True)
-    for (a, g), n in zip(pairs, counts, strict=True):
+    for (a, g), times in zip(pairs, counts, strict=True):
         left = 1.0 - 2.0 * g * s
-        exponent += n * (0.5 * a * a * s * s / left - (0.5 * np.log(left) if g else 0.0))
+        exponent += times * (0.5 * a * a * s * s / left - (0.5 * np.log(left) if g else 0.0))
     first = exponent[0].real
     if exponent.real.max() > first + 20.0:  # the bend leads where the function grows
         return math.nan, math.inf
     terms = np.exp(exponent - first) / s * (1.0 - 2j * bend * u)
     last = float(np.abs(terms[-50:]).max() / np.abs(terms[0]))
     terms[0] *= 0.5
-    return math.exp(first) * float(terms.sum().real) * (width / 7.0) / math.pi, last
+    return math.exp(first) * float(terms.sum().real) * step / math.pi, last
 
 
 # Sums with heavy tails.
