@@ -21,6 +21,7 @@ import numpy as np
 
 from raresim.errors import FieldError
 from raresim.numerals import advice as as_number
+from raresim.synonyms import unknown
 
 T = TypeVar("T", bound=type)
 
@@ -101,8 +102,6 @@ def _refuse_names(cls: type, positions: int, given: Mapping[str, Any]) -> None:
     """Raise `FieldError` for a name that is no argument of ``cls``, and for an argument that is missing."""
     known, ordered, required = names_of(cls)
     if strange := [name for name in given if name not in known]:
-        from raresim.registry import unknown
-
         raise FieldError(strange[0], unknown(f"argument of {cls.__name__}", strange[0], list(known)))
     for name in required:
         if name not in given and name not in ordered[:positions]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raresim import numerals
 from raresim.errors import FieldError
-from raresim.registry import unknown
+from raresim.synonyms import unknown
 
 A = TypeVar("A", bound=NDArray[Any])
 

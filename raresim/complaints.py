@@ -10,8 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from raresim import numerals, yaml_tree
-from raresim.registry import nearest, unknown
 from raresim.schema import experiment_model, key_of
+from raresim.synonyms import nearest, unknown
 from raresim.yaml_tree import Loc, Tree
 
 MAX_PROBLEMS = 20

@@ -7,15 +7,14 @@ by ``raresim list``, described by ``raresim schema`` and covered by the conforma
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from raresim.arguments import typed
 from raresim.errors import FieldError
-from raresim.synonyms import meant
+from raresim.synonyms import unknown
 
 T = TypeVar("T", bound=type)
 
@@ -78,18 +77,3 @@ def families_called(name: str) -> list[str]:
         if singular in FAMILIES:
             return [singular]
     raise FieldError("family", unknown("family", name, FAMILIES))
-
-
-def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> str:
-    """The sentence for a name that is not one of ``allowed``."""
-    names = list(allowed)
-    shown = repr(given[:100]) if isinstance(given, str) else f"{given!r:.100}"
-    return f"unknown {what} {shown}{nearest(given, names)} (allowed: {', '.join(names)})"
-
-
-def nearest(given: Any, allowed: Sequence[str]) -> str:
-    """``"; did you mean 'cov'?"`` for ``covariance``: what of ``allowed`` has that meaning or is spelt nearly so."""
-    text = str(given)[:100]
-    near = difflib.get_close_matches(text, allowed, n=1, cutoff=0.85)
-    near = near or meant(text, allowed) or difflib.get_close_matches(text, allowed, n=1)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -1,11 +1,13 @@
-"""Names that mean the same as those raresim uses: what `did you mean` goes by where the spelling is not near."""
+"""What `did you mean` goes by: near spellings, and names that mean the same as those raresim uses."""
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["SYNONYMS", "meant"]
+__all__ = ["SYNONYMS", "meant", "nearest", "unknown"]
 
 SYNONYMS: dict[str, str] = {
     # parts of an experiment
@@ -109,3 +111,18 @@ def meant(given: object, allowed: Iterable[str]) -> list[str]:
     """Those of ``allowed`` that ``given`` is another word for."""
     word = re.sub(r"[^a-z0-9]+", "_", str(given)[:100].casefold()).strip("_")
     return [name for name in allowed if word in _SETS.get(name, ())]
+
+
+def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> str:
+    """The sentence for a name that is not one of ``allowed``."""
+    names = list(allowed)
+    shown = repr(given[:100]) if isinstance(given, str) else f"{given!r:.100}"
+    return f"unknown {what} {shown}{nearest(given, names)} (allowed: {', '.join(names)})"
+
+
+def nearest(given: Any, allowed: Sequence[str]) -> str:
+    """``"; did you mean 'cov'?"`` for ``covariance``: what of ``allowed`` has that meaning or is spelt nearly so."""
+    text = str(given)[:100]
+    near = difflib.get_close_matches(text, allowed, n=1, cutoff=0.85)
+    near = near or meant(text, allowed) or difflib.get_close_matches(text, allowed, n=1)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

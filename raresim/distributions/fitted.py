@@ -27,7 +27,8 @@ from raresim.errors import DataError, FieldError
 from raresim.evidence import Evidence
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.semi_parametric import SemiParametric
-from raresim.registry import lookup, member, members, unknown
+from raresim.registry import lookup, member, members
+from raresim.synonyms import unknown
 
 Criterion = Literal["aic", "bic"]
 

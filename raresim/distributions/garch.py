@@ -23,7 +23,8 @@ from raresim.evidence import Evidence, EvidenceTable
 from raresim.jit import kernel
 from raresim.marginals.base import U_MAX, Marginal
 from raresim.marginals.likelihood import MarginalFit
-from raresim.registry import lookup, member, members, unknown
+from raresim.registry import lookup, member, members
+from raresim.synonyms import unknown
 
 Model = Literal["garch", "gjr"]
 Mean = Literal["constant", "zero"]

@@ -37,7 +37,7 @@ from raresim.marginals.finite import Finite
 from raresim.marginals.mixture import Mixture
 from raresim.marginals.scipy_law import ScipyLaw
 from raresim.marginals.semi_parametric import SemiParametric
-from raresim.registry import unknown
+from raresim.synonyms import unknown
 
 MOST_PAIRS = 60
 """Coordinates up to which the correlation of each pair has a name of its own."""

@@ -34,7 +34,8 @@ from raresim.losses.base import Loss
 from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.names import in_order, labels_of, table_in_order
-from raresim.registry import member, unknown
+from raresim.registry import member
+from raresim.synonyms import unknown
 from raresim.timeouts import TimedOutError, limited, refuse_timeout
 
 Policy = Literal["error", "bound", "retry"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from raresim.arrays import Float, whole
 from raresim.errors import FieldError
-from raresim.registry import unknown
+from raresim.synonyms import unknown
 
 System = Literal["any", "all"] | Mapping[str, int]
 """Which limit states make the event: any of them, all of them, or ``{"at_least": k}`` of them."""

@@ -15,7 +15,8 @@ from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Moments, QuantileTable
 from raresim.marginals.inversion import solve
-from raresim.registry import member, unknown
+from raresim.registry import member
+from raresim.synonyms import unknown
 
 POLISHING = 3
 CLOSE = 0.01
