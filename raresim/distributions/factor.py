@@ -13,6 +13,7 @@ from raresim.arrays import Float, Matrix, Vector
 from raresim.data import FileFacts, ReturnKind
 from raresim.distributions import margins
 from raresim.distributions.base import HALF_SPACE, Distribution, Inputs
+from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.normal import gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
@@ -156,7 +157,7 @@ class FactorModel(Inputs):
         mean, cov = known
         own_mean, own_variance = self.residual.moments()[:2]
         spread = loadings @ (cov if cov.ndim == 2 else np.diag(cov)) @ loadings.T + np.diag(specific**2 * own_variance)
-        return margins.lognormal_moments(np.asarray(self.loc) + loadings @ mean + specific * own_mean, spread, weights)
+        return lognormal_moments(np.asarray(self.loc) + loadings @ mean + specific * own_mean, spread, weights)
 
     def describe(self) -> list[str]:
         scales = np.asarray(self.specific)

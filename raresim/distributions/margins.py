@@ -10,6 +10,7 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.data import FileFacts
+from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.errors import FieldError
 from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
@@ -90,17 +91,6 @@ def exponential_moments(laws: Sequence[Marginal], weights: Float, are_independen
         return None
     mean, variance = moments([law for law, _ in held])
     return lognormal_moments(mean, np.diag(variance), np.array([w for _, w in held]))
-
-
-def lognormal_moments(mean: Float, cov: Float, weights: Float) -> tuple[float, float]:
-    """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)`` of jointly normal ``x``; NaN where too large."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        parts = weights * np.exp(mean + 0.5 * np.diag(cov))
-        variance = float(parts @ np.expm1(cov) @ parts)
-    total = float(parts.sum())
-    if not (math.isfinite(total) and math.isfinite(variance)):
-        return math.nan, math.nan
-    return total, math.sqrt(max(variance, 0.0))
 
 
 def has_exponential_moment(law: Marginal, order: float) -> bool:

@@ -13,7 +13,7 @@ from raresim import arrays
 from raresim.arrays import Float, Matrix, Vector
 from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
-from raresim.distributions.margins import lognormal_moments
+from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
 from raresim.fitting import covariance_of

@@ -11,6 +11,7 @@ import numpy as np
 from raresim import arrays
 from raresim.arrays import Float
 from raresim.distributions.base import Distribution, Inputs
+from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.jit import kernel
 from raresim.normals import fill_standard_normal
 from raresim.registry import member
@@ -57,8 +58,6 @@ class StandardNormal(Inputs, Distribution):
         return 0.0, math.sqrt(float(weights @ weights))
 
     def exponential_moments(self, weights: Float) -> tuple[float, float]:
-        from raresim.distributions.margins import lognormal_moments
-
         return lognormal_moments(np.zeros(self.dim), np.eye(self.dim), weights)
 
     def describe(self) -> list[str]:

@@ -543,7 +543,7 @@ def correlation_of_factors_given_to_their_normals(pair):
 
 
 @bug(
-    "raresim.distributions.margins:lognormal_moments",
+    "raresim.distributions.lognormal_sum:lognormal_moments",
     "tests/test_linear.py::test_18_6_moments_of_revalued_normals_are_closed_forms",
 )
 def revalued_without_convexity(lognormal_moments):
