@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from raresim.accumulators.summary import Summary
@@ -43,29 +43,31 @@ class Asked:
         ``error_of`` gives the relative error of the probability of an event by its number; ``bounded`` is whether
         weights have a bound.
         """
-        curve = None if total.losses is None else TailCurve.of(total.losses)
-        ratios = []
-        for k, question in enumerate(self.questions):
-            if question.tail is None or curve is None:
-                ratios.append(error_of(k) / self.relative_error)
-            else:
-                at = curve.for_tail(question.tail, bounded)
-                error, tail_error = errors_of(at, question, self.least[k])
-                ratios += [error / self.relative_error, tail_error / TAIL_ERROR]
-        return max(ratios)
+        found = _errors(total, self.questions, self.least, error_of, bounded)
+        return max(max(error / self.relative_error, tail_error / TAIL_ERROR) for error, tail_error in found)
 
 
 def worst_error(
     total: Summary, questions: Sequence[Question], error_of: Callable[[int], float], bounded: bool
 ) -> float:
     """The largest relative error of any answer; infinite while one has none. See `Asked.ratio` for the arguments."""
+    return max(error for error, _ in _errors(total, questions, [0.0] * len(questions), error_of, bounded))
+
+
+def _errors(
+    total: Summary,
+    questions: Sequence[Question],
+    least: Sequence[float],
+    error_of: Callable[[int], float],
+    bounded: bool,
+) -> Iterator[tuple[float, float]]:
+    """Of each answer `errors_of`; of a probability its relative error, and nothing that it is read from."""
     curve = None if total.losses is None else TailCurve.of(total.losses)
-    return max(
-        error_of(k)
-        if question.tail is None or curve is None
-        else errors_of(curve.for_tail(question.tail, bounded), question)[0]
-        for k, question in enumerate(questions)
-    )
+    for k, question in enumerate(questions):
+        if question.tail is None or curve is None:
+            yield error_of(k), 0.0
+        else:
+            yield errors_of(curve.for_tail(question.tail, bounded), question, least[k])
 
 
 def errors_of(curve: TailCurve, question: Question, least: float = 0.0) -> tuple[float, float]:

@@ -183,9 +183,9 @@ class Auto(Method):
     4. *Refits*: batches of the proposal itself. Candidates (mixtures with free or pooled variances, their number of
        components by BIC; the target tilted by a quadratic that is fitted to the losses near the threshold; in many
        dimensions one tilt that all coordinates share) get shares by the likelihood of fresh draws in the event, which
-       is minus their cross-entropy. Broadened copies of them and laws of the search get
-       the shares that make the variance smallest, 7.5 % at least. Refits end when they have cost a quarter of what
-       the estimate is expected to cost: one more could no longer save what it takes.
+       is minus their cross-entropy. Broadened copies of them and laws of the search get the shares that make the
+       variance smallest, 7.5 % at least. Refits end when they have cost a quarter of what the estimate is expected to
+       cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
        its largest weights would not be trusted (k-hat, largest share), as many are made again, at most twice.
 
@@ -654,7 +654,7 @@ class _Search:
         """
         archive, target = self.explorer.archive, self.session.problem.target
         near = np.argsort(-log_density(fit.broad(), archive.u), kind="stable")
-        near = near[: max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)]
+        near = near[: self.enough_near]
         quadratic = fit_quadratic(archive.u[near], archive.loss[near] - level)
         if quadratic is None:
             return None
@@ -694,8 +694,12 @@ class _Search:
     def near(self, loss: Float, level: float, among: Index | None = None) -> Index:
         """Rows of the archive, of those ``among`` which, whose ``loss`` (n,) is nearest to ``level``."""
         rows = np.arange(loss.size) if among is None else among
-        wanted = max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
-        return rows[np.argsort(np.abs(loss[rows] - level), kind="stable")[:wanted]]
+        return rows[np.argsort(np.abs(loss[rows] - level), kind="stable")[: self.enough_near]]
+
+    @property
+    def enough_near(self) -> int:
+        """Draws that a quadratic is fitted to."""
+        return max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
 
     def tilt_from(self, rows: Index, level: float) -> LowRankNormal | None:
         """The target tilted by the quadratic that these rows of the archive show."""
@@ -731,9 +735,13 @@ class _Search:
         fitted = {}
         for k in np.unique(choices[largest]):
             rows = self.near(states[:, k], level)
-            fitted[k] = fit_quadratic(archive.u[rows], states[rows, k] - level)
-        chosen = [(float(mass[c]), [fitted[k] for k in choices[c]]) for c in largest]
-        return [(share, tilted_together([q for q in of if q is not None])) for share, of in chosen if None not in of]
+            if (quadratic := fit_quadratic(archive.u[rows], states[rows, k] - level)) is not None:
+                fitted[k] = quadratic
+        return [
+            (float(mass[c]), tilted_together([fitted[k] for k in choices[c]]))
+            for c in largest
+            if all(k in fitted for k in choices[c])
+        ]
 
     def fit_all(self, simulate: bool = False) -> list[Candidate]:
         """Candidates for each of the events."""

@@ -100,12 +100,7 @@ class Quadratic:
         if mean(most) < 0.0:
             return None
         theta = brentq(mean, 0.0, most)
-        precision = 1.0 - 2.0 * theta * values
-        centre = vectors @ (theta * (vectors.T @ self.slope) / precision)
-        bent = np.abs(precision - 1.0) > BENT
-        if not bent.any():
-            return None
-        return LowRankNormal(mean=centre, directions=vectors[:, bent], variances=1.0 / precision[bent])
+        return _normal(1.0 - 2.0 * theta * values, vectors, theta * (vectors.T @ self.slope))
 
 
 def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
@@ -143,11 +138,20 @@ def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
     found = minimize(log_mean, np.zeros(len(quadratics)), jac=True, method="L-BFGS-B", bounds=limits)
     theta = found.x
     precision, vectors = np.linalg.eigh(eye - 2.0 * np.tensordot(theta, bends, 1))
+    return None if precision[0] < LEAST_PRECISION else _normal(precision, vectors, vectors.T @ (theta @ slopes))
+
+
+def _normal(precision: Float, vectors: Float, slope: Float) -> LowRankNormal | None:
+    """The normal law with this ``precision`` (d,) along ``vectors`` (d, d), and the mean ``slope / precision`` there.
+
+    None where it has the precision of the target in all directions.
+    """
     bent = np.abs(precision - 1.0) > BENT
-    if not theta.any() or precision[0] < LEAST_PRECISION or not bent.any():
+    if not bent.any():
         return None
-    centre = vectors @ ((vectors.T @ (theta @ slopes)) / precision)
-    return LowRankNormal(mean=centre, directions=vectors[:, bent], variances=1.0 / precision[bent])
+    return LowRankNormal(
+        mean=vectors @ (slope / precision), directions=vectors[:, bent], variances=1.0 / precision[bent]
+    )
 
 
 def fit_quadratic(u: Float, margin: Float) -> Quadratic | None:
