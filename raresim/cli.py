@@ -128,7 +128,7 @@ def run(
     """Run an experiment and write its folder: numbers, figures and report."""
     from raresim import config as configs
     from raresim import terminal, unfinished
-    from raresim.result import default_folder, refuse_existing
+    from raresim.result import default_folder
 
     config = configs.load(file, _with_workers(overrides or [], workers))
     place = default_folder(config.checked_name(), f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}")
@@ -139,13 +139,9 @@ def run(
         code = _already_finished(config, out, require)
         unfinished.clear(out)
         return code
-    if stated is not None:
-        refuse_existing(stated)
-        if not resume:
-            unfinished.refuse_partial(stated)
+    own = unfinished.place_for(stated, place, resume)
     if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
         _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
-    own = unfinished.claimed(place) if stated is None else nullcontext(stated)
     with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
         result = unfinished.complete(config, folder, report)
     terminal.show_result(result, folder)
@@ -169,18 +165,13 @@ def extend(
 ) -> int:
     """Add samples to a finished run, in a new run folder; the old one stays as it is."""
     from raresim import terminal, unfinished
-    from raresim.result import refuse_existing
 
     config, finished = unfinished.extended(run_dir, budget, _with_workers([], workers))
     where = run_dir.resolve().parent
     found = unfinished.newest(where, config.digest) if resume and out is None else None
     out = unfinished.final_of(out) if resume and out is not None else out
-    place, stated = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}", out or found
-    if stated is not None:
-        refuse_existing(stated)
-        if not resume:
-            unfinished.refuse_partial(stated)
-    own = unfinished.claimed(place) if stated is None else nullcontext(stated)
+    place = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    own = unfinished.place_for(out or found, place, resume)
     with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
         result = unfinished.complete(config, folder, report, finished)
     terminal.show_result(result, folder)

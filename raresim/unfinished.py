@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from raresim.errors import CheckpointError, ConfigError, FieldError, LossError, 
 from raresim.estimation import Extension
 from raresim.executors import Execution, Executor
 from raresim.result import refuse_existing, write_folder
+from raresim.run_folders import CHECKPOINT, SUFFIX
 
 if TYPE_CHECKING:
     from raresim.config import Config
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from raresim.methods.base import Report
     from raresim.result import Result
 
-SUFFIX = ".partial"
-CHECKPOINT = "checkpoint"
 SO_FAR = "so-far"
 
 DEFAULT_SECONDS = Execution().checkpoint or 10.0
@@ -96,6 +95,22 @@ def claimed(folder: Path) -> Iterator[Path]:
         finally:
             if partial_of(place).is_dir() and not (partial_of(place) / CHECKPOINT).exists():
                 clear(place)
+
+
+def place_for(stated: Path | None, place: Path, resume: bool) -> AbstractContextManager[Path]:
+    """The run folder-to-be: the one that was ``stated``, or a `claimed` one at ``place``.
+
+    Raises
+    ------
+    ConfigError
+        When the stated one exists, or has an unfinished run that is not to be gone on with.
+    """
+    if stated is None:
+        return claimed(place)
+    refuse_existing(stated)
+    if not resume:
+        refuse_partial(stated)
+    return nullcontext(stated)
 
 
 @contextmanager
