@@ -16,7 +16,7 @@ import numpy as np
 from raresim.accumulators.base import Accumulator
 from raresim.arrays import Float
 from raresim.blocks import Block
-from raresim.diagnostics.verdict import UNCOVERED, missed_allowed
+from raresim.diagnostics.verdict import SEEN_MISSED, UNCOVERED, error_is_audited, missed_allowed
 from raresim.distributions.standard_normal import widening
 from raresim.engine import Job, Sampler
 from raresim.estimation import Sample
@@ -27,7 +27,7 @@ from raresim.methods.subset_simulation import Climb, climb
 from raresim.problem import Event, Problem
 from raresim.reach import Reach
 from raresim.search.hits import SPENT
-from raresim.soundings import HITS, KEPT, Sound, Sounded, rows_through
+from raresim.soundings import HITS, Sound, Sounded, Thin, rows_through
 from raresim.soundings import cost as cost_of_soundings
 from raresim.streams import stream
 
@@ -133,8 +133,8 @@ class ClimbSeen:
     loss, log_influence : (j,) float64
         Of failing draws, for the figure: their losses, and the log of the share of the first event's estimate that one
         row there would have added.
-    missed : (k, d) float64
-        Failing draws that the estimate hardly draws, in standard normal space, those that stand for most first.
+    thin : Thin
+        Failing draws at which one row would be heaviest.
     """
 
     outcome: str
@@ -149,7 +149,7 @@ class ClimbSeen:
     influence: Float
     loss: Float
     log_influence: Float
-    missed: Float
+    thin: Thin
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,17 +231,31 @@ class Audit:
     def missed(self) -> Float | None:
         """Failing draws (k, d) of standard normal space that the estimate hardly makes; None where that is little.
 
-        Little is what the verdict allows (`raresim.diagnostics.verdict.missed_allowed`).
+        Little is what the verdict allows (`raresim.diagnostics.verdict`: `SEEN_MISSED`, `missed_allowed`).
         """
-        if not any(
-            share is not None and share > 0.0 and share >= missed_allowed(self.errors[k])
-            for k in range(len(self.log_values))
-            for share in map(self.diagnostics(k).get, ("soundings_uncovered", "audit_uncovered"))
-        ):
+        found = [self.diagnostics(k) for k in range(len(self.log_values))]
+        sounded = any((d.get("soundings_uncovered") or 0.0) >= SEEN_MISSED for d in found)
+        climbed = any(
+            (d.get("audit_uncovered") or 0.0) >= max(missed_allowed(error), SEEN_MISSED)
+            for d, error in zip(found, self.errors, strict=True)
+        )
+        if not sounded and not climbed:
             return None
-        found = [s.missed for s in self.soundings if len(s.missed)]
-        found += [c.missed for c in self.climbs if len(c.missed)]
-        return np.concatenate(found) if found else None
+        return _joined([thin.missed for thin in self._thin])
+
+    @property
+    def thin(self) -> Float | None:
+        """Failing draws (k, d) of standard normal space at which one row would be heaviest; None without one."""
+        return _joined([thin.u for thin in self._thin])
+
+    @property
+    def agrees(self) -> bool:
+        """Whether rows through the failing draws scatter as the error of each event says."""
+        return all(error_is_audited(self.diagnostics(k), self.facts()) for k in range(len(self.log_values)))
+
+    @property
+    def _thin(self) -> list[Thin]:
+        return [s.thin for s in self.soundings] + [c.thin for c in self.climbs]
 
     def diagnostics(self, k: int) -> dict[str, Any]:
         """What soundings and climbs on its side say of event ``k``; empty where there were none."""
@@ -475,6 +489,12 @@ def _spread(log_value: float, samples: int) -> float:
     return 2.0 * math.sqrt(levels * (1.0 - RARITY) / (RARITY * samples))
 
 
+def _joined(draws: Sequence[Float]) -> Float | None:
+    """All of the ``draws`` (k, d); None where there is none."""
+    some = [u for u in draws if len(u)]
+    return np.concatenate(some) if some else None
+
+
 def _finite(x: float) -> float | None:
     return x if math.isfinite(x) else None
 
@@ -537,7 +557,7 @@ class _AuditClimb(Job[Climbs]):
         m = len(self.events)
         counts, nominal_hits = np.zeros(m, np.int64), np.zeros(m, np.int64)
         log_probability, uncovered, influence = np.full(m, -math.inf), np.full(m, math.nan), np.full(m, math.nan)
-        shown, missed, rarest = (np.empty(0), np.empty(0)), np.empty((0, u.shape[1])), -math.inf
+        shown, thin, rarest = (np.empty(0), np.empty(0)), Thin.none(u.shape[1]), -math.inf
         for k, event in enumerate(self.events):
             hit = loss >= sign * event.threshold
             if event.sign != sign or self.log_sizes[k] == -math.inf or not hit.any():
@@ -551,9 +571,9 @@ class _AuditClimb(Job[Climbs]):
                 log_influence = log_rows[k, asked] - self.log_sizes[k]
                 heavy = log_influence > math.log(UNCOVERED)
                 uncovered[k] = own[heavy].sum() / own.sum()
-                if heavy.any() and sign * event.threshold > rarest:
-                    rarest = sign * event.threshold
-                    missed = u[some[asked[heavy]]][np.argsort(-own[heavy], kind="stable")[:KEPT]]
+                own_thin = Thin.of(u[some[asked]], log_influence, own)
+                if len(own_thin.u) and sign * event.threshold > rarest:
+                    rarest, thin = sign * event.threshold, own_thin
                 influence[k] = own @ np.exp(np.minimum(log_influence, 0.0)) / own.sum()
                 if not shown[0].size:
                     few = slice(None, None, max(1, asked.size // SHOWN))
@@ -571,5 +591,5 @@ class _AuditClimb(Job[Climbs]):
             influence=influence,
             loss=shown[0],
             log_influence=shown[1],
-            missed=missed,
+            thin=thin,
         )

@@ -280,7 +280,7 @@ def estimate(
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
             ratio = _ratio(total, target, session.asked, job)
             reached = ratio <= 1.0
-            if affordable < 1 or (reached and (not settles or _settled(total))):
+            if affordable < 1 or (reached and (not settles or weights_settled(total))):
                 break
             more = total.tail.n if reached else _further(total, ratio)
             settling = at.settling + 1 if reached else at.settling
@@ -340,6 +340,7 @@ def _look(total: Summary) -> Look:
 def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
     """The stage before its first row. A sample of known size begins like any longer one."""
     size = _first_size(tuned.variances, target, affordable, job, session.asked)
+    size = max(size, min(affordable, tuned.rows))
     if tuned.goals:  # as many hits take at least as many rows
         size = min(affordable, max(goal.hits for goal in tuned.goals))
     plan: Plan | Growing = session.plan(size, job.block_rows)
@@ -441,12 +442,12 @@ def _further(total: Summary, ratio: float) -> int:
     return max(_rows_to(wanted - missing, missing, total.tail.n) for wanted, missing in pairs)
 
 
-def _settled(total: Summary) -> bool:
-    """Whether the largest weights of every event would be trusted."""
+def weights_settled(total: Summary, audited: bool = False) -> bool:
+    """Whether the largest weights of every event would be trusted, whose error the audit may have confirmed."""
     drawn = total.drawn or total.tail
     return all(
-        tail_is_trusted(khat(total.top.largest(k), n), n * drawn.max_share(k), n)
-        and share_is_trusted(total.tail.max_share(k))
+        (audited or tail_is_trusted(khat(total.top.largest(k), n), n * drawn.max_share(k), n))
+        and share_is_trusted(total.tail.max_share(k), audited)
         for k, n in enumerate(drawn.hits.tolist())
     )
 

@@ -35,7 +35,7 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine import Job, Sampler
 from raresim.errors import FieldError
-from raresim.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of
+from raresim.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of, weights_settled
 from raresim.estimation import estimate as estimate_stage
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.weighted_draws import Beyond
@@ -60,7 +60,7 @@ from raresim.presets import PRESETS, Name
 from raresim.problem import Problem
 from raresim.registry import lookup
 from raresim.result import Arrays, Estimate, Result
-from raresim.rounds import Round, ended, held_on_the_way, missed_by
+from raresim.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
 from raresim.streams import BIT_GENERATOR, STREAM_VERSION
 from raresim.surroundings import undisturbed
 
@@ -420,7 +420,8 @@ class _Rounds:
         while True:
             sample, audited, held, left = self.round(on)
             found = self.found
-            missed = missed_by(found.tuned, audited, found.rounds, left, found.reserved)
+            reserved = reserved_next(found.reserved, audited)
+            missed = missed_by(found.tuned, sample, audited, found.rounds, left, reserved)
             goes_on = missed is None and not sample.reached and held > found.reserved and left > found.reserved
             if self.is_extended or (missed is None and not goes_on):
                 return sample, audited
@@ -428,7 +429,9 @@ class _Rounds:
             on = replace(sample.progress, failures=NOTHING) if goes_on and sample.progress else None
             self.found = replace(found, rounds=(*found.rounds, before))
             if missed is not None:
-                self.search_on(before, missed)
+                session = found.session
+                session.max_evaluations, session.reserved = session.max_evaluations - before.evaluations, reserved
+                self.search_on(missed, 0 if weights_settled(sample.summary) else sample.summary.tail.n)
             if self.checkpoint:
                 self.checkpoint.end_round(len(self.found.rounds))
 
@@ -469,14 +472,17 @@ class _Rounds:
             checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
         return sample, audited, held, left - audited.evaluations
 
-    def search_on(self, before: Round, missed: Float) -> None:
-        """Go on with the search from failing draws ``missed`` (k, d) that the round ``before`` hardly made."""
+    def search_on(self, missed: Float, rows: int) -> None:
+        """Go on with the search from failing draws ``missed`` (k, d) that the last round hardly made.
+
+        Its estimate makes so many ``rows`` at least.
+        """
         session, again = self.found.session, self.found.tuned.again
         if again is None:
             raise ValueError("the method has no other round")
-        session.max_evaluations -= before.evaluations
-        tuned = again(missed)
-        self.found = replace(self.found, tuned=tuned, job=estimator_of(session, tuned))
+        tuned = replace(again(missed), rows=rows)
+        job, reserved = estimator_of(session, tuned), session.reserved
+        self.found = replace(self.found, tuned=tuned, job=job, reserved=reserved)
         self.searching, self.estimating = self.failed.failures, 0
 
 

@@ -643,7 +643,8 @@ _SAMPLING = (
         unit="dimensionless; width: standard deviations",
         where="report: checks, tuning; result.json: search.audit.soundings, diagnostics",
         reading=(
-            "As a check: under 1 % and three relative errors is trusted, under 20 % caution, else untrusted; caution"
+            "As a check: nothing is trusted, under 20 % is caution, more is untrusted. A little counts, because a few"
+            " draws around the nearest point of a region that bends see only a small part of it. It is caution, too,"
             " where no typical failing draw was found, or where the evaluations left for them were spent before they"
             " were whole. Without a hit they say nothing, and the climbs of the audit"
             " decide. Give the limit states by themselves, or use method auto."
@@ -678,7 +679,9 @@ _SAMPLING = (
         ),
         definition=(
             "Where the audit finds failing draws that the estimate hardly makes, these begin another round: the search"
-            " goes on from them, and an estimate and an audit with fresh draws follow. Listed are the rounds before the"
+            " goes on from them, and an estimate and an audit with fresh draws follow. With method auto, weights too"
+            " heavy to be trusted do the same: the round begins with the failing draws at which one row would be"
+            " heaviest, and its estimate has as many rows at least. Listed are the rounds before the"
             " last: the estimates that came out (values), the failing draws that began the next one (missed), and the"
             " evaluations of estimate and audit, of which no number of the result is read. A round that missed nothing"
             " was an audit on the way: the same estimate went on."

@@ -16,7 +16,7 @@ from typing import Any
 
 from raresim.arrays import Float
 from raresim.audit import Audit
-from raresim.estimation import Sample
+from raresim.estimation import Sample, weights_settled
 from raresim.methods.base import Tuned
 
 MOST = 3
@@ -24,6 +24,9 @@ MOST = 3
 
 ON_THE_WAY = 0.3
 """Share of the evaluations left after which an estimate is audited on the way."""
+
+NEXT_AUDIT = 1.25
+"""How many times the evaluations of its audit a round leaves for that of the next one."""
 
 SEARCHING = 0.75
 """Share of a round that search and trials may take, at most: the rest is its estimate's."""
@@ -38,7 +41,7 @@ class Round:
     values : tuple of float
         The estimate of each event's probability.
     missed : int
-        Failing draws of the audit that the estimate hardly made; 0 where it goes on.
+        Failing draws of the audit that the search goes on from (`missed_by`); 0 where the estimate goes on.
     estimate, audit : int
         Evaluations of both; 0 of an estimate that goes on.
     """
@@ -83,22 +86,37 @@ def held_on_the_way(tuned: Tuned, rounds: Sequence[Round], left: int, reserved: 
     return max(reserved, math.ceil((1.0 - ON_THE_WAY) * left))
 
 
-def missed_by(tuned: Tuned, audited: Audit, rounds: Sequence[Round], left: int, reserved: int) -> Float | None:
+def reserved_next(reserved: int, audited: Audit) -> int:
+    """Evaluations held back for the audit of another round, after one that had ``reserved`` so many for its own."""
+    return min(reserved, math.ceil(NEXT_AUDIT * audited.evaluations))
+
+
+def missed_by(
+    tuned: Tuned, sample: Sample, audited: Audit, rounds: Sequence[Round], left: int, reserved: int
+) -> Float | None:
     """Failing draws (k, d) that another round begins with; None where there is none.
+
+    Those that the estimate hardly draws; where there are none, and its largest weights would not be trusted, those at
+    which one row would be heaviest.
 
     Parameters
     ----------
     tuned : Tuned
         What the round drew from.
+    sample : Sample
+        Its estimate.
     audited : Audit
         Its audit.
     rounds : sequence of Round
         Those before.
     left, reserved : int
-        Evaluations that are left, and those that an audit may take: another round needs twice as many, and room for
-        the smallest estimate.
+        Evaluations that are left, and those held back for the next audit (`reserved_next`): another round needs twice
+        as many, and room for the smallest estimate.
     """
     least = max(reserved, math.ceil(tuned.least / (1.0 - SEARCHING)))
     if tuned.again is None or repairs(rounds) + 1 >= MOST or left < reserved + least:
         return None
-    return audited.missed
+    missed = audited.missed
+    if missed is None and tuned.mends and not weights_settled(sample.summary, audited.agrees):
+        return audited.thin
+    return missed

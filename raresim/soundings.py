@@ -53,13 +53,48 @@ WITHIN = 0.97
 """Where draws beyond the sphere of a region begin, relative to its nearest point."""
 
 KEPT = 64
-"""Failing draws that the estimate hardly draws, kept for another round of the search."""
+"""Failing draws that the estimate draws least, kept for another round of the search."""
 
 
 def cost(problem: Problem) -> int:
     """Evaluations that soundings of one side of the loss may take."""
     dim = problem.inputs.latent_dim
     return 1500 + 20 * dim + (cost_along_states(dim) if problem.loss.limit_state_names else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """Failing draws of an audit at which one row of the estimate would be heaviest.
+
+    Parameters
+    ----------
+    u : (k, d) float64
+        The draws, in standard normal space: first those that the estimate hardly draws, the one that stands for most
+        at the head, then the others, the heaviest at the head.
+    share : (k,) float64
+        What one row there would add, as a share of the estimate.
+    """
+
+    u: Float
+    share: Float
+
+    @classmethod
+    def none(cls, dim: int) -> Self:
+        """No draw."""
+        return cls(np.empty((0, dim)), np.empty(0))
+
+    @classmethod
+    def of(cls, u: Float, log_share: Float, mass: Float) -> Self:
+        """Of the draws ``u`` (n, d), of which each stands for ``mass`` (n,) and would add ``exp(log_share)`` (n,)."""
+        missed = log_share > math.log(UNCOVERED)
+        order = np.lexsort((np.where(missed, -mass, -log_share), ~missed))[:KEPT]
+        return cls(u[order], np.exp(np.minimum(log_share[order], 700.0)))
+
+    @property
+    def missed(self) -> Float:
+        """Draws (k, d) that the estimate hardly makes."""
+        missed: Float = self.u[self.share > UNCOVERED]
+        return missed
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +124,8 @@ class Sounded:
     uncovered : (m,) float64
         Share of the estimate that they find where one row alone would have added more than `UNCOVERED` of it; NaN
         where nothing was asked.
-    missed : (k, d) float64
-        Draws in the rarest event that the estimate hardly draws, in standard normal space, heaviest first.
+    thin : Thin
+        Draws in the rarest event at which one row would be heaviest.
     """
 
     sign: float
@@ -105,7 +140,7 @@ class Sounded:
     log_probability: Float
     relative_error: Float
     uncovered: Float
-    missed: Float
+    thin: Thin
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +247,7 @@ class Sound(Job[Soundings]):
             np.full(m, -math.inf),
             np.full(m, math.inf),
             none,
-            np.empty((0, d)),
+            Thin.none(d),
         )
 
     def _read(
@@ -224,7 +259,7 @@ class Sound(Job[Soundings]):
         some, log_rows, more = self._rows_through(u[failing], block, self.most - found.evaluations - len(u))
         asked = failing[some]
         result = self._nothing(sign, found)
-        missed = np.empty((0, u.shape[1]))
+        thin = result.thin
         for k in sorted(mine, key=lambda k: -sign * self.events[k].threshold):
             hit = loss >= sign * self.events[k].threshold
             if not hit.any():
@@ -242,10 +277,10 @@ class Sound(Job[Soundings]):
             share = of[heavy].sum() / of.sum() if of.sum() else 0.0
             ratio = min(math.exp(min(result.log_probability[k] - self.log_values[k], 700.0)), 1e6)
             result.uncovered[k] = share * ratio
-            if heavy.any() and not len(missed):
-                order = np.argsort(-of[heavy])[:KEPT]
-                missed = u[asked[known][heavy][order]]
-        return replace(result, regions=len(found.regions), evaluations=found.evaluations + len(u) + more, missed=missed)
+            if not len(thin.u):
+                thin = Thin.of(u[asked[known]], log_rows[k][known] - self.log_sizes[k], of)
+        evaluations = found.evaluations + len(u) + more
+        return replace(result, regions=len(found.regions), evaluations=evaluations, thin=thin)
 
     def _rows_through(self, u: Float, block: Block, left: int) -> tuple[Index, Float, int]:
         """See `rows_through`; of ``left`` evaluations."""

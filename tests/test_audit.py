@@ -36,7 +36,7 @@ from raresim.evidence import Evidence
 from raresim.executors import Executor
 from raresim.methods.subset_simulation import Climb, Level, climb
 from raresim.problem import Event, Problem
-from raresim.soundings import Sound, Sounded, Soundings, rows_through
+from raresim.soundings import Sound, Sounded, Soundings, Thin, rows_through
 from raresim.soundings import cost as cost_of_soundings
 from raresim.streams import stream
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
@@ -308,7 +308,7 @@ def seen(side, uncovered, log_probability, nominal=0, hits=0, influence=math.nan
         influence=np.array([influence, 0.5, 0.5]),
         loss=np.array([1.0, 2.0]) + side,
         log_influence=np.array([math.log(0.1), math.nan]) + side,
-        missed=np.full((2, 2), float(side)),
+        thin=Thin(np.full((2, 2), float(side)), np.ones(2)),
     )
 
 
@@ -480,7 +480,18 @@ def sounded(sign, missed=0, **changed):
     """What soundings on a side said of three events."""
     none = {"failing": np.zeros(3, np.int64), "log_probability": np.full(3, -math.inf)}
     none |= {"relative_error": np.full(3, math.inf), "uncovered": np.full(3, math.nan)}
-    found = Sounded(sign, 4.2, 160, 40, 2, 3, "hits explained", SOUNDED, missed=np.full((missed, 2), 7.0), **none)
+    found = Sounded(
+        sign,
+        4.2,
+        160,
+        40,
+        2,
+        3,
+        "hits explained",
+        SOUNDED,
+        thin=Thin(np.full((missed, 2), 7.0), np.ones(missed)),
+        **none,
+    )
     return dataclasses.replace(found, **changed)
 
 

@@ -213,6 +213,23 @@ def test_a_shell_in_turned_directions_is_told_from_planes_beside_it(seed):
     assert_count_at_least(planes, 40, 0.75)
 
 
+@pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
+@pytest.mark.parametrize("d", [12, 40])
+def test_a_plane_is_found_beside_a_paraboloid_that_most_wide_draws_hit(d, seed):
+    """The paraboloid bends towards the origin in eight turned directions, and is far flatter than the plane."""
+    turn = np.linalg.qr(np.random.default_rng(5).standard_normal((d, d)))[0]
+
+    def loss(u):
+        v = u @ turn
+        bowl = 0.05 * (v[:, 0] + 0.12 * np.square(v[:, 1:9]).sum(axis=1) - 6.0)
+        return np.maximum(bowl, 20.0 * (v[:, 10] - 5.0))
+
+    wide = 4.2 * np.random.default_rng(7).standard_normal((1000, d))
+    assert np.mean(loss(wide) >= 0.0) > 0.9
+    found = searches(loss, d, 0.0, seed(5290), 30, most=30_000.0)
+    assert_count_at_least(sum(off(f, 5.0 * turn[:, 10]) < 0.3 for f in found), 30, 0.9)
+
+
 def test_directions_of_a_sphere_are_read_from_its_points():
     """Eight points of a circle in two of five coordinates, of which the nearest says how far it is."""
     angle = 2.0 * np.pi * np.arange(8) / 8

@@ -82,8 +82,8 @@ def test_an_estimate_that_misses_one_of_two_unlike_planes_is_flagged(d, seed):
         assert np.mean(shares) == pytest.approx(1.0, abs=0.3)
         for s in found:
             if s.regions == 2:
-                assert 0 < len(s.missed) <= KEPT
-                missed = s.missed[:, 1 - axis] - s.missed[:, axis]
+                assert 0 < len(s.thin.missed) <= len(s.thin.u) <= KEPT
+                missed = s.thin.missed[:, 1 - axis] - s.thin.missed[:, axis]
                 assert np.mean(missed > 0) > 0.9
     assert_count_at_least(flagged, 60, 0.95)
 
@@ -93,7 +93,7 @@ def test_an_estimate_that_draws_both_is_not(d, seed):
     for k in range(20):
         (s,) = sounding(steep, d, around(d, 0, 1), [Event(0.0)], [BOTH], seed(5500 + k), most=1500 + 20 * d)
         assert s.uncovered[0] < 0.01
-        assert len(s.missed) == 0 or s.uncovered[0] > 0
+        assert len(s.thin.missed) == 0 or s.uncovered[0] > 0
 
 
 @pytest.mark.statistical(effect=0.2, false_fail=2e-7, false_pass=1e-3)
@@ -126,7 +126,7 @@ def test_each_side_has_soundings_of_its_own(which, seed):
     shares = [below.uncovered[1], above.uncovered[0]]
     assert shares[which] == 0.0
     assert shares[1 - which] > 0.25
-    assert all(np.sign(below.missed[:, 0]) == -1) if which else all(np.sign(above.missed[:, 0]) == 1)
+    assert all(np.sign(below.thin.missed[:, 0]) == -1) if which else all(np.sign(above.thin.missed[:, 0]) == 1)
     (alone,) = sounding(loss, 2, proposal, events, [HALF, 0.0], seed(5701))
     assert alone.sign == 1.0
 
@@ -148,8 +148,8 @@ def test_draws_that_another_round_begins_with_are_in_the_rarest_event(seed):
     exact = [1.0 - (1.0 - stats.norm.sf(FAR + t)) * (1.0 - stats.norm.sf(FAR + t / 5.0)) for t in (-3.0, 0.0)]
     for k in range(5):
         (s,) = sounding(steep, 3, around(3, 0), events, exact, seed(5720 + k))
-        assert len(s.missed)
-        assert steep(s.missed).min() >= 0.0
+        assert len(s.thin.missed)
+        assert steep(s.thin.missed).min() >= 0.0
 
 
 def test_an_event_that_the_estimate_has_not_seen_is_not_asked_about(seed):
@@ -163,7 +163,7 @@ def test_an_event_that_the_estimate_has_not_seen_is_not_asked_about(seed):
 def test_where_nothing_is_hit_nothing_is_said(seed):
     (s,) = sounding(lambda x: x[:, 0], 3, around(3, 0), [Event(60.0)], [1e-300], seed(5740))
     assert (s.hits, s.regions, s.failing[0], s.ended) == (0, 0, 0, "no hit")
-    assert s.missed.shape == (0, 3)
+    assert s.thin.u.shape == (0, 3)
     assert math.isnan(s.uncovered[0])
     assert (s.log_probability[0], s.relative_error[0]) == (-math.inf, math.inf)
 
@@ -196,7 +196,7 @@ def test_the_proposal_is_asked_in_its_own_space(space, seed):
         assert s.regions == 2
         assert s.uncovered[0] > 0.5 if is_missed else s.uncovered[0] < 0.01
         if is_missed:
-            assert (s.missed[:, 1] > 2.0).all()  # in standard normal space
+            assert (s.thin.missed[:, 1] > 2.0).all()  # in standard normal space
 
 
 # --- the arithmetic ----------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ MISSED, MISSED_ERRORS = (0.01, 0.2), 3.0
 """Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
 to be used; and how many of its relative errors the first may be."""
 
+SEEN_MISSED = 1e-12
+"""Share of the estimate that soundings may find where it hardly draws. Of a region that it misses, their few draws
+around the nearest point find as little as a billionth where the region bends in many dimensions."""
+
 SOUNDED, SOUNDED_ERRORS = (1.1, 2.0), 3.0
 """Times the estimate that soundings may put the probability at, less so many of their errors: before caution, and
 before the estimate is not to be used."""
@@ -336,14 +340,14 @@ def tail_is_trusted(khat: float | None, max_to_mean: float, weights: int) -> boo
     return (khat is not None and khat < 0.5) or bounded(max_to_mean, weights)
 
 
-def share_is_trusted(share: float) -> bool:
-    """Whether the largest weight carries little enough of the estimate."""
-    return share < 0.02
+def share_is_trusted(share: float, audited: bool = False) -> bool:
+    """Whether the largest weight carries little enough of the estimate, whose error the audit may have confirmed."""
+    return share < (0.05 if audited else 0.02)
 
 
 def _share(share: float, audited: bool = False) -> Check:
     message = f"the largest weight carries {share:.2%} (under {'5' if audited else '2'} % wanted)"
-    return _graded("max_share", share, share_is_trusted(share) or (audited and share < 0.05), share < 0.05, message)
+    return _graded("max_share", share, share_is_trusted(share, audited), share < 0.05, message)
 
 
 def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
@@ -427,7 +431,7 @@ def _audit(
         return ()
     if audit["why"]:
         return (Check("audit", None, Status.CAUTION, f"no audit was made: {audit['why']}"),)
-    soundings = _soundings(diagnostics, relative_error)
+    soundings = _soundings(diagnostics)
     climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
     widened = unit == "replicate" and not diagnostics["audit_nominal"]
     kind = "from a widened target" if widened else "that never saw the proposal"
@@ -463,7 +467,7 @@ def missed_allowed(relative_error: float | None) -> float:
     return min(MISSED[0], MISSED_ERRORS * (relative_error or 0.0))
 
 
-def _soundings(diagnostics: Mapping[str, Any], relative_error: float | None) -> tuple[Check, ...]:
+def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     """What draws around regions that were found without following the loss say of the event."""
     if "soundings_hits" not in diagnostics:
         return ()
@@ -479,9 +483,13 @@ def _soundings(diagnostics: Mapping[str, Any], relative_error: float | None) -> 
     share = diagnostics["soundings_uncovered"]
     if share is None:
         return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)
-    most, limit = MISSED[1], missed_allowed(relative_error)
-    message = f"{found}; the estimate hardly draws {share:.1%} of its event there ({limit:.2%} allowed)"
-    coverage = _graded("soundings", share, share == 0.0 or share < limit, share < most, message)
+    seen = (
+        f"{share:.1%} of its event there"
+        if share < SEEN_MISSED or share >= 1e-3
+        else (f"a part of its event there, of which they see {share:.1g} and may see little")
+    )
+    message = f"{found}; the estimate hardly draws {seen} (none wanted)"
+    coverage = _graded("soundings", share, share < SEEN_MISSED, share < MISSED[1], message)
     ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]
     if ratio is None or error is None:
         return (coverage,)

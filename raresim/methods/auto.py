@@ -188,6 +188,8 @@ class Auto(Method):
        cost: one more could no longer save what it takes.
     5. *Estimate*: fresh draws of the last proposal alone. Draws that a proposal was fitted to would bias it low. Where
        its largest weights would not be trusted (k-hat, largest share), as many are made again, at most twice.
+    6. *Another round* where the audit finds failing draws that the proposal hardly makes, or where the weights stay
+       heavy: from these draws, or from those at which a row would be heaviest.
 
     Where some of several events are common (about one fifth and more), three tenths of the draws come from the target
     and nothing is fitted to these events.
@@ -231,7 +233,7 @@ class Auto(Method):
         """``tuned`` with draws as they were asked for, and with the way to another round."""
         if tuned.estimator is None and tuned.proposal is not None:
             tuned = drawn_as(tuned, search.session, self.draws, self.control_variates)
-        return replace(tuned, again=lambda missed: self._drawn(search.again(missed), search))
+        return replace(tuned, again=lambda missed: self._drawn(search.again(missed), search), mends=True)
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return FIRST + WALKS * (latent_dim + 4) + 5 * batch_size(latent_dim)
@@ -442,10 +444,12 @@ class _Search:
         """Another round, from failing draws (k, d) that the last proposal hardly makes, heaviest first."""
         before, known = self.explorer.evaluations, list(self.regions)
         most = min(self.limit, before + int(AGAIN_COST * (self.dim + 20)))
+        edges = 0
         for u, goal in zip(missed, self.goals_at(missed), strict=True):
             if self.explorer.evaluations >= most:
                 break
-            self.add_point(u, goal)
+            if not self.add_point(u, goal) and edges < MOST_HEAVY:
+                edges += self.add_known(edge_on_ray(self.explorer, goal, u))
         if self.explorer.evaluations > before:
             self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
         self.by_hits()

@@ -123,8 +123,13 @@ class Tuned:
     again : callable, optional
         Another round of the search, from failing draws (k, d) of standard normal space that the estimate hardly made;
         ``evaluations`` of what it returns count both rounds. None where the method has none.
+    mends : bool
+        Whether another round also serves where the weights are heavy, from failing draws at which one would be so.
     least : int
         Evaluations that the estimate of another round takes at least.
+    rows : int
+        Rows of the estimate's first look at least: where the weights of the round before had no tail to be trusted, as
+        many as there, so that no smaller sample passes because it has not met it.
     """
 
     proposal: Distribution | None
@@ -143,7 +148,9 @@ class Tuned:
     trace: Evidence = field(default_factory=Evidence)
     goals: tuple[Goal, ...] = ()
     again: Again | None = None
+    mends: bool = False
     least: int = 1
+    rows: int = 0
 
     @property
     def weighted(self) -> bool:

@@ -82,6 +82,19 @@ FARTHEST = 30.0
 RETURNED = 8
 """Climbs in a row that end at a known point, after which the search ends."""
 
+SLOPES, SLOPE = 4, 1.0
+"""Hits at which slopes are looked at before the next draws, which are not widened along them; step of a difference
+where a short one shows none."""
+
+ELSEWHERE = 0.3
+"""Share of a slope that has to lie across known directions for it to be another one."""
+
+PAST = 0.3
+"""Share of hits up to which draws mostly miss what hides other regions."""
+
+BESIDE, BESIDE_CLIMBS = 3, 12
+"""Times `RUNG` draws that are made beside what hides other regions, and nearest points that are looked for there."""
+
 JOINED = 8
 """Points in a row that lie in a known region, after which the search ends, if they are as many as tell how it bends:
 regions are not told apart."""
@@ -263,6 +276,8 @@ def find_by_hits(
         else:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
+    if ended != SPENT and search.climbs < climbs and width < WIDTHS[0]:
+        search.beside(rng)
     found = tuple(sorted(search.regions, key=lambda region: region.beta))
     return Hits(found, width, draws, search.hits, search.climbs, search.evaluations, ended)
 
@@ -360,6 +375,62 @@ class _Search:
                 point = nearest_point(self.look, self.goal, at)
                 if all(np.linalg.norm(r.point - point) >= SAME for r in self.regions):
                     self.regions.append(Region(point, 0))
+
+    def slope(self, u: Float) -> Float:
+        """The unit vector along which the loss rises at ``u`` (d,), by differences; zero where unknown.
+
+        Short ones, which hardly come into another event; where these show nothing, as between steps, longer ones.
+        """
+        for step in (PROBE, SLOPE):
+            seen = self.look(np.concatenate([u[None], u + step * np.eye(self.dim)]))
+            with np.errstate(invalid="ignore"):
+                rise = seen[1:] - seen[0]
+            size = np.linalg.norm(rise)
+            if np.isfinite(size) and size > 0.0:
+                return np.asarray(rise / size)
+        return np.zeros(self.dim)
+
+    def beside(self, rng: np.random.Generator) -> None:
+        """Look beside an event that most wide draws hit, and that hides all others.
+
+        Directions along which the loss changes at these hits are widened no more, one after another, until few draws
+        hit it. What is still hit without any move in these directions may be another event.
+        """
+        before, hits, climbs, known = self.kept, self.hits, self.climbs + BESIDE_CLIMBS, len(self.regions)
+        self.joined = self.returned = looked = 0
+        kept = np.empty((self.dim, 0)) if before is None else before
+        while looked < BESIDE and self.climbs < climbs and self.evaluations + RUNG < self.most:
+            seen = self.draw(WIDTHS[0], RUNG, rng)
+            across, dims = seen - (seen @ kept) @ kept.T, kept.shape[1]
+            is_hidden = len(seen) > MANY * RUNG
+            if len(seen) <= PAST * RUNG:
+                self.explain(across[self.inside(across)], climbs)
+                looked += 1
+                continue
+            for u, v in zip(seen[:SLOPES], across, strict=False):
+                if kept.shape[1] == self.dim - 1 or self.evaluations + self.dim + 1 > self.most:
+                    break
+                if not is_hidden and self.is_another(v, climbs, known):
+                    continue
+                rest = self.slope(u)
+                rest = rest - kept @ (kept.T @ rest)
+                if np.linalg.norm(rest) <= ELSEWHERE:
+                    continue
+                entered = np.flatnonzero(self.inside(RADII[:, None] * unit(rest)))
+                if not len(entered) or not self.is_another(RADII[entered[0]] * unit(rest), climbs, known):
+                    self.kept = kept = np.column_stack([kept, unit(rest)])
+            if kept.shape[1] == dims:
+                if is_hidden:
+                    break
+                looked += 1
+        self.kept, self.hits = before, hits
+
+    def is_another(self, v: Float, climbs: int, known: int) -> bool:
+        """Whether ``v`` (d,) lies in a region beyond the first ``known`` ones, which may be a new one."""
+        before = sum(1 + region.hits for region in self.regions[known:])
+        if self.inside(v[None])[0]:
+            self.explain(v[None], climbs)
+        return sum(1 + region.hits for region in self.regions[known:]) > before
 
     def explain(self, seen: Float, climbs: int) -> str:
         """Count each hit to its region, or find the nearest point of a new one; why the search ends, or nothing."""
