@@ -9,7 +9,7 @@ it here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -48,6 +48,9 @@ FEWEST = 4
 
 BEFORE = 0.3
 """How far before the tangent plane half of these begin."""
+
+INSIDE, CLOSE = 1.05, 0.3
+"""Around a nearest point where none of these fails: how far out the centre of others is, and their spread."""
 
 WITHIN = 0.97
 """Where draws beyond the sphere of a region begin, relative to its nearest point."""
@@ -205,15 +208,18 @@ class Sound(Job[Soundings]):
         most = min(self.most, along + max(cost_by_hits(dim) if bends else 0, LARGER * cost(self.problem)))
         search = max(0, most - along - FEWEST * DRAWS - 2 * gradient_cost(dim))
         found = find_by_hits(evaluate, dim, goal, rng, HITS, search, known, HITS + bends, bends, unseen=1.0)
-        room = max(1, (self.most - along - found.evaluations) // DRAWS)
+        room = min(max(1, (self.most - along - found.evaluations) // DRAWS), len(found.regions))
         found = replace(found, evaluations=found.evaluations + along, regions=found.regions[:room])
         if not found.regions:
             return Soundings((self._nothing(sign, found),))
-        law = _laws(found.regions)
-        u = np.empty((DRAWS * len(found.regions), law.dim), order="F")
-        law.sample(rng, u)
-        loss = evaluate(u)
-        log_mass = log_density(sampler.problem.target, u) - log_density(law, u) - math.log(len(u))
+        u, loss, log_mass = _drawn(evaluate, sampler.problem.target, _laws(found.regions), DRAWS * room, rng)
+        silent = np.ones(room, bool)
+        silent[_nearest(found.regions, u[loss >= goal])] = False
+        if silent.any() and self.most - found.evaluations - len(u) >= DRAWS * np.count_nonzero(silent):
+            close = [r for r, is_silent in zip(found.regions, silent, strict=True) if is_silent]
+            more = _drawn(evaluate, sampler.problem.target, _closer(close), DRAWS * len(close), rng)
+            more[2][~silent[_nearest(found.regions, more[0])]] = -math.inf  # where others have failing draws
+            u, loss, log_mass = (np.concatenate(both) for both in zip((u, loss, log_mass), more, strict=True))
         return Soundings((self._read(sign, mine, found, u, loss, log_mass, block),))
 
     def _along_states(
@@ -308,6 +314,27 @@ def rows_through(
         at = np.array(problem.inputs.to_physical(at, x), order="F")
     log_rows, evaluations = job.through(at, block)
     return some, np.where(log_rows == -math.inf, math.inf, log_rows) if job.cost_through else log_rows, evaluations
+
+
+def _drawn(
+    evaluate: Callable[[Float], Float], target: Distribution, law: Distribution, n: int, rng: np.random.Generator
+) -> tuple[Float, Float, Float]:
+    """Draws (n, d) of ``law``, their losses (n,), and the log of what each stands for of the target (n,)."""
+    u = np.empty((n, law.dim), order="F")
+    law.sample(rng, u)
+    return u, evaluate(u), log_density(target, u) - log_density(law, u) - math.log(n)
+
+
+def _nearest(regions: Sequence[Region], u: Float) -> Index:
+    """Which of the regions has its nearest point nearest to each of the draws ``u`` (n, d)."""
+    apart = u[:, None, :] - np.array([region.point for region in regions])
+    return np.asarray(np.argmin(np.square(apart).sum(axis=2), axis=1))
+
+
+def _closer(regions: Sequence[Region]) -> Distribution:
+    """What is drawn close to the nearest points of regions in which nothing failed: of narrow corners, say."""
+    laws = [Normal(mean=INSIDE * region.point, std=CLOSE) for region in regions]
+    return Mixture(weights=np.full(len(laws), 1.0 / len(laws)), components=laws)
 
 
 def _laws(regions: Sequence[Region]) -> Distribution:

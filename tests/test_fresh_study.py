@@ -84,15 +84,15 @@ def lost(number=1, message="late | again", **more):
 
 
 def test_a_number_belongs_to_a_part_or_to_none():
-    assert [trials.part_of(number) for number in (0, 999, 20_000, 21_999)] == ["open", "open", "unseen", "unseen"]
-    for number in (1_000, 19_999, 22_000):
+    assert [trials.part_of(number) for number in (0, 999, 30_000, 31_999)] == ["open", "open", "unseen", "unseen"]
+    for number in (1_000, 29_999, 32_000):
         with pytest.raises(ValueError, match="is in no part"):
             trials.part_of(number)
-    assert a_run(20_001).file == "fresh-auto-unseen"
+    assert a_run(30_001).file == "fresh-auto-unseen"
 
 
 def test_numbers_have_to_be_those_of_the_part():
-    assert study.numbers_of("", "unseen") == range(20_000, 22_000)
+    assert study.numbers_of("", "unseen") == range(30_000, 32_000)
     assert study.numbers_of("5:9", "open") == range(5, 9)
     for text, part in (("5:9", "unseen"), ("990:1001", "open"), ("9:9", "open")):
         with pytest.raises(SystemExit, match=f"the {part} part is"):
@@ -182,9 +182,9 @@ def test_a_run_keeps_the_problem_its_verdict_and_what_was_counted():
 
 
 def test_rows_come_back(tmp_path):
-    rows.save([a_run(2), lost(1), a_run(20_000, method="crude")], tmp_path)
+    rows.save([a_run(2), lost(1), a_run(30_000, method="crude")], tmp_path)
     back = rows.read(trials.Fresh, ["fresh-auto-open", "fresh-crude-unseen"], tmp_path)
-    assert sorted(back) == [("auto", 1, 0.04, 200_000), ("auto", 2, 0.04, 200_000), ("crude", 20_000, 0.04, 200_000)]
+    assert sorted(back) == [("auto", 1, 0.04, 200_000), ("auto", 2, 0.04, 200_000), ("crude", 30_000, 0.04, 200_000)]
     assert back["auto", 2, 0.04, 200_000] == replace(a_run(2), **_rounded(a_run(2)))
     assert not back["auto", 1, 0.04, 200_000].answered
 
@@ -236,7 +236,7 @@ def test_parts_and_stops_have_tables_of_their_own(tmp_path):
         a_run(10, 0.5, kind="stepped", form="credit"),
         lost(11, kind="one", form="single"),
         *(a_run(k, error=0.1, budget=20_000) for k in range(3)),
-        *(a_run(20_000 + k, method="crude") for k in range(4)),
+        *(a_run(30_000 + k, method="crude") for k in range(4)),
     ]
     tables.write(runs, "a machine", tmp_path)
     text = (tmp_path / "fresh.md").read_text()

@@ -22,6 +22,7 @@ class Counted:
         self.loss, self.rows = loss, 0
 
     def __call__(self, u):
+        assert len(u), "no row to evaluate"
         self.rows += len(u)
         return self.loss(u)
 

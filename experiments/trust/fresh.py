@@ -4,7 +4,7 @@
 problem as seed, as far as that is not yet in ``data``, and writes fresh.md and fresh.csv beside this file from all rows
 there.
 
-Parts. ``open``, numbers 0 to 999, may be looked at while anything is changed. ``unseen``, numbers 20,000 to 21,999, is
+Parts. ``open``, numbers 0 to 999, may be looked at while anything is changed. ``unseen``, numbers 30,000 to 31,999, is
 run once, at the end, and reported as it comes out: it has to be asked for, and what is kept of it is not run again.
 
 Words. *Wrong*: more than 25 % off, or the answer outside the 99.9 % interval (by more than 1e-4 of it). *Near*: at most

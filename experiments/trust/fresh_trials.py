@@ -17,7 +17,7 @@ from raresim.diagnostics.verdict import Status
 from raresim.result import Result
 
 Part = Literal["open", "unseen"]
-PARTS: dict[Part, range] = {"open": range(1_000), "unseen": range(20_000, 22_000)}
+PARTS: dict[Part, range] = {"open": range(1_000), "unseen": range(30_000, 32_000)}
 """Numbers that may be looked at, and those that are run once."""
 
 COLUMNS = "auto_columns"

@@ -269,6 +269,7 @@ class _Search:
     unseen: float = 0.0
     of_layers: Float = field(default_factory=LAYERS.copy)
     regions: list[Region] = field(default_factory=list)
+    edges: list[Float] = field(default_factory=list)
     of_target: float = 0.0
     counted_walks: int = 0
 
@@ -422,8 +423,8 @@ class _Search:
 
     @property
     def points(self) -> Float:
-        """Points of the edges of all regions (k, d)."""
-        return points_of(self.regions, self.dim)
+        """Points of the edges of all regions (k, d): the nearest of each first, then others."""
+        return np.concatenate([points_of(self.regions, self.dim), np.array(self.edges).reshape(-1, self.dim)])
 
     def around(self, points: Float) -> None:
         """Begin the fits at ``points`` (k, d) too, with a batch around them."""
@@ -442,21 +443,25 @@ class _Search:
 
     def again(self, missed: Float) -> Tuned:
         """Another round, from failing draws (k, d) that the last proposal hardly makes, heaviest first."""
-        before, known = self.explorer.evaluations, list(self.regions)
+        before, known, edges = self.explorer.evaluations, list(self.regions), len(self.edges)
         most = min(self.limit, before + int(AGAIN_COST * (self.dim + 20)))
-        edges = 0
+        there: list[Float] = []
         for u, goal in zip(missed, self.goals_at(missed), strict=True):
             if self.explorer.evaluations >= most:
                 break
-            if not self.add_point(u, goal) and edges < MOST_HEAVY:
-                edges += self.add_known(edge_on_ray(self.explorer, goal, u))
+            point = nearest_point(self.explorer, goal, u)
+            if not self.add_region(point) and len(self.edges) < edges + MOST_HEAVY:
+                self.add_edge(edge_on_ray(self.explorer, goal, u))
+            if all(np.linalg.norm(point - other) >= SAME for other in there):
+                there.append(point)
         if self.explorer.evaluations > before:
             self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
         self.by_hits()
         new = [region for region in self.regions if not any(region is other for other in known)]
         self.decide(f"{len(missed)} failing draws of the audit led to {len(new)} new points of regions")
-        if new:
-            self.around(points_of(new, self.dim))
+        there += [*points_of(new, self.dim), *self.edges[edges:]]
+        if there:
+            self.around(_apart(there))
         return self.fitted()
 
     def goals_at(self, u: Float) -> list[float]:
@@ -465,17 +470,22 @@ class _Search:
             return self.goals * len(u)
         return [max((g for g in self.goals if g <= x), default=self.goals[0]) for x in self.explorer(u).tolist()]
 
-    def add_point(self, u: Float, goal: float) -> bool:
-        """Find the nearest point from a failing draw ``u`` (d,); whether it was not known."""
-        return self.add_known(nearest_point(self.explorer, goal, u))
-
-    def add_known(self, point: Float) -> bool:
-        """Add a ``point`` (d,) of the event's edge, unless it is near to one that is known; whether it was not."""
-        known = self.points
-        if len(known) and np.square(known - point).sum(axis=1).min() < SAME**2:
+    def add_region(self, point: Float) -> bool:
+        """Add a region with this nearest ``point`` (d,), unless one near to it is known; whether it was not."""
+        if self.is_known(point):
             return False
         self.regions.append(Region(point, 0))
         return True
+
+    def add_edge(self, point: Float) -> None:
+        """Add a ``point`` (d,) of the event's edge that is nearest to nothing, unless one near to it is known."""
+        if not self.is_known(point):
+            self.edges.append(point)
+
+    def is_known(self, point: Float) -> bool:
+        """Whether a point near to this one (d,) is known."""
+        known = self.points
+        return bool(len(known)) and float(np.square(known - point).sum(axis=1).min()) < SAME**2
 
     def climb_levels(self) -> str:
         """Batches until the event is reached; why it was not, or nothing."""
@@ -577,16 +587,16 @@ class _Search:
         share = weight / weight.sum()
         heavy = np.argsort(-share, kind="stable")[: min(MOST_HEAVY, size // (self.dim + 20))]
         heavy = heavy[share[heavy] > HEAVY]
-        before, known = self.explorer.evaluations, len(self.regions)
+        before, known, edges = self.explorer.evaluations, len(self.regions), len(self.edges)
         for k in heavy:
-            if len(self.regions) >= MOST_POINTS or self.explorer.evaluations + size > self.limit:
+            if len(self.points) >= MOST_POINTS or self.explorer.evaluations + size > self.limit:
                 break
-            if not self.add_point(u[k], self.goals[0]):
-                self.add_known(edge_on_ray(self.explorer, self.goals[0], u[k]))
+            if not self.add_region(nearest_point(self.explorer, self.goals[0], u[k])):
+                self.add_edge(edge_on_ray(self.explorer, self.goals[0], u[k]))
         if self.explorer.evaluations > before:
             self.record("heavy draws", 0, self.explorer.evaluations - before, elites=heavy.size)
-        new = self.regions[known:]
-        self.begin += [_around(region.point, 1.0 / len(self.regions)) for region in new]
+        new = [*(region.point for region in self.regions[known:]), *self.edges[edges:]]
+        self.begin += [_around(point, 1.0 / len(self.points)) for point in new]
         return len(new)
 
     def shared(self, candidates: list[Candidate], shares: Float, u: Float, loss: Float, log_weight: Float) -> Float:
@@ -893,6 +903,15 @@ def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
     length = np.sqrt(np.square(points).sum(axis=1))
     return np.asarray(np.argmax(u @ (points / np.maximum(length, 1e-12)[:, None]).T - length, axis=1))
+
+
+def _apart(points: Sequence[Float]) -> Float:
+    """Those of the ``points`` (d,) that are not near to an earlier one, as rows."""
+    kept: list[Float] = []
+    for point in points:
+        if all(np.linalg.norm(point - other) >= SAME for other in kept):
+            kept.append(point)
+    return np.array(kept)
 
 
 def _no_narrower(law: LowRankNormal) -> LowRankNormal:

@@ -57,6 +57,9 @@ SAME = 1.0
 SPENT = "evaluations spent"
 """How a search ends that was not allowed more."""
 
+KNOWN, JOINED_ALL = "climbs lead to what is known", "regions are not told apart"
+"""How a search ends that a region which bends kept from explaining its hits."""
+
 PROBES, PROBE = 8, 0.1
 """Draws of the target at which slopes are looked along where wide draws are mostly hits; step of a difference."""
 
@@ -92,7 +95,7 @@ ELSEWHERE = 0.3
 PAST = 0.3
 """Share of hits up to which draws mostly miss what hides other regions."""
 
-BESIDE, BESIDE_CLIMBS = 3, 12
+BESIDE, BESIDE_CLIMBS = 8, 16
 """Times `RUNG` draws that are made beside what hides other regions, and nearest points that are looked for there."""
 
 JOINED = 8
@@ -276,7 +279,7 @@ def find_by_hits(
         else:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
-    if ended != SPENT and search.climbs < climbs and width < WIDTHS[0]:
+    if (width < WIDTHS[0] and ended != SPENT and search.climbs < climbs) or ended in (KNOWN, JOINED_ALL):
         search.beside(rng)
     found = tuple(sorted(search.regions, key=lambda region: region.beta))
     return Hits(found, width, draws, search.hits, search.climbs, search.evaluations, ended)
@@ -305,7 +308,7 @@ class _Search:
 
     def inside(self, u: Float) -> Bool:
         """Which rows of ``u`` (n, d) are in the event."""
-        return self.look(u) >= self.goal
+        return self.look(u) >= self.goal if len(u) else np.zeros(0, np.bool_)
 
     def look(self, u: Float) -> Float:
         self.evaluations += len(u)
@@ -451,7 +454,7 @@ class _Search:
                 near[0].hits += 1
                 self.returned += 1
                 if self.returned == RETURNED:
-                    return "climbs lead to what is known"
+                    return KNOWN
                 if np.linalg.norm(point) < near[0].beta:
                     near[0].point = point
                 continue
@@ -464,7 +467,7 @@ class _Search:
             region.add(point)
             self.joined += 1
             if self.joined == max(JOINED, self.bends):
-                return "regions are not told apart"
+                return JOINED_ALL
         return ""
 
     def bend(self, region: Region, u: Float) -> None:
