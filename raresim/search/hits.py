@@ -92,6 +92,10 @@ where a short one shows none."""
 ELSEWHERE = 0.3
 """Share of a slope that has to lie across known directions for it to be another one."""
 
+BY_CHANCE = 0.003
+"""Chance of as many wide draws in the event as there are beyond tangent planes, below which a region bends towards the
+origin or around it."""
+
 PAST = 0.3
 """Share of hits up to which draws mostly miss what hides other regions."""
 
@@ -279,7 +283,7 @@ def find_by_hits(
         else:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
-    if (width < WIDTHS[0] and ended != SPENT and search.climbs < climbs) or ended in (KNOWN, JOINED_ALL):
+    if ended in (KNOWN, JOINED_ALL) or (ended != SPENT and search.climbs < climbs and search.is_hidden):
         search.beside(rng)
     found = tuple(sorted(search.regions, key=lambda region: region.beta))
     return Hits(found, width, draws, search.hits, search.climbs, search.evaluations, ended)
@@ -301,6 +305,7 @@ class _Search:
     joined: int = 0
     returned: int = 0
     spheres: int = 0
+    wide: int = 0
     kept: Float | None = None
 
     def __post_init__(self) -> None:
@@ -340,10 +345,19 @@ class _Search:
         self.joined = self.returned = 0
         return True
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether more wide draws are in the event than the tangent planes of the known regions account for."""
+        from scipy.special import bdtr, ndtr
+
+        left = float(np.prod([ndtr(region.beta / WIDTHS[0]) for region in self.regions]))
+        return bool(self.wide > PAST * RUNG and bdtr(RUNG - self.wide, RUNG, left) < BY_CHANCE)
+
     def ladder(self, rng: np.random.Generator) -> tuple[float, Float, int]:
         """A width at which neither few nor most draws are hits, the hits and the number of draws there."""
         for width in WIDTHS:
             seen = self.draw(width, RUNG, rng)
+            self.wide = len(seen) if width == WIDTHS[0] else self.wide
             if len(seen) >= FEW * RUNG:
                 break
         if width == WIDTHS[0]:
