@@ -290,3 +290,21 @@ def test_the_short_version_takes_open_problems_of_few_dimensions(monkeypatch):
     assert len(numbers) == 5
     assert all(trials.part_of(number) == "open" for number in numbers)
     assert all(random_problems.problem(number).dim <= study.QUICK_DIM for number in numbers)
+
+
+def test_a_draft_whose_answer_cannot_be_worked_out_is_drawn_again(monkeypatch):
+    made, attempts = random_problems._made, []
+
+    def failing(number, probability, attempt):
+        attempts.append(attempt)
+        if attempt < 2:
+            raise ArithmeticError("the integral does not converge")
+        return made(number, probability, attempt)
+
+    expected = made(7, None, 2)
+    monkeypatch.setattr(random_problems, "_made", failing)
+    assert random_problems.problem(7).text == expected.text
+    assert attempts == [0, 1, 2]
+    monkeypatch.setattr(random_problems, "ATTEMPTS", 2)
+    with pytest.raises(ArithmeticError, match="does not converge"):
+        random_problems.problem(7)

@@ -57,6 +57,9 @@ UNITS = (0.01, 100.0)
 """Slopes of limit states that are in units of their own."""
 
 MOST_DIMENSIONS = 100
+ATTEMPTS = 5
+"""Drafts of a problem until its answer can be worked out."""
+
 HALF = 0.45
 """Largest probability of a branch."""
 
@@ -667,8 +670,22 @@ def problem(number: int, probability: float | None = None) -> RandomProblem:
     -------
     RandomProblem
         Always the same for the same arguments.
+
+    Notes
+    -----
+    Where the answer of a draft cannot be worked out, as by an inversion that does not converge, another one is drawn.
     """
-    rng = np.random.default_rng([SALT, number])
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return _made(number, probability, attempt)
+        except ArithmeticError:
+            continue
+    return _made(number, probability, ATTEMPTS - 1)
+
+
+def _made(number: int, probability: float | None, attempt: int) -> RandomProblem:
+    """An ``attempt`` at the problem of a number; raises `ArithmeticError` where its answer is not known well enough."""
+    rng = np.random.default_rng([SALT, number, attempt] if attempt else [SALT, number])
     kind: Kind = list(KINDS)[int(rng.choice(len(KINDS), p=list(KINDS.values())))]
     forms = FORMS[kind]
     weights = np.array([weight for _, weight in forms.values()])
