@@ -7,33 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raresim.backtests.backtest import backtest
-    from raresim.config import load
+    from raresim.config.load import load
     from raresim.data import ColumnSource, Forecasts, ForecastSource, ReturnsSource, ReturnsTable
-    from raresim.distributions.copula import CopulaInputs
     from raresim.distributions.directional import Directional
     from raresim.distributions.exponential_tilt import ExponentialTilt
     from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
     from raresim.distributions.factor import FactorModel
-    from raresim.distributions.fitted import FittedInputs
-    from raresim.distributions.garch import Garch
     from raresim.distributions.groups import Groups
     from raresim.distributions.histogram_tilt import HistogramTilt
     from raresim.distributions.historical import Historical
     from raresim.distributions.independent import Independent
     from raresim.distributions.low_rank_normal import LowRankNormal
     from raresim.distributions.mixture import Mixture
-    from raresim.distributions.nataf import Nataf
     from raresim.distributions.normal import Normal
     from raresim.distributions.standard_normal import StandardNormal
     from raresim.distributions.student_t import StudentT
     from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
+    from raresim.engine.executors import Executor
     from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError
-    from raresim.estimation import Stop
-    from raresim.executors import Executor
-    from raresim.experiment import Experiment, estimate
+    from raresim.inputs.copula import CopulaInputs
+    from raresim.inputs.fitted import FittedInputs
+    from raresim.inputs.garch import Garch
+    from raresim.inputs.nataf import Nataf
     from raresim.losses.linear import Linear
     from raresim.losses.python import PythonLoss
-    from raresim.measures.base import Reference
     from raresim.measures.contributions import Contributions
     from raresim.measures.exceedance import Exceedance
     from raresim.measures.expected_shortfall import ExpectedShortfall
@@ -62,7 +59,10 @@ if TYPE_CHECKING:
     from raresim.proposals.histogram_tilt import HistogramTilting
     from raresim.proposals.student_t import StudentTMixture
     from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture
-    from raresim.result import Result
+    from raresim.record.records import Reference
+    from raresim.run.estimation import Stop
+    from raresim.run.experiment import Experiment, estimate
+    from raresim.run.result import Result
 
 __version__ = "0.1.0"
 
@@ -72,7 +72,7 @@ _HOMES = {
     "ColumnSource": "data",
     "ConfigError": "errors",
     "Contributions": "measures.contributions",
-    "CopulaInputs": "distributions.copula",
+    "CopulaInputs": "inputs.copula",
     "CrossEntropy": "methods.cross_entropy",
     "Crude": "methods.crude",
     "DataError": "errors",
@@ -81,19 +81,19 @@ _HOMES = {
     "DirectionalMixture": "proposals.directional",
     "DirectionalSampling": "methods.directional_sampling",
     "Exceedance": "measures.exceedance",
-    "Executor": "executors",
+    "Executor": "engine.executors",
     "ExitCode": "errors",
     "ExpectedShortfall": "measures.expected_shortfall",
-    "Experiment": "experiment",
+    "Experiment": "run.experiment",
     "ExponentialTilt": "distributions.exponential_tilt",
     "ExponentialTilting": "proposals.exponential_tilt",
     "ExponentiallyModifiedNormal": "distributions.exponentially_modified_normal",
     "FactorModel": "distributions.factor",
     "FieldError": "errors",
-    "FittedInputs": "distributions.fitted",
+    "FittedInputs": "inputs.fitted",
     "ForecastSource": "data",
     "Forecasts": "data",
-    "Garch": "distributions.garch",
+    "Garch": "inputs.garch",
     "Gaussian": "proposals.gaussian",
     "GaussianMixture": "proposals.gaussian_mixture",
     "Groups": "distributions.groups",
@@ -108,13 +108,13 @@ _HOMES = {
     "LossError": "errors",
     "LowRankNormal": "distributions.low_rank_normal",
     "Mixture": "distributions.mixture",
-    "Nataf": "distributions.nataf",
+    "Nataf": "inputs.nataf",
     "Normal": "distributions.normal",
     "Probability": "measures.probability",
     "PythonLoss": "losses.python",
     "RaresimError": "errors",
     "Reference": "measures.base",
-    "Result": "result",
+    "Result": "run.result",
     "ReturnsSource": "data",
     "ReturnsTable": "data",
     "Scenarios": "measures.scenarios",
@@ -122,7 +122,7 @@ _HOMES = {
     "SequentialImportance": "methods.sequential",
     "Splitting": "methods.splitting",
     "StandardNormal": "distributions.standard_normal",
-    "Stop": "estimation",
+    "Stop": "run.estimation",
     "StudentT": "distributions.student_t",
     "StudentTMixture": "proposals.student_t",
     "SubsetSimulation": "methods.subset_simulation",
@@ -132,8 +132,8 @@ _HOMES = {
     "VonMisesFisherNakagamiMixture": "proposals.von_mises_fisher_nakagami",
     "WhatIf": "measures.what_if",
     "backtest": "backtests.backtest",
-    "estimate": "experiment",
-    "load": "config",
+    "estimate": "run.experiment",
+    "load": "config.load",
 }
 
 __all__ = [

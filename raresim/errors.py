@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raresim.failures import Failures
+    from raresim.losses.failures import Failures
 
 __all__ = [
     "CheckpointError",

@@ -12,22 +12,23 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from raresim.arguments import typed
+from raresim.arguments.synonyms import unknown
+from raresim.arguments.typed import typed
 from raresim.errors import FieldError
-from raresim.synonyms import unknown
 
 T = TypeVar("T", bound=type)
 
-FAMILIES: Mapping[str, str] = {
-    "inputs": "raresim.distributions",
-    "distribution": "raresim.distributions",
-    "marginal": "raresim.marginals",
-    "copula": "raresim.copulas",
-    "loss": "raresim.losses",
-    "proposal_family": "raresim.proposals",
-    "method": "raresim.methods",
-    "measure": "raresim.measures",
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "inputs": ("raresim.inputs", "raresim.distributions"),
+    "distribution": ("raresim.distributions",),
+    "marginal": ("raresim.marginals",),
+    "copula": ("raresim.copulas",),
+    "loss": ("raresim.losses",),
+    "proposal_family": ("raresim.proposals",),
+    "method": ("raresim.methods",),
+    "measure": ("raresim.measures",),
 }
+"""The packages in which the members of each family are looked for."""
 
 _members: dict[str, dict[str, type]] = {family: {} for family in FAMILIES}
 
@@ -49,9 +50,9 @@ def member(*families: str) -> Callable[[T], T]:
 
 def members(family: str) -> dict[str, type]:
     """Kind -> class of one family, in alphabetical order."""
-    package = importlib.import_module(FAMILIES[family])
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    for package in map(importlib.import_module, FAMILIES[family]):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
     return dict(sorted(_members[family].items()))
 
 

@@ -12,7 +12,7 @@ import pytest
 from raresim import registry
 from raresim.accumulators.tail import TailMoments
 from raresim.measures.intervals import log_scale
-from raresim.streams import stream
+from raresim.numerics.streams import stream
 from tests.statistical import assert_count_at_least, assert_spread_is
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from typer.testing import CliRunner
 
-from raresim.cli import app
+from raresim.shell.cli import app
 
 SECRET = "the content of a file outside"
 

@@ -211,7 +211,7 @@ def refusals(folder: Path) -> list[Refusal]:
 
 def _child(valid: str) -> None:
     """Reads the list of configs, prints the refusals; what is loaded once for all is loaded before the clock runs."""
-    from raresim import config
+    from raresim.config import load as config
     from raresim.errors import RaresimError
 
     config.load(valid).outline()

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.diagnostics.verdict import Status, Verdict
 from raresim.distributions.base import Distribution, log_density
+from raresim.engine.problem import Problem
 from raresim.information import budget
 from raresim.measures.base import Answered
 from raresim.measures.levels import level_of
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Problem
-from raresim.result import Estimate
+from raresim.record.records import Estimate
+from raresim.record.verdict import Status, Verdict
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from raresim.accumulators.several import Several
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.accumulators.top import CAPACITY, TopWeights
-from raresim.blocks import Block
-from raresim.problem import Event
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
 
 SUMS = ("hits", "peak", "sum_w", "sum_w2", "sum_w_log")
 LEVELS = (-math.inf, 0.0, 1.5, math.inf)  # every row, some rows, few rows, no row

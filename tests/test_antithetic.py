@@ -7,18 +7,19 @@ import pytest
 from scipy import stats
 
 from raresim import Importance, LowRankNormal, Mixture, Normal, StandardNormal, StudentT
-from raresim.blocks import Block, plan
 from raresim.distributions.directional import Directional
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
 from raresim.distributions.transport import centre
-from raresim.draws import estimator_for, row_variances
-from raresim.engine import Sampler, fold
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.antithetic import AntitheticDraws, mean_of_pairs, sample_pairs
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
-from raresim.problem import Event, Problem
-from raresim.streams import stream
+from raresim.methods.draws import estimator_for, row_variances
+from raresim.numerics.blocks import Block, plan
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 from tests.helpers import block
 from tests.problems import linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error

@@ -26,8 +26,8 @@ from raresim import (
     ValueAtRisk,
     marginals,
 )
+from raresim.engine.executors import Execution
 from raresim.errors import ExitCode, FieldError, RaresimError
-from raresim.executors import Execution
 from raresim.registry import FAMILIES, members
 
 UP = Probability(above=3.0)

@@ -7,14 +7,15 @@ import pytest
 from scipy import integrate, stats
 
 from raresim import Independent, Linear, Normal, Probability, PythonLoss, StandardNormal
-from raresim import config as configs
 from raresim import marginals as m
-from raresim.engine import Sampler
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.conditional_sum import ConditionalSum
-from raresim.executors import Executor
 from raresim.methods.asmussen_kroese import AsmussenKroese
-from raresim.problem import Event, Problem
+from raresim.record.event import Event
 from tests.problems import Case, linear_normal, several, solve
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 

@@ -24,21 +24,22 @@ from raresim import (
 )
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.audit import MOST_ROWS, SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
-from raresim.blocks import Block
-from raresim.diagnostics.verdict import Status
 from raresim.distributions.standard_normal import widening
-from raresim.engine import Sampler
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError, LossError
-from raresim.estimation import Sample
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.evidence import Evidence
-from raresim.executors import Executor
 from raresim.methods.subset_simulation import Climb, Level, climb
-from raresim.problem import Event, Problem
-from raresim.soundings import Sound, Sounded, Soundings, Thin, rows_through
-from raresim.soundings import cost as cost_of_soundings
-from raresim.streams import stream
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.record.evidence import Evidence
+from raresim.record.verdict import Status
+from raresim.run.audit import MOST_ROWS, SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
+from raresim.run.estimation import Sample
+from raresim.run.soundings import Sound, Sounded, Soundings, Thin, rows_through
+from raresim.run.soundings import cost as cost_of_soundings
 from tests.problems import crude, experiment, linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least
 

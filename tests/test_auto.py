@@ -9,13 +9,14 @@ from scipy import stats
 
 import raresim
 from raresim import Experiment, Linear, Mixture, Normal, Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.errors import FieldError, LossError
-from raresim.executors import Executor
 from raresim.methods.auto import Auto, _Search
-from raresim.methods.base import Session
-from raresim.problem import Event, Problem
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from tests.problems import Case, below, linear_normal, several, solve, student, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 

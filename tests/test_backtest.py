@@ -13,12 +13,13 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import raresim
-from raresim import DataError, FieldError, Forecasts, ForecastSource, cli
+from raresim import DataError, FieldError, Forecasts, ForecastSource
 from raresim.backtests import backtest as module
 from raresim.backtests import coverage, shortfall
 from raresim.backtests.coverage import Transitions
 from raresim.backtests.shortfall import Tail
 from raresim.information import kl, mutual_information
+from raresim.shell import cli
 from tests.helpers import ROOT, python
 from tests.statistical import assert_count, assert_count_at_least, assert_mean_is, assert_within_error
 

@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raresim.blocks import BLOCK_BYTES, MAX_ROWS, Growing, block_rows, plan
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
+from raresim.numerics.blocks import BLOCK_BYTES, MAX_ROWS, Growing, block_rows, plan
 
 SIZES = st.integers(1, 3_000_000)
 DIMS = st.integers(1, 2000)

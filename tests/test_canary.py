@@ -8,15 +8,15 @@ import pytest
 from scipy import stats
 
 from raresim import Linear, Normal, StandardNormal
-from raresim.blocks import Block
 from raresim.diagnostics.canary import Region, Ring, Window, _compared, _even, _known_to, canary
 from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
-from raresim.engine import Sampler
-from raresim.problem import Problem
-from raresim.streams import stream
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
 from tests.statistical import assert_count, assert_count_at_least
 
 

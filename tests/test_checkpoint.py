@@ -24,13 +24,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from raresim import checkpoint, cli, storage, unfinished
-from raresim import config as configs
-from raresim.blocks import Block
-from raresim.checkpoint import Checkpoint, State
+from raresim.config import load as configs
+from raresim.engine.journal import Journal
 from raresim.errors import CheckpointError
-from raresim.journal import Journal
+from raresim.files import storage
 from raresim.losses.linear import Linear
+from raresim.numerics.blocks import Block
+from raresim.run import checkpoint
+from raresim.run.checkpoint import Checkpoint, State
+from raresim.shell import cli, unfinished
 
 CONFIG = """\
 seed: 1
@@ -454,7 +456,7 @@ def test_signal_saves_the_run_and_ends_it(number: signal.Signals, tmp_path: Path
     path.write_text(
         path.read_text().replace("{kind: linear, weights: [1.0, 1.0, 1.0]}", "{kind: python, function: slow.py:loss}")
     )
-    command = [sys.executable, "-m", "raresim.cli", "run", str(path), "--out", str(tmp_path / "out"), "-q"]
+    command = [sys.executable, "-m", "raresim.shell.cli", "run", str(path), "--out", str(tmp_path / "out"), "-q"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "begun").exists():
         assert process.poll() is None, process.communicate()[1]

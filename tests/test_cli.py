@@ -19,22 +19,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from raresim import (
-    CrossEntropy,
-    Linear,
-    Probability,
-    Reference,
-    StandardNormal,
-    Stop,
-    ValueAtRisk,
-    cli,
-    estimate,
-    terminal,
-    unfinished,
-)
-from raresim.experiment import Experiment
+from raresim import CrossEntropy, Linear, Probability, Reference, StandardNormal, Stop, ValueAtRisk, estimate
 from raresim.measures.base import Measure
 from raresim.registry import members
+from raresim.run.experiment import Experiment
+from raresim.shell import cli, terminal, unfinished
 
 FILES = {
     "arrays.npz",
@@ -417,7 +406,8 @@ def test_progress_is_plain_lines_without_a_terminal(
 
 
 def test_help_loads_neither_numpy_nor_pydantic() -> None:
-    code = "import sys; from raresim import cli; print([m for m in ('numpy', 'pydantic', 'numba') if m in sys.modules])"
+    heavy = "[m for m in ('numpy', 'pydantic', 'numba') if m in sys.modules]"
+    code = f"import sys; from raresim.shell import cli; print({heavy})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
@@ -442,7 +432,7 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "raresim.cli", "run", str(config), "-q"]
+    command = [sys.executable, "-m", "raresim.shell.cli", "run", str(config), "-q"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     runs = [subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
     for run in runs:

@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import raresim
-from raresim import cli, terminal
-from raresim.comparison import Failure, Row, compare, names_of
 from raresim.errors import ConfigError
 from raresim.report import overlay
+from raresim.report.comparison import Failure, Row, compare, names_of
 from raresim.report.run import Run, read
+from raresim.shell import cli, terminal
 from tests.test_report import draws, estimate_entry, write_run
 
 CONFIG = """\

@@ -15,11 +15,11 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from raresim import config as configs
-from raresim import schema
+from raresim.config import load as configs
+from raresim.config import schema
+from raresim.engine.executors import Executor
 from raresim.errors import ConfigError, DataError, RaresimError
-from raresim.executors import Executor
-from raresim.result import Result
+from raresim.run.result import Result
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -978,7 +978,7 @@ def test_check_imports_no_user_code(folder: Path) -> None:
 
 def test_check_loads_no_heavy_library() -> None:
     code = (
-        "import sys; from raresim import config;"
+        "import sys; from raresim.config import load as config;"
         f"config.load({str(CONFIGS / 'portfolio-5-sigma-t.yaml')!r}).outline();"
         "print([m for m in ('numba', 'scipy', 'matplotlib', 'rich') if m in sys.modules])"
     )

@@ -10,14 +10,14 @@ from scipy import stats
 
 import raresim
 from raresim import Contributions, Independent, Linear, Normal, PythonLoss, StandardNormal, ValueAtRisk
-from raresim.diagnostics.verdict import Status
+from raresim.engine.problem import Problem
 from raresim.errors import DataError, FieldError
 from raresim.marginals.normal import Normal as Margin
 from raresim.measures.allocation import Allocation
 from raresim.measures.base import Answered
 from raresim.measures.curve import TailCurve
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Problem
+from raresim.record.verdict import Status
 from raresim.report import bars, style
 from tests.statistical import (
     assert_count,

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from raresim import Importance, Mixture, Normal, StandardNormal
-from raresim.blocks import Block, plan
-from raresim.draws import estimator_for
-from raresim.engine import Sampler, fold
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.control_variates import ControlledBatches, log_controlled_mean, responsibilities
-from raresim.executors import Executor
-from raresim.problem import Event, Problem
+from raresim.methods.draws import estimator_for
+from raresim.numerics.blocks import Block, plan
+from raresim.record.event import Event
 from tests.helpers import draws
 from tests.problems import linear_normal, solve
 from tests.statistical import assert_count_at_least, assert_spread_is, assert_within_error

@@ -25,7 +25,7 @@ from raresim.copulas.student_t_map import StudentTMap
 from raresim.copulas.survival import Survival
 from raresim.copulas.t import T
 from raresim.copulas.vine import CUT, Vine
-from raresim.correlation import correlation
+from raresim.data.correlation import correlation
 from raresim.errors import DataError, FieldError
 from raresim.marginals.bernoulli import Bernoulli
 from raresim.marginals.exponential import Exponential
@@ -204,7 +204,7 @@ def test_gaussian_scores_are_the_correlated_latent_normals():
 
 def quantile_score(log_p, log_q):
     out = np.empty(1)
-    from raresim.normal_scores import from_log_probabilities
+    from raresim.numerics.normal_scores import from_log_probabilities
 
     from_log_probabilities(np.array([float(log_p)]), np.array([float(log_q)]), out)
     return out[0]

@@ -18,20 +18,21 @@ from raresim import (
     StandardNormal,
     StudentT,
 )
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
 from raresim.marginals.exponential import Exponential
 from raresim.methods import cross_entropy
-from raresim.methods.base import Session
 from raresim.methods.levels import Evaluate
-from raresim.problem import Event, Problem
 from raresim.proposals.directional import DirectionalMixture
 from raresim.proposals.exponential_tilt import ExponentialTilting
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
 from raresim.proposals.student_t import StudentTMixture
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from raresim.search.explorer import EvaluatePoints
 from tests.problems import EVERY_PROBLEM, Case, below, linear_normal, several, solve, two_sided
 from tests.statistical import assert_within_error

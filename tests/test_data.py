@@ -16,8 +16,8 @@ from scipy.stats import multivariate_t
 import raresim
 from raresim import FittedInputs, Linear, Normal, StudentT
 from raresim.data import MAX_PROBLEMS, ColumnSource, ForecastSource, ReturnsSource, ReturnsTable, read_positions
+from raresim.distributions.covariances import DOF_BOUNDS, covariance, dependencies, fit_student_t_dof
 from raresim.errors import DataError, ExitCode, FieldError
-from raresim.fitting import DOF_BOUNDS, covariance, dependencies, fit_student_t_dof
 from tests.statistical import assert_within_error
 
 ROOT = Path(raresim.__file__).parents[1]

@@ -7,8 +7,13 @@ import pytest
 from scipy import optimize, stats
 
 from raresim import CrossEntropy, Mixture, Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.design_point import (
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
+from raresim.errors import FieldError
+from raresim.methods.design_point import DesignPointSampling
+from raresim.methods.line_sampling import LineSampling
+from raresim.record.verdict import Status
+from raresim.search.design_points import (
     FARTHEST,
     RADII,
     between,
@@ -19,11 +24,6 @@ from raresim.design_point import (
     start_directions,
     start_points,
 )
-from raresim.diagnostics.verdict import Status
-from raresim.errors import FieldError
-from raresim.executors import Executor
-from raresim.methods.design_point import DesignPointSampling
-from raresim.methods.line_sampling import LineSampling
 from tests.helpers import normals
 from tests.problems import Case, linear_normal, several, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error

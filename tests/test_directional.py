@@ -8,8 +8,8 @@ from scipy import integrate, optimize, stats
 
 from raresim import CrossEntropy, Importance, LowRankNormal, Mixture, Probability, PythonLoss, StandardNormal
 from raresim.distributions.directional import Directional, log_densities
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 from raresim.proposals.directional import DirectionalMixture, fit_directional, fit_laplace
 from tests.helpers import draws, logpdf, normals
 from tests.problems import Case, linear_normal, solve, two_sided

@@ -7,15 +7,16 @@ import pytest
 from scipy import stats
 
 from raresim import Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
-from raresim.engine import Sampler
+from raresim.config import load as configs
+from raresim.distributions.masses import log_chi_mass, log_chi_tail
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.directions import Directions
-from raresim.executors import Executor
 from raresim.methods.directional_sampling import DirectionalSampling
-from raresim.problem import Event, Problem
-from raresim.roots import log_chi_mass, log_chi_tail
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from tests.problems import Case, below, linear_normal, several, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error
 

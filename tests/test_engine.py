@@ -8,14 +8,15 @@ import pytest
 
 from raresim import Linear, Normal, PythonLoss, StandardNormal, StudentT
 from raresim.accumulators.base import Accumulator
-from raresim.blocks import Block, plan
-from raresim.engine import Job, Sampler, fold
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Job, Sampler, fold
+from raresim.engine.journal import Journal, keeping
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.errors import LossError
-from raresim.executors import Executor
-from raresim.failures import collecting
-from raresim.journal import Journal, keeping
-from raresim.methods.base import Session
-from raresim.problem import Event, Problem
+from raresim.losses.failures import collecting
+from raresim.numerics.blocks import Block, plan
+from raresim.record.event import Event
 from raresim.search.explorer import Explorer
 from tests import oracles
 

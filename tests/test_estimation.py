@@ -17,16 +17,18 @@ from raresim import (
     StandardNormal,
     Stop,
     SubsetSimulation,
-    estimation,
 )
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.estimation import GROWTH, HISTORY_STEP, estimate
+from raresim.estimators.guarantee import Goal, chance_of_more
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
-from raresim.measures.guarantee import Goal, chance_of_more
 from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scale, widened
-from raresim.methods.base import Session, Tuned
-from raresim.problem import Event, Problem
+from raresim.methods.base import Tuned
+from raresim.record.event import Event
+from raresim.run import estimation
+from raresim.run.estimation import GROWTH, HISTORY_STEP, estimate
 from tests.problems import linear_normal, solve
 from tests.statistical import assert_count, assert_within_error
 
@@ -96,7 +98,7 @@ def test_unsettled_weights_get_as_many_draws_once_more(narrow, seed, monkeypatch
     law = Normal(mean=3.2 / math.sqrt(2), std=0.5 if narrow else 1.0, dim=2)
     tuned, stop = Tuned(law, variances=(4.0,)), Stop(relative_error=0.05)
     settled = estimate(session(seed(188)), tuned, stop)
-    monkeypatch.setattr(estimation, "_settled", lambda _: True)
+    monkeypatch.setattr(estimation, "weights_settled", lambda _: True)
     once = estimate(session(seed(188)), tuned, stop)
     times = settled.summary.tail.n / once.summary.tail.n
     assert times >= 2.0 if narrow else times == 1.0
@@ -240,7 +242,7 @@ def test_interval_of_weights_without_a_variance_is_not_called_by_its_confidence(
 
 @pytest.mark.parametrize(("khat", "dof"), [(0.29, None), (0.3, 15), (0.6, 15)])
 def test_quantile_of_student_t_comes_with_the_tail_of_the_weights(khat, dof, seed, monkeypatch):
-    monkeypatch.setattr("raresim.reading.khat", lambda *_: khat)
+    monkeypatch.setattr("raresim.run.reading.khat", lambda *_: khat)
     result = solve(CASE, seed(198), method=Importance(proposal=SHIFTED), relative_error=None, max_evaluations=5_000)
     (estimate_,) = result.estimates
     assert estimate_.interval == pytest.approx(log_scale(estimate_.value, estimate_.relative_error, 0.95, dof))

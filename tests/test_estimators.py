@@ -11,18 +11,19 @@ from raresim import Mixture, Normal, StandardNormal
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.ends import Ends
 from raresim.accumulators.tail import TailMoments
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError, LossError
 from raresim.estimators.antithetic import AntitheticDraws, sample_pairs
 from raresim.estimators.base import KEPT_ROWS
 from raresim.estimators.control_variates import ControlledBatches
+from raresim.estimators.guarantee import Goal
 from raresim.estimators.replicates import REACHED, Population, Replicates, Run, Step, direction_of, run_once
 from raresim.estimators.weighted_draws import CLOCK, WeightedDraws
-from raresim.failures import NOTHING, collecting, note
-from raresim.measures.guarantee import Goal
-from raresim.problem import Event, Problem
-from raresim.streams import stream
+from raresim.losses.failures import NOTHING, collecting, note
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 from tests.helpers import block as empty
 
 SEED = 77

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from raresim import Exceedance, ValueAtRisk, estimate, schema
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
+from raresim import Exceedance, ValueAtRisk, estimate
+from raresim.config import load as configs
+from raresim.config import schema
 from raresim.errors import FieldError
 from raresim.measures import bands
 from raresim.measures.bands import (
@@ -25,6 +25,7 @@ from raresim.measures.bands import (
 from raresim.measures.base import Answered
 from raresim.measures.intervals import HEAVY_DOF, log_scale
 from raresim.measures.tail_sample import TailSample
+from raresim.record.verdict import Status
 from raresim.report import curve as drawing
 from raresim.report import grid, style
 from raresim.report.run import read as read_run

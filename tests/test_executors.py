@@ -8,8 +8,8 @@ from concurrent import futures
 import pytest
 
 from raresim import PythonLoss
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 
 
 def square_slowly_if_even(k):

@@ -28,9 +28,9 @@ from raresim import (
     Stop,
     SubsetSimulation,
 )
-from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
-from raresim.experiment import _compile_seconds
+from raresim.record.verdict import Status
+from raresim.run.experiment import _compile_seconds
 from tests.problems import COV, MEAN, WEIGHTS, crude, experiment, linear_normal, several, solve, two_sided
 from tests.statistical import assert_within_error
 

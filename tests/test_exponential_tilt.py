@@ -5,12 +5,12 @@ import pytest
 from scipy import special, stats
 
 from raresim import CrossEntropy, Importance, Normal, Probability, PythonLoss, StandardNormal, StudentT, marginals
-from raresim import config as configs
+from raresim.config import load as configs
 from raresim.distributions.exponential_tilt import ExponentialTilt, natural_factors, tilted
 from raresim.distributions.independent import Independent
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError, RaresimError
-from raresim.executors import Executor
-from raresim.problem import Problem
 from raresim.proposals.exponential_tilt import ExponentialTilting
 from tests.helpers import draws, logpdf
 from tests.problems import Case, solve

@@ -29,18 +29,19 @@ from raresim import (
     PythonLoss,
     StandardNormal,
     SubsetSimulation,
-    cli,
-    timeouts,
 )
-from raresim.blocks import Block
-from raresim.diagnostics.verdict import Status, judge
-from raresim.engine import Sampler
+from raresim.diagnostics.verdict import judge
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError, LossError
-from raresim.executors import Executor
-from raresim.failures import KINDS, MOST_KEPT, Failures, collecting, note
+from raresim.losses import timeouts
+from raresim.losses.failures import KINDS, MOST_KEPT, Failures, collecting, note
 from raresim.measures.intervals import weighted_upper
-from raresim.problem import Problem
+from raresim.numerics.blocks import Block
+from raresim.record.verdict import Status
 from raresim.registry import members
+from raresim.shell import cli
 from tests import dying
 from tests.helpers import losses, normals
 from tests.statistical import assert_count_at_least

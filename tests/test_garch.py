@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from raresim.data import ReturnsTable
-from raresim.distributions import garch
-from raresim.distributions.garch import Garch, Recursion
 from raresim.errors import DataError, FieldError
+from raresim.inputs import garch
+from raresim.inputs.garch import Garch, Recursion
 from raresim.marginals.normal import Normal
 from tests.helpers import block, normals
 from tests.statistical import assert_within_error

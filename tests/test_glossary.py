@@ -16,20 +16,22 @@ import pytest
 from typer.testing import CliRunner
 
 import raresim
-from raresim import cli, glossary, terminal
 from raresim.accumulators import weighted_losses
 from raresim.backtests.backtest import TITLES
-from raresim.comparison import Row, Spread
-from raresim.diagnostics.verdict import Status, judge
+from raresim.config.keys import all_keys
+from raresim.config.schema import json_schema
+from raresim.diagnostics.verdict import judge
 from raresim.errors import FieldError
-from raresim.glossary import TERMS, Term, explain, spelling
-from raresim.keys import all_keys
-from raresim.methods.base import Iteration
+from raresim.record.records import Iteration
+from raresim.record.verdict import Status
 from raresim.registry import members
+from raresim.report import glossary
+from raresim.report.comparison import Row, Spread
+from raresim.report.glossary import TERMS, Term, explain, spelling
 from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
-from raresim.result import Result
-from raresim.rounds import Round
-from raresim.schema import json_schema
+from raresim.run.result import Result
+from raresim.run.rounds import Round
+from raresim.shell import cli, terminal
 from tests.test_report_fit import evidence
 
 CONFIG = """\

@@ -7,8 +7,8 @@ from scipy import stats
 from raresim import CrossEntropy, Importance, Probability, PythonLoss, StandardNormal, marginals
 from raresim.distributions.histogram_tilt import BINS, LOWER, WIDTHS, HistogramTilt, bin_counts, normal_edges
 from raresim.distributions.independent import Independent
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 from raresim.proposals.histogram_tilt import HistogramTilting
 from tests.helpers import draws, logpdf, normals
 from tests.problems import Case, linear_normal, solve

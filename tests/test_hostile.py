@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from raresim import config as configs
-from raresim import yaml_tree
-from raresim.cli import app
+from raresim.config import load as configs
 from raresim.errors import ConfigError
+from raresim.files import yaml_tree
+from raresim.files.yaml_events import MAX_ALIASES, MAX_DEPTH, MAX_KEY, MAX_LINES, MAX_NODES, MAX_TEXT
 from raresim.report import build, page
 from raresim.report.run import read
-from raresim.yaml_events import MAX_ALIASES, MAX_DEPTH, MAX_KEY, MAX_LINES, MAX_NODES, MAX_TEXT
+from raresim.shell.cli import app
 from tests import hostile_pages, hostile_paths, hostile_yaml
 from tests.hostile_yaml import VALID, Refusal
 
@@ -184,7 +184,7 @@ def hook(event, args):
         seen.append([event, repr(args)[:100]])
 sys.addaudithook(hook)
 from typer.testing import CliRunner
-from raresim.cli import app
+from raresim.shell.cli import app
 codes = [CliRunner().invoke(app, arguments).exit_code for arguments in json.loads(sys.argv[1])]
 sys.stdout.write(json.dumps([codes, seen]))
 """

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from raresim import Importance, Linear, LowRankNormal, Mixture, Normal, Probability, StandardNormal, StudentT
-from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
+from raresim.record.verdict import Status
 from tests.problems import COV, MEAN, WEIGHTS, Case, linear_normal, solve, student, two_sided
 from tests.statistical import assert_within_error
 

@@ -5,13 +5,12 @@ import pytest
 from scipy import stats
 
 from raresim import Gaussian, Normal, Probability, PythonLoss, StandardNormal
-from raresim import config as configs
 from raresim.accumulators.level import LevelRows
+from raresim.config import load as configs
 from raresim.diagnostics.ess import effective_of_logs
-from raresim.diagnostics.verdict import Status
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
 from raresim.methods.improved_cross_entropy import (
     ImprovedCrossEntropy,
     Pool,
@@ -21,6 +20,7 @@ from raresim.methods.improved_cross_entropy import (
 from raresim.methods.levels import Evaluate
 from raresim.proposals.gaussian_mixture import GaussianMixture
 from raresim.proposals.student_t import StudentTMixture
+from raresim.record.verdict import Status
 from tests import oracles
 from tests.helpers import draws
 from tests.problems import Case, below, linear_normal, several, solve, two_sided

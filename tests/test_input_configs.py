@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raresim import config as configs
 from raresim import registry
+from raresim.config import load as configs
 from raresim.copulas.base import Copula
 from raresim.errors import FieldError, RaresimError
 from raresim.marginals.base import Marginal

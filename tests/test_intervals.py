@@ -10,7 +10,7 @@ from raresim import Mixture, Normal, StandardNormal
 from raresim.accumulators.bets import STAKES, Bets
 from raresim.distributions.mixture import log_weight_bound
 from raresim.errors import FieldError
-from raresim.measures.guarantee import Goal, Wait, chance_of_more, hits_for
+from raresim.estimators.guarantee import Goal, Wait, chance_of_more, hits_for
 from raresim.measures.intervals import HEAVY_DOF, clopper_pearson, log_scale, weighted_upper, widened, zero_hits_bound
 from tests.statistical import assert_count, assert_count_at_least
 

@@ -136,7 +136,7 @@ def test_listing_a_family_imports_nothing_slow(family):
 
 
 def test_importing_raresim_imports_not_even_numpy():
-    assert python("import sys, raresim; print({'numpy', 'raresim.experiment'} & set(sys.modules))") == "set()"
+    assert python("import sys, raresim; print({'numpy', 'raresim.run.experiment'} & set(sys.modules))") == "set()"
 
 
 def test_every_public_name_is_there_and_no_other():
@@ -149,7 +149,7 @@ def test_every_public_name_is_there_and_no_other():
 
 SIGNATURES = """
 import sys
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
 from tests.problems import PROBLEMS, solve
 from tests.test_jit import as_blocks, kernels
 with Executor.of("threads", 2) as executor:

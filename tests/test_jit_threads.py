@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 SOURCE = """
-from raresim.jit import kernel
+from raresim.numerics.jit import kernel
 
 @kernel
 def outer(x):

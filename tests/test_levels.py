@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 
 from raresim import Gaussian, Mixture, Normal, StandardNormal
-from raresim.blocks import plan
-from raresim.engine import Sampler, fold
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.methods.levels import Cells, Evaluate, Fit, KeepElites, Responsibilities, Whole
-from raresim.problem import Problem
+from raresim.numerics.blocks import plan
 from tests import oracles
 from tests.helpers import normals
 from tests.problems import linear_normal

@@ -14,15 +14,16 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import raresim
-from raresim import PythonLoss, cli
+from raresim import PythonLoss
 from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.tail import TailMoments
-from raresim.exhibits import Exhibit
-from raresim.failures import collecting
+from raresim.losses.failures import collecting
 from raresim.losses.python import ROWS_AGAIN
 from raresim.measures.limit_states import COLUMNS, share_of
-from raresim.problem import Event
-from raresim.result import Result
+from raresim.record.event import Event
+from raresim.record.exhibits import Exhibit
+from raresim.run.result import Result
+from raresim.shell import cli
 from tests.statistical import assert_count_at_least, assert_within_error
 
 DISTANCES = np.array([2.5, 2.7, 3.0])

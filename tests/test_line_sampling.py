@@ -8,16 +8,18 @@ import pytest
 from scipy import integrate, stats
 
 from raresim import Linear, Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.blocks import Block
-from raresim.diagnostics.verdict import Status
-from raresim.engine import Sampler
+from raresim.config import load as configs
+from raresim.distributions.masses import log_normal_mass, log_sum
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.lines import Lines
-from raresim.executors import Executor
 from raresim.methods.line_sampling import ALIKE, LineSampling
-from raresim.problem import Event, Problem
-from raresim.roots import TOLERANCE, log_normal_mass, log_shares, log_sum, shifted
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
+from raresim.record.verdict import Status
+from raresim.search.roots import TOLERANCE, log_shares, shifted
 from tests.helpers import normals
 from tests.problems import Case, below, linear_normal, several, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_scores_are_standard, assert_within_error

@@ -15,7 +15,7 @@ from raresim.marginals.finite import Finite
 from raresim.marginals.geometric import Geometric
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
-from raresim.streams import stream
+from raresim.numerics.streams import stream
 from tests.statistical import assert_count, assert_within_error
 
 SAMPLE = [3.0, 1.0, 3.0, 7.5, -2.0, 3.0, 1.0, 9.0]

@@ -6,7 +6,6 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from raresim import normal_scores
 from raresim.errors import DataError, FieldError
 from raresim.marginals.beta import Beta
 from raresim.marginals.exponential import Exponential
@@ -25,6 +24,7 @@ from raresim.marginals.student_t import StudentT
 from raresim.marginals.triangular import Triangular
 from raresim.marginals.uniform import Uniform
 from raresim.marginals.weibull import Weibull
+from raresim.numerics import normal_scores
 
 FAR = [s * u for u in (2.0, 8.0, 9.0, 20.0, 37.0) for s in (-1.0, 1.0)]
 DIGITS = 60

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import normal_scores
 from raresim.errors import DataError, FieldError
 from raresim.marginals.affine import Affine
 from raresim.marginals.exponential import Exponential
@@ -23,7 +22,8 @@ from raresim.marginals.truncated import Truncated
 from raresim.marginals.truncated_normal import TruncatedNormal
 from raresim.marginals.uniform import Uniform
 from raresim.marginals.variance_gamma import VarianceGamma, log_bessel_k
-from raresim.streams import stream
+from raresim.numerics import normal_scores
+from raresim.numerics.streams import stream
 from tests.statistical import FROM_A_FIT, assert_within_error
 
 US = [s * u for u in (2.0, 8.0, 9.0, 20.0, 37.0) for s in (-1, 1)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim.markov import DRAWS_EACH, LEAST_VARIANCE, WANTED_ACCEPTANCE, WIDER, Guide, Walk, beyond, next_level
+from raresim.search.markov import DRAWS_EACH, LEAST_VARIANCE, WANTED_ACCEPTANCE, WIDER, Guide, Walk, beyond, next_level
 from tests.statistical import assert_within_error
 
 MOVES = ["adaptive", "elliptical_slice"]

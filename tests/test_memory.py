@@ -22,14 +22,14 @@ from raresim import (
     Splitting,
     Stop,
     SubsetSimulation,
-    cli,
-    memory,
 )
-from raresim import config as configs
+from raresim.config import load as configs
+from raresim.config import memory
 from raresim.data import files
+from raresim.engine.executors import Execution, bytes_of
 from raresim.errors import ConfigError, FieldError
-from raresim.executors import Execution, bytes_of
-from raresim.experiment import Experiment
+from raresim.run.experiment import Experiment
+from raresim.shell import cli
 from tests.helpers import ROOT, python
 from tests.problems import linear_normal, solve
 
@@ -230,7 +230,7 @@ def test_check_predicts_what_a_run_holds(file):
 PEAK = """
 import re, sys
 from pathlib import Path
-from raresim import cli
+from raresim.shell import cli
 try:
     cli.app(["run", *sys.argv[1:], "-q"])
 except SystemExit as end:

@@ -22,8 +22,8 @@ from raresim import (
     marginals,
 )
 from raresim.data import Forecasts
+from raresim.data.names import aligned, in_order, labels_of
 from raresim.errors import DataError, FieldError, LossError
-from raresim.names import aligned, in_order, labels_of
 from tests.helpers import losses, normals
 
 pandas = pytest.importorskip("pandas")

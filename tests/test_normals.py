@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raresim.normals import fill_normal, fill_standard_normal
+from raresim.numerics.normals import fill_normal, fill_standard_normal
 
 
 @pytest.mark.parametrize("seed", range(3))

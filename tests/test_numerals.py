@@ -3,11 +3,11 @@
 import pytest
 
 from raresim import PythonLoss, Stop, ValueAtRisk
+from raresim.arguments.numerals import advice, as_share, count, number
+from raresim.arguments.synonyms import SYNONYMS, meant
+from raresim.config.schema import json_schema
 from raresim.errors import FieldError
-from raresim.numerals import advice, as_share, count, number
 from raresim.registry import FAMILIES, members
-from raresim.schema import json_schema
-from raresim.synonyms import SYNONYMS, meant
 
 WRITTEN = {
     "99.9%": "0.999",

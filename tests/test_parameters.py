@@ -9,9 +9,9 @@ from scipy import stats
 from raresim import CopulaInputs, FactorModel, Groups, Independent, Nataf, Normal, StandardNormal, StudentT
 from raresim.copulas.gaussian import Gaussian
 from raresim.copulas.t import T
-from raresim.distributions.parameters import find, leaves
-from raresim.distributions.reweighting import NoDensityError, log_density_at
 from raresim.errors import FieldError
+from raresim.inputs.parameters import find, leaves
+from raresim.inputs.reweighting import NoDensityError, log_density_at
 from raresim.marginals.bernoulli import Bernoulli
 from raresim.marginals.exponential import Exponential
 from raresim.marginals.finite import Finite

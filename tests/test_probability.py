@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from raresim import Crude, Linear, Normal, Probability, PythonLoss, Reference, StudentT, SubsetSimulation
-from raresim import config as configs
+from raresim.config import load as configs
 from raresim.errors import ConfigError, FieldError
 from raresim.measures.base import LossScale
-from raresim.problem import Event
+from raresim.record.event import Event
 from tests.problems import COV, MEAN, WEIGHTS, Case, solve
 from tests.statistical import assert_within_error
 

@@ -3,7 +3,8 @@
 import pytest
 
 from raresim import Linear, StudentT
-from raresim.problem import Event, Problem
+from raresim.engine.problem import Problem
+from raresim.record.event import Event
 
 
 @pytest.mark.parametrize(

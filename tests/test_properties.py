@@ -23,19 +23,17 @@ from raresim.accumulators.several import Several
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks
 from raresim.accumulators.top import TopWeights
-from raresim.blocks import Block, Growing, plan
-from raresim.checkpoint import State
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.psis import bounded, khat
-from raresim.diagnostics.verdict import Status, judge, worst
+from raresim.diagnostics.verdict import judge, worst
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.engine import Sampler, fold
-from raresim.estimation import Progress
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.journal import Journal
+from raresim.engine.problem import Problem
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
-from raresim.journal import Journal
 from raresim.losses.linear import Linear
 from raresim.marginals.gamma import Gamma
 from raresim.marginals.lognormal import Lognormal
@@ -43,8 +41,12 @@ from raresim.marginals.poisson import Poisson
 from raresim.marginals.student_t import StudentT
 from raresim.marginals.weibull import Weibull
 from raresim.measures.intervals import clopper_pearson, log_scale, weighted_upper, widened, zero_hits_bound
-from raresim.problem import Event, Problem
+from raresim.numerics.blocks import Block, Growing, plan
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from raresim.report.run import read
+from raresim.run.checkpoint import State
+from raresim.run.estimation import Progress
 from tests.helpers import logpdf
 from tests.problems import linear_normal, solve
 from tests.test_accumulators import assert_same_tail, cuts, merged, pieces, rows, tail_of

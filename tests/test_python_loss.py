@@ -12,7 +12,7 @@ from scipy import stats
 import raresim
 from raresim import Normal, Probability, PythonLoss, StandardNormal
 from raresim.errors import ExitCode, FieldError, LossError
-from raresim.failures import collecting
+from raresim.losses.failures import collecting
 from raresim.losses.system import combined
 from tests.helpers import losses, normals
 from tests.statistical import assert_within_error

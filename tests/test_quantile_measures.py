@@ -22,17 +22,17 @@ from raresim import (
     StudentT,
     SubsetSimulation,
     ValueAtRisk,
-    presets,
 )
 from raresim.accumulators import tail_draws, weighted_losses
 from raresim.accumulators.tail_draws import TailDraws
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.errors import ConfigError, FieldError
-from raresim.executors import Executor
-from raresim.locate import locate
 from raresim.measures.levels import level_of, percent, tail_of, tails_of
-from raresim.methods.base import Session
-from raresim.problem import Problem
 from raresim.registry import lookup
+from raresim.run import presets
+from raresim.run.locate import locate
 from tests.problems import experiment, linear_normal, solve
 from tests.statistical import assert_within_error
 

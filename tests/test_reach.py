@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from raresim.accumulators.ends import EACH, REPLICATES, Ends
-from raresim.blocks import Block
-from raresim.problem import Event
-from raresim.reach import Reach, far_from
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
+from raresim.run.reach import Reach, far_from
 
 BLOCK = Block(3, 0, 0, 1)
 

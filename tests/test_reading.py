@@ -9,15 +9,16 @@ from scipy import stats
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.audit import Audit
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import judge
-from raresim.estimation import Look, Sample
-from raresim.measures.base import Question, Reference
-from raresim.measures.guarantee import Goal, Wait
+from raresim.estimators.guarantee import Goal, Wait
+from raresim.measures.base import Question
 from raresim.measures.intervals import clopper_pearson, log_scale, weighted_upper, widened, zero_hits_bound
-from raresim.problem import Event
-from raresim.reading import Lost, convergence, estimates, inflation
+from raresim.record.event import Event
+from raresim.record.records import Reference
+from raresim.run.audit import Audit
+from raresim.run.estimation import Look, Sample
+from raresim.run.reading import Lost, convergence, estimates, inflation
 from tests.test_verdict import NONE, REPLICATES, TUNED, UNAUDITED
 
 N = 2000

@@ -21,10 +21,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from raresim import glossary
 from raresim.errors import ConfigError
 from raresim.estimators.base import Unit
-from raresim.report import build, entropy, losses, style, tables, weights
+from raresim.report import build, entropy, glossary, losses, style, tables, weights
 from raresim.report.run import UNITS, read
 from raresim.report.words import ROWS
 

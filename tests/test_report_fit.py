@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
 
-from raresim import glossary
-from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.report import build, fit, grid, style
+from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.report import build, fit, glossary, grid, style
 from raresim.report.page import EVIDENCE_ERRORS, EVIDENCE_NATS, FIT_FIGURES, MOST_ROWS
 from raresim.report.run import read
 from tests.test_report import HOSTILE, Page, bound_only, page, png_size, refused

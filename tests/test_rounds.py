@@ -14,39 +14,32 @@ import pytest
 from scipy import stats
 
 import raresim
-from raresim import (
-    Auto,
-    Experiment,
-    Importance,
-    Normal,
-    Probability,
-    PythonLoss,
-    StandardNormal,
-    Stop,
-    rounds,
-    unfinished,
-)
-from raresim import config as configs
-from raresim import experiment as experiments
+from raresim import Auto, Experiment, Importance, Normal, Probability, PythonLoss, StandardNormal, Stop
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.audit import Audit, _AuditClimb
-from raresim.blocks import plan
-from raresim.checkpoint import Checkpoint, State
-from raresim.diagnostics.verdict import Status
+from raresim.config import load as configs
 from raresim.distributions.mixture import Mixture
-from raresim.estimation import Progress, Sample, weights_settled
-from raresim.estimation import estimate as estimate_stage
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
 from raresim.losses.python import ROWS_AGAIN
 from raresim.methods import auto
-from raresim.methods.base import Session, Tuned
-from raresim.problem import Event, Problem
-from raresim.rounds import MOST, Round, ended, held_on_the_way, missed_by, reserved_next
+from raresim.methods.base import Tuned
+from raresim.numerics.blocks import plan
+from raresim.record.event import Event
+from raresim.record.verdict import Status
+from raresim.run import experiment as experiments
+from raresim.run import rounds
+from raresim.run.audit import Audit, _AuditClimb
+from raresim.run.checkpoint import Checkpoint, State
+from raresim.run.estimation import Progress, Sample, weights_settled
+from raresim.run.estimation import estimate as estimate_stage
+from raresim.run.rounds import MOST, Round, ended, held_on_the_way, missed_by, reserved_next
+from raresim.run.soundings import Sound, Sounded, Thin
 from raresim.search.explorer import EvaluatePoints
 from raresim.search.hits import Region
-from raresim.soundings import Sound, Sounded, Thin
+from raresim.shell import unfinished
 from tests.statistical import assert_mean_is
 
 FAR = 4.89

@@ -14,23 +14,25 @@ from raresim import (
     PythonLoss,
     StandardNormal,
 )
-from raresim.design_point import find_design_points
-from raresim.diagnostics.verdict import Status
 from raresim.distributions.base import log_density
 from raresim.distributions.standard_normal import LOG_2PI
-from raresim.draws import drawn_as
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.estimators.control_variates import ControlledBatches
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import SobolLines, SobolReplicates
-from raresim.executors import Executor
 from raresim.losses.python import ROWS_AGAIN
 from raresim.methods import cross_entropy, regions
-from raresim.methods.base import Session, Tuned
+from raresim.methods.base import Tuned
 from raresim.methods.design_point import DesignPointSampling
+from raresim.methods.draws import drawn_as
 from raresim.methods.line_sampling import LineSampling
-from raresim.problem import Event, Problem
 from raresim.proposals.student_t import StudentTMixture
-from raresim.rounds import Round, missed_by
+from raresim.record.event import Event
+from raresim.record.verdict import Status
+from raresim.run.rounds import Round, missed_by
+from raresim.search.design_points import find_design_points
 from raresim.search.explorer import Explorer
 from raresim.search.hits import Hits
 from tests.problems import Case, solve

@@ -23,13 +23,14 @@ from raresim import (
     estimate,
     load,
 )
+from raresim.distributions.covariances import covariance
+from raresim.engine.problem import Problem
 from raresim.errors import ConfigError, FieldError
-from raresim.fitting import covariance
 from raresim.measures.base import Answered, LossScale
 from raresim.measures.conditional import Given
 from raresim.measures.modes import FEW, MAX_EVALUATIONS, MAX_SHARE
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Event, Problem
+from raresim.record.event import Event
 from tests.problems import COV, MEAN, WEIGHTS
 from tests.statistical import assert_count, assert_spread_is, assert_within_error
 

@@ -6,8 +6,8 @@ from scipy import stats
 
 from raresim import StandardNormal
 from raresim.distributions.base import log_density
+from raresim.numerics.streams import stream
 from raresim.search.quadratic import FULL_QUADRATIC, Quadratic, fit_quadratic, tilted_together
-from raresim.streams import stream
 from tests.helpers import normals
 
 

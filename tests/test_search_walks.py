@@ -5,9 +5,10 @@ import pytest
 from scipy import stats
 
 from raresim import Normal, PythonLoss, StandardNormal
-from raresim.executors import Executor
-from raresim.methods.base import Session
-from raresim.problem import Event, Problem
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
+from raresim.record.event import Event
 from raresim.search.explorer import Explorer
 from raresim.search.walks import find_design_points
 from tests.statistical import assert_count_at_least

@@ -9,7 +9,7 @@ from scipy import integrate, optimize, special, stats
 from raresim.errors import DataError, FieldError
 from raresim.marginals.pareto_tail import fit_generalised_pareto, fit_tail, threshold_stability
 from raresim.marginals.semi_parametric import SemiParametric, invert
-from raresim.streams import stream
+from raresim.numerics.streams import stream
 from tests.helpers import ROOT
 from tests.statistical import assert_count, assert_within_error
 

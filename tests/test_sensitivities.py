@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from raresim import FactorModel, Garch, Independent, Normal, ReturnsTable, StudentT
-from raresim.diagnostics.verdict import Status
 from raresim.errors import FieldError
 from raresim.marginals.bernoulli import Bernoulli
 from raresim.marginals.exponential import Exponential
@@ -18,6 +17,7 @@ from raresim.measures.tail_rate import NoRateError, TailRate
 from raresim.measures.tail_reading import Reading
 from raresim.measures.tail_sample import TailSample
 from raresim.measures.what_if import WhatIf, reweighted
+from raresim.record.verdict import Status
 from tests.statistical import assert_count_at_least, assert_spread_is, assert_within_error
 from tests.tail_samples import answered, estimate_of, rows_of, table
 

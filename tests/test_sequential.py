@@ -8,12 +8,12 @@ from scipy import stats
 from scipy.special import ndtr
 
 from raresim import Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 from raresim.methods.sequential import SequentialImportance, next_width, pooled_weights, soft
-from raresim.streams import stream
+from raresim.numerics.streams import stream
+from raresim.record.verdict import Status
 from tests.helpers import assert_intervals_of_replicates_cover, runs_of
 from tests.problems import (
     Case,

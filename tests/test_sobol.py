@@ -17,22 +17,23 @@ from raresim import (
     PythonLoss,
     StandardNormal,
     StudentT,
-    draws,
 )
-from raresim.blocks import BLOCK_BYTES, Block, plan
-from raresim.diagnostics.verdict import Status
 from raresim.distributions.base import Distribution
 from raresim.distributions.directional import Directional
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
 from raresim.distributions.transport import Transport, across
-from raresim.engine import Sampler, fold
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import REPLICATES, SobolLines, SobolReplicates, sobol_normals
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
-from raresim.problem import Event, Problem
-from raresim.streams import stream
+from raresim.methods import draws
+from raresim.numerics.blocks import BLOCK_BYTES, Block, plan
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from tests.helpers import block, normals
 from tests.problems import COV, MEAN, WEIGHTS, Case, linear_normal, solve
 from tests.statistical import assert_count_at_least, assert_spread_is, assert_within_error

@@ -21,17 +21,18 @@ from raresim import (
     StandardNormal,
     SubsetSimulation,
 )
-from raresim import soundings as module
-from raresim.blocks import Block
-from raresim.diagnostics.verdict import Status
 from raresim.distributions.mixture import Mixture
-from raresim.engine import Sampler
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
 from raresim.methods import auto
-from raresim.problem import Event, Problem
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
+from raresim.record.verdict import Status
+from raresim.run import soundings as module
+from raresim.run.soundings import DRAWS, KEPT, Sound, _laws
 from raresim.search.hits import Region, find_by_hits
-from raresim.soundings import DRAWS, KEPT, Sound, _laws
 from tests.helpers import draws, logpdf
 from tests.problems import experiment, linear_normal, solve, two_sided
 from tests.statistical import assert_count_at_least, assert_mean_is

@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from raresim import Probability, PythonLoss, StandardNormal
-from raresim import config as configs
-from raresim.diagnostics.verdict import Status
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 from raresim.methods.splitting import Splitting
+from raresim.record.verdict import Status
 from tests.helpers import assert_intervals_of_replicates_cover, runs_of
 from tests.problems import (
     Case,

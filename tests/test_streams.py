@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from raresim.streams import BIT_GENERATOR, STREAM_VERSION, stream
+from raresim.numerics.streams import BIT_GENERATOR, STREAM_VERSION, stream
 from tests.statistical import assert_within_error
 
 # Raw 64-bit words of SFC64; NumPy keeps those of a bit generator, not those of a distribution.

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from raresim import Normal, StudentT
+from raresim.distributions.covariances import covariance
 from raresim.errors import FieldError
-from raresim.fitting import covariance
 from tests.helpers import draws, logpdf
 from tests.statistical import assert_count
 

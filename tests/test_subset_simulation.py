@@ -9,19 +9,20 @@ import pytest
 from scipy import stats
 
 from raresim import Probability, PythonLoss, StandardNormal
-from raresim import config as configs
 from raresim.accumulators.ends import Ends
-from raresim.blocks import Block
-from raresim.diagnostics.verdict import Status
-from raresim.engine import Sampler
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Replicates, Run, Step
-from raresim.executors import Executor
 from raresim.methods.pilot import planned_variances
 from raresim.methods.sequential import SequentialImportance
 from raresim.methods.subset_simulation import SubsetSimulation, climb
-from raresim.problem import Event, Problem
-from raresim.streams import stream
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.record.verdict import Status
 from tests.helpers import assert_intervals_of_replicates_cover
 from tests.problems import (
     Case,

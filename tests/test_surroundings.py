@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 import raresim
-from raresim import CrossEntropy, Probability, PythonLoss, StandardNormal, cli
+from raresim import CrossEntropy, Probability, PythonLoss, StandardNormal
+from raresim.engine.executors import Executor
 from raresim.errors import LossError
-from raresim.executors import Executor
-from raresim.surroundings import undisturbed
+from raresim.numerics.surroundings import undisturbed
+from raresim.shell import cli
 from tests import unruly
 
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import integrate, ndimage, special, stats
 
 import raresim
-from raresim.diagnostics.verdict import Status
 from raresim.losses.python import ROWS_AGAIN
+from raresim.record.verdict import Status
 
 STUDIES = Path(__file__).parents[1] / "experiments"
 NAMES = ("problems", "targets", "runs", "suite", "rows", "trials", "libraries", "verdicts", "run", "cells")

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from raresim.diagnostics.verdict import _ADVICE, _MISSING, Status, judge, worst
+from raresim.diagnostics.verdict import _ADVICE, _MISSING, judge, worst
+from raresim.record.verdict import Status
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
 GOOD = {"hits": 1000, "ess": 500.0, "max_share": 0.01, "khat": 0.2, "weights": 1000, "max_to_mean": 10.0}

@@ -14,8 +14,8 @@ from raresim.distributions.von_mises_fisher_nakagami import (
     log_0f1,
     mean_cosine,
 )
+from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.executors import Executor
 from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture, concentration_of, gamma_shape
 from tests.helpers import block, draws, logpdf, normals
 from tests.problems import linear_normal, solve, two_sided

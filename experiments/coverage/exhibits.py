@@ -21,8 +21,8 @@ from scipy import stats
 import raresim
 from raresim import CrossEntropy, Experiment, Linear, Stop
 from raresim.distributions.base import Inputs
-from raresim.exhibits import Exhibit
 from raresim.measures.base import Measure
+from raresim.record.exhibits import Exhibit
 
 BAR, SPREAD, BAND = (0.92, 0.98), (0.9, 1.1), 0.93
 

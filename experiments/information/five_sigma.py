@@ -14,8 +14,8 @@ from step import Step
 from raresim import Importance, Linear, Normal, Probability, StandardNormal, estimate
 from raresim.information import budget, weighted_kl
 from raresim.measures.intervals import clopper_pearson, log_scale
+from raresim.numerics.streams import stream
 from raresim.report import style
-from raresim.streams import stream
 
 LEVEL, SHIFT, SEED = 5.0, 5.0, 20261124
 LOG_P = float(stats.norm.logsf(LEVEL))

@@ -12,7 +12,7 @@ from step import Step
 
 from raresim import CrossEntropy, Linear, Probability, StandardNormal, estimate
 from raresim.information import entropy_normal, self_information
-from raresim.methods.base import Iteration
+from raresim.record.records import Iteration
 from raresim.report import style
 
 DIM, SIGMAS, SEED, SAMPLES = 20, 5.0, 20261124, 20_000

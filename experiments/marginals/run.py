@@ -19,9 +19,9 @@ from mpmath import mp, mpf
 from oracles import Case, cases, others
 from scipy import special
 
-from raresim.arrays import Float
 from raresim.marginals.base import Continuous, Marginal
-from raresim.normals import fill_standard_normal
+from raresim.numerics.arrays import Float
+from raresim.numerics.normals import fill_standard_normal
 
 HERE = Path(__file__).parent
 U = (0.3, 1.0, 2.0, 3.3, 5.0, 8.0, 8.5, 12.0, 20.0, 30.0, 37.0)

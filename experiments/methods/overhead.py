@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from raresim import Probability, StandardNormal, estimate
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 DIM = 10
 METHODS = ("auto", "crude", "cross_entropy", "improved_cross_entropy", "design_point", "subset_simulation", "splitting")

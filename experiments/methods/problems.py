@@ -25,10 +25,10 @@ from scipy import special
 
 from raresim import CopulaInputs, FactorModel, Independent, Probability, StandardNormal, StudentT
 from raresim import marginals as m
-from raresim.arrays import Float
 from raresim.copulas import Clayton
 from raresim.distributions.base import Inputs
 from raresim.marginals.base import Marginal
+from raresim.numerics.arrays import Float
 
 REFERENCES = Path(__file__).parent / "data" / "references.csv"
 

@@ -20,19 +20,20 @@ from problems import PROBLEMS
 from scipy import stats
 
 from raresim import Linear, Mixture, Normal, PythonLoss, StandardNormal
-from raresim.blocks import plan
-from raresim.design_point import explore
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.transport import Transport
-from raresim.engine import Sampler, fold
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.estimators.antithetic import AntitheticDraws
 from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import SobolLines, SobolReplicates
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.executors import Executor
 from raresim.losses.base import Loss
-from raresim.problem import Event, Problem
+from raresim.numerics.blocks import plan
+from raresim.record.event import Event
+from raresim.search.design_points import explore
 
 SEED = 20_261_125
 SINGLE = 200_000

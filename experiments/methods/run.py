@@ -22,7 +22,7 @@ from runs import QUESTIONS, Key, Run, measure, read, save, some_of
 from scipy import stats
 from targets import TARGETS
 
-from raresim.diagnostics.verdict import Status
+from raresim.record.verdict import Status
 from raresim.registry import members
 
 NOT_RUN = "importance"

@@ -22,8 +22,8 @@ from problems import PROBLEMS, Loss, ReferenceProblem, total
 from targets import TARGETS
 
 from raresim import FieldError, Linear, estimate
-from raresim.arrays import Float
-from raresim.result import Result
+from raresim.numerics.arrays import Float
+from raresim.run.result import Result
 
 MEASURED = Path(__file__).parent / "data" / "measured"
 QUESTIONS: dict[str, ReferenceProblem] = PROBLEMS | {id: target.problem for id, target in TARGETS.items()}

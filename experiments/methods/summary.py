@@ -17,8 +17,8 @@ from runs import FAILED, QUESTIONS, REFUSED, Run
 from scipy import stats
 from targets import TARGETS, Target
 
-from raresim.diagnostics.verdict import Status
 from raresim.losses.python import ROWS_AGAIN
+from raresim.record.verdict import Status
 from raresim.report import style
 
 HERE = Path(__file__).parent

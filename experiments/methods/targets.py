@@ -13,7 +13,7 @@ import numpy as np
 from problems import FAILURE, PROBLEMS, Loss, ReferenceProblem, below_maximum, hyperplane, normals
 from scipy import special, stats
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,7 @@ def in_turns(measure: Sequence[Measure], rounds: int) -> list[list[float]]:
 @contextmanager
 def block_bytes(size: int) -> Iterator[None]:
     """Blocks of ``size`` bytes."""
-    from raresim import blocks
+    from raresim.numerics import blocks
 
     before = blocks.BLOCK_BYTES
     blocks.BLOCK_BYTES = size
@@ -164,7 +164,7 @@ def cost_of_a_block(size: Size) -> Iterator[Row]:
 
     The blocks that the line is fitted to all stay in cache, where a row costs the same in each.
     """
-    from raresim.blocks import BLOCK_BYTES, block_rows
+    from raresim.numerics.blocks import BLOCK_BYTES, block_rows
 
     default = block_rows(size.cost, DIM)
 
@@ -201,11 +201,11 @@ def command_line(rounds: int) -> Iterator[Row]:
     """Wall time of the shell command, with kernels compiled before (warm) and not (cold)."""
     from importlib.util import find_spec
 
-    if find_spec("raresim.cli") is None or not CONFIG.exists():
-        print(f"no raresim.cli or no {CONFIG.name}: the command line was not measured")
+    if find_spec("raresim.shell.cli") is None or not CONFIG.exists():
+        print(f"no raresim.shell.cli or no {CONFIG.name}: the command line was not measured")
         return
     script = Path(sys.executable).with_name("raresim")
-    raresim = [str(script)] if script.exists() else [sys.executable, "-m", "raresim.cli"]
+    raresim = [str(script)] if script.exists() else [sys.executable, "-m", "raresim.shell.cli"]
     with tempfile.TemporaryDirectory() as folder:
         warm = Path(folder) / "warm"
 

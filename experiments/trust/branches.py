@@ -19,8 +19,8 @@ from exact_tails import normal_nodes
 from scipy import optimize, special
 
 from raresim import marginals as m
-from raresim.arrays import Float
 from raresim.marginals.base import Marginal
+from raresim.numerics.arrays import Float
 
 Shape = Literal["straight", "cube", "exp", "log", "saturating", "steps", "digital"]
 SMOOTH: tuple[Shape, ...] = ("straight", "cube", "exp", "log", "saturating")

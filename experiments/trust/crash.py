@@ -29,9 +29,11 @@ from unittest import mock
 
 import typer
 
-from raresim import checkpoint, cli, report, unfinished
-from raresim import config as configs
+from raresim import report
+from raresim.config import load as configs
 from raresim.errors import CheckpointError
+from raresim.run import checkpoint
+from raresim.shell import cli, unfinished
 
 SEED = 20_261_125
 KILLS, QUICK_KILLS = 300, 8

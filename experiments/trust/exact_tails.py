@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import interpolate, optimize, special
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 REACH = 13.0
 """Standard normals beyond this have a probability of 1e-38."""

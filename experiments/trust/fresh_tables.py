@@ -13,7 +13,7 @@ from fresh_trials import COLUMNS, METHODS, PARTS, Fresh
 from scipy import stats
 from verdicts import Rows, Share, percent, section
 
-from raresim.diagnostics.verdict import Status
+from raresim.record.verdict import Status
 
 HERE = Path(__file__).parent
 

@@ -13,8 +13,8 @@ from runs import FAILED, REFUSED, Counted, attempt
 from trials import COMMON, FEW, MATTERS, NEAR, judged
 
 from raresim import Probability, PythonLoss, estimate
-from raresim.diagnostics.verdict import Status
-from raresim.result import Result
+from raresim.record.verdict import Status
+from raresim.run.result import Result
 
 Part = Literal["open", "unseen"]
 PARTS: dict[Part, range] = {"open": range(1_000), "unseen": range(30_000, 32_000)}

@@ -21,9 +21,9 @@ from scipy.special import gammainccinv, gammaincinv, logsumexp, ndtri
 from raresim.accumulators.bets import STAKES, Bets, add_winnings
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import tail_is_trusted
-from raresim.estimation import MARGIN, _next_size, _rows_to
-from raresim.measures.guarantee import Goal, chance_of_more, hits_for
+from raresim.estimators.guarantee import Goal, chance_of_more, hits_for
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION, clopper_pearson, log_scale, widened
+from raresim.run.estimation import MARGIN, _next_size, _rows_to
 
 HERE = Path(__file__).parent
 SEED = 20261125

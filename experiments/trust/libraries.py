@@ -31,8 +31,8 @@ from runs import OutOfTime
 from suite import CASES, Case
 from threadpoolctl import threadpool_limits
 
-from raresim.arrays import Float
-from raresim.problem import Event
+from raresim.numerics.arrays import Float
+from raresim.record.event import Event
 
 try:
     import openturns as ot

@@ -42,8 +42,8 @@ from scipy import optimize
 
 from raresim import Independent, StandardNormal
 from raresim import marginals as m
-from raresim.arrays import Float
 from raresim.distributions.base import Inputs
+from raresim.numerics.arrays import Float
 
 Kind = Literal["one", "smooth", "stepped"]
 System = Literal["any", "all"] | int

@@ -32,12 +32,12 @@ import rows
 from runs import FAILED, REFUSED, Counted, attempt, some_of
 
 from raresim import Independent, Probability, StandardNormal, StudentT, estimate
-from raresim.diagnostics.verdict import Status
 from raresim.distributions.base import Inputs
 from raresim.marginals.exponential import Exponential
 from raresim.marginals.poisson import Poisson
 from raresim.measures.intervals import clopper_pearson
-from raresim.result import Result
+from raresim.record.verdict import Status
+from raresim.run.result import Result
 
 HERE = Path(__file__).parent
 FILE = "steps"

@@ -31,8 +31,8 @@ from problems import FAILURE, PROBLEMS, Loss, ReferenceProblem, alike, hyperplan
 from scipy import integrate, special, stats
 
 from raresim import marginals as m
-from raresim.arrays import Float
 from raresim.distributions.base import Inputs
+from raresim.numerics.arrays import Float
 
 Kind = Literal["known", "trap", "needle"]
 Mask = NDArray[np.bool_]

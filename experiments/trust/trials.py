@@ -14,10 +14,11 @@ from runs import FAILED, REFUSED, Counted, attempt
 from suite import CASES, Case
 
 from raresim import Importance, Normal, estimate
-from raresim.diagnostics.verdict import Status
 from raresim.measures.intervals import clopper_pearson, widened
 from raresim.methods.base import Method
-from raresim.result import Estimate, Result
+from raresim.record.records import Estimate
+from raresim.record.verdict import Status
+from raresim.run.result import Result
 
 ERROR, BUDGET = 0.05, 100_000
 """Relative error that a run stops at, and the evaluations that it may take."""

@@ -26,9 +26,9 @@ from trials import sure_interval
 
 from raresim import Independent, Probability, StandardNormal, estimate
 from raresim import marginals as m
-from raresim.arrays import Float
 from raresim.distributions.base import Inputs
 from raresim.measures.intervals import clopper_pearson
+from raresim.numerics.arrays import Float
 
 TRUSTED, SEEDS = 200, 300
 ERROR, BUDGET = 0.05, 200_000

@@ -17,8 +17,9 @@ from scipy import stats
 from suite import CASES, Case
 from trials import METHODS, NEAR, STATED, SURE, Trial
 
-from raresim.arrays import Float
-from raresim.diagnostics.verdict import Status, worst
+from raresim.diagnostics.verdict import worst
+from raresim.numerics.arrays import Float
+from raresim.record.verdict import Status
 from raresim.report import style
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Bool
+from raresim.numerics.arrays import Bool
 
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 

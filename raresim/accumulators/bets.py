@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
-from raresim.jit import kernel
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 
 STAKES = np.concatenate([-(10.0 ** np.linspace(-0.01, -4.0, 21)), 10.0 ** np.linspace(-4.0, 12.0, 65)])
 """What is staked on a row, in units of one over the largest weight: on a smaller mean, then on a larger one.

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 REPLICATES = 64
 """Replicates whose draws are kept."""

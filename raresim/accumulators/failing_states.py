@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from raresim.accumulators.tail import TailMoments
-from raresim.arrays import Bool, Float
-from raresim.problem import Event
+from raresim.numerics.arrays import Bool, Float
+from raresim.record.event import Event
 
 
 def failing_states(

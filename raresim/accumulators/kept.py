@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
-from raresim.blocks import Block
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
 
 
 @dataclass(frozen=True, eq=False)

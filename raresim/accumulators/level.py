@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
 from raresim.information import weighted_cross_entropy
+from raresim.numerics.arrays import Float
 
 
 @dataclass(frozen=True, eq=False)

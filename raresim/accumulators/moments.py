@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from raresim.accumulators.tail import TailMoments
 from raresim.accumulators.tail_draws import TailDraws
 from raresim.accumulators.top import TopWeights
 from raresim.accumulators.weighted_losses import WeightedLosses
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 _NOTHING = KeptRows(np.empty(0), np.empty(0))
 

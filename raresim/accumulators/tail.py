@@ -9,12 +9,12 @@ from typing import Self
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Bool, Float
 from raresim.information import weighted_kl
-from raresim.jit import kernel
-from raresim.problem import Event
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.jit import kernel
+from raresim.record.event import Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.weighted_losses import PIECES, Whole
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 NUMBERS = 2**23
 """Coordinates of all draws that are kept (64 megabytes)."""

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Bool, Float
+from raresim.numerics.arrays import Bool, Float
 
 CAPACITY = 8192
 """Weights kept per event: enough for the Pareto fit's ``3 sqrt(hits)`` up to 7 million hits."""

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 CAPACITY = 2**20
 """Losses that are kept by themselves (24 megabytes)."""

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from raresim.arguments import argument
-from raresim.arrays import Bool, Float, between, whole
+from raresim.arguments.checks import between, whole
+from raresim.arguments.numerals import as_share
+from raresim.arguments.typed import argument
 from raresim.backtests import coverage, shortfall
 from raresim.backtests.coverage import TrafficLight, Transitions
 from raresim.backtests.shortfall import Tail
 from raresim.data.forecasts import Forecasts, ForecastSource
 from raresim.errors import FieldError
 from raresim.measures.levels import tail_of
-from raresim.numerals import as_share
+from raresim.numerics.arrays import Bool, Float
 
 SCHEMA_VERSION = 1
 

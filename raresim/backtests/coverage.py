@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.arrays import Bool, Float
 from raresim.measures.levels import tail_of
+from raresim.numerics.arrays import Bool, Float
 
 Int = NDArray[np.int64]
 

@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.errors import FieldError
-from raresim.streams import stream
+from raresim.numerics.arrays import Float
+from raresim.numerics.streams import stream
 
 N_SIMULATED = 50_000
 """Simulated histories: a p-value near 5 % is then known to 0.1 points."""

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
-from raresim import arrays, normal_scores
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.copulas.base import Copula
 from raresim.copulas.summary import constant, dependence_lines
 from raresim.copulas.tables import U_MAX, StretchedTable, log_exponential, log_exponential_exactly
 from raresim.errors import FieldError
+from raresim.numerics import arrays, normal_scores
+from raresim.numerics.arrays import Float
 
 if TYPE_CHECKING:
     from raresim.copulas.fitting import CopulaFit
@@ -170,7 +171,7 @@ class Archimedean(Copula):
 
 def settle(copula: Archimedean) -> None:
     """Check the fields of a copula under construction and set its ``parameter``."""
-    object.__setattr__(copula, "dim", arrays.dimension("dim", copula.dim, least=2, most=arrays.MAX_MATRIX_DIM))
+    object.__setattr__(copula, "dim", checks.dimension("dim", copula.dim, least=2, most=checks.MAX_MATRIX_DIM))
     object.__setattr__(copula, "parameter", _parameter(type(copula), copula.theta, copula.tau))
 
 

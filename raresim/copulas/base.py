@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 
 class Copula(ABC):

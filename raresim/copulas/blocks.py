@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.copulas.base import Copula
 from raresim.copulas.clayton import Clayton
 from raresim.copulas.independence import Independence
 from raresim.copulas.t import T
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 

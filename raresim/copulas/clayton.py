@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.copulas.archimedean import Archimedean, settle
 from raresim.copulas.tables import log_expm1, log_exponential_exactly, log_one_minus_exp, log_softplus
 from raresim.distributions.mixing import log_mixing, log_mixing_table
-from raresim.interpolation import PiecewisePolynomial
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.registry import member
 
 

@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix
 from raresim.copulas.summary import constant
-from raresim.correlation import Repair, RepairMode, correlation, entries
+from raresim.data.correlation import Repair, RepairMode, correlation, entries
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 
 Measure = Literal["normal", "spearman", "kendall"]
 
@@ -35,7 +36,7 @@ def resolve(
         given = "neither" if matrix is None else "both"
         raise FieldError("correlation", f"give either correlation (a matrix) or rho (one number), got {given}")
     if dim:
-        dim = arrays.dimension("dim", dim, most=arrays.MAX_MATRIX_DIM)
+        dim = checks.dimension("dim", dim, most=checks.MAX_MATRIX_DIM)
     if rho is not None:
         if dim < 2:
             raise FieldError("dim", f"must be at least 2 where rho is given, got {dim}")

@@ -10,18 +10,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.copulas.archimedean import Archimedean
 from raresim.copulas.base import Copula
 from raresim.copulas.gaussian import Gaussian
 from raresim.copulas.student_t_map import StudentTMap
 from raresim.copulas.t import T, t_copula_logpdf
-from raresim.correlation import correlation
+from raresim.data.correlation import correlation
+from raresim.distributions.covariances import refuse_dependencies
 from raresim.errors import DataError
-from raresim.fitting import refuse_dependencies
-from raresim.jit import kernel
 from raresim.marginals.likelihood import Criteria
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 from raresim.registry import lookup
 
 By = Literal["scores", "kendall"]
@@ -139,7 +139,7 @@ def fit_gaussian(scores: Float, by: By) -> CopulaFit:
     ``(1 - r^2) / sqrt(n)`` (Klaassen & Wellner, Bernoulli 3, 1997). That from Kendall's tau follows from the variance
     of tau, by the delta method.
     """
-    arrays.one_of("by", by, By)
+    checks.one_of("by", by, By)
     v = _scores(scores)
     if by == "scores":
         matrix = np.corrcoef(v, rowvar=False)
@@ -162,7 +162,7 @@ def fit_t(scores: Float) -> CopulaFit:
     v = _scores(scores)
     estimate, errors = _correlation_by_kendall(v)
     matrix, _ = correlation("correlation", estimate, "nearest")
-    factor = arrays.cholesky("correlation", matrix)
+    factor = checks.cholesky("correlation", matrix)
     sign = np.sign(v)
     sizes, where = np.unique(np.abs(v).round(12), return_inverse=True)  # the ranks of all columns are alike
     terms, x = np.empty(len(v)), np.empty(v.shape, order="F")

@@ -9,8 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.copulas.archimedean import LOG_WHOLE, Archimedean, log_polynomial, log_stirling_second, settle
 from raresim.copulas.tables import (
     U_MAX,
@@ -22,8 +20,10 @@ from raresim.copulas.tables import (
     log_softplus,
     read,
 )
-from raresim.interpolation import PiecewisePolynomial
-from raresim.jit import kernel
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
+from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 _CELLS = 2400

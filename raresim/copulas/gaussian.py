@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix
 from raresim.copulas import elliptical
 from raresim.copulas.base import Copula
 from raresim.copulas.elliptical import Measure
 from raresim.copulas.summary import dependence_lines
-from raresim.correlation import Repair, RepairMode
+from raresim.data.correlation import Repair, RepairMode
 from raresim.distributions.normal import dense_distance, lower_affine
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ class Gaussian(Copula):
     repaired: Repair | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        arrays.one_of("measure", self.measure, Measure)
-        arrays.one_of("repair", self.repair, RepairMode)
+        checks.one_of("measure", self.measure, Measure)
+        checks.one_of("repair", self.repair, RepairMode)
         dim, matrix, repaired = elliptical.resolve(self.dim, self.correlation, self.rho, self.measure, self.repair)
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "matrix", matrix)
-        object.__setattr__(self, "factor", arrays.cholesky("correlation", matrix))
+        object.__setattr__(self, "factor", checks.cholesky("correlation", matrix))
         object.__setattr__(self, "repaired", repaired)
 
     @property

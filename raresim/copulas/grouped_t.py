@@ -10,17 +10,19 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.copulas import elliptical
 from raresim.copulas.base import Copula
 from raresim.copulas.student_t_map import StudentTMap, student_t_copula_tail
 from raresim.copulas.summary import dependence_lines
 from raresim.copulas.t import check_dof, scale_to_score
-from raresim.correlation import Repair, RepairMode
+from raresim.data.correlation import Repair, RepairMode
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import lower_affine
 from raresim.errors import FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 _COARSE = np.linspace(-38.0, 38.0, 761)
@@ -86,16 +88,16 @@ class GroupedT(Copula):
     def __post_init__(self) -> None:
         if not self.groups:
             raise FieldError("groups", "must have at least one entry, got none")
-        groups = tuple(arrays.whole("groups", size) for size in self.groups)
-        dofs = arrays.vector("dof", self.dof, len(groups))
+        groups = tuple(checks.whole("groups", size) for size in self.groups)
+        dofs = checks.vector("dof", self.dof, len(groups))
         for dof in dofs:
             check_dof("dof", float(dof))
-        arrays.one_of("repair", self.repair, RepairMode)
+        checks.one_of("repair", self.repair, RepairMode)
         dim, matrix, repaired = elliptical.resolve(sum(groups), self.correlation, self.rho, "normal", self.repair)
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "matrix", matrix)
-        object.__setattr__(self, "factor", arrays.cholesky("correlation", matrix))
+        object.__setattr__(self, "factor", checks.cholesky("correlation", matrix))
         object.__setattr__(self, "repaired", repaired)
         object.__setattr__(self, "margins", tuple(StudentTMap(float(dof)) for dof in dofs))
         object.__setattr__(self, "group_of", tuple(k for k, size in enumerate(groups) for _ in range(size)))

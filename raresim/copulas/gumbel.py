@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.copulas.archimedean import Archimedean, log_polynomial, settle
 from raresim.copulas.tables import U_MAX, log_exponential, log_exponential_exactly, log_one_minus_exp, read
-from raresim.interpolation import PiecewisePolynomial
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.registry import member
 
 _CELLS = 1600

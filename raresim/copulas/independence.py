@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.copulas.base import Copula
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -29,7 +29,7 @@ class Independence(Copula):
     dim: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", arrays.dimension("dim", self.dim, most=arrays.MAX_MATRIX_DIM))
+        object.__setattr__(self, "dim", checks.dimension("dim", self.dim, most=checks.MAX_MATRIX_DIM))
 
     @property
     def latent_dim(self) -> int:

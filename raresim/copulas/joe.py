@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.copulas.archimedean import LOG_WHOLE, Archimedean, log_polynomial, log_stirling_second, settle
 from raresim.copulas.tables import log_exponential_exactly, log_minus_log_one_minus_exp, log_one_minus_exp
-from raresim.jit import kernel
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 LARGE = 1e4

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim import correlation as matrices
-from raresim import normal_scores
-from raresim.arrays import Float, Matrix, frozen
+from raresim.arguments.checks import Matrix
+from raresim.data import correlation as matrices
 from raresim.errors import FieldError
-from raresim.jit import kernel
 from raresim.marginals.base import Marginal
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.jit import kernel
 
 HALF_WIDTH = 37.0
 NODES = 29_601

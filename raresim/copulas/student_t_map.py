@@ -11,10 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from raresim.arrays import Float, frozen
 from raresim.copulas.tables import StretchedTable, log_expm1, read
 from raresim.distributions.mixing import log_mixing, log_mixing_table
-from raresim.interpolation import PiecewisePolynomial
+from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.interpolation import PiecewisePolynomial
 
 V_MAX = 40.0
 X_LEAST = -20.0

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.copulas.base import Copula
+from raresim.numerics.arrays import Float
 
 
 def dependence_lines(copula: Copula) -> list[str]:

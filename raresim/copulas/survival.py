@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.copulas.base import Copula
 from raresim.copulas.clayton import Clayton
 from raresim.copulas.gumbel import Gumbel
 from raresim.copulas.summary import dependence_lines
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix
 from raresim.copulas import elliptical
 from raresim.copulas.base import Copula
 from raresim.copulas.student_t_map import StudentTMap, student_t_copula_tail
 from raresim.copulas.summary import dependence_lines
-from raresim.correlation import Repair, RepairMode
+from raresim.data.correlation import Repair, RepairMode
 from raresim.distributions.mixing import log_mixing
 from raresim.distributions.normal import dense_distance, lower_affine
 from raresim.distributions.student_t import DOF_RANGE
 from raresim.errors import FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 if TYPE_CHECKING:
@@ -81,12 +83,12 @@ class T(Copula):
 
     def __post_init__(self) -> None:
         check_dof("dof", self.dof)
-        arrays.one_of("measure", self.measure, TMeasure)
-        arrays.one_of("repair", self.repair, RepairMode)
+        checks.one_of("measure", self.measure, TMeasure)
+        checks.one_of("repair", self.repair, RepairMode)
         dim, matrix, repaired = elliptical.resolve(self.dim, self.correlation, self.rho, self.measure, self.repair)
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "matrix", matrix)
-        object.__setattr__(self, "factor", arrays.cholesky("correlation", matrix))
+        object.__setattr__(self, "factor", checks.cholesky("correlation", matrix))
         object.__setattr__(self, "repaired", repaired)
         object.__setattr__(self, "margin", StudentTMap(float(self.dof)))
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
-from raresim.interpolation import PiecewisePolynomial
-from raresim.jit import kernel
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
+from raresim.numerics.jit import kernel
 
 U_MAX = 38.5
 """Half-width of the tables of a standard normal: it lies beyond with probability 1e-323."""

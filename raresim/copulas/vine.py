@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.copulas.base import Copula
 from raresim.copulas.summary import dependence_lines
 from raresim.errors import DataError, FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 PACKAGE = "pyvinecopulib"

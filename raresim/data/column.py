@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from raresim.arguments import typed
-from raresim.arrays import Float, frozen, one_of
+from raresim.arguments.checks import one_of
+from raresim.arguments.typed import typed
 from raresim.data import files
 from raresim.data.files import MISSING, MISSING_ADVICE, Problems
 from raresim.data.returns import FileFacts
 from raresim.errors import DataError
+from raresim.numerics.arrays import Float, frozen
 
 ColumnMissing = Literal["error", "drop"]
 

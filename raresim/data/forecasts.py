@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arguments import typed
-from raresim.arrays import Bool, Float, frozen
+from raresim.arguments.typed import typed
 from raresim.data import files
 from raresim.data.files import MISSING, DataFile, Problems
 from raresim.data.returns import days_of
 from raresim.errors import DataError
+from raresim.numerics.arrays import Bool, Float, frozen
 
 LEAST_DAYS = 30
 """Days below which nothing is tested: at 99 % not even a third of an exceedance is expected in fewer."""

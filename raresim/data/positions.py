@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from raresim.arrays import Float, frozen
 from raresim.data import files
 from raresim.data.files import MISSING, DataFile, Problems
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float, frozen
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,11 +20,12 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from raresim.arguments import shown, typed
-from raresim.arrays import Bool, Float, frozen, one_of, positive
+from raresim.arguments.checks import one_of, positive
+from raresim.arguments.typed import shown, typed
 from raresim.data import files
 from raresim.data.files import MISSING, MISSING_ADVICE, DataFile, Problems
 from raresim.errors import DataError, FieldError
+from raresim.numerics.arrays import Bool, Float, frozen
 
 ReturnKind = Literal["log", "simple"]
 Unit = Literal["fraction", "percent"]
@@ -76,7 +77,7 @@ class ReturnsSource:
         ``error`` refuses missing values; ``drop`` leaves out a row in which a used column is missing, so that
         a return from prices spans the gap; ``previous`` repeats the last price, which makes a zero return.
     covariance : {"ledoit_wolf", "sample"}
-        The estimator that the input law is to use; see `raresim.fitting.covariance`.
+        The estimator that the input law is to use; see `raresim.distributions.covariances.covariance`.
     max_return : float
         A return whose absolute value is larger, as a fraction, is refused as a mistake in the data: per cent taken
         for fractions, a split that was not adjusted, a slipped decimal point. Of prices it is the log return that

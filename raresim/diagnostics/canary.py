@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim.arrays import Float, frozen
-from raresim.blocks import Block
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.distributions.base import Distribution
 from raresim.distributions.beyond_sphere import BeyondSphere
@@ -17,8 +15,10 @@ from raresim.distributions.histogram_tilt import HistogramTilt, normal_edges
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.transport import components
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
-from raresim.engine import Sampler
-from raresim.streams import stream
+from raresim.engine.fold import Sampler
+from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
 
 Inside = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Whole = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -96,7 +96,7 @@ class Region:
     @property
     def log_probability(self) -> float:
         """Of standard normals, in nats."""
-        from raresim.roots import log_chi_tail, log_normal_mass
+        from raresim.distributions.masses import log_chi_tail, log_normal_mass
 
         along = float(log_normal_mass(np.array([self.low]), np.array([self.high]))[0])
         if self.axis.size == 1:
@@ -137,7 +137,7 @@ class Ring:
     @property
     def log_probability(self) -> float:
         """Of standard normals, in nats."""
-        from raresim.roots import log_chi_mass
+        from raresim.distributions.masses import log_chi_mass
 
         return float(log_chi_mass(self.basis.shape[1], np.array([self.low]), np.array([self.high]))[0])
 
@@ -216,7 +216,7 @@ class Window:
         Coordinates are tilted by their rounded steps, under which the window is likely: the law of the sum is then a
         convolution of bulks, and the tilt is taken back exactly.
         """
-        from raresim.roots import log_normal_mass
+        from raresim.distributions.masses import log_normal_mass
 
         ends = np.concatenate([[-math.inf], self.edges, [math.inf]])
         log_width = log_normal_mass(ends[:-1], ends[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 
 def effective(weight: Float) -> float:

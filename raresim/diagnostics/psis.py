@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.diagnostics.ess import effective
+from raresim.numerics.arrays import Float
 
 MIN_TAIL = 5
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
-from raresim.evidence import Evidence
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import Evidence
 
 if TYPE_CHECKING:
     from raresim.data import FileFacts, ReturnKind, ReturnsData, ReturnsTable
-    from raresim.fitting import CovarianceEstimate
+    from raresim.distributions.covariances import CovarianceEstimate
 
 
 class Distribution(ABC):
@@ -96,7 +96,7 @@ class Fitted:
         dependent: Sequence[str],
         *notes: str,
     ) -> Fitted:
-        """Describe a fit to ``table``; ``dependent`` are `raresim.fitting.dependencies`, ``notes`` follow."""
+        """Describe a fit to ``table``, with its `raresim.distributions.covariances.dependencies`; ``notes`` follow."""
         spread = "sample covariance"
         assumptions: dict[str, Any] = {}
         if source.covariance == "ledoit_wolf" and len(table.names) > 1:

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 
@@ -53,7 +55,7 @@ class BeyondPlane(Distribution):
     def __post_init__(self) -> None:
         from scipy.special import log_ndtr
 
-        normal = arrays.vector("direction", self.direction)
+        normal = checks.vector("direction", self.direction)
         length = math.sqrt(float(normal @ normal))
         if length == 0.0:
             raise FieldError("direction", "must not be zero")

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 SMALLEST = -690.0
@@ -54,14 +56,14 @@ class BeyondSphere(Distribution):
     log_mass: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        from raresim.roots import log_chi_tail
+        from raresim.distributions.masses import log_chi_tail
 
         basis = np.array(self.directions, float, ndmin=2, order="F")
         if basis.shape[1] > basis.shape[0]:
             raise FieldError("directions", f"must have at most as many columns as rows, got {basis.shape}")
         if np.abs(basis.T @ basis - np.eye(basis.shape[1])).max(initial=0.0) > 1e-8:
             raise FieldError("directions", "must be orthonormal")
-        radius = arrays.positive("radius", self.radius)
+        radius = checks.positive("radius", self.radius)
         object.__setattr__(self, "basis", arrays.frozen(basis))
         log_mass = float(log_chi_tail(basis.shape[1], np.array([radius]), upper=True)[0])
         if log_mass < SMALLEST:

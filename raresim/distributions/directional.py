@@ -9,13 +9,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
-from raresim.jit import kernel
-from raresim.normals import fill_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_normal
 from raresim.registry import member
 
 Profile = Literal["laplace", "normal"]
@@ -67,15 +69,15 @@ class Directional(Distribution):
     axis: Float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        direction = arrays.vector("direction", self.direction)
+        direction = checks.vector("direction", self.direction)
         length = float(np.linalg.norm(direction))
         if not 0 < length < math.inf:
             raise FieldError("direction", f"must have a positive and finite length, got {length:g}")
         if not math.isfinite(self.location):
             raise FieldError("location", f"must be finite, got {self.location:g}")
         for name in ("left", "right", "variance"):
-            arrays.positive(name, getattr(self, name))
-        arrays.one_of("profile", self.profile, Profile)
+            checks.positive(name, getattr(self, name))
+        checks.one_of("profile", self.profile, Profile)
         object.__setattr__(self, "axis", arrays.frozen(direction / length))
 
     @property

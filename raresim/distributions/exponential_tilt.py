@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions import margins
 from raresim.distributions.base import Distribution
 from raresim.distributions.independent import Independent
@@ -19,6 +19,7 @@ from raresim.errors import FieldError
 from raresim.marginals import bernoulli, binomial, exponential, finite, gamma, geometric, negative_binomial, poisson
 from raresim.marginals import normal as normal_marginal
 from raresim.marginals.base import Marginal
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -59,7 +60,7 @@ class ExponentialTilt(Distribution):
 
     def __post_init__(self) -> None:
         untilted = natural_factors("law", self.law)
-        means = arrays.vector("mean", self.mean, len(untilted))
+        means = checks.vector("mean", self.mean, len(untilted))
         for j, (law, mean) in enumerate(zip(untilted, means, strict=True)):
             low, high = law.support
             if not low < mean < high:

@@ -9,14 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import centred_squared_norm
 from raresim.errors import FieldError
-from raresim.interpolation import PiecewisePolynomial
-from raresim.jit import kernel
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -87,17 +89,17 @@ class ExponentiallyModifiedNormal(Distribution):
     _steepness: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        location = arrays.vector("mean", self.mean)
+        location = checks.vector("mean", self.mean)
         d = location.size
         basis = np.zeros((d, 0)) if self.directions is None else np.array(self.directions, float, ndmin=2, order="F")
-        spread = np.zeros(0) if self.variances is None else arrays.positive_vector("variances", self.variances)
+        spread = np.zeros(0) if self.variances is None else checks.positive_vector("variances", self.variances)
         if basis.shape[0] != d or basis.shape[1] > d:
             raise FieldError("directions", f"must be a matrix of {d} rows and at most {d} columns, got {basis.shape}")
         if spread.size != basis.shape[1]:
             raise FieldError("variances", f"must have one entry per direction ({basis.shape[1]}), got {spread.size}")
         if np.abs(basis.T @ basis - np.eye(basis.shape[1])).max(initial=0.0) > 1e-8:
             raise FieldError("directions", "must be orthonormal")
-        arrays.positive("bulk", self.bulk)
+        checks.positive("bulk", self.bulk)
         if (self.tail is None) != (self.rate is None):
             raise FieldError("rate", "goes with tail: give both or neither")
         precision = 1.0 / spread - 1.0 / self.bulk
@@ -105,8 +107,8 @@ class ExponentiallyModifiedNormal(Distribution):
         log_norm = -0.5 * (d * LOG_2PI + float(np.log(spread).sum()) + (d - spread.size) * math.log(self.bulk))
         steepness = 0.0
         if self.tail is not None and self.rate is not None:
-            tail = arrays.vector("tail", self.tail, d)
-            arrays.positive("rate", self.rate)
+            tail = checks.vector("tail", self.tail, d)
+            checks.positive("rate", self.rate)
             if abs(tail @ tail - 1.0) > 1e-8:
                 raise FieldError("tail", f"must have length one, got {math.sqrt(tail @ tail):.6g}")
             bent = tail / self.bulk + basis @ (precision * (basis.T @ tail))

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments.checks import Matrix, Vector
 from raresim.data import FileFacts, ReturnKind
+from raresim.data.names import in_order, labels_of, table_in_order
 from raresim.distributions import margins
 from raresim.distributions.base import HALF_SPACE, Distribution, Inputs
 from raresim.distributions.lognormal_sum import lognormal_moments
@@ -18,11 +18,12 @@ from raresim.distributions.normal import gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
-from raresim.evidence import Evidence
-from raresim.jit import kernel
 from raresim.marginals.base import Marginal
 from raresim.marginals.normal import Normal
-from raresim.names import in_order, labels_of, table_in_order
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.record.evidence import Evidence
 from raresim.registry import member
 
 

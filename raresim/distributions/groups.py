@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.data import FileFacts, ReturnKind
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.normal import Normal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
-from raresim.evidence import Evidence
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import Evidence
 from raresim.registry import member
 
 

@@ -8,12 +8,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI, squared_norm
 from raresim.errors import FieldError
-from raresim.jit import kernel
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 HALF = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
@@ -56,7 +58,7 @@ class HistogramTilt(Distribution):
 
     def __post_init__(self) -> None:
         table = np.array(self.shares, dtype=np.float64, ndmin=2)
-        labels = arrays.vector("groups", self.groups)
+        labels = checks.vector("groups", self.groups)
         if table.ndim != 2 or table.shape[1] != BINS:
             raise FieldError("shares", f"must have {BINS} entries in each row, got shape {table.shape}")
         if not (table > 0).all():

@@ -9,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import normal_scores
-from raresim.arrays import Float, Matrix, frozen
+from raresim.arguments.checks import Matrix
 from raresim.data import ReturnsData, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.errors import FieldError
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float, frozen
 from raresim.registry import member
 
 

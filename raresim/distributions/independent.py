@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.data import FileFacts
 from raresim.distributions import margins
 from raresim.distributions.base import HALF_SPACE, Distribution, Inputs
-from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
 from raresim.marginals.logistic import Logistic
 from raresim.marginals.skewed_t import SkewedT
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import Evidence
 from raresim.registry import member
 
 

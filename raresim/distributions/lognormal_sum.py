@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 
 def lognormal_moments(mean: Float, cov: Float, weights: Float) -> tuple[float, float]:

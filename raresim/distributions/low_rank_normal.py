@@ -7,13 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
-from raresim.jit import kernel
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 
@@ -48,14 +50,14 @@ class LowRankNormal(Distribution):
     spread: Float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        location = arrays.vector("mean", self.mean)
+        location = checks.vector("mean", self.mean)
         basis = np.array(self.directions, dtype=np.float64, ndmin=2, order="F")
         if basis.shape[0] != location.size:
             raise FieldError("directions", f"must have {location.size} rows, got {basis.shape[0]}")
         gap = np.abs(basis.T @ basis - np.eye(basis.shape[1])).max(initial=0.0)
         if not gap <= 1e-8:
             raise FieldError("directions", f"must be orthonormal columns, got a product off by {gap:.2g}")
-        spread = arrays.positive_vector("variances", self.variances, basis.shape[1])
+        spread = checks.positive_vector("variances", self.variances, basis.shape[1])
         object.__setattr__(self, "location", location)
         object.__setattr__(self, "basis", arrays.frozen(basis))
         object.__setattr__(self, "spread", spread)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.data import FileFacts
 from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.errors import FieldError
-from raresim.evidence import Evidence
 from raresim.marginals.base import Marginal
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import Evidence
 
 
 def named(
@@ -31,7 +31,7 @@ def named(
     if marginals is None:
         if dim < 1:
             raise FieldError("dim", f"must be at least 1 where one marginal stands for all factors, got {dim}")
-        arrays.dimension("dim", dim)
+        checks.dimension("dim", dim)
         assert marginal is not None  # by the check above
         laws: tuple[Marginal, ...] = (marginal,) * dim
         return tuple(f"x{k}" for k in range(1, dim + 1)), laws
@@ -55,7 +55,7 @@ def to_physical(laws: Sequence[Marginal], v: Float, x: Float) -> Float:
 
 def to_scores(laws: Sequence[Marginal], x: Float, v: Float) -> None:
     """Write the normal scores ``Phi^-1(F_j(x_j))`` of ``x`` (n, d) into ``v`` (n, d)."""
-    from raresim import normal_scores
+    from raresim.numerics import normal_scores
 
     for j, law in enumerate(laws):
         normal_scores.from_log_probabilities(law.logcdf(x[:, j]), law.logsf(x[:, j]), v[:, j])
@@ -109,7 +109,7 @@ def mass_below(laws: Sequence[Marginal], x: float) -> Float:
 
 def evidence(names: Sequence[str], laws: Sequence[Marginal]) -> Evidence:
     """What the fits of those laws show that a config had fitted to a column."""
-    from raresim.distributions.goodness import margins_table, plots_of
+    from raresim.marginals.goodness import margins_table, plots_of
 
     fitted = [(name, law, law.fitted) for name, law in zip(names, laws, strict=True) if law.fitted is not None]
     if not fitted:

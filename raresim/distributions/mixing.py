@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from raresim import normal_scores
-from raresim.arrays import Float
-from raresim.interpolation import PiecewisePolynomial
 from raresim.marginals import tails
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
 
 U_MAX = 37.5
 """Half-width of the table: a standard normal lies beyond it with probability 1e-307."""

@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -51,7 +53,7 @@ class Mixture(Distribution):
         dims = [c.dim for c in self.components]
         if len(set(dims)) > 1:
             raise FieldError("components", f"must have one dimension in common, got {dims}")
-        shares = arrays.vector("weights", self.weights, len(dims))
+        shares = checks.vector("weights", self.weights, len(dims))
         if not (shares > 0).all():
             raise FieldError("weights", f"must be positive, got {shares.min():g}")
         if abs(shares.sum() - 1.0) > 1e-9:

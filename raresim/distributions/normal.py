@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.data import ReturnsData, as_source
+from raresim.data.names import aligned
 from raresim.distributions.base import Distribution, Fitted, Inputs
+from raresim.distributions.covariances import covariance_of
 from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
-from raresim.fitting import covariance_of
-from raresim.jit import kernel
-from raresim.names import aligned
-from raresim.normals import fill_normal, fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_normal, fill_standard_normal
 from raresim.registry import member
 
 TILE = 512
@@ -71,14 +73,14 @@ class Normal(Inputs, Distribution):
         spread = self.cov if self.cov is not None else 1.0 if self.std is None else self.std
         dim = common_dim(self.dim, mean=self.mean, **{"std" if self.cov is None else "cov": spread})
         if self.cov is None:
-            scales = arrays.positive_vector("std", spread, dim)
+            scales = checks.positive_vector("std", spread, dim)
             factor = arrays.frozen(np.empty((0, 0)))
         else:
-            cov = arrays.matrix("cov", spread, dim)
-            factor = arrays.cholesky("cov", cov)
+            cov = checks.matrix("cov", spread, dim)
+            factor = checks.cholesky("cov", cov)
             scales = arrays.frozen(np.sqrt(np.diag(cov)))
         object.__setattr__(self, "dim", dim)
-        object.__setattr__(self, "location", arrays.vector("mean", self.mean, dim))
+        object.__setattr__(self, "location", checks.vector("mean", self.mean, dim))
         object.__setattr__(self, "scales", scales)
         object.__setattr__(self, "factor", factor)
 
@@ -203,7 +205,7 @@ def common_dim(dim: int, **parameters: Vector | Matrix) -> int:
         if shape:
             sizes[name] = shape[0]
     if dim:
-        arrays.dimension("dim", dim)
+        checks.dimension("dim", dim)
     if len(set(sizes.values())) > 1:
         first, *rest = sizes.items()
         other = next(item for item in rest if item[1] != first[1])

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.lognormal_sum import lognormal_moments
-from raresim.jit import kernel
-from raresim.normals import fill_standard_normal
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -37,7 +37,7 @@ class StandardNormal(Inputs, Distribution):
     dim: int = 1
 
     def __post_init__(self) -> None:
-        arrays.dimension("dim", self.dim)
+        checks.dimension("dim", self.dim)
 
     @property
     def fitted(self) -> None:

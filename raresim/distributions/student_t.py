@@ -10,17 +10,19 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float, Matrix, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Matrix, Vector
 from raresim.data import ReturnsData, as_source
 from raresim.distributions.base import Distribution, Fitted, Inputs
+from raresim.distributions.covariances import covariance_of, fit_student_t_dof
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.normal import Normal, common_dim, take_names
 from raresim.errors import FieldError
-from raresim.fitting import covariance_of, fit_student_t_dof
-from raresim.interpolation import PiecewisePolynomial
-from raresim.jit import kernel
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
@@ -82,13 +84,13 @@ class StudentT(Inputs, Distribution):
         scale = 1.0 if self.scale is None else self.scale
         spread = {"scale": scale} if self.shape is None else {"shape": self.shape}
         dim = common_dim(self.dim, loc=self.loc, **spread)
-        loc = arrays.vector("loc", self.loc, dim)
+        loc = checks.vector("loc", self.loc, dim)
         if self.shape is not None:
-            shape = arrays.matrix("shape", self.shape, dim)
-            arrays.cholesky("shape", shape)
+            shape = checks.matrix("shape", self.shape, dim)
+            checks.cholesky("shape", shape)
             normal = Normal(mean=loc, cov=shape)
         else:
-            normal = Normal(mean=loc, std=arrays.positive_vector("scale", scale, dim))
+            normal = Normal(mean=loc, std=checks.positive_vector("scale", scale, dim))
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "normal", normal)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.directional import Directional
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
@@ -23,6 +21,8 @@ from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 
 
 @dataclass(frozen=True, eq=False)

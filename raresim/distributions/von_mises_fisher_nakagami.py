@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.directional import along_and_square, move_along
 from raresim.errors import FieldError
-from raresim.jit import kernel
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 LARGEST_CONCENTRATION = 1e6
@@ -69,7 +71,7 @@ class VonMisesFisherNakagami(Distribution):
     axis: Float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        direction = arrays.vector("direction", self.direction)
+        direction = checks.vector("direction", self.direction)
         length = float(np.linalg.norm(direction))
         if not 0 < length < math.inf:
             raise FieldError("direction", f"must have a positive and finite length, got {length:g}")
@@ -77,8 +79,8 @@ class VonMisesFisherNakagami(Distribution):
             raise FieldError(
                 "concentration", f"must be from 0 to {LARGEST_CONCENTRATION:g}, got {self.concentration:.15g}"
             )
-        arrays.positive("shape", self.shape)
-        arrays.positive("spread", self.spread)
+        checks.positive("shape", self.shape)
+        checks.positive("spread", self.spread)
         object.__setattr__(self, "axis", arrays.frozen(direction / length))
 
     @property

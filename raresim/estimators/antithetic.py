@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks, masks_with_failed
-from raresim.arrays import Bool, Float
-from raresim.blocks import Block
 from raresim.distributions.base import Distribution
 from raresim.distributions.transport import centre, components
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.base import KEPT_ROWS, OfDraws
-from raresim.problem import Event
-from raresim.streams import stream
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from raresim.accumulators.summary import Summary
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.engine import Job, Sampler
-from raresim.measures.guarantee import Wait
-from raresim.problem import Event
+from raresim.engine.fold import Job, Sampler
+from raresim.estimators.guarantee import Wait
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
 
 Unit = Literal["draw", "line", "direction", "replicate"]
 """What an independent row is: one draw, one line or ray with its share of probability in the event, or the estimate of

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.summary import Summary
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import Estimator, Unit
 from raresim.marginals.base import Marginal
-from raresim.problem import Event
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,18 +8,18 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
-from raresim.arrays import Bool, Float
-from raresim.blocks import Block
 from raresim.distributions.mixture import Mixture
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.estimators.antithetic import mean_of_pairs, sample_pairs
 from raresim.estimators.base import KEPT_ROWS, OfDraws, Unit
-from raresim.problem import Event
-from raresim.streams import stream
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 
 BATCHES = 20
 """Batches before the first look: their spread is the error."""

@@ -9,15 +9,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.summary import Summary
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.distributions.masses import log_chi_mass, log_sum
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import Estimator, Unit
-from raresim.problem import Event
-from raresim.roots import TOLERANCE, Index, log_chi_mass, log_shares, log_sum, shifted
-from raresim.streams import stream
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float, Index
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.search.roots import TOLERANCE, log_shares, shifted
 
 System = Literal["orthogonal", "antithetic", "independent"]
 

@@ -8,15 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.summary import Summary
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.distributions.masses import log_normal_mass
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import Estimator, Unit
-from raresim.problem import Event
-from raresim.roots import TOLERANCE, Index, Shares, log_normal_mass, log_shares, shifted
-from raresim.streams import stream
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float, Index
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.search.roots import TOLERANCE, Shares, log_shares, shifted
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,15 @@ import numpy as np
 from raresim.accumulators.ends import Ends, evenly
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
-from raresim.failures import collecting, note
-from raresim.markov import Evaluate
-from raresim.problem import Event
-from raresim.streams import stream
+from raresim.losses.failures import collecting, note
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+from raresim.search.markov import Evaluate
 
 REACHED = "reached"
 

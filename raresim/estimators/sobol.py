@@ -10,18 +10,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
-from raresim.arrays import Float
-from raresim.blocks import BLOCK_BYTES, MIN_ROWS, Block
 from raresim.distributions.transport import Transport, across
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import KEPT_ROWS, Estimator, OfDraws, Unit
 from raresim.estimators.lines import Lines
-from raresim.problem import Event
-from raresim.streams import stream
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import BLOCK_BYTES, MIN_ROWS, Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 
 MAX_DIM = 21_201
 """Coordinates for which direction numbers are known (Joe and Kuo)."""

@@ -14,13 +14,13 @@ from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.accumulators.tail_draws import TailDraws
 from raresim.accumulators.weighted_losses import WeightedLosses
-from raresim.blocks import Block
 from raresim.distributions.mixture import log_weight_bound
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import KEPT_ROWS, OfDraws
-from raresim.measures.guarantee import Goal, Wait
-from raresim.problem import Event
-from raresim.streams import stream
+from raresim.estimators.guarantee import Goal, Wait
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
 
 CLOCK = 2**63
 """Index of the stream that times the hits: no stage has as many blocks."""

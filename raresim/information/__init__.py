@@ -80,7 +80,8 @@ from raresim.information.normal import (
     renyi_normal,
 )
 from raresim.information.units import BITS_PER_NAT, Quantity
-from raresim.information.weighted import Budget, budget, weighted_cross_entropy, weighted_kl
+from raresim.information.weighted import budget, weighted_cross_entropy, weighted_kl
+from raresim.record.budget import Budget
 
 __all__ = [
     "BITS_PER_NAT",

@@ -10,9 +10,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.information.units import LOG_MAX, per_nat
+from raresim.numerics.arrays import Float
 
 TOLERANCE = 1e-8
 """How far the probabilities of a law may be from adding to one; they are never rescaled."""

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.information.discrete import TOLERANCE
 from raresim.information.units import per_nat
+from raresim.numerics.arrays import Float
 
 
 def classification_loss(

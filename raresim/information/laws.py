@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from raresim.arrays import Float
-from raresim.blocks import plan
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
@@ -19,7 +17,9 @@ from raresim.errors import FieldError
 from raresim.information.discrete import check_order
 from raresim.information.normal import chi_square_normal, entropy_normal, kl_normal, renyi_normal
 from raresim.information.units import Quantity, per_nat
-from raresim.streams import stream
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import plan
+from raresim.numerics.streams import stream
 
 STEPS = (-40.0, -10.0, -3.0, 0.0, 3.0, 10.0, 40.0)
 """Where a one-dimensional integral is cut, in scales around the centre of each component."""

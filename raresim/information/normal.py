@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.information.discrete import check_order
 from raresim.information.units import LOG_MAX, per_nat
+from raresim.numerics.arrays import Float
 
 LowRank: TypeAlias = tuple[Float, Float, Float]
 """A normal law with covariance ``I + V (diag(v) - I) V'``: mean (d,), orthonormal ``V`` (d, k), ``v`` (k,)."""
@@ -138,7 +138,7 @@ def _pair(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: ArrayLi
     p, q = _spread("cov_p", cov_p), _spread("cov_q", cov_q)
     if p.shape[0] != q.shape[0]:
         raise FieldError("cov_q", f"must have the size of cov_p, {p.shape[0]}, got {q.shape[0]}")
-    gap = arrays.vector("mean_q", mean_q, p.shape[0]) - arrays.vector("mean_p", mean_p, p.shape[0])
+    gap = checks.vector("mean_q", mean_q, p.shape[0]) - checks.vector("mean_p", mean_p, p.shape[0])
     return p, q, gap
 
 
@@ -158,9 +158,9 @@ def _low_rank(field: str, law: LowRank) -> LowRank:
 def _spread(field: str, cov: ArrayLike) -> Float:
     """A covariance matrix, or the vector of a diagonal one; checked to be positive definite."""
     if np.ndim(cov) < 2:
-        return arrays.positive_vector(field, cov)
-    dense = arrays.matrix(field, cov)
-    arrays.cholesky(field, dense)
+        return checks.positive_vector(field, cov)
+    dense = checks.matrix(field, cov)
+    checks.cholesky(field, dense)
     return dense
 
 

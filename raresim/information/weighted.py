@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from raresim.information.discrete import self_information
 from raresim.information.units import BITS_PER_NAT, exp_or_inf
+from raresim.record.budget import Budget
 
 
 def weighted_kl(sum_w: float, sum_w_log_w: float, n: int) -> float:
@@ -42,33 +42,6 @@ def weighted_cross_entropy(sum_w: float, sum_w_log_q: float) -> float:
         Sums over the hits of the weight, and of the weight times the log density of ``q``.
     """
     return -sum_w_log_q / sum_w if sum_w > 0 else math.nan
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What an event costs crude Monte Carlo and a proposal, in the one currency.
-
-    Parameters
-    ----------
-    event_nats, event_bits : float
-        Self-information ``-log P`` of the event, equal to KL(optimal || target).
-    crude_draws : float
-        ``exp`` of it: draws of the target for about one effective hit.
-    proposal_nats, proposal_bits : float
-        KL(optimal || proposal).
-    proposal_draws : float
-        ``exp`` of it: draws of the proposal for about one effective hit.
-    saved_share : float
-        ``1 - KL(optimal || proposal) / -log P``: the share of the cost that tuning saved.
-    """
-
-    event_nats: float
-    event_bits: float
-    crude_draws: float
-    proposal_nats: float
-    proposal_bits: float
-    proposal_draws: float
-    saved_share: float
 
 
 def budget(log_probability: float, kl_proposal: float) -> Budget:

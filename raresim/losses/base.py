@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raresim.arrays import Float
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 
 
 class Loss(ABC):

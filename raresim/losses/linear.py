@@ -10,16 +10,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.data import Positions
+from raresim.data.names import in_order, labels_of
 from raresim.distributions.base import Inputs
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
-from raresim.jit import kernel
 from raresim.losses.base import Loss
-from raresim.names import in_order, labels_of
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 FactorKind = Literal["returns", "losses"]
@@ -78,9 +80,9 @@ class Linear(Loss):
 
     def __post_init__(self) -> None:
         if self.factors is not None:
-            arrays.one_of("factors", self.factors, FactorKind)
+            checks.one_of("factors", self.factors, FactorKind)
         if self.revalue is not None:
-            arrays.one_of("revalue", self.revalue, Revaluation)
+            checks.one_of("revalue", self.revalue, Revaluation)
         if self.revalue == "exp" and self.factors == "losses":
             raise FieldError("revalue", "exp takes the factors for log returns: leave out `factors: losses`")
         if (self.weights is None) == (self.positions is None):
@@ -91,7 +93,7 @@ class Linear(Loss):
         elif self.weights is not None:
             numbers: Any = self.weights
             labels = labels_of(numbers)
-            w = in_order("weights", numbers, labels) if labels else arrays.vector("weights", numbers)
+            w = in_order("weights", numbers, labels) if labels else checks.vector("weights", numbers)
             if not w.any():
                 raise FieldError("weights", "must not all be zero")
             given = w if labels is None else dict(zip(labels, w.tolist(), strict=True))

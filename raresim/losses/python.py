@@ -22,21 +22,22 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from raresim.arrays import Float, FunctionPath, one_of, positive, whole
+from raresim.arguments.checks import FunctionPath, one_of, positive, whole
+from raresim.arguments.synonyms import unknown
 from raresim.data.files import listed, repeated
+from raresim.data.names import in_order, labels_of, table_in_order
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
-from raresim.failures import Failure, Failures, note
-from raresim.isolation import DiedError
-from raresim.isolation import current as isolating_now
 from raresim.losses.base import Loss
+from raresim.losses.failures import Failure, Failures, note
+from raresim.losses.isolation import DiedError
+from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
-from raresim.names import in_order, labels_of, table_in_order
+from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
+from raresim.numerics.arrays import Float
 from raresim.registry import member
-from raresim.synonyms import unknown
-from raresim.timeouts import TimedOutError, limited, refuse_timeout
 
 Policy = Literal["error", "bound", "retry"]
 """What becomes of a row without a loss: it ends the run, counts for both ends of the interval, or is tried again."""

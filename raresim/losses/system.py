@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from raresim.arrays import Float, whole
+from raresim.arguments.checks import whole
+from raresim.arguments.synonyms import unknown
 from raresim.errors import FieldError
-from raresim.synonyms import unknown
+from raresim.numerics.arrays import Float
 
 System = Literal["any", "all"] | Mapping[str, int]
 """Which limit states make the event: any of them, all of them, or ``{"at_least": k}`` of them."""

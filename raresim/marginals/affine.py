@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Marginal, Moments
 from raresim.marginals.finite import Atoms, Tabulated
 from raresim.marginals.parameters import finite
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 

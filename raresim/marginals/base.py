@@ -17,13 +17,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays, normal_scores
-from raresim.arrays import Float
-from raresim.interpolation import PiecewisePolynomial
-from raresim.jit import kernel
 from raresim.marginals import likelihood
 from raresim.marginals.likelihood import Domain, FittedColumn, MarginalFit
-from raresim.normals import fill_standard_normal
+from raresim.numerics import arrays, normal_scores
+from raresim.numerics.arrays import Float
+from raresim.numerics.interpolation import PiecewisePolynomial
+from raresim.numerics.jit import kernel
+from raresim.numerics.normals import fill_standard_normal
 
 U_MAX = 37.5
 """Half-width of a law's table: a standard normal lies beyond it with probability 1e-307."""

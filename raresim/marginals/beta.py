@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import DataError
 from raresim.marginals import tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import finite
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -45,10 +45,10 @@ class Beta(Continuous):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        arrays.positive("a", self.a)
-        arrays.positive("b", self.b)
+        checks.positive("a", self.a)
+        checks.positive("b", self.b)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _support(self) -> tuple[float, float]:

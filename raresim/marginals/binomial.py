@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import DataError, FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.poisson import LARGEST_COUNT, Count, counts, log_binomial
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 MOST_TRIALS = 1e9
@@ -41,7 +41,7 @@ class Binomial(Count):
     p: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", arrays.whole("n", self.n))
+        object.__setattr__(self, "n", checks.whole("n", self.n))
         if self.n > LARGEST_COUNT:
             raise FieldError("n", f"must be at most {LARGEST_COUNT:g}, got {self.n:.15g}")
         if not 0.0 <= self.p <= 1.0:
@@ -93,7 +93,7 @@ class Binomial(Count):
         counts(cls, x)
         total, mean = float(w.sum()), float(w @ x / w.sum())
         if n is not None:
-            if x.max() > (n := arrays.whole("n", n)):
+            if x.max() > (n := checks.whole("n", n)):
                 raise DataError(f"binomial with n = {n} cannot take {x.max():g}, at row {int(x.argmax())}")
             p = mean / n
             law = cls(n=n, p=p)

@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.errors import DataError
 from raresim.marginals import likelihood
 from raresim.marginals.finite import Atoms, Tabulated
 from raresim.marginals.likelihood import MarginalFit
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -36,7 +37,7 @@ class Empirical(Tabulated):
     _table: Atoms = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        values = arrays.vector("values", self.values)
+        values = checks.vector("values", self.values)
         object.__setattr__(self, "values", values)
         atoms, occurrences = np.unique(values, return_counts=True)
         object.__setattr__(self, "_table", Atoms.of(atoms, np.log(occurrences / values.size)))

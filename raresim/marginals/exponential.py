@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import likelihood, tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.parameters import finite
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -37,7 +37,7 @@ class Exponential(Continuous):
 
     def __post_init__(self) -> None:
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _support(self) -> tuple[float, float]:

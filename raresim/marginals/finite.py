@@ -8,12 +8,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float, Vector, frozen
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.errors import FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import LOG_HALF, Discrete
 from raresim.marginals.likelihood import MarginalFit
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float, frozen
 from raresim.registry import member
 
 TIE = 2e-12
@@ -142,8 +144,8 @@ class Finite(Tabulated):
     _table: Atoms = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        values = arrays.vector("values", self.values)
-        p = arrays.vector("probabilities", self.probabilities, values.size)
+        values = checks.vector("values", self.values)
+        p = checks.vector("probabilities", self.probabilities, values.size)
         order = np.argsort(values, kind="stable")
         ordered = values[order]
         if (twice := ordered[1:][np.diff(ordered) == 0]).size:

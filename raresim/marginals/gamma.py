@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import likelihood, tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, finite, mean_and_std, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -49,8 +49,8 @@ class Gamma(Continuous):
     def __post_init__(self) -> None:
         finite("loc", self.loc)
         resolve(self, {"a": REQUIRED, "scale": 1.0}, ("mean", "std"), self._of_mean_and_std)
-        arrays.positive("a", self.a)
-        arrays.positive("scale", self.scale)
+        checks.positive("a", self.a)
+        checks.positive("scale", self.scale)
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         mean, std = mean_and_std(self, above=self.loc)

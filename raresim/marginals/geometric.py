@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import Discrete, Moments
 from raresim.marginals.finite import TIE, smaller_tail
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.poisson import LOG_SMALLEST, MOST_ATOMS, counts
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.gumbel import SKEWNESS
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import UNSET, Natural, finite, mean_and_std, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -43,7 +43,7 @@ class GumbelMin(Continuous):
     def __post_init__(self) -> None:
         resolve(self, {"loc": 0.0, "scale": 1.0}, ("mean", "std"), self._of_mean_and_std)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         mean, std = mean_and_std(self)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 ITERATIONS = 200
 TOLERANCE = 4e-16

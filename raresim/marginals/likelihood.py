@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float
 from raresim.errors import DataError, FieldError
+from raresim.numerics.arrays import Float
 
 if TYPE_CHECKING:
     from raresim.data import FileFacts

@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import likelihood
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.normal import HALF_LOG_2PI
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, finite, mean_and_std, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -48,8 +48,8 @@ class Lognormal(Continuous):
     def __post_init__(self) -> None:
         finite("loc", self.loc)
         resolve(self, {"s": REQUIRED, "scale": 1.0}, ("mean", "std"), self._of_mean_and_std)
-        arrays.positive("s", self.s)
-        arrays.positive("scale", self.scale)
+        checks.positive("s", self.s)
+        checks.positive("scale", self.scale)
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         mean, std = mean_and_std(self, above=self.loc)

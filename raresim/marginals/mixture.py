@@ -9,13 +9,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.errors import FieldError
 from raresim.marginals.affine import Listed, Wrapper, listed
 from raresim.marginals.base import Continuous, Marginal, Moments
 from raresim.marginals.finite import Atoms, Tabulated
 from raresim.marginals.numeric_tails import expect
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 STEPS = 200
@@ -48,7 +50,7 @@ class Mixture(Wrapper):
     def __post_init__(self) -> None:
         if not self.components:
             raise FieldError("components", "must name at least one law")
-        shares = arrays.vector("weights", self.weights, len(self.components))
+        shares = checks.vector("weights", self.weights, len(self.components))
         if not (shares > 0).all():
             raise FieldError("weights", f"must be positive, got {shares.min():g}")
         if abs(shares.sum() - 1.0) > 1e-9:

@@ -10,14 +10,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import DataError, FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import Moments
 from raresim.marginals.likelihood import Domain, MarginalFit
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, mean_and_std, resolve
 from raresim.marginals.poisson import LARGEST_COUNT, Count, counts, log_binomial
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -49,7 +49,7 @@ class NegativeBinomial(Count):
 
     def __post_init__(self) -> None:
         resolve(self, {"n": REQUIRED, "p": REQUIRED}, ("mean", "std"), self._of_mean_and_std)
-        arrays.positive("n", self.n)
+        checks.positive("n", self.n)
         if not 0.0 < self.p <= 1.0:
             raise FieldError("p", f"must be above 0 and at most 1, got {self.p:.15g}")
         if (mean := self.n * self._q / self.p) > LARGEST_COUNT:

@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import likelihood
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.parameters import UNSET, Natural, finite, mean_and_std, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -45,7 +45,7 @@ class Normal(Continuous):
     def __post_init__(self) -> None:
         resolve(self, {"loc": 0.0, "scale": 1.0}, ("mean", "std"), self._of_mean_and_std)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         return dict(zip(("loc", "scale"), mean_and_std(self), strict=True))

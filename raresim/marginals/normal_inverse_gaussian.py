@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.numeric_tails import NumericTails, sample_moments
 from raresim.marginals.parameters import finite
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -56,13 +56,13 @@ class NormalInverseGaussian(Continuous):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        arrays.positive("a", self.a)
+        checks.positive("a", self.a)
         if not abs(self.b) < self.a:
             raise FieldError(
                 "b", f"must be above -{self.a:.15g} and below {self.a:.15g}, the value of a, got {self.b:.15g}"
             )
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _support(self) -> tuple[float, float]:

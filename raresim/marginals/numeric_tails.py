@@ -15,10 +15,10 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from raresim.arrays import Float, frozen
-from raresim.jit import kernel
 from raresim.marginals.base import U_MAX, Marginal, Moments
 from raresim.marginals.inversion import StandardForm, solve
+from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.jit import kernel
 
 LogDensity = Callable[[Float], Float]
 Rows = NDArray[np.intp]

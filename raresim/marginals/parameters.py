@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from raresim import arrays
+from raresim.arguments import checks
 from raresim.errors import FieldError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def finite(field: str, value: float) -> float:
 
 def mean_and_std(law: Any, above: float = -math.inf) -> tuple[float, float]:
     """The checked ``mean`` and ``std`` of ``law``, which has its lower end at ``above``."""
-    mean, std = finite("mean", law.mean), arrays.positive("std", law.std)
+    mean, std = finite("mean", law.mean), checks.positive("std", law.std)
     if not mean > above:
         raise FieldError("mean", f"must be above {above:.15g}, where the law begins, got {mean:.15g}")
     return mean, std

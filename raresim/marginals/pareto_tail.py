@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim.arrays import Float, frozen, one_of
+from raresim.arguments.checks import one_of
 from raresim.errors import DataError, FieldError
 from raresim.marginals import likelihood
+from raresim.numerics.arrays import Float, frozen
 
 Side = Literal["lower", "upper"]
 

@@ -12,13 +12,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays, normal_scores
-from raresim.arrays import Bool, Float
+from raresim.arguments import checks
 from raresim.errors import DataError, FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import U_MAX, Discrete, Moments
 from raresim.marginals.finite import TIE, Atoms, smaller_tail
 from raresim.marginals.likelihood import MarginalFit
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Bool, Float
 from raresim.registry import member
 
 MOST_ATOMS = 1_000_000
@@ -277,7 +278,7 @@ class Poisson(Count):
     mu: float
 
     def __post_init__(self) -> None:
-        if arrays.positive("mu", self.mu) > LARGEST_COUNT:
+        if checks.positive("mu", self.mu) > LARGEST_COUNT:
             raise FieldError("mu", f"must be at most {LARGEST_COUNT:g}, got {self.mu:.15g}")
 
     @property

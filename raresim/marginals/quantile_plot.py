@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.marginals import likelihood
 from raresim.marginals.base import Marginal
+from raresim.numerics.arrays import Float
 
 MOST_POINTS = 500
 EXTREMES = 100
@@ -99,8 +99,8 @@ def quantile_plot(
     quantiles mapped by the law's are the band. Each observation is treated from its nearer end, so that no digits of
     a tail are lost.
     """
-    arrays.between("confidence", confidence, 0.0, 1.0)
-    arrays.one_of("side", side, Literal["lower", "upper", "both"])
+    checks.between("confidence", confidence, 0.0, 1.0)
+    checks.one_of("side", side, Literal["lower", "upper", "both"])
     x = np.sort(likelihood.observations(values, None)[0])
     rank = _kept(x.size, side)
     error = 1.0 - confidence

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.arguments.synonyms import unknown
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Moments, QuantileTable
 from raresim.marginals.inversion import solve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
-from raresim.synonyms import unknown
 
 POLISHING = 3
 CLOSE = 0.01

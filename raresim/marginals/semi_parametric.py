@@ -11,15 +11,17 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raresim import arrays
-from raresim.arrays import Float, Vector, frozen
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.errors import DataError, FieldError
-from raresim.jit import kernel
 from raresim.marginals import pareto_tail
 from raresim.marginals.base import LOG_HALF, Marginal, Moments
 from raresim.marginals.empirical import unweighted
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.pareto_tail import Side, TailFit, fit_tail
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 SHARE = 0.1
@@ -91,7 +93,7 @@ class SemiParametric(Marginal):
     _body: Body = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", arrays.vector("values", self.values))
+        object.__setattr__(self, "values", checks.vector("values", self.values))
         x = np.sort(np.asarray(self.values))
         if x[0] == x[-1]:
             raise DataError(f"all {x.size} values are {x[0]:g}: a continuous law needs different ones")
@@ -127,7 +129,7 @@ class SemiParametric(Marginal):
             if share not in (None, SHARE):
                 raise FieldError(side, f"give either {side} or {side}_threshold, got {share:g} and {threshold:g}")
             return None
-        return share if share is None else arrays.between(side, share, 0.0, 1.0)
+        return share if share is None else checks.between(side, share, 0.0, 1.0)
 
     def _tail(self, side: Side) -> TailFit | None:
         return next((tail for tail in self.tails if tail.side == side), None)

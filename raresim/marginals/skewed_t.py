@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Bool, Float
+from raresim.arguments import checks
 from raresim.marginals import tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import finite
 from raresim.marginals.student_t import t_entropy
+from raresim.numerics.arrays import Bool, Float
 from raresim.registry import member
 
 
@@ -58,10 +58,10 @@ class SkewedT(Continuous):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        arrays.between("dof", self.dof, 2.0, 1e5)
-        arrays.between("skew", self.skew, -1.0, 1.0)
+        checks.between("dof", self.dof, 2.0, 1e5)
+        checks.between("skew", self.skew, -1.0, 1.0)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _constants(self) -> tuple[float, float, float]:

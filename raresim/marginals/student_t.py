@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals import tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import finite
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
@@ -49,7 +49,7 @@ class StudentT(Continuous):
         if not low <= self.dof <= high:
             raise FieldError("dof", f"must be from {low:g} to {high:g} (beyond: kind normal), got {self.dof:.15g}")
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _support(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 SMALLEST = 1e-300
 """Below it a probability is found in logs."""

@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals import likelihood, tails
 from raresim.marginals.base import U_MAX, Continuous, Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, finite, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -53,7 +53,7 @@ class Triangular(Continuous):
         if not 0 <= self.c <= 1:
             raise FieldError("c", f"must be from 0 to 1, got {self.c:.15g}")
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     def _of_ends(self) -> Mapping[str, float]:
         low, mode, high = (finite(name, getattr(self, name)) for name in ("low", "mode", "high"))

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import normal_scores
-from raresim.arrays import Float
 from raresim.errors import FieldError
 from raresim.marginals.affine import Listed, Wrapper, listed
 from raresim.marginals.base import LOG_HALF, Continuous, Marginal
 from raresim.marginals.finite import Atoms, Tabulated
 from raresim.marginals.tails import log1mexp
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 _X, _WEIGHT = np.polynomial.legendre.leggauss(24)

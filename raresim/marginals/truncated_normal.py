@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays, normal_scores
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.parameters import finite
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -55,7 +56,7 @@ class TruncatedNormal(Continuous):
 
     def __post_init__(self) -> None:
         finite("mean", self.mean)
-        arrays.positive("std", self.std)
+        checks.positive("std", self.std)
         if self.low is None and self.high is None:
             raise FieldError("low", "must be given where high is not: without bounds the law is kind normal")
         for name in ("low", "high"):

@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals import likelihood
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.parameters import UNSET, Natural, finite, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -43,7 +43,7 @@ class Uniform(Continuous):
     def __post_init__(self) -> None:
         resolve(self, {"loc": 0.0, "scale": 1.0}, ("low", "high"), self._of_ends)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     def _of_ends(self) -> Mapping[str, float]:
         low, high = (finite(name, getattr(self, name)) for name in ("low", "high"))

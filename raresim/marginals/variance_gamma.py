@@ -10,13 +10,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays, normal_scores
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.numeric_tails import NumericTails, sample_moments
 from raresim.marginals.parameters import finite
+from raresim.numerics import normal_scores
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 NU_MIN, NU_MAX = 1e-3, 20.0
@@ -71,7 +72,7 @@ class VarianceGamma(Continuous):
             raise FieldError("nu", f"must be from {NU_MIN:g} to {NU_MAX:g}, got {self.nu:.15g}")
         finite("theta", self.theta)
         finite("loc", self.loc)
-        arrays.positive("scale", self.scale)
+        checks.positive("scale", self.scale)
 
     @property
     def _support(self) -> tuple[float, float]:

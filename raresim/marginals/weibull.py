@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.errors import FieldError
 from raresim.marginals import likelihood, tails
 from raresim.marginals.base import Continuous, Moments
 from raresim.marginals.likelihood import Domain
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, finite, mean_and_std, resolve
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 
@@ -50,8 +50,8 @@ class Weibull(Continuous):
     def __post_init__(self) -> None:
         finite("loc", self.loc)
         resolve(self, {"c": REQUIRED, "scale": 1.0}, ("mean", "std"), self._of_mean_and_std)
-        arrays.positive("c", self.c)
-        arrays.positive("scale", self.scale)
+        checks.positive("c", self.c)
+        checks.positive("scale", self.scale)
 
     def _of_mean_and_std(self) -> Mapping[str, float]:
         from scipy import optimize, special

@@ -10,10 +10,10 @@ from typing import Self
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.diagnostics.ess import effective
 from raresim.measures.curve import TailCurve
 from raresim.measures.tail_sample import TailSample, Whole
+from raresim.numerics.arrays import Float
 
 WINDOW = 3.0
 """Half-width of the window in mean excesses, where it has one effective row; it shrinks with their fourth root."""

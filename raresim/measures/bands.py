@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
 from raresim.diagnostics.psis import bounded, khat
 from raresim.measures.curve import TailCurve
 from raresim.measures.intervals import (
@@ -19,6 +18,7 @@ from raresim.measures.intervals import (
     zero_hits_bound,
 )
 from raresim.measures.tail_sample import TailSample, Whole
+from raresim.numerics.arrays import Bool, Float
 
 MAXIMA = 20_000
 """Simulated maxima from which a critical value is read: at 95 % it is uncertain by about 0.01."""

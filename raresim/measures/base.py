@@ -8,33 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from raresim.arguments import typed
-from raresim.exhibits import Exhibit
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Event
+from raresim.record.event import Event
+from raresim.record.exhibits import Exhibit
+from raresim.record.records import Reference
 
 if TYPE_CHECKING:
     from raresim.distributions.base import Inputs
+    from raresim.engine.problem import Problem
     from raresim.losses.base import Loss
-    from raresim.problem import Problem
-    from raresim.result import Estimate
-
-
-@typed
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """A known answer, drawn in the report and compared in the table; the run never uses it.
-
-    Parameters
-    ----------
-    value : float
-        The answer, positive.
-    source : str
-        Where it comes from.
-    """
-
-    value: float
-    source: str
+    from raresim.record.records import Estimate
 
 
 @dataclass(frozen=True)

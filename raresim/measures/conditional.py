@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.arrays import Bool, Float
 from raresim.diagnostics.ess import effective
 from raresim.diagnostics.psis import bounded, khat
 from raresim.measures.tail_sample import TailSample
+from raresim.numerics.arrays import Bool, Float
 
 MOST_KHAT = 1.0
 """Tail index of influence values above which not even their mean is known, and no error is given.

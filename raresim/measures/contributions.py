@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.diagnostics.ess import effective
-from raresim.diagnostics.verdict import Status, worst
+from raresim.diagnostics.verdict import worst
 from raresim.errors import FieldError
-from raresim.evidence import EvidencePlot
-from raresim.exhibits import Exhibit
 from raresim.losses.base import Loss
 from raresim.measures.allocation import FEWEST, Allocation, Shares, Without
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
 from raresim.measures.curve import TailCurve
 from raresim.measures.levels import percent, questions_at, tail_of
 from raresim.measures.tail_sample import TailSample
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import EvidencePlot
+from raresim.record.exhibits import Exhibit
+from raresim.record.verdict import Status
 from raresim.registry import member
 
 if TYPE_CHECKING:
-    from raresim.result import Estimate
+    from raresim.record.records import Estimate
 
 Of = Literal["value_at_risk", "expected_shortfall", "both"]
 
@@ -115,17 +116,17 @@ class Contributions(Measure):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "beyond", tail_of(self.level, self.tail))
-        arrays.one_of("of", self.of, Of)
+        checks.one_of("of", self.of, Of)
         object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
         if not all(isinstance(column, str) and _slug(column) for column in self.by):
             raise FieldError("by", f"must be names of columns, got {list(self.by)!r}")
         if len({_slug(column) for column in self.by}) < len(self.by):
             raise FieldError("by", f"must be different columns, got {list(self.by)!r}")
         if self.window is not None:
-            arrays.between("window", self.window, 0.0, 1.0)
+            checks.between("window", self.window, 0.0, 1.0)
         if not 0 <= self.min_share < 1:
             raise FieldError("min_share", f"must be at least 0 and below 1, got {self.min_share:.15g}")
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
 
     @property
     def tails(self) -> tuple[float, ...]:

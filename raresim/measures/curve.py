@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.weighted_losses import WeightedLosses
-from raresim.arrays import Float
 from raresim.measures.intervals import clopper_pearson, weighted_lower, weighted_upper, widened
+from raresim.numerics.arrays import Float
 
 FEW = 0.02
 """Share of the sum of the weights below a quantile that the largest of all may have for their number to be large."""

@@ -10,12 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim import arrays
-from raresim.arrays import Float
-from raresim.diagnostics.verdict import Status, worst
+from raresim.arguments import checks
+from raresim.diagnostics.verdict import worst
 from raresim.errors import FieldError
-from raresim.evidence import EvidencePlot
-from raresim.exhibits import Exhibit
 from raresim.measures.bands import (
     Exceedances,
     band,
@@ -29,7 +26,11 @@ from raresim.measures.bands import (
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.intervals import HEAVY_DOF
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Event
+from raresim.numerics.arrays import Float
+from raresim.record.event import Event
+from raresim.record.evidence import EvidencePlot
+from raresim.record.exhibits import Exhibit
+from raresim.record.verdict import Status
 from raresim.registry import member
 
 Kind = Literal["loss", "aep", "oep"]
@@ -119,9 +120,9 @@ class Exceedance(Measure):
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        arrays.one_of("curve", self.curve, Kind)
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
-        arrays.positive("events_per_year", self.events_per_year)
+        checks.one_of("curve", self.curve, Kind)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
+        checks.positive("events_per_year", self.events_per_year)
         if self.curve != "loss" and self.events_per_year != 1.0:
             raise FieldError(
                 "events_per_year",
@@ -132,7 +133,7 @@ class Exceedance(Measure):
                 if getattr(self, field) is not None:
                     raise FieldError(field, "goes with points chosen by the program: leave it out beside thresholds")
             _rising("thresholds", self.thresholds)
-        if self.points is not None and arrays.whole("points", self.points, 2) > MOST_POINTS:
+        if self.points is not None and checks.whole("points", self.points, 2) > MOST_POINTS:
             raise FieldError("points", f"must be at most {MOST_POINTS:,}, got {self.points:,}")
         if self.return_periods is not None:
             for years in _rising("return_periods", self.return_periods):
@@ -214,7 +215,7 @@ class Exceedance(Measure):
     def _check_ends(self) -> None:
         for field, tail in (("from_tail", self.from_tail), ("to_tail", self.to_tail)):
             if tail is not None:
-                arrays.between(field, tail, 0.0, 1.0)
+                checks.between(field, tail, 0.0, 1.0)
         first, last = self.ends
         if first <= last:
             field = "from_tail" if self.to_tail is None else "to_tail"
@@ -351,7 +352,7 @@ class Exceedance(Measure):
 
 def _rising(field: str, values: Sequence[float]) -> Float:
     """``values`` as an array; raises `FieldError` unless they rise and are few enough."""
-    array = arrays.vector(field, values)
+    array = checks.vector(field, values)
     if array.size > MOST_POINTS:
         raise FieldError(field, f"must be at most {MOST_POINTS:,}, got {array.size:,}")
     falls = np.flatnonzero(np.diff(array) <= 0)

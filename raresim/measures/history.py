@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
 from raresim.data import ReturnsTable
+from raresim.distributions.covariances import covariance
 from raresim.errors import FieldError
-from raresim.exhibits import Exhibit
-from raresim.fitting import covariance
 from raresim.measures.modes import Prices
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Float
+from raresim.record.exhibits import Exhibit
 
 FEWEST_DAYS = 3
 

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim import arrays
+from raresim.arguments import checks
 from raresim.errors import FieldError
-from raresim.measures.base import Keeps, LossScale, Measure, Quantity, Question, Reference
-from raresim.problem import Event
+from raresim.measures.base import Keeps, LossScale, Measure, Quantity, Question
+from raresim.record.event import Event
+from raresim.record.records import Reference
 
 LOWEST_LEVEL = 0.1
 """A level below this is taken for a tail by mistake; the quantile can be asked for by its tail."""
@@ -100,7 +101,7 @@ class AtLevels(Measure):
     reference: Reference | Sequence[Reference] | None = None
 
     def __post_init__(self) -> None:
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
         references_of(self.reference, len(self.tails))
 
     @property
@@ -113,7 +114,7 @@ class AtLevels(Measure):
 
 
 def _tail(name: str, value: Any) -> float:
-    number = arrays.between(name, value, 0.0, 1.0)
+    number = checks.between(name, value, 0.0, 1.0)
     if name == "level" and number < LOWEST_LEVEL:
         raise FieldError(
             name,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.diagnostics.verdict import Status, worst
-from raresim.evidence import EvidencePlot
-from raresim.exhibits import Exhibit
+from raresim.diagnostics.verdict import worst
 from raresim.losses.base import Loss
 from raresim.measures.base import Question
 from raresim.measures.intervals import clopper_pearson, widened, zero_hits_bound
-from raresim.result import Estimate
+from raresim.record.evidence import EvidencePlot
+from raresim.record.exhibits import Exhibit
+from raresim.record.records import Estimate
+from raresim.record.verdict import Status
 
 CAUTION_HITS = 100
 """Effective hits of the event below which shares are read with caution."""

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.arrays import Float
-from raresim.design_point import (
+from raresim.engine.problem import Problem
+from raresim.errors import LossError
+from raresim.losses.failures import collecting
+from raresim.numerics.arrays import Float
+from raresim.numerics.streams import stream
+from raresim.search.climbing import peaks, regions
+from raresim.search.design_points import (
     HALVINGS,
     SHORTER,
     DesignPoint,
@@ -19,11 +24,6 @@ from raresim.design_point import (
     gradient_cost,
     unit,
 )
-from raresim.errors import LossError
-from raresim.failures import collecting
-from raresim.problem import Problem
-from raresim.search.climbing import peaks, regions
-from raresim.streams import stream
 
 Labels = NDArray[np.intp]
 

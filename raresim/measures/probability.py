@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from raresim import arrays, numerals
+from raresim.arguments import checks, numerals
 from raresim.errors import FieldError
-from raresim.measures.base import Interval, LossScale, Measure, Question, Reference, Unsure
-from raresim.problem import Direction, Event
+from raresim.measures.base import Interval, LossScale, Measure, Question, Unsure
+from raresim.record.event import Direction, Event
+from raresim.record.records import Reference
 from raresim.registry import member
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class Probability(Measure):
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
             raise FieldError("above", "give exactly one of above and below")
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
-        arrays.one_of("interval", self.interval, Interval)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
+        checks.one_of("interval", self.interval, Interval)
         if isinstance(self.sigma, str):
             if self.sigma != "model":
                 raise FieldError("sigma", f"must be 'model' or a number, got {self.sigma!r}")
         else:
-            arrays.positive("sigma", self.sigma)
+            checks.positive("sigma", self.sigma)
         thresholds = self.thresholds
         if not thresholds:
             raise FieldError(self.direction, "must name at least one threshold")

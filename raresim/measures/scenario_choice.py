@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import DesignPoint
 from raresim.distributions.base import Inputs
 from raresim.measures.conditional import Given, Moments
 from raresim.measures.modes import Labels, Modes, Prices, find_modes, find_points
+from raresim.numerics.arrays import Bool, Float
+from raresim.search.design_points import DesignPoint
 
 
 @dataclass(frozen=True, eq=False)

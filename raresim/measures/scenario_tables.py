@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.arrays import Float
-from raresim.evidence import EvidencePlot
-from raresim.exhibits import Exhibit
 from raresim.measures.conditional import Moments
 from raresim.measures.history import Days
 from raresim.measures.usual import Usual
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import EvidencePlot
+from raresim.record.exhibits import Exhibit
 
 if TYPE_CHECKING:
     from raresim.measures.scenario_choice import Found

@@ -8,11 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
+from raresim.arguments import checks
 from raresim.data import ReturnsSource, ReturnsTable
 from raresim.distributions.base import Inputs
 from raresim.errors import DataError, FieldError
-from raresim.exhibits import Exhibit
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.conditional import Given
 from raresim.measures.history import Days, columns_of
@@ -28,6 +27,7 @@ from raresim.measures.scenario_tables import (
     scenarios_exhibit,
 )
 from raresim.measures.usual import Usual
+from raresim.record.exhibits import Exhibit
 from raresim.registry import member
 
 MOST_MODES = 16
@@ -92,7 +92,7 @@ class Scenarios(Measure):
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
         if (self.above is None) == (self.level is None and self.tail is None):
             raise FieldError("above", "give exactly one of above, level and tail")
         if self.above is None:
@@ -104,8 +104,8 @@ class Scenarios(Measure):
         else:
             self._probability()
         if self.modes is not None:
-            object.__setattr__(self, "modes", arrays.whole("modes", self.modes))
-        object.__setattr__(self, "history", arrays.whole("history", self.history, 0))
+            object.__setattr__(self, "modes", checks.whole("modes", self.modes))
+        object.__setattr__(self, "history", checks.whole("history", self.history, 0))
         if self.history_file is not None and self.history == 0:
             raise FieldError("history", "must be at least 1 where a history_file is given, got 0")
 

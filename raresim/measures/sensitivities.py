@@ -9,21 +9,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
-from raresim.diagnostics.verdict import Status, judge_weights, worst
+from raresim.arguments import checks
+from raresim.diagnostics.verdict import judge_weights, worst
 from raresim.distributions.base import Inputs
-from raresim.distributions.parameters import Leaf, Parameter, find, leaves
-from raresim.distributions.reweighting import LogDensity, NoDensityError, log_density_at
 from raresim.errors import FieldError
-from raresim.evidence import EvidencePlot
-from raresim.exhibits import Exhibit
+from raresim.inputs.parameters import Leaf, Parameter, find, leaves
+from raresim.inputs.reweighting import LogDensity, NoDensityError, log_density_at
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT
 from raresim.measures.tail_rate import NoRateError
 from raresim.measures.tail_reading import Reading, UnreadableError
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import EvidencePlot
+from raresim.record.exhibits import Exhibit
+from raresim.record.records import Estimate
+from raresim.record.verdict import Status
 from raresim.registry import member
-from raresim.result import Estimate
 
 TOGETHER = ("mean", "loc", "std", "scale", "correlation", "loadings", "specific")
 """Parameters of which there is one for each factor, in the order in which they are shown."""
@@ -85,8 +86,8 @@ class Sensitivities(Measure):
     def __post_init__(self) -> None:
         if self.parameters is not None and (isinstance(self.parameters, str) or not self.parameters):
             raise FieldError("parameters", "must be a list with at least one name")
-        arrays.positive("per", self.per)
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.positive("per", self.per)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
 
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         return []

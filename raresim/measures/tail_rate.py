@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
 from raresim.diagnostics.ess import effective
 from raresim.measures.tail_sample import TailSample
-from raresim.problem import Event
+from raresim.numerics.arrays import Bool, Float
+from raresim.record.event import Event
 
 WIDTH, WIDEST, WIDTH_ROWS = 0.4, 0.7, 1e4
 """Half of the window, in nats of tail probability, where the rows beyond the threshold are worth `WIDTH_ROWS`; it

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
 from raresim.diagnostics.psis import evenness
 from raresim.measures.curve import TailCurve
 from raresim.measures.levels import tail_of
 from raresim.measures.tail_rate import NoRateError, TailRate
 from raresim.measures.tail_sample import TailSample
+from raresim.numerics.arrays import Bool, Float
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from raresim.result import Estimate
+    from raresim.record.records import Estimate
 
 
 STEP = 0.01

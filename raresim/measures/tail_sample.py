@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raresim import arrays
+from raresim.arguments import checks
 from raresim.diagnostics.verdict import overall
-from raresim.exhibits import Exhibit
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.curve import Certainty
 from raresim.measures.levels import Levels, percent, questions_at, tails_of
+from raresim.record.exhibits import Exhibit
 from raresim.registry import member
 
 COLUMNS = ("quantity", "level", "value", "std_error", "lower", "upper", "status")
@@ -52,7 +52,7 @@ class UnexpectedLoss(Measure):
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
         tails_of(self.level, self.tail)
 
     @property

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.distributions.base import Inputs
-from raresim.streams import stream
+from raresim.numerics.arrays import Float
+from raresim.numerics.streams import stream
 
 DRAWS, NORMALS = 20_000, 4_000_000
 """Draws of the inputs, and normals that they may take, where the law has no moments in closed form."""

@@ -11,22 +11,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
-from raresim.diagnostics.verdict import Status, judge_weights, worst
+from raresim.arguments import checks
+from raresim.diagnostics.verdict import judge_weights, worst
 from raresim.distributions.base import Inputs
-from raresim.distributions.parameters import Parameter, find
-from raresim.distributions.reweighting import NoDensityError, log_density_at
 from raresim.errors import FieldError
-from raresim.exhibits import Exhibit
+from raresim.inputs.parameters import Parameter, find
+from raresim.inputs.reweighting import NoDensityError, log_density_at
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.curve import Certainty, TailCurve
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, log_scale
 from raresim.measures.tail_rate import NoRateError
 from raresim.measures.tail_reading import BelowFloorError, Reading, UnreadableError
 from raresim.measures.tail_sample import TailSample
+from raresim.numerics.arrays import Float
+from raresim.record.exhibits import Exhibit
+from raresim.record.records import Estimate
+from raresim.record.verdict import Status
 from raresim.registry import member
-from raresim.result import Estimate
 
 _CHANGE = re.compile(r"\s*([-+*]?)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -73,7 +74,7 @@ class WhatIf(Measure):
             _read(name, given)
         if self.name and not _NAME.fullmatch(self.name):
             raise FieldError("name", f"must be letters, digits, '_' or '-', at most 60 of them, got {self.name[:80]!r}")
-        arrays.between("confidence", self.confidence, 0.0, 1.0)
+        checks.between("confidence", self.confidence, 0.0, 1.0)
 
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         return []

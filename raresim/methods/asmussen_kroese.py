@@ -10,15 +10,16 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.independent import Independent
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.conditional_sum import ConditionalSum
 from raresim.losses.linear import Linear
 from raresim.marginals.base import Marginal
 from raresim.marginals.normal import Normal as NormalMarginal
-from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
 from raresim.methods.regions import iteration
-from raresim.problem import Space
 from raresim.registry import member
 
 TRIAL = 2000

@@ -11,7 +11,7 @@ import numpy as np
 
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
-from raresim.arrays import Float, whole
+from raresim.arguments.checks import whole
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
@@ -20,19 +20,21 @@ from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import widening
-from raresim.draws import Draws, are_single, drawn_as, refuse_draws, told_of
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
 from raresim.estimators.replicates import Replicates, direction_of
-from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.failures import met
-from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.losses.failures import met
+from raresim.methods.base import Method, Tuned
+from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.subset_simulation import SubsetSimulation
-from raresim.problem import Space
+from raresim.numerics.arrays import Float, Index
 from raresim.proposals.histogram_tilt import HistogramTilting
+from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.record.records import Iteration
 from raresim.registry import member
-from raresim.roots import Index
 from raresim.search.archive import Archive
 from raresim.search.blend import (
     LAYERS,

@@ -2,88 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
-from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
-from raresim.blocks import Growing, Plan, plan
 from raresim.distributions.base import Distribution
-from raresim.engine import Job, fold
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
-from raresim.estimators.weighted_draws import Beyond
-from raresim.evidence import Evidence
-from raresim.executors import Executor
-from raresim.journal import Journal, current
-from raresim.measures.guarantee import Goal
-from raresim.problem import Event, Problem, Space
+from raresim.estimators.guarantee import Goal
+from raresim.numerics.arrays import Float
+from raresim.record.evidence import Evidence
+from raresim.record.records import Iteration
 
 if TYPE_CHECKING:
-    from raresim.estimation import Progress
-    from raresim.measures.asked import Asked
-    from raresim.measures.base import Question
+    pass
 
-S = TypeVar("S", bound=Accumulator)
-
-LOGGER = logging.getLogger("raresim")
 
 Again = Callable[[Float], "Tuned"]
-
-Report = Callable[[str, int, int, str], None]
-"""Progress: name of the stage, rows done (0 where they begin), rows in all (0: not known) and a line about it."""
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """One level of one start: a row of ``iterations.csv``.
-
-    Parameters
-    ----------
-    start : int or str
-        Which start, or a word for a level that is not that of one: "all" shares it among them, "pooled" draws from all
-        of them together, other methods have words of their own.
-    iteration : int
-        Number of the level in its start.
-    level : float
-        Intermediate threshold, in the unit of the loss.
-    rarity : float
-        Share of the draws at or beyond it.
-    evaluations, elites : int
-        Draws, and draws at or beyond the level.
-    ess : float
-        Effective number of elites.
-    kl_optimal_proposal : float
-        KL from the law conditioned on the level to the law that was drawn from, in nats.
-    kl_step : float
-        KL from the fitted law to the one drawn from, in nats; NaN where it has no closed form.
-    cross_entropy, entropy : float
-        Of the law conditioned on the level against the one drawn from, and of itself, in nats: their difference is
-        ``kl_optimal_proposal``.
-    log_probability : float
-        Log of the estimated probability of the level, in nats.
-    note : str
-        Why the start ended here, when it did not reach the threshold. On other levels it says what a fit lacks of the
-        components or covariances that were asked for, because there were too few elites.
-    """
-
-    start: int | str
-    iteration: int
-    level: float
-    rarity: float
-    evaluations: int
-    elites: int
-    ess: float
-    kl_optimal_proposal: float
-    kl_step: float
-    cross_entropy: float
-    entropy: float
-    log_probability: float
-    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,78 +93,6 @@ class Tuned:
     def weighted(self) -> bool:
         """Whether rows of the estimate have weights of their own, not those of draws of the target."""
         return self.proposal is not None or self.estimator is not None
-
-
-@dataclass(eq=False)
-class Session:
-    """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
-
-    ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
-    ``reserved`` of the evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
-    ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
-    ``questions`` are those of the events, where some are answered by a quantile.
-
-    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
-    """
-
-    problem: Problem
-    events: Sequence[Event]
-    seed: int
-    executor: Executor
-    max_evaluations: int
-    report: Report
-    relative_error: float | None = None
-    questions: Sequence[Question] = ()
-    reserved: int = 0
-    confidences: Sequence[float] = ()
-    betting: bool = False
-    beyond: Beyond | None = None
-    asked: Asked | None = None
-    before: Progress | None = None
-    keep: Callable[[Progress], None] | None = None
-    log: list[dict[str, Any]] = field(default_factory=list)
-    _stages: count[int] = field(default_factory=count)
-    _begun: float = field(default_factory=time.monotonic)
-
-    @property
-    def unreserved(self) -> int:
-        """Evaluations of search and estimate together."""
-        return self.max_evaluations - self.reserved
-
-    def of_round(self, before: int) -> int:
-        """Evaluations of a round whose search had taken ``before`` when it began: all of them in the first round.
-
-        Of later ones it is what they may take without their audit, which is not to be put at risk by a search.
-        """
-        return self.unreserved - before if before else self.max_evaluations
-
-    @property
-    def journal(self) -> Journal | None:
-        """The losses that are kept to resume the run; None where it is not saved."""
-        return current()
-
-    def plan(self, n_samples: int, fixed_rows: int | None = None) -> Plan:
-        """The plan of a new stage, in blocks of ``fixed_rows`` where they are given."""
-        return plan(next(self._stages), n_samples, self.problem.dim, fixed_rows)
-
-    def fold(self, name: str, job: Job[S], stage: Plan, note: str = "", before: S | None = None) -> S:
-        """Fold ``job`` over ``stage``, telling progress under ``name``."""
-        chunks = count(1)
-        share = stage.n_samples / max(1, stage.n_chunks)
-
-        def seen(_: S) -> None:
-            self.report(name, min(stage.n_samples, round(next(chunks) * share)), stage.n_samples, note)
-
-        self.report(name, 0, stage.n_samples, note)
-        result = fold(self.executor, job, stage, before, seen)
-        self.note(name, stage, note)
-        return result
-
-    def note(self, name: str, stage: Plan | Growing, text: str) -> None:
-        """Write that ``stage`` is done to the run's log."""
-        entry = {"seconds": round(time.monotonic() - self._begun, 6), "event": name, "stage": stage.stage}
-        self.log.append({**entry, "rows": stage.n_samples, "blocks": stage.n_blocks, "text": text})
-        LOGGER.info("%s: stage %d, %d rows, %s", name, stage.stage, stage.n_samples, text)
 
 
 class Method(ABC):

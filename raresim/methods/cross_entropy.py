@@ -12,15 +12,16 @@ import numpy as np
 
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
-from raresim.arrays import Float, whole
-from raresim.blocks import Plan
+from raresim.arguments.checks import whole
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.standard_normal import LOG_2PI
-from raresim.draws import Draws, are_single, drawn_as, refuse_family, told_of
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError, LossError
-from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
+from raresim.methods.draws import Draws, are_single, drawn_as, refuse_family, told_of
 from raresim.methods.levels import (
     Cells,
     EliteRows,
@@ -33,16 +34,19 @@ from raresim.methods.levels import (
     draws_per_level,
 )
 from raresim.methods.regions import HITS, LEAST_BY_HITS, TUNING_SHARE, iteration, led_to, nearest_points
-from raresim.problem import Event, Space
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Plan
+from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, smoothed
 from raresim.proposals.student_t import StudentTMixture
+from raresim.record.event import Event
+from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
 from raresim.search.hits import Region, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
-from raresim.streams import stream
 
 MIN_ESS = 20.0
 """Effective elites below which a fit is noise: the start ends there."""
@@ -131,7 +135,7 @@ class CrossEntropy(Method):
 
     In standard normal space, hits of a widened target show further regions (`raresim.search.hits`). One that the
     mixture hardly draws gets a law of the family around its nearest point before the pooled level. So does one that an
-    audit's failing draws lead to, in another round with a pooled level of its own (`raresim.rounds`).
+    audit's failing draws lead to, in another round with a pooled level of its own (`raresim.run.rounds`).
 
     References
     ----------

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raresim import arrays
+from raresim.arguments import checks
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.measures.guarantee import Goal, Guarantee
-from raresim.methods.base import Method, Session, Tuned
-from raresim.problem import Space
+from raresim.estimators.guarantee import Goal, Guarantee
+from raresim.methods.base import Method, Tuned
 from raresim.registry import member
 
 
@@ -34,8 +35,8 @@ class Crude(Method):
 
     Notes
     -----
-    See `raresim.measures.guarantee`. The estimate ``(k - 1) / t`` is random given the draws: ``t`` is the time that the
-    rows up to hit ``k`` take on a clock of its own stream.
+    See `raresim.estimators.guarantee`. The estimate ``(k - 1) / t`` is random given the draws: ``t`` is the time that
+    the rows up to hit ``k`` take on a clock of its own stream.
     """
 
     kind: ClassVar[str] = "crude"
@@ -44,7 +45,7 @@ class Crude(Method):
 
     def __post_init__(self) -> None:
         if self.guarantee is not None:
-            arrays.one_of("guarantee", self.guarantee, Guarantee)
+            checks.one_of("guarantee", self.guarantee, Guarantee)
 
     @property
     def draws_in(self) -> Space:

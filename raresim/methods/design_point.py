@@ -9,22 +9,23 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.tail import TailMoments, masks
-from raresim.arrays import whole
-from raresim.design_point import DesignPoint, unit
+from raresim.arguments import checks
+from raresim.arguments.checks import whole
 from raresim.distributions.base import Distribution
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
-from raresim.draws import Draws, are_single, drawn_as, refuse_draws, told_of
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
+from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.levels import Evaluate
 from raresim.methods.regions import MIN_PILOT, TUNING_SHARE, Regions, expected_cost, find_more, find_regions, iteration
-from raresim.problem import Space
 from raresim.registry import member
+from raresim.search.design_points import DesignPoint, unit
 
 Tail = Literal["exponential", "normal"]
 
@@ -74,13 +75,13 @@ class DesignPointSampling(Method):
 
     Notes
     -----
-    Importance sampling around design points is [1]_; `raresim.design_point` has the search. Regions have the shares of
-    their first-order probabilities ``Phi(-beta)``, and so do places between two of them where the event begins before
-    their planes do, as a sum of heavy tails has it. No draw of the search is in the estimate.
+    Importance sampling around design points is [1]_; `raresim.search.design_points` has the search. Regions have the
+    shares of their first-order probabilities ``Phi(-beta)``, and so do places between two of them where the event
+    begins before their planes do, as a sum of heavy tails has it. No draw of the search is in the estimate.
 
     A climb that does not converge, as in a corner of two limit states, is moved to the nearest point of its region, and
     hits of a widened target show further regions (`raresim.search.hits`). Where the audit finds failing draws that the
-    proposal hardly makes, nearest points from these are design points of another round (`raresim.rounds`).
+    proposal hardly makes, nearest points from these are design points of another round (`raresim.run.rounds`).
 
     References
     ----------
@@ -97,7 +98,7 @@ class DesignPointSampling(Method):
     control_variates: bool = False
 
     def __post_init__(self) -> None:
-        arrays.one_of("tail", self.tail, Tail)
+        checks.one_of("tail", self.tail, Tail)
         object.__setattr__(self, "pilot", whole("pilot", self.pilot, MIN_PILOT))
         object.__setattr__(self, "starts", whole("starts", self.starts))
         if not 0 <= self.defensive < 1:

@@ -8,15 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
-from raresim.engine import Sampler
+from raresim.arguments import checks
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.directions import Directions, System
-from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
 from raresim.methods.grids import settle
 from raresim.methods.regions import iteration
-from raresim.problem import Space
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 TRIAL_RAYS = 256
@@ -69,7 +70,7 @@ class DirectionalSampling(Method):
     step: float = 1.0
 
     def __post_init__(self) -> None:
-        arrays.one_of("system", self.system, System)
+        checks.one_of("system", self.system, System)
         if not 0 < self.step <= 4:
             raise FieldError("step", f"must be above 0 and at most 4, got {self.step:.15g}")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
+from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
-from raresim.methods.base import Session
 
 SETTLED = 0.01
 """Relative change of all moments of the trial, from one grid to the next, at which the coarser one is kept."""

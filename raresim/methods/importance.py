@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raresim import arrays
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.draws import Draws, are_single, estimator_for, refuse_draws
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.information import kl_normal
-from raresim.methods.base import Method, Session, Tuned
-from raresim.problem import Space
+from raresim.methods.base import Method, Tuned
+from raresim.methods.draws import Draws, are_single, estimator_for, refuse_draws
 from raresim.registry import member
 
 
@@ -62,7 +63,7 @@ class Importance(Method):
     control_variates: bool = False
 
     def __post_init__(self) -> None:
-        arrays.one_of("space", self.space, Space)
+        checks.one_of("space", self.space, Space)
         if not 0 <= self.defensive < 1:
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         stand_in = StandardNormal(dim=self.proposal.dim)

@@ -9,25 +9,28 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
-from raresim.arrays import Bool, Float
+from raresim.arguments import checks
 from raresim.diagnostics.ess import effective_of_logs
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.methods.base import Iteration, Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
 from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, rarest
 from raresim.methods.levels import Evaluate, KeepElites, draws_per_level
-from raresim.problem import Event, Space
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily
 from raresim.proposals.gaussian import Gaussian
 from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
+from raresim.record.event import Event
+from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.record.records import Iteration
 from raresim.registry import member
-from raresim.streams import stream
 
 WIDEST, NARROWEST = 1e3, 1e-9
 """Of the smoothing, in spreads of the margins that were seen first."""
@@ -98,12 +101,12 @@ class ImprovedCrossEntropy(Method):
     max_levels: int = 50
 
     def __post_init__(self) -> None:
-        arrays.positive("target_cov", self.target_cov)
+        checks.positive("target_cov", self.target_cov)
         if not 0 <= self.defensive < 1:
             raise FieldError("defensive", f"must be at least 0 and below 1, got {self.defensive:.15g}")
         for name in ("samples", "max_levels"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, arrays.whole(name, getattr(self, name)))
+                object.__setattr__(self, name, checks.whole(name, getattr(self, name)))
 
     @property
     def draws_in(self) -> Space:

@@ -8,16 +8,16 @@ from typing import Self
 
 import numpy as np
 
-from raresim import arrays
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.several import Several
-from raresim.arrays import Bool, Float
-from raresim.blocks import Block
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
-from raresim.engine import Job, Sampler
+from raresim.engine.fold import Job, Sampler
 from raresim.errors import FieldError
+from raresim.numerics import arrays
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.blocks import Block
 from raresim.proposals.base import ProposalFamily, Statistics
 from raresim.proposals.gaussian_mixture import posterior
 

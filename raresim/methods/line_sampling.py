@@ -9,15 +9,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector, whole
-from raresim.design_point import FARTHEST, DesignPoint, slope_direction, unit
-from raresim.draws import lines_for, row_variances
-from raresim.engine import Sampler
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector, whole
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
-from raresim.methods.base import Method, Session, Tuned
+from raresim.methods.base import Method, Tuned
+from raresim.methods.draws import lines_for, row_variances
 from raresim.methods.grids import settle
 from raresim.methods.regions import (
     BETWEEN_TWO,
@@ -30,8 +31,9 @@ from raresim.methods.regions import (
     iteration,
     rarest,
 )
-from raresim.problem import Space
+from raresim.numerics.arrays import Float
 from raresim.registry import member
+from raresim.search.design_points import FARTHEST, DesignPoint, slope_direction, unit
 
 Along = Literal["design_point", "pilot"]
 LineDraws = Literal["independent", "sobol"]
@@ -86,13 +88,14 @@ class LineSampling(Method):
 
     Notes
     -----
-    See `raresim.estimators.lines.Lines` for the estimate and what it misses, `raresim.design_point` for the search. A
-    direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean right; with
-    several design points each gets a cone of the space with lines of its own, and so does a place between two of them
-    where the event begins before their planes do, as a sum of heavy tails has it. Both ends of a line are looked at.
+    See `raresim.estimators.lines.Lines` for the estimate and what it misses, `raresim.search.design_points` for the
+    search. A direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean
+    right; with several design points each gets a cone of the space with lines of its own, and so does a place between
+    two of them where the event begins before their planes do, as a sum of heavy tails has it. Both ends of a line are
+    looked at.
 
     Where the audit finds failing draws that no line comes near, and the directions were looked for, nearest points from
-    these are design points of another round (`raresim.rounds`).
+    these are design points of another round (`raresim.run.rounds`).
     """
 
     kind: ClassVar[str] = "line_sampling"
@@ -105,11 +108,11 @@ class LineSampling(Method):
     draws: LineDraws = "independent"
 
     def __post_init__(self) -> None:
-        arrays.one_of("draws", self.draws, LineDraws)
+        checks.one_of("draws", self.draws, LineDraws)
         if isinstance(self.direction, str):
-            arrays.one_of("direction", self.direction, Along)
+            checks.one_of("direction", self.direction, Along)
         else:
-            given = arrays.vector("direction", self.direction)
+            given = checks.vector("direction", self.direction)
             if not given.any():
                 raise FieldError("direction", "must not be zero")
             object.__setattr__(self, "direction", given)
@@ -128,7 +131,7 @@ class LineSampling(Method):
 
     def cost(self, latent_dim: int, dim: int) -> int:
         if not isinstance(self.direction, str):
-            arrays.vector("direction", self.direction, latent_dim)
+            checks.vector("direction", self.direction, latent_dim)
             explored = 0
         elif self.direction == "pilot":
             explored = self.pilot
@@ -219,7 +222,7 @@ class LineSampling(Method):
     def choose(self, found: Regions, dim: int) -> tuple[Float, float, str]:
         """The directions (k, d), the distance the grid is made for, and why, in words."""
         if not isinstance(self.direction, str):
-            return unit(arrays.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
+            return unit(checks.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
         points, between = found.points, found.between
         kept = separate((*points, *between) if len(points) + len(between) <= MOST else points)
         if kept:

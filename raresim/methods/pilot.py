@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
-from raresim.blocks import Block
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.engine.problem import Space
+from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.replicates import Population, Replicates, Run, direction_of, run_once
-from raresim.evidence import Evidence, EvidenceTable
-from raresim.methods.base import Iteration, Method, Session, Tuned
-from raresim.problem import Space
+from raresim.methods.base import Method, Tuned
+from raresim.numerics.blocks import Block
+from raresim.record.evidence import Evidence, EvidenceTable
+from raresim.record.records import Iteration
 
 REPLICATED = "the estimate is the mean of independent runs, its error their spread"
 """The last line of the description of a population method."""

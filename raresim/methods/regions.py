@@ -8,9 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim.arrays import Float
-from raresim.blocks import Block
-from raresim.design_point import (
+from raresim.engine.fold import Sampler
+from raresim.engine.session import Session
+from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
+from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.record.records import Iteration
+from raresim.search.design_points import (
     RADII,
     SHORTER,
     DesignPoint,
@@ -23,11 +29,6 @@ from raresim.design_point import (
     gradient_cost,
     unit,
 )
-from raresim.engine import Sampler
-from raresim.errors import FieldError
-from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.methods.base import Iteration, Session
-from raresim.problem import Event
 from raresim.search.explorer import Explorer
 from raresim.search.hits import CHORD, OUTWARDS, SAME, Region, explaining, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raresim.accumulators.ends import Ends
-from raresim.arrays import Float, one_of, positive, whole
+from raresim.arguments.checks import one_of, positive, whole
 from raresim.estimators.replicates import REACHED, Population, Run, Step
-from raresim.markov import Evaluate, Guide, LogFactor, Moves, Walk
 from raresim.methods.pilot import REPLICATED, PopulationMethod
+from raresim.numerics.arrays import Float
 from raresim.registry import member
+from raresim.search.markov import Evaluate, Guide, LogFactor, Moves, Walk
 
 MIN_SAMPLES = 50
 WIDEST = 1e3
@@ -51,7 +52,7 @@ class SequentialImportance(PopulationMethod):
     steps : int
         Steps by which every draw is moved at each level.
     moves : "adaptive" or "elliptical_slice"
-        How chains move; see `raresim.markov.Walk`.
+        How chains move; see `raresim.search.markov.Walk`.
     max_levels : int
         Levels after which a run gives up.
 

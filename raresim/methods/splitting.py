@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.accumulators.ends import Ends
-from raresim.arrays import Float, one_of, whole
+from raresim.arguments.checks import one_of, whole
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
-from raresim.markov import Evaluate, Moves, Walk, beyond, next_level
 from raresim.methods.pilot import REPLICATED, PopulationMethod
+from raresim.numerics.arrays import Float
 from raresim.registry import member
+from raresim.search.markov import Evaluate, Moves, Walk, beyond, next_level
 
 MIN_PARTICLES = 20
 GAIN = 0.1
@@ -38,7 +39,7 @@ class Splitting(PopulationMethod):
     steps : int
         Steps by which a new particle is moved away from its parent.
     moves : "adaptive" or "elliptical_slice"
-        How; see `raresim.markov.Walk`.
+        How; see `raresim.search.markov.Walk`.
 
     Raises
     ------

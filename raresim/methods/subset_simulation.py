@@ -10,12 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.accumulators.ends import Ends
-from raresim.arrays import Float, one_of, whole
+from raresim.arguments.checks import one_of, whole
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
-from raresim.markov import Evaluate, Moves, Walk, beyond, next_level
 from raresim.methods.pilot import REPLICATED, PopulationMethod
+from raresim.numerics.arrays import Float
 from raresim.registry import member
+from raresim.search.markov import Evaluate, Moves, Walk, beyond, next_level
 
 MAX_LEVELS = 50
 CORRELATION = 4.0
@@ -247,7 +248,7 @@ def climb(
     keep_all : bool
         Whether to return every evaluated draw.
     moves : "adaptive" or "elliptical_slice"
-        See `raresim.markov.Walk`.
+        See `raresim.search.markov.Walk`.
     max_evaluations : float
         Budget: a level that could exceed it is not begun.
     keep_from : float
@@ -258,8 +259,8 @@ def climb(
     Notes
     -----
     ``P(goal) = P(b_1) P(b_2 | b_1) ...``, each factor the share of ``n`` draws given the level before that reach the
-    next. A level is set so that a share ``rarity`` of the draws lies beyond it (`raresim.markov.next_level`); where no
-    draw has a larger loss than the others, the climb has stalled.
+    next. A level is set so that a share ``rarity`` of the draws lies beyond it (`raresim.search.markov.next_level`);
+    where no draw has a larger loss than the others, the climb has stalled.
 
     A level is read from the draws that also give its share, and these depend on each other: the estimate has a bias of
     order ``1 / n``, small beside its own error, which is therefore the spread of independent runs.

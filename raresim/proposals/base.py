@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
 from raresim.distributions.base import Distribution
+from raresim.engine.problem import Space
 from raresim.information import kl_of_laws
-from raresim.problem import Space
+from raresim.numerics.arrays import Float
 
 KL_DRAWS = 2_000
 """Draws of a KL divergence between two members that has no closed form."""

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.directional import Directional, along_and_square
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, Statistics
 from raresim.proposals.gaussian import weighted_sums
 from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, components_of, missing
@@ -115,7 +115,7 @@ class DirectionalMixture(MixtureFamily):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "components", checked_components(self.components))
-        arrays.positive("left_floor", self.left_floor)
+        checks.positive("left_floor", self.left_floor)
 
     @property
     def part(self) -> _Component:

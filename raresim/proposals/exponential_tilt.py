@@ -8,16 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.distributions.base import Distribution
 from raresim.distributions.exponential_tilt import ExponentialTilt, natural_factors
+from raresim.engine.problem import Space
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.marginals.exponential import Exponential
 from raresim.marginals.gamma import Gamma
 from raresim.marginals.geometric import Geometric
 from raresim.marginals.negative_binomial import NegativeBinomial
-from raresim.problem import Space
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.proposals.gaussian import weighted_sums
 from raresim.registry import member

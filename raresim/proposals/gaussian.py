@@ -8,15 +8,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.information import LowRank, kl_low_rank, kl_normal
-from raresim.jit import kernel
+from raresim.numerics.arrays import Float
+from raresim.numerics.jit import kernel
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.registry import member
 
@@ -61,10 +61,10 @@ class Gaussian(ProposalFamily):
     floor: float = 0.6
 
     def __post_init__(self) -> None:
-        arrays.one_of("covariance", self.covariance, Covariance)
+        checks.one_of("covariance", self.covariance, Covariance)
         if not 0.5 < self.floor <= 1:
             raise FieldError("floor", f"must be above 0.5 and at most 1, got {self.floor:.15g}")
-        object.__setattr__(self, "rank", arrays.whole("rank", self.rank))
+        object.__setattr__(self, "rank", checks.whole("rank", self.rank))
         if self.rank != 1 and self.covariance != "low_rank":
             raise FieldError("rank", f"goes with covariance: low_rank, got covariance: {self.covariance}")
 

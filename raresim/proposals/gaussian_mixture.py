@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture, log_sum_exp
@@ -21,6 +20,7 @@ from raresim.distributions.normal import Normal, gaussian_moments
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.information import kl_of_laws
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ELITES_PER_PARAMETER, KL_DRAWS, ProposalFamily, Statistics, WeightedMoments
 from raresim.proposals.gaussian import Covariance, Gaussian
 from raresim.registry import member
@@ -243,9 +243,9 @@ class GaussianMixture(MixtureFamily):
 def checked_components(given: Components) -> Components:
     """``given`` as a whole number, or "auto"; raises `FieldError` when it is neither."""
     if isinstance(given, str):
-        arrays.one_of("components", given, Literal["auto"])
+        checks.one_of("components", given, Literal["auto"])
         return "auto"
-    return arrays.whole("components", given)
+    return checks.whole("components", given)
 
 
 def affordable(covariance: Dense, moments: WeightedMoments, allowed: float) -> tuple[Dense, WeightedMoments]:

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float, Vector
+from raresim.arguments import checks
+from raresim.arguments.checks import Vector
 from raresim.distributions.base import Distribution
 from raresim.distributions.histogram_tilt import BINS, WIDTHS, HistogramTilt, bin_counts
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.registry import member
 
@@ -50,16 +51,16 @@ class HistogramTilting(ProposalFamily):
     floor: float = 0.05
 
     def __post_init__(self) -> None:
-        arrays.between("floor", self.floor, 0.0, 1.0)
+        checks.between("floor", self.floor, 0.0, 1.0)
         if self.groups is not None:
-            groups = arrays.vector("groups", self.groups)
+            groups = checks.vector("groups", self.groups)
             if not np.array_equal(np.unique(groups), np.arange(np.unique(groups).size)):
                 raise FieldError("groups", "must be whole numbers 0, 1, 2, ... without a gap, one for each coordinate")
             object.__setattr__(self, "groups", groups)
 
     def labels(self, dim: int) -> Float:
         """The group of each of ``dim`` coordinates; raises `FieldError` when there are not as many groups given."""
-        return arrays.vector("groups", 0.0 if self.groups is None else self.groups, dim)
+        return checks.vector("groups", 0.0 if self.groups is None else self.groups, dim)
 
     def n_parameters(self, dim: int) -> int:
         return (BINS - 1) * int(self.labels(dim).max() + 1)

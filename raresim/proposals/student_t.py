@@ -8,13 +8,13 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from raresim import arrays
-from raresim.arrays import Float
+from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, Statistics, WeightedMoments
 from raresim.proposals.gaussian import Gaussian
 from raresim.proposals.gaussian_mixture import (
@@ -105,9 +105,9 @@ class StudentTMixture(MixtureFamily):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "components", checked_components(self.components))
-        arrays.one_of("covariance", self.covariance, Dense)
+        checks.one_of("covariance", self.covariance, Dense)
         if isinstance(self.dof, str):
-            arrays.one_of("dof", self.dof, Literal["estimated"])
+            checks.one_of("dof", self.dof, Literal["estimated"])
         elif not DOF_RANGE[0] <= self.dof <= DOF_RANGE[1]:
             raise FieldError("dof", f"must be from {DOF_RANGE[0]:g} to {DOF_RANGE[1]:g}, got {self.dof:.15g}")
         if not 0 < self.floor <= 1:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.distributions.base import Distribution
 from raresim.distributions.von_mises_fisher_nakagami import LARGEST_CONCENTRATION, VonMisesFisherNakagami, mean_cosine
 from raresim.errors import FieldError
+from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.proposals.gaussian import weighted_sums
 from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, components_of, missing

@@ -28,9 +28,9 @@ def build(run_dir: Path) -> Path:
     ConfigError
         When the folder is incomplete, broken, unfinished, of another schema version, or not writable.
     """
+    from raresim.numerics.surroundings import usual_arithmetic
     from raresim.report.page import write  # here, so that importing the package stays free of drawing code
     from raresim.report.run import read
-    from raresim.surroundings import usual_arithmetic
 
     with usual_arithmetic():
         return write(read(Path(run_dir)))

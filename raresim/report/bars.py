@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raresim.evidence import EvidencePlot
+from raresim.record.evidence import EvidencePlot
 from raresim.report import grid, style
 
 __all__ = ["FORMS", "draw"]

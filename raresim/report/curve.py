@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from raresim.evidence import EvidencePlot
+from raresim.record.evidence import EvidencePlot
 from raresim.report import grid, style
 
 __all__ = ["CAPTION", "FORMS", "panels"]

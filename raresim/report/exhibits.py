@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from raresim.exhibits import Exhibit
+from raresim.record.exhibits import Exhibit
 from raresim.report import bars, curve, grid, style, trace
 from raresim.report.run import Run
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from raresim.evidence import EvidencePlot
+from raresim.record.evidence import EvidencePlot
 from raresim.report import grid, style, tables
 from raresim.report.run import Run
 

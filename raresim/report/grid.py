@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 
-from raresim.evidence import EvidencePlot
+from raresim.record.evidence import EvidencePlot
 from raresim.report import style
 from raresim.report.run import Array
 

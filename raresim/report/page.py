@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raresim import plain_files
 from raresim.errors import ConfigError, visible
-from raresim.evidence import EvidenceTable
-from raresim.exhibits import Exhibit
-from raresim.glossary import spelling
+from raresim.files import plain_files
+from raresim.record.evidence import EvidenceTable
+from raresim.record.exhibits import Exhibit
 from raresim.report import tables
+from raresim.report.glossary import spelling
 from raresim.report.run import Check, Estimate, Run, Verdict
 from raresim.report.words import ROWS, Words
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raresim import plain_files, run_folders
-from raresim.diagnostics.verdict import Status, judge, overall
+from raresim.diagnostics.verdict import judge, overall
 from raresim.errors import ConfigError, visible
-from raresim.evidence import Evidence, EvidencePlot, EvidenceTable
-from raresim.exhibits import Exhibit
+from raresim.files import plain_files, run_folders
+from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.record.exhibits import Exhibit
+from raresim.record.verdict import Status
 from raresim.report import tables
 
 __all__ = ["Check", "Entropies", "Estimate", "Information", "Iteration", "Reference", "Run", "Trace", "Verdict", "read"]

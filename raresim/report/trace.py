@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from raresim.evidence import EvidencePlot
+from raresim.record.evidence import EvidencePlot
 from raresim.report import grid, style
 from raresim.report.run import Array, Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raresim.errors import FieldError
-from raresim.glossary import Term, explain, spelling
+from raresim.report.glossary import Term, explain, spelling
 
 __all__ = ["ROWS", "Rows", "Words"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.distributions.base import Distribution, log_density
+from raresim.numerics.arrays import Float
 
 
 @dataclass(eq=False)

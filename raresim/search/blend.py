@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
 from raresim.distributions.base import Distribution, log_density
+from raresim.numerics.arrays import Bool, Float
 from raresim.search.archive import Archive
 from raresim.search.fitting import capped, mixed
 

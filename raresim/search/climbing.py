@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import bisected
+from raresim.numerics.arrays import Bool, Float
+from raresim.search.design_points import bisected
 
 Index = NDArray[np.intp]
 

@@ -8,13 +8,13 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.arrays import Float
-from raresim.blocks import Block
 from raresim.distributions.base import Distribution
-from raresim.engine import Job, Sampler
-from raresim.methods.base import Session
+from raresim.engine.fold import Job, Sampler
+from raresim.engine.session import Session
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
 from raresim.search.archive import Archive
-from raresim.streams import stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from raresim.arrays import Bool, Float, frozen
 from raresim.diagnostics.ess import effective
 from raresim.distributions.base import Distribution
 from raresim.distributions.exponentially_modified_normal import (
@@ -21,7 +20,8 @@ from raresim.distributions.exponentially_modified_normal import (
 from raresim.distributions.low_rank_normal import centred_squared_norm
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
-from raresim.jit import kernel
+from raresim.numerics.arrays import Bool, Float, frozen
+from raresim.numerics.jit import kernel
 
 Rest = Literal["unit", "pooled"]
 """Variance of the directions that the draws say nothing of: that of the target, or one level for all of them."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import gradient_cost, unit
+from raresim.numerics.arrays import Bool, Float
+from raresim.search.design_points import gradient_cost, unit
 from raresim.search.nearest import HALVINGS, Evaluate, edge_between, nearest_point
 
 WIDTHS = (4.2, 6.0)

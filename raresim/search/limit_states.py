@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import ARMIJO, DIFFERENCE, FARTHEST, SHORTER, bisected, unit
 from raresim.distributions.standard_normal import widening
 from raresim.losses.system import combined
+from raresim.numerics.arrays import Bool, Float
 from raresim.search.climbing import STEP, peaks
+from raresim.search.design_points import ARMIJO, DIFFERENCE, FARTHEST, SHORTER, bisected, unit
 from raresim.search.hits import Region
 from raresim.search.nearest import least_distance
 

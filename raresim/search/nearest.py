@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import CENTRAL_UP_TO, gradient_cost, unit
+from raresim.numerics.arrays import Bool, Float
+from raresim.search.design_points import CENTRAL_UP_TO, gradient_cost, unit
 
 Evaluate = Callable[[Float], Float]
 """Losses (n,), larger is rarer, at points (n, d)."""

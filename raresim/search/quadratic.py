@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Float
 from raresim.distributions.low_rank_normal import LowRankNormal
+from raresim.numerics.arrays import Float
 from raresim.search.ridge import ridge
 
 FULL_QUADRATIC = 25

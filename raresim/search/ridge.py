@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from raresim.arrays import Float
+from raresim.numerics.arrays import Float
 
 PENALTIES = np.logspace(-8, 1, 19)
 """Ridge penalties that are tried, relative to the sum of squares of a standardised column."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raresim.arrays import Bool, Float
-from raresim.design_point import BISECTIONS, between, bisected, unseen_share
+from raresim.numerics.arrays import Bool, Float
 from raresim.search.climbing import AXIS_TIP, axis_roots, climb, peaks, regions
+from raresim.search.design_points import BISECTIONS, between, bisected, unseen_share
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE
 

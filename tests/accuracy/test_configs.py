@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raresim import config as configs
-from raresim.executors import Executor
+from raresim.config import load as configs
+from raresim.engine.executors import Executor
 from tests.statistical import assert_within_error
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -8,8 +8,8 @@ from scipy import stats
 
 from raresim import Importance, Linear, Mixture, Normal, Probability, PythonLoss, StandardNormal
 from raresim.accumulators.tail import TailMoments
-from raresim.diagnostics.verdict import Status
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
+from raresim.record.verdict import Status
 from tests.problems import Case, correlated, crude, linear_normal, solve, student, two_sided
 from tests.statistical import assert_count_at_least, assert_mean_is, assert_spread_is
 

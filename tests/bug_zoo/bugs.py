@@ -15,13 +15,13 @@ from scipy import special
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.diagnostics.verdict import Check, Status
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.engine import Sampler
+from raresim.engine.fold import Sampler
 from raresim.estimators.base import Estimator
 from raresim.estimators.replicates import run_once
 from raresim.estimators.weighted_draws import WeightedDraws
+from raresim.record.verdict import Check, Status
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ def components_drawn_alike(sample):
     return alike
 
 
-@bug("raresim.engine:Sampler.log_weight", f"{ENGINE}::test_log_weight_is_the_target_over_the_proposal")
+@bug("raresim.engine.fold:Sampler.log_weight", f"{ENGINE}::test_log_weight_is_the_target_over_the_proposal")
 def flipped_ratio(log_weight):
     """The weight is ``q / p``."""
     return lambda self, u: np.negative(log_weight(self, u))
 
 
 @bug(
-    "raresim.problem:Problem.target",
+    "raresim.engine.problem:Problem.target",
     "tests/test_problem.py::test_draws_live_in_the_space_of_the_problem[physical-2-student_t]",
 )
 def standard_normals_in_physical_space(target):
@@ -245,7 +245,7 @@ def below_taken_for_above(masks):
     return lambda events, loss: [loss >= e.threshold for e in events]
 
 
-@bug("raresim.problem:Event.sign", "tests/test_problem.py::test_event_has_a_side_and_a_label")
+@bug("raresim.record.event:Event.sign", "tests/test_problem.py::test_event_has_a_side_and_a_label")
 def search_climbs_to_the_wrong_side(sign):
     """The losses of an event below are not turned round for a search."""
     return property(lambda self: 1.0)
@@ -420,7 +420,7 @@ def half_space_of_factors_for_one_of_normals(sums_in_one_region):
 LINE = "tests/test_line_sampling.py::test_share_of_a_line_is_exact"
 
 
-@bug("raresim.roots:_scan", f"{LINE}[both]")
+@bug("raresim.search.roots:_scan", f"{LINE}[both]")
 def first_crossing_alone(scan):
     """A line that has entered an event is taken to stay in it."""
 
@@ -431,7 +431,7 @@ def first_crossing_alone(scan):
     return never_leaves
 
 
-@bug("raresim.roots:_boundaries", f"{LINE}[step off the grid]", f"{LINE}[capped]")
+@bug("raresim.search.roots:_boundaries", f"{LINE}[step off the grid]", f"{LINE}[capped]")
 def any_tie_for_the_boundary(boundaries):
     """The search for a boundary ends at the first place whose loss equals the threshold, however far in it lies."""
 
@@ -447,20 +447,20 @@ def any_tie_for_the_boundary(boundaries):
 # --- random streams and stages -----------------------------------------------------------------------
 
 
-@bug("raresim.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
+@bug("raresim.numerics.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
 def one_stream_for_all_blocks(stream):
     """The stream of a block does not depend on its index."""
     return lambda seed, stage, block: stream(seed, stage, 0)
 
 
-@bug("raresim.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
+@bug("raresim.numerics.streams:stream", f"{ENGINE}::test_no_two_blocks_have_a_draw_in_common")
 def one_stream_for_all_stages(stream):
     """The estimate draws again what tuning drew."""
     return lambda seed, stage, block: stream(seed, 0, block)
 
 
 @bug(
-    "raresim.methods.base:Session.plan",
+    "raresim.engine.session:Session.plan",
     "tests/test_subset_simulation.py::test_no_replicate_shares_a_stream_with_the_pilot",
 )
 def stages_not_counted(plan):
@@ -468,7 +468,7 @@ def stages_not_counted(plan):
     return lambda self, n_samples, fixed_rows=None: replace(plan(self, n_samples, fixed_rows), stage=0)
 
 
-@bug("raresim.blocks:Plan.then", "tests/test_blocks.py::test_a_continued_plan_starts_where_the_first_ended")
+@bug("raresim.numerics.blocks:Plan.then", "tests/test_blocks.py::test_a_continued_plan_starts_where_the_first_ended")
 def further_look_draws_again(then):
     """The blocks of a further look are numbered from 0, so that the first look's draws count twice."""
     return lambda self, n_samples: replace(then(self, n_samples), first_block=0)
@@ -509,7 +509,7 @@ class _Pooled(Estimator):
         return self.earlier.merge(self.fresh(block)) if block.first == 0 else self.fresh(block)
 
 
-@bug("raresim.estimation:_worst", "tests/test_estimation.py::test_every_event_gets_the_asked_error")
+@bug("raresim.run.estimation:_worst", "tests/test_estimation.py::test_every_event_gets_the_asked_error")
 def first_event_decides(worst):
     """A run ends when the first of its events has the asked error."""
     return lambda total, job: total.tail.relative_error(0)
@@ -528,7 +528,7 @@ def quantile_of_the_other_tail(log_hazard):
 
 
 @bug(
-    "raresim.normal_scores:log_tail",
+    "raresim.numerics.normal_scores:log_tail",
     "tests/test_marginal_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
 )
 def upper_tail_by_subtraction(log_tail):
@@ -560,13 +560,16 @@ def rows_kept_for_the_whole_alone(floor):
     return lambda self, climbed, loss: np.inf
 
 
-@bug("raresim.names:_places", "tests/test_names.py::test_18_5_weights_are_aligned_by_name")
+@bug("raresim.data.names:_places", "tests/test_names.py::test_18_5_weights_are_aligned_by_name")
 def names_ignored(places):
     """Numbers that carry names are taken by place."""
     return lambda field, labels, names, remedy="": list(range(len(names)))
 
 
-@bug("raresim.fitting:_ledoit_wolf", "tests/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility")
+@bug(
+    "raresim.distributions.covariances:_ledoit_wolf",
+    "tests/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility",
+)
 def raw_units_shrunk_to_one_variance(ledoit_wolf):
     """The target of the shrinkage has the same variance for all columns, whatever their units."""
 
@@ -602,13 +605,16 @@ def covariance_taken_for_scale(fit):
     return classmethod(too_wide)
 
 
-@bug("raresim.roots:log_normal_mass", "tests/test_line_sampling.py::test_mass_is_exact_in_both_tails")
+@bug("raresim.distributions.masses:log_normal_mass", "tests/test_line_sampling.py::test_mass_is_exact_in_both_tails")
 def line_counts_the_safe_side(log_normal_mass):
     """The weight of a line is the probability on the wrong side of its boundary."""
     return lambda a, b: special.log_ndtr(a)
 
 
-@bug("raresim.roots:log_chi_tail", "tests/test_directional_sampling.py::test_mass_of_radii_agrees_with_the_chi_law")
+@bug(
+    "raresim.distributions.masses:log_chi_tail",
+    "tests/test_directional_sampling.py::test_mass_of_radii_agrees_with_the_chi_law",
+)
 def one_degree_of_freedom_short(log_chi_tail):
     """The radius of ``d`` normals is given ``d - 1`` degrees of freedom."""
     return lambda dim, r, upper: log_chi_tail(max(1, dim - 1), r, upper)
@@ -671,7 +677,7 @@ def bound_of_one_over_n(zero_hits_bound):
 
 
 @bug(
-    "raresim.reading:inflation",
+    "raresim.run.reading:inflation",
     f"{STAGE}::test_the_interval_is_widened_when_the_sample_chose_its_size_and_it_is_recorded",
 )
 def looks_for_nothing(inflation):
@@ -679,14 +685,14 @@ def looks_for_nothing(inflation):
     return lambda sample: 1.0
 
 
-@bug("raresim.reading:_is_heavy", f"{STAGE}::test_quantile_of_student_t_comes_with_the_tail_of_the_weights")
+@bug("raresim.run.reading:_is_heavy", f"{STAGE}::test_quantile_of_student_t_comes_with_the_tail_of_the_weights")
 def normal_quantile_of_heavy_tails(is_heavy):
     """The error of weights with a heavy tail is taken to be known."""
     return lambda weights, unit: False
 
 
 @bug(
-    "raresim.reading:_holds",
+    "raresim.run.reading:_holds",
     f"{STAGE}::test_interval_of_weights_without_a_variance_is_not_called_by_its_confidence",
 )
 def every_interval_called_by_its_confidence(holds):
@@ -701,7 +707,7 @@ def hits_numbered_within_their_block(merge):
 
 
 @bug(
-    "raresim.measures.guarantee:Wait.value",
+    "raresim.estimators.guarantee:Wait.value",
     f"{INTERVALS}::test_estimate_of_a_guarantee_is_off_as_often_as_it_says_at_any_probability",
 )
 def hits_over_time(value):
@@ -709,7 +715,7 @@ def hits_over_time(value):
     return property(lambda self: self.goal.hits / self.time if self.time else math.nan)
 
 
-@bug("raresim.measures.guarantee:chance_of_more", f"{INTERVALS}::test_hits_of_a_guarantee_are_the_fewest")
+@bug("raresim.estimators.guarantee:chance_of_more", f"{INTERVALS}::test_hits_of_a_guarantee_are_the_fewest")
 def guarantee_on_one_side(chance_of_more):
     """The chance of an error is that of one that is too large; too small ones are forgotten."""
     return lambda hits, error: float(special.gammainc(hits, (hits - 1) / (1 + error)))
@@ -799,13 +805,16 @@ def audit_asks_the_target(through):
     return lambda self, u, block: (np.zeros((len(self.events), len(u))), 0)
 
 
-@bug("raresim.audit:_AuditClimb.width", f"{AUDIT}::test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone")
+@bug(
+    "raresim.run.audit:_AuditClimb.width",
+    f"{AUDIT}::test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone",
+)
 def every_climb_from_the_target(width):
     """No climb of the audit begins with a widened target."""
     return lambda self, block: 1.0
 
 
-@bug("raresim.reach:_distance", "tests/test_reach.py::test_three_replicates_have_to_come_near[1-True]")
+@bug("raresim.run.reach:_distance", "tests/test_reach.py::test_three_replicates_have_to_come_near[1-True]")
 def one_replicate_is_enough(distance):
     """A region that one replicate found by luck counts as one that all come to."""
     return lambda parts, asked: np.min([distance([part], asked) for part in parts], axis=0)
@@ -824,7 +833,7 @@ def other_lines_know_the_draw(through):
 
 
 @bug(
-    "raresim.audit:Audit._error_ratio",
+    "raresim.run.audit:Audit._error_ratio",
     f"{AUDIT}::test_the_error_of_lines_is_that_of_lines_through_failing_draws_of_the_target",
 )
 def audited_error_without_its_own_uncertainty(error_ratio):
@@ -840,7 +849,7 @@ def audited_error_without_its_own_uncertainty(error_ratio):
     return ratio
 
 
-@bug("raresim.audit:reserve", f"{AUDIT}::test_the_budget_holds_the_audit")
+@bug("raresim.run.audit:reserve", f"{AUDIT}::test_the_budget_holds_the_audit")
 def nothing_held_back(reserve):
     """The estimate spends what the audit needs."""
     return lambda extent, left, problem: 0
@@ -870,13 +879,13 @@ def verdict_of_the_first_run(judge):
 MARKOV = "tests/test_markov.py"
 
 
-@bug("raresim.markov:beyond", f"{MARKOV}::test_moves_keep_a_truncated_normal")
+@bug("raresim.search.markov:beyond", f"{MARKOV}::test_moves_keep_a_truncated_normal")
 def moves_without_the_level(beyond):
     """Chains may leave the level that they are conditioned on."""
     return lambda level: np.zeros_like
 
 
-@bug("raresim.markov:Walk._conditional", f"{MARKOV}::test_free_chains_keep_the_standard_normal")
+@bug("raresim.search.markov:Walk._conditional", f"{MARKOV}::test_free_chains_keep_the_standard_normal")
 def proposal_not_shrunk(conditional):
     """A chain proposes ``u + s z`` without shrinking ``u``, and accepts as if it had."""
 
@@ -889,13 +898,13 @@ def proposal_not_shrunk(conditional):
     return inflating
 
 
-@bug("raresim.markov:next_level", f"{MARKOV}::test_level_gives_an_unbiased_share")
+@bug("raresim.search.markov:next_level", f"{MARKOV}::test_level_gives_an_unbiased_share")
 def level_at_the_kth_loss(next_level):
     """A level is the ``k``-th largest loss itself, which its own share then counts."""
     return lambda loss, k: float(np.partition(loss, -k)[-k])
 
 
-@bug("raresim.markov:next_level", f"{MARKOV}::test_level_with_ties")
+@bug("raresim.search.markov:next_level", f"{MARKOV}::test_level_with_ties")
 def level_one_draw_off(next_level):
     """One draw more than was asked for lies beyond a level."""
     return lambda loss, k: next_level(loss, k + 1)
@@ -947,7 +956,7 @@ def masses_of_the_pilot_for_all(run):
     return agreed
 
 
-@bug("raresim.markov:Guide.log_target", "tests/test_markov.py::test_guided_moves_keep_a_truncated_normal[4]")
+@bug("raresim.search.markov:Guide.log_target", "tests/test_markov.py::test_guided_moves_keep_a_truncated_normal[4]")
 def guide_taken_for_the_target(log_target):
     """Proposals of another law than the target's are accepted as if they were the target's."""
     return lambda self, u: np.zeros(len(u))
@@ -1014,7 +1023,7 @@ def one_scramble_for_all_nets(call):
 
 
 @bug(
-    "raresim.roots:log_shares",
+    "raresim.search.roots:log_shares",
     "tests/test_line_sampling.py::test_cones_divide_the_space",
 )
 def cones_overlap(log_shares):
@@ -1167,7 +1176,7 @@ def the_search_ends_at_a_share(unseen):
 
 
 @bug(
-    "raresim.design_point:between",
+    "raresim.search.design_points:between",
     f"{WALKS}::test_points_between_axes_are_where_two_terms_make_the_event[5-signs1]",
 )
 def one_large_term_is_all(between):
@@ -1213,7 +1222,7 @@ def failed_rows_are_hits(inside):
 
 
 @bug(
-    "raresim.audit:audit",
+    "raresim.run.audit:audit",
     f"{ROUNDS}::test_estimate_and_audit_of_a_round_have_draws_of_their_own",
 )
 def audit_draws_what_the_search_drew(audit):
@@ -1227,7 +1236,7 @@ def audit_draws_what_the_search_drew(audit):
 
 
 @bug(
-    "raresim.experiment:_Rounds.search_on",
+    "raresim.run.experiment:_Rounds.search_on",
     f"{ROUNDS}::test_estimate_and_audit_of_a_round_have_draws_of_their_own",
 )
 def repaired_estimate_draws_what_it_was_fitted_to(search_on):
@@ -1241,7 +1250,7 @@ def repaired_estimate_draws_what_it_was_fitted_to(search_on):
 
 
 @bug(
-    "raresim.experiment:_Rounds.search_on",
+    "raresim.run.experiment:_Rounds.search_on",
     f"{ROUNDS}::test_the_estimate_after_heavy_weights_has_as_many_rows_at_least",
 )
 def smaller_sample_after_heavy_weights(search_on):
@@ -1249,7 +1258,7 @@ def smaller_sample_after_heavy_weights(search_on):
     return lambda self, missed, rows: search_on(self, missed, 0)
 
 
-@bug("raresim.audit:audit", f"{ROUNDS}::test_the_verdict_is_that_of_the_last_round[first]")
+@bug("raresim.run.audit:audit", f"{ROUNDS}::test_the_verdict_is_that_of_the_last_round[first]")
 def verdict_of_the_best_round(audit):
     """Of the audits of all rounds the one that found least decides."""
     best = []
@@ -1261,7 +1270,7 @@ def verdict_of_the_best_round(audit):
     return kindest
 
 
-@bug("raresim.soundings:_laws", f"{SOUNDINGS}::test_draws_around_points_weigh_to_the_probability")
+@bug("raresim.run.soundings:_laws", f"{SOUNDINGS}::test_draws_around_points_weigh_to_the_probability")
 def soundings_weighed_by_half_of_their_law(laws):
     """Half of the draws lie around the points, and the density is that of those beyond the planes."""
 
@@ -1276,7 +1285,7 @@ def soundings_weighed_by_half_of_their_law(laws):
 
 
 @bug(
-    "raresim.soundings:Sound._read",
+    "raresim.run.soundings:Sound._read",
     f"{SOUNDINGS}::test_an_estimate_that_misses_one_of_two_unlike_planes_is_flagged[10]",
 )
 def soundings_count_what_is_covered(read):
@@ -1289,7 +1298,7 @@ def soundings_count_what_is_covered(read):
     return covered
 
 
-@bug("raresim.audit:audit", f"{AUDIT}::test_what_was_spent_before_does_not_shrink_the_least_audit")
+@bug("raresim.run.audit:audit", f"{AUDIT}::test_what_was_spent_before_does_not_shrink_the_least_audit")
 def audit_is_a_share_of_what_was_spent(audit):
     """An estimate with a looser error is audited less."""
 
@@ -1299,20 +1308,20 @@ def audit_is_a_share_of_what_was_spent(audit):
     return share
 
 
-@bug("raresim.rounds:Round.evaluations", f"{ROUNDS}::test_rounds_are_part_of_what_a_run_costs")
+@bug("raresim.run.rounds:Round.evaluations", f"{ROUNDS}::test_rounds_are_part_of_what_a_run_costs")
 def estimates_of_rounds_not_counted(evaluations):
     """Of a round that another one followed only the audit is counted."""
     return property(lambda self: self.audit)
 
 
-@bug("raresim.rounds:repairs", f"{ROUNDS}::test_another_round_needs_a_method_a_finding_and_two_audits_of_budget")
+@bug("raresim.run.rounds:repairs", f"{ROUNDS}::test_another_round_needs_a_method_a_finding_and_two_audits_of_budget")
 def asked_until_it_is_trusted(repairs):
     """Rounds go on until an audit finds nothing."""
     return lambda rounds: 0
 
 
 @bug(
-    "raresim.checkpoint:Checkpoint.begin_round",
+    "raresim.run.checkpoint:Checkpoint.begin_round",
     f"{ROUNDS}::test_a_checkpoint_hands_each_round_its_own_progress",
 )
 def resumed_in_the_first_round_with_the_progress_of_the_second(begin_round):
@@ -1320,7 +1329,9 @@ def resumed_in_the_first_round_with_the_progress_of_the_second(begin_round):
     return lambda self, number: self.progress
 
 
-@bug("raresim.experiment:_Rounds.is_extended", f"{ROUNDS}::test_an_estimate_that_was_audited_on_the_way_is_extended")
+@bug(
+    "raresim.run.experiment:_Rounds.is_extended", f"{ROUNDS}::test_an_estimate_that_was_audited_on_the_way_is_extended"
+)
 def every_round_extended(is_extended):
     """Evaluations that are added to a finished run are added to each of its rounds."""
     return property(lambda self: self.extension is not None)
@@ -1348,7 +1359,7 @@ def ring_without_an_end(log_probability):
     """The canary's rings are taken for all that lies beyond them."""
 
     def beyond(self):
-        from raresim.roots import log_chi_tail
+        from raresim.distributions.masses import log_chi_tail
 
         return float(log_chi_tail(self.basis.shape[1], np.array([self.low]), upper=True)[0])
 
@@ -1379,7 +1390,7 @@ def standard_deviation_without_an_error(error_at):
 
 
 @bug(
-    "raresim.locate:Located.floor",
+    "raresim.run.locate:Located.floor",
     "tests/test_quantile_measures.py::test_18_3_var_and_es_near_and_below_the_median_are_read[0.9-crude]",
 )
 def floor_at_the_median(floor):

@@ -64,9 +64,9 @@ def test_a_bug_is_in_every_module_that_imports_it():
         "import raresim\n"
         "from tests.bug_zoo import plugin\n"
         "from tests.bug_zoo.bugs import Bug\n"
-        "from raresim import estimation, experiment\n"
+        "from raresim.run import estimation, experiment\n"
         "wrong = object()\n"
-        "plugin.seed(Bug('x', 'x', 'raresim.estimation:estimate', lambda right: wrong, ()))\n"
+        "plugin.seed(Bug('x', 'x', 'raresim.run.estimation:estimate', lambda right: wrong, ()))\n"
         "assert estimation.estimate is experiment.estimate_stage is wrong\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
@@ -110,7 +110,7 @@ def test_a_forked_run_finds_what_a_fresh_one_does(run, tmp_path):
         assert code == 0, output
         found.append(json.loads(test.with_suffix(".json").read_text()))
     assert found[0] == found[1]
-    assert "raresim.engine" in found[0]["modules"]
+    assert "raresim.engine.fold" in found[0]["modules"]
     assert found[0]["compiled"] == []
 
 

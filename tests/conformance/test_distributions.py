@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from raresim import LowRankNormal, Mixture, Normal, StudentT
-from raresim.streams import stream
+from raresim.numerics.streams import stream
 from tests import oracles
 from tests.helpers import block, draws, examples, logpdf
 from tests.statistical import assert_count, assert_within_error

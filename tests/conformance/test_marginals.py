@@ -7,9 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from raresim import normal_scores, registry
+from raresim import registry
 from raresim.errors import DataError
-from raresim.streams import stream
+from raresim.numerics import normal_scores
+from raresim.numerics.streams import stream
 from tests.helpers import examples
 from tests.marginal_oracles import breaks, frozen
 from tests.statistical import FROM_A_FIT, assert_count, assert_within_error

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from raresim import Probability
-from raresim.diagnostics.verdict import Status
+from raresim.record.verdict import Status
 from tests.helpers import examples
 from tests.problems import linear_normal, solve
 from tests.statistical import assert_within_error

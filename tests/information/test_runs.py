@@ -8,12 +8,12 @@ from scipy import integrate, stats
 
 from raresim import CrossEntropy, Gaussian, Importance, Linear, Normal, Probability, StandardNormal
 from raresim.accumulators.tail import TailMoments
-from raresim.blocks import plan
-from raresim.engine import Sampler, fold
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
+from raresim.engine.fold import Sampler, fold
+from raresim.engine.problem import Problem
 from raresim.information import budget, self_information, weighted_cross_entropy
 from raresim.methods.levels import Evaluate
-from raresim.problem import Problem
+from raresim.numerics.blocks import plan
 from tests.information.test_weighted import entropy_beyond, kl_of_shift
 from tests.problems import Case, linear_normal, solve, two_sided
 from tests.statistical import assert_mean_is, assert_within_error

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raresim import Probability, PythonLoss, StandardNormal
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
 from tests.helpers import python
 from tests.problems import Case, betting, crude, guaranteed, linear_normal, solve, student, two_sided
 
@@ -80,7 +80,7 @@ def test_a_run_in_a_fresh_interpreter_gives_the_same_bits(seed):
 
 MEMORY = """
 import resource, sys
-from raresim.executors import Executor
+from raresim.engine.executors import Executor
 from tests.problems import crude, linear_normal, solve
 case = {"crude": crude(2.0), "cross_entropy": linear_normal(2, 3.0)}[sys.argv[1]]
 

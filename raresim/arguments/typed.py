@@ -1,0 +1,330 @@
+"""The types of constructor arguments, read off the annotations: a wrong one is refused at once, by its name.
+
+Whoever gives a string where a number is wanted hears of it from the constructor and not, as a `TypeError` of some inner
+line, from the run. What an annotation cannot say, such as the range of a number, the constructors check themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import numbers
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import numpy as np
+
+from raresim.arguments.numerals import advice as as_number
+from raresim.arguments.synonyms import unknown
+from raresim.errors import FieldError
+
+T = TypeVar("T", bound=type)
+
+Type = Any
+"""An annotation."""
+
+REMEDIES: Mapping[str, str] = {
+    "Inputs": "such as raresim.Normal(mean=[0.0, 0.0], cov=[[1.0, 0.5], [0.5, 1.0]])",
+    "Distribution": "such as raresim.Normal(mean=[0.0, 0.0], std=1.0)",
+    "Marginal": "such as raresim.marginals.Normal(mean=0.0, std=1.0)",
+    "Copula": "such as raresim.copulas.T(dof=4.0, correlation=[[1.0, 0.5], [0.5, 1.0]])",
+    "Loss": "such as raresim.Linear(weights=[0.5, 0.5]) or raresim.PythonLoss(function=my_loss)",
+    "ProposalFamily": "such as raresim.Gaussian()",
+    "Method": "such as raresim.CrossEntropy()",
+    "Measure": "such as raresim.Probability(above=5.0) or raresim.ValueAtRisk(level=0.999)",
+    "Stop": "such as raresim.Stop(relative_error=0.01)",
+}
+"""What to give where a part of such a class is wanted."""
+
+WORDS: Mapping[Any, tuple[str, str]] = {
+    "Inputs": ("a joint law of the risk factors", "joint laws"),
+    "Distribution": ("a law", "laws"),
+    "Marginal": ("a law of one risk factor", "laws of one risk factor"),
+    "Copula": ("a copula", "copulas"),
+    "Loss": ("a loss", "losses"),
+    "ProposalFamily": ("a family of proposals", "families of proposals"),
+    "Method": ("a method", "methods"),
+    "Measure": ("a measure", "measures"),
+    "int": ("a whole number", "whole numbers"),
+    "float": ("a number", "numbers"),
+    "bool": ("True or False", "True or False"),
+    "str": ("text", "texts"),
+    "Path": ("a path", "paths"),
+    "NoneType": ("None", "None"),
+    "date": ("a date", "dates"),
+}
+"""What one is called, and several are."""
+
+DISCRETE: Mapping[str, str] = {
+    "bernoulli": "Bernoulli",
+    "binom": "Binomial",
+    "geom": "Geometric",
+    "nbinom": "NegativeBinomial",
+    "poisson": "Poisson",
+}
+"""Discrete laws of SciPy, with parameters of the same names in raresim."""
+
+
+def typed(cls: T) -> T:
+    """Have the constructor of a dataclass raise `FieldError` for an argument of another type than its annotation.
+
+    A whole number may be given as ``1e6`` or by NumPy, and a list as an array: the constructor gets an int and a list.
+    """
+    construct = cls.__init__  # type: ignore[misc]  # of a class, not of an instance
+
+    @functools.wraps(construct)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        wanted, advice = types_of(cls), advice_of(cls)
+        _refuse_names(cls, len(args), kwargs)
+        names = names_of(cls)[1]
+        args = (
+            tuple(
+                argument(name, value, wanted.get(name, Any), advice.get(name, ""))
+                for name, value in zip(names, args, strict=False)
+            )
+            + args[len(names) :]
+        )
+        kwargs = {
+            name: argument(name, value, wanted.get(name, Any), advice.get(name, "")) for name, value in kwargs.items()
+        }
+        construct(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[misc]
+    return cls
+
+
+def _refuse_names(cls: type, positions: int, given: Mapping[str, Any]) -> None:
+    """Raise `FieldError` for a name that is no argument of ``cls``, and for an argument that is missing."""
+    known, ordered, required = names_of(cls)
+    if strange := [name for name in given if name not in known]:
+        raise FieldError(strange[0], unknown(f"argument of {cls.__name__}", strange[0], list(known)))
+    for name in required:
+        if name not in given and name not in ordered[:positions]:
+            advice = advice_of(cls).get(name, "")
+            raise FieldError(name, f"is required by {cls.__name__} but missing" + (f"; {advice}" if advice else ""))
+
+
+@functools.cache
+def names_of(cls: type) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The names of all constructor arguments, of those that may be given by position, and of the required ones."""
+    known = [f for f in dataclasses.fields(cls) if f.init]
+    ordered = [f for f in known if not f.kw_only]
+    required = [f for f in known if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    return tuple(f.name for f in known), tuple(f.name for f in ordered), tuple(f.name for f in required)
+
+
+@functools.cache
+def types_of(cls: type) -> Mapping[str, Type]:
+    """The annotation of each constructor argument of a dataclass, but of those whose metadata say ``typed=False``."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init and f.metadata.get("typed", True)}
+
+
+@functools.cache
+def advice_of(cls: type) -> Mapping[str, str]:
+    """What to do about a wrong constructor argument, where its metadata have ``advice``."""
+    return {f.name: f.metadata["advice"] for f in dataclasses.fields(cls) if "advice" in f.metadata}
+
+
+def argument(field: str, value: Any, wanted: Type, advice: str = "") -> Any:
+    """``value`` as a constructor takes it; raises `FieldError`, ending in ``advice``, where it is of another type."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not fits(value, wanted):
+        place, value, wanted = _wrong_entry(value, wanted)
+        message = place + f"must be {' or '.join(named(wanted))}, got {shown(value)}{remedy(value, wanted)}"
+        raise FieldError(field, f"{message}; {advice}" if advice else message)
+    return _plain(value, wanted)
+
+
+def _wrong_entry(value: Any, wanted: Type) -> tuple[str, Any, Type]:
+    """Where ``value`` is a list or mapping as wanted but for an entry: its place in words, itself, and its type."""
+    whole: Any = get_origin(wanted)
+    options = get_args(wanted) if whole in (Union, types.UnionType) else (wanted,)
+    for option in options:
+        origin: Any = get_origin(option)
+        args = get_args(option)
+        if origin is Mapping and isinstance(value, Mapping):
+            entries: Any = value.items()
+        elif (origin in (Sequence, list) or (origin is tuple and args[-1] is Ellipsis)) and _is_list(value):
+            entries = enumerate(value.tolist() if isinstance(value, np.ndarray) else value)
+        else:
+            continue
+        of = args[1] if origin is Mapping else args[0]
+        for key, entry in entries:
+            if not fits(entry, of):
+                return f"entry {key!r} ", entry, of
+    return "", value, wanted
+
+
+def fits(value: Any, wanted: Type) -> bool:
+    """Whether ``value`` is of the type ``wanted``; True where the annotation says too little to tell."""
+    origin: Any = get_origin(wanted)
+    args = get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, option) for option in args)
+    if origin is Annotated:
+        marks = {*map(str, args[1:])} & {"vector", "matrix"}
+        if "vector" in marks and isinstance(value, Mapping):  # by name: the constructor puts it in order
+            return all(map(_is_numeric, value.values()))
+        return _is_numeric(value) if marks else fits(value, args[0])
+    if origin is Literal:
+        return any(isinstance(value, type(option)) for option in args)
+    if wanted in (None, types.NoneType):
+        return value is None
+    if origin is Callable:
+        return callable(value)
+    if origin in (Sequence, list, tuple):
+        return _is_list(value) and _entries_fit(value, origin, args)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(fits(entry, args[1]) for entry in value.values())
+    return _is_of(value, wanted) if isinstance(wanted, type) and wanted is not Any else True
+
+
+def _is_of(value: Any, wanted: type) -> bool:
+    if type(value) is wanted:
+        return True
+    is_bool = isinstance(value, (bool, np.bool_))
+    if wanted is int:
+        return isinstance(value, numbers.Real) and not is_bool and float(value).is_integer()
+    if wanted is float:
+        return isinstance(value, numbers.Real) and not is_bool
+    if wanted is bool:
+        return is_bool
+    if wanted is Path:
+        return isinstance(value, (str, os.PathLike))
+    return isinstance(value, wanted)
+
+
+def _is_list(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, (list, tuple)) or (isinstance(value, Sequence) and not isinstance(value, (str, bytes)))
+
+
+def _entries_fit(value: Any, origin: Type, args: tuple[Type, ...]) -> bool:
+    entries = value.tolist() if isinstance(value, np.ndarray) else value
+    if origin is tuple and args[-1:] != (Ellipsis,):
+        return len(entries) == len(args) and all(map(fits, entries, args))
+    return all(fits(entry, args[0]) for entry in entries)
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether ``value`` can be read as an array of real numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "iufb" or value.dtype.kind == "O"
+    if value is None or isinstance(value, (str, bytes, bool)):
+        return False
+    if isinstance(value, numbers.Real):
+        return True
+    try:
+        return np.asarray(value).dtype.kind in "iufb"
+    except (TypeError, ValueError):
+        return False
+
+
+def _plain(value: Any, wanted: Type) -> Any:
+    """A whole number as an int, and an array as a list, where that is wanted and the array is not taken as it is."""
+    origin: Any = get_origin(wanted)
+    options = get_args(wanted) if origin in (Union, types.UnionType) else (wanted,)
+    if int in options and float not in options and isinstance(value, (numbers.Integral, float, np.floating)):
+        return value if isinstance(value, (bool, np.bool_)) else int(value)
+    if isinstance(value, np.ndarray) and any(get_origin(option) in (Sequence, list, tuple) for option in options):
+        return value.tolist()
+    return value
+
+
+def named(wanted: Type) -> list[str]:
+    """What is allowed, in words."""
+    origin: Any = get_origin(wanted)
+    args = get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return list(dict.fromkeys(word for option in args for word in named(option)))
+    if origin is Annotated:
+        marks = {*map(str, args[1:])}
+        if "vector" in marks:
+            return ["one number", "a list of numbers"]
+        if "matrix" in marks:
+            return ["a matrix of numbers"]
+        return ["'file.py:name'"] if "function" in marks else named(args[0])
+    if origin is Literal:
+        return [repr(option) for option in args]
+    if origin is Callable:
+        return ["a function"]
+    if origin in (Sequence, list, tuple, Mapping):
+        entry = args[1] if origin is Mapping else args[0]
+        what = "a mapping from names to" if origin is Mapping else "a list of"
+        return [f"{what} {_words(entry)[1] if isinstance(entry, type) else ' or '.join(named(entry))}"]
+    return [_words(wanted)[0]]
+
+
+def _words(wanted: Type) -> tuple[str, str]:
+    """What one of a class is called, and what several are."""
+    name = getattr(wanted, "__name__", str(wanted))
+    article = "an" if name[0] in "AEIOU" else "a"
+    return WORDS.get(name, (f"{article} {name}", f"{name} objects"))
+
+
+def shown(value: Any) -> str:
+    """What was given, short enough for a message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    if value is None or isinstance(value, numbers.Number):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}, shape {value.shape}"
+    if inspect.isroutine(value):
+        return f"the function {getattr(value, '__name__', '')}".rstrip()
+    if isinstance(value, (Sequence, Mapping)):
+        return f"{value!r:.60}" + ("..." if len(repr(value)) > 60 else "")
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def remedy(value: Any, wanted: Type) -> str:
+    """What to give instead, where that can be said."""
+    parts = [cls.__name__ for cls in _classes(wanted) if cls.__name__ in REMEDIES]
+    if not parts:
+        return as_number(value) if {int, float} & {*_classes(wanted)} else ""
+    part = parts[0]
+    if isinstance(value, type) and part in (base.__name__ for base in value.__mro__):
+        return f"; call it: {value.__name__}(...)"
+    if law := scipy_law(value):
+        return f"; say {law}" if part == "Marginal" else f"; say raresim.Independent(marginals=[{law}])"
+    is_data = isinstance(value, np.ndarray) or (hasattr(value, "columns") and hasattr(value, "__len__"))
+    if part in ("Inputs", "Distribution") and is_data:
+        return (
+            "; fit a law to it, such as raresim.Normal.fit(data), raresim.StudentT.fit(data) or "
+            "raresim.Historical.fit(data)"
+        )
+    return f"; give one {REMEDIES[part]}"
+
+
+def _classes(wanted: Type) -> list[type]:
+    """The classes that an annotation is made of."""
+    return [wanted] if isinstance(wanted, type) else [cls for part in get_args(wanted) for cls in _classes(part)]
+
+
+def scipy_law(value: Any) -> str:
+    """How a law of ``scipy.stats``, frozen or not, is said in raresim; empty for anything else."""
+    law: Any = getattr(value, "dist", value)
+    if not (hasattr(law, "shapes") and hasattr(law, "freeze") and hasattr(law, "name")):
+        return ""
+    names = [name.strip() for name in (law.shapes or "").split(",") if name.strip()] + ["loc", "scale"]
+    given = {**dict(zip(names, getattr(value, "args", ()), strict=False)), **getattr(value, "kwds", {})}
+    if any(np.ndim(number) for number in given.values()):
+        return ""
+    if law.name in DISCRETE:
+        inside = ", ".join(f"{name}={float(number):g}" for name, number in given.items())
+        return f"raresim.marginals.{DISCRETE[law.name]}({inside})"
+    if not hasattr(law, "logpdf"):
+        return ""
+    inside = ", ".join(f"{name!r}: {float(number):.12g}" for name, number in given.items())
+    return f"raresim.marginals.ScipyLaw(name={law.name!r}, parameters={{{inside}}})"

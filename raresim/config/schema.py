@@ -1,0 +1,213 @@
+"""The model of a config file: one pydantic model per dataclass, made from its annotations.
+
+The models find unknown keys, missing keys and wrong types. They know nothing of the meaning of a value: that is checked
+by the dataclass that is built from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from raresim.arguments.checks import FunctionPath, Matrix, Vector
+from raresim.copulas.base import Copula
+from raresim.data import ColumnSource, ReturnsSource
+from raresim.distributions.base import Distribution, Inputs
+from raresim.engine.executors import Execution
+from raresim.losses.base import Loss
+from raresim.marginals.base import Marginal
+from raresim.measures.base import Measure
+from raresim.methods.auto import Auto
+from raresim.methods.base import Method
+from raresim.proposals.base import ProposalFamily
+from raresim.registry import members
+from raresim.run.audit import Extent
+from raresim.run.estimation import Stop
+from raresim.run.presets import Name
+
+_FAMILY_OF = {
+    Inputs: "inputs",
+    Distribution: "distribution",
+    Marginal: "marginal",
+    Copula: "copula",
+    Loss: "loss",
+    ProposalFamily: "proposal_family",
+    Method: "method",
+    Measure: "measure",
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors."""
+    schema: dict[str, Any] = experiment_model().model_json_schema(by_alias=True)
+    return schema
+
+
+@functools.cache
+def experiment_model() -> type[BaseModel]:
+    """The pydantic model of a config file."""
+    builder = _Models()
+    fields: dict[str, Any] = {
+        "name": (str | None, None),
+        "preset": (Name | None, None),
+        "seed": (_Count, ...),
+        "inputs": (builder.family("inputs"), ...),
+        "loss": (builder.family("loss"), ...),
+        "measures": (Annotated[list[builder.family("measure")], Field(min_length=1)], ...),  # type: ignore[misc]
+        "method": (builder.family("method"), builder.default(Auto())),
+        "stop": (builder.model(Stop), builder.default(Stop())),
+        "audit": (Extent, "quick"),
+        "execution": (builder.model(Execution), builder.default(Execution())),
+    }
+    return builder.finish(create_model("Experiment", __config__=_STRICT, **fields))
+
+
+_STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, populate_by_name=False)
+
+
+def _integral(value: Any) -> Any:
+    """Accept ``1e6`` where a count is wanted."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _to_path(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("path_type", "must be a path")
+    return value
+
+
+_Count = Annotated[int, BeforeValidator(_integral)]
+_Path = Annotated[str, BeforeValidator(_to_path), "path"]
+
+
+class _Models:
+    """Pydantic models of dataclasses, made once each; families are unions told apart by ``kind``."""
+
+    def __init__(self) -> None:
+        self._models: dict[type, type[BaseModel]] = {}
+        self._families: dict[str, Any] = {}
+
+    def family(self, name: str) -> Any:
+        """The union of a family's members."""
+        if name not in self._families:
+            self._families[name] = f"Any_{name}"
+            models = [self.model(cls) for cls in members(name).values()]
+            union: Any = Union[tuple(models)]  # noqa: UP007  # made at run time
+            self._families[name] = Annotated[union, Field(discriminator="kind")] if len(models) > 1 else models[0]
+        return self._families[name]
+
+    def model(self, cls: type) -> type[BaseModel]:
+        """The model of one dataclass."""
+        if cls not in self._models:
+            aliases: Mapping[str, str] = getattr(cls, "ALIASES", {})
+            hints = typing.get_type_hints(cls, include_extras=True)
+            fields: dict[str, Any] = {}
+            if hasattr(cls, "kind"):
+                fields["kind"] = (Literal[cls.kind], ...)
+            for f in dataclasses.fields(cls):
+                if f.init and f.metadata.get("yaml", True):
+                    default = ... if is_required(f) else self._default(f)
+                    fields[f.name] = (self.translate(hints[f.name]), Field(default, alias=aliases.get(f.name)))
+            if source := source_of(cls):
+                fields = {k: v if k == "kind" else _optional(v) for k, v in fields.items()}
+                fields["fit"] = (self.model(source) | None, None)
+            doc = inspect.getdoc(cls) or ""
+            model = create_model(name_of(cls), __config__=_STRICT, __doc__=doc.split("\n\n", maxsplit=1)[0], **fields)
+            model.raresim_class = cls
+            self._models[cls] = model
+        return self._models[cls]
+
+    def translate(self, hint: Any) -> Any:
+        """The pydantic type of a dataclass annotation."""
+        if hint is Vector:
+            return float | list[float]
+        if hint is Matrix:
+            return list[list[float]]
+        if hint is FunctionPath:
+            return Annotated[str, "function"]
+        if hint is int:
+            return _Count
+        if hint is Path:
+            return _Path
+        if hint in _FAMILY_OF:
+            return self.family(_FAMILY_OF[hint])
+        if dataclasses.is_dataclass(hint):
+            return self.model(typing.cast(type, hint))
+        origin, args = get_origin(hint), get_args(hint)
+        if origin in (Union, types.UnionType):
+            kept = [self.translate(a) for a in args if get_origin(a) is not Callable]
+            return Union[tuple(kept)]  # noqa: UP007  # made at run time
+        if origin in (Sequence, list) or (origin is tuple and args[-1] is Ellipsis):
+            return list.__class_getitem__(self.translate(args[0]))
+        if origin is Mapping:
+            return dict.__class_getitem__((str, self.translate(args[1])))
+        if origin is Literal or hint in (float, str, bool, type(None), datetime.date):
+            return hint
+        raise TypeError(f"no YAML form for the annotation {hint!r}")
+
+    def finish(self, model: type[BaseModel]) -> type[BaseModel]:
+        """Resolve the names of families that refer to each other."""
+        namespace = {f"Any_{name}": union for name, union in self._families.items()}
+        for made in (*self._models.values(), model):
+            made.model_rebuild(force=True, _types_namespace=namespace)
+        return model
+
+    def default(self, value: Any) -> BaseModel:
+        """The model of a part that stands where the user gives none."""
+        kind = {"kind": value.kind} if hasattr(value, "kind") else {}
+        return self.model(type(value))(**kind)
+
+    def _default(self, f: dataclasses.Field[Any]) -> Any:
+        if f.default_factory is dataclasses.MISSING:
+            return f.default
+        value = f.default_factory()
+        return self.default(value) if dataclasses.is_dataclass(value) else value
+
+
+def source_of(cls: type) -> type | None:
+    """The data that a law of this class can be fitted to instead of being given its parameters, or None."""
+    if issubclass(cls, Inputs) and callable(getattr(cls, "fit", None)):
+        return ReturnsSource
+    if issubclass(cls, Marginal) and cls.can_be_fitted():
+        return ColumnSource
+    return None
+
+
+def name_of(cls: type) -> str:
+    """The name of a class in the schema: a marginal or a copula may be called like a joint law or a proposal."""
+    prefix = "Marginal" if issubclass(cls, Marginal) else "Copula" if issubclass(cls, Copula) else ""
+    return cls.__name__ if cls.__name__.startswith(prefix) else prefix + cls.__name__
+
+
+def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:
+    hint, info = field
+    return (hint | None, Field(None, alias=info.alias)) if info.is_required() else field
+
+
+def marks_of(hint: Any) -> set[str]:
+    """The marks ("path", "function") that an annotation carries, itself or in a member of its union."""
+    own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
+    return own.union(*(marks_of(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
+
+
+def is_required(f: dataclasses.Field[Any]) -> bool:
+    return f.init and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def class_of(model: BaseModel) -> Any:
+    return type(model).raresim_class  # type: ignore[attr-defined]
+
+
+def key_of(model: type[BaseModel], name: str) -> str:
+    return model.model_fields[name].alias or name

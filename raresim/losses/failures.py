@@ -1,0 +1,200 @@
+"""Rows to which a user's loss gave no number: what is kept of them, and how they come from a worker to the run."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+
+Failure = Literal["raised", "timeout", "nan", "infinite", "died"]
+"""The function raised, gave no answer in time, returned NaN or an infinity, or ended the process that it ran in."""
+
+KINDS: tuple[Failure, ...] = get_args(Failure)
+
+MOST_KEPT = 1000
+"""Failed rows of a run that are kept; all are counted."""
+
+LONGEST = 300
+"""Characters of a message that are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Failures(Accumulator):
+    """Rows that failed, in the order of the run: all of them counted, the first `MOST_KEPT` kept.
+
+    Parameters
+    ----------
+    counts : (5,) int64
+        Rows of each of `KINDS`; fewer numbers, as a checkpoint of an older version has, stand for its first kinds.
+    retried : int
+        Rows that failed at first and gave a loss when they were tried again.
+    x : (k, d) float64
+        The kept rows as the function was given them, in the unit of the factors.
+    loss : (k,) float64
+        What it returned for them; NaN where it returned nothing.
+    kind : (k,) int64
+        Places in `KINDS`.
+    message : tuple of str
+        What was wrong, one for each kept row.
+    place : (k, 3) int64
+        Stage, block and row of the call.
+    """
+
+    counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    retried: int
+    x: Float
+    loss: Float
+    kind: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    message: tuple[str, ...]
+    place: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+    def __post_init__(self) -> None:
+        missing = len(KINDS) - self.counts.size
+        if missing:
+            object.__setattr__(self, "counts", np.pad(self.counts, (0, missing)))
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """No row."""
+        none = np.empty(0, dtype=np.int64)
+        zero = np.zeros(len(KINDS), dtype=np.int64)
+        return cls(zero, 0, np.empty((0, 0)), np.empty(0), none, (), np.empty((0, 3), dtype=np.int64))
+
+    @classmethod
+    def of_rows(
+        cls,
+        x: Float,
+        loss: Float,
+        kinds: Sequence[Failure],
+        messages: Sequence[str],
+        rows: Sequence[int],
+        retried: int = 0,
+    ) -> Self:
+        """The failed ones, ``rows``, of a call with ``x`` (n, d), and ``loss`` (n,) as far as it was returned."""
+        kind = np.array([KINDS.index(k) for k in kinds], dtype=np.int64)
+        kept = np.array(rows[:MOST_KEPT], dtype=np.int64)
+        place = np.zeros((kept.size, 3), dtype=np.int64)
+        place[:, 2] = kept
+        return cls(
+            counts=np.bincount(kind, minlength=len(KINDS)).astype(np.int64),
+            retried=retried,
+            x=x[kept].copy(),
+            loss=loss[kept].copy(),
+            kind=kind[:MOST_KEPT],
+            message=tuple(m[:LONGEST] for m in messages[:MOST_KEPT]),
+            place=place,
+        )
+
+    @property
+    def total(self) -> int:
+        """Rows that failed, kept or not."""
+        return int(self.counts.sum())
+
+    @property
+    def kept(self) -> int:
+        """Rows that are kept."""
+        return int(self.loss.size)
+
+    @property
+    def by_kind(self) -> Mapping[str, int]:
+        """Rows that failed in each way that occurred."""
+        return {kind: int(count) for kind, count in zip(KINDS, self.counts, strict=True) if count}
+
+    def at(self, block: Block) -> Self:
+        """The same rows, found in ``block``."""
+        place = self.place.copy()
+        place[:, 0], place[:, 1] = block.stage, block.index
+        return replace(self, place=place)
+
+    def merge(self, other: Self) -> Self:
+        counted = replace(self, counts=self.counts + other.counts, retried=self.retried + other.retried)
+        room = MOST_KEPT - self.kept
+        if not other.kept or not room:
+            return counted
+        return replace(
+            counted,
+            x=np.concatenate([self.x, other.x[:room]]) if self.kept else other.x,
+            loss=np.concatenate([self.loss, other.loss[:room]]),
+            kind=np.concatenate([self.kind, other.kind[:room]]),
+            message=self.message + other.message[:room],
+            place=np.concatenate([self.place, other.place[:room]]),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_bytes` to ``path``, and return it."""
+        Path(path).write_bytes(self.to_bytes())
+        return Path(path)
+
+    def to_bytes(self) -> bytes:
+        """The kept rows as a NumPy archive of plain arrays.
+
+        They are ``x`` (k, d), ``loss``, ``kind``, ``message``, ``stage``, ``block`` and ``row`` (k,).
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            x=self.x,
+            loss=self.loss,
+            kind=np.array([KINDS[k] for k in self.kind], dtype=np.str_),
+            message=np.array(self.message, dtype=np.str_),
+            stage=self.place[:, 0],
+            block=self.place[:, 1],
+            row=self.place[:, 2],
+        )
+        return buffer.getvalue()
+
+
+NOTHING = Failures.nothing()
+
+
+@dataclass(eq=False)
+class Collector:
+    """What has failed in a thread since `collecting` began."""
+
+    failures: Failures
+
+    def add(self, failures: Failures) -> None:
+        """Add rows that come after those here."""
+        self.failures = self.failures.merge(failures)
+
+
+_of_thread = threading.local()
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """Collect what `note` is told in this thread; an outer collector hears nothing of it."""
+    outer = getattr(_of_thread, "collector", None)
+    _of_thread.collector = collector = Collector(NOTHING)
+    try:
+        yield collector
+    finally:
+        _of_thread.collector = outer
+
+
+def met() -> int:
+    """Rows that the collector of this thread has been told of so far."""
+    return noted().total
+
+
+def noted() -> Failures:
+    """What the collector of this thread has been told of so far."""
+    collector: Collector | None = getattr(_of_thread, "collector", None)
+    return NOTHING if collector is None else collector.failures
+
+
+def note(failures: Failures) -> None:
+    """Tell the collector of this thread, where there is one, of rows that failed or were tried again."""
+    collector: Collector | None = getattr(_of_thread, "collector", None)
+    if collector is not None and (failures.total or failures.retried):
+        collector.add(failures)

@@ -1,0 +1,41 @@
+"""What a measure shows beside its numbers: a table that becomes a CSV file of the run folder, and plots of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raresim.record.evidence import EvidencePlot
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table with its plots.
+
+    Parameters
+    ----------
+    name : str
+        Of its file in the run folder, without the ending: ``contributions``.
+    title : str
+        Above it in the report.
+    columns : tuple of str
+        Names of the columns, as in the file: lower case, with underscores.
+    rows : tuple of tuple
+        Texts and numbers; None where there is no number.
+    notes : tuple of str
+        Sentences below it: how it was made, what it leaves out.
+    status : str
+        Of the number that it belongs to, a value of `raresim.diagnostics.verdict.Status`.
+    plots : tuple of EvidencePlot
+        Of the same numbers.
+    evaluations : int
+        Losses that were evaluated for it after the estimate.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | None, ...], ...]
+    notes: tuple[str, ...] = ()
+    status: str = "trusted"
+    plots: tuple[EvidencePlot, ...] = ()
+    evaluations: int = 0

@@ -1,0 +1,140 @@
+"""What a run says of each number, and of the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raresim.arguments.typed import typed
+from raresim.record.budget import Budget
+from raresim.record.verdict import Verdict
+
+
+@typed
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A known answer, drawn in the report and compared in the table; the run never uses it.
+
+    Parameters
+    ----------
+    value : float
+        The answer, positive.
+    source : str
+        Where it comes from.
+    """
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One level of one start: a row of ``iterations.csv``.
+
+    Parameters
+    ----------
+    start : int or str
+        Which start, or a word for a level that is not that of one: "all" shares it among them, "pooled" draws from all
+        of them together, other methods have words of their own.
+    iteration : int
+        Number of the level in its start.
+    level : float
+        Intermediate threshold, in the unit of the loss.
+    rarity : float
+        Share of the draws at or beyond it.
+    evaluations, elites : int
+        Draws, and draws at or beyond the level.
+    ess : float
+        Effective number of elites.
+    kl_optimal_proposal : float
+        KL from the law conditioned on the level to the law that was drawn from, in nats.
+    kl_step : float
+        KL from the fitted law to the one drawn from, in nats; NaN where it has no closed form.
+    cross_entropy, entropy : float
+        Of the law conditioned on the level against the one drawn from, and of itself, in nats: their difference is
+        ``kl_optimal_proposal``.
+    log_probability : float
+        Log of the estimated probability of the level, in nats.
+    note : str
+        Why the start ended here, when it did not reach the threshold. On other levels it says what a fit lacks of the
+        components or covariances that were asked for, because there were too few elites.
+    """
+
+    start: int | str
+    iteration: int
+    level: float
+    rarity: float
+    evaluations: int
+    elites: int
+    ess: float
+    kl_optimal_proposal: float
+    kl_step: float
+    cross_entropy: float
+    entropy: float
+    log_probability: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number that was asked for.
+
+    Parameters
+    ----------
+    kind, label, direction : str
+        The measure, the event as printed, and its side.
+    threshold : float
+        In the unit of the loss.
+    threshold_note : str
+        How the threshold was resolved.
+    value : float
+        The probability, dimensionless; 0 without a hit.
+    log_value : float
+        Its natural logarithm, exact where the value itself is below the smallest double.
+    std_error, relative_error : float
+        Standard error, and the same divided by the value; infinite without a hit.
+    interval : tuple of float
+        At the given confidence.
+    interval_kind : str
+        How the interval was made.
+    holds_confidence : bool
+        Whether it may be called by its confidence; else that is nominal, because the weights may have no variance.
+    information : Budget
+        What the event costs crude Monte Carlo and the proposal.
+    asked : bool
+        Whether the user asked for it; else the program added it, and its verdict is not that of the run.
+    """
+
+    kind: str
+    label: str
+    direction: str
+    threshold: float
+    threshold_note: str
+    value: float
+    log_value: float
+    std_error: float
+    relative_error: float
+    interval: tuple[float, float]
+    confidence: float
+    interval_kind: str
+    reference: Reference | None
+    information: Budget
+    diagnostics: Mapping[str, Any]
+    verdict: Verdict
+    level: float | None = None
+    unit: str = "dimensionless"
+    holds_confidence: bool = True
+    asked: bool = True
+
+
+@dataclass(frozen=True)
+class ConvergencePoint:
+    """An estimate after some of its draws: a row of ``convergence.csv``."""
+
+    estimate: int
+    evaluations: int
+    value: float
+    std_error: float
+    lower: float
+    upper: float

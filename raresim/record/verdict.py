@@ -1,0 +1,51 @@
+"""A verdict: how far a number may be believed, with the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How far a number may be believed, best first."""
+
+    TRUSTED = "trusted"
+    CAUTION = "caution"
+    UNTRUSTED = "untrusted"
+    BOUND_ONLY = "bound_only"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One reason of a verdict: what was looked at, what was seen, what follows."""
+
+    name: str
+    value: float | None
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The worst of the checks, what it speaks about, and what to do.
+
+    Parameters
+    ----------
+    status : Status
+        The worst status of any check.
+    scope : str
+        What a trusted number is trusted for.
+    hidden_mass_bound : float or None
+        Probability of failure that may still lie where no draw of the search went (95 %); None where nothing was
+        searched or nothing can hide.
+    checks : tuple of Check
+        Every check, in a fixed order.
+    advice : tuple of str
+        What would improve the status.
+    """
+
+    status: Status
+    scope: str
+    hidden_mass_bound: float | None
+    checks: tuple[Check, ...]
+    advice: tuple[str, ...]

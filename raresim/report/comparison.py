@@ -1,0 +1,322 @@
+"""Finished runs of one problem side by side: what each came to, and what it paid for it.
+
+Only run folders are read: no user code is imported, nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from raresim.errors import ConfigError
+from raresim.files import yaml_tree
+from raresim.report.run import Estimate, Run
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run's answer to one question, and its price.
+
+    Parameters
+    ----------
+    measure : int
+        Number of the question.
+    label, run, method, seed : str
+        The question, the run's short name, its method and its seed.
+    value, lower, upper, relative_error : float or None
+        Estimate, ends of its interval and relative error, dimensionless; None without a hit.
+    evaluations, seconds : float or None
+        Of the whole run, tuning included.
+    work : float or None
+        Squared relative error times evaluations, in evaluations; smaller is better.
+    reference, standard_errors : float or None
+        A value from elsewhere, and how many standard errors the estimate lies above it.
+    covers : bool or None
+        Whether the interval contains the reference.
+    verdict : str
+        Of this estimate.
+    holds_confidence : bool
+        Whether the interval may be called by its confidence.
+    """
+
+    measure: int
+    label: str
+    run: str
+    method: str
+    seed: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    relative_error: float | None
+    evaluations: float | None
+    seconds: float | None
+    work: float | None
+    reference: float | None
+    standard_errors: float | None
+    covers: bool | None
+    verdict: str
+    holds_confidence: bool = True
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A method that did not run on the problem, and why.
+
+    ``exit_code`` is 0 where the method does not fit the problem, else that of the error in the user's loss or data.
+    """
+
+    run: str
+    message: str
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Several runs of one method that differ in the seed alone.
+
+    Parameters
+    ----------
+    measure : int
+        Number of the question.
+    method : str
+        What they have in common.
+    runs, trusted : int
+        How many there are, and how many were trusted.
+    mean : float
+        Of the estimates.
+    between : float
+        Standard deviation of the estimates divided by their mean: the error that the seeds show.
+    reported : float or None
+        Root mean square of the relative errors that the runs report: it should be as large as ``between``.
+    work : float or None
+        Square of ``between`` times the mean evaluations.
+    covered : int or None
+        Intervals that contain the reference.
+    """
+
+    measure: int
+    method: str
+    runs: int
+    trusted: int
+    mean: float
+    between: float
+    reported: float | None
+    work: float | None
+    covered: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a comparison says.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The questions.
+    rows : tuple of Row
+        Question by question, in the order of the runs.
+    spreads : tuple of Spread
+        For each question and each method, with the same options, that was run with several seeds.
+    failures : tuple of Failure
+        Methods that did not run.
+    notes : tuple of str
+        What keeps the runs from being comparable digit by digit, and whose intervals are not what they are called.
+    """
+
+    labels: tuple[str, ...]
+    rows: tuple[Row, ...]
+    spreads: tuple[Spread, ...]
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write ``compare.json`` and ``compare.csv``."""
+        text = json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, indent=1, allow_nan=False)
+        (folder / "compare.json").write_text(text + "\n", encoding="utf-8")
+        with (folder / "compare.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in self.rows)
+
+
+def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failure] = ()) -> Comparison:
+    """Put runs of one problem side by side.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        At least one.
+    names : sequence of str
+        A short name for each, all different.
+    failures : sequence of Failure
+        Methods that did not run.
+
+    Raises
+    ------
+    ConfigError
+        When the runs were not asked the same question of the same model.
+    """
+    first, *others = runs
+    notes = [note for other in others for note in _differences(first, other)]
+    labels = tuple(estimate.label for estimate in first.estimates)
+    rows = [
+        [_row(k, label, run, name) for run, name in zip(runs, names, strict=True)] for k, label in enumerate(labels)
+    ]
+    notes += [
+        f"the interval of {row.run} is at its confidence in name only: its weights may have no variance"
+        for row in (row for answers in rows for row in answers)
+        if not row.holds_confidence
+    ]
+    spreads = [
+        _spread([answers[place] for place in same])
+        for answers in rows
+        for same in _same_but_for_the_seed(runs)
+        if sum(bool(answers[place].value) for place in same) > 1
+    ]
+    return Comparison(
+        labels,
+        tuple(row for answers in rows for row in answers),
+        tuple(spreads),
+        tuple(failures),
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """The method of each run where that tells them apart, else with its seed, its folder, else the whole path."""
+    for naming in (
+        lambda run: run.method,
+        lambda run: f"{run.method}, seed {run.seed}",
+        lambda run: f"{run.method}, {run.folder.resolve().name}",
+    ):
+        names = [naming(run) for run in runs]
+        if len(set(names)) == len(names):
+            return names
+    return [str(run.folder) for run in runs]
+
+
+def _row(k: int, label: str, run: Run, name: str) -> Row:
+    estimate = run.estimates[k]
+    evaluations = run.evaluations.get("total")
+    error = estimate.relative_error if estimate.value else None
+    reference = None if estimate.reference is None else estimate.reference.value
+    away = covers = None
+    if reference is not None:
+        if estimate.value and estimate.std_error:
+            away = (estimate.value - reference) / estimate.std_error
+        if estimate.lower is not None and estimate.upper is not None:
+            covers = estimate.lower <= reference <= estimate.upper or estimate.is_exactly_the_reference
+    return Row(
+        measure=k,
+        label=label,
+        run=name,
+        method=run.method,
+        seed=run.seed,
+        value=estimate.value,
+        lower=estimate.lower,
+        upper=estimate.upper,
+        relative_error=error,
+        evaluations=evaluations,
+        seconds=run.seconds.get("total"),
+        work=None if error is None or evaluations is None else error**2 * evaluations,
+        reference=reference,
+        standard_errors=away,
+        covers=covers,
+        verdict=estimate.verdict.status,
+        holds_confidence=estimate.holds_confidence,
+    )
+
+
+def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
+    """Places of the runs with one method and its options, one for each seed."""
+    groups: dict[tuple[str, tuple[str, ...]], dict[str, int]] = {}
+    for place, run in enumerate(runs):
+        options = (run.method, run.description.get("method", ()))
+        groups.setdefault(options, {}).setdefault(run.seed, place)
+    return [list(by_seed.values()) for by_seed in groups.values()]
+
+
+def _spread(rows: list[Row]) -> Spread:
+    """Runs without a hit count as zero: to leave them out would make the mean too large."""
+    values = [row.value or 0.0 for row in rows]
+    mean = math.fsum(values) / len(values)
+    between = math.sqrt(math.fsum((value / mean - 1.0) ** 2 for value in values) / (len(values) - 1))
+    errors = [row.relative_error for row in rows if row.relative_error is not None]
+    spent = [row.evaluations for row in rows if row.evaluations is not None]
+    covers = [row.covers for row in rows if row.covers is not None]
+    return Spread(
+        measure=rows[0].measure,
+        method=rows[0].method,
+        runs=len(rows),
+        trusted=sum(row.verdict == "trusted" for row in rows),
+        mean=mean,
+        between=between,
+        reported=math.sqrt(math.fsum(error**2 for error in errors) / len(errors)) if errors else None,
+        work=between**2 * math.fsum(spent) / len(spent) if spent else None,
+        covered=sum(covers) if covers else None,
+    )
+
+
+def _differences(first: Run, other: Run) -> list[str]:
+    """Notes on what differs; raises where the two runs answer different questions."""
+    for part in ("inputs", "loss"):
+        if _part(first, other, part) != _part(other, first, part):
+            raise ConfigError(f"{other.folder}: another {part} section than in {first.folder}: nothing to compare")
+    changed = _hashes(first).items() ^ _hashes(other).items()
+    if changed:
+        raise ConfigError(
+            f"{other.folder}: its input files differ from those of {first.folder}: {min(name for name, _ in changed)}"
+        )
+    if len(first.estimates) != len(other.estimates):
+        raise ConfigError(
+            f"{other.folder}: it has {len(other.estimates)} measures and {first.folder} has {len(first.estimates)}"
+        )
+    return [
+        note for a, b in zip(first.estimates, other.estimates, strict=True) for note in _questions(first, other, a, b)
+    ]
+
+
+def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
+    """Thresholds in standard deviations that a run estimated for itself may differ by their own noise."""
+    if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
+        if a.threshold == b.threshold or (a.level is not None and a.level == b.level):
+            return []
+        asked = a.threshold_note.partition(":")[0]
+        if asked.endswith("sigma") and asked == b.threshold_note.partition(":")[0]:
+            return [
+                f"{asked} is {a.threshold:.6g} in one run and {b.threshold:.6g} in another: each estimated the standard"
+                " deviation from draws of its own"
+            ]
+    raise ConfigError(f"{other.folder}: it asks for {b.label}, {first.folder} for {a.label}: nothing to compare")
+
+
+def _part(run: Run, beside: Run, part: str) -> Any:
+    """What identifies a part of the problem: its config where both runs have one, else how the run described it."""
+    if run.resolved and beside.resolved:
+        tree, _ = yaml_tree.read(run.folder / "resolved.yaml")
+        return _without_folders(tree.data.get(part))
+    return run.description.get(part)
+
+
+def _without_folders(value: Any) -> Any:
+    """Paths reduced to their last part: a file is known by its hash, wherever it lies."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    return re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
+
+
+def _hashes(run: Run) -> dict[str, str]:
+    """Name and SHA-256 of each input file."""
+    files = run.manifest.get("files")
+    given = [entry for entry in files if isinstance(entry, dict)] if isinstance(files, list) else []
+    return {str(entry.get("name")): str(entry.get("sha256")) for entry in given}

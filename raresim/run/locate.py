@@ -1,0 +1,213 @@
+"""Where a quantile of the loss lies, roughly: what a proposal can be tuned to before it is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from raresim.accumulators.base import Accumulator
+from raresim.engine.fold import Job, Sampler
+from raresim.engine.session import Session
+from raresim.errors import FieldError
+from raresim.measures.curve import TailCurve
+from raresim.methods.subset_simulation import climb
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+
+CLIMBS = 2
+SAMPLES, LEAST = 1000, 100
+"""Draws of a level of each climb: wanted, and where the budget is small, at least."""
+
+SHARE = 0.1
+"""Of the evaluations of the run, at most."""
+
+RARITY = 0.1
+
+BEYOND = 0.3
+"""How far beyond the rarest quantile the climbs go, as a share of its probability: its slope is read from there."""
+
+FLOOR, MOST_FLOOR = 4.0, 0.5
+"""The floor of the rows that are kept has this many times the largest tail probability, at most the second. It lies
+surely below a quantile whose tail is at most half of that; beside larger tails every row is kept."""
+
+
+NEAR = 0.25
+"""Share of the scale of the loss below which the size of a quantile does not count for its relative error."""
+
+
+@dataclass(frozen=True, eq=False)
+class Climbed(Accumulator):
+    """Weighted losses of climbs; the log weights of each have the mean one over its rows."""
+
+    n: int
+    loss: Float
+    log_weight: Float
+    evaluations: int
+    reached: int
+    u: Float
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(
+            self.n + other.n,
+            np.concatenate([self.loss, other.loss]),
+            np.concatenate([self.log_weight, other.log_weight]),
+            self.evaluations + other.evaluations,
+            self.reached + other.reached,
+            np.concatenate([self.u, other.u]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Quantiles of the loss as climbs of subset simulation show them.
+
+    Parameters
+    ----------
+    curve : TailCurve
+        Of all their draws.
+    evaluations : int
+        What they took.
+    reached : int
+        Climbs that came to the rarest quantile.
+    draws : Climbed, optional
+        The draws themselves, where they were wanted.
+    """
+
+    curve: TailCurve
+    evaluations: int
+    reached: int
+    draws: Climbed | None = None
+
+    def quantile(self, tail: float) -> float:
+        """The loss that is exceeded with about the probability ``tail``: the smallest that was seen where none is."""
+        at = self.curve.index(tail)
+        return float(self.curve.loss[-1 if at is None else at])
+
+    def steepness(self, tail: float) -> float:
+        """``-d log P(loss > x) / d log x`` at the quantile, over a factor four of the tail; infinite at an atom.
+
+        ``x`` is the quantile's size, or what `least` says where that is more.
+        """
+        more = _more(tail)
+        low, high = self.quantile(more), self.quantile(0.5 * tail)
+        at = max(abs(self.quantile(tail)), self.least(tail))
+        return math.log(more / (0.5 * tail)) * at / (high - low) if high > low and at > 0 else math.inf
+
+    def least(self, tail: float) -> float:
+        """Size of a loss that an error of the quantile is at least compared with; 0 where the quantile's own will do.
+
+        A quantile next to zero, between losses of either sign, says nothing of the scale of the loss: that is the
+        distance between the quantiles at half the tail and at twice the tail (or half way to one).
+        """
+        low, high = self.quantile(_more(tail)), self.quantile(0.5 * tail)
+        return NEAR * (high - low) if low < 0.0 < high else 0.0
+
+    def least_shortfall(self, tail: float) -> float:
+        """As `least`, of the mean of the losses beyond the quantile; their distance from it is the scale."""
+        return NEAR * self.excess(tail) if self.quantile(tail) < 0.0 else 0.0
+
+    def excess(self, tail: float) -> float:
+        """The mean of what a loss beyond the quantile has beyond it."""
+        at = self.curve.index(tail)
+        return self.curve.excess(at)[0] / tail if at else 0.0
+
+    def floor(self, tails: Sequence[float]) -> float:
+        """A loss that lies surely below the quantiles of all tails; below every loss where a tail is large."""
+        if 2.0 * max(tails) > MOST_FLOOR:
+            return -math.inf
+        return self.quantile(min(MOST_FLOOR, FLOOR * max(tails)))
+
+
+def _more(tail: float) -> float:
+    """Twice the tail, and no more than half way from it to one."""
+    return min(2.0 * tail, 0.5 * (1.0 + tail))
+
+
+@dataclass(frozen=True, eq=False)
+class _Find(Job[Climbed]):
+    """One climb to a probability."""
+
+    sampler: Sampler
+    samples: int
+    until: float
+    most: int
+    keep: bool
+
+    def __call__(self, block: Block) -> Climbed:
+        sampler = self.sampler
+
+        def evaluate(u: Float) -> Float:
+            return sampler.signed_loss(u, block, 1.0)
+
+        rng = stream(sampler.seed, block.stage, block.index)
+        done = climb(
+            evaluate,
+            sampler.problem.dim,
+            self.samples,
+            RARITY,
+            math.inf,
+            rng,
+            max_evaluations=self.most,
+            until=self.until,
+            keep_from=-math.inf if self.keep else math.inf,
+        )
+        u, loss, log_weight = zip(*done.shells(), strict=True)
+        losses, log_weights = np.concatenate(loss), np.concatenate(log_weight)
+        draws = np.concatenate(u) if self.keep else np.empty((0, sampler.problem.dim))
+        return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached), draws)
+
+
+def expected_cost(tails: Sequence[float]) -> int:
+    """Evaluations that `locate` takes, where the budget allows them: 0 without a tail."""
+    return round(CLIMBS * SAMPLES * (1.0 + (1.0 - RARITY) * _levels(tails))) if tails else 0
+
+
+def _levels(tails: Sequence[float]) -> float:
+    return max(1.0, math.log(BEYOND * min(tails)) / math.log(RARITY))
+
+
+def locate(session: Session, tails: Sequence[float], keep: bool = False) -> Located:
+    """Climb to the rarest of ``tails`` and read all their quantiles.
+
+    Parameters
+    ----------
+    session : Session
+        Problem, executor and budget.
+    tails : sequence of float
+        Tail probabilities, at least one.
+    keep : bool
+        Whether the draws of the climbs are wanted too.
+
+    Raises
+    ------
+    FieldError
+        When the budget does not pay for it.
+
+    Notes
+    -----
+    What is found has only to be near: the estimate reads its quantiles from rows of its own, wherever they lie. A
+    probability that is off by a third leaves the proposal nearly as good. The climbs know no threshold: a level that
+    is set by their own draws is what a quantile is.
+    """
+    problem = session.problem
+    until = math.log(BEYOND * min(tails))
+    levels = _levels(tails)
+    each = int(SHARE * session.max_evaluations / (CLIMBS * (1.0 + levels)))
+    samples = min(SAMPLES, each)
+    if samples < LEAST:
+        least = math.ceil(LEAST * CLIMBS * (1.0 + levels) / SHARE)
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {least:,} to find a quantile with tail probability {min(tails):.3g}, got "
+            f"{session.max_evaluations:,}",
+        )
+    most = 2 * math.ceil(samples * (1.0 + levels))
+    job = _Find(Sampler(problem, None, session.seed), samples, until, most, keep)
+    found = session.fold("explore", job, session.plan(CLIMBS, fixed_rows=1), f"quantile at {min(tails):.3g}")
+    curve = TailCurve.of_rows(found.n, found.loss, found.log_weight)
+    return Located(curve, found.evaluations, found.reached, found if keep else None)

@@ -1,0 +1,587 @@
+"""Design points: the likeliest points of an event in standard normal space, by a gradient search from several starts.
+
+The event is ``loss >= goal``. Its nearest point to the origin is where the density of the event is largest, and
+``Phi(-beta)`` of its distance ``beta`` is the first-order reliability method's guess of the probability (FORM).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raresim.numerics.arrays import Float
+
+Evaluate = Callable[[Float], Float]
+"""From draws (n, d) in Fortran order to their losses (n,), signed so that larger is rarer, in an array of its own."""
+
+Rows = NDArray[np.intp]
+
+CENTRAL_UP_TO = 20
+"""Dimension up to which a gradient takes differences on both sides."""
+
+DIFFERENCE = 1e-3
+"""Step of a difference, in standard deviations."""
+
+SHORTER = 0.5 ** np.arange(1, 6)
+"""The steps that are tried where the whole one does not lower the merit function."""
+
+ARMIJO = 0.1
+"""Share of the predicted decrease that a step must bring."""
+
+SAME_POINT = 1.0
+"""Distance below which two points stand for the same region."""
+
+FARTHEST = 12.0
+"""Radius beyond which no step goes: a standard normal is there with probability 1e-33."""
+
+MOST_PAIRED = 12
+"""Design points up to which the event is looked for between any two."""
+
+BETWEEN = 6.0
+"""Nats by which the density there may be below that at the nearest design point."""
+
+BEFORE_PLANES = 0.95
+"""Share of the way to the planes at the design points on which a point between two has to lie."""
+
+BISECTIONS = 6
+
+RADII = np.arange(1.0, 9.0)
+"""Where a start's direction is looked along for the event."""
+
+ELITES = 0.1
+"""Share of a pilot from whose largest losses starts are taken."""
+
+UNSEEN = 0.22
+"""Expected number of regions not found at which a search for several ends: eight climbs to two, 44 to seven."""
+
+STRETCHES = np.array([1.0, 1.01, 1.03, 1.1, 1.3, 1.6, 2.0, 3.0])
+"""How far outwards a climb that did not converge is looked along for the event."""
+
+HALVINGS = 10
+"""Bisections that then bring it back to the event's boundary."""
+
+
+class Step(NamedTuple):
+    """One point of a climb: which start and iteration, its loss and distance, and what it took to get there."""
+
+    start: int
+    iteration: int
+    loss: float
+    radius: float
+    evaluations: int
+
+
+@dataclass(frozen=True, eq=False)
+class DesignPoint:
+    """Where a climb ended.
+
+    Parameters
+    ----------
+    u : (d,) float64
+        The point.
+    loss : float
+        There, signed.
+    direction : (d,) float64
+        Of steepest ascent of the loss, of length one.
+    slope : float
+        Length of the gradient, loss per standard deviation.
+    start : int
+        Which start came here.
+    note : str
+        Why the climb ended before it converged; empty where it did.
+    reached : bool
+        Whether the point is on the event's boundary, be it the nearest of its region or not.
+    nearest : bool
+        Whether it is the nearest of its region although no climb converged there, as in a corner of two limit states.
+    """
+
+    u: Float
+    loss: float
+    direction: Float
+    slope: float
+    start: int
+    note: str = ""
+    reached: bool = True
+    nearest: bool = False
+
+    @property
+    def beta(self) -> float:
+        """Distance from the origin, in standard deviations."""
+        return float(np.linalg.norm(self.u))
+
+    @property
+    def converged(self) -> bool:
+        """Whether it is on the event's boundary, nearest to the origin to first order."""
+        return not self.note
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is the nearest point of its region, by a climb or otherwise."""
+        return self.converged or self.nearest
+
+
+Settle = Callable[["Search", Sequence[DesignPoint]], "Search"]
+"""From climbs, and design points that are known, to the same with ends that did not converge at nearest points."""
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search for design points found.
+
+    Parameters
+    ----------
+    ends : tuple of DesignPoint
+        Where each start ended.
+    points : tuple of DesignPoint
+        Those of them on the event's boundary, one for each region: first those that converged, then those that are
+        nearest otherwise, each nearest first.
+    steps : tuple of Step
+        The way there.
+    evaluations : int
+        Losses that were evaluated.
+    """
+
+    ends: tuple[DesignPoint, ...]
+    points: tuple[DesignPoint, ...]
+    steps: tuple[Step, ...]
+    evaluations: int
+
+    def and_(self, later: Search, looked: int) -> Search:
+        """Both, the starts of ``later`` numbered after these; ``looked`` losses went into choosing its starts."""
+        n = len(self.ends)
+        ends = (*self.ends, *(replace(end, start=n + end.start) for end in later.ends))
+        share = looked // max(1, len(later.ends))
+        steps = [step._replace(start=n + step.start) for step in later.steps]
+        steps = [s._replace(evaluations=s.evaluations + (share if s.iteration == 1 else 0)) for s in steps]
+        return Search(ends, distinct(ends), (*self.steps, *steps), self.evaluations + later.evaluations + looked)
+
+    @property
+    def reached(self) -> int:
+        """Starts that came to the event's boundary."""
+        return sum(end.reached for end in self.ends)
+
+    @property
+    def outcome(self) -> str:
+        """The end in words."""
+        settled = sum(end.settled for end in self.ends)
+        notes = "; ".join(sorted({end.note for end in self.ends if not end.settled}))
+        text = f"{self.reached} of {len(self.ends)} starts reached the threshold"
+        return f"{text}, {settled} at a design point ({notes})" if notes else text
+
+
+def gradient_cost(dim: int) -> int:
+    """Losses that one gradient takes, that of the point itself not counted."""
+    return 2 * dim if dim <= CENTRAL_UP_TO else dim
+
+
+def gradients(evaluate: Evaluate, u: Float, loss: Float) -> Float:
+    """Gradients (k, d) of the loss at the rows of ``u`` (k, d), whose ``loss`` is known: differences in one call.
+
+    A component is 0 where a point that it takes has no loss.
+    """
+    k, d = u.shape
+    steps = DIFFERENCE * np.eye(d)
+    if d <= CENTRAL_UP_TO:
+        steps = np.concatenate([steps, -steps])
+    seen = evaluate(np.asfortranarray((u[:, None, :] + steps).reshape(-1, d))).reshape(k, -1)
+    known = seen > -np.inf
+    with np.errstate(invalid="ignore"):
+        if d <= CENTRAL_UP_TO:
+            rise = (seen[:, :d] - seen[:, d:]) / (2.0 * DIFFERENCE)
+            return np.where(known[:, :d] & known[:, d:], rise, 0.0)
+        return np.where(known, (seen - loss[:, None]) / DIFFERENCE, 0.0)
+
+
+def unseen_share(found: int, climbs: int) -> float:
+    """Expected share of the regions that ``climbs`` climbs, ended in ``found`` of them, have missed; 0 for one region.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global optimization methods*,
+       Math. Program. 37, 1987.
+    """
+    return min(1.0, found * (found + 1) / max(1.0, climbs * (climbs - 1.0))) if found > 1 else 0.0
+
+
+def slope_direction(u: Float, loss: Float) -> Float:
+    """Direction (d,) of the mean gradient of the loss's ranks over draws ``u`` (n, d) of the target.
+
+    Of standard normals ``E[f(u) u] = E[grad f(u)]`` ([1]_), so no difference is taken and plateaus do no harm.
+
+    References
+    ----------
+    .. [1] Stein, *Estimation of the mean of a multivariate normal distribution*, Ann. Stat. 9, 1981.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(loss)
+    return unit((ranks - ranks.mean()) @ u)
+
+
+def start_directions(u: Float, loss: Float, k: int, taken: Float | None = None) -> Float:
+    """Directions (k, d) to start from: the mean slope, the largest loss, and large losses far from those taken.
+
+    Parameters
+    ----------
+    u : (n, d) float64
+        Draws of the target.
+    loss : (n,) float64
+        Their losses, signed.
+    k : int
+        How many.
+    taken : (j, d) float64, optional
+        Directions that earlier starts took: only others are given then.
+    """
+    best = np.argsort(-loss, kind="stable")[: max(k, math.ceil(ELITES * loss.size))]
+    elites = u[best] / np.maximum(np.linalg.norm(u[best], axis=1), 1e-300)[:, None]
+    chosen = [slope_direction(u, loss), elites[0]] if taken is None else list(taken)
+    first = 0 if taken is None else len(chosen)
+    while len(chosen) < first + k:
+        nearest = np.max(elites @ np.array(chosen).T, axis=1)
+        chosen.append(elites[int(nearest.argmin())])
+    return np.array(chosen[first : first + k])
+
+
+def start_points(evaluate: Evaluate, goal: float, directions: Float) -> tuple[Float, int]:
+    """The first point of the event along each direction, or that of the largest loss; and the losses that took."""
+    k, d = directions.shape
+    grid = (RADII[:, None, None] * directions).reshape(-1, d)
+    loss = evaluate(np.asfortranarray(grid)).reshape(RADII.size, k)
+    first = np.where((loss >= goal).any(axis=0), (loss >= goal).argmax(axis=0), loss.argmax(axis=0))
+    return RADII[first][:, None] * directions, loss.size
+
+
+def explore(
+    evaluate: Evaluate,
+    goal: float,
+    u: Float,
+    loss: Float,
+    starts: int,
+    max_evaluations: int,
+    rounds: int = 16,
+    settle: Settle | None = None,
+) -> Search:
+    """Search from the largest losses of a pilot; once more, in other directions, while there may be more regions.
+
+    Parameters
+    ----------
+    evaluate : callable
+        See `Evaluate`.
+    goal : float
+        The threshold, signed as the losses are.
+    u : (n, d) float64
+        Draws of the target.
+    loss : (n,) float64
+        Their losses, signed.
+    starts : int
+        Climbs of a round.
+    max_evaluations : int
+        Losses that may be evaluated.
+    rounds : int
+        Rounds at most. There is another one after one that found a second or a later region, while fewer than two
+        climbs have come to each, and while more than `UNSEEN` are expected not to have been found, by `unseen_share`.
+    settle : callable, optional
+        What is made of the climbs of a round that did not converge; without it each counts for a region of its own
+        where none converged.
+    """
+    directions = start_directions(u, loss, starts)
+    found = Search((), (), (), 0)
+    for _ in range(rounds):
+        new = directions[len(found.ends) :]
+        left = max_evaluations - found.evaluations - len(new) * RADII.size
+        if left < len(new) * (gradient_cost(u.shape[1]) + SHORTER.size + 2):
+            break
+        begin, looked = start_points(evaluate, goal, new)
+        search = find_design_points(evaluate, goal, begin, left)
+        if settle:
+            search = settle(search, found.points)
+        known = len([point for point in found.points if point.settled] or found.points)
+        found = found.and_(search, looked)
+        regions = len([point for point in found.points if point.settled] or found.points)
+        seen = found.reached >= 2 * regions and regions * unseen_share(regions, found.reached) <= UNSEEN
+        if seen and regions <= max(known, 1):
+            break
+        directions = np.concatenate([directions, start_directions(u, loss, starts, directions)])
+    return found
+
+
+def find_design_points(
+    evaluate: Evaluate,
+    goal: float,
+    starts: Float,
+    max_evaluations: int,
+    max_iterations: int = 30,
+    tolerance: float = 1e-3,
+) -> Search:
+    """Climb from every start to a point of ``loss >= goal`` that is nearest to the origin.
+
+    Parameters
+    ----------
+    evaluate : callable
+        See `Evaluate`.
+    goal : float
+        The threshold, signed as the losses are.
+    starts : (k, d) float64
+        Where the climbs begin.
+    max_evaluations : int
+        Losses that may be evaluated.
+    max_iterations : int
+        Steps after which a climb gives up.
+    tolerance : float
+        Distance from the boundary, and from the ray along the gradient, at which a climb has converged.
+
+    Notes
+    -----
+    The step of Hasofer, Lind, Rackwitz and Fiessler goes to the point nearest to the origin of the plane that touches
+    the loss, [1]_; it is shortened until the merit ``|u|^2 / 2 + c |goal - loss|`` falls, [2]_ sec. 4. The climbs go
+    side by side, so an iteration is two or three calls; one that comes close to the end of another stops there.
+
+    References
+    ----------
+    .. [1] Rackwitz & Fiessler, *Structural reliability under combined random load sequences*, Comput. Struct. 9, 1978.
+    .. [2] Zhang & Der Kiureghian, *Two improved algorithms for reliability analysis*, in Reliability and Optimization
+       of Structural Systems, 1995.
+    """
+    climbs = _Climbs(evaluate, goal, np.array(starts, dtype=np.float64), max_evaluations, tolerance)
+    for iteration in range(1, max_iterations + 1):
+        if not climbs.step(iteration):
+            break
+    climbs.end(climbs.active.copy(), f"not converged in {max_iterations} iterations")
+    climbs.bring_to_boundary()
+    ends = climbs.ends()
+    return Search(ends, distinct(ends), tuple(climbs.steps), climbs.evaluations)
+
+
+@dataclass(eq=False)
+class _Climbs:
+    """All climbs of one search, side by side."""
+
+    evaluate: Evaluate
+    goal: float
+    u: Float
+    max_evaluations: int
+    tolerance: float
+    evaluations: int = 0
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        k = len(self.u)
+        self.loss = np.full(k, -np.inf)
+        self.direction = np.zeros(self.u.shape)
+        self.slope = np.zeros(k)
+        self.notes = [""] * k
+        self.reached = np.zeros(k, dtype=np.bool_)
+        self.active = np.arange(k)
+
+    def step(self, iteration: int) -> bool:
+        """One iteration of every active climb; whether any goes on."""
+        active, d = self.active, self.u.shape[1]
+        first = int(iteration == 1)
+        if self.evaluations + active.size * (gradient_cost(d) + 1 + SHORTER.size + first) > self.max_evaluations:
+            self.end(active.copy(), "budget of the search spent")
+            return False
+        spent = np.full(len(self.u), first + gradient_cost(d))
+        if first:
+            self.loss[active] = self.look(self.u[active])
+        gradient = gradients(self.look, self.u[active], self.loss[active])
+        with np.errstate(invalid="ignore", over="ignore"):
+            slope = np.linalg.norm(gradient, axis=1)
+        flat = ~(np.isfinite(slope) & (slope > 0) & np.isfinite(self.loss[active]))
+        slope[flat] = 1.0
+        gradient[flat] = 0.0
+        self.slope[active], self.direction[active] = np.where(flat, 0.0, slope), gradient / slope[:, None]
+        gap, across = self.distances()
+        radius = np.linalg.norm(self.u[active], axis=1)
+        converged = ~flat & (np.abs(gap) < self.tolerance) & (across < self.tolerance * np.maximum(1.0, radius))
+        going = ~flat & ~converged
+        stuck = self.advance(active[going], gap[going], spent) if going.any() else active[:0]
+        self.record(active, iteration, spent)
+        self.end(active[flat], "the loss is flat around the point reached")
+        self.end(active[converged], "")
+        self.end(stuck, "no step lowers the merit function")
+        self.join(active[converged])
+        return self.active.size > 0
+
+    def look(self, u: Float) -> Float:
+        """The losses at the rows of ``u``, counted."""
+        self.evaluations += len(u)
+        return self.evaluate(np.asfortranarray(u))
+
+    def distances(self) -> tuple[Float, Float]:
+        """Of every active point: along the gradient to the touching plane's edge of the event, and across it."""
+        u, a = self.u[self.active], self.direction[self.active]
+        with np.errstate(invalid="ignore"):
+            gap = (self.goal - self.loss[self.active]) / np.maximum(self.slope[self.active], 1e-300)
+        along = np.einsum("ij,ij->i", u, a)
+        return gap, np.linalg.norm(u - along[:, None] * a, axis=1)
+
+    def advance(self, who: Rows, gap: Float, spent: Rows) -> Rows:
+        """Move each of ``who`` by the longest step that lowers its merit; those that found none."""
+        u, a, slope = self.u[who], self.direction[who], self.slope[who]
+        reach = np.clip(np.einsum("ij,ij->i", u, a) + gap, -FARTHEST, FARTHEST)
+        move = reach[:, None] * a - u
+        penalty = 2.0 * np.maximum(np.linalg.norm(u, axis=1), 1.0) / slope
+        downhill = np.einsum("ij,ij->i", u, move) - penalty * slope * np.abs(gap)
+
+        def merit(v: Float, loss: Float, c: Float) -> Float:
+            with np.errstate(over="ignore"):
+                return np.asarray(0.5 * np.square(v).sum(axis=-1) + c * np.abs(self.goal - loss))
+
+        before = merit(u, self.loss[who], penalty)
+        whole = self.look(u + move)
+        spent[who] += 1
+        taken = merit(u + move, whole, penalty) <= before + ARMIJO * np.minimum(downhill, 0.0)
+        self.u[who[taken]], self.loss[who[taken]] = (u + move)[taken], whole[taken]
+        rest = np.flatnonzero(~taken)
+        if not rest.size:
+            return who[:0]
+        shorter = u[rest, None, :] + SHORTER[:, None] * move[rest, None, :]
+        loss = self.look(shorter.reshape(-1, u.shape[1])).reshape(rest.size, SHORTER.size)
+        spent[who[rest]] += SHORTER.size
+        wanted = before[rest, None] + ARMIJO * SHORTER * np.minimum(downhill[rest, None], 0.0)
+        good = merit(shorter, loss, penalty[rest, None]) <= wanted
+        first, found = good.argmax(axis=1), good.any(axis=1)
+        moved = rest[found]
+        self.u[who[moved]] = shorter[found, first[found]]
+        self.loss[who[moved]] = loss[found, first[found]]
+        stuck: Rows = who[rest[~found]]
+        return stuck
+
+    def record(self, who: Rows, iteration: int, spent: Rows) -> None:
+        """Note where each of ``who`` is now."""
+        for k in who:
+            radius = float(np.linalg.norm(self.u[k]))
+            self.steps.append(Step(int(k), iteration, float(self.loss[k]), radius, int(spent[k])))
+
+    def end(self, who: Rows, note: str) -> None:
+        """Let ``who`` climb no further, and say why."""
+        for k in who:
+            self.notes[k] = note
+        self.active = np.setdiff1d(self.active, who)
+
+    def join(self, ended: Rows) -> None:
+        """End the climbs that are close to one of ``ended``: they would end there too."""
+        for k in ended:
+            near = self.active[np.linalg.norm(self.u[self.active] - self.u[k], axis=1) < 0.5 * SAME_POINT]
+            for field_ in (self.u, self.loss, self.direction, self.slope):
+                field_[near] = field_[k]
+            self.end(near, "")
+
+    def bring_to_boundary(self) -> None:
+        """Move the climbs that did not converge along their rays to where the event begins, if it is near."""
+        self.reached[:] = [not note for note in self.notes]
+        who = looked = np.flatnonzero(~self.reached)
+        cost = who.size * (STRETCHES.size + HALVINGS)
+        if not self.steps or not who.size or self.evaluations + cost > self.max_evaluations:
+            return
+        u = self.u[who]
+        most = np.maximum(1.0, FARTHEST / np.maximum(np.linalg.norm(u, axis=1), 1e-300))
+        stretches = np.minimum(STRETCHES[:, None], most)
+        loss = self.look((stretches[..., None] * u).reshape(-1, u.shape[1])).reshape(stretches.shape)
+        found = (loss >= self.goal).any(axis=0)
+        first = (loss >= self.goal).argmax(axis=0)
+        column = np.arange(who.size)
+        low, high = np.where(first > 0, stretches[first - 1, column], 0.0)[found], stretches[first, column][found]
+        best = loss[first, column][found]
+        who, u = who[found], u[found]
+        for _ in range(HALVINGS if who.size else 0):
+            middle = 0.5 * (low + high)
+            seen = self.look(middle[:, None] * u)
+            within = seen >= self.goal
+            low, high, best = (
+                np.where(within, low, middle),
+                np.where(within, middle, high),
+                np.where(within, seen, best),
+            )
+        self.u[who], self.loss[who], self.reached[who] = high[:, None] * u, best, True
+        spent = np.full(len(self.u), STRETCHES.size)
+        spent[who] += HALVINGS
+        self.record(looked, max(step.iteration for step in self.steps) + 1, spent)
+        for k in who[self.slope[who] == 0]:
+            self.direction[k] = unit(self.u[k])
+
+    def ends(self) -> tuple[DesignPoint, ...]:
+        """Where each climb ended."""
+        return tuple(
+            DesignPoint(
+                u=self.u[k],
+                loss=float(self.loss[k]),
+                direction=self.direction[k],
+                slope=float(self.slope[k]),
+                start=k,
+                note=self.notes[k],
+                reached=bool(self.reached[k]),
+            )
+            for k in range(len(self.u))
+        )
+
+
+def distinct(ends: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
+    """Of the points on the boundary one for each region, in the order of `Search.points`."""
+    kept: list[DesignPoint] = []
+    for point in sorted((end for end in ends if end.reached), key=lambda p: (not p.converged, not p.nearest, p.beta)):
+        if all(np.linalg.norm(point.u - other.u) >= SAME_POINT for other in kept):
+            kept.append(point)
+    return tuple(kept)
+
+
+def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most: float) -> tuple[Float, int]:
+    """Where the event begins halfway between two design points, nearer than their planes have it; losses evaluated.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Losses (n,), signed, at points (n, d).
+    goal : float
+        The threshold, signed.
+    points : (k, d) float64
+        Design points; more than `MOST_PAIRED` are not looked between.
+    most : float
+        Losses that may be evaluated; nothing is looked for where they may not do.
+
+    Returns
+    -------
+    (j, d) float64 and int
+        Points that reach the goal, where the density is not more than `BETWEEN` nats below the largest at ``points``.
+
+    Notes
+    -----
+    A sum of heavy tails mostly fails by one large term, which its design points stand for. What two terms make together
+    is little, but far from either, and without draws of its own it has the largest weights. Events beyond planes have
+    nothing there that these do not reach.
+    """
+    k, d = points.shape
+    first, second = np.triu_indices(k if k <= MOST_PAIRED else 0, 1)
+    length = np.sqrt(np.square(points).sum(axis=1))
+    towards = points / length[:, None]
+    apart = (towards[first] * towards[second]).sum(axis=1) <= -0.5
+    way = (towards[first] + towards[second])[~apart]
+    if not len(way) or len(way) * (1 + BISECTIONS) > most:
+        return np.empty((0, d)), 0
+    way /= np.sqrt(np.square(way).sum(axis=1, keepdims=True))
+    planes = 1.0 / (way @ towards.T / length).max(axis=1)
+    farthest = np.minimum(math.sqrt(length.min() ** 2 + 2.0 * BETWEEN), BEFORE_PLANES * planes)
+    inside = evaluate(farthest[:, None] * way) >= goal
+    way, high = way[inside], farthest[inside]
+    begins = bisected(lambda c: evaluate(c[:, None] * way) >= goal, np.zeros(len(way)), high, BISECTIONS)
+    return begins[:, None] * way, inside.size + BISECTIONS * len(way)
+
+
+def bisected(inside: Callable[[Float], NDArray[np.bool_]], low: Float, high: Float, steps: int) -> Float:
+    """Where an event begins between ``low`` and ``high`` (k,), which is in it: by halving, all at once."""
+    for _ in range(steps if len(high) else 0):
+        middle = 0.5 * (low + high)
+        hit = inside(middle)
+        low, high = np.where(hit, low, middle), np.where(hit, middle, high)
+    return high
+
+
+def unit(v: Float) -> Float:
+    """``v`` at length one; the first axis where it has none."""
+    length = float(np.linalg.norm(v))
+    return v / length if length > 0 and math.isfinite(length) else np.eye(1, v.size)[0]

@@ -1,0 +1,575 @@
+"""The shell command: verbs, printing and exit codes, nothing else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
+
+import typer
+
+from raresim import __version__
+from raresim.arguments import numerals
+from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError, visible
+
+if TYPE_CHECKING:
+    from raresim.config.load import Config
+    from raresim.report.comparison import Failure
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="raresim",
+    help="Estimate the probability of rare events: an interval that holds, a verdict that says when it does not.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _count(least: int) -> Callable[[str], int]:
+    """What reads a count on the command line as a config does: ``1e6`` is one."""
+
+    def read(given: str | int) -> int:  # a default is given as it is
+        text = str(given)
+        value = numerals.count(text)
+        if value is None:
+            raise typer.BadParameter(f"must be a whole number, got {text!r}{numerals.advice(text)}")
+        if value < least:
+            raise typer.BadParameter(f"must be at least {least}, got {text}")
+        return value
+
+    return read
+
+
+File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+
+
+def _number(given: str | float) -> float:
+    """What reads a number on the command line as a config does."""
+    value = numerals.number(str(given))
+    if value is None:
+        raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
+    return value
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
+
+
+def _exits(verb: Callable[P, int]) -> Callable[P, None]:
+    """Turn a verb's return value and errors into the exit code; errors are one message on standard error."""
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = verb(*args, **kwargs)
+        except RaresimError as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(str(error))
+            code = error.exit_code
+        except OSError as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(str(error))
+            code = ExitCode.INTERNAL
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
+            code = ExitCode.INTERNAL
+        except KeyboardInterrupt as stop:
+            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the run under way was not written"])]))
+            code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
+        raise typer.Exit(code)
+
+    return run
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+@_exits
+def run(
+    file: File,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. Default: runs/NAME/TIME-HASH.", show_default=False)
+    ] = None,
+    workers: Workers = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run of this config; begin where there is none.")
+    ] = False,
+    require: Annotated[
+        Literal["trusted"] | None, typer.Option(help="Exit with 10 when the verdict is caution.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Run an experiment and write its folder: numbers, figures and report."""
+    from raresim.config import load as configs
+    from raresim.run.result import default_folder
+    from raresim.shell import terminal, unfinished
+
+    config = configs.load(file, _with_workers(overrides or [], workers))
+    place = default_folder(config.checked_name(), f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}")
+    found = unfinished.newest(place.parent, config.digest) if resume and out is None else None
+    out = unfinished.final_of(out) if resume and out is not None else out
+    stated = out or found
+    if resume and out is not None and (out / "manifest.json").is_file():
+        code = _already_finished(config, out, require)
+        unfinished.clear(out)
+        return code
+    own = unfinished.place_for(stated, place, resume)
+    if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
+        _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
+    with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
+        result = unfinished.complete(config, folder, report)
+    terminal.show_result(result, folder)
+    return _exit_code(str(result.verdict.status), require)
+
+
+@app.command()
+@_exits
+def extend(
+    run_dir: Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)],
+    budget: Annotated[
+        int, typer.Option(help="Loss evaluations to add.", parser=_count(1), metavar="COUNT", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
+    ] = None,
+    workers: Workers = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Add samples to a finished run, in a new run folder; the old one stays as it is."""
+    from raresim.shell import terminal, unfinished
+
+    config, finished = unfinished.extended(run_dir, budget, _with_workers([], workers))
+    where = run_dir.resolve().parent
+    found = unfinished.newest(where, config.digest) if resume and out is None else None
+    out = unfinished.final_of(out) if resume and out is not None else out
+    place = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+    own = unfinished.place_for(out or found, place, resume)
+    with _signals_interrupt(), own as folder, terminal.progress(quiet) as report:
+        result = unfinished.complete(config, folder, report, finished)
+    terminal.show_result(result, folder)
+    return _exit_code(str(result.verdict.status), None)
+
+
+def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
+    """What ``--resume`` says of a run that needs none."""
+    from raresim.report.run import read
+
+    found = read(folder)
+    if found.manifest.get("config_sha256") != config.digest:
+        raise ConfigError(f"{folder}: already holds the run of another config; choose another folder or remove it")
+    typer.echo(f"{folder}: the run is finished, {found.verdict.status}")
+    typer.echo(f"Report: {folder / 'report.html'}")
+    return _exit_code(found.verdict.status, require)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = ExitCode(128 + number)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM raise `Interrupted`; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _with_workers(overrides: list[str], workers: int | None) -> list[str]:
+    return overrides if workers is None else [*overrides, f"execution.workers={workers}"]
+
+
+def _exit_code(status: str, require: str | None) -> ExitCode:
+    if status == "caution":
+        return ExitCode.CAUTION if require == "trusted" else ExitCode.OK
+    codes = {"trusted": ExitCode.OK, "untrusted": ExitCode.UNTRUSTED, "bound_only": ExitCode.BOUND_ONLY}
+    return codes[status]
+
+
+@app.command()
+@_exits
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
+    show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
+    from raresim.config import load as configs
+    from raresim.config import memory
+    from raresim.run.audit import described
+    from raresim.run.locate import expected_cost
+
+    code = ExitCode.OK
+    for file in files:
+        try:
+            config = configs.load(file)
+            inputs, method, stop = config.outline()
+            held = memory.needed(config.demand(inputs, method, stop))
+        except RaresimError as error:
+            if debug:
+                raise
+            _complain(str(error))
+            code = max(code, error.exit_code)
+            continue
+        cost = method.cost(inputs.latent_dim, inputs.dim)
+        typer.echo(f"{file}: ok")
+        typer.echo(f"  inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals")
+        for line in inputs.lines:
+            typer.echo(f"    {line}")
+        if inputs.table is not None:
+            facts = inputs.table.source
+            typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
+        for line in inputs.notes:
+            typer.echo(f"  note: {line}")
+        if config.tails:
+            typer.echo(f"  quantiles: finding them takes about {expected_cost(config.tails):,} evaluations")
+        typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
+        asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
+        typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
+        typer.echo(f"  audit: {described(config.audit)}")
+        typer.echo(f"  memory: {held}")
+        for line in config.filled:
+            typer.echo(f"  {line}")
+        for line in config.doubts:
+            typer.echo(f"  doubtful: {line}")
+        if show:
+            typer.echo(config.texts()["resolved.yaml"], nl=False)
+    return code
+
+
+@app.command()
+@_exits
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
+) -> int:
+    """Rebuild figures and page from a run folder alone; of an unfinished run, with the estimate so far."""
+    from raresim import report as reports
+    from raresim.shell import unfinished
+
+    partial = unfinished.partial_of(run_dir)
+    if (run_dir.is_dir() and run_dir != partial) or not partial.is_dir():
+        typer.echo(reports.build(run_dir))
+    elif (folder := unfinished.so_far(partial)) is not None:
+        typer.echo(f"{partial}: the run is not finished; the estimate so far:", err=True)
+        typer.echo(folder / "report.html")
+    else:
+        raise ConfigError(unfinished.described(partial))
+    return ExitCode.OK
+
+
+@app.command()
+@_exits
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN_DIR... | FILE [KEY=VALUE]...", help="Finished runs, or a config to run.", show_default=False
+        ),
+    ],
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Kinds to run FILE with, joined by commas. Default: all.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Run each method with so many seeds, from the config's on.",
+            parser=_count(1),
+            metavar="COUNT",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of table, figure and runs. Default with FILE: runs/NAME/compare-TIME.", show_default=False
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    workers: Workers = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Compare finished runs of one problem, or methods on the problem of a config.
+
+    With RUN_DIR... the folders are read and nothing else. With FILE each method is run and its folder kept; the method
+    of the config has its own options, all others their defaults.
+    """
+    from raresim.report import comparison, overlay
+    from raresim.report.run import read
+    from raresim.run.result import refuse_existing
+    from raresim.shell import terminal
+
+    given = [Path(text) for text in what]
+    if Path(what[0]).is_file():
+        folders, failures, out = _run_methods(given[0], what[1:], methods, seeds, out, workers, quiet)
+    elif methods or seeds or workers:
+        raise ConfigError("compare: --methods, --seeds and --workers go with a config file, not with run folders")
+    elif len(given) < 2:
+        raise ConfigError(f"compare: needs at least two run folders, or one config file, got {what[0]}")
+    else:
+        folders, failures = given, []
+        if out is not None:
+            refuse_existing(out)
+    runs = [read(folder) for folder in folders]
+    names = comparison.names_of(runs)
+    seen = comparison.compare(runs, names, failures)
+    picture = overlay.draw(runs, names)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        seen.save(out)
+        plot = plot or out / "compare.png"
+    terminal.show_comparison(seen)
+    if plot is not None:
+        if isinstance(picture, str):
+            typer.echo(f"No figure: {picture}")
+        else:
+            _write_output(plot, picture.png)
+            typer.echo(f"Figure: {plot}")
+    return max((failure.exit_code for failure in failures), default=ExitCode.OK)
+
+
+def _write_output(path: Path, content: bytes) -> None:
+    from raresim.files import plain_files
+
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise OSError(None, "it is a link, a folder or a device")
+        plain_files.replace(path, content)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{path}: cannot be written: {getattr(error, 'strerror', error)}") from None
+
+
+def _run_methods(
+    file: Path,
+    overrides: list[str],
+    methods: str | None,
+    seeds: int | None,
+    out: Path | None,
+    workers: int | None,
+    quiet: bool,
+) -> tuple[list[Path], list[Failure], Path]:
+    """Run each method on the problem of ``file``: the folders of those that ran, why others did not, the folder."""
+    from raresim.config import load as configs
+    from raresim.registry import lookup, members
+    from raresim.report.comparison import Failure
+    from raresim.run.result import default_folder, refuse_existing
+    from raresim.shell import terminal, unfinished
+
+    changes = _with_workers(overrides, workers)
+    stated = configs.load(file, changes)
+    content = stated.resolved()
+    chosen = list(members("method")) if methods in (None, "all") else [kind.strip() for kind in methods.split(",")]
+    for kind in chosen:
+        lookup("method", kind)
+    leaf = f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    whole = nullcontext(out) if out else unfinished.new_folder(default_folder(stated.checked_name(), leaf))
+    with whole as place:
+        refuse_existing(place)
+        folders, failures = [], []
+        for kind in dict.fromkeys(chosen):
+            own = [] if content["method"]["kind"] == kind else [f"method={{kind: {kind}}}"]
+            for seed in range(content["seed"], content["seed"] + (seeds or 1)):
+                folder = place / (kind if seeds is None else f"{kind}-{seed}")
+                if not quiet:
+                    typer.echo(f"{folder.name} ...", err=True)
+                try:
+                    config = configs.load(file, changes, settings=[*own, f"seed={seed}"])
+                    with terminal.progress(quiet) as report:
+                        unfinished.compute(config, folder, report).save(folder)
+                except (ConfigError, FieldError) as error:  # the method does not fit the problem
+                    failures.append(Failure(kind, str(error)))
+                    break
+                except RaresimError as error:
+                    failures.append(Failure(kind, str(error), error.exit_code))
+                    break
+                folders.append(folder)
+        if not folders:
+            message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
+            raise LossError(message) if any(failure.exit_code for failure in failures) else ConfigError(message)
+        return folders, failures, place
+
+
+@app.command()
+@_exits
+def backtest(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
+    level: Annotated[
+        float, typer.Option(help="Level of the VaR: 0.99.", parser=_number, metavar="NUMBER", show_default=False)
+    ],
+    es_level: Annotated[
+        float | None,
+        typer.Option(
+            help="Level of the ES. Default: that of the VaR.", parser=_number, metavar="NUMBER", show_default=False
+        ),
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Column of the dates. Default: by its usual name.", show_default=False)
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Column of the losses, likewise.", show_default=False)] = None,
+    var: Annotated[str | None, typer.Option(help="Column of the VaR, likewise.", show_default=False)] = None,
+    es: Annotated[str | None, typer.Option(help="Column of the ES, likewise.", show_default=False)] = None,
+    es_var: Annotated[
+        str | None, typer.Option(help="Column of the VaR at the level of the ES.", show_default=False)
+    ] = None,
+    pnl: Annotated[
+        bool, typer.Option("--pnl", help="The realised column is profit and loss, profits positive.")
+    ] = False,
+    alpha: Annotated[
+        float, typer.Option(help="Significance level of each test.", parser=_number, metavar="NUMBER")
+    ] = 0.05,
+    tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the simulated critical values.", parser=_count(0), metavar="COUNT")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where the results go (JSON).", show_default=False)
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    debug: Debug = False,
+) -> int:
+    """Test forecasts of VaR and ES against realised losses; exits with 0 whatever the verdict is."""
+    from raresim.backtests.backtest import backtest as judged
+    from raresim.data import ForecastSource
+    from raresim.shell import terminal
+
+    outputs = [path for path in (json_file, figure) if path is not None]
+    if len({path.resolve() for path in (file, *outputs)}) <= len(outputs):
+        raise ConfigError("backtest: FILE, --json and --figure must be different files")
+    source = ForecastSource(file=file, date=date, loss=loss, var=var, es=es, es_var=es_var, pnl=pnl)
+    try:
+        found = judged(source, level=level, es_level=es_level, alpha=alpha, tail=tail, seed=seed)
+    except DataError as error:  # the file is all that this verb is given
+        raise ConfigError(str(error)) from error
+    terminal.show_backtest(found)
+    if json_file is not None:
+        text = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+        _write_output(json_file, text.encode())
+        typer.echo(f"Results: {json_file}")
+    if figure is not None:
+        from raresim.report import backtest as pictures
+
+        _write_output(figure, pictures.draw(found).png)
+        typer.echo(f"Figure: {figure}")
+    return ExitCode.OK
+
+
+@app.command("list")
+@_exits
+def list_kinds(
+    family: Annotated[
+        str | None, typer.Argument(help="One family only: distributions, copulas, ...", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """List what may stand under `kind`."""
+    import inspect
+
+    from raresim.registry import FAMILIES, families_called, members
+    from raresim.shell import terminal
+
+    families = list(FAMILIES) if family is None else families_called(family)
+    found = {cls: (name, kind) for name in reversed(families) for kind, cls in members(name).items()}
+    rows = [
+        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "")]
+        for cls, (name, kind) in found.items()
+    ]
+    rows.sort(key=lambda row: (families.index(row[0]), row[1]))
+    if families == ["method"]:
+        terminal.show_table(["kind", "when to use it"], [row[1:] for row in rows])
+    else:
+        terminal.show_table(["family", "kind", "what it is"], rows)
+    return ExitCode.OK
+
+
+@app.command()
+@_exits
+def schema(debug: Debug = False) -> int:
+    """Print the JSON Schema of a config, for editors."""
+    from raresim.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))
+    return ExitCode.OK
+
+
+@app.command("explain")
+@_exits
+def explain_term(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TERM", help="A word, a column, a key.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Explain a word of the shell's tables, result.json or the report, or a key of a config; without one, list all."""
+    from raresim.config import keys
+    from raresim.report import glossary
+
+    if not words:
+        typer.echo(glossary.listing())
+        return ExitCode.OK
+    text = " ".join(words)
+    term, key = glossary.find(text), keys.explain(text) or keys.explain("_".join(text.replace("-", " ").split()))
+    if term is None and not key:
+        glossary.explain(text, keys.names())
+    shown = [] if term is None else [glossary.page(term)]
+    if key:
+        shown += [f"In a config:\n\n{key}"]
+    typer.echo("\n\n".join(shown))
+    return ExitCode.OK
+
+
+def _complain(message: str) -> None:
+    print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
+
+
+def main() -> None:
+    """Entry point of the ``raresim`` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

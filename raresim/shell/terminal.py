@@ -1,0 +1,518 @@
+"""What a run shows in the shell: its progress while it goes, its numbers at the end."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from raresim.report.tables import count, duration, interval, multiple, number, percent
+from raresim.report.tables import value as in_digits
+from raresim.report.words import ROWS
+
+if TYPE_CHECKING:
+    from raresim.backtests.backtest import Backtest
+    from raresim.engine.session import Report
+    from raresim.record.exhibits import Exhibit
+    from raresim.record.records import Estimate
+    from raresim.report.comparison import Comparison, Spread
+    from raresim.run.result import Result
+
+FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
+"""Seconds to the first progress line where there is no terminal, and between two of them."""
+
+STAGES = ("explore", "tune", "estimate", "audit")
+
+MOST_DETAILED = 3
+"""Numbers that are printed with all that stands behind them; more are listed."""
+
+MOST_DECISIONS = 6
+"""Sentences of a method's decisions that are printed; the report has all."""
+
+MOST_SHARES = 10
+"""Limit states that are printed; the report has all."""
+
+KIND_WORDS = {
+    "raised": "raised",
+    "timeout": "timed out",
+    "nan": "NaN",
+    "infinite": "infinite",
+    "died": "ended their process",
+}
+"""How rows failed, by the keys of ``result.json``."""
+
+STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}
+
+VERDICT_STYLES = {"not rejected": "bold green", "doubtful": "bold yellow", "rejected": "bold red"}
+"""Of a backtest."""
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Report]:
+    """Tell progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet.
+
+    Both go on by themselves while a slow loss is called: the time that a stage has taken is always there.
+    """
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda *_: None
+    elif console.is_terminal:
+        with Progress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=10),
+            _Words(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[note]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
+            console=console,
+            transient=True,
+            expand=True,  # the note takes what is left, and is cut there
+        ) as bars:
+            yield _Bars(bars)
+    else:
+        with _Lines() as lines:
+            yield lines
+
+
+class _Stage:
+    """How far a stage is: the estimate, whose rows are counted, or steps whose number nobody knows before."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begun = self.step_begun = self.heard = time.monotonic()
+        self.steps, self.first, self.done, self.total = 1, 0, 0, 0
+        self.ended: float | None = None
+
+    def hear(self, done: int, total: int) -> None:
+        """Take what is told; less than before is that of another step."""
+        self.ended, self.heard = None, time.monotonic()
+        self.steps += done < self.done
+        if done < self.done or not done or not self.total:
+            self.step_begun, self.first = self.heard, done
+        self.done, self.total = done, total
+
+    def end(self) -> None:
+        """Note that another stage has begun."""
+        self.ended = self.ended or time.monotonic()
+
+    def text(self) -> str:
+        """For instance ``step 3: 512 of 1,000, 12 s``; of the estimate ``45 %, 30 s left``."""
+        now = time.monotonic() if self.ended is None else self.ended
+        seconds = duration(round(now - self.begun))
+        if self.total <= 1:
+            return seconds
+        if self.name == "estimate":
+            if self.ended is not None or self.done >= self.total:
+                return f"{count(self.done)} rows, {seconds}"
+            rate = (self.done - self.first) / max(self.heard - self.step_begun, 1e-9)
+            if not rate or now - self.step_begun < 0.5:
+                return f"{count(self.done)} of {count(self.total)} rows, {seconds}"
+            left = (self.total - self.done) / rate - (now - self.heard)
+            return f"{100 * self.done // self.total} %, {duration(max(1, math.ceil(left)))} left"
+        if self.ended is not None:
+            return f"{count(self.steps)} step{'s' * (self.steps > 1)}, {seconds}"
+        return f"step {count(self.steps)}: {count(self.done)} of {count(self.total)}, {seconds}"
+
+
+class _Stages:
+    """The stages of a run, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.last = _Stage("starting")
+        self.all = {"starting": self.last}
+
+    def hear(self, name: str, done: int, total: int) -> _Stage:
+        if name not in self.all:
+            self.all[name] = _Stage(name)
+        if self.all[name] is not self.last:
+            self.last.end()
+        self.last = self.all[name]
+        self.last.hear(done, total)
+        return self.last
+
+
+class _Words(ProgressColumn):
+    """What a `_Stage` says at this moment."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["stage"].text())
+
+
+class _Bars:
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._stages = _Stages()
+        self._tasks = {"starting": bars.add_task("starting", total=None, stage=self._stages.last, note="")}
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        before = self._stages.last.name
+        told = self._stages.hear(stage, done, total)
+        if stage != before:
+            if before == "starting":
+                self._bars.remove_task(self._tasks.pop(before))
+            else:
+                self._bars.update(self._tasks[before], completed=1, total=1)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=None, stage=told, note="")
+        self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
+
+
+class _Lines:
+    """A line now and then, also where nothing is told for long."""
+
+    def __init__(self) -> None:
+        self._stages = _Stages()
+        self._note = ""
+        self._due = time.monotonic() + min(FIRST_SECONDS, LINE_SECONDS)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._waiting = threading.Thread(target=self._wait, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._waiting.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._waiting.join()
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        with self._lock:
+            self._stages.hear(stage, done, total)
+            self._note = note
+            self._print_where_due()
+
+    def _wait(self) -> None:
+        while not self._over.wait(0.25):
+            with self._lock:
+                self._print_where_due()
+
+    def _print_where_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + max(LINE_SECONDS, 0.0)
+            stage = self._stages.last
+            note = f"  {self._note}" if self._note else ""
+            print(f"{stage.name}: {stage.text()}{note}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _console() -> Console:
+    """Prints text as it is: names and notes may look like rich's markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def show_result(result: Result, folder: Path) -> None:
+    """Print the verdict first, then the numbers, what they cost, and where the report is."""
+    console = _console()
+    status = str(result.verdict.status)
+    console.print(Text(f"{status.replace('_', ' ').upper()}", style=STYLES[status]), Text(result.name, style="bold"))
+    for check in result.verdict.checks:
+        if str(check.status) != "trusted":
+            console.print(Text(f"  {check.message}", style=STYLES[str(check.status)]))
+    for advice in result.verdict.advice:
+        console.print(f"  -> {advice}")
+    console.print(f"Scope: {result.verdict.scope}.", style="dim")
+    console.print()
+    if len(result.estimates) > MOST_DETAILED:
+        console.print(_listed(result.estimates))
+        console.print()
+    else:
+        for estimate in result.estimates:
+            console.print(_numbers(estimate, result.search["unit"]))
+            console.print()
+    for exhibit in result.exhibits:
+        if exhibit.name == "limit_states" and exhibit.rows:
+            console.print(_shares(exhibit))
+        console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
+    if result.exhibits:
+        console.print()
+    if result.search["decisions"]:
+        _show_decisions(console, result.search["decisions"])
+    console.print(_costs(result))
+    console.print()
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _listed(estimates: Sequence[Estimate]) -> Table:
+    """Many numbers, a line or two for each; the report has what stands behind them."""
+    table = Table(
+        "number\nverdict",
+        Column("estimate\nreference", justify="right"),
+        Column("interval", no_wrap=True),
+        Column("rel.\nerror", justify="right"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for estimate in estimates:
+        status = str(estimate.verdict.status)
+        reference = "" if estimate.reference is None else f"\n{number(estimate.reference.value)}"
+        added = "" if estimate.asked else " (added)"
+        nominal = "" if estimate.holds_confidence else "nominal "
+        table.add_row(
+            Text.assemble(estimate.label, "\n", (status.replace("_", " "), STYLES[status]), added),
+            f"{in_digits(estimate.value, *estimate.interval)}{reference}",
+            f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
+            percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",
+        )
+    return table
+
+
+def _shares(exhibit: Exhibit) -> Table:
+    """The share of each limit state in the event, the largest first."""
+    heads = ("share", "interval", "decisive", "interval")
+    table = Table(
+        Column("limit state"),
+        *(Column(head, justify="right", no_wrap=True) for head in heads),
+        title=exhibit.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    at = {name: k for k, name in enumerate(exhibit.columns)}
+
+    def cell(row: Sequence[str | float | None], name: str) -> float | None:
+        found = row[at[name]]
+        return None if isinstance(found, str) else found
+
+    for row in exhibit.rows[:MOST_SHARES]:
+        cells = []
+        for share, low, high in (("share", "lower", "upper"), ("decisive", "decisive_lower", "decisive_upper")):
+            cells += [number(cell(row, share), 3), interval(cell(row, low), cell(row, high))]
+        table.add_row(Text(str(row[at["limit_state"]]), style="cyan"), *cells)
+    return table
+
+
+def _show_decisions(console: Console, sentences: Sequence[str]) -> None:
+    shown = list(sentences[:MOST_DECISIONS])
+    if len(sentences) > MOST_DECISIONS:
+        shown.append(f"and {len(sentences) - MOST_DECISIONS} more in the report")
+    console.print(Text("Decisions", style="bold"))
+    for sentence in shown:
+        console.print(Padding(Text(sentence), (0, 0, 0, 3)))
+    console.print()
+
+
+def _numbers(estimate: Estimate, unit: str) -> Table:
+    table = _two_columns(estimate.label)
+    if estimate.threshold_note:
+        table.add_row("threshold", estimate.threshold_note)
+    table.add_row("estimate", number(estimate.value))
+    kind = "upper bound" if estimate.value == 0 else "interval"
+    nominal = "" if estimate.holds_confidence else "nominal "
+    words = f"{interval(*estimate.interval)}  ({estimate.interval_kind})"
+    table.add_row(f"{nominal}{estimate.confidence:.0%} {kind}", words)
+    if estimate.value > 0:
+        table.add_row("relative error", percent(estimate.relative_error))
+    if estimate.reference is not None:
+        gap, error = estimate.value - estimate.reference.value, estimate.std_error
+        away = f", {gap / error:+.2f} standard errors away" if 0 < error < math.inf else ""
+        table.add_row("reference", f"{number(estimate.reference.value)}{away}")
+    d = estimate.diagnostics
+    rows = ROWS[unit]
+    if unit == "replicate":
+        table.add_row("replicates", f"{count(d['hits'])} of {count(d['rows'])} reached the event")
+    else:
+        khat = "-" if d["khat"] is None else f"{d['khat']:.2f}"
+        worth = f"{count(d['hits'])} {rows.hits} worth {d['ess']:,.0f}"
+        table.add_row("weights", f"{worth}, largest {percent(d['max_share'])}, k-hat {khat}")
+    if estimate.value > 0:
+        i = estimate.information
+        table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")
+        if unit != "replicate":
+            table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
+            needs = multiple(i.proposal_draws)
+            needs = needs if unit == "draw" else rows.counted(needs)
+            draws = f"{multiple(i.crude_draws)} draws per effective hit become {needs}"
+            table.add_row("saved", f"{i.saved_share:.0%}: {draws}")
+    return table
+
+
+def _costs(result: Result) -> Table:
+    table = _two_columns("Cost")
+    e = result.evaluations
+    parts = ", ".join(f"{name} {count(e[name])}" for name in (*STAGES, "rounds", "exhibits") if e.get(name))
+    table.add_row("evaluations", f"{count(e['total'])} ({parts})")
+    if result.speedup_over_crude is not None and result.method != "crude":
+        table.add_row("against crude", f"{multiple(result.speedup_over_crude)} times fewer evaluations")
+    if result.failed:
+        f = result.failed
+        kinds = ", ".join(f"{KIND_WORDS[kind]} {count(number)}" for kind, number in f["kinds"].items())
+        kept = f"; the first {count(f['kept'])} in failed_rows.npz" if f["kept"] else ""
+        again = f"; {count(f['retried'])} more gave a loss when tried again" if f["retried"] else ""
+        table.add_row(
+            "failed rows", f"{count(f['rows'])} ({percent(f['share'])}){': ' * bool(kinds)}{kinds}{again}{kept}"
+        )
+    table.add_row("seconds", f"{result.seconds['total']:.2f} (compiling {result.seconds['compile']:.2f})")
+    return table
+
+
+def _two_columns(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column()
+    return table
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print a table for each question: a run takes two lines, so that it fits 80 columns; then what did not run."""
+    console = _console()
+    for k, label in enumerate(comparison.labels):
+        rows = [row for row in comparison.rows if row.measure == k]
+        reference = next((row.reference for row in rows if row.reference is not None), None)
+        work = "work" if reference is None else "work\nreference"
+        heads = ["method\nverdict", "estimate\ninterval", "rel.\nerror", "evaluations\nseconds", work]
+        title = label if reference is None else f"{label}, reference {number(reference)}"
+        table = Table(
+            *(
+                Column(head, justify="left" if place < 2 else "right", no_wrap=place == 1)
+                for place, head in enumerate(heads)
+            ),
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+        )
+        for row in rows:
+            away = "" if row.standard_errors is None else f"\n{row.standard_errors:+.2f} SE"
+            table.add_row(
+                Text.assemble((row.run, "cyan"), "\n", (row.verdict.replace("_", " "), STYLES[row.verdict])),
+                f"{number(row.value)}\n{interval(row.lower, row.upper)}",
+                "-" if row.relative_error is None else percent(row.relative_error),
+                f"{count(row.evaluations)}\n{number(row.seconds, 3)}",
+                f"{'-' if row.work is None else multiple(row.work)}{away}",
+            )
+        console.print(table)
+        spreads = [spread for spread in comparison.spreads if spread.measure == k]
+        if spreads:
+            console.print(_over_seeds(spreads))
+    for failure in comparison.failures:
+        console.print(Text.assemble((f"{failure.run} did not run", "bold red"), f": {failure.message}"))
+    for note in comparison.notes:
+        console.print(f"Note: {note}.")
+    console.print("work: squared relative error times evaluations, smaller is better.", style="dim")
+
+
+def _over_seeds(spreads: Sequence[Spread]) -> Table:
+    heads = ["method", "seeds", "trusted", "mean", "spread", "reported", "work", "covered"]
+    table = Table(
+        *(Column(head, justify="right" if head != "method" else "left") for head in heads),
+        title="Over the seeds: spread of the estimates, and the error that the runs report",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for s in spreads:
+        covered = "-" if s.covered is None else f"{s.covered} of {s.runs}"
+        shares = percent(s.between), percent(s.reported)
+        table.add_row(s.method, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
+    return table
+
+
+def show_backtest(found: Backtest) -> None:
+    """Print the verdict and why, the number of exceedances, the tests, and how much those of ES rest on the tail."""
+    console = _console()
+    style = VERDICT_STYLES[found.verdict]
+    console.print(Text(found.verdict.upper(), style=style), Text(found.forecasts.name, style="bold"))
+    for finding in found.findings:
+        console.print(Padding(Text(finding, style=style), (0, 0, 0, 2)))
+    for step in found.steps:
+        console.print(Padding(Text(step, style="dim"), (0, 0, 0, 2)))
+    console.print()
+    console.print(_exceedances(found))
+    console.print()
+    console.print(_outcomes(found))
+    if found.tails:
+        console.print(_tails(found))
+
+
+def _exceedances(found: Backtest) -> Table:
+    f, light, (low, high) = found.forecasts, found.light, found.accepted
+    table = _two_columns(f"Exceedances of the VaR at {found.level:g}")
+    table.add_row("days", f"{count(f.n_days)}" + (f", {f.dates[0]} to {f.dates[-1]}" if f.dates else ""))
+    table.add_row(
+        "exceedances", f"{count(found.n_exceedances)}; {number(found.n_expected)} expected, {low} to {high} accepted"
+    )
+    zones = f"yellow from {light.yellow_from}, red from {light.red_from}"
+    zone = Text(light.zone, style={"green": "green", "yellow": "yellow", "red": "red"}[light.zone])
+    table.add_row("traffic light", Text.assemble(zone, f"; {zones}; P(so many or fewer) {light.cumulative:.2%}"))
+    if light.addon_mar32 is not None:
+        addons = f"{light.addon_mar32:.2f} on 1.5 (MAR32), {light.addon_1996:.2f} on 3 (1996)"
+        table.add_row("capital add-on", addons)
+    return table
+
+
+def _outcomes(found: Backtest) -> Table:
+    from raresim.backtests.backtest import TITLES
+
+    heads = ["test", "statistic", "critical", "p-value", "chi-square p", "result"]
+    table = Table(
+        *(Column(head, justify="left" if head in ("test", "result") else "right", no_wrap=True) for head in heads),
+        title=f"Tests at {found.alpha:g}: exact p-values for VaR, simulated ones for ES",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for test in found.tests:
+        result = Text("rejected", style="bold red") if test.is_rejected else Text("passed", style="green")
+        table.add_row(
+            Text(TITLES[test.name], style="cyan"),
+            *(_or_dash(x) for x in (test.statistic, test.critical, test.p_value, test.p_chi_square)),
+            Text("nothing to test") if test.p_value is None else result,
+        )
+    return table
+
+
+def _tails(found: Backtest) -> Table:
+    names = [test.name for test in found.tests if test.measure == "es"]
+    table = Table(
+        Column("tail law"),
+        *(
+            Column(head, justify="right")
+            for head in ("Z1\ncritical", "p", "Z2\ncritical", "p", "min. biased\ncritical", "p")
+        ),
+        title="How much the tests of ES depend on the tail law",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for check in found.tails:
+        cells = [_or_dash(x) for name in names for x in (check.critical[name], check.p_values[name])]
+        table.add_row(Text(check.tail, style="cyan"), *cells)
+    return table
+
+
+def _or_dash(x: float | None) -> str:
+    return "-" if x is None else number(x, 3)
+
+
+def show_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Print a plain table."""
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _console().print(table)

@@ -1,0 +1,422 @@
+"""The folder of a run that is not finished: ``RUN.partial`` beside the place where its run folder will be.
+
+It holds the checkpoint, its previous generation, a lock, and ``so-far/``, a run folder with the estimate so far where
+one was asked for. It is removed when the run folder is there, whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raresim.engine.executors import Execution, Executor
+from raresim.errors import CheckpointError, ConfigError, FieldError, LossError, RaresimError
+from raresim.files import run_folders
+from raresim.files.run_folders import CHECKPOINT, SUFFIX
+from raresim.run.checkpoint import Checkpoint, State, load, refuse_other
+from raresim.run.estimation import Extension
+from raresim.run.result import refuse_existing, write_folder
+
+if TYPE_CHECKING:
+    from raresim.config.load import Config
+    from raresim.engine.session import Report
+    from raresim.losses.base import Loss
+    from raresim.run.experiment import Experiment
+    from raresim.run.result import Result
+
+SO_FAR = "so-far"
+
+DEFAULT_SECONDS = Execution().checkpoint or 10.0
+
+
+def partial_of(folder: Path) -> Path:
+    """Where the run that will be in ``folder`` keeps its state; the same for such a place itself."""
+    folder = folder if folder.name else folder.absolute()
+    return folder if folder.name.endswith(SUFFIX) else folder.with_name(folder.name + SUFFIX)
+
+
+def final_of(partial: Path) -> Path:
+    """Where the run folder will be."""
+    return partial.with_name(partial.name.removesuffix(SUFFIX))
+
+
+def identity_of(config: Config, experiment: Experiment) -> dict[str, Any]:
+    """What a state of this run belongs to: the resolved config, the files it reads, and what computes it."""
+    import numba
+    import numpy
+    import scipy
+
+    import raresim
+    from raresim.numerics.streams import BIT_GENERATOR, STREAM_VERSION
+
+    return {
+        "config": {key: value for key, value in config.resolved().items() if key != "execution"},
+        "config_sha256": config.digest,
+        "files": {facts["name"]: facts["sha256"] for facts in experiment.files()},
+        "versions": {
+            "raresim": raresim.__version__,
+            "numpy": numpy.__version__,
+            "scipy": scipy.__version__,
+            "numba": numba.__version__,
+            "streams": f"{BIT_GENERATOR} {STREAM_VERSION}",
+        },
+    }
+
+
+def newest(parent: Path, digest: str) -> Path | None:
+    """The run folder-to-be in ``parent`` whose unfinished run of the config ``digest`` was saved last, or None."""
+    saved = [
+        *parent.glob(f"*-{digest[:8]}{SUFFIX}/{CHECKPOINT}"),
+        *parent.glob(f"*-{digest[:8]}-*{SUFFIX}/{CHECKPOINT}"),
+    ]
+    found = sorted(saved, key=lambda path: path.stat().st_mtime_ns)
+    return final_of(found[-1].parent) if found else None
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """A run folder-to-be that no other run has: ``folder``, or where that is taken its name with -2, -3, ... added.
+
+    The place is taken by making its ``.partial`` folder, which only one of several runs that begin in the same moment
+    can do. It is given back afterwards where nothing was saved in it.
+    """
+    with _room_for(folder) as parent:
+        place = next(parent / name for name in _names(folder.name) if _claim(parent / name))
+        try:
+            yield folder.with_name(place.name)
+        finally:
+            if partial_of(place).is_dir() and not (partial_of(place) / CHECKPOINT).exists():
+                clear(place)
+
+
+def place_for(stated: Path | None, place: Path, resume: bool) -> AbstractContextManager[Path]:
+    """The run folder-to-be: the one that was ``stated``, or a `claimed` one at ``place``.
+
+    Raises
+    ------
+    ConfigError
+        When the stated one exists, or has an unfinished run that is not to be gone on with.
+    """
+    if stated is None:
+        return claimed(place)
+    refuse_existing(stated)
+    if not resume:
+        refuse_partial(stated)
+    return nullcontext(stated)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder that nobody else has made: ``folder``, or where that exists its name with -2, -3, ... added.
+
+    It is removed afterwards where it is still empty.
+    """
+    with _room_for(folder) as parent:
+        place = next(parent / name for name in _names(folder.name) if _make(parent / name))
+        try:
+            yield folder.with_name(place.name)
+        finally:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+
+
+@contextmanager
+def _room_for(folder: Path) -> Iterator[Path]:
+    """The folder around ``folder``, made where it is not there, and afterwards removed where it is then empty."""
+    if not os.path.lexists(folder):
+        refuse_existing(folder)  # where it cannot be made
+    parent = folder.parent.absolute()
+    missing = [path for path in (parent, *parent.parents) if not path.exists()]
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield parent
+    finally:
+        with suppress(OSError):  # one is not empty
+            for path in missing:
+                path.rmdir()
+
+
+def _make(folder: Path) -> bool:
+    """Whether ``folder`` was made by this call."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _names(first: str) -> Iterator[str]:
+    yield first
+    for k in itertools.count(2):
+        yield f"{first}-{k}"
+
+
+def _claim(folder: Path) -> bool:
+    """Whether ``folder`` is now this run's."""
+    partial = partial_of(folder)
+    if os.path.lexists(folder):
+        return False
+    if not _make(partial):
+        return False
+    if os.path.lexists(folder):  # the run that had it has just finished
+        partial.rmdir()
+        return False
+    return True
+
+
+@contextmanager
+def held(partial: Path) -> Iterator[None]:
+    """Make the folder ``partial`` and keep other runs out of it.
+
+    Raises
+    ------
+    CheckpointError
+        When another run is at work in it.
+    """
+    partial.mkdir(parents=True, exist_ok=True)
+    with (partial / "lock").open("w") as lock:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(f"{partial}: another run is at work in it; wait for it or end it") from None
+        yield
+
+
+def state_of(partial: Path) -> State | None:
+    """The state saved in ``partial``; see `raresim.run.checkpoint.load`."""
+    return load(partial / CHECKPOINT)
+
+
+def so_far(partial: Path) -> Path | None:
+    """Write the estimate so far as a run folder in ``partial`` and return its path; None where there is no estimate.
+
+    Raises
+    ------
+    CheckpointError
+        When the checkpoint is damaged.
+    ConfigError
+        When there is none.
+    """
+    state = state_of(partial)
+    if state is None:
+        raise ConfigError(f"{partial}: holds no checkpoint")
+    if not state.files:
+        return None
+    folder = partial / SO_FAR
+    shutil.rmtree(folder, ignore_errors=True)
+    write_folder(folder, state.files)
+    return folder
+
+
+def described(partial: Path) -> str:
+    """How far the run in ``partial`` is, in words, where it has no estimate yet."""
+    state = state_of(partial)
+    known = state.journal.evaluations if state else 0
+    return f"{partial}: the run is in its search, {known:,} evaluations are kept; there is no estimate yet"
+
+
+def refuse_partial(folder: Path) -> None:
+    """Raise `ConfigError` when there is an unfinished run of what would be ``folder``."""
+    partial = partial_of(folder)
+    if partial.exists():
+        raise ConfigError(f"{partial}: holds an unfinished run; --resume goes on with it, or remove it")
+
+
+def compute(
+    config: Config,
+    folder: Path,
+    report: Report,
+    experiment: Experiment | None = None,
+    checkpoint: Checkpoint | None = None,
+    extension: Extension | None = None,
+) -> Result:
+    """Run ``config`` where its ``execution`` says; rows that end it are saved beside ``folder``."""
+    folder = folder.absolute()
+    experiment = experiment or config.experiment()
+    execution = config.execution()
+    provenance = {
+        "config_sha256": config.digest,
+        "executor": execution.executor,
+        "workers": execution.n_workers,
+    }
+    try:
+        with Executor.of(execution.executor, execution.n_workers) as executor:
+            return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension)
+    except FieldError as error:
+        raise config.explain(error) from error
+    except LossError as error:
+        raise _with_rows(error, experiment.loss, folder) from error
+
+
+def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
+    """``error``, saying where the rows that failed were saved and how to replay them."""
+    from raresim.losses.python import PythonLoss
+
+    if error.failures is None or not isinstance(loss, PythonLoss):
+        return error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = error.failures.save(folder.parent / f"{folder.name}-failed_rows.npz")
+    kept = error.failures.kept
+    rows = "the row that failed" if kept == 1 else f"{kept:,} rows that failed"
+    return LossError(f"{error}\n{path}: {rows}; replay with: {loss.replay(path)}", error.failures)
+
+
+def complete(config: Config, folder: Path, report: Report, finished: Finished | None = None) -> Result:
+    """Run ``config`` into the run folder ``folder``, from where an earlier attempt was saved if there was one.
+
+    Parameters
+    ----------
+    config : Config
+        What is run.
+    folder : Path
+        Where the run folder is to be.
+    report : callable
+        Told the progress.
+    finished : Finished, optional
+        The run that this one extends.
+
+    Raises
+    ------
+    ConfigError
+        When ``folder`` is called like the place of an unfinished run.
+    CheckpointError
+        When what was saved is damaged, or belongs to another run.
+    OSError
+        With the path, when something cannot be written; what was saved before is unchanged.
+    KeyboardInterrupt
+        When it comes, with notes on what was saved and how to go on.
+    """
+    seconds = config.execution().checkpoint
+    folder = folder.absolute()  # a loss may change the working folder
+    partial = partial_of(folder)
+    if partial == folder:
+        raise ConfigError(f"{folder}: a run folder must not end in {SUFFIX!r}, where unfinished runs are")
+    if seconds is None and not (partial / CHECKPOINT).exists() and finished is None:
+        result = compute(config, folder, report)
+        report("report", 0, 1, "figures and page")
+        result.save(folder)
+        return result
+    is_new, is_new_parent = not (partial / CHECKPOINT).exists(), not partial.parent.exists()
+    with held(partial):
+        checkpoint = None
+        try:
+            experiment = config.experiment()
+            identity = identity_of(config, experiment)
+            if finished is not None:
+                identity["extended"] = dataclasses.asdict(finished.extension)
+            before = state_of(partial)
+            if before is not None:
+                refuse_other(partial / CHECKPOINT, before.identity, identity)
+            elif finished is not None:
+                before = dataclasses.replace(finished.state, generation=0)
+            checkpoint = Checkpoint(partial / CHECKPOINT, identity, seconds or DEFAULT_SECONDS, before)
+            extension = finished.extension if finished else None
+            result = compute(config, folder, report, experiment, checkpoint, extension)
+            report("report", 0, 1, "figures and page")
+            origin = {"folder": _seen_from(folder, config.folder), "overrides": list(config.overrides)}
+            state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin, checkpoint.rounds)
+            write_folder(folder, result.files("finished") | {CHECKPOINT: state.to_bytes()})
+        except CheckpointError:
+            raise
+        except KeyboardInterrupt as stop:
+            for line in _farewell(partial):
+                stop.add_note(line)
+            raise
+        except Exception:
+            if is_new and not (checkpoint and (checkpoint.progress or checkpoint.journal.evaluations)):
+                clear(folder, is_new_parent)  # nothing is lost with it
+            raise
+        clear(folder)
+    return result
+
+
+def _seen_from(folder: Path, other: Path) -> str:
+    """The path of ``other`` relative to ``folder``, where there is one."""
+    try:
+        return os.path.relpath(other, folder)
+    except ValueError:  # on another drive
+        return str(other.resolve())
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A finished run that is to be extended: its last state, and by how much."""
+
+    state: State
+    extension: Extension
+
+
+def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> tuple[Config, Finished]:
+    """The config of the finished run in ``run_dir`` with a budget larger by ``evaluations``, and where it begins.
+
+    Raises
+    ------
+    ConfigError
+        When the folder is not that of a finished run that was saved, or its config cannot be read any more.
+    CheckpointError
+        When its state is damaged, or its data, its loss or the libraries have changed.
+    """
+    from raresim.config import load as configs
+
+    path = run_dir / CHECKPOINT
+    run_folders.refuse_no_run(run_dir)
+    state = load(path)
+    if state is None:
+        raise ConfigError(
+            f"{path}: is missing: runs from Python, and with execution.checkpoint null, cannot be extended"
+        )
+    changes = [*state.origin["overrides"], *overrides]
+    home = run_dir / state.origin["folder"]
+    name = state.identity["config"]["name"]
+    first = configs.load(run_dir / "config.yaml", (), home, [*changes, f"name={name}"])
+    given = {key: value for key, value in state.identity.items() if key != "extended"}
+    refuse_other(path, given, identity_of(first, first.experiment()))
+    budget = state.identity["config"]["stop"]["max_evaluations"]
+    larger = [*changes, f"name={name}", f"stop.max_evaluations={budget + evaluations}"]
+    tuned_for = state.identity.get("extended", {}).get("tuned_for", budget)
+    extension = Extension(evaluations, state.progress.rows if state.progress else 0, tuned_for)
+    return configs.load(run_dir / "config.yaml", (), home, larger), Finished(state, extension)
+
+
+def clear(folder: Path, with_parent: bool = False) -> None:
+    """Remove what an unfinished run of ``folder`` has saved; and the folder around it, where that is then empty."""
+    shutil.rmtree(partial_of(folder), ignore_errors=True)
+    if with_parent:
+        with suppress(OSError):
+            folder.parent.rmdir()
+
+
+def _farewell(partial: Path) -> list[str]:
+    """What an interrupted run leaves, and how to go on."""
+    try:
+        if state_of(partial) is None:
+            clear(final_of(partial))
+            return ["nothing was computed yet"]
+        folder = so_far(partial)
+        told = [described(partial)] if folder is None else _estimates_in(folder)
+    except (OSError, RaresimError) as error:
+        told = [str(error)]
+    return [*told, f"go on with the same command and --out {final_of(partial)} --resume"]
+
+
+def _estimates_in(folder: Path) -> list[str]:
+    estimates = json.loads((folder / "result.json").read_text(encoding="utf-8"))["estimates"]
+    lines = [
+        f"so far {e['label']} = {e['value']:.4g}, {e['confidence']:.0%} interval "
+        f"[{e['interval'][0]:.4g}, {e['interval'][1]:.4g}], {e['verdict']['status'].replace('_', ' ')}"
+        for e in estimates
+    ]
+    return [*lines, f"report so far: {folder / 'report.html'}"]
