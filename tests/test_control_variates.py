@@ -150,3 +150,17 @@ def test_a_law_without_components_is_refused():
 def test_sobol_points_with_controls_are_refused():
     with pytest.raises(FieldError, match=r"^control_variates: must be false where draws is 'sobol'"):
         Importance(proposal=MIXED, draws="sobol", control_variates=True)
+
+
+@pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
+def test_more_components_than_a_batch_bears_make_no_estimate_too_large(seed):
+    """Sixty components that hardly a batch draws, as further rounds of a search leave them, are no controls."""
+    rng = np.random.default_rng(8)
+    apart = tuple(Normal(mean=SHIFTED.mean + 1.5 * rng.standard_normal(3), std=0.4) for _ in range(60))
+    law = Mixture(weights=[0.94] + [0.001] * 60, components=(SHIFTED, *apart))
+    case = linear_normal(3, 3.0)
+    job = ControlledBatches(sampler(case, law, seed(361)), (Event(3.0),), 256)
+    assert job.controls.tolist() == [0]
+    total = fold(Executor(), job, plan(0, 60, 3, 1))
+    mean = math.exp(total.tail.log_probability(0))
+    assert_within_error(mean, case.exact[0], mean * total.tail.relative_error(0))

@@ -16,13 +16,17 @@ from raresim.engine.fold import Sampler
 from raresim.estimators.antithetic import mean_of_pairs, sample_pairs
 from raresim.estimators.base import KEPT_ROWS, OfDraws, Unit
 from raresim.numerics import arrays
-from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.arrays import Bool, Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 BATCHES = 20
 """Batches before the first look: their spread is the error."""
+
+DRAWN = 4.0
+"""Draws that a component has in half a batch, on average, to serve as a control: the coefficient of one that is hardly
+drawn is read from a single row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,8 @@ class ControlledBatches(OfDraws):
     The responsibility ``r_k = w_k q_k / q`` has the mean ``w_k`` under ``q`` ([1]_, theorem 2, up to the factor
     ``w_k``). A batch is two independent halves; each gives ``mean(y - b'(r - w))`` with the coefficients ``b`` of least
     squares on the *other* half, so a half is unbiased whatever they are, and so is the mean of the two. The batches
-    are independent, and their spread holds the error of the coefficients too.
+    are independent, and their spread holds the error of the coefficients too. Components that a batch hardly draws are
+    no controls.
 
     A row cannot be negative: a batch whose corrected mean is not positive gives nothing, and counts as one that did not
     reach the event. The estimate is then too large rather than too small; it takes a batch with a relative error of
@@ -74,6 +79,11 @@ class ControlledBatches(OfDraws):
     def per_row(self) -> int:
         return self.draws
 
+    @property
+    def controls(self) -> Index:
+        """The components that serve as controls: those that half a batch has enough draws of."""
+        return np.flatnonzero(cast(Mixture, self.sampler.proposal).shares * (self.draws // 2) >= DRAWN)
+
     def __call__(self, block: Block) -> Summary:
         mixture = cast(Mixture, self.sampler.proposal)
         half = self.draws // 2
@@ -88,7 +98,7 @@ class ControlledBatches(OfDraws):
             part[:] = drawn
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
-        controls = (responsibilities(mixture, u) - mixture.shares).reshape(2, half, -1)
+        controls = (responsibilities(mixture, u) - mixture.shares)[:, self.controls].reshape(2, half, -1)
         if self.paired:
             controls = controls.reshape(2, 2, half // 2, -1).mean(axis=1)
 

@@ -117,6 +117,6 @@ def missed_by(
     if tuned.again is None or repairs(rounds) + 1 >= MOST or left < reserved + least:
         return None
     missed = audited.missed
-    if missed is None and tuned.mends and not weights_settled(sample.summary, audited.agrees):
+    if missed is None and tuned.mends and sample.unit == "draw" and not weights_settled(sample.summary, audited.agrees):
         return audited.thin
     return missed
