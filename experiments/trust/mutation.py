@@ -38,11 +38,14 @@ ROOT = HERE.parents[1]
 
 MODULES = (
     *(f"accumulators/{name}" for name in ("arrivals", "bets", "moments", "summary", "tail", "top")),
-    *(f"estimators/{name}" for name in ("antithetic", "base", "control_variates", "replicates", "weighted_draws")),
-    *(f"measures/{name}" for name in ("guarantee", "intervals")),
+    *(
+        f"estimators/{name}"
+        for name in ("antithetic", "base", "control_variates", "guarantee", "replicates", "weighted_draws")
+    ),
+    "measures/intervals",
     *(f"diagnostics/{name}" for name in ("canary", "ess", "psis", "verdict")),
-    "reading",
-    "audit",
+    "run/reading",
+    "run/audit",
 )
 
 TESTS = (
