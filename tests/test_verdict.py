@@ -246,7 +246,7 @@ NO_CANARY = CANARY | {"z": None, "ratio": None, "regions": 0}
 
 MESSAGES = [
     ("hits", {}, 1000, "1,000 draws hit the event (100 wanted)"),
-    ("ess", {"ess": 1234.5}, 1234.5, "they are worth 1,234 of equal weight (50 wanted)"),
+    ("ess", {"ess": 1234.5}, 1234.5, "the effective number of hits is 1,234 (50 wanted)"),
     ("relative_error", {}, 0.05, "the relative error is 5.00% (10 % wanted)"),
     ("relative_error", {"relative_error": None}, math.inf, "the relative error is inf% (10 % wanted)"),
     ("khat", {}, 0.2, "tail shape k-hat 0.20: the weights have a variance (below 0.5 wanted)"),
@@ -330,8 +330,13 @@ MESSAGES = [
         "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: they do not know what "
         "the estimate misses",
     ),
-    ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "they put the probability at 1 times the estimate"),
-    ("audit_level", {"audit_log_ratio": 800.0}, 800.0, "they put the probability at 1.01e+304 times the estimate"),
+    ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "the climbs put the probability at 1 times the estimate"),
+    (
+        "audit_level",
+        {"audit_log_ratio": 800.0},
+        800.0,
+        "the climbs put the probability at 1.01e+304 times the estimate",
+    ),
     (
         "soundings",
         SOUNDED | {"soundings_uncovered": 0.125},
@@ -370,7 +375,7 @@ MESSAGES = [
         "soundings_level",
         SOUNDED | {"soundings_log_ratio": math.log(1.5), "soundings_error": 0.25},
         math.log(1.5),
-        "they put the probability at 1.5 times the estimate, within 25%",
+        "the soundings put the probability at 1.5 times the estimate, with a relative error of 25%",
     ),
     (
         "nominal_hits",
@@ -382,7 +387,8 @@ MESSAGES = [
         "canary",
         {},
         -1.5,
-        "regions of known probability come out at 0.980 times it: 1.5 errors off (under 4 wanted)",
+        "test regions of known probability come out at 0.980 times that probability, "
+        "1.5 standard errors off (under 4 wanted)",
     ),
     (
         "canary",
@@ -745,7 +751,7 @@ def test_a_grid_limits_the_scope(search):
 )
 def test_rows_are_called_what_they_are(search, words):
     got = verdict(search=search)
-    assert [c.message for c in got.checks][:2] == [words, "they are worth 500 of equal weight (50 wanted)"]
+    assert [c.message for c in got.checks][:2] == [words, "the effective number of hits is 500 (50 wanted)"]
     none = verdict(search=search, hits=0, self_information_nats=None)
     assert none.checks[0].message == f"no {search['unit']} {words.split()[2]} the event: only an upper bound is known"
 

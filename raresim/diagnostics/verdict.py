@@ -212,7 +212,7 @@ def _hits(hits: int, unit: str) -> Check:
 
 
 def _effective(ess: float) -> Check:
-    return _graded("ess", ess, ess >= 50, ess >= 20, f"they are worth {ess:,.0f} of equal weight (50 wanted)")
+    return _graded("ess", ess, ess >= 50, ess >= 20, f"the effective number of hits is {ess:,.0f} (50 wanted)")
 
 
 def _error(relative_error: float | None) -> Check:
@@ -252,21 +252,23 @@ def _threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
 def _tail_error(error: float | None) -> Check:
     """Of the probability beyond a quantile, or of the mean excess there: what errors of both are small with."""
     error = math.inf if error is None else error
-    message = f"what lies beyond it has a relative error of {error:.2%} (10 % wanted)"
+    message = f"the probability or mean excess beyond the quantile has a relative error of {error:.2%} (10 % wanted)"
     return _graded("relative_error", error, error <= 0.10, error <= 0.30, message)
 
 
 def _sections(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
-    """Whether parts of the rows, each read by itself, scatter as the error says."""
+    """Whether the reported error agrees with the spread of sixteen parts of the rows."""
     ratio = diagnostics.get("sections_error_ratio")
     if ratio is None:
         return ()
-    message = f"sixteen parts of the rows, each read by itself, scatter {ratio:.2f} times as the error says (2 allowed)"
+    message = (
+        f"the standard error read from sixteen parts of the rows is {ratio:.2f} times the reported one (2 allowed)"
+    )
     return (_graded("sections", ratio, ratio < 2.0, ratio < 4.0, message),)
 
 
 def error_is_audited(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> bool:
-    """Whether rows through failing draws of the audit scatter as the error says: heavier ones would be among them."""
+    """Whether rows through failing draws of the audit confirm the reported error: heavier rows would be among them."""
     ratio = diagnostics.get("audit_error_ratio")
     return ratio is not None and ratio < AGREES and audit["samples"] >= MIN_AUDIT
 
@@ -314,7 +316,10 @@ def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
         )
         return (Check("canary", None, Status.CAUTION, message),)
     z, ratio = canary["z"], canary["ratio"]
-    message = f"regions of known probability come out at {ratio:.3f} times it: {abs(z):.1f} errors off (under 4 wanted)"
+    message = (
+        f"test regions of known probability come out at {ratio:.3f} times that probability, "
+        f"{abs(z):.1f} standard errors off (under 4 wanted)"
+    )
     return (_graded("canary", z, abs(z) < 4.0, abs(z) < 5.0, message),)
 
 
@@ -410,7 +415,7 @@ def _audit(
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
     if ratio is None:
         return *checks, *nominal
-    message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
+    message = f"the climbs put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
     level = _graded("audit_level", ratio, ratio < max(0.8, 3.0 * error), ratio < max(1.6, 4.0 * error), message)
     return *checks, level, *nominal
 
@@ -453,7 +458,10 @@ def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
         )
         return (coverage, Check("soundings_level", ratio, Status.CAUTION, message))
     above = math.exp(min(ratio, 700.0)) * (1.0 - SOUNDED_ERRORS * error)
-    message = f"they put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate, within {error:.0%}"
+    message = (
+        f"the soundings put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate, with a relative "
+        f"error of {error:.0%}"
+    )
     level = _graded("soundings_level", ratio, above < SOUNDED[0], above < SOUNDED[1], message)
     return (coverage, level)
 

@@ -403,8 +403,9 @@ class _History:
 def _spread(tail: TailMoments, k: int, known: Sequence[float]) -> float:
     """Relative error of the estimate of event ``k``, by the spread of its rows and what was known of it before.
 
-    A few rows may scatter little by chance, and a run then stops and is trusted for it. Where the variance of a row is
-    known before, if roughly, both are pooled, it as if from `KNOWN_ROWS`; what is known is never a reason for less.
+    A few rows may have a small spread by chance; a run would stop and be trusted for it. Where the variance of a row
+    was roughly known before, the two are pooled, and the known one counts as `KNOWN_ROWS` rows. It never lowers the
+    error.
     """
     seen, n = tail.relative_error(k), tail.n
     if not known or not math.isfinite(seen):

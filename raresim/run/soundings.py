@@ -298,10 +298,25 @@ class Sound(Job[Soundings]):
 def rows_through(
     job: Estimator | Reach, problem: Problem, u: Float, block: Block, most: int
 ) -> tuple[Index, Float, int]:
-    """Through which of the draws ``u`` (k, d) of standard normal space, and log weights (m, j) of rows there; cost.
+    """The log weights that rows of the estimate would have at draws ``u`` (k, d) of standard normal space.
 
-    All, or where they take evaluations at most ``most``, evenly. A failing draw whose own line or ray misses it was not
-    seen by the grid: its weight is infinite.
+    Parameters
+    ----------
+    job : Estimator or Reach
+        What makes the rows.
+    problem : Problem
+        Inputs and loss.
+    u : (k, d) float64
+        The draws.
+    block : Block
+        For losses that have to be evaluated.
+    most : int
+        Draws that are asked about where each takes evaluations; they are taken evenly from ``u``.
+
+    Returns
+    -------
+    which draws were asked about (j,), the log weights (m, j) of each event in nats, and the evaluations that it took.
+    A weight is infinite where the line or ray through a failing draw misses it between two points of its grid.
     """
     chosen = len(u) if not job.cost_through else most
     some = np.unique(np.linspace(0, len(u) - 1, min(chosen, len(u))).round().astype(np.intp))
