@@ -30,7 +30,7 @@ from raresim import (
 )
 from raresim.errors import FieldError
 from raresim.record.verdict import Status
-from raresim.run.experiment import _compile_seconds
+from raresim.run.provenance import compile_seconds
 from tests.problems import COV, MEAN, WEIGHTS, crude, experiment, linear_normal, several, solve, two_sided
 from tests.statistical import assert_within_error
 
@@ -355,7 +355,7 @@ def test_seconds_inside_the_compiler_count_nested_ones_once():
 
     events = [(1.0, Event(True)), (2.0, Event(True)), (3.0, Event(False)), (5.0, Event(False)), (7.0, Event(True)),
               (7.5, Event(False))]  # fmt: skip
-    assert _compile_seconds(events) == pytest.approx(4.5)
+    assert compile_seconds(events) == pytest.approx(4.5)
 
 
 def test_defaults_are_those_of_the_documentation():

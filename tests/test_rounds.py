@@ -29,8 +29,7 @@ from raresim.methods.base import Tuned
 from raresim.numerics.blocks import plan
 from raresim.record.event import Event
 from raresim.record.verdict import Status
-from raresim.run import experiment as experiments
-from raresim.run import rounds
+from raresim.run import path, rounds
 from raresim.run.audit import Audit, _AuditClimb
 from raresim.run.checkpoint import Checkpoint, State
 from raresim.run.estimation import Progress, Sample, weights_settled
@@ -214,8 +213,8 @@ def test_the_verdict_is_that_of_the_last_round(better, seed, monkeypatch):
         audits.append(found := whole(*arguments, **options))
         return found
 
-    whole = experiments.audit
-    monkeypatch.setattr(experiments, "audit", audit)
+    whole = path.audit
+    monkeypatch.setattr(path, "audit", audit)
 
     class Turning(Never):
         kind = "turning"
@@ -229,7 +228,7 @@ def test_the_verdict_is_that_of_the_last_round(better, seed, monkeypatch):
 
     force = np.zeros((1, 10))
     monkeypatch.setattr(
-        experiments, "missed_by", lambda tuned, sample, audited, rounds, left, reserved: None if rounds else force
+        path, "missed_by", lambda tuned, sample, audited, rounds, left, reserved: None if rounds else force
     )
     result = smallest(seed(6041), method=Turning()).run()
     assert len(audits) == 2

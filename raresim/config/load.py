@@ -39,15 +39,8 @@ from raresim.methods.base import Method
 from raresim.run import presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
-from raresim.run.experiment import (
-    Experiment,
-    check_seed,
-    refuse_below,
-    refuse_betting,
-    refuse_bound,
-    refuse_guarantee,
-    refuse_rows,
-)
+from raresim.run.experiment import Experiment
+from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)

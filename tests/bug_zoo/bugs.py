@@ -1236,7 +1236,7 @@ def audit_draws_what_the_search_drew(audit):
 
 
 @bug(
-    "raresim.run.experiment:_Rounds.search_on",
+    "raresim.run.path:Rounds.search_on",
     f"{ROUNDS}::test_estimate_and_audit_of_a_round_have_draws_of_their_own",
 )
 def repaired_estimate_draws_what_it_was_fitted_to(search_on):
@@ -1250,7 +1250,7 @@ def repaired_estimate_draws_what_it_was_fitted_to(search_on):
 
 
 @bug(
-    "raresim.run.experiment:_Rounds.search_on",
+    "raresim.run.path:Rounds.search_on",
     f"{ROUNDS}::test_the_estimate_after_heavy_weights_has_as_many_rows_at_least",
 )
 def smaller_sample_after_heavy_weights(search_on):
@@ -1329,9 +1329,7 @@ def resumed_in_the_first_round_with_the_progress_of_the_second(begin_round):
     return lambda self, number: self.progress
 
 
-@bug(
-    "raresim.run.experiment:_Rounds.is_extended", f"{ROUNDS}::test_an_estimate_that_was_audited_on_the_way_is_extended"
-)
+@bug("raresim.run.path:Rounds.is_extended", f"{ROUNDS}::test_an_estimate_that_was_audited_on_the_way_is_extended")
 def every_round_extended(is_extended):
     """Evaluations that are added to a finished run are added to each of its rounds."""
     return property(lambda self: self.extension is not None)

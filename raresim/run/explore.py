@@ -1,0 +1,135 @@
+"""Before the search: what the loss is like, and what is asked of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.moments import LossMoments
+from raresim.accumulators.several import Several
+from raresim.diagnostics.psis import khat
+from raresim.engine.fold import Job, Sampler
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
+from raresim.errors import FieldError
+from raresim.measures.base import LossScale, Question
+from raresim.measures.tail_rate import normal_rate
+from raresim.measures.tail_sample import TailSample
+from raresim.numerics.blocks import Block
+from raresim.run import reading
+from raresim.run.locate import Located
+
+EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
+"""Draws of the target that give the loss's standard deviation where it has no closed form; and the share of the budget
+up to which there may be more, where the asked error of a threshold in standard deviations needs them."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Explore(Job[Several[Any]]):
+    """Mean and standard deviation of the loss under the target, and the losses themselves."""
+
+    sampler: Sampler
+
+    def __call__(self, block: Block) -> Several[Any]:
+        loss = self.sampler.loss(self.sampler.draw(block), block)
+        loss = loss[~np.isnan(loss)]
+        return Several((LossMoments.of_block(loss), KeptRows(loss, np.zeros(loss.size))))
+
+
+def scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float]) -> Callable[[], LossScale]:
+    """The loss's mean and standard deviation, from a pilot sample (put into ``explored``) where there is no formula.
+
+    Thresholds at ``sigmas`` standard deviations want more draws, as far as a share of the budget goes.
+    """
+    problem = session.problem
+
+    def scale() -> LossScale:
+        closed = problem.loss.moments(problem.inputs)
+        if closed is not None:
+            return LossScale(*closed, "model standard deviation, closed form")
+        if not explored:
+            if session.max_evaluations <= EXPLORE_DRAWS:
+                raise FieldError(
+                    "max_evaluations",
+                    f"must be above {EXPLORE_DRAWS:,}: the standard deviation of this loss is estimated from as many "
+                    "draws; or give the threshold in loss units, or sigma as a number",
+                )
+            job = _Explore(Sampler(problem, None, session.seed))
+            found, spent = session.fold("explore", job, session.plan(EXPLORE_DRAWS)), EXPLORE_DRAWS
+            wanted = max((draws_for(_read_scale(found, spent), k, session.relative_error) for k in sigmas), default=0)
+            more = min(wanted, int(EXPLORE_SHARE * session.max_evaluations)) - spent
+            if more > 0:
+                found, spent = session.fold("explore", job, session.plan(more), before=found), spent + more
+            explored.append(_read_scale(found, spent))
+        return explored[0]
+
+    return scale
+
+
+def _read_scale(found: Several[Any], evaluations: int) -> LossScale:
+    """What the draws of the pilot sample say."""
+    moments, kept = found.parts
+    source = f"model standard deviation, from {moments.n:,} draws"
+    scale = LossScale(moments.mean, moments.std, source, moments.n, evaluations=evaluations)
+    if not (math.isfinite(scale.std) and scale.std > 0):
+        return scale
+    z = (kept.loss - scale.mean) / scale.std
+    shape = khat(2.0 * np.log(np.abs(z[z != 0.0])), z.size)
+    return replace(scale, skewness=float((z**3).mean()), kurtosis=float((z**4).mean()), khat=shape)
+
+
+def draws_for(scale: LossScale, sigmas: float, relative_error: float | None) -> int:
+    """Draws from which ``mean + sigmas std`` is known so well that the probability beyond it has the asked error.
+
+    The tail is taken to fall there as that of a normal law does, ``-d log P / dk = phi(k) / Phi(-k)``.
+    """
+    if relative_error is None or not scale.draws or not (math.isfinite(scale.std) and scale.std > 0):
+        return 0
+    rate = normal_rate(abs(sigmas))
+    return math.ceil(scale.draws * (rate * scale.error_at(sigmas) / scale.std / relative_error) ** 2)
+
+
+def once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list[int]]]:
+    """The questions of all measures, alike ones once, and for each measure the places of its own."""
+    questions: list[Question] = []
+    places: list[list[int]] = []
+    for of_measure in asked:
+        places.append([])
+        for question in of_measure:
+            alike = (
+                k
+                for k, other in enumerate(questions)
+                if replace(other, reference=question.reference, asked=question.asked) == question
+                and None in (other.reference, question.reference)
+            )
+            place = next(alike, len(questions)) if question.tail is not None else len(questions)
+            if place == len(questions):
+                questions.append(question)
+            else:
+                known = questions[place]
+                reference = known.reference or question.reference
+                questions[place] = replace(known, reference=reference, asked=known.asked or question.asked)
+            places[-1].append(place)
+    return questions, places
+
+
+def climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]:
+    """The draws of the climbs beyond the quantile of a tail probability, as rows."""
+
+    def rows(tail: float) -> TailSample:
+        draws, floor = located.draws, located.quantile(tail)
+        if draws is None:
+            raise ValueError("the draws of the climbs were not kept")
+        at = np.flatnonzero(draws.loss >= floor).astype(np.int64)
+        return reading.of_draws(problem, draws.n, floor, draws.loss[at], draws.log_weight[at], at, draws.u[at])
+
+    return rows
+
+
+def nowhere(tail: float) -> float:
+    raise ValueError(f"a quantile that is not among the measure's tails: {tail:g}")

@@ -1,0 +1,76 @@
+"""What a result stores of search, failures and entropies."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from raresim.diagnostics.canary import Canary, canary
+from raresim.engine.fold import Sampler
+from raresim.engine.session import Session
+from raresim.estimators.base import Unit
+from raresim.losses.failures import Failures
+from raresim.methods.base import Tuned
+from raresim.record.records import Estimate
+
+
+def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
+    """How failure regions were searched for, as stored in ``result.json``."""
+    each = tuned.estimator.nominal if tuned.estimator and tuned.starts else 0
+    untuned = "none" if tuned.proposal is None else "stated"
+    kind = untuned if not tuned.starts else "replicates" if each else "tuned"
+    return {
+        "kind": kind,
+        "unit": unit,
+        "starts": tuned.starts,
+        "reached": tuned.reached,
+        "regions": tuned.regions,
+        "nominal": tuned.nominal + rows * each,
+        "outcome": tuned.outcome,
+        "weighted": tuned.weighted,
+        "facts": dict(tuned.facts),
+        "decisions": list(tuned.decisions),
+    }
+
+
+def failed_facts(failures: Failures, searching: int, evaluations: int) -> dict[str, Any]:
+    """What is stored of rows without a loss in ``result.json``; empty where every row has one at the first try."""
+    if not failures.total and not failures.retried:
+        return {}
+    return {
+        "rows": failures.total,
+        "share": failures.total / evaluations,
+        "searching": searching,
+        "estimating": failures.total - searching,
+        "kinds": failures.by_kind,
+        "retried": failures.retried,
+        "kept": failures.kept,
+    }
+
+
+def entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
+    """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level.
+
+    Empty where no level was drawn at the threshold itself, or its entropy is not known.
+    """
+    last = tuned.iterations[-1] if tuned.iterations else None
+    if last is None or last.level != estimate.threshold or math.isnan(last.entropy):
+        return {}
+    return {
+        "optimal": last.entropy,
+        "cross_entropy_target": last.entropy + estimate.information.event_nats,
+        "cross_entropy_proposal": last.cross_entropy,
+    }
+
+
+def rarity(estimate: Estimate) -> float:
+    """The self-information of its event in nats; infinite where no row hit it."""
+    nats = estimate.information.event_nats
+    return math.inf if math.isnan(nats) else nats
+
+
+def canary_of(session: Session, tuned: Tuned) -> Canary | None:
+    """Where the proposal is a law of standard normal space, what regions of known probability say of its density."""
+    if tuned.proposal is None or session.problem.space != "standard":
+        return None
+    return canary(Sampler(session.problem, tuned.proposal, session.seed), session.plan(1).stage)

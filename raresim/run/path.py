@@ -1,0 +1,129 @@
+"""The path of a run after its search: estimate and audit, and another search where the audit asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from raresim.engine.session import Session
+from raresim.estimators.base import Estimator
+from raresim.losses.base import Loss
+from raresim.losses.failures import NOTHING, Collector, Failures
+from raresim.measures.base import LossScale, Question
+from raresim.methods.base import Tuned
+from raresim.numerics.arrays import Float
+from raresim.run.audit import Audit, Extent, audit, reserve
+from raresim.run.checkpoint import Checkpoint
+from raresim.run.estimation import Extension, Progress, Sample, Stop, estimator_of, weights_settled
+from raresim.run.estimation import estimate as estimate_stage
+from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A run after its search: what is asked, where each measure's numbers are in it, what is drawn from, the cost.
+
+    ``rounds`` are those before this one; ``tuned`` counts the search of all.
+    """
+
+    loss: Loss
+    questions: Sequence[Question]
+    places: Sequence[Sequence[int]]
+    session: Session
+    tuned: Tuned
+    job: Estimator
+    explore: int
+    reserved: int
+    after: int
+    scale: Callable[[], LossScale]
+    rounds: tuple[Round, ...] = ()
+
+
+@dataclass(eq=False)
+class Rounds:
+    """The rounds of a run while it goes on: estimate and audit, and another search where the audit asks for it.
+
+    ``searching`` are the rows that failed before the estimate that goes on, and ``estimating`` is how many did in it.
+    """
+
+    stop: Stop
+    extent: Extent
+    found: Found
+    failed: Collector
+    checkpoint: Checkpoint | None
+    extension: Extension | None
+    searching: Failures
+    ends: dict[str, float]
+    estimating: int = 0
+
+    def run(self) -> tuple[Sample, Audit]:
+        """All rounds; the estimate and the audit of the last."""
+        on: Progress | None = None
+        while True:
+            sample, audited, held, left = self.round(on)
+            found = self.found
+            reserved = reserved_next(found.reserved, audited)
+            missed = missed_by(found.tuned, sample, audited, found.rounds, left, reserved)
+            goes_on = missed is None and not sample.reached and held > found.reserved and left > found.reserved
+            if self.is_extended or (missed is None and not goes_on):
+                return sample, audited
+            before = ended(sample, audited, missed)
+            on = replace(sample.progress, failures=NOTHING) if goes_on and sample.progress else None
+            self.found = replace(found, rounds=(*found.rounds, before))
+            if missed is not None:
+                session = found.session
+                session.max_evaluations, session.reserved = session.max_evaluations - before.evaluations, reserved
+                self.search_on(missed, 0 if weights_settled(sample.summary) else sample.summary.tail.n)
+            if self.checkpoint:
+                self.checkpoint.end_round(len(self.found.rounds))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether an earlier attempt came no further than this round."""
+        return self.checkpoint is not None and len(self.found.rounds) == len(self.checkpoint.rounds)
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether this is the round to which evaluations are added."""
+        return self.extension is not None and self.is_last
+
+    def round(self, on: Progress | None) -> tuple[Sample, Audit, int, int]:
+        """An estimate that goes on from ``on``, and its audit; evaluations that it held back, and that are left."""
+        found, stop, checkpoint = self.found, self.stop, self.checkpoint
+        if self.extension and not self.is_extended:  # as it was before anything was added
+            stop = replace(stop, max_evaluations=self.extension.tuned_for)
+        known = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
+        found.session.before = known or on
+        spent = found.explore + sum(r.evaluations for r in found.rounds)
+        left = stop.max_evaluations - spent - found.tuned.evaluations - found.after
+        held = found.reserved
+        if self.is_extended and held:
+            whole = stop.max_evaluations - found.explore - found.after
+            held = reserve(self.extent, whole, found.session.problem)
+        if stop.relative_error is not None and not self.is_extended:
+            held = held_on_the_way(found.tuned, found.rounds, left, held)
+        failures, added = self.failed.failures.total, self.extension if self.is_extended else None
+        sample = estimate_stage(found.session, found.tuned, stop, spent, added, held + found.after)
+        self.ends["estimate"] = time.perf_counter()
+        self.estimating += self.failed.failures.total - failures
+        spent += found.tuned.evaluations + sample.summary.evaluations
+        left = stop.max_evaluations - spent - found.after
+        samples = known.audited if known else None
+        audited = audit(found.session, found.job, sample, self.extent, spent, left, samples)
+        if checkpoint and checkpoint.progress and self.is_last:
+            checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
+        return sample, audited, held, left - audited.evaluations
+
+    def search_on(self, missed: Float, rows: int) -> None:
+        """Go on with the search from failing draws ``missed`` (k, d) that the last round hardly made.
+
+        Its estimate makes so many ``rows`` at least.
+        """
+        session, again = self.found.session, self.found.tuned.again
+        if again is None:
+            raise ValueError("the method has no other round")
+        tuned = replace(again(missed), rows=rows)
+        job, reserved = estimator_of(session, tuned), session.reserved
+        self.found = replace(self.found, tuned=tuned, job=job, reserved=reserved)
+        self.searching, self.estimating = self.failed.failures, 0
