@@ -157,6 +157,13 @@ def test_level_counts_what_draws_are_worth_not_how_many_they_are():
     assert at < 20.0
 
 
+def test_draws_whose_weights_have_no_double_are_worth_nothing():
+    """The highest loss has a weight of ``exp(-1200)`` beside the others, and its square is 0."""
+    archive = Archive(TARGET)
+    archive.add(mixed_evenly(TARGET, Normal(mean=[49.0], std=1.0)), column(0.0, 0.1, 0.2, 49.0), np.arange(4.0))
+    assert archive.level(10.0, 1.0) == 2.0
+
+
 def test_search_leaves_its_first_and_last_law_as_defence(seed):
     archive = filled([WIDE, SHIFTED, TARGET], 5, seed(712))
     archive.keep_searched()

@@ -87,7 +87,8 @@ class Archive:
         order = np.argsort(-self.loss)
         log_weight = self.log_weight[order]
         weight = np.exp(log_weight - log_weight.max())
-        worth = np.cumsum(weight) ** 2 / np.cumsum(np.square(weight))
+        squares = np.cumsum(np.square(weight))
+        worth = np.divide(np.cumsum(weight) ** 2, squares, out=np.zeros(order.size), where=squares > 0.0)
         enough = np.flatnonzero(worth >= ess)
         k = int(enough[0]) if enough.size else order.size - 1
         return min(goal, float(self.loss[order[k]]))
