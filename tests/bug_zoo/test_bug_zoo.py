@@ -59,15 +59,15 @@ def test_bugs_are_many_and_each_is_in_a_place_of_its_own_name():
 
 
 def test_a_bug_is_in_every_module_that_imports_it():
-    """The broken function replaces copies under other names too, here `estimate_stage` of the experiment."""
+    """The broken function replaces copies under other names too, here `estimate_stage` of the path."""
     code = (
         "import raresim\n"
         "from tests.bug_zoo import plugin\n"
         "from tests.bug_zoo.bugs import Bug\n"
-        "from raresim.run import estimation, experiment\n"
+        "from raresim.run import estimation, path\n"
         "wrong = object()\n"
         "plugin.seed(Bug('x', 'x', 'raresim.run.estimation:estimate', lambda right: wrong, ()))\n"
-        "assert estimation.estimate is experiment.estimate_stage is wrong\n"
+        "assert estimation.estimate is path.estimate_stage is wrong\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
