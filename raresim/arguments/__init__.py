@@ -1,0 +1,1 @@
+"""What a user gives, checked: types, arrays, numbers as text, did-you-mean."""

@@ -441,11 +441,9 @@ def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     share = diagnostics["soundings_uncovered"]
     if share is None:
         return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)
-    seen = (
-        f"{share:.1%} of its event there"
-        if share < SEEN_MISSED or share >= 1e-3
-        else (f"a part of its event there, of which they see {share:.1g} and may see little")
-    )
+    seen = f"{share:.1%} of its event there"
+    if SEEN_MISSED <= share < 1e-3:
+        seen = f"a part of its event there, of which they see {share:.1g} and may see little"
     message = f"{found}; the estimate hardly draws {seen} (none wanted)"
     coverage = _graded("soundings", share, share < SEEN_MISSED, share < MISSED[1], message)
     ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]

@@ -1,0 +1,1 @@
+"""Blocks become weighted losses: problem, session, executors, journal."""

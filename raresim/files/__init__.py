@@ -1,0 +1,1 @@
+"""Files read and written safely, run folders, and YAML with the lines of its values."""

@@ -1,0 +1,1 @@
+"""Joint laws of the risk factors that are made of marginals and a copula."""

@@ -454,8 +454,7 @@ class _Search:
             point = nearest_point(self.explorer, goal, u)
             if not self.add_region(point) and len(self.edges) < edges + MOST_HEAVY:
                 self.add_edge(edge_on_ray(self.explorer, goal, u))
-            if all(np.linalg.norm(point - other) >= SAME for other in there):
-                there.append(point)
+            there.append(point)
         if self.explorer.evaluations > before:
             self.record("audit", 0, self.explorer.evaluations - before, elites=len(missed))
         self.by_hits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from raresim.distributions.base import Distribution
 from raresim.engine.problem import Space
@@ -15,10 +15,6 @@ from raresim.estimators.guarantee import Goal
 from raresim.numerics.arrays import Float
 from raresim.record.evidence import Evidence
 from raresim.record.records import Iteration
-
-if TYPE_CHECKING:
-    pass
-
 
 Again = Callable[[Float], "Tuned"]
 

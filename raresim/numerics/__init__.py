@@ -1,0 +1,1 @@
+"""Arrays, compiled kernels, blocks, random streams and normals: imports nothing of raresim."""

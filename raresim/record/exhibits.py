@@ -24,7 +24,7 @@ class Exhibit:
     notes : tuple of str
         Sentences below it: how it was made, what it leaves out.
     status : str
-        Of the number that it belongs to, a value of `raresim.diagnostics.verdict.Status`.
+        Of the number that it belongs to, a value of `raresim.record.verdict.Status`.
     plots : tuple of EvidencePlot
         Of the same numbers.
     evaluations : int

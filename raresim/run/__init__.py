@@ -1,0 +1,1 @@
+"""The path of a run: explore, search, estimate, audit, rounds, reading, result."""

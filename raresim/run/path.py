@@ -124,6 +124,5 @@ class Rounds:
         if again is None:
             raise ValueError("the method has no other round")
         tuned = replace(again(missed), rows=rows)
-        job, reserved = estimator_of(session, tuned), session.reserved
-        self.found = replace(self.found, tuned=tuned, job=job, reserved=reserved)
+        self.found = replace(self.found, tuned=tuned, job=estimator_of(session, tuned), reserved=session.reserved)
         self.searching, self.estimating = self.failed.failures, 0
