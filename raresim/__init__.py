@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from raresim.record.records import Reference
     from raresim.run.estimation import Stop
     from raresim.run.experiment import Experiment, estimate
-    from raresim.run.result import Result
+    from raresim.run.result import Result, read_run
 
 __version__ = "0.1.0"
 
@@ -134,6 +134,7 @@ _HOMES = {
     "backtest": "backtests.backtest",
     "estimate": "run.experiment",
     "load": "config.load",
+    "read_run": "run.result",
 }
 
 __all__ = [
@@ -204,6 +205,7 @@ __all__ = [
     "backtest",
     "estimate",
     "load",
+    "read_run",
 ]
 
 

@@ -94,10 +94,9 @@ def poison(source: Path, target: Path, text: str) -> int:
             continue  # the page does not read it
         content = json.loads(path.read_text(encoding="utf-8"))
         if path.name == "result.json":
-            content["seed"] = text
             for verdict in (content["verdict"], *(e["verdict"] for e in content["estimates"])):
                 verdict["advice"] = [text, text]
-                verdict["checks"].append({"name": text, "value": text, "status": text, "message": text})
+                verdict["checks"].append({"name": text, "value": None, "status": "caution", "message": text})
             content["estimates"][0]["reference"] = {"value": 1e-3, "source": text}
             content["description"][text] = [text]
             content["evaluations"][text] = 5
@@ -116,6 +115,7 @@ def poison(source: Path, target: Path, text: str) -> int:
 
 _ENUMERATED = {
     "verdict": ("status",),
+    "checks": ("status",),
     "search": ("unit",),
     "plots": ("form",),
     "exhibits": ("status", "name"),

@@ -105,8 +105,8 @@ def seeds_of(tmp_path: Path, values: list[float], errors: list[float]) -> list[R
     return [
         replace(
             run,
-            seed=str(seed),
-            estimates=(replace(entry, value=value, relative_error=error, lower=0.5 * value, upper=1.5 * value),),
+            seed=seed,
+            estimates=(replace(entry, value=value, relative_error=error, interval=(0.5 * value, 1.5 * value)),),
         )
         for seed, (value, error) in enumerate(zip(values, errors, strict=True))
     ]
@@ -231,7 +231,7 @@ def test_table_fits_a_terminal(
     runs: list[Run], has_reference: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    tiny = replace(runs[0].estimates[0], value=2.8267e-07, lower=2.7769e-07, upper=2.8775e-07)
+    tiny = replace(runs[0].estimates[0], value=2.8267e-07, interval=(2.7769e-07, 2.8775e-07))
     tiny = tiny if has_reference else replace(tiny, reference=None)
     runs = [replace(run, estimates=(tiny,)) for run in runs]
     failure = Failure("importance", "method.proposal: is required but missing")
@@ -251,10 +251,10 @@ def test_figure_shows_every_run_with_a_path(runs: list[Run]) -> None:
     assert picture.png.startswith(b"\x89PNG")
     assert "2 runs" in picture.title
     assert "tuned, plain" in picture.alt
-    alone = overlay.draw([runs[0], replace(runs[1], traces={})], ["tuned", "plain"])
+    alone = overlay.draw([runs[0], replace(runs[1], convergence=())], ["tuned", "plain"])
     assert not isinstance(alone, str)
     assert "plain" not in alone.alt
-    assert overlay.draw([replace(runs[1], traces={})], ["plain"]) == "No run has a path with a hit to draw."
+    assert overlay.draw([replace(runs[1], convergence=())], ["plain"]) == "No run has a path with a hit to draw."
 
 
 def test_figure_of_many_runs_says_what_it_leaves_out(runs: list[Run]) -> None:
@@ -301,7 +301,7 @@ def test_seeds_follow_the_one_of_the_config(config: Path, tmp_path: Path) -> Non
     code, stdout, stderr = call(config, "--methods", "crude", "--seeds", 2, "--out", tmp_path / "out", "-q")
     assert (code, stderr) == (0, "")
     found = {path.name: read(path).seed for path in (tmp_path / "out").iterdir() if path.is_dir()}
-    assert found == {"crude-5": "5", "crude-6": "6"}
+    assert found == {"crude-5": 5, "crude-6": 6}
     assert "Over the seeds" in stdout
 
 

@@ -68,6 +68,7 @@ def estimate_entry(threshold: float, loss: np.ndarray, log_weight: np.ndarray, *
         "threshold_note": f"{threshold:g} sigma: mean 0 + {threshold:g} x 1 (model standard deviation)",
         "level": None,
         "value": value,
+        "log_value": math.log(value) if value else None,
         "std_error": error,
         "relative_error": relative,
         "interval": [value / spread, value * spread] if spread else [0.0, 3.0 / loss.size],
@@ -364,7 +365,7 @@ def below(folder: Path) -> Path:
 def hostile(folder: Path) -> Path:
     loss, log_weight = draws(5.0)
     doubts = verdict("caution", scope=HOSTILE, advice=[HOSTILE])
-    doubts["checks"].append({"name": HOSTILE, "value": None, "status": HOSTILE, "message": HOSTILE})
+    doubts["checks"].append({"name": HOSTILE, "value": None, "status": "caution", "message": HOSTILE})
     entry = estimate_entry(
         5.0,
         loss,
@@ -686,12 +687,12 @@ def test_budget_that_cannot_be_read_is_not_shown(built: dict[str, Path]) -> None
     assert "the same, because the target itself was drawn from" in page(built["crude"]).words
 
 
-def test_folder_without_information_still_gives_a_page(run: Path) -> None:
+def test_unknown_information_still_gives_a_page(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     for entry in result["estimates"]:
-        del entry["information"]
+        entry["information"] = dict.fromkeys(entry["information"])
     for row in result["iterations"]:
-        del row["cross_entropy"], row["entropy"]
+        row |= {"cross_entropy": None, "entropy": None}
     del result["diagnostics"]["entropy"]
     (run / "result.json").write_text(json.dumps(result))
     words = page(build(run).parent).words
@@ -1135,7 +1136,7 @@ def test_other_schema_version_is_refused(run: Path) -> None:
     [
         ({"estimates": []}, ".estimates: must hold at least one estimate"),
         ({"estimates": [3]}, ".estimates[0]: must be an object, got 3"),
-        ({"estimates": [{"kind": "probability"}]}, ".estimates[0].value: missing"),
+        ({"estimates": [{"kind": "probability"}]}, ".estimates[0].label: missing"),
         ({"name": 5}, ".name: must be a text, got 5"),
         (
             {"verdict": {"status": "fine"}},
@@ -1143,7 +1144,7 @@ def test_other_schema_version_is_refused(run: Path) -> None:
         ),
         ({"speedup_over_crude": "big"}, ".speedup_over_crude: must be a number or null, got 'big'"),
         ({"iterations": {}}, ".iterations: must be a list, got {}"),
-        ({"description": {"inputs": [1]}}, ".description.inputs: must be a list of texts, got [1]"),
+        ({"description": {"inputs": [1]}}, ".description.inputs[0]: must be a text, got 1"),
     ],
 )
 def test_broken_result_is_located(run: Path, changes: dict[str, Any], message: str) -> None:
@@ -1223,7 +1224,8 @@ def awkward_weights(run: Path, rng: np.random.Generator) -> set[str]:
     loss = np.where(rng.random(1000) < 0.01, np.inf, rng.normal(5.0, 1.0, 1000))
     np.savez(run / "arrays.npz", loss=loss, log_weight=np.where(rng.random(1000) < 0.5, -np.inf, 0.1))
     (run / "convergence.csv").write_text(PATH + "0,1000,,,,\n0,2000,nan,inf,nan,nan\n")
-    edit(run / "result.json", iterations=[{"start": 0, "iteration": 0}])
+    level = dict.fromkeys(COLUMNS) | {"start": 0, "iteration": 0, "evaluations": 0, "elites": 0, "note": ""}
+    edit(run / "result.json", iterations=[level])
     return FIGURES - {"weights", "levels", "entropy"}
 
 
@@ -1236,9 +1238,9 @@ def huge_weights(run: Path, rng: np.random.Generator) -> set[str]:
 
 
 def few_losses(run: Path, rng: np.random.Generator) -> set[str]:
-    """Losses on a lattice beside pilot draws, a path that begins at zero, levels without divergence."""
+    """Losses on a lattice, a path that begins at zero, levels without divergence."""
     loss = rng.integers(0, 9, 1000).astype(float)
-    np.savez(run / "arrays.npz", loss=loss, log_weight=-loss, nominal_loss=np.minimum(loss, 3.0))
+    np.savez(run / "arrays.npz", loss=loss, log_weight=-loss)
     (run / "convergence.csv").write_text(PATH + "0,0,0,0,0,3e-3\n0,2000,0,0,0,1e-3\n0,4000,1e-5,0,1e-6,3e-5\n")
     edit(run / "result.json", iterations=[row | {"kl_optimal_proposal": None} for row in levels(5.0)])
     return FIGURES
@@ -1264,7 +1266,8 @@ def many_and_tiny(run: Path, rng: np.random.Generator) -> set[str]:
     """More estimates than panels, a probability near the smallest double, more levels than a page."""
     del rng
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
-    tiny = {"value": 1e-300, "interval": [1e-301, 1e-299], "diagnostics": {}, "information": budget(690.8, 2.0)}
+    tiny = {"value": 1e-300, "log_value": -690.8, "interval": [1e-301, 1e-299]}
+    tiny |= {"diagnostics": {}, "information": budget(690.8, 2.0)}
     climb = [row | {"start": start} for start in range(12) for row in levels(5.0)]
     edit(run / "result.json", estimates=[entry] * 11 + [entry | tiny], iterations=climb)
     (run / "convergence.csv").write_text(PATH + "11,10,1e-300,1,1e-308,1e-290\n11,100,1e-300,1,1e-301,1e-299\n")

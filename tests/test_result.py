@@ -1,11 +1,16 @@
 """The run folder: whole or not there."""
 
 import csv
+import dataclasses
 import json
+import math
+import re
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
+import raresim
 from raresim import report
 from raresim.errors import ConfigError
 from tests.problems import crude, linear_normal, solve
@@ -70,3 +75,106 @@ def test_a_report_that_fails_leaves_nothing(result, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         result.save(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------ reading a folder back
+
+
+def sum_of(x):
+    return x.sum(axis=1)
+
+
+def sum_that_fails(x):
+    loss = x.sum(axis=1)
+    return np.where((loss > 3.0) & (loss < 3.05), np.nan, loss)
+
+
+def plane(method="auto", *measures, loss=sum_of):
+    """A run on a plane in four dimensions, at 4 standard deviations where nothing else is asked."""
+    asked = list(measures) or raresim.Probability(above=8.0)
+    inputs = raresim.StandardNormal(dim=4)
+    return raresim.estimate(inputs, loss, asked, method, seed=11, relative_error=0.1, max_evaluations=40_000)
+
+
+TAIL = (raresim.ValueAtRisk(level=0.999), raresim.ExpectedShortfall(level=0.999), raresim.Exceedance(points=30))
+
+SAVED = {
+    "plain": lambda: plane("crude", raresim.Probability(above=3.0)),
+    "no hit": lambda: plane("crude", raresim.Probability(above=80.0), *TAIL[:2]),
+    "levels": lambda: plane("cross_entropy", *TAIL),
+    "decisions": lambda: plane("auto"),
+    "replicates": lambda: plane("subset_simulation"),
+    "failed rows": lambda: plane("auto", loss=raresim.PythonLoss(function=sum_that_fails, on_failure="bound")),
+    "fitted": lambda: raresim.estimate(
+        raresim.FittedInputs(fit=0.01 * np.random.Generator(np.random.Philox(7)).standard_t(5, (400, 2))),
+        raresim.Linear(weights=[-0.5, -0.5]),
+        raresim.Probability(above=0.05),
+        seed=3,
+        relative_error=0.2,
+        max_evaluations=20_000,
+    ),
+}
+
+
+FREE = re.compile(r"diagnostics|checks|search|stopping|log\[")
+"""Places of numbers whose type does not say what null stands for."""
+
+
+def differences(a, b, where=""):
+    """Places where two records differ; None stands for any number of a free table that is not finite."""
+    if dataclasses.is_dataclass(a) and type(a) is type(b):
+        for f in dataclasses.fields(a):
+            yield from differences(getattr(a, f.name), getattr(b, f.name), f"{where}.{f.name}")
+    elif isinstance(a, np.ndarray):
+        yield from differences(a.tolist(), b.tolist(), where)
+    elif isinstance(a, Mapping):
+        if list(a) != list(b):
+            yield where
+        for key in a:
+            yield from differences(a[key], b[key], f"{where}[{key}]")
+    elif isinstance(a, (list, tuple)):
+        if len(a) != len(b):
+            yield where
+        for k, (x, y) in enumerate(zip(a, b, strict=False)):
+            yield from differences(x, y, f"{where}[{k}]")
+    elif isinstance(a, float) and not math.isfinite(a) and b is None and FREE.search(where):
+        return
+    elif a != b and not (math.isnan(a) and math.isnan(b)):
+        yield where
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("name", SAVED)
+def test_a_folder_gives_back_the_result_that_was_saved(name, tmp_path):
+    saved = SAVED[name]()
+    back = raresim.read_run(saved.save(tmp_path / "run"))
+    assert back == saved
+    assert list(differences(saved, back)) == []
+    assert back.files("finished") == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+
+
+@pytest.mark.usefixtures("no_report")
+def test_results_that_differ_in_one_number_are_not_equal(result, tmp_path):
+    first = result.estimates[0]
+    assert result != dataclasses.replace(result, estimates=(dataclasses.replace(first, value=first.value + 1e-20),))
+    assert result != "a result"
+
+
+@pytest.mark.usefixtures("no_report")
+def test_what_is_infinite_without_a_hit_is_so_again(tmp_path):
+    back = raresim.read_run(SAVED["no hit"]().save(tmp_path / "run")).estimates[0]
+    assert (back.value, back.log_value, back.std_error) == (0.0, -math.inf, math.inf)
+    assert back.information.event_nats == math.inf
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none: no such run folder"):
+        raresim.read_run(tmp_path / "none")
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_broken_archive_of_failed_rows_is_named(tmp_path):
+    folder = SAVED["failed rows"]().save(tmp_path / "run")
+    np.savez(folder / "failed_rows.npz", x=np.zeros((1, 4)))
+    with pytest.raises(ConfigError, match=r"failed_rows.npz: does not hold the failed rows of a run"):
+        raresim.read_run(folder)

@@ -238,7 +238,7 @@ class _Report:
     def exhibit(self, name: str, title: str, held: list[Group], weights: Float | None, min_share: float) -> Exhibit:
         """The contributions of ``held``, those of both numbers below each other."""
         level = percent(self.measure.beyond)
-        statuses = [Status(answer.verdict.status) for answer in self.answers.values()]
+        statuses = [answer.verdict.status for answer in self.answers.values()]
         if self.is_empty:
             note = "No row of the sample lies at or beyond the value at risk: there is nothing to be shared."
             return Exhibit(name, f"{title} at {level}", COLUMNS, (), (note,), worst(statuses))

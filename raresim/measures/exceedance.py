@@ -185,7 +185,7 @@ class Exceedance(Measure):
         if not x.size:
             return []
         curve = exceedances_of(answered.sample, x)
-        status = str(worst([estimate.verdict.status for estimate in answered.own]))
+        status = worst([estimate.verdict.status for estimate in answered.own])
         return [
             self._exceedance(curve, answered, marks, (*notes, *more), status),
             self._partial_moments(curve, answered, status),
@@ -271,7 +271,7 @@ class Exceedance(Measure):
         return x[np.isfinite(x)], notes
 
     def _exceedance(
-        self, curve: Exceedances, answered: Answered, marks: dict[float, str], notes: tuple[str, ...], status: str
+        self, curve: Exceedances, answered: Answered, marks: dict[float, str], notes: tuple[str, ...], status: Status
     ) -> Exhibit:
         x, p = curve.thresholds, curve.probability
         critical = critical_value(curve, self.confidence)
@@ -298,7 +298,7 @@ class Exceedance(Measure):
             ),
         )
 
-    def _partial_moments(self, curve: Exceedances, answered: Answered, status: str) -> Exhibit:
+    def _partial_moments(self, curve: Exceedances, answered: Answered, status: Status) -> Exhibit:
         x = curve.thresholds
         e = excesses_of(answered.sample, x)
         columns = (x, curve.probability, e.first, e.first_error, e.second, e.second_error, e.beyond, e.beyond_error)

@@ -82,7 +82,7 @@ def exhibits(
     names = loss.limit_state_names
     if not names:
         return ()
-    statuses = [Status(estimate.verdict.status) for estimate in estimates]
+    statuses = [estimate.verdict.status for estimate in estimates]
     if summary.states is None:
         note = (
             f"Shares are not available: they are read from single draws with weights, and the rows of {method} with "

@@ -143,7 +143,7 @@ class Scenarios(Measure):
         own = answered.own[0]
         threshold = own.threshold if self.above is not None else own.value
         given = Given(answered.sample, threshold, self.above is None, self.confidence, answered.factor)
-        status = str(own.verdict.status)
+        status = own.verdict.status
         if not given.probability > 0:
             note = f"No draw reached the event, {own.label}: there is nothing to show of it."
             return [Exhibit("scenarios", f"Scenarios of {own.label}", SCENARIO_COLUMNS, (), (note,), status)]

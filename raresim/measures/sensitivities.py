@@ -175,7 +175,7 @@ class Sensitivities(Measure):
         heavy = weights["khat"] is not None and weights["khat"] >= HEAVY_KHAT
         p = 0.5 + 0.5 * self.confidence
         z = factor * float(stdtrit(HEAVY_DOF, p) if heavy else ndtri(p))
-        status = worst([Status(estimate.verdict.status), *(check.status for check in judge_weights(weights))])
+        status = worst([estimate.verdict.status, *(check.status for check in judge_weights(weights))])
         shift = self.per if not score.by_factor or score.value is None else self.per * score.value
         by = f"x {1 + self.per:.6g}" if score.by_factor else f"+ {self.per:.6g}"
         cells = (

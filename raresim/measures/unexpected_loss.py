@@ -90,7 +90,7 @@ class UnexpectedLoss(Measure):
             f"Expected loss: {scale.source}.",
             f"Unexpected loss is the value at risk less the expected loss. Intervals hold {100 * self.confidence:g} %.",
         )
-        return [Exhibit("unexpected_loss", "Expected and unexpected loss", COLUMNS, tuple(rows), notes, str(worst))]
+        return [Exhibit("unexpected_loss", "Expected and unexpected loss", COLUMNS, tuple(rows), notes, worst)]
 
     @staticmethod
     def examples() -> list[UnexpectedLoss]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raresim.record.codec import Infinite
+
 
 @dataclass(frozen=True)
 class Budget:
-    """What an event costs crude Monte Carlo and a proposal, in the one currency.
+    """What an event costs crude Monte Carlo and a proposal, in the one currency; without a hit the cost is infinite.
 
     Parameters
     ----------
@@ -23,10 +25,10 @@ class Budget:
         ``1 - KL(optimal || proposal) / -log P``: the share of the cost that tuning saved.
     """
 
-    event_nats: float
-    event_bits: float
-    crude_draws: float
+    event_nats: Infinite
+    event_bits: Infinite
+    crude_draws: Infinite
     proposal_nats: float
     proposal_bits: float
-    proposal_draws: float
+    proposal_draws: Infinite
     saved_share: float

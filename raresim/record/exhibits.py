@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raresim.record.evidence import EvidencePlot
+from raresim.record.verdict import Status
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Exhibit:
         Texts and numbers; None where there is no number.
     notes : tuple of str
         Sentences below it: how it was made, what it leaves out.
-    status : str
-        Of the number that it belongs to, a value of `raresim.record.verdict.Status`.
+    status : Status
+        Of the number that it belongs to.
     plots : tuple of EvidencePlot
         Of the same numbers.
     evaluations : int
@@ -36,6 +37,6 @@ class Exhibit:
     columns: tuple[str, ...]
     rows: tuple[tuple[str | float | None, ...], ...]
     notes: tuple[str, ...] = ()
-    status: str = "trusted"
+    status: Status = Status.TRUSTED
     plots: tuple[EvidencePlot, ...] = ()
     evaluations: int = 0

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from raresim.arguments.typed import typed
 from raresim.record.budget import Budget
-from raresim.record.verdict import Verdict
+from raresim.record.codec import Infinite
+from raresim.record.verdict import Status, Verdict
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""The smallest probability that a double holds with all its digits."""
 
 
 @typed
@@ -91,7 +98,8 @@ class Estimate:
     value : float
         The probability, dimensionless; 0 without a hit.
     log_value : float
-        Its natural logarithm, exact where the value itself is below the smallest double.
+        Its natural logarithm in nats, exact where the value itself is below the smallest double; minus infinity
+        without a hit, NaN for a measure that is no probability.
     std_error, relative_error : float
         Standard error, and the same divided by the value; infinite without a hit.
     interval : tuple of float
@@ -113,8 +121,8 @@ class Estimate:
     threshold_note: str
     value: float
     log_value: float
-    std_error: float
-    relative_error: float
+    std_error: Infinite
+    relative_error: Infinite
     interval: tuple[float, float]
     confidence: float
     interval_kind: str
@@ -126,6 +134,45 @@ class Estimate:
     unit: str = "dimensionless"
     holds_confidence: bool = True
     asked: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind == "probability" and self.value == 0 and math.isnan(self.log_value):
+            object.__setattr__(self, "log_value", -math.inf)
+
+    @property
+    def lower(self) -> float:
+        """Lower end of the interval."""
+        return self.interval[0]
+
+    @property
+    def upper(self) -> float:
+        """Upper end of the interval."""
+        return self.interval[1]
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the value has a standard error to compare it by."""
+        return math.isfinite(self.value) and math.isfinite(self.std_error) and self.std_error > 0
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the event is ``loss <= threshold``."""
+        return self.direction == "below"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether only an upper limit is known, because no event was seen."""
+        return self.verdict.status is Status.BOUND_ONLY
+
+    @property
+    def is_exactly_the_reference(self) -> bool:
+        """Whether nine digits are those of the reference, which an exact method may reach without an error to tell."""
+        return self.reference is not None and math.isclose(self.value, self.reference.value, rel_tol=1e-9)
+
+    @property
+    def is_below_doubles(self) -> bool:
+        """Whether the value is positive but only its logarithm can be stored."""
+        return math.isfinite(self.log_value) and not self.is_bound and not abs(self.value) >= SMALLEST
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 
 from raresim.errors import ConfigError
 from raresim.files import yaml_tree
-from raresim.report.run import Estimate, Run
+from raresim.record.records import Estimate
+from raresim.report.run import Run, is_known
 
 SCHEMA_VERSION = 1
 
@@ -206,23 +207,23 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 def _row(k: int, label: str, run: Run, name: str) -> Row:
     estimate = run.estimates[k]
     evaluations = run.evaluations.get("total")
-    error = estimate.relative_error if estimate.value else None
+    error = _known(estimate.relative_error) if estimate.value else None
     reference = None if estimate.reference is None else estimate.reference.value
     away = covers = None
     if reference is not None:
-        if estimate.value and estimate.std_error:
+        if estimate.value and estimate.has_error:
             away = (estimate.value - reference) / estimate.std_error
-        if estimate.lower is not None and estimate.upper is not None:
+        if is_known(estimate.lower) and is_known(estimate.upper):
             covers = estimate.lower <= reference <= estimate.upper or estimate.is_exactly_the_reference
     return Row(
         measure=k,
         label=label,
         run=name,
         method=run.method,
-        seed=run.seed,
-        value=estimate.value,
-        lower=estimate.lower,
-        upper=estimate.upper,
+        seed=str(run.seed),
+        value=_known(estimate.value),
+        lower=_known(estimate.lower),
+        upper=_known(estimate.upper),
         relative_error=error,
         evaluations=evaluations,
         seconds=run.seconds.get("total"),
@@ -235,12 +236,16 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
     )
 
 
+def _known(x: float) -> float | None:
+    return x if is_known(x) else None
+
+
 def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
     """Places of the runs with one method and its options, one for each seed."""
     groups: dict[tuple[str, tuple[str, ...]], dict[str, int]] = {}
     for place, run in enumerate(runs):
-        options = (run.method, run.description.get("method", ()))
-        groups.setdefault(options, {}).setdefault(run.seed, place)
+        options = (run.method, tuple(run.description.get("method", ())))
+        groups.setdefault(options, {}).setdefault(str(run.seed), place)
     return [list(by_seed.values()) for by_seed in groups.values()]
 
 
@@ -287,7 +292,7 @@ def _differences(first: Run, other: Run) -> list[str]:
 def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
     """Thresholds in standard deviations that a run estimated for itself may differ by their own noise."""
     if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
-        if a.threshold == b.threshold or (a.level is not None and a.level == b.level):
+        if _known(a.threshold) == _known(b.threshold) or (a.level is not None and a.level == b.level):
             return []
         asked = a.threshold_note.partition(":")[0]
         if asked.endswith("sigma") and asked == b.threshold_note.partition(":")[0]:
@@ -300,7 +305,7 @@ def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
 
 def _part(run: Run, beside: Run, part: str) -> Any:
     """What identifies a part of the problem: its config where both runs have one, else how the run described it."""
-    if run.resolved and beside.resolved:
+    if "resolved.yaml" in run.texts and "resolved.yaml" in beside.texts:
         tree, _ = yaml_tree.read(run.folder / "resolved.yaml")
         return _without_folders(tree.data.get(part))
     return run.description.get(part)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from raresim.record.records import Estimate
 from raresim.report import style, tables
-from raresim.report.run import Array, Estimate, Run, Trace
+from raresim.report.run import Array, Run, Trace, is_known
 
 __all__ = ["draw"]
 
@@ -20,17 +21,18 @@ MOST_PANELS = 4
 def draw(run: Run) -> style.Picture | str:
     """The primary estimate large, up to three others small beneath it."""
     primary = run.primary
-    if primary.index not in run.traces:
+    traces = {id(e): run.traces[k] for k, e in enumerate(run.estimates) if k in run.traces}
+    if id(primary) not in traces:
         return "The run recorded no path of the primary estimate (convergence.csv has no row for it)."
     if primary.is_below_doubles:
         return "The probability is smaller than the smallest number a double holds, so its path is flat at zero."
-    others = [e for e in run.estimates if e is not primary and e.index in run.traces]
+    others = [e for e in run.estimates if e is not primary and id(e) in traces]
     small = others if len(others) < MOST_PANELS else []
-    title = _finding(primary, run.traces[primary.index])
+    title = _finding(primary, traces[id(primary)])
     height = 5.1 if small else 3.3
     figure = style.canvas(height, title)
     main = style.panel(figure, 0.95, height - 2.75, 6.4, height - 0.55)
-    _path(main, primary, run.traces[primary.index])
+    _path(main, primary, traces[id(primary)])
     main.set_title(style.safe(_quantity(primary))[:30])
     main.set_xlabel("model evaluations of the estimate stage (log scale)")
     main.legend(
@@ -39,7 +41,7 @@ def draw(run: Run) -> style.Picture | str:
     width = 6.65 / 3
     for place, estimate in enumerate(small):
         axes = style.panel(figure, 0.95 + place * width, 0.3, 0.95 + (place + 1) * width - 0.7, 1.4)
-        _path(axes, estimate, run.traces[estimate.index], is_small=True)
+        _path(axes, estimate, traces[id(estimate)], is_small=True)
         axes.set_title(style.safe(_short(f"{estimate.label} = {tables.number(estimate.value)}")), fontsize=8)
     return style.finish(
         figure,
@@ -121,13 +123,13 @@ def _quantity(estimate: Estimate) -> str:
 
 
 def _band(estimate: Estimate) -> str:
-    return f"{estimate.confidence_words} interval".lstrip()
+    return f"{tables.confidence(estimate)} interval".lstrip()
 
 
 def _final(estimate: Estimate) -> str:
     if estimate.is_bound:
         return f"\u2264 {tables.number(estimate.upper)}"
-    if estimate.relative_error is None:
+    if not is_known(estimate.relative_error):
         return tables.number(estimate.value)
     return f"{tables.number(estimate.value)}\nrel. error {tables.percent(estimate.relative_error)}"
 
@@ -137,9 +139,9 @@ def _finding(estimate: Estimate, trace: Trace) -> str:
     if estimate.is_bound:
         return f"No event in {evaluations} evaluations: only an upper limit of {tables.number(estimate.upper)}"
     finding = f"{tables.number(estimate.value)} after {evaluations} evaluations"
-    if estimate.relative_error is not None:
+    if is_known(estimate.relative_error):
         finding += f", relative error {tables.percent(estimate.relative_error)}"
-    if estimate.reference is not None and estimate.std_error and estimate.value is not None:
+    if estimate.reference is not None and estimate.has_error:
         distance = abs(estimate.value - estimate.reference.value) / estimate.std_error
         finding += f", {tables.number(distance, 2)} SE from reference"
     return finding

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from raresim.record.records import Iteration
 from raresim.report import style, tables
-from raresim.report.run import Array, Entropies, Iteration, Run
+from raresim.report.run import Array, Entropies, Run
 
 __all__ = ["draw"]
 
@@ -50,13 +51,13 @@ def draw(run: Run) -> style.Picture | str:
 
 
 def _is_known(row: Iteration) -> bool:
-    return row.cross_entropy is not None and row.entropy is not None
+    return math.isfinite(row.cross_entropy) and math.isfinite(row.entropy)
 
 
 def _levels(axes: Axes, iterations: tuple[Iteration, ...]) -> None:
     """Every start as a path from the level that all share to the pooled one."""
-    numbered = sorted({row.start for row in iterations if row.start.isdigit()}, key=int)
-    before = [row for row in iterations if not row.start.isdigit() and row.start != POOLED]
+    numbered = sorted({row.start for row in iterations if isinstance(row.start, int)})
+    before = [row for row in iterations if isinstance(row.start, str) and row.start != POOLED]
     after = [row for row in iterations if row.start == POOLED]
     last = 1 + max((row.iteration for row in iterations if row.start != POOLED), default=-1)
     paths = [[*before, *(r for r in iterations if r.start == start), *after] for start in numbered]
@@ -100,7 +101,7 @@ def _event(axes: Axes, event: Entropies) -> None:
 
 
 def _column(rows: list[Iteration | None], name: str) -> Array:
-    return np.array([math.nan if (v := getattr(row, name, None)) is None else v for row in rows], dtype=np.float64)
+    return np.array([getattr(row, name, math.nan) for row in rows], dtype=np.float64)
 
 
 def _finding(event: Entropies | None) -> str:

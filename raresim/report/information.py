@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from raresim.record.budget import Budget
 from raresim.report import style, tables
-from raresim.report.run import Information, Run
+from raresim.report.run import Run
 from raresim.report.words import ROWS, Rows
 
 __all__ = ["draw"]
@@ -28,10 +29,8 @@ class _Bar:
 def draw(run: Run) -> style.Picture | str:
     """A bar for the event, a bar for what the proposal left of it, on a common axis of draws."""
     information = run.primary.information
-    if information is None:
-        return "The folder was written by a raresim that did not store an information budget."
     event, proposal = information.event_nats, information.proposal_nats
-    if event is None:
+    if not math.isfinite(event):
         return "No event was seen, so its information is only known from below."
     if event <= 0:
         return "The event is certain, so it carries no information."
@@ -45,7 +44,7 @@ def draw(run: Run) -> style.Picture | str:
         )
     ]
     rows = ROWS[run.unit]
-    if proposal is not None and run.is_weighted and run.unit != "replicate":
+    if math.isfinite(proposal) and run.is_weighted and run.unit != "replicate":
         bars.append(
             _Bar(
                 payer="This proposal pays KL(optimal \u2016 proposal)",
@@ -71,14 +70,14 @@ def draw(run: Run) -> style.Picture | str:
     )
 
 
-def _amount(nats: float, bits: float | None) -> str:
+def _amount(nats: float, bits: float) -> str:
     return f"{tables.amount(nats)} nats = {tables.amount(bits)} bits"
 
 
-def _finding(information: Information, has_proposal: bool, rows: Rows) -> str:
-    event, proposal = information.event_nats or 0.0, information.proposal_nats
+def _finding(information: Budget, has_proposal: bool, rows: Rows) -> str:
+    event, proposal = information.event_nats, information.proposal_nats
     crude = tables.draws(information.crude_draws, event)
-    if not has_proposal or proposal is None:
+    if not has_proposal:
         return f"Crude Monte Carlo pays all of the event's information: about {crude} draws for one hit"
     needed = rows.counted(tables.draws(information.proposal_draws, proposal))
     price = f"about {needed} for one effective {rows.hit}"
@@ -87,7 +86,7 @@ def _finding(information: Information, has_proposal: bool, rows: Rows) -> str:
     return f"{tables.percent(information.saved_share)} saved: {price}, not {crude} draws"
 
 
-def _figure(bars: list[_Bar], saved: float | None, title: str, rows: Rows) -> Figure:
+def _figure(bars: list[_Bar], saved: float, title: str, rows: Rows) -> Figure:
     height = 0.92 + 0.66 * len(bars)
     figure = style.canvas(height, title)
     axes = style.panel(figure, 0.02, 0.5, 7.55, height - 0.36)
@@ -98,7 +97,7 @@ def _figure(bars: list[_Bar], saved: float | None, title: str, rows: Rows) -> Fi
         axes.barh(y, max(x, 0.004 * longest), height=BAR, color=bar.color)
         axes.text(0.0, y + 0.27, bar.payer, va="bottom")
         ends = x
-        if place and saved is not None and saved > 0:
+        if place and saved > 0:
             axes.barh(y, decades[0] - x, left=x, height=BAR, color=style.GREEN, alpha=0.16)
             ends = decades[0]
             if saved > 0.2:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from raresim.record.records import Estimate, Iteration
 from raresim.report import style, tables
-from raresim.report.run import Array, Estimate, Iteration, Run
+from raresim.report.run import Array, Run
 
 __all__ = ["draw"]
 
@@ -19,9 +20,9 @@ MOST_NAMED = 6
 
 def draw(run: Run) -> style.Picture | str:
     """Levels per start on the left, Kullback-Leibler divergence per level on the right."""
-    if all(row.level is None for row in run.iterations):
+    if all(not math.isfinite(row.level) for row in run.iterations):
         return "This run climbed no levels."
-    starts: dict[str, list[Iteration]] = {}
+    starts: dict[int | str, list[Iteration]] = {}
     for row in run.iterations:
         starts.setdefault(row.start, []).append(row)
     staged = _staged(starts)
@@ -35,14 +36,14 @@ def draw(run: Run) -> style.Picture | str:
     right = style.panel(figure, 4.3, 0.5, 7.45, 2.7)
     after = 1 + max((row.iteration for row in run.iterations if row.start != POOLED), default=-1)
     for place, (start, rows) in enumerate(starts.items()):
-        color = style.SERIES[place % len(style.SERIES)] if staged or start.isdigit() else style.INK
+        color = style.SERIES[place % len(style.SERIES)] if staged or isinstance(start, int) else style.INK
         look: dict[str, Any] = {
             "color": color,
             "marker": "osD^vP"[place % 6],
             "markersize": 4.0,
             "linewidth": 1.3,
         }
-        label = style.safe(start if not start.isdigit() else f"start {start}") if place < MOST_NAMED else None
+        label = style.safe(f"start {start}" if isinstance(start, int) else start) if place < MOST_NAMED else None
         if staged:
             x = np.array([number for number, row in enumerate(run.iterations) if row.start == start])
         else:
@@ -89,30 +90,30 @@ def _caption(staged: bool, has_divergence: bool) -> str:
 
 
 def _column(rows: list[Iteration], name: str) -> Array:
-    return np.array([math.nan if (v := getattr(row, name)) is None else v for row in rows], dtype=np.float64)
+    return np.array([getattr(row, name) for row in rows], dtype=np.float64)
 
 
 def _unit(estimate: Estimate) -> str:
     return "" if estimate.kind == "probability" else tables.in_brackets(estimate.unit)
 
 
-def _staged(starts: dict[str, list[Iteration]]) -> bool:
+def _staged(starts: dict[int | str, list[Iteration]]) -> bool:
     """Whether the rows are named stages of one climb, not climbs from several starts."""
-    return len(starts) > 1 and not any(start.isdigit() for start in starts)
+    return len(starts) > 1 and not any(isinstance(start, int) for start in starts)
 
 
-def _finding(starts: dict[str, list[Iteration]], primary: Estimate, threshold: float | None, run: Run) -> str:
+def _finding(starts: dict[int | str, list[Iteration]], primary: Estimate, threshold: float | None, run: Run) -> str:
     staged = _staged(starts)
-    climbs = {start: rows for start, rows in starts.items() if start.isdigit()} or starts
+    climbs = [rows for start, rows in starts.items() if isinstance(start, int)] or list(starts.values())
     if staged:
-        climbs = {"": [row for rows in starts.values() for row in rows]}
+        climbs = [[row for rows in starts.values() for row in rows]]
     n = len(climbs)
     if threshold is None:
         return f"{len(run.iterations)} levels in {n} {'start' if n == 1 else 'starts'}"
     tolerance = 1e-9 * max(1.0, abs(threshold))
     sign = -1 if primary.is_below else 1
-    levels = {start: [sign * row.level for row in rows if row.level is not None] for start, rows in climbs.items()}
-    reached = sum(1 for seen in levels.values() if seen and max(seen) >= sign * threshold - tolerance)
+    levels = [[sign * row.level for row in rows if math.isfinite(row.level)] for rows in climbs]
+    reached = sum(1 for seen in levels if seen and max(seen) >= sign * threshold - tolerance)
     finding = f"{f'All {n} starts' if reached == n else f'{reached} of {n} starts'} reached the threshold"
     if n == 1:
         who = "search" if staged else "start"

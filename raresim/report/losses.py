@@ -20,15 +20,15 @@ MOST_LINES = 6
 def draw(run: Run) -> style.Picture | str:
     """Both densities on a logarithmic scale, with the thresholds."""
     primary = run.primary
-    usable = np.isfinite(run.loss)
-    loss, log_weight = run.loss[usable], run.log_weight[usable]
+    usable = np.isfinite(run.arrays.loss)
+    loss, log_weight = run.arrays.loss[usable], run.arrays.log_weight[usable]
     if loss.size == 0 and run.unit != "draw":
         return f"The numbers rest on {ROWS[run.unit].many}, and the losses along them were not kept."
     if loss.size < 20 or np.ptp(loss) == 0:
         return "Too few kept draws with different losses for a histogram (arrays.npz)."
     lines = [(e, t) for e in run.estimates if (t := run.threshold_of(e)) is not None]
     lines = sorted(lines, key=lambda line: line[0] is not primary)[:MOST_LINES]
-    edges = _edges(loss, run.nominal_loss, [t for _, t in lines])
+    edges = _edges(loss, [t for _, t in lines])
     is_crude = bool(np.all(log_weight == 0))
     title = _finding(run, is_crude)
     figure = style.canvas(3.3, title)
@@ -37,9 +37,6 @@ def draw(run: Run) -> style.Picture | str:
     target = drawn if is_crude else _log_density(loss, log_weight, edges, fewest=FEWEST)
     if not is_crude:
         axes.stairs(drawn, edges, color=style.BLUE, linewidth=1.5, baseline=None, label="proposal")
-    if run.nominal_loss.size >= 20:
-        pilot = _log_density(run.nominal_loss, np.zeros(run.nominal_loss.shape), edges, fewest=1)
-        axes.stairs(pilot, edges, color=style.GREY, linewidth=1.0, baseline=None, label="pilot draws")
     axes.stairs(target, edges, color=style.INK, linewidth=1.8, baseline=None, label="target")
     for estimate, threshold in lines:
         is_first = estimate is primary
@@ -65,14 +62,13 @@ def draw(run: Run) -> style.Picture | str:
     )
 
 
-def _edges(loss: Array, nominal_loss: Array, thresholds: list[float]) -> Array:
+def _edges(loss: Array, thresholds: list[float]) -> Array:
     """Bins over nearly all draws and all thresholds; for few distinct losses, one bin around each."""
-    everything = np.concatenate([loss, nominal_loss[np.isfinite(nominal_loss)]])
-    atoms = np.unique(everything)
+    atoms = np.unique(loss)
     if atoms.size <= BINS:
         between = (atoms[1:] + atoms[:-1]) / 2
         return np.array([2 * atoms[0] - between[0], *between, 2 * atoms[-1] - between[-1]])
-    low, high = (float(q) for q in np.quantile(everything, [0.001, 0.999]))
+    low, high = (float(q) for q in np.quantile(loss, [0.001, 0.999]))
     low, high = min([low, *thresholds]), max([high, *thresholds])
     margin = 0.04 * (high - low) or 1.0
     return np.linspace(low - margin, high + margin, BINS + 1)
@@ -101,6 +97,6 @@ def _finding(run: Run, is_crude: bool) -> str:
     if is_crude:
         return f"{tables.percent(hits)} of the draws reach the threshold, {tables.one_in(hits)}"
     sampled = f"{tables.percent(hits)} of the draws are hits"
-    if primary.kind != "probability" or not primary.value:
+    if primary.kind != "probability" or not primary.value > 0:
         return f"{sampled} under the proposal"
     return f"{sampled} under the proposal, {tables.one_in(primary.value)} under the target"

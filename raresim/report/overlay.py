@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from raresim.record.records import Estimate
 from raresim.report import style, tables
-from raresim.report.run import Array, Estimate, Run
+from raresim.report.run import Array, Run
 
 __all__ = ["draw"]
 
@@ -21,7 +22,7 @@ DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)))
 
 def draw(runs: Sequence[Run], names: Sequence[str]) -> style.Picture | str:
     """The rarest question of the first run: running estimates above, relative errors beneath."""
-    k = runs[0].primary.index
+    k = runs[0].index(runs[0].primary)
     shown = [(run, name) for run, name in zip(runs, names, strict=True) if _has_path(run, k)][:MOST_RUNS]
     if not shown:
         return "No run has a path with a hit to draw."
@@ -72,7 +73,7 @@ def _has_path(run: Run, k: int) -> bool:
 
 def _paths(estimates: Axes, errors: Axes, run: Run, k: int, look: dict[str, Any], name: str) -> None:
     trace = run.traces[k]
-    spent = trace.evaluations + sum(run.evaluations.get(stage) or 0.0 for stage in BEFORE)
+    spent = trace.evaluations + sum(run.evaluations.get(stage, 0) for stage in BEFORE)
     kept = (trace.value > 0) & (spent > 0)
     x = np.log10(spent[kept])
     value, error, lower, upper = (a[kept] for a in (trace.value, trace.std_error, trace.lower, trace.upper))
@@ -90,7 +91,7 @@ def _range(estimates: list[Estimate], reference: float) -> tuple[float, float]:
     """Around all final estimates and the intervals that may be believed: others would leave no room for these."""
     believed = [e for e in estimates if e.verdict.status in ("trusted", "caution")] or estimates
     seen = [*(e.value for e in estimates), *(end for e in believed for end in (e.lower, e.upper))]
-    ends = [x for x in seen if x is not None and x > 0]
+    ends = [x for x in seen if 0 < x < math.inf]
     logs = np.log10([*ends, *([reference] if reference > 0 else [])] or [1.0])
     middle, half = float(logs.max() + logs.min()) / 2, float(np.ptp(logs)) / 2
     half = max(1.5 * half, 0.05)

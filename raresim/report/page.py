@@ -14,9 +14,11 @@ from raresim.errors import ConfigError, visible
 from raresim.files import plain_files
 from raresim.record.evidence import EvidenceTable
 from raresim.record.exhibits import Exhibit
+from raresim.record.records import Estimate
+from raresim.record.verdict import Check, Verdict
 from raresim.report import tables
 from raresim.report.glossary import spelling
-from raresim.report.run import Check, Estimate, Run, Verdict
+from raresim.report.run import Run, is_known
 from raresim.report.words import ROWS, Words
 
 __all__ = ["write"]
@@ -207,6 +209,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         lstrip_blocks=True,
         finalize=_visible,
     )
+    environment.tests["known"] = is_known
     environment.filters.update(
         amount=tables.amount,
         count=tables.count,
@@ -239,6 +242,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         value_of=_value,
         unit_of=_unit,
         interval_of=_interval,
+        confidence_of=tables.confidence,
         comparison_of=_comparison,
         standing_of=_standing,
         stages=_stages(run),
@@ -260,7 +264,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
     """An exhibit with its pictures: of the many rows of a curve one in so many, with the last; of names the first."""
     columns = tuple(column.replace("_", " ") for column in exhibit.columns)
-    is_curve = bool(exhibit.rows) and isinstance(exhibit.rows[0][0], float)
+    is_curve = bool(exhibit.rows) and isinstance(exhibit.rows[0][0], int | float)
     step = max(1, -(-len(exhibit.rows) // MOST_ROWS)) if is_curve else 1
     table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]), MOST_ROWS if is_curve else MOST_NAMES)
     name = f"exhibit-{exhibit.name}"
@@ -292,7 +296,7 @@ def _badge(verdict: Verdict) -> dict[str, str]:
 
 
 def _value(estimate: Estimate) -> str:
-    if estimate.is_bound and estimate.upper is not None:
+    if estimate.is_bound and is_known(estimate.upper):
         return f"\u2264\u00a0{tables.number(estimate.upper)}"
     if estimate.is_below_doubles:
         return tables.number_of_log(estimate.log_value)
@@ -316,8 +320,8 @@ def _comparison(estimate: Estimate) -> str:
         return ""
     if estimate.is_exactly_the_reference:
         return "agrees to nine digits"
-    if estimate.is_bound or not estimate.std_error or estimate.value is None:
-        if estimate.lower is None or estimate.upper is None:
+    if estimate.is_bound or not estimate.has_error:
+        if not is_known(estimate.lower) or not is_known(estimate.upper):
             return "cannot be compared: the run has no interval"
         is_inside = estimate.lower <= reference.value <= estimate.upper
         return "lies inside the interval" if is_inside else "lies outside the interval"
@@ -333,7 +337,7 @@ def _standing(estimate: Estimate) -> str:
     """How an estimate compares with its reference in one cell of a table."""
     if estimate.reference is None:
         return ""
-    if estimate.is_bound or not estimate.std_error or estimate.value is None:
+    if estimate.is_bound or not estimate.has_error:
         return _comparison(estimate).removeprefix("lies ")
     return f"{(estimate.value - estimate.reference.value) / estimate.std_error:+.2f} SE"
 
@@ -347,21 +351,21 @@ def _hidden(run: Run) -> dict[str, str] | None:
     is_probability = primary.kind == "probability"
     return {
         "bound": tables.number(bound),
-        "times": tables.multiple(bound / primary.value) if is_probability and primary.value else "",
-        "cautious": tables.number(primary.upper + bound) if is_probability and primary.upper is not None else "",
+        "times": tables.multiple(bound / primary.value) if is_probability and primary.value > 0 else "",
+        "cautious": tables.number(primary.upper + bound) if is_probability and is_known(primary.upper) else "",
     }
 
 
 def _stages(run: Run) -> list[dict[str, Any]]:
     """Evaluations by stage with their share, in the order of the run; without stages that did not run."""
     counts = {stage: n for stage, n in run.evaluations.items() if stage != "total" and n}
-    total = sum(n for n in counts.values() if n)
+    total = sum(counts.values())
     ordered = [s for s in STAGES if s in counts] + [s for s in counts if s not in STAGES]
     return [
         {
             "name": stage,
             "count": counts[stage],
-            "share": (counts[stage] or 0) / total,
+            "share": counts[stage] / total,
             "what": STAGES.get(stage, "").format(rows=ROWS[run.unit].many),
         }
         for stage in ordered
@@ -372,7 +376,8 @@ def _failed(run: Run) -> dict[str, Any]:
     """Rows without a loss, in words, and how much wider they make the intervals; empty where every row has one."""
     if not run.failed:
         return {}
-    kinds = [f"{tables.count(number)} {FAILED[kind]}" for kind, number in run.failed_kinds.items() if kind in FAILED]
+    by_kind = run.failed.get("kinds", {})
+    kinds = [f"{tables.count(number)} {FAILED[kind]}" for kind, number in by_kind.items() if kind in FAILED]
     widened = [
         (e.label, "without limit" if (x := e.diagnostics["widening"]) is None else f"by {tables.percent(x)}")
         for e in run.estimates
@@ -414,7 +419,7 @@ def _crude_draws(run: Run) -> float | None:
 def _budget(run: Run) -> list[Amount]:
     """The information budget of the primary estimate; empty in a folder that holds none, or without a hit."""
     of = run.primary.information
-    if of is None or of.event_nats is None:
+    if not is_known(of.event_nats):
         return []
     rows = [
         Amount(
@@ -426,7 +431,7 @@ def _budget(run: Run) -> list[Amount]:
             meaning="-log P = KL(optimal \u2016 target): crude Monte Carlo pays all of it",
         )
     ]
-    if of.proposal_nats is not None and run.unit != "replicate":
+    if is_known(of.proposal_nats) and run.unit != "replicate":
         draws = tables.draws(of.proposal_draws, of.proposal_nats)
         rows.append(
             Amount(
@@ -484,13 +489,13 @@ def _columns(run: Run) -> list[tuple[str, str]]:
     return [
         (field, title)
         for field, title in ITERATION_COLUMNS.items()
-        if any(getattr(row, field) is not None for row in run.iterations)
+        if any(is_known(getattr(row, field)) for row in run.iterations)
     ]
 
 
-def _cell(column: str, x: float | None) -> str:
+def _cell(column: str, x: float) -> str:
     """A number of the table of iterations."""
-    if x is None:
+    if not is_known(x):
         return "\u2013"
     return tables.count(x) if column in COUNTS else tables.amount(x) if column in AMOUNTS else tables.number(x)
 
@@ -500,12 +505,12 @@ def _fit_table(table: EvidenceTable, most: int = MOST_ROWS) -> FitTable:
     heads = []
     for j, column in enumerate(table.columns):
         own = f"evidence.{column}"  # a word such as value means something else in the other tables
-        is_number = any(isinstance(row[j], float) for row in table.rows)
+        is_number = any(isinstance(row[j], int | float) for row in table.rows)
         term = own if spelling(column) and Words.is_known(own) else column
         heads.append((column[:1].upper() + column[1:], term, is_number))
     rows = [
         [
-            (_fit_cell(column, row, cell), isinstance(cell, float))
+            (_fit_cell(column, row, cell), isinstance(cell, int | float))
             for column, cell in zip(table.columns, row, strict=True)
         ]
         for row in table.rows[:most]

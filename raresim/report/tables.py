@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
+from raresim.record.records import Estimate
+
 __all__ = [
     "amount",
+    "confidence",
     "count",
     "draws",
     "duration",
@@ -77,6 +80,13 @@ def digits_of(lower: float, upper: float) -> int:
     return min(12, max(4, 2 + math.floor(math.log10(largest)) - math.floor(math.log10(width))))
 
 
+def confidence(estimate: Estimate) -> str:
+    """The confidence of an interval, called nominal where it does not hold; empty where there is none."""
+    if not math.isfinite(estimate.confidence):
+        return ""
+    return f"{'' if estimate.holds_confidence else 'nominal '}{percent(estimate.confidence)}"
+
+
 def percent(x: float | None) -> str:
     """``0.0098`` as ``0.98 %``; shares close to one keep what sets them apart: ``99.99 %``."""
     if not _is_finite(x):
@@ -119,7 +129,7 @@ def amount(information: float | None) -> str:
 
 def draws(stored: float | None, nats: float | None) -> str:
     """Draws that ``nats`` stand for: the stored number, or from its logarithm where no double could hold it."""
-    return multiple(stored) if stored is not None else number_of_log(nats, 2)
+    return multiple(stored) if _is_finite(stored) else number_of_log(nats, 2)
 
 
 def duration(seconds: float | None) -> str:

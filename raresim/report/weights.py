@@ -25,7 +25,7 @@ def draw(run: Run) -> style.Picture | str:
     if run.unit == "replicate":
         return _replicates(run)
     rows = ROWS[run.unit]
-    log_weight = run.log_weight[run.is_hit(primary)] if run.unit == "draw" else run.top_log_weight
+    log_weight = run.arrays.log_weight[run.is_hit(primary)] if run.unit == "draw" else run.arrays.top_log_weight
     log_weight = log_weight[np.isfinite(log_weight)]
     if log_weight.size < 2:
         return f"Fewer than two {rows.hits} were kept, too few to show their weights."
@@ -39,7 +39,7 @@ def draw(run: Run) -> style.Picture | str:
     hits = style.panel(figure, 0.6, 0.5, 4.25, 2.6)
     _histogram(hits, log_weight, rows)
     hits.set_title(f"{rows.hit}s by weight ({_facts(khat, share)})")
-    _concentration(style.panel(figure, 4.95, 0.5, 7.3, 2.6), run.top_log_weight, log_weight, share, rows)
+    _concentration(style.panel(figure, 4.95, 0.5, 7.3, 2.6), run.arrays.top_log_weight, log_weight, share, rows)
     return style.finish(
         figure,
         "weights",
@@ -57,8 +57,8 @@ def _replicates(run: Run) -> style.Picture | str:
     """The estimate of each replicate, the smallest first, around the estimate and its interval."""
     primary = run.primary
     n, reached = (primary.diagnostics.get(key) for key in ("rows", "hits"))
-    logs = np.sort(run.top_log_weight[np.isfinite(run.top_log_weight)]) / math.log(10)
-    if n is None or reached is None or logs.size < reached or logs.size < 2 or primary.log_value is None:
+    logs = np.sort(run.arrays.top_log_weight[np.isfinite(run.arrays.top_log_weight)]) / math.log(10)
+    if n is None or reached is None or logs.size < reached or logs.size < 2 or not math.isfinite(primary.log_value):
         return "The estimates of the replicates were not kept."
     missed = round(n - reached)
     title = f"{tables.count(n)} independent replicates, within a factor {tables.multiple(10 ** float(np.ptp(logs)))}"
@@ -66,7 +66,7 @@ def _replicates(run: Run) -> style.Picture | str:
         title = f"{tables.count(missed)} of {tables.count(n)} replicates did not reach the event and count as zero"
     figure = style.canvas(2.9, title)
     axes = style.panel(figure, 0.95, 0.5, 7.3, 2.35)
-    ends = [end for end in (primary.lower, primary.upper) if end is not None and end > 0]
+    ends = [end for end in primary.interval if 0 < end < math.inf]
     if len(ends) == 2:
         axes.axhspan(*np.log10(ends), color=style.BLUE, alpha=0.18, linewidth=0, label="interval")
     axes.axhline(primary.log_value / math.log(10), color=style.BLUE, linewidth=1.2, label="estimate")

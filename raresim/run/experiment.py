@@ -32,6 +32,7 @@ from raresim.methods.auto import Auto
 from raresim.methods.base import Method
 from raresim.numerics.surroundings import undisturbed
 from raresim.record.exhibits import Exhibit
+from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
 from raresim.registry import lookup
 from raresim.run import reading
@@ -46,7 +47,7 @@ from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
-from raresim.run.result import Arrays, Result
+from raresim.run.result import Result
 
 
 @typed
