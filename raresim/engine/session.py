@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from raresim.accumulators.base import Accumulator
 from raresim.engine.executors import Executor
@@ -16,13 +16,6 @@ from raresim.engine.journal import Journal, current
 from raresim.engine.problem import Problem
 from raresim.numerics.blocks import Growing, Plan, plan
 from raresim.record.event import Event
-
-if TYPE_CHECKING:
-    from raresim.estimators.weighted_draws import Beyond
-    from raresim.measures.base import Question
-    from raresim.run.asked import Asked
-    from raresim.run.estimation import Progress
-
 
 S = TypeVar("S", bound=Accumulator)
 
@@ -36,14 +29,30 @@ Report = Callable[[str, int, int, str], None]
 
 @dataclass(eq=False)
 class Session:
-    """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
+    """One run's means: the problem, its events, the executor, the stages, and where progress is told.
 
-    ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
-    ``reserved`` of the evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
-    ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
-    ``questions`` are those of the events, where some are answered by a quantile.
-
-    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
+    Parameters
+    ----------
+    problem : Problem
+        Inputs and loss.
+    events : sequence of Event
+        Whose probabilities are asked; none while thresholds are still looked for.
+    seed : int
+        Of every random stream.
+    executor : Executor
+        Does the blocks.
+    max_evaluations : int
+        Evaluations of search, estimate and audit together; a later round has what is left.
+    report : callable
+        Is told the progress.
+    relative_error : float or None
+        The error asked of the events' probabilities; None where the budget is to be spent.
+    confidences : sequence of float
+        Of the events' intervals.
+    reserved : int
+        Evaluations that are left to the audit.
+    keeps_rows : bool
+        Whether measures are read from rows of the estimate, so that these have to be weighted draws.
     """
 
     problem: Problem
@@ -53,14 +62,9 @@ class Session:
     max_evaluations: int
     report: Report
     relative_error: float | None = None
-    questions: Sequence[Question] = ()
-    reserved: int = 0
     confidences: Sequence[float] = ()
-    betting: bool = False
-    beyond: Beyond | None = None
-    asked: Asked | None = None
-    before: Progress | None = None
-    keep: Callable[[Progress], None] | None = None
+    reserved: int = 0
+    keeps_rows: bool = False
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)

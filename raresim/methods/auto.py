@@ -620,7 +620,7 @@ class _Search:
             self.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
             return self.crude(f"the event has a probability of about {probability:.2g}: weighing gains nothing")
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
-        if variance > SUBSET_VARIANCE * levels**2 and self.session.beyond is None:
+        if variance > SUBSET_VARIANCE * levels**2 and not self.session.keeps_rows:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
             return self.subset(why, probability)
         return self.tuned(law, variances, facts=self.coverage(law, probability, variance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from raresim.accumulators.summary import Summary
@@ -18,8 +18,9 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.guarantee import Wait
-from raresim.estimators.weighted_draws import WeightedDraws
+from raresim.estimators.weighted_draws import Beyond, WeightedDraws
 from raresim.losses.failures import NOTHING, Failures, collecting, note, noted
+from raresim.measures.base import Question
 from raresim.measures.often import Often, often
 from raresim.methods.base import Tuned
 from raresim.numerics.blocks import Growing, Plan
@@ -164,6 +165,31 @@ class Sample:
         return math.hypot(_spread(tail, k, self.known), self.resolution)
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What the rows of the estimate stage are for, beside the probabilities of the events.
+
+    Parameters
+    ----------
+    questions : sequence of Question
+        Those of the events, where a quantile answers some of them.
+    asked : Asked or None
+        The errors that are asked where more than the events' probabilities is wanted.
+    beyond : Beyond or None
+        The rows that are kept because measures are read from them.
+    betting : bool
+        Whether an interval is read from bets.
+    keep : callable or None
+        Is told how far the stage is.
+    """
+
+    questions: Sequence[Question] = ()
+    asked: Asked | None = None
+    beyond: Beyond | None = None
+    betting: bool = False
+    keep: Callable[[Progress], None] | None = None
+
+
 @dataclass(frozen=True)
 class Extension:
     """Evaluations that are added to a finished run.
@@ -208,9 +234,11 @@ def estimate(
     session: Session,
     tuned: Tuned,
     stop: Stop,
+    wanted: Wanted = Wanted(),  # frozen
     explored: int = 0,
-    extension: Extension | None = None,
     reserved: int = 0,
+    before: Progress | None = None,
+    extension: Extension | None = None,
 ) -> Sample:
     """Draw from the tuned proposal until every event has the asked relative error, or the budget is spent.
 
@@ -222,12 +250,16 @@ def estimate(
         The proposal, and what tuning spent.
     stop : Stop
         The asked error and the budget.
+    wanted : Wanted, optional
+        What else is read from the rows; nothing by default.
     explored : int
         Evaluations spent before tuning.
-    extension : Extension, optional
-        What is added to the finished stage that ``session.before`` is.
     reserved : int
         Evaluations that are left to the stage after it.
+    before : Progress, optional
+        Where an earlier attempt at the stage got to.
+    extension : Extension, optional
+        What is added to the finished stage that ``before`` is.
 
     Raises
     ------
@@ -258,14 +290,14 @@ def estimate(
             "max_evaluations",
             f"must leave draws for the estimate: {spent:,} of {stop.max_evaluations:,} were spent before it",
         )
-    job = estimator_of(session, tuned)
+    job = estimator_of(session, tuned, wanted)
     target = stop.relative_error
-    at = _first(session, tuned, job, target, max(1, int(budget / job.cost)))
+    at = _first(session, tuned, job, target, max(1, int(budget / job.cost)), wanted.asked)
     settles = tuned.weighted and job.unit != "replicate" and not tuned.goals
     planned = target is None or (tuned.variances is not None and extension is None)
-    if session.before is not None:
-        at = session.before if extension is None else extension.begin(session.before, at)
-    history = _History(session, target, job, at)
+    if before is not None:
+        at = before if extension is None else extension.begin(before, at)
+    history = _History(session, wanted, target, job, at)
     if session.journal is not None and job.block_rows is None:
         session.journal.leave_out(at.plan.stage)
     with collecting() as found:
@@ -279,7 +311,7 @@ def estimate(
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            ratio = _ratio(total, target, session.asked, job)
+            ratio = _ratio(total, target, wanted.asked, job)
             reached = ratio <= 1.0
             if affordable < 1 or (reached and (not settles or weights_settled(total))):
                 break
@@ -291,7 +323,7 @@ def estimate(
     return replace(sample_of(progress, job, planned), progress=progress, reached=reached)
 
 
-def estimator_of(session: Session, tuned: Tuned) -> Estimator:
+def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
     """How the rows of the estimate are made.
 
     Raises
@@ -304,9 +336,9 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
     # a method that searches for a single event draws from the target where that is common
     bounded = tuned.proposal is not None and log_weight_bound(tuned.proposal, session.problem.target) is not None
     outside = bounded and (len(session.events) > 1 or not tuned.starts)
-    if not session.betting:
+    if not wanted.betting:
         draws = WeightedDraws(
-            sampler, tuple(session.events), tuned.goals, beyond=session.beyond, shares=shares, outside=outside
+            sampler, tuple(session.events), tuned.goals, beyond=wanted.beyond, shares=shares, outside=outside
         )
         return tuned.estimator or draws
     if tuned.estimator is not None:
@@ -318,7 +350,7 @@ def estimator_of(session: Session, tuned: Tuned) -> Estimator:
             "must not be 'betting' here: the weights have no bound; give the method a defensive share, or use "
             "'standard'",
         )
-    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=session.beyond, shares=shares)
+    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=wanted.beyond, shares=shares)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
@@ -338,9 +370,11 @@ def _look(total: Summary) -> Look:
     return Look(total.evaluations, total.tail, total.upper, total.outside)
 
 
-def _first(session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int) -> Progress:
+def _first(
+    session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int, asked: Asked | None
+) -> Progress:
     """The stage before its first row. A sample of known size begins like any longer one."""
-    size = _first_size(tuned.variances, target, affordable, job, session.asked)
+    size = _first_size(tuned.variances, target, affordable, job, asked)
     size = max(size, min(affordable, tuned.rows))
     if tuned.goals:  # as many hits take at least as many rows
         size = min(affordable, max(goal.hits for goal in tuned.goals))
@@ -355,6 +389,7 @@ class _History:
     """Keeps the moments at growing numbers of rows, tells progress, and has it saved."""
 
     session: Session
+    wanted: Wanted
     target: float | None
     job: Estimator
     at: Progress
@@ -367,8 +402,8 @@ class _History:
             history = (*history, _look(total))
         failures = noted()
         self.at = replace(self.at, chunks=self.at.chunks + 1, total=total, history=history, failures=failures)
-        if self.session.keep is not None and self._is_whole(total):
-            self.session.keep(self.at)
+        if self.wanted.keep is not None and self._is_whole(total):
+            self.wanted.keep(self.at)
         if self.session.journal is not None and self.at.plan.fixed_rows == 1:
             self.session.journal.forget(self.at.plan.stage, total.tail.n)
         if total.tail.n >= min(TEXT_STEP * self.shown, self.at.rows):  # a quantile's error takes a sort of all losses
@@ -393,9 +428,9 @@ class _History:
             missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
             return f"{wanted - missing:,} of {wanted:,} hits"
         error = _worst(total, self.job)
-        if self.session.questions and math.isfinite(error):
+        if self.wanted.questions and math.isfinite(error):
             bounded = self.job.weight_bound is not None
-            error = worst_error(total, self.session.questions, lambda k: _error(total, k, self.job), bounded)
+            error = worst_error(total, self.wanted.questions, lambda k: _error(total, k, self.job), bounded)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
 

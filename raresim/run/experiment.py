@@ -39,7 +39,7 @@ from raresim.run import reading
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
-from raresim.run.estimation import Extension, Progress, Sample, Stop, estimator_of, sample_of
+from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, sample_of
 from raresim.run.explore import climbed, nowhere, once, scale_of
 from raresim.run.facts import canary_of, entropies, failed_facts, rarity, search_facts
 from raresim.run.locate import Located, locate
@@ -166,7 +166,6 @@ class Experiment:
                 checkpoint.files_of = lambda progress: result_of(
                     self._so_far(rounds.found, progress, rounds.searching)
                 ).files()
-                found.session.keep = checkpoint.keep
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
@@ -184,14 +183,14 @@ class Experiment:
             measure.check_loss(loss)
             measure.check_moments(loss, self.inputs)
         problem = Problem(self.inputs, loss, self.method.draws_in)
-        session = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
+        before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         tails = [tail for measure in self.measures for tail in measure.tails]
-        located = locate(session, tails, keep=any(m.keeps == "draws" for m in self.measures)) if tails else None
+        located = locate(before, tails, keep=any(m.keeps == "draws" for m in self.measures)) if tails else None
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)
-        session.max_evaluations -= explore + after
-        scale = scale_of(session, explored, [k for measure in self.measures for k in measure.sigmas])
+        before = replace(before, max_evaluations=budget - explore - after)
+        scale = scale_of(before, explored, [k for measure in self.measures for k in measure.sigmas])
         asked = [measure.questions(scale, located.quantile if located else nowhere) for measure in self.measures]
         questions, places = once(asked)
         if not questions:
@@ -200,23 +199,31 @@ class Experiment:
                 "measures",
                 f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
             )
-        session.events = [q.event for q in questions]
-        session.confidences = [q.confidence for q in questions]
-        session.betting = any(q.interval == "betting" for q in questions)
-        session.beyond = self._beyond(questions, located, problem)
-        session.questions = questions if located else ()
-        if located and self.stop.relative_error is not None:
-            session.asked = plan_of(self.stop.relative_error, questions, located)
-            session.relative_error = min(session.asked.planned)
-        if explored:
-            explore += explored[0].evaluations
-            session.max_evaluations -= explored[0].evaluations
-        session.reserved = reserve(self.audit, session.max_evaluations, problem)
+        error, asked_for = self.stop.relative_error, None
+        if located and error is not None:
+            asked_for = plan_of(error, questions, located)
+            error = min(asked_for.planned)
+        wanted = Wanted(
+            questions if located else (),
+            asked_for,
+            self._beyond(questions, located, problem),
+            any(q.interval == "betting" for q in questions),
+        )
+        explore += sum(known.evaluations for known in explored)
+        left = budget - explore - after
+        session = replace(
+            before,
+            events=[q.event for q in questions],
+            max_evaluations=left,
+            relative_error=error,
+            confidences=[q.confidence for q in questions],
+            reserved=reserve(self.audit, left, problem),
+            keeps_rows=wanted.beyond is not None,
+        )
         tuned = self.method.tune(session)
-        job = estimator_of(session, tuned)
-        audited = budget - explore - after
-        reserved = 0 if job.gapless else reserve(self.audit, audited, problem)
-        return Found(loss, questions, places, session, tuned, job, explore, reserved, after, scale)
+        job = estimator_of(session, tuned, wanted)
+        reserved = 0 if job.gapless else session.reserved
+        return Found(loss, questions, places, session, wanted, tuned, job, explore, reserved, after, scale)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None, problem: Problem) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None where counts of events are enough.
@@ -245,7 +252,7 @@ class Experiment:
 
         The loss is called from here, not from a worker: where workers may die of it, from a process of its own.
         """
-        if found.session.beyond is None:
+        if found.wanted.beyond is None:
             return ()
         with isolating() if found.session.executor.is_renewable else nullcontext():
             return self._shown(found, sample, estimates)

@@ -15,7 +15,7 @@ from raresim.methods.base import Tuned
 from raresim.numerics.arrays import Float
 from raresim.run.audit import Audit, Extent, audit, reserve
 from raresim.run.checkpoint import Checkpoint
-from raresim.run.estimation import Extension, Progress, Sample, Stop, estimator_of, weights_settled
+from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, weights_settled
 from raresim.run.estimation import estimate as estimate_stage
 from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
 
@@ -31,6 +31,7 @@ class Found:
     questions: Sequence[Question]
     places: Sequence[Sequence[int]]
     session: Session
+    wanted: Wanted
     tuned: Tuned
     job: Estimator
     explore: int
@@ -94,7 +95,6 @@ class Rounds:
         if self.extension and not self.is_extended:  # as it was before anything was added
             stop = replace(stop, max_evaluations=self.extension.tuned_for)
         known = checkpoint.begin_round(len(found.rounds)) if checkpoint else None
-        found.session.before = known or on
         spent = found.explore + sum(r.evaluations for r in found.rounds)
         left = stop.max_evaluations - spent - found.tuned.evaluations - found.after
         held = found.reserved
@@ -104,7 +104,8 @@ class Rounds:
         if stop.relative_error is not None and not self.is_extended:
             held = held_on_the_way(found.tuned, found.rounds, left, held)
         failures, added = self.failed.failures.total, self.extension if self.is_extended else None
-        sample = estimate_stage(found.session, found.tuned, stop, spent, added, held + found.after)
+        wanted = replace(found.wanted, keep=checkpoint.keep if checkpoint else None)
+        sample = estimate_stage(found.session, found.tuned, stop, wanted, spent, held + found.after, known or on, added)
         self.ends["estimate"] = time.perf_counter()
         self.estimating += self.failed.failures.total - failures
         spent += found.tuned.evaluations + sample.summary.evaluations
@@ -124,5 +125,7 @@ class Rounds:
         if again is None:
             raise ValueError("the method has no other round")
         tuned = replace(again(missed), rows=rows)
-        self.found = replace(self.found, tuned=tuned, job=estimator_of(session, tuned), reserved=session.reserved)
+        self.found = replace(
+            self.found, tuned=tuned, job=estimator_of(session, tuned, self.found.wanted), reserved=session.reserved
+        )
         self.searching, self.estimating = self.failed.failures, 0
