@@ -242,7 +242,7 @@ def test_interval_of_weights_without_a_variance_is_not_called_by_its_confidence(
 
 @pytest.mark.parametrize(("khat", "dof"), [(0.29, None), (0.3, 15), (0.6, 15)])
 def test_quantile_of_student_t_comes_with_the_tail_of_the_weights(khat, dof, seed, monkeypatch):
-    monkeypatch.setattr("raresim.run.reading.khat", lambda *_: khat)
+    monkeypatch.setattr("raresim.run.answer.khat", lambda *_: khat)
     result = solve(CASE, seed(198), method=Importance(proposal=SHIFTED), relative_error=None, max_evaluations=5_000)
     (estimate_,) = result.estimates
     assert estimate_.interval == pytest.approx(log_scale(estimate_.value, estimate_.relative_error, 0.95, dof))

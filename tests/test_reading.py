@@ -16,9 +16,11 @@ from raresim.measures.base import Question
 from raresim.measures.intervals import clopper_pearson, log_scale, weighted_upper, widened, zero_hits_bound
 from raresim.record.event import Event
 from raresim.record.records import Reference
+from raresim.run.answer import inflation
 from raresim.run.audit import Audit
 from raresim.run.estimation import Look, Sample
-from raresim.run.reading import Lost, convergence, estimates, inflation
+from raresim.run.probabilities import Lost
+from raresim.run.reading import convergence, estimates
 from tests.test_verdict import NONE, REPLICATES, TUNED, UNAUDITED
 
 N = 2000

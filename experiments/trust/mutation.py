@@ -44,7 +44,7 @@ MODULES = (
     ),
     "measures/intervals",
     *(f"diagnostics/{name}" for name in ("canary", "ess", "psis", "verdict")),
-    "run/reading",
+    *(f"run/{name}" for name in ("answer", "probabilities", "quantiles")),
     "run/audit",
 )
 

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from raresim.accumulators.summary import Summary
+from raresim.engine.problem import Problem
 from raresim.numerics.arrays import Float
 
 Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -71,3 +73,30 @@ class TailSample:
         """
         mean = float(influence.sum()) / self.n
         return math.sqrt(max(0.0, float(np.square(influence).sum()) / self.n - mean * mean) / max(1, self.n - 1))
+
+
+def tail_sample(summary: Summary, problem: Problem) -> TailSample:
+    """The rows beyond the floor, with their factors and components where their draws were kept."""
+    losses = summary.losses
+    if losses is None:
+        raise ValueError("no rows were kept")
+    if summary.draws is not None:
+        draws = summary.draws
+        loss, log_weight, row, u = draws.joined()
+        return of_draws(problem, draws.n, losses.floor, loss, log_weight, row, u)
+    loss, log_weight, row = losses.joined()
+    nothing = np.empty((loss.size, 0))
+    return TailSample(losses.among, losses.floor, loss, log_weight, row, nothing, nothing, nothing)
+
+
+def of_draws(
+    problem: Problem, n: int, floor: float, loss: Float, log_weight: Float, row: Whole, u: Float
+) -> TailSample:
+    """The rows of draws ``u`` (k, l), with their factors and components."""
+    u = np.asfortranarray(u)
+    x = u
+    if problem.space == "standard":
+        x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
+    components = problem.loss.components(x)
+    parts = np.empty((len(u), 0)) if components is None else components
+    return TailSample(n, floor, loss, log_weight, row, u, x, parts)

@@ -28,6 +28,7 @@ from raresim.losses.isolation import isolating
 from raresim.losses.python import PythonLoss
 from raresim.measures import limit_states
 from raresim.measures.base import Answered, LossScale, Measure, Question
+from raresim.measures.tail_sample import tail_sample
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
 from raresim.numerics.surroundings import undisturbed
@@ -36,6 +37,7 @@ from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
 from raresim.registry import lookup
 from raresim.run import reading
+from raresim.run.answer import inflation
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
@@ -45,6 +47,7 @@ from raresim.run.facts import canary_of, entropies, failed_facts, rarity, search
 from raresim.run.locate import Located, locate
 from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
+from raresim.run.probabilities import Lost
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 from raresim.run.result import Result
@@ -258,9 +261,9 @@ class Experiment:
             return self._shown(found, sample, estimates)
 
     def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        rows = reading.tail_sample(sample.summary, found.session.problem)
+        rows = tail_sample(sample.summary, found.session.problem)
         shown: list[Exhibit] = []
-        factor = reading.inflation(sample)
+        factor = inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
             own = tuple(estimates[place] for place in places)
             problem, left = found.session.problem, found.after - sum(exhibit.evaluations for exhibit in shown)
@@ -292,7 +295,7 @@ class Experiment:
     ) -> Result:
         """What is read from the sums of a run."""
         tuned, sample, audited = found.tuned, outcome.sample, outcome.audited
-        lost = reading.Lost(outcome.failures.total - outcome.estimating, outcome.estimating)
+        lost = Lost(outcome.failures.total - outcome.estimating, outcome.estimating)
         evaluations = {
             "explore": found.explore,
             "tune": tuned.evaluations,
@@ -313,7 +316,7 @@ class Experiment:
         primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
-            asked, factor = (found.loss, found.questions, estimates), reading.inflation(sample)
+            asked, factor = (found.loss, found.questions, estimates), inflation(sample)
             of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
             exhibits = (*of_states, *self._exhibits(found, sample, estimates))
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
@@ -346,7 +349,7 @@ class Experiment:
                 "max_evaluations": self.stop.max_evaluations,
                 "looks": sample.looks,
                 "planned": sample.planned,
-                "interval_inflation": reading.inflation(sample),
+                "interval_inflation": inflation(sample),
             },
             iterations=tuned.iterations,
             convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),

@@ -19,9 +19,8 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.measures.base import LossScale, Question
 from raresim.measures.tail_rate import normal_rate
-from raresim.measures.tail_sample import TailSample
+from raresim.measures.tail_sample import TailSample, of_draws
 from raresim.numerics.blocks import Block
-from raresim.run import reading
 from raresim.run.locate import Located
 
 EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
@@ -126,7 +125,7 @@ def climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]
         if draws is None:
             raise ValueError("the draws of the climbs were not kept")
         at = np.flatnonzero(draws.loss >= floor).astype(np.int64)
-        return reading.of_draws(problem, draws.n, floor, draws.loss[at], draws.log_weight[at], at, draws.u[at])
+        return of_draws(problem, draws.n, floor, draws.loss[at], draws.log_weight[at], at, draws.u[at])
 
     return rows
 

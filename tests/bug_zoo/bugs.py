@@ -677,7 +677,7 @@ def bound_of_one_over_n(zero_hits_bound):
 
 
 @bug(
-    "raresim.run.reading:inflation",
+    "raresim.run.answer:inflation",
     f"{STAGE}::test_the_interval_is_widened_when_the_sample_chose_its_size_and_it_is_recorded",
 )
 def looks_for_nothing(inflation):
@@ -685,14 +685,14 @@ def looks_for_nothing(inflation):
     return lambda sample: 1.0
 
 
-@bug("raresim.run.reading:_is_heavy", f"{STAGE}::test_quantile_of_student_t_comes_with_the_tail_of_the_weights")
+@bug("raresim.run.answer:is_heavy", f"{STAGE}::test_quantile_of_student_t_comes_with_the_tail_of_the_weights")
 def normal_quantile_of_heavy_tails(is_heavy):
     """The error of weights with a heavy tail is taken to be known."""
     return lambda weights, unit: False
 
 
 @bug(
-    "raresim.run.reading:_holds",
+    "raresim.run.answer:holds",
     f"{STAGE}::test_interval_of_weights_without_a_variance_is_not_called_by_its_confidence",
 )
 def every_interval_called_by_its_confidence(holds):

@@ -1,0 +1,167 @@
+"""The outcome of a run in Python, and the run folder that it is saved to and read back from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raresim.errors import ConfigError
+from raresim.files.storage import naming, sync_folder
+from raresim.losses.failures import KINDS, Failures
+from raresim.record.folder import arrays_in, fields_of
+from raresim.record.outcome import Outcome
+
+MAX_NAME = 255
+
+FAILED_ROWS = "failed_rows.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Outcome):
+    """The outcome of a run.
+
+    Parameters
+    ----------
+    failures : Failures
+        Rows to which the user's loss gave no number: ``failed_rows.npz``.
+    """
+
+    failures: Failures = field(default_factory=Failures.nothing, repr=False)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the run folder, with figures and report, and return its path.
+
+        Everything is written to a temporary sibling that is renamed at the end, so a folder that exists is whole.
+
+        Raises
+        ------
+        ConfigError
+            When ``directory`` exists and is not empty.
+        OSError
+            With the path of what could not be written; ``directory`` is then not there.
+        """
+        final = Path(directory)
+        refuse_existing(final)
+        write_folder(final, self.files(status="finished"))
+        return final
+
+    def files(self, status: str = "interrupted") -> dict[str, bytes]:
+        """The content of a run folder without figures and page, by file name; ``status`` goes into the manifest."""
+        failed = {FAILED_ROWS: self.failures.to_bytes()} if self.failures.kept else {}
+        return self.content(status) | failed
+
+
+def read_run(folder: str | Path) -> Result:
+    """Read a run folder back: the `Result` that was saved there.
+
+    It is equal to that result. Where a free table such as ``diagnostics`` held a number that was not finite, which JSON
+    cannot store, it has None.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A run folder. Its figures and page are not read, and no code of it is run.
+
+    Raises
+    ------
+    ConfigError
+        That names the file and what is wrong with it, when the folder is incomplete, broken, of an unfinished run or of
+        another version of the format.
+    """
+    folder = Path(folder)
+    held = fields_of(folder)
+    return Result(**held, failures=_failures(folder / FAILED_ROWS, held["failed"]))
+
+
+def _failures(path: Path, counted: Mapping[str, Any]) -> Failures:
+    """The rows without a loss that are in the folder, with the counts of all of them."""
+    if not os.path.lexists(path):
+        return Failures.nothing()
+    stored = arrays_in(path)
+    try:
+        kinds = counted["kinds"]
+        return Failures(
+            counts=np.array([kinds.get(kind, 0) for kind in KINDS], dtype=np.int64),
+            retried=counted["retried"],
+            x=stored["x"],
+            loss=stored["loss"],
+            kind=np.array([KINDS.index(kind) for kind in stored["kind"]], dtype=np.int64),
+            message=tuple(map(str, stored["message"])),
+            place=np.column_stack([stored[name] for name in ("stage", "block", "row")]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: does not hold the failed rows of a run ({type(error).__name__}: {error})") from None
+
+
+def default_folder(name: str, leaf: str) -> Path:
+    """``runs/NAME/LEAF``, below the working folder; raises `ConfigError` where a link would lead out of it."""
+    folder = Path("runs") / name / leaf
+    for part in (folder.parent, folder):
+        if part.is_symlink():
+            raise ConfigError(f"{part}: is a symbolic link; remove it, or name the run folder with --out")
+    return folder
+
+
+def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
+    """Make the run folder ``final`` of ``files``, with figures and page: whole, or not at all.
+
+    An empty folder in its place is replaced.
+    """
+    from raresim import report
+
+    final.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:50]}-", dir=final.parent))
+    try:
+        for name, content in files.items():
+            with naming(final / name), (draft / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            report.build(draft)
+        except ConfigError as error:  # it speaks of the draft
+            raise OSError(str(error).replace(str(draft), str(final))) from error
+        draft.chmod(0o755)
+        with naming(final):
+            if final.exists():
+                final.rmdir()
+            os.replace(draft, final)
+            sync_folder(final.parent)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `ConfigError` when ``folder`` is there and holds something, or could not be made after the run."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except FileNotFoundError:
+        _refuse_below(folder)
+        return
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{folder}: cannot be a run folder: {getattr(error, 'strerror', None) or error}") from None
+    if folder.name in ("", ".."):
+        raise ConfigError(f"{folder}: must end in the name of the run folder")
+    if stat.S_ISLNK(mode):
+        raise ConfigError(f"{folder}: is a symbolic link; give the folder that it leads to")
+    if not stat.S_ISDIR(mode):
+        raise ConfigError(f"{folder}: is not a folder")
+    if any(folder.iterdir()):
+        raise ConfigError(f"{folder}: already holds files; choose another folder or remove it")
+
+
+def _refuse_below(folder: Path) -> None:
+    if longest := next((part for part in folder.parts if len(os.fsencode(part)) > MAX_NAME), None):
+        raise ConfigError(f"{folder}: a folder's name has at most {MAX_NAME} bytes, got {len(os.fsencode(longest))}")
+    above = next(parent for parent in folder.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ConfigError(f"{folder}: cannot be made: {above} is not a folder that can be written to")
