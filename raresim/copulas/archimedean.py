@@ -12,20 +12,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from raresim.arguments import checks
 from raresim.copulas.base import Copula
+from raresim.copulas.fit import CopulaFit, log_likelihood, maximise, std_error_of
+from raresim.copulas.ranks import scores_of
 from raresim.copulas.summary import constant, dependence_lines
 from raresim.copulas.tables import U_MAX, StretchedTable, log_exponential, log_exponential_exactly
-from raresim.errors import FieldError
+from raresim.errors import DataError, FieldError
 from raresim.numerics import arrays, normal_scores
 from raresim.numerics.arrays import Float
-
-if TYPE_CHECKING:
-    from raresim.copulas.fitting import CopulaFit
 
 A = TypeVar("A", bound="Archimedean")
 
@@ -157,16 +156,42 @@ class Archimedean(Copula):
         Parameters
         ----------
         scores : (n, d) float64
-            Normal scores of the observations, as `raresim.copulas.fitting.pseudo_scores` makes them.
+            Normal scores of the observations, as `raresim.copulas.ranks.pseudo_scores` makes them.
 
         Raises
         ------
         DataError
             When the likelihood is largest at an end of the range of ``theta``.
-        """
-        from raresim.copulas.fitting import fit_archimedean
 
-        return fit_archimedean(cls, scores)
+        Notes
+        -----
+        The standard error is from the observed information, which treats the ranks as if they were the margins. Genest,
+        Ghoudi and Rivest, Biometrika 82, 1995, give the part that is missing; it is small unless dependence is strong.
+        """
+        v = scores_of(scores)
+        d = v.shape[1]
+        low, high = cls.THETAS
+
+        def total(theta: float) -> float:
+            return log_likelihood(cls(theta=theta, dim=d), v)  # type: ignore[call-arg]  # every member has these fields
+
+        def by_tau(tau: float) -> float:
+            return total(min(max(cls.theta_of(tau), low), high))
+
+        tau, at_end = maximise(by_tau, cls.tau_of(low), cls.tau_of(high))
+        if at_end:
+            end, meaning = (low, "least") if at_end == "low" else (high, "most")
+            seen = (
+                "show no positive dependence of this kind" if at_end == "low" else "move together nearly without fail"
+            )
+            raise DataError(
+                f"theta: the likelihood of {cls.kind} is largest at the {meaning} it allows, {end:g}: these data {seen}"
+            )
+        theta = min(max(cls.theta_of(tau), low), high)
+        copula = cls(theta=theta, dim=d)  # type: ignore[call-arg]
+        return CopulaFit(
+            copula, {"theta": theta}, {"theta": std_error_of(total, theta, low, high)}, total(theta), len(v)
+        )
 
 
 def settle(copula: Archimedean) -> None:

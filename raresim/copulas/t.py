@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -12,19 +12,22 @@ from raresim.arguments import checks
 from raresim.arguments.checks import Matrix
 from raresim.copulas import elliptical
 from raresim.copulas.base import Copula
+from raresim.copulas.fit import CopulaFit, maximise, pairs, std_error_of
+from raresim.copulas.ranks import correlation_by_kendall, scores_of
 from raresim.copulas.student_t_map import StudentTMap, student_t_copula_tail
 from raresim.copulas.summary import dependence_lines
-from raresim.data.correlation import Repair, RepairMode
+from raresim.data.correlation import Repair, RepairMode, correlation
 from raresim.distributions.mixing import log_mixing
 from raresim.distributions.normal import dense_distance, lower_affine
 from raresim.distributions.student_t import DOF_RANGE
-from raresim.errors import FieldError
+from raresim.errors import DataError, FieldError
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 
-if TYPE_CHECKING:
-    from raresim.copulas.fitting import CopulaFit
+DOF_BOUNDS = (0.5, 300.0)
+"""Degrees of freedom that a fit may find."""
+
 
 TMeasure = Literal["normal", "kendall"]
 
@@ -127,16 +130,48 @@ class T(Copula):
         Parameters
         ----------
         scores : (n, d) float64
-            Normal scores of the observations, as `raresim.copulas.fitting.pseudo_scores` makes them.
+            Normal scores of the observations, as `raresim.copulas.ranks.pseudo_scores` makes them.
 
         Raises
         ------
         DataError
             When the likelihood still rises at the largest ``dof``: such data are as good as Gaussian.
-        """
-        from raresim.copulas.fitting import fit_t
 
-        return fit_t(scores)
+        Notes
+        -----
+        The method of McNeil, Frey and Embrechts, *Quantitative Risk Management*, section 7.5. The standard error of
+        ``dof`` is from the observed information of that number; those of the correlations are from the variance of tau.
+        """
+        v = scores_of(scores)
+        estimate, errors = correlation_by_kendall(v)
+        matrix, _ = correlation("correlation", estimate, "nearest")
+        factor = checks.cholesky("correlation", matrix)
+        sign = np.sign(v)
+        sizes, where = np.unique(np.abs(v).round(12), return_inverse=True)  # the ranks of all columns are alike
+        terms, x = np.empty(len(v)), np.empty(v.shape, order="F")
+
+        def total(dof: float) -> float:
+            margin = StudentTMap(dof)
+            x[:] = margin.log_variate_exactly(sizes)[where].reshape(v.shape)
+            t_copula_logpdf(margin, factor, sign, x, terms)
+            return float(terms.sum())
+
+        log_dof, at_end = maximise(lambda log: total(math.exp(log)), *(math.log(b) for b in DOF_BOUNDS))
+        if at_end == "high":
+            raise DataError(
+                f"dof: the likelihood still rises at the largest allowed value, {DOF_BOUNDS[1]:g}: "
+                "these data are as good as Gaussian; use kind gaussian"
+            )
+        if at_end == "low":
+            raise DataError(
+                f"dof: the likelihood still rises at the smallest allowed value, {DOF_BOUNDS[0]:g}: "
+                "these extremes are more joint than those of a t copula; look for ties or repeated rows"
+            )
+        dof = math.exp(log_dof)
+        copula = cls(dof=dof, correlation=matrix)
+        parameters = {**pairs(matrix), "dof": dof}
+        std_errors = {**pairs(errors), "dof": std_error_of(total, dof, *DOF_BOUNDS)}
+        return CopulaFit(copula, parameters, std_errors, total(dof), len(v))
 
     @staticmethod
     def examples() -> list[T]:

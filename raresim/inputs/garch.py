@@ -13,7 +13,9 @@ import numpy as np
 from raresim.arguments import checks
 from raresim.arguments.synonyms import unknown
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit, fit_kind, pseudo_scores, refuse_dependent_scores
+from raresim.copulas.fit import CopulaFit
+from raresim.copulas.fitting import fit_kind
+from raresim.copulas.ranks import pseudo_scores, refuse_dependent_scores
 from raresim.data import ReturnsSource, ReturnsTable, table_of
 from raresim.distributions.base import Fitted, Inputs
 from raresim.distributions.margins import has_exponential_moment

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raresim.copulas.base import Copula
-from raresim.copulas.fitting import CopulaFit
+from raresim.copulas.fit import CopulaFit
 from raresim.record.evidence import EvidenceTable
 
 

@@ -9,10 +9,11 @@ from scipy import special, stats
 
 from raresim.copulas.archimedean import Archimedean
 from raresim.copulas.blocks import Blocks
-from raresim.copulas.fitting import kendall_matrix, log_likelihood
+from raresim.copulas.fit import log_likelihood
 from raresim.copulas.gaussian import Gaussian
 from raresim.copulas.grouped_t import GroupedT
 from raresim.copulas.independence import Independence
+from raresim.copulas.ranks import kendall_matrix
 from raresim.copulas.survival import Survival
 from raresim.copulas.t import T
 from tests.helpers import block, examples, logpdf, normals
