@@ -1,4 +1,4 @@
-"""A session: what a run has to work with, and where it tells how far it is."""
+"""A session: the means of a run, and where it reports its progress."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ LOGGER = logging.getLogger("raresim")
 
 
 Report = Callable[[str, int, int, str], None]
-"""Progress: name of the stage, rows done (0 where they begin), rows in all (0: not known) and a line about it."""
+"""Called with progress: name of the stage, rows done (0 at its start), rows in all (0: not known), a line of text."""
 
 
 @dataclass(eq=False)
 class Session:
-    """One run's means: the problem, the executor, the stages, what is asked and where progress is told.
+    """The means of one run: the problem, the executor, the stages, the questions and the report of progress.
 
-    ``confidences`` are those of the events' intervals, and ``betting`` is whether one of these is read from bets.
-    ``reserved`` of the evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
-    ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
-    ``questions`` are those of the events, where some are answered by a quantile.
+    ``confidences`` are the levels of the events' intervals, and ``betting`` says whether one of these is read from
+    bets. ``reserved`` evaluations are left to the audit, and ``beyond`` says which rows of the estimate are kept.
+    ``relative_error`` is asked of the events' probabilities; where more is asked, ``asked`` says what. ``questions``
+    belong to the events, where a quantile answers some of them.
 
-    ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
+    ``before`` is the progress of an earlier attempt at the estimate stage, and ``keep`` is called with new progress.
     """
 
     problem: Problem
@@ -73,7 +73,7 @@ class Session:
     def of_round(self, before: int) -> int:
         """Evaluations of a round whose search had taken ``before`` when it began: all of them in the first round.
 
-        Of later ones it is what they may take without their audit, which is not to be put at risk by a search.
+        A later round may take all but its audit's share, which a search must not put at risk.
         """
         return self.unreserved - before if before else self.max_evaluations
 
