@@ -1,8 +1,8 @@
-"""What the Archimedean copulas share: one frailty that all numbers have in common.
+"""The common part of the Archimedean copulas: one frailty that all coordinates share.
 
 ``U_j = psi(E_j / V)`` with independent standard exponentials ``E_j`` and a frailty ``V`` whose Laplace transform is the
 generator ``psi`` (Marshall & Olkin 1988). The score of ``U_j`` is a function of ``log E_j - log V`` alone, which is
-tabulated once; so is ``log E`` as a function of a standard normal. Nothing is ever near 1 that must not be rounded.
+tabulated once; so is ``log E`` as a function of a standard normal. No step forms a number near 1 that would be rounded.
 
 To add one: a frozen dataclass with fields ``dim``, ``theta``, ``tau`` and ``parameter``, and the functions that
 `Archimedean` asks for.
@@ -34,7 +34,7 @@ LOG_WHOLE = 36.0
 
 
 class Archimedean(Copula):
-    """Exchangeable, positive dependence of ``dim`` numbers with one parameter.
+    """Exchangeable, positive dependence of ``dim`` coordinates, with one parameter.
 
     References
     ----------
@@ -54,7 +54,7 @@ class Archimedean(Copula):
     parameter: float
     """The ``theta`` that was given, or that has the given ``tau``."""
 
-    # What a copula has to give. Probabilities are functions of x = log t.
+    # A member defines these. Probabilities are functions of x = log t.
 
     @abstractmethod
     def _log_frailty(self, u: Float, out: Float) -> None:
@@ -100,7 +100,7 @@ class Archimedean(Copula):
     def _tails(self) -> tuple[float, float]:
         """Lower and upper tail dependence of a pair."""
 
-    # What follows from it.
+    # These follow from them.
 
     @property
     def latent_dim(self) -> int:
@@ -123,7 +123,7 @@ class Archimedean(Copula):
 
     @cached_property
     def _scores(self) -> StretchedTable:
-        """`score` over all that latent normals up to `U_MAX` reach."""
+        """The table of `score` for all latent normals up to `U_MAX`."""
         corners = np.array([np.full(self.FRAILTY_NORMALS, s * U_MAX) for s in (-1.0, 1.0)], order="F")
         frailty = np.empty(2)
         self._log_frailty(corners, frailty)

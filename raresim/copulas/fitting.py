@@ -37,13 +37,13 @@ class CopulaFit(Criteria):
     Parameters
     ----------
     copula : Copula
-        With the fitted parameters.
+        The copula with the fitted parameters.
     parameters : mapping
-        Name to value of those that were found; ``rho[i][j]`` for a correlation.
+        Name to value of the fitted parameters; ``rho[i][j]`` for a correlation.
     std_errors : mapping
         Name to standard error.
     log_likelihood : float
-        Of the copula at the scores, in nats.
+        Log likelihood of the copula at the scores, in nats.
     n : int
         Number of observations.
     """
@@ -56,7 +56,7 @@ class CopulaFit(Criteria):
 
 
 def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
-    """The copula of a kind that fits normal scores (n, d) best; without one, Gaussian or t, whichever AIC prefers.
+    """The copula of a kind that fits normal scores (n, d) best; without a kind, Gaussian or t, whichever AIC prefers.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
     gaussian = fit_gaussian(scores, "scores")
     try:
         return min(fit_t(scores), gaussian, key=lambda fit: fit.aic)
-    except DataError:  # no degrees of freedom: as good as Gaussian
+    except DataError:  # no finite degrees of freedom: as good as Gaussian
         return gaussian
 
 
@@ -136,8 +136,8 @@ def fit_gaussian(scores: Float, by: By) -> CopulaFit:
     Notes
     -----
     The correlation of normal scores is as efficient as any estimate that does not know the margins, with standard error
-    ``(1 - r^2) / sqrt(n)`` (Klaassen & Wellner, Bernoulli 3, 1997). That from Kendall's tau follows from the variance
-    of tau, by the delta method.
+    ``(1 - r^2) / sqrt(n)`` (Klaassen & Wellner, Bernoulli 3, 1997). The standard error of a correlation from Kendall's
+    tau follows from the variance of tau, by the delta method.
     """
     checks.one_of("by", by, By)
     v = _scores(scores)
@@ -152,12 +152,13 @@ def fit_gaussian(scores: Float, by: By) -> CopulaFit:
 
 
 def fit_t(scores: Float) -> CopulaFit:
-    """Fit of `T`: correlation ``sin(pi tau / 2)``, then ``dof`` by maximum likelihood given it.
+    """Fit of `T`: the correlation is ``sin(pi tau / 2)``, then ``dof`` has maximum likelihood given the correlation.
 
     Notes
     -----
     The method of McNeil, Frey and Embrechts, *Quantitative Risk Management*, section 7.5. The standard error of ``dof``
-    is from the observed information of that one number; those of the correlations are from the variance of tau.
+    comes from the observed information of ``dof`` alone; the standard errors of the correlations come from the variance
+    of tau.
     """
     v = _scores(scores)
     estimate, errors = _correlation_by_kendall(v)
@@ -182,7 +183,7 @@ def fit_t(scores: Float) -> CopulaFit:
     if at_end == "low":
         raise DataError(
             f"dof: the likelihood still rises at the smallest allowed value, {DOF_BOUNDS[0]:g}: "
-            "these extremes are more joint than those of a t copula; look for ties or repeated rows"
+            "these data have more joint extremes than any t copula; look for ties or repeated rows"
         )
     dof = math.exp(log_dof)
     copula = T(dof=dof, correlation=matrix)
@@ -196,8 +197,8 @@ def fit_archimedean(cls: type[Archimedean], scores: Float) -> CopulaFit:
 
     Notes
     -----
-    The standard error is from the observed information: it treats the ranks as if they were the margins (Genest, Ghoudi
-    and Rivest, Biometrika 82, 1995, have the part that is missing, which is small but for strong dependence).
+    The standard error comes from the observed information and treats the ranks as if they were the margins. Genest,
+    Ghoudi and Rivest, Biometrika 82, 1995, have the part that is missing, which is small except for strong dependence.
     """
     v = _scores(scores)
     d = v.shape[1]
@@ -211,10 +212,10 @@ def fit_archimedean(cls: type[Archimedean], scores: Float) -> CopulaFit:
 
     tau, at_end = _maximise(by_tau, cls.tau_of(low), cls.tau_of(high))
     if at_end:
-        end, meaning = (low, "least") if at_end == "low" else (high, "most")
-        reason = "show no positive dependence of this kind" if at_end == "low" else "move together nearly without fail"
+        end, meaning = (low, "smallest") if at_end == "low" else (high, "largest")
+        reason = "show no positive dependence of this kind" if at_end == "low" else "move together almost perfectly"
         raise DataError(
-            f"theta: the likelihood of {cls.kind} is largest at the {meaning} it allows, {end:g}: these data {reason}"
+            f"theta: the likelihood of {cls.kind} is largest at the {meaning} theta, {end:g}: these data {reason}"
         )
     theta = min(max(cls.theta_of(tau), low), high)
     copula = cls(theta=theta, dim=d)  # type: ignore[call-arg]
@@ -222,7 +223,7 @@ def fit_archimedean(cls: type[Archimedean], scores: Float) -> CopulaFit:
 
 
 def _maximise(total: Callable[[float], float], low: float, high: float) -> tuple[float, Literal["", "low", "high"]]:
-    """Where ``total`` is largest, and at which end of its range if at one: a grid, then Brent's bounded search."""
+    """The maximiser of ``total``, and the end of the range at which it lies, if any: a grid, then Brent's search."""
     from scipy import optimize
 
     grid = np.linspace(low, high, _GRID)
@@ -240,7 +241,7 @@ def _maximise(total: Callable[[float], float], low: float, high: float) -> tuple
 
 
 def _std_error(total: Callable[[float], float], at: float, low: float, high: float) -> float:
-    """From the second derivative of the log likelihood; NaN where it is not curved downwards."""
+    """Standard error from the second derivative of the log likelihood; NaN where this is not negative."""
     step = min(1e-3 * at, 0.5 * (at - low), 0.5 * (high - at))
     if step <= 0:
         return math.nan
@@ -276,7 +277,10 @@ def _correlation_by_kendall(v: Float) -> tuple[Float, Float]:
 
 @kernel
 def count_below(first: np.ndarray, second: np.ndarray, out: Float) -> None:
-    """Number of points not above each in either rank, itself included; ``first`` rises. By a Fenwick tree."""
+    """Count, for each point, the points not above it in either rank, itself included, by a Fenwick tree.
+
+    ``first`` is in ascending order.
+    """
     n = first.shape[0]
     tree = np.zeros(n + 1, dtype=np.int64)
     start = 0
