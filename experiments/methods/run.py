@@ -2,9 +2,8 @@
 
 ``python experiments/methods/run.py`` makes the runs that are not yet in ``data/measured``, then writes table.md,
 table.csv and gain.png beside this file from all runs there; ``--quick`` runs a few cheap problems, writes nothing, and
-fails on a
-trusted estimate off by more than five of its errors or on intervals that miss the answer too often to be chance (one
-time in a million).
+fails on a trusted estimate off by more than five of its errors or on intervals that miss the answer too often to be
+chance (one time in a million).
 """
 
 from __future__ import annotations

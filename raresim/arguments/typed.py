@@ -264,7 +264,7 @@ def named(wanted: Type) -> list[str]:
 
 
 def _words(wanted: Type) -> tuple[str, str]:
-    """What one of a class is called, and what several are."""
+    """What one object of a class is called, and what several are called."""
     name = getattr(wanted, "__name__", str(wanted))
     article = "an" if name[0] in "AEIOU" else "a"
     return WORDS.get(name, (f"{article} {name}", f"{name} objects"))
@@ -289,7 +289,7 @@ def shown(value: Any) -> str:
 
 
 def remedy(value: Any, wanted: Type) -> str:
-    """What to give instead, where that can be said."""
+    """The end of a message that says what to give instead; empty where that is not known."""
     parts = [cls.__name__ for cls in _classes(wanted) if cls.__name__ in REMEDIES]
     if not parts:
         return as_number(value) if {int, float} & {*_classes(wanted)} else ""

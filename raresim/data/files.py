@@ -71,7 +71,7 @@ class DataFile(ABC):
         """Number of each row and its cells in ``columns``, as text without surrounding blanks."""
 
     def place(self, names: Sequence[str], after: int = 0) -> list[int]:
-        """Where the columns called ``names`` stand, looking from column ``after``; raises where there is none."""
+        """The places of the columns called ``names``, from column ``after`` on; raises where one is missing."""
         present = self.header[after:]
         problems = Problems(self.name)
         for name in names:
@@ -216,7 +216,7 @@ def _refuse_no_table(name: str, lines: Sequence[tuple[int, list[str]]]) -> None:
             return
     if cells:
         raise DataError(
-            f"{name}: is no table: below its first line no cell is a number or a date; is it the right file?"
+            f"{name}: is not a table: below its first line no cell is a number or a date; is it the right file?"
         )
 
 

@@ -87,7 +87,7 @@ def aligned(**given: ArrayLike | None) -> tuple[tuple[str, ...] | None, dict[str
 
 
 def _places(field: str, labels: Sequence[str], names: Sequence[str], remedy: str = "") -> list[int]:
-    """Where each of ``names`` stands among ``labels``, which must be the same in any order."""
+    """The place of each of ``names`` among ``labels``, which must be the same names in any order."""
     if twice := files.repeated(labels):
         raise FieldError(field, f"must have each name once, got {', '.join(twice[:MOST_SHOWN])} more than once")
     if unknown := [label for label in labels if label not in names]:

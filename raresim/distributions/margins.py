@@ -69,13 +69,13 @@ def log_density(laws: Sequence[Marginal], x: Float, out: Float) -> None:
 
 
 def moments(laws: Sequence[Marginal]) -> tuple[Float, Float]:
-    """Means and variances (d,), not finite where a law has none."""
+    """Means and variances (d,); not finite where they do not exist."""
     both = np.array([law.moments()[:2] for law in laws]).reshape(-1, 2)
     return both[:, 0], both[:, 1]
 
 
 def linear_moments_of_independent(laws: Sequence[Marginal], weights: Float) -> tuple[float, float]:
-    """Mean and standard deviation of a weighted sum of independent factors; NaN where there is none."""
+    """Mean and standard deviation of a weighted sum of independent factors; NaN where they do not exist."""
     used = np.flatnonzero(weights)
     mean, variance = moments([law for law, w in zip(laws, weights, strict=True) if w])
     total = float(weights[used] ** 2 @ variance)

@@ -107,7 +107,7 @@ class Executor:
     pool : concurrent.futures.Executor, optional
         Where the work is done; without it, in the calling thread.
     workers : int
-        How many chunks may be under way at once (times two, so that no worker waits).
+        Number of workers; twice as many chunks may be under way at once, so that no worker waits.
 
     Examples
     --------

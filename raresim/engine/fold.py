@@ -266,7 +266,7 @@ def _isolated(
 
 
 def _named(blocks: Sequence[Block]) -> str:
-    """Where blocks are, and how many rows they have."""
+    """The place of blocks and their number of rows, in words."""
     first, last = blocks[0], blocks[-1]
     rows = f"{sum(block.rows for block in blocks):,} rows"
     if len(blocks) == 1:

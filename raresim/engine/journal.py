@@ -61,7 +61,7 @@ class Journal:
         Raises
         ------
         CheckpointError
-            When the draws ``u`` (n, d) are not those that the losses were evaluated at.
+            When the losses were evaluated at other draws than ``u`` (n, d).
         """
         key = block.stage, block.index
         known, at = self._calls.get(key, ()), self._next.get(key, 0)

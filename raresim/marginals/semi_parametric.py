@@ -330,7 +330,7 @@ def _body(x: Float, lower: TailFit | None, upper: TailFit | None) -> Body:
 
 
 def _beyond(tail: TailFit, x: Float) -> tuple[arrays.Bool, Float]:
-    """Which ``x`` lie in the tail, up to its end, and their standardised excesses."""
+    """Whether each ``x`` lies in the tail, up to its end, and the standardised excesses of those that do."""
     excess = x - tail.threshold if tail.side == "upper" else tail.threshold - x
     z = excess / tail.scale
     beyond = z > 0

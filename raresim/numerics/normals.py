@@ -17,7 +17,7 @@ from raresim.numerics.jit import kernel
 Words = NDArray[np.uint64]
 
 EDGE = 3.6541528853610087963519472518
-"""Where the lowest of the 256 layers goes over into the tail."""
+"""The point at which the lowest of the 256 layers passes into the tail."""
 
 
 def fill_standard_normal(rng: np.random.Generator, x: Float) -> None:
