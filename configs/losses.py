@@ -6,7 +6,7 @@ import numpy as np
 
 @numba.njit(nogil=True, cache=True)
 def two_sided(x):
-    """``|sum_j x_j| / sqrt(d)``, compiled: with ``nogil`` the workers of a run do not wait for each other."""
+    """``|sum_j x_j| / sqrt(d)``, compiled with ``nogil``, so that the workers of a run do not wait for each other."""
     n, d = x.shape
     out = np.zeros(n)
     for j in range(d):
@@ -22,7 +22,7 @@ def convex_limit_state(x):
 
 
 def smallest(x):
-    """The smallest factor: it exceeds a threshold where all of them do."""
+    """The smallest factor, which exceeds a threshold where all factors do."""
     return x.min(axis=1)
 
 
@@ -32,16 +32,16 @@ def parabola(x):
 
 
 def largest_size(x):
-    """``max_j |x_j|``: its failure regions are two faces of a cube for each factor."""
+    """``max_j |x_j|``: it has two failure regions for each factor, beyond two faces of a cube."""
     return np.abs(x).max(axis=1)
 
 
 def squared_norm(x):
-    """``x1^2 + ... + xd^2``, chi-square under standard normals: what fails is everything far from the origin."""
+    """``x1^2 + ... + xd^2``, chi-square under standard normals: every point far from the origin fails."""
     return np.square(x).sum(axis=1)
 
 
 def desk_excess(x):
-    """What each of three desks loses beyond its limit, in millions; rates and credit are basis points, fx per cent."""
+    """The loss of each of three desks beyond its limit, in millions; rates, credit in basis points, fx in per cent."""
     rates, fx, credit = x.T
     return np.column_stack([0.35 * rates - 8.0, 6.0 * fx - 15.0, 0.12 * credit - 4.5])

@@ -25,7 +25,7 @@ _DECEPTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\
 
 
 def visible(text: str) -> str:
-    """``text`` without control characters, which command a terminal, and those that reorder what a reader sees."""
+    """``text`` with the characters replaced that control a terminal or reorder what a reader sees."""
     return _DECEPTIVE.sub("\ufffd", text)
 
 
@@ -56,7 +56,7 @@ class ConfigError(RaresimError):
 
 
 class CheckpointError(RaresimError):
-    """A saved state that cannot be gone on from: damaged, of another run, or in use; starts with its path."""
+    """A saved state that cannot be resumed: it is damaged, of another run, or in use; starts with its path."""
 
     exit_code = ExitCode.CONFIG
 
@@ -75,7 +75,7 @@ class LossError(RaresimError):
     message : str
         The whole message.
     failures : Failures, optional
-        The rows to which it gave no loss, for replay; None where it is not a matter of rows.
+        The rows without a loss, for replay; None where the error is not about rows.
     """
 
     exit_code = ExitCode.USER_CODE_OR_DATA

@@ -65,12 +65,12 @@ def lookup(family: str, kind: Any) -> type:
 
 
 def families_called(name: str) -> list[str]:
-    """The families that a user means by ``name``: one, in singular or plural; distributions are three.
+    """The families that a user means by ``name``: one, in singular or plural; ``distributions`` stands for three.
 
     Raises
     ------
     FieldError
-        When there is none.
+        When no family has that name.
     """
     if name == "distributions":
         return ["inputs", "distribution", "marginal"]

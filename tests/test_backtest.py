@@ -479,11 +479,11 @@ def test_options_that_are_refused(options, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"var": -VAR}, "array:0:var: must be positive, a loss, got -2.32634787404; change the sign of a quantile"),
+        ({"var": -VAR}, "array:0:var: must be a positive loss, got -2.32634787404; change the sign of a quantile"),
         ({"var": [VAR] * 3}, "array: var must be one number for each of 250 days, got shape (3,)"),
         ({"var": "high"}, "array: var must be numbers, one for each day"),
         ({"es": [math.nan] + [ES] * 249}, "array:0:es: must be finite, got nan; leave out the day"),
-        ({"es": None, "es_var": 1.0}, "array: es_var is of no use without es"),
+        ({"es": None, "es_var": 1.0}, "array: es_var needs es"),
         ({"dates": ["2020-01-01"]}, "array: must have 250 dates, one for each row, got 1"),
         ({"n": 29}, "array: at least 30 days are needed, got 29"),
     ],
@@ -597,7 +597,7 @@ BAD_FILES = {
         None,
         "date,x,var,es",
         [],
-        "desk.csv:1: no column of realised losses, none is called loss or losses; name",
+        "desk.csv:1: no column of realised losses: none is called loss or losses; name",
     ),
     "pnl unsaid": (
         None,
@@ -605,12 +605,12 @@ BAD_FILES = {
         [],
         "or set `pnl` where profits are positive (columns: date, pnl, var, es)",
     ),
-    "no date": (None, "x,loss,var,es", [], "desk.csv:1: no column of dates, none is called date or day; name it by"),
+    "no date": (None, "x,loss,var,es", [], "desk.csv:1: no column of dates: none is called date or day; name it by"),
     "no var": (
         None,
         "date,loss,v99,es",
         [],
-        "desk.csv:1: no column of VaR forecasts, none is called var or value_at_risk",
+        "desk.csv:1: no column of VaR forecasts: none is called var or value_at_risk",
     ),
     "two losses": (
         None,
@@ -622,14 +622,14 @@ BAD_FILES = {
         None,
         HEAD,
         ["--es", "var"],
-        "desk.csv:1:var: cannot be both, VaR forecasts and ES forecasts; name a",
+        "desk.csv:1:var: cannot be both VaR forecasts and ES forecasts; name a",
     ),
     "no es var": (None, HEAD, ["--es-var", "v975"], "desk.csv:1: unknown column 'v975'"),
     "es var alone": (
         None,
         "date,loss,var,x",
         ["--es-var", "x"],
-        "desk.csv:x: a VaR at the level of the ES is of no use",
+        "desk.csv:x: a VaR at the level of the ES needs",
     ),
     "empty cell": (
         changed(3, "2024-01-04,,2.3,2.6"),
@@ -679,9 +679,9 @@ BAD_FILES = {
         changed(3, "2024-01-04,0,-2.3,2.6"),
         HEAD,
         [],
-        "desk.csv:5:var: must be positive, a loss, got -2.3",
+        "desk.csv:5:var: must be a positive loss, got -2.3",
     ),
-    "zero es": (changed(3, "2024-01-04,0,2.3,0"), HEAD, [], "desk.csv:5:es: must be positive, a loss, got 0"),
+    "zero es": (changed(3, "2024-01-04,0,2.3,0"), HEAD, [], "desk.csv:5:es: must be a positive loss, got 0"),
     "es below": (
         changed(3, "2024-01-04,0,2.3,2.2"),
         HEAD,

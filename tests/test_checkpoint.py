@@ -285,7 +285,7 @@ def test_extension_refuses_a_changed_loss_and_what_is_no_run(tmp_path: Path, no_
     assert "is the state of another run: files.l.py: " in stderr
     (tmp_path / "run" / "checkpoint").unlink()
     assert "cannot be extended" in call("extend", tmp_path / "run", "--budget", 1000)[2]
-    assert f"{tmp_path}: is no run folder; it holds" in call("extend", tmp_path, "--budget", 1000)[2]
+    assert f"{tmp_path}: is not a run folder; it holds" in call("extend", tmp_path, "--budget", 1000)[2]
 
 
 def test_run_that_ends_with_a_number_of_hits_is_not_extended(tmp_path: Path, no_figures: None) -> None:
@@ -574,7 +574,7 @@ def test_journal_that_is_full_keeps_the_beginning_of_each_block() -> None:
 
 def test_losses_of_other_draws_are_refused() -> None:
     journal = Journal.of_arrays(*state().journal.arrays())
-    with pytest.raises(CheckpointError, match="the draws are not those of the interrupted run"):
+    with pytest.raises(CheckpointError, match="the draws differ from the interrupted run"):
         journal.recall(Block(0, 0, 0, 3), np.ones((3, 2)))
 
 

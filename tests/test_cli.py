@@ -521,7 +521,7 @@ def test_18_15_report_names_the_runs_below_a_folder_the_newest_first(config: Pat
             code, _, stderr = call(*verb, folder)
             assert code == 2
             first, *listed = stderr.splitlines()
-            assert first == f"{folder}: is no run folder; it holds 4 runs, name one (the newest first):"
+            assert first == f"{folder}: is not a run folder; it holds 4 runs, name one of them (newest first):"
             below = tmp_path / "runs" / "case"
             assert listed == [f"  {part} (not finished)", *(f"  {below / name}" for name in reversed(names))]
     code, _, stderr = call("report", tmp_path / "runs" / "case" / "bb")

@@ -845,7 +845,7 @@ def test_mistaken_option_is_named_with_its_place(case: str, tmp_path: Path) -> N
         ("inputs[0]=1", "inputs is a mapping, got the index [0] (its keys: kind, dim"),
         ("seed", "must have the form key=value"),
         ("=1", "must have the form key=value"),
-        ("seed.a=1", "seed.a is not there to be changed"),
+        ("seed.a=1", "so there is no seed.a to change"),
         ("inputs.std=[1", "while parsing"),
     ],
 )

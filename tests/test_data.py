@@ -666,7 +666,7 @@ POSITION_ERRORS = {
     "names without a row": (
         lines("id,weight", "BBB,1"),
         "file.csv: no row for 2 of 3 names: AAA, CCC; add each, with weight 0 where there is no position, or fit the "
-        "inputs to the columns that are held alone, `fit.columns: [BBB]`",
+        "inputs only to the columns that are held, `fit.columns: [BBB]`",
     ),
     "missing weight": (
         lines("id,weight", "AAA,1", "BBB,", "CCC,1"),
@@ -693,7 +693,7 @@ POSITION_ERRORS = {
         "file.csv:2:weight: must be a finite number with a decimal point, got 'x'; write 0 for no position\n"
         "file.csv:3:id: unknown id 'ABB'; did you mean 'BBB'? (allowed: AAA, BBB, CCC)\n"
         "file.csv: no row for 1 of 3 names: BBB; add each, with weight 0 where there is no position, or fit the "
-        "inputs to the columns that are held alone, `fit.columns: [AAA, CCC]`",
+        "inputs only to the columns that are held, `fit.columns: [AAA, CCC]`",
     ),
     "only a header": ("id,weight\n", "file.csv: has a header row but no data rows"),
 }

@@ -379,7 +379,7 @@ def test_innovations_that_do_not_suit_are_named_with_their_column(one):
 
 def test_simple_returns_cannot_be_added_up(one):
     simple = ReturnsTable.of(one.values, returns="simple")
-    with pytest.raises(FieldError, match=r"^fit: must be of log returns where days are added up: use `returns: log`$"):
+    with pytest.raises(FieldError, match=r"^fit: must be log returns, because days are added up: use `returns: log`$"):
         Garch(fit=simple, horizon=2)
     assert Garch(fit=simple).dim == 1
     assert Garch(fit=simple, horizon=2, aggregate="path").dim == 2

@@ -82,8 +82,8 @@ def test_a_fit_holds_the_rows_and_says_where_they_end():
         "historical simulation: 6 rows of 2 columns, each of probability 1/6",
         "rows of array: 6 log returns of 2 columns, 2020-01-01 to 2020-01-06",
         "lowest row by its mean: 2020-01-02",
-        "it cannot go beyond its sample: the means of the rows lie between -0.03 and 0.02, and the worst row is as far "
-        "as a loss can go; for larger losses give each column a tail (`kind: fitted` with `margins: semi_parametric`)",
+        "it cannot go beyond its sample: the means of the rows lie between -0.03 and 0.02, and no loss is worse than "
+        "in the worst row; for larger losses give each column a tail (`kind: fitted` with `margins: semi_parametric`)",
     ]
 
 

@@ -143,7 +143,7 @@ ONE_FACTOR = {"loadings": [[0.6], [0.3], [-0.2]], "specific": [0.5, 0.0, 0.0]}
         (JointT(dof=4.0, dim=3), "equal", "one region with one likeliest point"),
         (Independent(marginal=NormalLaw(scale=2.0), dim=3), "equal", "the event is one half-space"),
         (Independent(marginals=[NormalLaw(), NormalLaw(), Lognormal(s=1.0)]), [1.0, 1.0, 0.0], "one half-space"),
-        (Independent(marginals=[NormalLaw(), Lognormal(s=1.0)]), [0.0, -1.0], "one factor alone has a weight"),
+        (Independent(marginals=[NormalLaw(), Lognormal(s=1.0)]), [0.0, -1.0], "only one factor has a weight"),
         (FactorModel(factors=StandardNormal(dim=1), **ONE_FACTOR), "equal", "the event is one half-space"),
         (FactorModel(factors=JointT(dof=4.0, dim=1), **ONE_FACTOR), [0.0, 1.0, 1.0], "one likeliest point"),
         (Independent(marginals=[NormalLaw(), Lognormal(s=1.0)]), "equal", ""),
@@ -157,7 +157,7 @@ def test_one_region_is_claimed_where_it_is_proven(inputs, weights, why):
     loss = Linear(weights=weights, factors="losses")
     assert loss.one_region(inputs) == "", "not bound: its weights are not known"
     got = loss.bind(inputs).one_region(inputs)
-    assert got.endswith(why) if not why.startswith("one factor") else why in got
+    assert got.endswith(why) if not why.startswith("only one factor") else why in got
     assert got.startswith("the loss is a weighted sum, and ") == bool(why)
     assert bool(got) == bool(why)
 

@@ -71,9 +71,9 @@ def test_sizes_are_read(given, expected):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("4 GB", "memory: must be a size such as 512 MiB or 4 GiB, or bytes, got '4 GB'"),
-        ("lots", "memory: must be a size such as 512 MiB or 4 GiB, or bytes, got 'lots'"),
-        ("-1 GiB", "memory: must be a size such as 512 MiB or 4 GiB, or bytes, got '-1 GiB'"),
+        ("4 GB", "memory: must be a size such as 512 MiB or 4 GiB, or a number of bytes, got '4 GB'"),
+        ("lots", "memory: must be a size such as 512 MiB or 4 GiB, or a number of bytes, got 'lots'"),
+        ("-1 GiB", "memory: must be a size such as 512 MiB or 4 GiB, or a number of bytes, got '-1 GiB'"),
         ("1 KiB", "memory: must be at least 1 MiB, got 1,024 bytes"),
         (0, "memory: must be at least 1 MiB, got 0 bytes"),
     ],
@@ -87,7 +87,7 @@ def test_other_sizes_are_refused(given, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("4 GB", "must be a size such as 512 MiB or 4 GiB, or bytes, got '4 GB'"),
+        ("4 GB", "must be a size such as 512 MiB or 4 GiB, or a number of bytes, got '4 GB'"),
         ("1e4", "must be at least 1 MiB, got 10,000 bytes"),
     ],
 )

@@ -95,7 +95,7 @@ def test_18_5_positions_may_be_a_frame(frame):
         ),
         (
             pandas.Series(1.0, index=["KO", "KO", "PEP", "XOM"]),
-            "weights: must name each once, got KO more",
+            "weights: must have each name once, got KO more",
         ),
     ],
     ids=["unknown", "missing", "twice"],
@@ -134,7 +134,7 @@ def test_18_5_a_frame_of_positions_is_checked_as_a_file(frame, message):
 
 def test_18_14_fewer_positions_than_prices_point_to_the_columns():
     with pytest.raises(
-        DataError, match=r"or fit the inputs to the columns that are held alone, `fit.columns: \[KO, XOM\]`"
+        DataError, match=r"or fit the inputs only to the columns that are held, `fit.columns: \[KO, XOM\]`"
     ):
         Linear(positions=FRAMES[0].query("id != 'PEP'")).bind(FITTED)
     with pytest.raises(FieldError, match=r"or fit the inputs to the columns that are held alone \(`fit.columns`\)$"):
@@ -225,7 +225,7 @@ def test_18_5_parts_that_a_function_returns_by_name_are_aligned():
 
 def test_18_5_a_table_is_not_renamed_to_its_own_columns_in_another_order():
     frame = pandas.DataFrame(0.01 * normals(10, 2, 9), columns=["A", "B"])
-    with pytest.raises(DataError, match="the names are those of the columns in another order, got B, A for A, B"):
+    with pytest.raises(DataError, match="the names are the columns' own in another order, got B, A for A, B"):
         ReturnsTable.of(frame, names=["B", "A"])
     assert ReturnsTable.of(frame, names=["C", "D"]).names == ("C", "D")
 
@@ -237,7 +237,7 @@ def test_18_5_forecasts_are_of_the_days_of_the_losses():
     with pytest.raises(DataError) as caught:
         Forecasts.of(realised, var)
     assert str(caught.value) == (
-        "array:0:var: must be of the same day as the loss, got 2020-01-02 beside 2020-01-01; give all of them for the "
+        "array:0:var: must be of the same day as the loss, got 2020-01-02 beside 2020-01-01; give all series for the "
         "same dates"
     )
     assert Forecasts.of(realised, var.to_numpy()).dates[0] == datetime.date(2020, 1, 1)

@@ -158,7 +158,7 @@ WITHOUT_DENSITY = {"garch-0", "garch-1", "historical-0", "historical-1", "factor
 @pytest.mark.parametrize("law", [p for p in LAWS if p.id in WITHOUT_DENSITY])
 def test_draws_without_a_density_are_not_weighed(law):
     u = normals(10, law.latent_dim, 1)
-    with pytest.raises(NoDensityError, match=r"have no density|has no part of its own, so the factors fix it"):
+    with pytest.raises(NoDensityError, match=r"have no density|has no specific part, so the factors determine it"):
         log_density_at(law, u, mapped(law, u))
 
 
@@ -230,7 +230,7 @@ def test_joined_defaults_are_weighed_for_other_probabilities_and_correlations(se
 @pytest.mark.parametrize(
     ("law", "name", "step", "why"),
     [
-        (Independent(marginal=Exponential(scale=2.0), dim=2), "loc", -0.1, "could then be from -0.1 to inf"),
+        (Independent(marginal=Exponential(scale=2.0), dim=2), "loc", -0.1, "could then lie from -0.1 to inf"),
         (
             CopulaInputs(copula=Gaussian(rho=0.4, dim=2), marginals=[Poisson(mu=1.0), Exponential()]),
             "x1.mu",
@@ -241,7 +241,7 @@ def test_joined_defaults_are_weighed_for_other_probabilities_and_correlations(se
             FactorModel(loadings=[[1.0]], factors=Normal(dim=1), specific=1.0, residual=Exponential()),
             "loadings",
             0.1,
-            "what a name can be would move with it",
+            "the values that a name can take would move with it",
         ),
     ],
 )

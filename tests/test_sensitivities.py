@@ -243,7 +243,7 @@ def test_what_cannot_be_given_is_said():
     assert "value_at_risk 0.01: not available for x1.p, x2.p" in notes
     assert "the loss is a step at 4." in notes
     notes = " ".join(CASES["exponential"].shown(Sensitivities(), 5_000, 1).notes)
-    assert "loc: not available: a factor could then be from -0.0001 to inf" in notes
+    assert "loc: not available: a factor could then lie from -0.0001 to inf" in notes
     exhibit = CASES["normal"].shown(Sensitivities(parameters=["stdd"]), 5_000, 1)
     assert "not available: parameters: unknown parameter 'stdd'; did you mean 'std'?" in " ".join(exhibit.notes)
     assert {row["parameter"] for row in table(exhibit)} == {"threshold", "tail"}
@@ -500,7 +500,7 @@ def test_what_does_not_go_with_the_inputs_is_refused_before_the_run(measure, mes
 def test_inputs_without_parameters_are_refused_before_the_run():
     inputs = Garch(fit=ReturnsTable.of(0.01 * np.random.default_rng(1).standard_normal((300, 2))))
     Sensitivities().check_inputs(inputs)
-    with pytest.raises(FieldError, match="change: dof: there is none: a law of kind garch has no density"):
+    with pytest.raises(FieldError, match="change: dof: the inputs have none: a law of kind garch has no density"):
         WhatIf(change={"dof": 4}).check_inputs(inputs)
 
 

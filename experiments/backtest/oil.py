@@ -20,7 +20,7 @@ TAIL = 0.01
 
 
 def volatility(returns: np.ndarray) -> np.ndarray:
-    """Of each day, from the returns before it; the first ``BURN_IN`` are not to be used."""
+    """Volatility of each day, from the returns before it; the first ``BURN_IN`` are not to be used."""
     variance = np.full(len(returns), np.var(returns[:BURN_IN]))
     for day in range(1, len(returns)):
         variance[day] = DECAY * variance[day - 1] + (1 - DECAY) * returns[day - 1] ** 2
@@ -28,7 +28,7 @@ def volatility(returns: np.ndarray) -> np.ndarray:
 
 
 def forecasts(law: Tail) -> str:
-    """The file: a standard law of unit variance times the volatility."""
+    """The file of forecasts by a law of unit variance times the volatility."""
     table = ReturnsSource(prices=PRICES, returns="log", missing="drop").load()
     returns = table.values[:, 0]
     unit = 1.0 if law.kind == "normal" else np.sqrt((law.dof - 2) / law.dof)

@@ -34,7 +34,7 @@ def rejections(law: Tail, days: int, tail: float, scale: float) -> dict[str, flo
     known: dict[tuple[int, Transitions], dict[str, float]] = {}
 
     def of_var(exceeds: np.ndarray) -> dict[str, float]:
-        key = int(exceeds.sum()), Transitions.of(exceeds)  # all that the tests look at
+        key = int(exceeds.sum()), Transitions.of(exceeds)  # all that the tests use
         if key not in known:
             found = {name: test(exceeds, tail) for name, test in VAR_TESTS.items()}
             asymptotic = {f"{name}, chi-square": one.p_chi_square for name, one in found.items()}
@@ -55,7 +55,7 @@ def rejections(law: Tail, days: int, tail: float, scale: float) -> dict[str, flo
 
 
 def table(scale: float) -> list[str]:
-    """In per cent, a column for each design."""
+    """The rejections in per cent, a column for each design."""
     designs = [(law, days, level) for law in ("normal", "t5") for days in (250, 1000) for level in (0.99, 0.975)]
     found = [rejections(Tail.of(law), days, tail_of(level, None), scale) for law, days, level in designs]
     head = ["test", *(f"{law}, {days:,} days, {level:g}" for law, days, level in designs)]

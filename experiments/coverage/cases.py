@@ -1,4 +1,4 @@
-"""What the study runs: questions whose answer is known, and how each is asked."""
+"""The cases of the study: questions whose answer is known, and the experiment that asks each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NORMAL_TAIL = float(stats.norm.sf(5.0))
 T_DOF, T_DIM, T_TAIL = 4.0, 5, 1e-6
 
 SINGLE_BUDGET = 200_000
-"""Three times what the pooled runs take: a single start that fails would spend any budget."""
+"""Three times the evaluations of the pooled runs: a single start that fails would spend any budget."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Case:
     Parameters
     ----------
     name : str
-        As in the table.
+        Name of the case in the table.
     exact : float
         The probability.
     build : callable
         The experiment of a seed.
     nominal : bool
-        Whether the interval is held to its 95 %.
+        Whether the interval has to cover 95 %.
     hidden : bool
         Whether a failure region can be missed: then the answer must be near the truth or not trusted.
     """

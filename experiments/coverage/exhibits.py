@@ -49,15 +49,15 @@ class Law:
     Parameters
     ----------
     name : str
-        As in the table.
+        Name of the law in the table.
     inputs : Inputs
         The factors.
     standard : frozen scipy.stats law
-        Of the loss divided by `SIGMA`.
+        Law of the loss divided by `SIGMA`.
     shortfall : float
         Expected shortfall of that law at `TAIL`.
     measures : sequence of Measure
-        What is asked.
+        The measures that are asked for.
     """
 
     name: str
@@ -119,12 +119,12 @@ def numbers_of(law: Law, seed: int) -> Numbers:
 
 
 def rows(exhibit: Exhibit) -> list[dict[str, Any]]:
-    """As mappings."""
+    """The rows of an exhibit as mappings."""
     return [dict(zip(exhibit.columns, row, strict=True)) for row in exhibit.rows]
 
 
 def contributions(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
-    """Of an elliptical law: each name has the share ``w_i (C w)_i / sigma^2`` of both numbers."""
+    """Contributions under an elliptical law: each name has the share ``w_i (C w)_i / sigma^2`` of both numbers."""
     totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
     found: Numbers = {}
     for row in rows(shown["contributions"]):
@@ -146,7 +146,7 @@ def scenarios(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
 
 
 def what_if(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
-    """A law that is wider by a factor has both numbers larger by it."""
+    """What-ifs: a law that is wider by a factor has both numbers larger by this factor."""
     if "what_if_wider" not in shown:
         return {}
     totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
@@ -160,7 +160,7 @@ def what_if(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
 
 
 def sensitivities(law: Law, shown: Mapping[str, Exhibit]) -> Numbers:
-    """Derivatives of a location-scale family: by a mean its weight, by all scales the number itself."""
+    """Derivatives in a location-scale family: by a mean they are its weight, by all scales the number itself."""
     if "sensitivities" not in shown:
         return {}
     totals = {"value_at_risk": float(law.standard.isf(TAIL)) * SIGMA, "expected_shortfall": law.shortfall * SIGMA}
@@ -223,7 +223,7 @@ def summarise(name: str, runs: np.ndarray[Any, Any]) -> dict[str, str]:
 
 
 def check(name: str, runs: np.ndarray[Any, Any]) -> None:
-    """Raise where the runs could hardly come from an interval that meets its bar."""
+    """Raise where chance hardly explains the runs of an interval that meets its bar."""
     n, held = len(runs), int(((runs[:, 2] <= 1.0) & (runs[:, 3] >= 1.0)).sum())
     if held < stats.binom.ppf(study.CHANCE, n, BAR[0]):
         raise SystemExit(f"{name}: {held} of {n} intervals hold the truth")

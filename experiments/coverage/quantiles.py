@@ -32,17 +32,17 @@ class Case:
     Parameters
     ----------
     name : str
-        As in the table.
+        Name of the case in the table.
     tail : float
         One minus the level.
     exact : tuple of float
         Value at risk and expected shortfall.
     inputs : Inputs
-        Of the sum of the factors over the root of their number.
+        Law of the factors; the loss is their sum over the root of their number.
     method : Method
         How draws are chosen.
     relative_error : float
-        Asked of both.
+        Relative error asked of both.
     """
 
     name: str
@@ -101,7 +101,7 @@ def _normal(tail: float) -> tuple[float, float]:
 
 
 def _student_t(tail: float) -> tuple[float, float]:
-    """Of a t law; its expected shortfall as in McNeil, Frey & Embrechts, *Quantitative risk management*, 2.2.4."""
+    """Answers for a t law; expected shortfall by McNeil, Frey & Embrechts, *Quantitative risk management*, 2.2.4."""
     law = stats.t(T_DOF)
     v = float(law.isf(tail))
     return v, float(law.pdf(v)) / tail * (T_DOF + v * v) / (T_DOF - 1.0)
@@ -158,7 +158,7 @@ def _held(runs: Sequence[Outcome]) -> int:
 
 
 def check(name: str, runs: Sequence[Outcome]) -> None:
-    """Raise where the runs could hardly come from an interval that meets its bar."""
+    """Raise where chance hardly explains the runs of an interval that meets its bar."""
     n, held = len(runs), _held(runs)
     fewest, most = stats.binom.ppf(study.CHANCE, n, BAR[0]), stats.binom.isf(study.CHANCE, n, BAR[1])
     if not fewest <= held <= most:

@@ -106,7 +106,7 @@ def _bar(case: Case, runs: Sequence[Outcome]) -> str:
 
 
 def check(case: Case, runs: Sequence[Outcome]) -> None:
-    """Raise where the runs could hardly come from a method that meets its bar."""
+    """Raise where chance hardly explains the runs of a method that meets its bar."""
     n = len(runs)
     if case.nominal:
         held = sum(r.low <= 1.0 <= r.high for r in runs)

@@ -1,4 +1,4 @@
-"""What the studies of this folder share: the command line, seeds over processes, and the table."""
+"""The common part of the studies in this folder: the command line, seeds over processes, and the table."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run_all(
 
 
 def tell(row: Mapping[str, str], quick: bool) -> None:
-    """Print a row as it comes; the bar is not that of a quick version."""
+    """Print a row as it comes; without its bar in a quick version, which has another."""
     print("  ".join(list(row.values())[: -1 if quick else None]), flush=True)
 
 

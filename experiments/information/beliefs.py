@@ -1,4 +1,4 @@
-"""To believe the wrong law costs the divergence, which depends on who is wrong about whom."""
+"""A wrong belief costs the divergence, which depends on which law is true and which is believed."""
 
 from __future__ import annotations
 

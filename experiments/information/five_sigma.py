@@ -33,7 +33,7 @@ class Running:
     Parameters
     ----------
     draws, hits : (k,)
-        So far.
+        Draws and hits so far.
     value, low, high : (k,)
         Estimate and 95 % interval, divided by the exact probability.
     first : int
@@ -154,7 +154,7 @@ def _known(name: str, shift: float) -> list[str]:
 
 
 def _seen(run: Running) -> list[str]:
-    """What the draws gave."""
+    """The results of the draws."""
     return [
         f"{run.draws[-1]:,}",
         f"{run.hits[-1]:,}",

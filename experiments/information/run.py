@@ -1,7 +1,7 @@
 """From Shannon's entropy to importance sampling, on small examples.
 
 ``python experiments/information/run.py`` draws every figure and rewrites the tables in README.md beside this file;
-``--check`` draws nothing and fails where a table in README.md is not what is computed now.
+``--check`` draws nothing and fails where a table in README.md differs from the one computed now.
 """
 
 from __future__ import annotations

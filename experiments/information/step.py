@@ -1,4 +1,4 @@
-"""What each script of the study hands over: a finding, its table and its figure."""
+"""The result of each script of the study: a finding, its table and its figure."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Step:
     Parameters
     ----------
     name : str
-        Of the script, the PNG file and the place in README.md.
+        Name of the script, of the PNG file and of the place in README.md.
     finding : str
         Title of the figure.
     alt : str
         The figure in words.
     table : sequence of sequences of str
-        Head first.
+        Rows of the table, the head first.
     draw : callable
-        Makes the figure, given its title.
+        Makes the figure from its title.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The levels of a tuning in 20 dimensions: entropy of the law each is after, cross-entropy of the laws at hand."""
+"""The levels of a tuning in 20 dimensions: entropy of each optimal law, and cross-entropy of the laws drawn from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ DIM, SIGMAS, SEED, SAMPLES = 20, 5.0, 20261124, 20_000
 
 
 def exact_entropy(level: float) -> float:
-    """Of 20 standard normals given that their even sum exceeds ``level``, in nats.
+    """Entropy of 20 standard normals given that their evenly weighted sum exceeds ``level``, in nats.
 
-    Across that direction 19 standard normals, along it a truncated one: ``log(sqrt(2 pi e) P) + a phi(a) / (2 P)``.
+    It adds 19 standard normals across that direction and a truncated one along it: ``log(sqrt(2 pi e) P) + a phi(a) /
+    (2 P)``.
     """
     log_p = float(stats.norm.logsf(level))
     along = entropy_normal([1.0]) + log_p + 0.5 * level * math.exp(float(stats.norm.logpdf(level)) - log_p)

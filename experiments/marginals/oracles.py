@@ -14,12 +14,12 @@ from raresim.marginals.base import Marginal
 from raresim.registry import members
 
 Tail = Callable[[Any, bool], Any]
-"""Of ``(x, upper)``: the tail probability of ``x`` on that side."""
+"""Function of ``(x, upper)``: the tail probability of ``x`` on that side."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A law, its tail in mpmath, the same law in SciPy, and whether the law has to keep to the cost of a common one."""
+    """A law, its tail in mpmath, the same law in SciPy, and whether it has to meet the bar for common laws' cost."""
 
     law: Marginal
     tail: Tail
@@ -103,7 +103,7 @@ def _triangular(c: float) -> Tail:
 
 
 def cases() -> list[Case]:
-    """Every law with a density that has a tail of its own (a wrapper's is that of the law inside)."""
+    """Every law with a density that has a tail of its own (a wrapper has the tail of the law inside)."""
     e = mp.exp
     weibull = mpf("0.7")
     xi = mpf("0.25")
@@ -176,7 +176,7 @@ def cases() -> list[Case]:
 
 
 def others() -> list[Marginal]:
-    """An example of every kind that is not among the cases; SciPy's laws, which cost what SciPy does, left out."""
+    """An example of every kind that is not among the cases, without SciPy's laws, whose cost is SciPy's."""
     known = {case.law.kind for case in cases()} | {"scipy"}
     return [cls.examples()[0] for kind, cls in members("marginal").items() if kind not in known]
 

@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def relative_error(case: Case, x: float, u: float) -> float:
-    """Of ``x`` as the value at ``u``, from what its tail in mpmath misses; relative to ``max(|x|, dx/du)``."""
+    """Error of ``x`` as the value at ``u``, from the error of its tail in mpmath; relative to ``max(|x|, dx/du)``."""
     upper = u > 0
     wanted = mp.ncdf(-mpf(abs(u)))
     point = mpf(x)
@@ -78,12 +78,12 @@ def mapped(case: Case) -> Callable[[Float], Float]:
 
 
 def by_scipy(case: Case) -> Callable[[Float], Float]:
-    """What a careful user writes: the quantile of the smaller tail."""
+    """The quantile of the smaller tail by SciPy, as a careful user writes it."""
     return lambda u: np.where(u > 0, case.scipy.isf(special.ndtr(-u)), case.scipy.ppf(special.ndtr(u)))
 
 
 def nanoseconds(work: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median processor time for each of ``ROWS`` values, of all of ``work`` in turns."""
+    """Median processor time for each of ``ROWS`` values of every task in ``work``, which take turns."""
     times: list[list[float]] = [[] for _ in work]
     for job in work:
         job()

@@ -1,8 +1,8 @@
-"""What does raresim itself take for an evaluation? Seconds outside the loss, tuning and estimate apart, at d = 10.
+"""How much time does raresim itself take for an evaluation? Seconds outside the loss, for tuning and estimate, d = 10.
 
 ``python experiments/methods/overhead.py`` prints the table and writes overhead.md beside this file. The loss is the
-scaled sum of ten normals; the time that it takes is measured around every call and taken off, at one worker. The median
-of several seeds, after a run that compiles. Seconds depend on the machine.
+scaled sum of ten normals; its time is measured around every call and subtracted, on one worker. The table has medians
+over several seeds, after a run that compiles. Seconds depend on the machine.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a run outside the loss, and evaluations, of tuning and of the estimate."""
+    """Seconds of a run outside the loss, and its evaluations, both for tuning and for the estimate."""
 
     tune: float
     tuned: int
@@ -52,7 +52,7 @@ class Cost:
 
 
 def run(method: str, seed: int, error: float) -> Cost:
-    """One run; the time of the loss is shared by evaluations, all of which cost the same."""
+    """One run; the time of the loss is divided among the evaluations, which all cost the same."""
     loss = Timed()
     above = 2.0 if method == "crude" else 5.0
     result = estimate(StandardNormal(dim=DIM), loss, Probability(above=above), method, seed=seed, relative_error=error)

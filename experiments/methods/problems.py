@@ -4,7 +4,7 @@
 answers, how exact they are, how they were found and where a problem comes from are in ``data/references.csv``.
 
 Held out: a problem whose id, hashed with SHA-256 as UTF-8 and read as an integer, is a multiple of three. Nothing may
-be tuned on those; the rule looks at the name alone, so it cannot favour a method.
+be tuned on those; the rule uses only the name, so it cannot favour a method.
 
 Notation: a limit state ``h`` fails where ``h <= 0``; a loss, a payoff or a maximum is an event where it is large.
 """
@@ -43,11 +43,11 @@ class ReferenceProblem:
     Parameters
     ----------
     id, title : str
-        Its name, and what it is in words.
+        Its name, and a description in words.
     inputs : Inputs
         The joint law of the risk factors.
     loss : callable
-        Of risk factors (n, d), in either order of memory; returns (n,).
+        Takes risk factors (n, d), in either order of memory; returns (n,).
     measure : Probability
         The event, with one threshold.
     probability : float
@@ -163,7 +163,7 @@ def himmelblau(x: Float) -> Float:
 def undamped_oscillator(x: Float) -> Float:
     """Displacement ``2 F / k |sin(t sqrt(k / m) / 2)|`` against ``3 r``, with stiffness ``k = c1 + c2``.
 
-    A stiffness or mass below zero, eleven standard deviations away, is given the frequency of its absolute value.
+    A stiffness or mass below zero, eleven standard deviations away, has the frequency of its absolute value.
     """
     mass, c1, c2, r, force, t = x.T
     k = c1 + c2
@@ -271,7 +271,7 @@ def digital_put(x: Float) -> Float:
 def up_and_in_put(x: Float) -> Float:
     """Spot 100, barrier 125, strike 85, rate 3 %, volatility 20 %, one year.
 
-    The maximum of the log price given its end ``w`` is that of a Brownian bridge, by inversion from a uniform.
+    Given the final log price ``w``, its maximum is that of a Brownian bridge, by inversion from a uniform.
     """
     z, v = x.T
     w = 0.03 - 0.5 * 0.2**2 + 0.2 * z
@@ -306,7 +306,7 @@ def average_price(z: Float) -> Float:
 
 
 SPOT, RATE, SIGMA, HORIZON = 100.0, 0.05, 0.30, 0.04
-"""Of the assets of an option book; ten working days, in years."""
+"""Constants of the assets of an option book; ten working days, in years."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ class Book:
     expiry: float
 
     def value(self, log_spot: Float, life: float) -> Float:
-        """Of the options on one asset, by Black and Scholes; a put by parity."""
+        """Value of the options on one asset, by Black and Scholes; a put by parity."""
         spot = np.exp(log_spot)
         call = black_scholes_call(log_spot, spot, self.call_strike, life)
         like_put = call
@@ -329,13 +329,13 @@ class Book:
         return self.calls * call + self.puts * (like_put - spot + self.put_strike * math.exp(-RATE * life))
 
     def loss(self, z: Float) -> Float:
-        """Full revaluation at the horizon: what it costs more to buy the options back."""
+        """Loss by full revaluation at the horizon: the rise of the price at which the options are bought back."""
         log_spot = math.log(SPOT) + (RATE - 0.5 * SIGMA**2) * HORIZON + SIGMA * math.sqrt(HORIZON) * z
         today = self.value(np.array(math.log(SPOT)), self.expiry)
         return (self.value(log_spot, self.expiry - HORIZON) - today).sum(axis=1)
 
     def delta_gamma(self, assets: int = 10) -> Quadratic:
-        """Second order in the price, first in time."""
+        """The expansion of the loss to second order in the price and first order in time."""
         step = SPOT * SIGMA * math.sqrt(HORIZON)
         a0 = b = lam = 0.0
         for number, strike, is_put in ((self.calls, self.call_strike, 0.0), (self.puts, self.put_strike, 1.0)):
@@ -383,7 +383,7 @@ class Quadratic:
 
 
 def default_loss(y: Float, barrier: Float | float, exposure: Float) -> Float:
-    """Exposures of the names whose asset value is below its barrier."""
+    """Sum of the exposures of the names whose asset value is below its barrier."""
     return (y < barrier) @ exposure
 
 
@@ -441,7 +441,7 @@ def ruin(x: Float) -> Float:
 
 
 def walk_maximum(x: Float) -> Float:
-    """Of a walk with steps ``x_i - 0.1``, after one step or more."""
+    """Maximum of a walk with steps ``x_i - 0.1``, after one step or more."""
     position, highest = np.zeros(len(x)), np.full(len(x), -np.inf)
     for step in x.T:
         position += step - 0.1
@@ -450,7 +450,7 @@ def walk_maximum(x: Float) -> Float:
 
 
 def simple_walk_maximum(x: Float) -> Float:
-    """Of a walk from zero with steps one up and one down."""
+    """Maximum of a walk from zero with steps one up and one down."""
     position, highest = np.zeros(len(x)), np.zeros(len(x))
     for up in x.T:
         position += 2.0 * up - 1.0
@@ -472,7 +472,7 @@ def four_in_a_row(x: Float) -> Float:
 
 
 def shortest_path(x: Float) -> Float:
-    """Through the bridge of five edges."""
+    """Length of the shortest path through the bridge of five edges."""
     x1, x2, x3, x4, x5 = x.T
     return np.minimum(np.minimum(x1 + x4, x2 + x5), x3 + np.minimum(x1 + x5, x2 + x4))
 
@@ -493,7 +493,7 @@ def grid(side: int) -> tuple[tuple[int, int], ...]:
 
 
 def widest_path(x: Float, edges: Iterable[tuple[int, int]], start: int, end: int) -> Float:
-    """Largest, over the paths from ``start`` to ``end``, of the smallest lifetime on the path.
+    """The largest, over the paths from ``start`` to ``end``, of the smallest lifetimes on a path.
 
     Other vertices are removed one by one, the one with fewest neighbours first: each pair of its neighbours is then
     joined by an edge as wide as the way through it, if that is wider than theirs.
@@ -530,7 +530,7 @@ def each(*laws: Marginal) -> Independent:
 
 
 def oscillator_inputs(force: float) -> Independent:
-    """Mean force as given; everything else as in AK-MCS."""
+    """The inputs with the given mean force; everything else is as in AK-MCS."""
     laws = ((1.0, 0.05), (1.0, 0.1), (0.1, 0.01), (0.5, 0.05), (force, 0.2), (1.0, 0.2))
     return each(*(m.Normal(mean=mean, std=std) for mean, std in laws))
 

@@ -1,10 +1,10 @@
-"""What do better points buy? Variance of antithetic pairs, scrambled Sobol' nets and lines against independent draws.
+"""What do better points save? Variance of antithetic pairs, scrambled Sobol' nets and lines against independent draws.
 
 ``python experiments/methods/rqmc.py`` prints the table and writes rqmc.md beside this file; ``--quick`` takes smaller
 nets, writes nothing and fails where an estimator is more than six of its standard errors off. Every problem is smooth
-and has one mode. The proposal is a standard normal around the design point, but for one row where a tenth of the draws
-comes from the target. A ratio of 10 means: as exact as ten times as many evaluations of independent draws. The columns
-with lines integrate the direction of the design point out, alone and with the lines from Sobol' nets.
+and has one mode. The proposal is a standard normal around the design point, except in one row, where a tenth of the
+draws comes from the target. A ratio of 10 means as exact as ten times as many evaluations of independent draws. The
+columns with lines integrate the direction of the design point out, with random lines and with lines from Sobol' nets.
 """
 
 from __future__ import annotations

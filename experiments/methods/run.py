@@ -1,9 +1,9 @@
-"""What does each method make of problems whose probability is known? Many seeds, everything counted.
+"""How does each method do on problems whose probability is known? Many seeds, everything counted.
 
-``python experiments/methods/run.py`` runs what is not yet in ``data/measured``, then writes table.md, table.csv and
-gain.png beside this file from all runs there; ``--quick`` runs a few cheap problems, writes nothing, and fails on a
-trusted estimate off by more than five of its errors or on intervals that miss the answer too often to be chance (one
-time in a million).
+``python experiments/methods/run.py`` makes the runs that are not yet in ``data/measured``, then writes table.md,
+table.csv and gain.png beside this file from all runs there; ``--quick`` runs a few cheap problems, writes nothing, and
+fails on a trusted estimate off by more than five of its errors or on intervals that miss the answer too often to be
+chance (one time in a million).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from raresim.record.verdict import Status
 from raresim.registry import members
 
 NOT_RUN = "importance"
-"""Draws from a law that its user states: nothing to compare."""
+"""It draws from a law that its user states, so there is nothing to compare."""
 
 SETS = {
     "tuning": [id for id, problem in PROBLEMS.items() if not problem.held_out],
@@ -35,7 +35,7 @@ SETS = {
     "targets": list(TARGETS),
 }
 SAVE_EVERY = 30.0
-"""Seconds between two savings: what an interrupted study loses at most."""
+"""Seconds between two savings, which an interrupted study loses at most."""
 
 QUICK_METHODS = ("auto", "cross_entropy", "subset_simulation")
 QUICK_PROBLEMS = ("DIG-PUT-50", "RP22", "FOUR-BRANCH-WAARTS", "LN-SUM-4-LEFT", "RP60", "RP107", "PORT-5SIGMA-IND")
@@ -72,7 +72,7 @@ def study(keys: Sequence[Key], seconds: float, workers: int) -> None:
 
 
 def quick(workers: int) -> None:
-    """Raise where the short version finds what chance would not do."""
+    """Raise where chance does not explain what the short version finds."""
     seeds = range(1, QUICK_SEEDS + 1)
     keys = [(m, p, 0.05, 200_000, s) for m, p, s in itertools.product(QUICK_METHODS, QUICK_PROBLEMS, seeds)]
     runs = list(run_all(keys, 30.0, workers))

@@ -35,7 +35,7 @@ Key = tuple[str, str, float, int, int]
 REFUSED, FAILED = "refused", "failed"
 
 ROUNDING = 1e-6
-"""Relative difference that is none: files of runs hold seven digits, and some methods are exact."""
+"""Relative difference that counts as none: files of runs hold seven digits, and some methods are exact."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ class Run:
     method, problem, error, budget, seed
         What was run; see `Key`.
     estimate, reported : float
-        The probability and its relative error; NaN where there is none.
+        The estimate and its relative error; NaN without an estimate.
     low, high : float
         The 95 % interval.
     covered : bool
-        Whether it holds the answer, within the accuracy of the answer.
+        Whether the interval holds the answer, within the accuracy of the answer.
     before, sample, audit : int
         Evaluations reported for exploring and tuning, for the estimate, and for the audit.
     calls : int
-        Rows that the loss was in fact given, counted here.
+        Rows that the loss was given, as counted here.
     seconds : float
-        Of the whole run, without numba's compiler.
+        Seconds of the whole run, without numba's compiler.
     verdict : str
-        Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
+        Raresim's verdict; or `REFUSED`, when the method does not take the question, or `FAILED`.
     outcome : str
         The end of the tuning in words, or the message of the error.
     """
@@ -107,7 +107,7 @@ class Run:
 
 
 class OutOfTime(BaseException):
-    """Not an `Exception`: raresim turns what a loss raises into an error of its own, this has to pass."""
+    """Not an `Exception`, because raresim turns an exception of a loss into an error of its own, and this must pass."""
 
 
 @dataclass(eq=False)
@@ -130,7 +130,7 @@ def measure(key: Key, seconds: float) -> Run:
     key : Key
         What to run.
     seconds : float
-        After which the run is given up. An alarm clock that Windows does not have; it rings between two steps of
+        Seconds after which the run is given up, by an alarm that Windows does not have; it rings between two steps of
         Python.
     """
     method, id, error, budget, seed = key
@@ -180,7 +180,7 @@ def alarm(seconds: float) -> Iterator[None]:
         raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again every second: what rings in a finaliser is not heard
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again every second: an alarm in a finaliser is lost
     try:
         yield
     finally:
@@ -189,7 +189,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
 
 def attempt(run: Callable[[], Result], seconds: float) -> tuple[Result | None, str, str]:
-    """The result of a run; or none, `REFUSED` or `FAILED`, and why."""
+    """The result of a run; or None with `REFUSED` or `FAILED` and the reason."""
     try:
         with alarm(seconds):
             return run(), "", ""
@@ -222,7 +222,7 @@ def read(folder: Path = MEASURED, methods: Iterable[str] | None = None) -> dict[
 
 
 def save(runs: Iterable[Run], folder: Path = MEASURED) -> None:
-    """Add ``runs`` to the files; a run with the key of one that is there takes its place."""
+    """Add ``runs`` to the files; a run replaces one with the same key."""
     folder.mkdir(parents=True, exist_ok=True)
     new: dict[str, dict[Key, Run]] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""What the runs say: ``table.md``, ``table.csv`` and ``gain.png``."""
+"""The tables and the figure of the runs: ``table.md``, ``table.csv`` and ``gain.png``."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ class Cell:
     Parameters
     ----------
     bias, bias_error, rmse : float
-        Of the estimates, relative to the answer, and the standard error of the bias.
+        Bias of the estimates, its standard error and their rmse, relative to the answer.
     reported : float
         Median of the relative errors that the runs report.
     coverage : float
         Share of the intervals that hold the answer.
     evaluations : float
-        Median of a run.
+        Median evaluations of a run.
     to_five : float
         Evaluations to a relative error of 5 %: ``mean evaluations * (rmse / 5 %)^2``, at least one.
     reported_to_five : float
-        The same as a run sees it: median of ``evaluations * (reported / 5 %)^2``.
+        The same from the reported errors: median of ``evaluations * (reported / 5 %)^2``.
     variance_ratio : float
-        Variance of a draw of crude Monte Carlo over that of an evaluation of the estimate, by the reported error.
+        Variance of a draw of crude Monte Carlo over the variance of an evaluation of the estimate, by the reported
+        error.
 
     Notes
     -----
-    Every number is of the runs with an estimate, whatever their verdict; NaN where fewer than half of them have one.
+    Every number is for the runs with an estimate, whatever their verdict; NaN where fewer than half of them have one.
     """
 
     column: Column
@@ -117,7 +118,7 @@ def _named(column: Column) -> str:
     return f"{column[0]}, {-100 * column[1]:.3g} %, {column[2]:,}"
 
 
-# What others took.
+# Evaluations of the peers.
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Peer:
 
 
 def best_peers() -> dict[str, Peer]:
-    """By problem: the fewest evaluations to 5 % among the peers whose bias is below 25 %."""
+    """For each problem, the peer with the fewest evaluations to 5 % among those whose bias is below 25 %."""
     best: dict[str, Peer] = {}
     for row in _table("peers.csv"):
         if row["rel_bias"] and abs(float(row["rel_bias"])) < NEAR:
@@ -139,7 +140,7 @@ def best_peers() -> dict[str, Peer]:
 
 
 def published_ratios() -> dict[str, float]:
-    """By problem: the largest variance ratio in ``data/published.csv``."""
+    """For each problem, the largest variance ratio in ``data/published.csv``."""
     best: dict[str, float] = {}
     for row in _table("published.csv"):
         if row["variance_ratio"]:
@@ -164,7 +165,7 @@ def gain(cell: Cell, peers: Mapping[str, Peer]) -> float:
 
 
 def summary_row(column: Column, part: Sequence[Cell], peers: Mapping[str, Peer]) -> dict[str, str]:
-    """A column over many problems."""
+    """The row of a column over many problems."""
     runs = [run for cell in part for run in cell.runs]
     answered = [run for run in runs if run.answered]
     trusted = [run for run in runs if run.verdict == Status.TRUSTED]
@@ -199,7 +200,7 @@ def summary_row(column: Column, part: Sequence[Cell], peers: Mapping[str, Peer])
 
 
 def _safe(run: Run) -> bool:
-    """Near the answer, or not claimed to be: a refusal is safe, a failure is not."""
+    """Whether a run is near the answer or does not claim to be: a refusal is safe, a failure is not."""
     return run.verdict != FAILED and (run.verdict != Status.TRUSTED or abs(run.deviation) <= NEAR)
 
 
@@ -209,7 +210,7 @@ def upper_limit(count: int, n: int) -> float:
 
 
 def problem_row(cell: Cell, peers: Mapping[str, Peer], ratios: Mapping[str, float]) -> dict[str, str]:
-    """A column on one problem."""
+    """The row of a column on one problem."""
     problem, seen, peer = cell.problem, cell.verdicts, peers.get(cell.problem.id)
     wrong = sum(r.verdict == Status.TRUSTED and abs(r.deviation) > NEAR for r in cell.runs)
     return {
@@ -238,7 +239,7 @@ def problem_row(cell: Cell, peers: Mapping[str, Peer], ratios: Mapping[str, floa
 
 
 def target_row(target: Target, cell: Cell) -> dict[str, str]:
-    """A column on one of the targets."""
+    """The row of a column on one of the targets."""
     runs, seen = cell.runs, cell.verdicts
     ratio = [1.0 + run.deviation for run in runs if run.answered]
     within = sum(run.answered and _to_five(run) <= target.limit for run in runs)
@@ -260,7 +261,7 @@ def target_row(target: Target, cell: Cell) -> dict[str, str]:
 
 
 def met(target: Target, runs: Sequence[Run]) -> bool:
-    """Whether at least half of the runs are within the limit, trusted and near; or refuse, where they may.
+    """Whether at least half of the runs are within the limit, trusted and near, or not trusted where that is allowed.
 
     No run may be trusted and wrong, and none may fail.
     """
@@ -297,7 +298,7 @@ def matrix(shown: Sequence[Cell], peers: Mapping[str, Peer]) -> list[dict[str, s
 
 
 def complaints(shown: Sequence[Cell]) -> list[dict[str, str]]:
-    """Why runs were refused or failed."""
+    """Rows of the reasons why runs were refused or failed."""
     seen = Counter(
         ((cell.column, run.verdict, run.outcome), cell.problem.id)
         for cell in shown
@@ -382,7 +383,7 @@ def _number(x: float) -> str:
 
 
 def gain_figure(by_column: Mapping[Column, Sequence[Cell]], peers: Mapping[str, Peer]) -> style.Picture | None:
-    """Gain of one method on each problem with a peer and an estimate, sorted; nothing where there is none.
+    """Gain of one method on each problem with a peer and an estimate, sorted; None without such problems.
 
     The method is `auto` where it was run, with the stop and the budget that have most problems, the largest of several.
     """

@@ -1,6 +1,6 @@
 """Events with a limit on their cost: how many evaluations the method `auto` may take for each.
 
-They are no part of the reference problems: none is held out, and no peer was run on them.
+They are not among the reference problems: none is held out, and no peer was run on them.
 """
 
 from __future__ import annotations
@@ -86,4 +86,4 @@ def _targets() -> list[Target]:
 
 
 TARGETS = {target.problem.id: target for target in _targets()}
-"""By the id of the problem."""
+"""The targets by the id of their problem."""

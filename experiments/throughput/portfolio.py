@@ -13,7 +13,7 @@ Answer = tuple[float, float]
 """A probability and its standard error."""
 
 Program = Callable[[int, int], Answer]
-"""Makes so many draws with a seed."""
+"""A program that makes a number of draws with a seed."""
 
 DIM = 20
 SIGMAS = 5.0
@@ -30,7 +30,7 @@ class Portfolio:
     cov, factor : (d, d) float64
         Covariance of the risk factors and its lower Cholesky factor.
     weights : (d,) float64
-        Of the loss.
+        Weights of the loss.
     threshold : float
         Five standard deviations of the loss.
     shift : (d,) float64
@@ -73,7 +73,7 @@ def experiment(n: int, seed: int) -> Any:
 def nanoseconds(program: Program, draws: int, seed: int, clock: Callable[[], float] = time.process_time) -> float:
     """Time of one draw; ends the study when the answer is more than five standard errors off.
 
-    Processor time by default: what else the machine does cannot take it, and a second thread would not hide in it.
+    Processor time by default: other work on the machine does not change it, and it includes every thread.
     """
     begun = clock()
     value, error = program(draws, seed)

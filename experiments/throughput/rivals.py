@@ -1,7 +1,7 @@
 """The same job without raresim: blocked NumPy, whole arrays with SciPy's densities, and OpenTURNS.
 
 Each takes the number of draws and a seed, and returns the probability and its standard error. All map every draw to
-the risk factors before they take the loss, as a loss that is not linear would ask for.
+the risk factors before they take the loss, as a loss that is not linear would need.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ OT_SCAN_ROWS = 20_000
 def blocked_numpy(n: int, seed: int, rows: int) -> Answer:
     """Blocks of ``rows`` draws in buffers that are made once; risk factors are rows, draws are columns.
 
-    That layout, NumPy's fastest bit generator and the one-product form of ``log p - log q`` were the fastest of
-    those tried: draws as rows, PCG64, a triangular product of BLAS.
+    This layout, NumPy's fastest bit generator and the one-product form of ``log p - log q`` were faster than draws as
+    rows, PCG64 and a triangular product of BLAS.
     """
     job = portfolio()
     rng = np.random.Generator(np.random.SFC64(seed))
@@ -73,7 +73,7 @@ def fastest_blocked_numpy() -> tuple[str, Program]:
 
 
 def fastest_openturns() -> tuple[str, Program] | None:
-    """OpenTURNS with the loss, the space and the block size that are fastest here, and what they are, if installed."""
+    """OpenTURNS, if installed, with the loss, space and block size that are fastest here, and their names."""
     if ot is None:
         return None
     ot.TBB.Disable()

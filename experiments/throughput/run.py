@@ -32,8 +32,8 @@ COST_ROWS = (256, 512, 1024, 2048, 4096)
 class Size:
     """How much is measured: rounds, draws of each program, draws for the cost of a block.
 
-    A short run has no bar for whole arrays, which take their time to get memory that small ones have at hand, nor for
-    threads: half of theirs would be met without a gain, and needs an idle machine.
+    A short run has no bar for whole arrays, because small arrays do not spend the time that large ones need to get
+    memory. It has none for threads, because half of that bar is met without a gain, and needs an idle machine.
     """
 
     rounds: int
@@ -65,7 +65,7 @@ Measure = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Contender:
-    """A program, how many draws it makes, how a round of it is measured, and how much faster raresim is to be."""
+    """A program, its number of draws, how a round of it is measured, and how much faster raresim has to be."""
 
     name: str
     draws: int
@@ -75,7 +75,7 @@ class Contender:
 
 
 def raresim_program(workers: int) -> Program:
-    """The job by raresim, in this thread or on several."""
+    """The job by raresim, on this thread or on several threads."""
 
     def program(n: int, seed: int) -> Answer:
         from raresim import Executor
@@ -112,7 +112,7 @@ def contenders(size: Size) -> list[Contender]:
 
 
 def against_others(size: Size) -> Iterator[Row]:
-    """Processor time per draw of each program, in turns, and what raresim is against it."""
+    """Processor time per draw of each program, measured in turns, and its ratio to raresim's."""
     several = contenders(size)
     times = in_turns([c.measure for c in several], size.rounds)
     for c, values in zip(several, times, strict=True):
@@ -123,7 +123,7 @@ def against_others(size: Size) -> Iterator[Row]:
 
 
 def two_threads(size: Size) -> Iterator[Row]:
-    """What a second thread saves of the time on the wall."""
+    """The wall-clock time that a second thread saves."""
 
     def seconds(workers: int) -> Measure:
         program = raresim_program(workers)
@@ -136,7 +136,7 @@ def two_threads(size: Size) -> Iterator[Row]:
 
 
 def in_turns(measure: Sequence[Measure], rounds: int) -> list[list[float]]:
-    """Every measurement once a round, so that all share whatever else the machine does; the first round warms up."""
+    """Every measurement once a round, so that other work on the machine affects all alike; the first round warms up."""
     times: list[list[float]] = [[] for _ in measure]
     for seed in range(rounds + 1):
         for series, function in zip(times, measure, strict=True):
@@ -160,9 +160,9 @@ def block_bytes(size: int) -> Iterator[None]:
 
 
 def cost_of_a_block(size: Size) -> Iterator[Row]:
-    """What a block costs beside its rows, from the time of blocks of different size: ``a + b rows``.
+    """The fixed cost ``a`` of a block, from the time ``a + b rows`` of blocks of different size.
 
-    The blocks that the line is fitted to all stay in cache, where a row costs the same in each.
+    The blocks of the fit all stay in cache, where a row costs the same in each.
     """
     from raresim.numerics.blocks import BLOCK_BYTES, block_rows
 

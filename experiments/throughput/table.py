@@ -28,7 +28,7 @@ class Row:
     values : sequence of float
         One per round.
     bar : float or None
-        What is asked.
+        The bar that the figure has to meet.
     at_least : bool
         Whether the bar is a floor (else a ceiling).
     """

@@ -1,8 +1,8 @@
-"""Branches of random problems: what each measures, its exact tail, and the increasing transform that it goes through.
+"""Branches of random problems: the part that each measures, its exact tail, and its increasing transform.
 
-A *part* measures how far a row is in its event: the excess over a level, at least 0 in the event. It knows the
-probability of that, given one coordinate that all branches may share. A *branch* is a part at its level, in its own
-scale, pushed through a transform that keeps the sign.
+A *part* measures how far a row is inside its event: the excess over a level, at least 0 in the event. It knows the
+probability of its event, given one coordinate that all branches may share. A *branch* is a part at its level, in its
+own scale, pushed through a transform that keeps the sign.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ STEPPED: tuple[Shape, ...] = ("steps", "digital")
 
 @dataclass(frozen=True)
 class Transform:
-    """An increasing function that is 0 in 0, so it moves no event.
+    """An increasing function that is 0 at 0, so it moves no event.
 
     Parameters
     ----------
     shape : str
         One of `SMOOTH` or `STEPPED`.
     slope : float
-        Multiplies, positive.
+        Factor, positive.
     width : float
-        Where the bend of `log` and `saturating` is, or how wide a step is; dimensionless.
+        Place of the bend of `log` and `saturating`, or width of a step; dimensionless.
     """
 
     shape: Shape = "straight"
@@ -65,10 +65,10 @@ class Transform:
 
 
 class Part(ABC):
-    """What a branch measures.
+    """The quantity that a branch measures.
 
-    *To add one*: the excess of rows over a level; the probability that it is at least 0 given the shared coordinate,
-    which falls with the level; a level to start the search for one from, and a step.
+    *To add one*: define the excess of rows over a level; the probability that it is at least 0 given the shared
+    coordinate, which falls with the level; and a level and a step from which the search for the level starts.
     """
 
     steps: bool = False
@@ -84,14 +84,14 @@ class Part(ABC):
 
     @abstractmethod
     def start(self) -> tuple[float, float]:
-        """A level and a step of it."""
+        """A level and a step from which the search for the level starts."""
 
     @abstractmethod
     def text(self) -> str:
         """A few words."""
 
     def unit(self, level: float) -> float:
-        """How fast the excess grows with the distance at the border, in standard normal space."""
+        """Rate at which the excess grows with the distance from the border, in standard normal space."""
         return 1.0
 
     def breaks(self, level: float) -> Sequence[float]:
@@ -298,12 +298,12 @@ class LognormalSum(Part):
 
 @dataclass(frozen=True, eq=False)
 class Count(Part):
-    """How many obligors default, less the number that is one too many; the level is where an obligor defaults.
+    """Number of obligors that default, less the number that makes the event; the level is where an obligor defaults.
 
     Parameters
     ----------
     own : slice
-        Obligors; with a factor of their own it comes first.
+        Coordinates of the obligors, after their own factor where they have one.
     limit : int
         Defaults that make the event.
     load : float
@@ -366,10 +366,10 @@ class Law:
     kind : "normal", "lognormal", "gumbel", "weibull" or "gamma"
         The family.
     shape : float
-        Coefficient of variation of a normal or a Gumbel law (of its scale, over the location), standard deviation of
-        the logarithm of a lognormal one, exponent of a Weibull one, shape of a gamma one.
+        Coefficient of variation of a normal law, scale over location of a Gumbel law, standard deviation of the
+        logarithm of a lognormal law, exponent of a Weibull law, or shape of a gamma law.
     scale : float
-        In the unit of the input.
+        Scale, in the unit of the input.
     """
 
     kind: Literal["normal", "lognormal", "gumbel", "weibull", "gamma"]
@@ -424,11 +424,11 @@ class Strength(Part):
     Parameters
     ----------
     own : slice
-        Its strength, and its load before it where that is its own.
+        Coordinate of its strength, after that of its load where this is its own.
     strength, load : Law
         The laws.
     shared : int
-        Index of the load that all have in common, negative where the load is its own.
+        Index of the load that all share, negative where the load is its own.
     """
 
     own: slice
@@ -466,17 +466,17 @@ class LogPlane(Part):
     Parameters
     ----------
     own : slice
-        Its own inputs; the shared one beside them.
+        Its own inputs, beside the shared one.
     powers : (m,) float64
         Exponents.
     laws : tuple of Law
-        Of its own inputs, lognormal.
+        Laws of its own inputs, lognormal.
     shared : int
         Index of the shared input, negative where there is none.
     shared_power : float
-        Its exponent.
+        Exponent of the shared input.
     shared_law : Law, optional
-        Its law.
+        Law of the shared input.
     """
 
     own: slice

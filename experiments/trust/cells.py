@@ -1,8 +1,8 @@
 """Does the interval hold in each cell that is trusted, on 2,000 seeds?
 
 ``python experiments/trust/cells.py`` runs every cell of ``run.py``'s suite of which half of the runs are trusted, the
-quick ones first, as far as that is not yet in ``data/cells.csv.gz`` or kept by ``run.py``, and writes cells.md of all
-that is there. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on what chance does one time in a
+quick cells first. Runs in ``data/cells.csv.gz`` or kept by ``run.py`` are not made again. It writes cells.md from all
+of them. ``--quick`` runs two cells on a few seeds, writes nothing, and fails on results that chance gives one time in a
 million.
 """
 
@@ -40,38 +40,38 @@ SEEDS, BLOCK = 2000, 100
 SECONDS = 120.0
 
 TRUSTED = 0.5
-"""Share of the runs of ``run.py`` from which a cell is one that is trusted."""
+"""Share of trusted runs in ``run.py`` from which a cell is studied here."""
 
 FEWEST = 200
-"""Trusted runs below which nothing is said of a cell."""
+"""Fewest trusted runs for which a cell is reported."""
 
 COVERAGE, SIDE, SPREAD = (0.938, 0.975), 0.035, (0.9, 1.1)
 """Bars: coverage of the 95 % interval, misses on either side, and sd between seeds over the reported error."""
 
 CHANCE = 1e-3
-"""Probability of missing a bar by chance from which a miss is one by more than chance."""
+"""A miss counts as more than chance if chance gives it with a probability below this."""
 
 QUICK = (("crude", "RP22"), ("design_point", "LIN-2-B3.5"))
 
 
 @dataclass(frozen=True)
 class Part:
-    """What some seeds of a cell came to.
+    """The results of some seeds of a cell.
 
     Parameters
     ----------
     method, problem : str
         The cell.
     first, seeds : int
-        The first seed, and how many.
+        The first seed, and the number of seeds.
     trusted, wrong, below, above : int
         Runs that are trusted; of these the wrong ones, and the 95 % intervals that end below the answer or begin above.
     off, off2, off3, off4 : float
-        Sums over the trusted runs of the powers of the estimate over the answer, less one.
+        Sums over the trusted runs of the powers 1 to 4 of the estimate over the answer, less one.
     error2 : float
-        Sum over them of the square of the reported error over the answer.
+        Sum over the trusted runs of the square of the reported error over the answer.
     seconds : float
-        Of the processor.
+        Processor time.
     """
 
     method: str
@@ -118,7 +118,7 @@ class Part:
 
 
 def run_part(key: Key, known: Mapping[Key, Trial]) -> Part:
-    """The runs of a part, one after the other, but for those that are ``known``."""
+    """The part from its runs, made one after the other except for those that are ``known``."""
     runs = [known.get(run) or run_trial(run, SECONDS) for run in seeds_of(key)]
     return Part.of(*key, runs)
 
@@ -176,7 +176,7 @@ class Cell:
 
     @property
     def spread_bar(self) -> tuple[bool, bool]:
-        """Whether it is outside of the bars, and whether by more than chance."""
+        """Whether the spread is outside the bars, and whether by more than chance."""
         if self.is_exact:
             return False, False
         ratio, error = self.spread
@@ -243,7 +243,7 @@ def run_all(parts: Sequence[Key], workers: int, known: Mapping[Key, Trial]) -> I
 
 
 def cells_of(parts: Iterable[Part]) -> list[Cell]:
-    """By method and problem, those with `FEWEST` trusted runs at least."""
+    """The cells by method and problem that have at least `FEWEST` trusted runs."""
     by_cell: dict[tuple[str, str], list[Part]] = defaultdict(list)
     for part in parts:
         by_cell[part.method, part.problem].append(part)
@@ -254,7 +254,7 @@ def cells_of(parts: Iterable[Part]) -> list[Cell]:
 
 
 def bars(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """A row for each bar: how many cells miss it, and which by more than chance."""
+    """A row for each bar: the number of cells that miss it, and those that miss it by more than chance."""
     named = {
         "coverage from 93.8 to 97.5 %": ("coverage", lambda cell: cell.coverage[1]),
         "intervals that end below the answer, at most 3.5 %": ("below", lambda cell: cell.misses("below")[1]),
@@ -297,7 +297,7 @@ def write(parts: Iterable[Part]) -> None:
 
 
 def quick(workers: int) -> None:
-    """Raise where the short version finds what chance would not do."""
+    """Raise where chance does not explain what the short version finds."""
     for cell in cells_of(run_all([(*cell, first) for cell in QUICK for first in (1, 101, 201)], workers, {})):
         misses = int(cell.total("below") + cell.total("above"))
         most = int(stats.binom.isf(1e-6, cell.trusted, 1.0 - COVERAGE[0]))

@@ -40,7 +40,7 @@ KILLS, QUICK_KILLS = 300, 8
 CORRUPTIONS, QUICK_CORRUPTIONS = 1000, 50
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 SAVE_SECONDS = 0.03
-"""Between two savings: many kills come in the middle of one."""
+"""Seconds between two savings, so short that many kills come in the middle of one."""
 
 MOST_KILLS = 6
 """Kills of one run, after which it is left to end."""
@@ -143,7 +143,7 @@ def written(folder: Path, method: str, executor: str, seconds: float) -> configs
 
 
 def digits(folder: Path) -> str:
-    """What must not depend on an interruption: ``result.json`` without the seconds."""
+    """The content that must not depend on an interruption: ``result.json`` without the seconds."""
     content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     content.pop("seconds")
     return json.dumps(content)
@@ -189,7 +189,7 @@ def in_child(config: configs.Config, out: Path) -> int:
     try:
         unfinished.complete(config, out, _silent)
         status = 0
-    except BaseException as error:  # nothing may come back into the parent's code
+    except BaseException as error:  # no exception may return into the parent's code
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     finally:
         sys.stderr.flush()
@@ -250,7 +250,7 @@ def corrupted(folder: Path, rng: random.Random, trials: int) -> list[Tally]:
 
 
 def _generations(folder: Path) -> list[checkpoint.State]:
-    """Two generations of an interrupted run, and the state of another."""
+    """Two generations of an interrupted run, and the state of another run."""
     found = []
     for method, stops in (("cross_entropy", (6, 12)), ("crude", (9,))):
         config = written(folder, method, "serial", 1000.0)
@@ -283,7 +283,7 @@ def _overwritten(content: bytes, rng: random.Random) -> bytes:
 
 
 def _read(path: Path, identity: checkpoint.Identity) -> int | str:
-    """What comes of reading: the generation with a warning, or what happened in words."""
+    """The result of reading: the generation where there was a warning, or what happened, in words."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
@@ -309,7 +309,7 @@ class Failing:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """A context in which it is in the way of openings for writing, writes, fsync, links and renames."""
+        """A context in which openings for writing, writes, fsync, links and renames count and may fail."""
         whole_open = Path.open
         tick = self
 
@@ -354,7 +354,7 @@ class _FailingFile:
 
 
 def unwritten(folder: Path, code: int) -> Tally:
-    """Let every operation that writes fail once with ``code``, in a run from the shell."""
+    """Make every writing operation fail once with ``code``, in a run from the shell."""
     written(folder, "crude", "serial", 1000.0)
     path = folder / "crude.yaml"
     whole, out = folder / "written", folder / "unwritten"

@@ -16,15 +16,15 @@ from scipy import interpolate, optimize, special
 from raresim.numerics.arrays import Float
 
 REACH = 13.0
-"""Standard normals beyond this have a probability of 1e-38."""
+"""A standard normal lies beyond this with a probability of 1e-38."""
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 SMALL = 1e-9
-"""Share of the whole below which a common part of planes is bounded instead of worked out."""
+"""Share of the whole below which a common part of planes is bounded instead of computed."""
 
 PLANAR = 0.25
-"""Part of a unit vector across the span of two others, below which quadrature of the three is not fine enough."""
+"""Size of a unit vector's part across the span of two others, below which quadrature of the three is too coarse."""
 
 
 # Quadrature.
@@ -50,9 +50,9 @@ def normal_nodes(breaks: Sequence[float] = (), n_panels: int = 104) -> tuple[Flo
     Parameters
     ----------
     breaks : sequence of float
-        Where the function is not smooth; panels shrink towards them.
+        Points where the function is not smooth; panels shrink towards them.
     n_panels : int
-        Panels of equal width beside those.
+        Number of panels of equal width, beside the shrinking ones.
     """
     edges = np.linspace(-REACH, REACH, n_panels + 1)
     if breaks:
@@ -75,12 +75,12 @@ def system_tail(p: Float, at_least: int) -> Float:
     p : (m, n) float64
         Probability of each event, in each of ``n`` situations.
     at_least : int
-        From 1 to ``m``.
+        Least number of events, from 1 to ``m``.
 
     Returns
     -------
     (n,) float64
-        A sum of positive terms.
+        The probability, as a sum of positive terms.
     """
     m = len(p)
     if at_least == 1:
@@ -101,7 +101,7 @@ def system_tail(p: Float, at_least: int) -> Float:
 
 
 LAST, AGREED = 1e-10, 1e-9
-"""Of an inversion: its last terms beside the first, and how far one of finer steps may be off, relatively."""
+"""Tolerances of an inversion: its last terms relative to the first, and its difference from one of finer steps."""
 
 
 def quadratic_tail(t: float, linear: Float, square: Float) -> float:
@@ -158,7 +158,7 @@ def _around(slope: Callable[[float], float], pole: float) -> tuple[float, float]
 def _inverted(
     t: float, linear: Float, square: Float, c: float, bend: float, step: float, n: int
 ) -> tuple[float, float]:
-    """The integral along ``c + i u + bend u^2`` by ``n`` steps, and how large its last terms are beside the first."""
+    """The integral along ``c + i u + bend u^2`` by ``n`` steps, and its last terms relative to the first."""
     u = np.arange(n) * step
     s = c + 1j * u + bend * u * u
     exponent = -s * t
@@ -184,7 +184,7 @@ def lognormal_sum_tail(t: float, sigma: float, terms: int) -> float:
 
 
 def _lognormal_tails(log_t: Float, sigma: float, terms: int) -> Float:
-    """The same at many logarithms of ``t``: the last term is below half of ``t``, above it, or beyond ``t``."""
+    """As above, at many logarithms of ``t``: the last term is below half of ``t``, above it, or beyond ``t``."""
     if terms == 1:
         return np.asarray(special.ndtr(-log_t / sigma))
     rest = _lognormal_table(sigma, terms - 1)
@@ -270,8 +270,9 @@ def union_of_planes(directions: Float, betas: Float) -> tuple[float, float]:
 
     Notes
     -----
-    Inclusion and exclusion up to three planes; what four have in common bounds the rest (Bonferroni), and is at most
-    the smallest common part of three of them. Where three directions are nearly in a plane the accuracy is infinite.
+    Inclusion and exclusion up to three planes. The common part of four planes bounds the rest (Bonferroni), and is at
+    most the smallest common part of three of them. Where three directions nearly lie in a plane, the relative accuracy
+    is given as infinite.
     """
     order = np.argsort(-betas)
     b, rho = betas[order], (directions @ directions.T)[np.ix_(order, order)]
@@ -338,7 +339,8 @@ def outside_polygon(angles: Float, betas: Float) -> float:
 
     Notes
     -----
-    In polar coordinates, ``exp(-r^2 / 2) / (2 pi)`` over the angle with ``r`` the nearest side on the ray.
+    In polar coordinates, the integral of ``exp(-r^2 / 2) / (2 pi)`` over the angle, with ``r`` the distance of the
+    nearest side on the ray.
     """
     corners = [*(angles + 0.5 * np.pi), *(angles - 0.5 * np.pi)]
     for i, j in itertools.combinations(range(len(angles)), 2):

@@ -1,11 +1,11 @@
-"""Is a number that is called trusted ever wrong on problems that nobody tuned for?
+"""Is a trusted number ever wrong on problems that nobody tuned for?
 
 ``python experiments/trust/fresh.py`` runs every method once on each random problem of a part, with the number of the
-problem as seed, as far as that is not yet in ``data``, and writes fresh.md and fresh.csv beside this file from all rows
+problem as seed, where the run is not yet in ``data``, and writes fresh.md and fresh.csv beside this file from all rows
 there.
 
 Parts. ``open``, numbers 0 to 999, may be looked at while anything is changed. ``unseen``, numbers 30,000 to 31,999, is
-run once, at the end, and reported as it comes out: it has to be asked for, and what is kept of it is not run again.
+run once, at the end, and reported as it comes out: it has to be asked for, and its kept runs are not made again.
 
 Words. *Wrong*: more than 25 % off, or the answer outside the 99.9 % interval (by more than 1e-4 of it). *Near*: at most
 25 % off. *Solved*: near and trusted. *Trusted and wrong*: among the trusted, with the one-sided 95 % limit of Clopper
@@ -13,8 +13,8 @@ and Pearson; each problem has one run, so it is a limit by problem. *Coverage*: 
 with its own 95 % interval; *below / above*: those that end below the answer or begin above it. Evaluations are the
 median with quartiles, seconds of the processor the median. ``auto_columns`` is `auto` that is given the limit states.
 
-``--plan`` measures a few open problems and prints what the whole would take. ``--quick`` runs a few cheap open
-problems, writes nothing, and fails on what chance does one time in a million.
+``--plan`` measures a few open problems and prints the time that the whole would take. ``--quick`` runs a few cheap open
+problems, writes nothing, and fails on results that chance gives one time in a million.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scipy import stats
 
 from raresim.losses.python import ROWS_AGAIN
 
-# the study of methods has what counts evaluations and reads lists
+# the study of methods has the parts that count evaluations and read lists
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
 import fresh_tables
@@ -55,7 +55,7 @@ CHANCE = 1e-6
 
 
 def keys_of(methods: Iterable[str], numbers: Iterable[int], error: float, budget: int) -> list[Key]:
-    """Method by method."""
+    """The keys of the runs, method by method."""
     wanted = list(numbers)
     return [(method, number, error, budget) for method in methods for number in wanted]
 
@@ -88,7 +88,7 @@ def keep(runs: Iterable[Fresh | None], total: int) -> None:
 
 
 def plan(methods: Sequence[str], n_problems: int, stop: tuple[float, int], seconds: float, workers: int) -> None:
-    """Measure a few open problems and print a line for each method: what so many problems would take."""
+    """Measure a few open problems and print, for each method, the time that ``n_problems`` would take."""
     whole = 0.0
     step = len(PARTS["open"]) // PLAN_PROBLEMS
     for method in methods:
@@ -107,14 +107,14 @@ def quick_numbers() -> list[int]:
 
 
 def quick(workers: int) -> None:
-    """Raise where the short version finds what chance would not do."""
+    """Raise where chance does not explain what the short version finds."""
     keys = keys_of(QUICK_METHODS, quick_numbers(), *QUICK_STOP)
     for line in check([run for run in run_all(keys, 30.0, workers) if run is not None]):
         print(line, flush=True)
 
 
 def check(runs: Sequence[Fresh]) -> Iterator[str]:
-    """Lines of what was found; raises `SystemExit` where it is worse than what is wanted by more than chance."""
+    """Lines of results; raises `SystemExit` where they are worse than wanted by more than chance."""
     for run in runs:
         where = f"{run.method} on {run.problem} ({run.form})"
         if run.verdict == FAILED:

@@ -1,4 +1,4 @@
-"""What the rows of random problems say: ``fresh.md`` and ``fresh.csv``."""
+"""The tables from the rows of random problems: ``fresh.md`` and ``fresh.csv``."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ SOLVED = {
     "auto": {"one": 0.95, "smooth": 0.75, "stepped": 0.5},
     COLUMNS: {"smooth": 0.95, "stepped": 0.8},
 }
-"""What is wanted of unseen problems."""
+"""The bars for unseen problems."""
 
 MOST_NAMED = 60
-"""Wrong trusted runs that are named."""
+"""Most wrong trusted runs that are named."""
 
 Test = Callable[[Fresh], bool]
 
 
 def share(runs: Iterable[Fresh], holds: Test) -> Share:
-    """How many of the runs, one of each problem."""
+    """Share of the runs, one for each problem, for which ``holds`` is true."""
     marks = [holds(run) for run in runs]
     return Share(sum(marks), len(marks))
 
 
 def false_trust(runs: Iterable[Fresh]) -> Share:
-    """Wrong among the trusted."""
+    """Share of wrong runs among the trusted."""
     return share((run for run in runs if run.trusted), lambda run: run.wrong)
 
 
 def coverage(runs: Iterable[Fresh]) -> Share:
-    """Intervals of trusted runs that hold the answer."""
+    """Share of the intervals of trusted runs that hold the answer."""
     return share((run for run in runs if run.trusted), lambda run: run.missed == 0)
 
 
@@ -58,7 +58,7 @@ def interval(of: Share) -> tuple[float, float]:
 
 
 def row_of(runs: Sequence[Fresh]) -> dict[str, str]:
-    """What the runs came to, as a row of a table."""
+    """The results of the runs, as a row of a table."""
     answered = [run for run in runs if run.answered]
     trusted = [run for run in answered if run.trusted]
     held = coverage(answered)
@@ -119,7 +119,7 @@ def form_rows(runs: Sequence[Fresh], method: str) -> Rows:
 
 
 def bar_rows(runs: Sequence[Fresh]) -> Rows:
-    """What was wanted, what was measured, and whether it is met."""
+    """Rows of the bars: what was wanted, what was measured, and whether the bar is met."""
     out = []
     for method in METHODS:
         mine = [run for run in runs if run.method == method]
@@ -220,6 +220,6 @@ def write(kept: Iterable[Fresh], machine: str, folder: Path = HERE) -> None:
 
 
 def mean_seconds(runs: Iterable[Fresh]) -> float:
-    """Of a run; 0 where there is none."""
+    """Mean seconds of a run; 0 without runs."""
     seconds = [run.seconds for run in runs]
     return math.fsum(seconds) / len(seconds) if seconds else 0.0

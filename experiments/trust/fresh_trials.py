@@ -18,7 +18,7 @@ from raresim.run.result import Result
 
 Part = Literal["open", "unseen"]
 PARTS: dict[Part, range] = {"open": range(1_000), "unseen": range(30_000, 32_000)}
-"""Numbers that may be looked at, and those that are run once."""
+"""Numbers of the problems that may be looked at, and of those that are run once."""
 
 COLUMNS = "auto_columns"
 """`auto` that is given the limit states, a column each."""
@@ -51,35 +51,35 @@ class Fresh:
     method, number, error, budget
         What was run; see `Key`.
     kind, form : str
-        Of the problem.
+        Kind and form of the problem.
     dim, branches : int
-        Of the problem.
+        Number of inputs and of branches of the problem.
     probability : float
         The answer.
     estimate, reported : float
-        The probability and its relative error; NaN where there is none.
+        The estimate and its relative error; NaN without an estimate.
     low, high : float
         The 95 % interval.
     missed : int
-        Where the answer is: -1 below the 95 % interval, 1 above it, 0 in it.
+        Place of the answer: -1 below the 95 % interval, 1 above it, 0 in it.
     far : bool
         Whether the 99.9 % interval misses the answer.
     before, sample, audit : int
         Evaluations reported for exploring and tuning, for the estimate, and for the audit.
     calls : int
-        Rows that the loss was in fact given.
+        Rows that the loss was given.
     seconds : float
-        Of the processor, without numba's compiler.
+        Processor time, without numba's compiler.
     way : str
-        How the run came to its number, as the search names it.
+        How the run found its number, as the search names it.
     rounds : int
         Rounds of search and estimate, where the search counts them; otherwise 1.
     verdict : str
-        Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
+        Raresim's verdict; or `REFUSED`, when the method does not take the question, or `FAILED`.
     hidden : float
-        The bound of hidden mass that is printed; NaN where there is none.
+        The printed bound of hidden mass; NaN where there is none.
     unconditional : bool
-        Whether the scope that is printed is of all failure regions.
+        Whether the printed scope covers all failure regions.
     checks : str
         Name, value and first letter of the status of each check, as ``khat:0.12:t``.
     outcome : str
@@ -173,7 +173,7 @@ def part_of(number: int) -> Part:
 
 
 def file_of(method: str, part: Part) -> str:
-    """The file of rows, in ``data``."""
+    """Name of the file of rows, in ``data``."""
     return f"fresh-{method}-{part}"
 
 
@@ -195,9 +195,9 @@ def applies(method: str, probability: float, dim: int) -> bool:
 
 
 def loss_of(asked: RandomProblem, method: str) -> tuple[Counted, Any]:
-    """What counts the rows, and the loss that is asked about.
+    """The counter of the rows, and the loss that is asked about.
 
-    The limit states of `COLUMNS` are built here, and nowhere else.
+    The limit states of `COLUMNS` are built only here.
     """
     if method != COLUMNS:
         counted = Counted(asked.loss)
@@ -209,14 +209,14 @@ def loss_of(asked: RandomProblem, method: str) -> tuple[Counted, Any]:
 
 
 def run_fresh(key: Key, seconds: float) -> Fresh | None:
-    """One run; whatever goes wrong is part of the result. None where the method is not asked.
+    """One run; any error is part of the result. None where the method is not asked.
 
     Parameters
     ----------
     key : Key
         What to run.
     seconds : float
-        After which it is given up.
+        Seconds after which the run is given up.
     """
     method, number, error, budget = key
     asked = problem(number)

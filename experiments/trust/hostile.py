@@ -1,8 +1,8 @@
-"""What becomes of configs, names and run folders that somebody made to do harm?
+"""What happens with configs, names and run folders that are made to do harm?
 
 ``python experiments/trust/hostile.py`` tries all of them and writes hostile.md beside this file, in some minutes; it
-also loads the pages in Chromium where that is installed. ``--quick`` makes few pages, with several payloads in each,
-opens no browser, allows twice the time, because a machine of CI may be busy, writes nothing, and fails on a miss.
+also loads the pages in Chromium where that is installed. ``--quick`` makes few pages with several payloads in each,
+opens no browser, allows twice the time because a CI machine may be busy, writes nothing, and fails on a miss.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIBS = f"{hostile_yaml.MEBIBYTES:g} MiB"
 
 
 def configs(folder: Path, quick: bool) -> tuple[list[str], list[str]]:
-    """Rows of the table of configs, one per class, and what was not refused within the limits."""
+    """Rows of the table of configs, one per class, and the configs that were not refused within the limits."""
     found = hostile_yaml.refusals(folder)
     most = hostile_yaml.SECONDS * (QUICK_SLACK if quick else 1.0)
     misses = [

@@ -1,7 +1,7 @@
 """How often do the intervals hold the truth, and on which side do they miss? Thousands of samples of known law.
 
 ``python experiments/trust/intervals.py`` draws 20,000 samples a cell and writes intervals.md beside this file, in some
-minutes. ``--quick`` draws few, writes nothing, and fails on what would come about by chance one time in a million.
+minutes. ``--quick`` draws few, writes nothing, and fails on results that chance gives one time in a million.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Law:
-    """Weights of the hits of a proposal of which every second draw hits; ``k`` is their Pareto shape."""
+    """Law of the weights of hits, where every second draw hits; ``k`` is the Pareto shape of the weights."""
 
     name: str
     k: float
@@ -78,7 +78,7 @@ NORMAL, STUDENT = half_width(None), half_width(HEAVY_DOF)
 
 
 def tail_of(x: Array) -> tuple[float, bool]:
-    """The quantile that a run would take for the rows ``x``, and whether it would call the interval one of 95 %."""
+    """The quantile that a run would use for the rows ``x``, and whether it would call the interval a 95 % one."""
     hits = x[x > 0]
     most = min(hits.size, 3 + int(3.0 * math.sqrt(hits.size)))
     shape = khat(np.log(np.partition(hits, hits.size - most)[-most:]), hits.size)
@@ -87,7 +87,7 @@ def tail_of(x: Array) -> tuple[float, bool]:
 
 
 def chunks(seeds: int, n: int) -> Iterator[int]:
-    """How many of ``seeds`` samples of ``n`` rows to draw at once."""
+    """Numbers of samples of ``n`` rows to draw at once, ``seeds`` in all."""
     size = max(1, AT_ONCE // n)
     return (min(size, seeds - first) for first in range(0, seeds, size))
 
@@ -97,7 +97,7 @@ def percent(share: float) -> str:
 
 
 class Misses(list[str]):
-    """What could hardly come about by chance from an interval that is as good as it has to be."""
+    """The results that chance hardly explains if the intervals are as good as they have to be."""
 
     def at_least(self, what: str, held: int, n: int, least: float) -> None:
         if n and stats.binom.cdf(held, n, least) < CHANCE:
@@ -105,7 +105,7 @@ class Misses(list[str]):
 
 
 def weighted(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
-    """The candidates for the log-scale interval, and the one that was chosen."""
+    """Coverage of the candidates for the log-scale interval, and of the chosen one."""
     rows = []
     for law in LAWS:
         for hits in HITS:
@@ -137,7 +137,7 @@ def weighted(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
 
 
 def _samples(rng: np.random.Generator, law: Law, n: int, seeds: int) -> tuple[Array, Array, Array, Array, Array]:
-    """Log of estimate / truth, relative error, that of batches, quantile, and whether it is one of 95 %."""
+    """Log of estimate / truth, relative error, error of batches, quantile, and whether the interval is a 95 % one."""
     parts = []
     for size in chunks(seeds, n):
         x = law.rows(rng, (size, n))
@@ -151,7 +151,7 @@ def _samples(rng: np.random.Generator, law: Law, n: int, seeds: int) -> tuple[Ar
 
 
 def guaranteed(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
-    """How often the estimate with a relative guarantee is off by more than it says, and what it costs."""
+    """How often the estimate with a relative guarantee is off by more than it says, and its cost in rows."""
     rows = []
     for error, confidence in ((0.2, 0.95), (0.1, 0.95), (0.1, 0.99), (0.05, 0.95)):
         k = hits_for(error, confidence)
@@ -191,7 +191,7 @@ def _drawn(rng: np.random.Generator, k: int, p: float) -> int:
 
 
 def short_of_hits(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
-    """The two intervals of a run with a guarantee together, where its budget may end first."""
+    """Coverage of the two intervals of a run with a guarantee together, where its budget may end first."""
     rows = []
     p, goal = 1e-3, Goal.of(TARGET, CONFIDENCE)
     k = goal.hits
@@ -216,7 +216,7 @@ def short_of_hits(rng: np.random.Generator, seeds: int, misses: Misses) -> list[
 
 
 def counted(quick: bool, misses: Misses) -> list[str]:
-    """The least coverage of Clopper-Pearson in each range of expected hits: it is at an end of an interval."""
+    """The least coverage of Clopper-Pearson in each range of expected hits, which is at an end of an interval."""
     n, most = 1_000_000, 200 if quick else 1_300
     ends = np.array([clopper_pearson(h, n, CONFIDENCE) for h in range(most + 1)])
     edges = [0.01, 0.1, 1.0, 10.0, 100.0] if quick else [0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0]
@@ -332,7 +332,7 @@ def _interval(x: Array, law: Law | None, factor: float) -> tuple[float, float]:
 
 
 def betted(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
-    """Intervals of bets at all looks together, beside the standard ones."""
+    """Coverage of intervals of bets at all looks together, beside the standard intervals."""
     rows = []
     cells = [
         ("counts, P = 0.5", 0.5, 10_000),
@@ -367,7 +367,7 @@ def betted(rng: np.random.Generator, seeds: int, misses: Misses) -> list[str]:
 
 
 def _defensive(rng: np.random.Generator, n: int, looks: int) -> tuple[Array, Array, Array]:
-    """Of N(0, 1) beyond 2 with nine tenths of the draws from N(2, 1): winnings, estimates and errors at each look."""
+    """Winnings, estimates and errors at each look for N(0, 1) beyond 2, with nine tenths of the draws from N(2, 1)."""
     x = rng.standard_normal(n) + np.where(rng.random(n) < 0.9, 2.0, 0.0)
     y = np.where(x >= 2.0, 1.0 / (0.1 + 0.9 * np.exp(2.0 * x - 2.0)), 0.0)
     won = np.zeros((looks, STAKES.size))

@@ -1,15 +1,15 @@
 """The same problems by other libraries, with their own sign that a run has converged: a coefficient of variation.
 
-OpenTURNS and pystra are no dependency of raresim: ``run.py --libraries`` wants an environment in which both are
+raresim does not depend on OpenTURNS and pystra: ``run.py --libraries`` needs an environment in which both are
 installed beside it. Every problem is given to them as a function of independent standard normals.
 
-A rule that stops by itself (importance sampling around the design point of FORM) is asked for 5 %. One whose user sets
-the size of the sample (cross-entropy, NAIS, subset sampling) is run with 1,000 draws a level, and again with four times
-as many while it reports more than 5 % and the next size is within the budget. The largest sample is the answer;
-what the others took is counted.
+A method that stops by itself (importance sampling around the design point of FORM) is asked for 5 %. A method whose
+user sets the size of the sample (cross-entropy, NAIS, subset sampling) is run with 1,000 draws a level, and again with
+four times as many while it reports more than 5 % and the next size is within the budget. The largest sample gives the
+answer; the evaluations of the others are counted.
 
-A run ends without an estimate after twice the budget or `SECONDS` of the processor. A cell ends after 200 seeds or
-`CELL_SECONDS` of it, so slow ones have fewer seeds.
+A run ends without an estimate after twice the budget or `SECONDS` of processor time. A cell ends after 200 seeds or
+`CELL_SECONDS` of processor time, so slow cells have fewer seeds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BLOCK = 1_000
 SECONDS, CELL_SECONDS = 10.0, 20.0
 
 ROUND = 10
-"""Seeds that every cell is given before any is given more."""
+"""Seeds that every cell gets before any cell gets more."""
 
 FILE = "libraries"
 
@@ -68,11 +68,11 @@ class Rival:
     calls : int
         Rows that the limit state was given, all tries included.
     seconds : float
-        Of the processor.
+        Processor time.
     outcome : str
         The message where there is no estimate.
     version : str
-        Of the library.
+        Version of the library.
     """
 
     method: str
@@ -96,7 +96,7 @@ class Rival:
 
 @dataclass(eq=False)
 class LimitState:
-    """A problem as a function of standard normals that fails at or below zero; it counts its rows, and ends at most."""
+    """A problem as a function of standard normals that fails at or below zero; it counts rows and stops at ``most``."""
 
     case: Case
     most: int = 2 * BUDGET
@@ -137,7 +137,7 @@ def _event(state: LimitState) -> Any:
 
 
 def _growing(make: Callable[[Any], Any], state: LimitState) -> Answer:
-    """Of an algorithm whose user sets the draws of a level; ``make`` takes the event."""
+    """The answer of an algorithm whose user sets the draws of a level; ``make`` takes the event."""
     answer = math.nan, math.nan
     for draws in LEVEL_DRAWS:
         before = state.rows
@@ -215,7 +215,7 @@ METHODS: dict[str, Callable[[LimitState], Answer]] = {
 
 
 def rival(method: str, id: str, seed: int, seconds: float = SECONDS) -> Rival:
-    """One run; whatever goes wrong is part of the result."""
+    """One run; any error is part of the result."""
     ot.RandomGenerator.SetSeed(seed)
     np.random.seed(seed)  # noqa: NPY002  # pystra draws from NumPy's global generator
     state = LimitState(CASES[id])
@@ -228,7 +228,7 @@ def rival(method: str, id: str, seed: int, seconds: float = SECONDS) -> Rival:
             np.errstate(all="ignore"),
         ):
             answer = METHODS[method](state)
-    except (OutOfTime, Exception) as error:  # OpenTURNS makes an error of its own of what a function raises
+    except (OutOfTime, Exception) as error:  # OpenTURNS turns an exception of a function into its own
         late, much = time.process_time() - begun >= seconds, state.rows > state.most
         said = f"{type(error).__name__}: {error}".split("\n")[0][:100]
         outcome = f"not done after {seconds:g} s" if late else f"over {state.most:,} evaluations" if much else said
@@ -239,7 +239,7 @@ def rival(method: str, id: str, seed: int, seconds: float = SECONDS) -> Rival:
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTime` in the block after so many seconds of the processor: a busy machine changes no row."""
+    """Raise `OutOfTime` in the block after so many seconds of processor time, so that a busy machine changes no row."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise OutOfTime
@@ -254,7 +254,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def run_all(keys: Iterable[Key], there: Mapping[Key, Rival]) -> Iterator[Rival]:
-    """The runs of ``keys`` that are not ``there``, in order; what is there counts for the time of its cell."""
+    """The runs of ``keys`` that are not ``there``, in order; runs that are there count in the time of their cell."""
     if ot is None:
         raise SystemExit("--libraries: install openturns and pystra beside raresim")
     ot.TBB.Disable()

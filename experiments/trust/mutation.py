@@ -1,10 +1,10 @@
-"""Would a test fail if the code were wrong? Mutants of every module that a number is read from, and which survive.
+"""Would a test fail if the code were wrong? Mutants of every module that makes a number, and those that survive.
 
 ``python experiments/trust/mutation.py FOLDER`` needs mutmut 3 (``pip install mutmut==3.8.1``), copies the repository
-into FOLDER, makes the mutants there, runs the tests of `TESTS` on each, and writes mutation.md beside this file. What
-FOLDER already has is not run again: to mutate changed code or run changed tests, name an empty one. ``--sample N``
-runs N mutants of each module, of a fixed seed, and the table has the limits of the score; ``--again`` runs those that
-survived once more, after tests were added, and those of functions that have changed.
+into FOLDER, makes the mutants there, runs the tests of `TESTS` on each, and writes mutation.md beside this file.
+Mutants in FOLDER that have been run are not run again: to mutate changed code or run changed tests, name an empty
+folder. ``--sample N`` runs N mutants of each module, drawn with a fixed seed, and the table has the limits of the
+score; ``--again`` runs survivors once more, after tests were added, and the mutants of functions that have changed.
 
 This file is also a plugin of pytest (``-p mutation``) in these runs: cheap tests come first, slow ones not at all.
 """
@@ -70,10 +70,10 @@ TESTS = (
 )
 
 ELSEWHERE = "not (executor or process or worker)"
-"""Tests that start processes, to which the choice of a mutant does not pass."""
+"""Tests that start processes, which do not see the chosen mutant."""
 
 SLOWEST = 0.3
-"""Seconds that a test may take, in the run without a mutant."""
+"""Most seconds that a test may take in the run without a mutant."""
 
 SEED = 20_251_125
 
@@ -178,13 +178,13 @@ class Mutant:
     Parameters
     ----------
     name : str
-        Mutmut's.
+        Mutmut's name.
     module, function : str
-        Where.
+        Place of the mutant.
     change : str
-        Lines before and after, without what they have in common.
+        Lines before and after, without their common part.
     is_text : bool
-        Whether it changes string literals alone.
+        Whether it changes only string literals.
     outcome : str
         ``killed``, ``timeout``, ``survived``, ``no tests``; empty where it was not run.
     """
@@ -198,7 +198,7 @@ class Mutant:
 
     @property
     def row(self) -> str:
-        """Where and what, on one line: what `EQUIVALENT` knows it by."""
+        """Place and change on one line, the key in `EQUIVALENT`."""
         return f"{self.module} {self.function}: {self.change}"
 
 
@@ -232,7 +232,7 @@ def mutants(folder: Path) -> list[Mutant]:
 
 
 def _without_text(source: str) -> str:
-    """The syntax tree of a function, with every string literal empty, f-strings and all that is in them included."""
+    """The syntax tree of a function with every string literal emptied, including f-strings and all inside them."""
 
     class Blank(ast.NodeTransformer):
         def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
@@ -245,7 +245,7 @@ def _without_text(source: str) -> str:
 
 
 def _change(before: str, after: str) -> str:
-    """The lines that differ, on one line, shortened to the place where they do."""
+    """The lines that differ, on one line, shortened to the differing part."""
     old, new = before.splitlines(), after.splitlines()
     while old and new and old[0] == new[0]:
         old, new = old[1:], new[1:]
@@ -259,7 +259,7 @@ def _joined(lines: list[str]) -> str:
 
 
 def run(folder: Path, sample: int | None, children: int, again: bool) -> None:
-    """Make the mutants, and run the tests on those that count and have not been run, or have survived."""
+    """Make the mutants, and run the tests on those that count and have not been run or have survived."""
     if not (folder / "pyproject.toml").exists():
         prepare(folder)
     if not (folder / "mutants" / "mutmut-stats.json").exists():
@@ -274,7 +274,7 @@ def run(folder: Path, sample: int | None, children: int, again: bool) -> None:
 
 
 def drawn(found: list[Mutant], sample: int | None) -> list[Mutant]:
-    """Those that count; of each module at most ``sample`` of them, or all where all have been run."""
+    """The mutants that count: at most ``sample`` of each module, or all where all have been run."""
     chosen: list[Mutant] = []
     for module in MODULES:
         counted = [m for m in found if m.module == module and not m.is_text]
@@ -346,14 +346,14 @@ limits of the score of all (Clopper-Pearson for a module; for all modules those 
 
 @dataclass(frozen=True)
 class Score:
-    """What became of the mutants of one module.
+    """The outcome of the mutants of one module.
 
     Parameters
     ----------
     n : int
-        Mutants that count.
+        Number of mutants that count.
     run, detected, equivalent : int
-        How many were run, and of these were detected, or survived and change nothing.
+        Number that were run; of these, the number detected, and the number that survived and change nothing.
     """
 
     n: int
@@ -369,7 +369,7 @@ class Score:
         return cls(counted, len(own), len(own) - len(alive), sum(m.row in reasons for m in alive))
 
     def share(self, without: bool) -> float:
-        """Detected of those that were run, without the equivalent ones or with them."""
+        """Share of the mutants run that were detected, without the equivalent ones or with them."""
         return self.detected / max(1, self.run - without * self.equivalent)
 
     def text(self, without: bool) -> str:
@@ -381,7 +381,7 @@ class Score:
 
 
 def together(scores: list[Score], without: bool) -> tuple[float, float]:
-    """The share of all modules, and the half-width of its 95 % interval: a mean of strata."""
+    """The share over all modules, as a mean of strata, and the half-width of its 95 % interval."""
     total = sum(s.n for s in scores)
     variance = 0.0
     for s in scores:

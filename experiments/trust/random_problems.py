@@ -1,13 +1,13 @@
 """Random problems with exact answers: `problem` makes one of each number.
 
-A problem is a system of branches: any of them, all, or at least ``k`` make the event. Branches have coordinates of
-their own and at most one in common. They are independent given that one, and the answer is the probability of ``at
-least k`` of independent events, integrated over the common coordinate. A union of planes in general position has its
-answer by inclusion and exclusion, the outside of a polygon by an integral over the angle. A random rotation,
-coordinates that nothing depends on, and increasing transforms of each branch that keep 0 change no answer.
+A problem is a system of branches: the event needs any of them, all, or at least ``k``. Branches have coordinates of
+their own and at most one in common. They are independent given the common coordinate, and the answer is the probability
+of ``at least k`` of independent events, integrated over it. The answer for a union of planes in general position comes
+from inclusion and exclusion, for the outside of a polygon from an integral over the angle. A random rotation,
+coordinates on which nothing depends, and increasing transforms of each branch that keep 0 do not change the answer.
 
-The number draws the kind, the form, the probability (from 1e-9 to 1e-2), the dimension (2 to 100), the branches and the
-share of the probability that each has. Nothing here was chosen by a result of a method.
+The number of a problem seeds the draw of its kind, form, probability (from 1e-9 to 1e-2), dimension (2 to 100),
+branches and the share of the probability that each branch has. No result of any method was used for a choice here.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ Kind = Literal["one", "smooth", "stepped"]
 System = Literal["any", "all"] | int
 
 SALT = 20_517
-"""Beside the number in the seed of a problem."""
+"""Second part of the seed of a problem, beside its number."""
 
 RAREST, COMMONEST = 1e-9, 1e-2
 FLATTEST, STEEPEST = 0.05, 20.0
 UNITS = (0.01, 100.0)
-"""Slopes of limit states that are in units of their own."""
+"""Range of the slopes of limit states in units of their own."""
 
 MOST_DIMENSIONS = 100
 ATTEMPTS = 5
-"""Drafts of a problem until its answer can be worked out."""
+"""Most drafts of a problem until its answer can be computed."""
 
 HALF = 0.45
 """Largest probability of a branch."""
 
 EXACT = 1e-6
-"""Relative accuracy that a problem has to have."""
+"""Relative accuracy that the answer of a problem has to have."""
 
 TABLES = 3e-7
-"""Relative accuracy of sums of three or four heavy terms, the least exact of tails without a shared coordinate."""
+"""Relative accuracy of sums of three or four heavy terms, the least exact tails without a shared coordinate."""
 
 
 # What a problem is made of.
@@ -80,9 +80,9 @@ class Columns:
     Parameters
     ----------
     branches : tuple of Branch
-        Of the coordinates.
+        Branches, as functions of the coordinates.
     turn : (D, d) float64, optional
-        Rows of the inputs (n, D) times this are the coordinates; the inputs themselves where there is none.
+        The coordinates are the inputs (n, D) times this matrix; without it, the inputs themselves.
     """
 
     branches: tuple[Branch, ...]
@@ -95,7 +95,7 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class KthLargest:
-    """The loss of a system: at least 0 where ``at_least`` columns are."""
+    """The loss of a system: at least 0 where ``at_least`` columns are at least 0."""
 
     columns: Columns
     at_least: int
@@ -117,29 +117,29 @@ class RandomProblem:
     Parameters
     ----------
     number : int
-        What it was made of.
+        The number from which it was made.
     form : str
-        The family.
+        Family of the problem.
     kind : "one", "smooth" or "stepped"
         One branch; several, none of which moves in steps; or some that do.
     dim : int
         Number of inputs.
     inputs : Inputs
-        Their joint law.
+        Joint law of the inputs.
     columns : Columns
-        From inputs (n, dim) to a column for each branch (n, branches), at least 0 where its event is.
+        Maps inputs (n, dim) to a column for each branch (n, branches), at least 0 in the event of the branch.
     system : "any", "all" or int
         Which of the branches make the event; a number means at least so many.
     loss : KthLargest
-        From inputs (n, dim) to the losses (n,).
+        Maps inputs (n, dim) to the losses (n,).
     probability : float
         The answer.
     rel_accuracy : float
-        Relative uncertainty of it.
+        Relative uncertainty of the answer.
     shares : tuple of float
         Probability of each branch alone, over the answer.
     text : str
-        What it is in words.
+        The problem in words.
     """
 
     number: int
@@ -162,24 +162,24 @@ class RandomProblem:
 
 @dataclass(eq=False)
 class Draft:
-    """What a form draws: parts and how they are combined; levels follow from the probability.
+    """The draw of a form: parts and how they are combined; levels follow from the probability.
 
     Parameters
     ----------
     inputs : Inputs
-        Their joint law.
+        Joint law of the inputs.
     parts : list of Part
-        What the branches measure.
+        The quantities that the branches measure.
     at_least : int
-        How many branches make the event.
+        Number of branches that make the event.
     turn : (D, d) float64, optional
         As in `Columns`.
     is_shared : bool
-        Whether the first coordinate is one of several parts.
+        Whether several parts share the first coordinate.
     is_straight : bool
         Whether transforms only multiply, where nothing moves in steps.
     slopes : (m,) float64, optional
-        Of the transforms; drawn where they are left out.
+        Slopes of the transforms; drawn where they are left out.
     union : callable, optional
         The probability of a union of planes by their distances, and its relative accuracy, where parts are not
         independent given a coordinate.
@@ -197,16 +197,16 @@ class Draft:
 
 @dataclass(frozen=True, eq=False)
 class Wish:
-    """What a form is asked for.
+    """The wish that a form is given.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the number.
+        The generator seeded by the number.
     dim : int
-        Dimensions, about: a form may need more or take fewer.
+        Approximate number of dimensions: a form may need more or take fewer.
     probability : float
-        Of the event, about.
+        Approximate probability of the event.
     """
 
     rng: np.random.Generator
@@ -228,7 +228,7 @@ class Wish:
         return min(high, low + int(self.rng.exponential(2.5)))
 
     def at_least(self, n: int) -> int:
-        """Any of ``n`` in two of three cases, else all of a few or some of many."""
+        """How many of ``n`` make the event: any one in two of three cases, else all of a few or some of many."""
         if self.chance(0.6) or n < 2:
             return 1
         if n <= 3:
@@ -242,7 +242,7 @@ class Wish:
         return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
     def used(self, least: int) -> int:
-        """How many coordinates anything depends on."""
+        """Number of coordinates on which the loss depends."""
         return self.dim if self.chance(0.5) else max(least, int(self.dim * self.rng.uniform(0.3, 1.0)))
 
     def unit_vector(self, n: int) -> Float:
@@ -354,7 +354,7 @@ def _laws(wish: Wish) -> tuple[Law, Law]:
 
 
 def _inputs(laws: Sequence[Law], spare: int, wish: Wish) -> Independent:
-    """Inputs by name, with some that nothing depends on."""
+    """Inputs by name, including some on which nothing depends."""
     every = [*laws, *(_laws(wish)[k % 2] for k in range(spare))]
     return Independent(marginals={f"x{k + 1}": law.marginal() for k, law in enumerate(every)})
 
@@ -450,7 +450,7 @@ def desks(wish: Wish) -> Draft:
 
 
 def desks_in_a_market(wish: Wish) -> Draft:
-    """The same, each with a load on the market, on one side of it or on both."""
+    """Limits of desks in money, each with a load on the market, on one side of it or on both."""
     n = wish.whole(2, 12)
     wish = replace(wish, dim=max(n + 1, wish.dim))
     used = wish.used(n + 1)
@@ -648,7 +648,7 @@ FORMS: dict[Kind, dict[str, tuple[Form, float]]] = {
         "limits": (limits, 0.04),
     },
 }
-"""By kind: the builder of each form and how often it is drawn; under ``stepped`` some of the branches get steps."""
+"""For each kind, the builder of each form and its weight in the draw; under ``stepped`` some branches get steps."""
 
 KINDS: dict[Kind, float] = {"one": 0.22, "smooth": 0.52, "stepped": 0.26}
 
@@ -664,7 +664,7 @@ def problem(number: int, probability: float | None = None) -> RandomProblem:
     number : int
         Not negative.
     probability : float, optional
-        About the answer that it is to have; drawn where it is left out. The form and its branches are the same.
+        Approximate answer of the problem; drawn where it is left out. The form and its branches are the same.
 
     Returns
     -------
@@ -673,7 +673,8 @@ def problem(number: int, probability: float | None = None) -> RandomProblem:
 
     Notes
     -----
-    Where the answer of a draft cannot be worked out, as by an inversion that does not converge, another one is drawn.
+    Where the answer of a draft cannot be computed, for instance because an inversion does not converge, another one is
+    drawn.
     """
     for attempt in range(ATTEMPTS - 1):
         try:
@@ -729,7 +730,7 @@ def _made(number: int, probability: float | None, attempt: int) -> RandomProblem
 
 
 def _shares(wish: Wish, n: int) -> Float:
-    """How the probability is split: alike, or some with 1 to 10 per cent."""
+    """How the probability is split: into equal shares, or with some of 1 to 10 per cent."""
     shares = wish.rng.uniform(0.6, 1.4, n)
     if n > 1 and wish.chance(0.5):
         few = wish.whole(1, max(1, n // 2))
@@ -741,7 +742,7 @@ def _shares(wish: Wish, n: int) -> Float:
 
 
 def _transforms(wish: Wish, draft: Draft, is_stepped: bool) -> list[Transform]:
-    """A transform for each branch; where steps are wanted and no part has them, some are."""
+    """A transform for each branch; where steps are wanted and no part has them, some transforms are in steps."""
     counts = [part.steps for part in draft.parts]
     n = len(counts)
     low, high = (FLATTEST, STEEPEST) if isinstance(draft.inputs, StandardNormal) else UNITS
@@ -777,7 +778,7 @@ def _solved(draft: Draft, shares: Float, probability: float) -> tuple[list[float
 
 
 def _branch_probabilities(shares: Float, at_least: int, probability: float) -> Float:
-    """Of branches that were independent: proportional to the shares."""
+    """Probabilities proportional to the shares, as if the branches were independent."""
     if at_least == 1:
         return np.asarray(shares * probability)
     relative = shares / shares.max()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 DATA = Path(__file__).parent / "data"
 
 DIGITS = 6
-"""Of a number in a file: a difference of the last one is rounding."""
+"""Digits of a number in a file; a difference in the last digit is rounding."""
 
 
 class Row(Protocol):
@@ -37,7 +37,7 @@ def read(kind: type[T], files: Iterable[str], folder: Path = DATA) -> dict[tuple
 
 
 def save(new: Iterable[T], folder: Path = DATA) -> None:
-    """Add rows to their files; one with the key of a row that is there takes its place."""
+    """Add rows to their files; a row replaces one with the same key."""
     folder.mkdir(parents=True, exist_ok=True)
     by_file: dict[str, dict[tuple[Any, ...], T]] = {}
     for row in new:

@@ -1,10 +1,10 @@
-"""How often is a number that is called trusted wrong, and how often is a right one not trusted?
+"""How often is a trusted number wrong, and how often is a right number not trusted?
 
-``python experiments/trust/run.py`` runs every method on the suite with 200 seeds, as far as that is not yet in
+``python experiments/trust/run.py`` runs every method on the suite with 200 seeds, where the run is not yet in
 ``data``, and writes table.md, table.csv and roc.png beside this file from all rows there. ``--plan`` measures a few
-runs of each cell and prints what the whole would take. ``--libraries`` runs OpenTURNS and pystra on the same problems,
-in an environment that has both. ``--quick`` runs a few cheap cells, writes nothing, and fails on what chance does one
-time in a million.
+runs of each cell and prints the time that the whole would take. ``--libraries`` runs OpenTURNS and pystra on the same
+problems, in an environment that has both. ``--quick`` runs a few cheap cells, writes nothing, and fails on results that
+chance gives one time in a million.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from trials import METHODS, Key, Trial, applies, run_trial
 SEEDS = 200
 SECONDS = 60.0
 SAVE_EVERY = 30.0
-"""Seconds between two savings: what an interrupted study loses at most."""
+"""Seconds between two savings, which an interrupted study loses at most."""
 
 PLAN_SEEDS = 3
 
@@ -50,7 +50,7 @@ CHANCE = 1e-6
 
 
 def keys_of(methods: Iterable[str], ids: Iterable[str], seeds: int) -> list[Key]:
-    """Cells in order, the seeds of one beside each other."""
+    """The keys of the runs: cells in order, with the seeds of a cell beside each other."""
     pairs = [(method, id) for method in methods for id in ids if applies(method, CASES[id])]
     return [(method, id, seed) for method, id in pairs for seed in range(1, seeds + 1)]
 
@@ -94,13 +94,13 @@ def plan(methods: Sequence[str], ids: Sequence[str], seeds: int, workers: int) -
 
 
 def quick(workers: int) -> None:
-    """Raise where the short version finds what chance would not do."""
+    """Raise where chance does not explain what the short version finds."""
     for line in check(list(run_all(keys_of(QUICK_METHODS, QUICK_CASES, QUICK_SEEDS), 30.0, workers))):
         print(line, flush=True)
 
 
 def check(runs: Sequence[Trial]) -> Iterator[str]:
-    """Lines of what was found; raises `SystemExit` where it is worse than the bars by more than chance."""
+    """Lines of results; raises `SystemExit` where they are worse than the bars by more than chance."""
     for run in runs:
         if not run.answered:
             raise SystemExit(f"{run.method} on {run.problem}, seed {run.seed}: {run.verdict}: {run.outcome}")

@@ -1,9 +1,9 @@
 """Do the intervals of lines and of populations hold where the loss moves in steps, and where it does not?
 
-``python experiments/trust/steps.py`` runs `line_sampling`, `sequential_importance` and, beside them,
-`subset_simulation` on eight stepped and eight smooth problems with 500 seeds each, as far as that is not yet in
-``data/steps.csv.gz``, and writes steps.md of all that is there. ``--table`` only writes it. ``--quick`` runs a few
-cheap cells, writes nothing, and fails on what chance does one time in a million. All methods have default options, a
+``python experiments/trust/steps.py`` runs `line_sampling`, `sequential_importance` and, for comparison,
+`subset_simulation` on eight stepped and eight smooth problems with 500 seeds each, where the run is not yet in
+``data/steps.csv.gz``, and writes steps.md from all runs there. ``--table`` only writes it. ``--quick`` runs a few cheap
+cells, writes nothing, and fails on results that chance gives one time in a million. All methods have default options, a
 stop of 10 % and at most 200,000 evaluations.
 """
 
@@ -61,7 +61,7 @@ NEAR = 0.25
 """Relative deviation beyond which an estimate is wrong."""
 
 MATTERS = 1e-4
-"""Relative difference that is none."""
+"""Relative difference that counts as none."""
 
 Array = np.ndarray
 Kind = Literal["stepped", "smooth"]
@@ -79,13 +79,13 @@ class Case:
     kind : "stepped" or "smooth"
         How the loss moves along a line.
     inputs : Inputs
-        The law of the rows.
+        Law of the rows.
     loss : callable
-        From rows (n, d) to losses (n,).
+        Maps rows (n, d) to losses (n,).
     threshold : float
         The event is ``loss >= threshold``.
     exact : float
-        Its probability.
+        Probability of the event.
     """
 
     id: str
@@ -103,7 +103,7 @@ RHO = 0.2
 
 
 def defaults(x: Array, barrier: float, exposure: Array) -> Array:
-    """What is lost where each of many assets, with a common factor in the first column, lies beyond ``barrier``."""
+    """Sum of the exposures whose assets, with a common factor in the first column, lie beyond ``barrier``."""
     assets = math.sqrt(RHO) * x[:, :1] + math.sqrt(1.0 - RHO) * x[:, 1:]
     return (assets > barrier) @ exposure
 
@@ -122,14 +122,14 @@ def beyond_defaults(barrier: float, exposure: Array, threshold: int) -> float:
 
 
 def beyond_defaults_alike(barrier: float, obligors: int, threshold: int) -> float:
-    """The same for equal exposures of one."""
+    """As `beyond_defaults`, for equal exposures of one."""
     z = np.linspace(-8.0, 9.0, 17_001)
     p = stats.norm.sf((barrier - math.sqrt(RHO) * z) / math.sqrt(1.0 - RHO))
     return float(stats.norm.pdf(z) @ stats.binom.sf(threshold - 1, obligors, p) * (z[1] - z[0]))
 
 
 def failures(x: Array, barrier: float) -> Array:
-    """How many columns lie beyond ``barrier``."""
+    """Number of columns that lie beyond ``barrier``."""
     return (x > barrier).sum(axis=1).astype(float)
 
 
@@ -162,7 +162,7 @@ def beyond_wave(c: float) -> float:
 
 
 def teeth(x: Array) -> Array:
-    """A staircase that a line also goes down: it enters the event, leaves it and enters it again."""
+    """A staircase that also goes down along a line, which enters the event, leaves it and enters it again."""
     p = plane(x)
     return 0.5 * np.floor(2.0 * (p + 0.4 * np.sin(8.0 * p)))
 
@@ -178,7 +178,7 @@ def least(x: Array) -> Array:
 
 
 def rings(x: Array) -> Array:
-    """Twice one exponential and another: the squares of two pairs of normals."""
+    """Twice one exponential plus another, each from the squares of a pair of normals."""
     s = np.square(x)
     return s[:, 0] + s[:, 1] + 0.5 * (s[:, 2] + s[:, 3])
 
@@ -197,7 +197,7 @@ def floored(x: Array, of: Callable[[Array], Array], width: float) -> Array:
 
 
 EXPOSURE = np.tile(np.arange(1.0, 6.0), 10)
-"""Of fifty obligors, in whole units."""
+"""Exposures of fifty obligors, in whole units."""
 
 
 def _stepped() -> Iterator[tuple[str, Inputs, Callable[[Array], Array], float, float]]:
@@ -250,13 +250,13 @@ class Run:
     ratio, reported : float
         The estimate over the answer, and its relative error; NaN where there is none.
     missed : int
-        Where the answer is: -1 below the 95 % interval, 1 above it, 0 in it.
+        Place of the answer: -1 below the 95 % interval, 1 above it, 0 in it.
     evaluations : int
-        Of the whole run.
+        Evaluations of the whole run.
     seconds : float
-        Of the processor, without numba's compiler.
+        Processor time, without numba's compiler.
     verdict : str
-        Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
+        Raresim's verdict; or `REFUSED`, when the method does not take the question, or `FAILED`.
     reasons : str
         The checks that are not passed.
     """
@@ -291,7 +291,7 @@ class Run:
 
 
 def run_one(key: Key) -> Run:
-    """One run; whatever goes wrong is part of the result."""
+    """One run; any error is part of the result."""
     method, problem, seed = key
     case = CASES[problem]
     counted = Counted(case.loss)
@@ -425,7 +425,7 @@ def page(kept: Iterable[Run]) -> str:
 
 
 def check(runs: Sequence[Run]) -> Iterator[str]:
-    """Lines of what was found; raises `SystemExit` where it is worse than the bars by more than chance."""
+    """Lines of results; raises `SystemExit` where they are worse than the bars by more than chance."""
     for method in dict.fromkeys(run.method for run in runs):
         of = [run for run in runs if run.method == method]
         lost = [run for run in of if run.verdict in REFUSED_OR_FAILED]

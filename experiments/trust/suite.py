@@ -1,17 +1,17 @@
 """The problems of the study: known ones chosen by a rule, traps, and needles, each with its exact answer.
 
 **Known.** Problems of ``experiments/methods`` with 2 to 100 standard normals, a probability from 1e-9 to 1e-2 and an
-answer that is exact to 1e-3. Of one loss with several thresholds, the rarest. All with several modes, because a mode
-that is missed is what trust fails on; of the others, those whose id has a SHA-256 that is a multiple of six (they are
-held out, see there).
+answer that is exact to 1e-3. For a loss with several thresholds, the rarest one. All problems with several modes are
+taken, because a missed mode is how trust fails; of the others, those whose id has a SHA-256 that is a multiple of six
+(they are held out, see there).
 
-**Traps.** Written for this study, in standard normal space: what makes a method sure of a wrong number. Two modes,
-alike or not, with the lesser one found first; three to ten modes; curved ones; one big jump in either direction; a
-plane in fifty dimensions.
+**Traps.** Problems written for this study, in standard normal space, that make a method sure of a wrong number. Two
+modes, alike or not, with the lesser one found first; three to ten modes; curved modes; one big jump in either
+direction; a plane in fifty dimensions.
 
-**Needles.** The rule, fixed before anything was run: a failure set has a needle when a part of it is joined to the rest
-by no set ``{h <= c}`` with ``c`` from 0 to the value of ``h`` in the origin, and the part's own probability is below
-``1 / N0``. Nothing that climbs finds it but by chance. They are reported beside the others.
+**Needles.** The rule was fixed before anything was run: a failure set has a needle when no set ``{h <= c}`` with ``c``
+from 0 to the value of ``h`` at the origin joins a part of it to the rest, and the part's own probability is below
+``1 / N0``. A search that climbs finds it only by chance. Needles are reported beside the others.
 
 ``h <= 0`` is the event of all traps and needles.
 """
@@ -38,7 +38,7 @@ Kind = Literal["known", "trap", "needle"]
 Mask = NDArray[np.bool_]
 
 N0 = 8_000
-"""Draws of the target that a run is taken to see before it searches: a larger part would be met by chance."""
+"""Draws of the target that a run is assumed to see before it searches; they would meet a larger part by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ class Case:
     kind : "known", "trap" or "needle"
         Where it comes from.
     aim : (d,) float64, optional
-        In standard normal space, the likeliest failing point of one mode: the mean of the proposal that a user states
-        who knows of no other.
+        Likeliest failing point of one mode, in standard normal space: the mean of the proposal that a user states who
+        knows of no other mode.
     missed : float
         Probability of the needle; 0 for other kinds.
     """
@@ -72,7 +72,7 @@ class Case:
 
 
 def known() -> list[Case]:
-    """Problems of the study of methods that the rule takes."""
+    """Problems of the study of methods that the rule selects."""
     inside = [
         problem
         for problem in PROBLEMS.values()
@@ -86,7 +86,7 @@ def known() -> list[Case]:
 
 
 def has_modes(problem: ReferenceProblem) -> bool:
-    """Whether the list of what makes the problem hard names several modes."""
+    """Whether the problem's list of difficulties names several modes."""
     return any("multi-modal" in what or "modes" in what for what in problem.difficulty)
 
 
@@ -103,7 +103,7 @@ def planes(x: Float, directions: Float, betas: Float) -> Float:
 
 
 def steep_decoy(x: Float, betas: Float, slope: float) -> Float:
-    """Two planes; towards the second, which is farther, the limit state falls ``slope`` times as fast."""
+    """Two planes; towards the second plane, which is farther, the limit state falls ``slope`` times as fast."""
     return np.minimum(betas[0] - x[:, 0], slope * (betas[1] - x[:, 1]))
 
 
@@ -267,7 +267,7 @@ def traps() -> list[Case]:
     ]
 
 
-# Needles: the part lies on the side of the origin that the slope leads away from, and does not touch its border.
+# Needles: the part lies on the side of the origin from which the slope leads away, and does not touch its border.
 
 SAFE = -0.5
 """``sum x_i / sqrt(d)`` below which a point is well on that side."""
@@ -278,7 +278,7 @@ def is_safe(x: Float) -> Mask:
 
 
 def needle(x: Float, beta: float, part: Callable[[Float], Mask]) -> Float:
-    """``beta - sum x_i / sqrt(d)``, and -1 in the part (where ``part`` is true), which no slope leads to."""
+    """``beta - sum x_i / sqrt(d)``, and -1 in the part (where ``part`` is true), to which no slope leads."""
     return np.where(part(x), -1.0, hyperplane(x, beta))
 
 
@@ -287,13 +287,13 @@ def in_ball(x: Float, centre: Float, radius: float) -> Mask:
 
 
 def in_strip(x: Float, low: float, high: float) -> Mask:
-    """Between two lines that are at right angles with the slope, on the safe side."""
+    """Whether points lie between two lines at right angles to the slope, on the safe side."""
     across = (x[:, 0] - x[:, 1]) / math.sqrt(2.0)
     return (low <= across) & (across <= high) & is_safe(x)
 
 
 def beyond_cliff(x: Float, level: float) -> Mask:
-    """A half space at right angles with the slope, on the safe side."""
+    """Whether points lie in a half-space at right angles to the slope, on the safe side."""
     return ((x[:, 0] - x[:, 1]) / math.sqrt(2.0) >= level) & is_safe(x)
 
 
@@ -302,7 +302,7 @@ def in_box(x: Float, low: float, high: float) -> Mask:
 
 
 def needles() -> list[Case]:
-    """Failure sets with a part that nothing which climbs can reach."""
+    """Failure sets with a part that no search that climbs can reach."""
     centre, radius = np.array([-2.6, -1.6]), 0.14
     ball = float(stats.ncx2.cdf(radius**2, 2, centre @ centre))
     strip = float(special.ndtr(SAFE) * (special.ndtr(-3.5) - special.ndtr(-3.515)))
@@ -323,4 +323,4 @@ def needles() -> list[Case]:
 
 
 CASES = {case.problem.id: case for case in [*known(), *traps(), *needles()]}
-"""By the id of the problem."""
+"""The cases by the id of their problem."""

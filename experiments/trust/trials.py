@@ -1,4 +1,4 @@
-"""One run of a method on a problem of the suite, with everything that its verdict looked at."""
+"""One run of a method on a problem of the suite, with everything that its verdict used."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ERROR, BUDGET = 0.05, 100_000
 """Relative error that a run stops at, and the evaluations that it may take."""
 
 SURE = 0.999
-"""Confidence of the interval outside of which a trusted run is wrong however near it is."""
+"""A trusted run is wrong if the answer is outside its interval of this confidence, however near it is."""
 
 NEAR = 0.25
 """Relative deviation beyond which an estimate is wrong."""
 
 MATTERS = 1e-4
-"""Relative difference that is none: an exact method that is off in the fifth digit has missed nothing."""
+"""Relative difference that counts as none: an exact method that is off in the fifth digit has missed nothing."""
 
 STATED = "importance"
 METHODS = (
@@ -45,10 +45,10 @@ METHODS = (
 )
 
 COMMON = 1e-4
-"""Probability below which crude Monte Carlo is not asked: it would see no event and say so."""
+"""Probability below which crude Monte Carlo is not asked, because it would see no event and say so."""
 
 FEW = 6
-"""Dimensions above which `improved_cross_entropy` is not asked: a run takes seconds there."""
+"""Dimensions above which `improved_cross_entropy` is not asked, because a run takes seconds there."""
 
 _LETTERS = {str(status)[0]: status for status in Status}
 
@@ -58,7 +58,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of the verdict saw, and what followed."""
+    """The value of a check of the verdict, and its status."""
 
     value: float | None
     status: Status
@@ -73,25 +73,25 @@ class Trial:
     method, problem, seed
         What was run.
     estimate, reported : float
-        The probability and its relative error; NaN where there is none.
+        The estimate and its relative error; NaN without an estimate.
     low, high : float
         The 95 % interval.
     missed : int
-        Where the answer is: -1 below the 95 % interval, 1 above it, 0 in it.
+        Place of the answer: -1 below the 95 % interval, 1 above it, 0 in it.
     far : bool
         Whether the 99.9 % interval misses the answer.
     before, sample, audit : int
         Evaluations reported for exploring and tuning, for the estimate, and for the audit.
     calls : int
-        Rows that the loss was in fact given.
+        Rows that the loss was given.
     seconds : float
-        Of the processor, without numba's compiler.
+        Processor time, without numba's compiler.
     verdict : str
-        Of raresim; or `REFUSED`, when the method does not take the question, or `FAILED`.
+        Raresim's verdict; or `REFUSED`, when the method does not take the question, or `FAILED`.
     hidden : float
-        The bound of hidden mass that is printed; NaN where there is none.
+        The printed bound of hidden mass; NaN where there is none.
     unconditional : bool
-        Whether the scope that is printed is of all failure regions.
+        Whether the printed scope covers all failure regions.
     checks : str
         Name, value and first letter of the status of each check, as ``khat:0.12:t``.
     outcome : str
@@ -175,7 +175,7 @@ def applies(method: str, case: Case) -> bool:
 
 
 def method_of(kind: str, case: Case) -> Method | str:
-    """The method with its default options; what is stated is a normal law around one mode."""
+    """The method with its default options; a stated proposal is a normal law around one mode."""
     if kind != STATED:
         return kind
     if case.aim is None:
@@ -184,14 +184,14 @@ def method_of(kind: str, case: Case) -> Method | str:
 
 
 def run_trial(key: Key, seconds: float) -> Trial:
-    """One run; whatever goes wrong is part of the result.
+    """One run; any error is part of the result.
 
     Parameters
     ----------
     key : Key
         What to run.
     seconds : float
-        After which it is given up.
+        Seconds after which the run is given up.
     """
     kind, id, seed = key
     case = CASES[id]
@@ -226,16 +226,16 @@ def _judged(key: Key, case: Case, result: Result, calls: int, seconds: float) ->
 
 
 def judged(result: Result, answer: float, slack: float) -> dict[str, Any]:
-    """What a row keeps of a result: estimate, interval, evaluations and verdict by the names of `Trial`.
+    """The part of a result that a row keeps: estimate, interval, evaluations and verdict by the names of `Trial`.
 
     Parameters
     ----------
     result : Result
-        Of one question.
+        Result of one question.
     answer : float
-        The probability.
+        The exact probability.
     slack : float
-        How far an interval may miss it.
+        Distance by which an interval may miss the answer.
     """
     number, spent = result.estimates[0], result.evaluations
     hidden = number.verdict.hidden_mass_bound
@@ -266,10 +266,11 @@ def _side(interval: tuple[float, float], answer: float, slack: float) -> int:
 
 
 def sure_interval(number: Estimate, stopping: Mapping[str, Any], confidence: float = SURE) -> tuple[float, float]:
-    """The interval of an estimate at another confidence, from what is stored.
+    """The interval of an estimate at another confidence, from the stored result.
 
-    Asking the run for it would not do: a second question changes what some methods draw. An interval on the log scale
-    is stretched by the ratio of the quantiles of its law, an exact one is computed again, and a bound is left as it is.
+    The run cannot be asked for it, because a second question changes what some methods draw. An interval on the log
+    scale is stretched by the ratio of the quantiles of its law, an exact interval is computed again, and a bound is
+    left as it is.
     """
     from scipy.special import ndtri, stdtrit
 

@@ -50,7 +50,7 @@ class Case:
 
 
 def two_planes(x: Float, beta: float, slope: float) -> Float:
-    """Two planes, of which one is steeper."""
+    """Two planes, one of them steeper."""
     return np.maximum(x[:, 0] - beta, slope * (x[:, 1] - beta))
 
 
@@ -60,7 +60,7 @@ def desks(x: Float, directions: Float, beta: float, vols: Float) -> Float:
 
 
 def series(x: Float) -> Float:
-    """A beam in kNm, a bolt in MPa, a deflection in mm: each fails where its load exceeds what it bears."""
+    """A beam in kNm, a bolt in MPa, a deflection in mm: each fails where its load exceeds its capacity."""
     bending = x[:, 1] - x[:, 0]
     stress = x[:, 3] - x[:, 2]
     deflection = x[:, 4] - 25.0
@@ -122,7 +122,7 @@ def cases() -> dict[str, Case]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run: whether it was trusted, over the answer, wrong, its interval right; and what it took."""
+    """A run: whether it is trusted, its estimate over the answer, whether it is wrong, its interval right, its cost."""
 
     trusted: bool
     off: float

@@ -1,4 +1,4 @@
-"""What the rows say: ``table.md``, ``table.csv`` and ``roc.png``."""
+"""The tables and the figure from the rows: ``table.md``, ``table.csv`` and ``roc.png``."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ SPREAD = (0.9, 1.1)
 SENSITIVITY, GROSS_SENSITIVITY = 0.99, 0.95
 HONESTY = 0.95
 AUDIT = 0.30
-"""The bars; README.md says what each is of."""
+"""The bars; README.md describes them."""
 
 ENOUGH = 100
-"""Trusted runs below which a cell is held to no bar of coverage or spread."""
+"""Fewest trusted runs for which a cell has a bar of coverage and spread."""
 
 CONFIDENT = 149
-"""Trusted runs below which no cell can be shown to be below its bar of false trust."""
+"""Fewest trusted runs with which a cell can be shown to be below its bar of false trust."""
 
 CHANCE = 1e-3
-"""One-sided: a cell that is beyond a bar with less than this probability, if the bar held, is beyond it for sure."""
+"""One-sided: a cell is beyond a bar for sure if chance would give that with less than this probability."""
 
 PRECISE = 0.10
-"""Reported relative error up to which a right run is to be trusted."""
+"""Reported relative error up to which a right run should be trusted."""
 
 ENOUGH_DATA = ("hits", "replicates", "relative_error")
-"""What a comparable library looks at."""
+"""The checks that a comparable library uses."""
 
 MORE_IS_BETTER = frozenset({"hits", "ess", "replicates", "search"})
-"""Checks whose small values speak against a run; of all others it is the large ones."""
+"""Checks whose small values speak against a run; for all others the large values do."""
 
 TWO_SIDED = frozenset({"canary"})
 """Checks of a deviation whose sign does not matter."""
@@ -65,7 +65,7 @@ Rows = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Share:
-    """A count among others."""
+    """A count out of a number of runs."""
 
     count: int
     n: int
@@ -81,7 +81,7 @@ class Share:
 
     @property
     def limit(self) -> float:
-        """Clopper-Pearson, one-sided: the share that would give so few one time in twenty."""
+        """One-sided Clopper-Pearson limit: the share that would give so few one time in twenty."""
         return float(stats.beta.ppf(0.95, self.count + 1, self.n - self.count)) if self.count < self.n else 1.0
 
     @property
@@ -94,12 +94,12 @@ class Share:
 
 
 def false_trust(runs: Sequence[Trial]) -> Share:
-    """Wrong among the trusted."""
+    """Share of wrong runs among the trusted."""
     return Share.of([run for run in runs if run.trusted], lambda run: run.wrong)
 
 
 def false_alarm(runs: Sequence[Trial]) -> Share:
-    """Not trusted among the right whose reported error is small enough."""
+    """Share of runs that are not trusted, among right runs whose reported error is small enough."""
     return Share.of([run for run in runs if not run.wrong and run.reported <= PRECISE], lambda run: not run.trusted)
 
 
@@ -108,22 +108,22 @@ def coverage(runs: Sequence[Trial]) -> Share:
 
 
 def below(runs: Sequence[Trial]) -> Share:
-    """Intervals that end below the answer."""
+    """Share of the intervals that end below the answer."""
     return Share.of(runs, lambda run: run.missed == 1)
 
 
 def above(runs: Sequence[Trial]) -> Share:
-    """Intervals that begin above the answer."""
+    """Share of the intervals that begin above the answer."""
     return Share.of(runs, lambda run: run.missed == -1)
 
 
 def sensitivity(runs: Sequence[Trial]) -> Share:
-    """Not trusted among those more than 25 % off."""
+    """Share of runs that are not trusted, among those more than 25 % off."""
     return Share.of([run for run in runs if run.is_far_off], lambda run: not run.trusted)
 
 
 def gross_sensitivity(runs: Sequence[Trial]) -> Share:
-    """Untrusted, or a bound alone, among those more than a factor of two off."""
+    """Share of runs that are untrusted or give only a bound, among those more than a factor of two off."""
     off = [run for run in runs if not 1.0 / GROSS <= run.off <= GROSS]
     return Share.of(off, lambda run: run.verdict in {Status.UNTRUSTED, Status.BOUND_ONLY})
 
@@ -135,9 +135,9 @@ class Cell:
     Parameters
     ----------
     runs : sequence of Trial
-        Those with an estimate.
+        Runs with an estimate.
     lost : int
-        Runs without one.
+        Number of runs without an estimate.
     """
 
     method: str
@@ -153,7 +153,7 @@ class Cell:
     def spread(self) -> tuple[float, float]:
         """Standard deviation of the trusted estimates over the error they report, and the error of this ratio.
 
-        Both NaN for fewer than three, or where an exact method leaves nothing to compare.
+        Both are NaN for fewer than three runs, or where an exact method leaves nothing to compare.
         """
         values = np.array([run.off for run in self.trusted])
         errors = np.array([run.off * run.reported for run in self.trusted])
@@ -165,7 +165,7 @@ class Cell:
 
 
 def cells(runs: Iterable[Trial]) -> list[Cell]:
-    """By method and problem, in the order of the suite."""
+    """The cells by method and problem, in the order of the suite."""
     order = {id: k for k, id in enumerate(CASES)}
     kinds = {kind: k for k, kind in enumerate(METHODS)}
     known = [run for run in runs if run.problem in order]
@@ -233,7 +233,7 @@ def pooled_row(name: str, runs: Sequence[Trial]) -> dict[str, str]:
 
 
 def pooled(parts: Sequence[Cell]) -> Rows:
-    """Each method, all of them, and all without the stated proposal."""
+    """Rows for each method, for all of them, and for all without the stated proposal."""
     groups = {method: [cell for cell in parts if cell.method == method] for method in METHODS}
     groups |= {"all": list(parts), f"all but {STATED}": [cell for cell in parts if cell.method != STATED]}
     runs = {name: [run for cell in of for run in cell.runs] for name, of in groups.items()}
@@ -241,7 +241,7 @@ def pooled(parts: Sequence[Cell]) -> Rows:
 
 
 def bars(everything: Sequence[Cell]) -> Rows:
-    """What was wanted, what was measured, and whether it is met."""
+    """Rows of the bars: what was wanted, what was measured, and whether the bar is met."""
     parts = [cell for cell in everything if cell.case.reachable]
     runs = [run for cell in parts for run in cell.runs]
     trusted = [run for run in runs if run.trusted]
@@ -336,7 +336,7 @@ def _share_bar(name: str, share: Share, least: float) -> dict[str, str]:
 def _cells_bar(
     name: str, wanted: str, of: Sequence[Cell], misses: Callable[[Cell], bool], surely: Callable[[Cell], bool]
 ) -> dict[str, str]:
-    """A bar that every cell has to clear; one is named when it misses by more than chance."""
+    """A bar that every cell has to meet; a cell is named when it misses the bar by more than chance."""
     if not of:
         return _nothing(name, wanted)
     missed = [cell for cell in of if misses(cell)]
@@ -353,17 +353,17 @@ def _surely_less(share: Share, least: float) -> bool:
     return share.n > 0 and float(stats.binom.cdf(share.count, share.n, least)) < CHANCE
 
 
-# Which check tells wrong from right.
+# How well each check separates wrong from right runs.
 
 
 def looks_precise(run: Trial) -> bool:
-    """Whether a library that looks at hits and the reported error would be content."""
+    """Whether a library that checks only hits and the reported error would accept the run."""
     hits = run.seen.get("hits")
     return run.reported <= PRECISE and (hits is None or hits.status is Status.TRUSTED)
 
 
 def scores(runs: Sequence[Trial], name: str) -> tuple[Float, Float]:
-    """What a check saw in wrong and in right runs, turned so that large is bad; runs without a value are left out."""
+    """Values of a check in wrong and in right runs, with large values bad; runs without a value are left out."""
     sign = -1.0 if name in MORE_IS_BETTER else 1.0
     found: tuple[list[float], list[float]] = ([], [])
     for run in runs:
@@ -395,7 +395,7 @@ def names_of(runs: Iterable[Trial]) -> list[str]:
 
 
 def roc_rows(reachable: Sequence[Trial], everything: Sequence[Trial]) -> Rows:
-    """A row for each check: how well its value, and its status, tell wrong from right among runs that look precise."""
+    """A row for each check: how well its value and its status separate wrong from right runs that look precise."""
     out = []
     for name in names_of(everything):
         bad, good = scores(reachable, name)
@@ -419,16 +419,16 @@ def roc_rows(reachable: Sequence[Trial], everything: Sequence[Trial]) -> Rows:
     return out
 
 
-# What a check buys.
+# What each check contributes.
 
 
 def verdict_without(run: Trial, name: str) -> Status:
-    """The worst of the other checks."""
+    """The worst status of the other checks."""
     return _worst(run, lambda other: other != name)
 
 
 def verdict_with(run: Trial, name: str) -> Status:
-    """The worst of hits, reported error and one check."""
+    """The worst status of hits, reported error and one check."""
     return _worst(run, lambda other: other in (*ENOUGH_DATA, "data", name))
 
 
@@ -437,7 +437,7 @@ def _worst(run: Trial, kept: Callable[[str], bool]) -> Status:
 
 
 def ablation_rows(runs: Sequence[Trial]) -> Rows:
-    """The verdict without each check, and with that one alone beside hits and error."""
+    """Rows of the verdict without each check, and with this check alone beside hits and error."""
     rules: dict[str, tuple[Callable[[Trial], Status], Callable[[Trial], Status] | None]] = {
         "(none; hits and error alone)": (lambda run: verdict_without(run, ""), lambda run: verdict_with(run, "")),
     }
@@ -475,7 +475,7 @@ def _alarm(runs: Sequence[Trial], rule: Callable[[Trial], Status]) -> str:
 
 
 def rival_is_wrong(run: Rival) -> bool:
-    """As for raresim: more than 25 % off, or the answer outside of the 99.9 % interval, here a normal one."""
+    """Whether a run is wrong: more than 25 % off, or the answer outside the 99.9 % interval, here a normal one."""
     answer = CASES[run.problem].problem.probability
     reach = float(stats.norm.ppf(0.5 + 0.5 * SURE)) * run.variation * run.estimate
     return abs(run.estimate / answer - 1.0) > NEAR or abs(run.estimate - answer) > reach + 1e-4 * answer
@@ -524,7 +524,7 @@ def library_rows(rivals: Sequence[Rival], everything: Sequence[Cell]) -> Rows:
 
 
 def _mean(shares: Iterable[Share]) -> str:
-    """Each problem alike, however many of its runs converged; those without one are left out."""
+    """Mean with equal weight for each problem that has runs, however many of them converged."""
     values = [share.value for share in shares if share.n]
     return f"{percent(float(np.mean(values)))} % of {len(values)}" if values else ""
 
@@ -539,7 +539,7 @@ def _false(runs: Sequence[Rival], most: float) -> Share:
 
 
 def library_matrix(rivals: Sequence[Rival], everything: Sequence[Cell]) -> Rows:
-    """Wrong among the converged (to 10 %) of each library, and among the trusted of `auto`, a row for each problem."""
+    """Wrong runs among the converged (to 10 %) of each library and the trusted of `auto`, a row for each problem."""
     by_cell: dict[tuple[str, str], list[Rival]] = {}
     for run in rivals:
         by_cell.setdefault((run.method, run.problem), []).append(run)

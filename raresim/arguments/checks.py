@@ -29,7 +29,7 @@ MAX_DIM = 100_000
 
 
 MAX_MATRIX_DIM = 5_000
-"""Coordinates of a law, and of one that holds a number for each pair of them (200 megabytes)."""
+"""Most coordinates of a law, and of a law that holds a number for each pair of them (200 megabytes)."""
 
 
 def vector(field: str, value: ArrayLike, dim: int | None = None) -> Float:
@@ -84,7 +84,7 @@ def cholesky(field: str, cov: Float) -> Float:
 
 
 def refuse_text(field: str, value: object) -> None:
-    """Raise `FieldError` where ``value`` is a text, which says what number to write where it may mean one."""
+    """Raise `FieldError` where ``value`` is a text; the message says which number to write where it may mean one."""
     if isinstance(value, str):
         raise FieldError(field, f"must be a number, got the text {value[:60]!r}{numerals.advice(value)}")
 
@@ -117,7 +117,7 @@ def whole(field: str, value: float, least: int = 1) -> int:
 
 
 def dimension(field: str, value: float, least: int = 1, most: int = MAX_DIM) -> int:
-    """As `whole`, and at most ``most``: what is made for each coordinate, or each pair, has to fit in memory."""
+    """As `whole`, and at most ``most``: arrays with an entry for each coordinate or pair have to fit in memory."""
     if value > most:
         raise FieldError(field, f"must be at most {most:,}, got {value:.15g}")
     return whole(field, value, least)

@@ -1,4 +1,4 @@
-"""Numbers that people write in another form than the one that is read: what to write instead."""
+"""Numbers written in a form that is not read, such as ``99.9%``, and what to write instead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCALES = {
     "": Decimal(1),
 }
 LONGEST = 40
-"""Characters of a text that may be a number."""
+"""Most characters of a text that may be a number."""
 
 
 def advice(given: object) -> str:
@@ -38,12 +38,12 @@ def as_share(value: float) -> str:
 
 
 def number(text: str) -> float | None:
-    """The number that ``text`` is, as a config takes it; None where it is none."""
+    """The number that a config reads from ``text``; None where ``text`` is not a number."""
     return float(text) if len(text) <= LONGEST and re.fullmatch(_NUMBER, text.strip()) else None
 
 
 def count(text: str) -> int | None:
-    """The whole number that ``text`` is, as a config takes it: ``1000000`` and ``1e6``; None where it is none."""
+    """The whole number that a config reads from ``text``, such as ``1000000`` or ``1e6``; None where it is not one."""
     value = Decimal(text.strip()) if number(text) is not None else Decimal("0.5")
     return int(value) if value == value.to_integral_value() else None
 
@@ -66,6 +66,6 @@ def _meant(text: str) -> str | None:
 
 
 def _plain(value: Decimal) -> str:
-    """Digits without an exponent where these are few."""
+    """``value`` as digits without an exponent where these are few."""
     text = f"{value.normalize():f}"
     return text if len(text) <= LONGEST else str(value.normalize())

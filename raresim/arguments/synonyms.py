@@ -1,4 +1,4 @@
-"""What `did you mean` goes by: near spellings, and names that mean the same as those raresim uses."""
+"""The sources of `did you mean`: near spellings, and synonyms of the names that raresim uses."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ SYNONYMS: dict[str, str] = {
     "python": "function custom callable code user",
     "linear": "portfolio weighted_sum sum",
 }
-"""Names of fields, kinds and values, and what else people call them; a word may belong to several."""
+"""Synonyms of the names of fields, kinds and values; a word may be a synonym of several names."""
 
 _SETS = {name: frozenset(words.split()) for name, words in SYNONYMS.items()}
 
 
 def meant(given: object, allowed: Iterable[str]) -> list[str]:
-    """Those of ``allowed`` that ``given`` is another word for."""
+    """The names in ``allowed`` of which ``given`` is a synonym."""
     word = re.sub(r"[^a-z0-9]+", "_", str(given)[:100].casefold()).strip("_")
     return [name for name in allowed if word in _SETS.get(name, ())]
 
@@ -121,7 +121,7 @@ def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> st
 
 
 def nearest(given: Any, allowed: Sequence[str]) -> str:
-    """``"; did you mean 'cov'?"`` for ``covariance``: what of ``allowed`` has that meaning or is spelt nearly so."""
+    """``"; did you mean 'cov'?"`` for ``covariance``: the names in ``allowed`` with that meaning or a near spelling."""
     text = str(given)[:100]
     near = difflib.get_close_matches(text, allowed, n=1, cutoff=0.85)
     near = near or meant(text, allowed) or difflib.get_close_matches(text, allowed, n=1)

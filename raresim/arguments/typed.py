@@ -1,7 +1,7 @@
-"""The types of constructor arguments, read off the annotations: a wrong one is refused at once, by its name.
+"""Checks of constructor arguments against their annotations: a wrong type is refused at once, by the argument's name.
 
-Whoever gives a string where a number is wanted hears of it from the constructor and not, as a `TypeError` of some inner
-line, from the run. What an annotation cannot say, such as the range of a number, the constructors check themselves.
+A string where a number is wanted is refused by the constructor; it does not become a `TypeError` of some inner line
+during the run. The constructors themselves check what an annotation cannot say, such as the range of a number.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REMEDIES: Mapping[str, str] = {
     "Measure": "such as raresim.Probability(above=5.0) or raresim.ValueAtRisk(level=0.999)",
     "Stop": "such as raresim.Stop(relative_error=0.01)",
 }
-"""What to give where a part of such a class is wanted."""
+"""What to give where an object of each class is wanted."""
 
 WORDS: Mapping[Any, tuple[str, str]] = {
     "Inputs": ("a joint law of the risk factors", "joint laws"),
@@ -58,7 +58,7 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     "NoneType": ("None", "None"),
     "date": ("a date", "dates"),
 }
-"""What one is called, and several are."""
+"""What one object of each type is called, and what several are called."""
 
 DISCRETE: Mapping[str, str] = {
     "bernoulli": "Bernoulli",
@@ -67,11 +67,11 @@ DISCRETE: Mapping[str, str] = {
     "nbinom": "NegativeBinomial",
     "poisson": "Poisson",
 }
-"""Discrete laws of SciPy, with parameters of the same names in raresim."""
+"""Discrete laws of SciPy and their classes in raresim, whose parameters have the same names."""
 
 
 def typed(cls: T) -> T:
-    """Have the constructor of a dataclass raise `FieldError` for an argument of another type than its annotation.
+    """Make the constructor of a dataclass raise `FieldError` for an argument of another type than its annotation.
 
     A whole number may be given as ``1e6`` or by NumPy, and a list as an array: the constructor gets an int and a list.
     """
@@ -120,19 +120,19 @@ def names_of(cls: type) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
 
 @functools.cache
 def types_of(cls: type) -> Mapping[str, Type]:
-    """The annotation of each constructor argument of a dataclass, but of those whose metadata say ``typed=False``."""
+    """The annotation of each constructor argument of a dataclass, except where its metadata say ``typed=False``."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init and f.metadata.get("typed", True)}
 
 
 @functools.cache
 def advice_of(cls: type) -> Mapping[str, str]:
-    """What to do about a wrong constructor argument, where its metadata have ``advice``."""
+    """The ``advice`` in the metadata of each constructor argument: what to do about a wrong one."""
     return {f.name: f.metadata["advice"] for f in dataclasses.fields(cls) if "advice" in f.metadata}
 
 
 def argument(field: str, value: Any, wanted: Type, advice: str = "") -> Any:
-    """``value`` as a constructor takes it; raises `FieldError`, ending in ``advice``, where it is of another type."""
+    """``value`` as a constructor takes it; where its type is wrong, raises a `FieldError` that ends in ``advice``."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if not fits(value, wanted):
@@ -143,7 +143,7 @@ def argument(field: str, value: Any, wanted: Type, advice: str = "") -> Any:
 
 
 def _wrong_entry(value: Any, wanted: Type) -> tuple[str, Any, Type]:
-    """Where ``value`` is a list or mapping as wanted but for an entry: its place in words, itself, and its type."""
+    """The wrong entry of a list or mapping that is else as wanted: its place in words, the entry, its wanted type."""
     whole: Any = get_origin(wanted)
     options = get_args(wanted) if whole in (Union, types.UnionType) else (wanted,)
     for option in options:
@@ -170,7 +170,7 @@ def fits(value: Any, wanted: Type) -> bool:
         return any(fits(value, option) for option in args)
     if origin is Annotated:
         marks = {*map(str, args[1:])} & {"vector", "matrix"}
-        if "vector" in marks and isinstance(value, Mapping):  # by name: the constructor puts it in order
+        if "vector" in marks and isinstance(value, Mapping):  # numbers by name: the constructor puts them in order
             return all(map(_is_numeric, value.values()))
         return _is_numeric(value) if marks else fits(value, args[0])
     if origin is Literal:
@@ -229,7 +229,7 @@ def _is_numeric(value: Any) -> bool:
 
 
 def _plain(value: Any, wanted: Type) -> Any:
-    """A whole number as an int, and an array as a list, where that is wanted and the array is not taken as it is."""
+    """``value``, made an int where a whole number is wanted and a list where an array is not taken as it is."""
     origin: Any = get_origin(wanted)
     options = get_args(wanted) if origin in (Union, types.UnionType) else (wanted,)
     if int in options and float not in options and isinstance(value, (numbers.Integral, float, np.floating)):
@@ -240,7 +240,7 @@ def _plain(value: Any, wanted: Type) -> Any:
 
 
 def named(wanted: Type) -> list[str]:
-    """What is allowed, in words."""
+    """The allowed types in words."""
     origin: Any = get_origin(wanted)
     args = get_args(wanted)
     if origin in (Union, types.UnionType):
@@ -264,7 +264,7 @@ def named(wanted: Type) -> list[str]:
 
 
 def _words(wanted: Type) -> tuple[str, str]:
-    """What one of a class is called, and what several are."""
+    """What one object of a class is called, and what several are called."""
     name = getattr(wanted, "__name__", str(wanted))
     article = "an" if name[0] in "AEIOU" else "a"
     return WORDS.get(name, (f"{article} {name}", f"{name} objects"))
@@ -289,7 +289,7 @@ def shown(value: Any) -> str:
 
 
 def remedy(value: Any, wanted: Type) -> str:
-    """What to give instead, where that can be said."""
+    """The end of a message that says what to give instead; empty where that is not known."""
     parts = [cls.__name__ for cls in _classes(wanted) if cls.__name__ in REMEDIES]
     if not parts:
         return as_number(value) if {int, float} & {*_classes(wanted)} else ""
@@ -313,7 +313,7 @@ def _classes(wanted: Type) -> list[type]:
 
 
 def scipy_law(value: Any) -> str:
-    """How a law of ``scipy.stats``, frozen or not, is said in raresim; empty for anything else."""
+    """How a law of ``scipy.stats``, frozen or not, is written in raresim; empty for anything else."""
     law: Any = getattr(value, "dist", value)
     if not (hasattr(law, "shapes") and hasattr(law, "freeze") and hasattr(law, "name")):
         return ""

@@ -1,4 +1,4 @@
-"""Dependence, by constructor: ``from raresim import copulas; copulas.Clayton(theta=2.0, dim=3)``."""
+"""The copulas by constructor: ``from raresim import copulas; copulas.Clayton(theta=2.0, dim=3)``."""
 
 from raresim.copulas.blocks import Blocks
 from raresim.copulas.clayton import Clayton

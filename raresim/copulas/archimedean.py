@@ -1,8 +1,8 @@
-"""What the Archimedean copulas share: one frailty that all numbers have in common.
+"""The common part of the Archimedean copulas: one frailty that all coordinates share.
 
 ``U_j = psi(E_j / V)`` with independent standard exponentials ``E_j`` and a frailty ``V`` whose Laplace transform is the
 generator ``psi`` (Marshall & Olkin 1988). The score of ``U_j`` is a function of ``log E_j - log V`` alone, which is
-tabulated once; so is ``log E`` as a function of a standard normal. Nothing is ever near 1 that must not be rounded.
+tabulated once; so is ``log E`` as a function of a standard normal. No step forms a number near 1 that would be rounded.
 
 To add one: a frozen dataclass with fields ``dim``, ``theta``, ``tau`` and ``parameter``, and the functions that
 `Archimedean` asks for.
@@ -33,7 +33,7 @@ LOG_WHOLE = 36.0
 
 
 class Archimedean(Copula):
-    """Exchangeable, positive dependence of ``dim`` numbers with one parameter.
+    """Exchangeable, positive dependence of ``dim`` coordinates, with one parameter.
 
     References
     ----------
@@ -53,7 +53,7 @@ class Archimedean(Copula):
     parameter: float
     """The ``theta`` that was given, or that has the given ``tau``."""
 
-    # What a copula has to give. Probabilities are functions of x = log t.
+    # A member defines these. Probabilities are functions of x = log t.
 
     @abstractmethod
     def _log_frailty(self, u: Float, out: Float) -> None:
@@ -99,7 +99,7 @@ class Archimedean(Copula):
     def _tails(self) -> tuple[float, float]:
         """Lower and upper tail dependence of a pair."""
 
-    # What follows from it.
+    # These follow from them.
 
     @property
     def latent_dim(self) -> int:
@@ -122,7 +122,7 @@ class Archimedean(Copula):
 
     @cached_property
     def _scores(self) -> StretchedTable:
-        """`score` over all that latent normals up to `U_MAX` reach."""
+        """The table of `score` for all latent normals up to `U_MAX`."""
         corners = np.array([np.full(self.FRAILTY_NORMALS, s * U_MAX) for s in (-1.0, 1.0)], order="F")
         frailty = np.empty(2)
         self._log_frailty(corners, frailty)
@@ -180,12 +180,12 @@ class Archimedean(Copula):
 
         tau, at_end = maximise(by_tau, cls.tau_of(low), cls.tau_of(high))
         if at_end:
-            end, meaning = (low, "least") if at_end == "low" else (high, "most")
+            end, meaning = (low, "smallest") if at_end == "low" else (high, "largest")
             seen = (
                 "show no positive dependence of this kind" if at_end == "low" else "move together nearly without fail"
             )
             raise DataError(
-                f"theta: the likelihood of {cls.kind} is largest at the {meaning} it allows, {end:g}: these data {seen}"
+                f"theta: the likelihood of {cls.kind} is largest at the {meaning} theta, {end:g}: these data {seen}"
             )
         theta = min(max(cls.theta_of(tau), low), high)
         copula = cls(theta=theta, dim=d)  # type: ignore[call-arg]

@@ -1,6 +1,6 @@
 """The contract of a copula: how risk factors depend on each other, apart from the law of each.
 
-A copula here is a map of independent standard normals to *dependent* ones, the normal scores: each is standard normal,
+A copula here maps independent standard normals to *dependent* ones, the normal scores: each is standard normal, and
 together they have the copula. No probability near 1 is ever formed, so both tails are exact, and each marginal
 maps its own score as it would map an independent normal.
 
@@ -17,7 +17,7 @@ from raresim.numerics.arrays import Float
 
 
 class Copula(ABC):
-    """Dependence of ``dim`` numbers."""
+    """The dependence of ``dim`` coordinates."""
 
     kind: ClassVar[str]
 
@@ -57,4 +57,4 @@ class Copula(ABC):
 
     @abstractmethod
     def describe(self) -> list[str]:
-        """Lines that say in words what the copula is."""
+        """Lines that describe the copula in words."""

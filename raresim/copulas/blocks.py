@@ -20,12 +20,12 @@ from raresim.registry import member
 @member("copula")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blocks(Copula):
-    """Independent groups of numbers, each with a copula of its own.
+    """Independent groups of coordinates, each with a copula of its own.
 
     Parameters
     ----------
     copulas : sequence of Copula
-        In the order of the numbers; the latent normals are in the same order.
+        Copulas in the order of the coordinates; the latent normals are in the same order.
     """
 
     kind: ClassVar[str] = "blocks"

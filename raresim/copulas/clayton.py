@@ -29,7 +29,7 @@ class Clayton(Archimedean):
     tau : float, optional
         Instead of ``theta``: Kendall's tau, ``theta / (theta + 2)``.
     dim : int
-        How many numbers, at least 2.
+        Number of coordinates, at least 2.
 
     Raises
     ------
@@ -38,8 +38,8 @@ class Clayton(Archimedean):
 
     Notes
     -----
-    The frailty is gamma with shape ``1 / theta``; the first latent normal makes it, the others the numbers themselves.
-    Every score rises in every latent normal.
+    The frailty is gamma with shape ``1 / theta``. The first latent normal makes the frailty, the others make the
+    coordinates. Every score rises in every latent normal.
     """
 
     kind: ClassVar[str] = "clayton"
@@ -61,7 +61,7 @@ class Clayton(Archimedean):
 
     @cached_property
     def _mixing_table(self) -> PiecewisePolynomial:
-        """Of ``log sqrt(1 / (theta V))``: twice the frailty is chi-square with ``2 / theta`` degrees of freedom."""
+        """Table of ``log sqrt(1 / (theta V))``; ``2 V`` is chi-square with ``2 / theta`` degrees of freedom."""
         return log_mixing_table(2.0 / self.parameter)
 
     def _log_psi(self, x: Float) -> Float:

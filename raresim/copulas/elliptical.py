@@ -1,4 +1,4 @@
-"""The correlation matrix of a copula, from what may be given of it."""
+"""The correlation matrix of a copula, from the arguments that may state it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Measure = Literal["normal", "spearman", "kendall"]
 def resolve(
     dim: int, matrix: Matrix | None, rho: float | None, measure: Measure, repair: RepairMode
 ) -> tuple[int, Float, Repair | None]:
-    """Dimension, Pearson correlation of the normals, and its repair.
+    """The dimension, the Pearson correlation of the normals, and the repair of this matrix.
 
     Parameters
     ----------
     dim : int
         0 where it was not given.
     matrix, rho
-        The matrix, or the one number that all its pairs share; one of the two.
+        The matrix, or one number for all pairs; exactly one of the two.
     measure : {"normal", "spearman", "kendall"}
-        What they hold: Pearson's correlation of the normals ``r``, Spearman's ``(6 / pi) arcsin(r / 2)`` (of the
-        Gaussian copula), or Kendall's ``(2 / pi) arcsin r``.
+        The measure that they state: Pearson's correlation of the normals ``r``, Spearman's ``(6 / pi) arcsin(r / 2)``
+        (for the Gaussian copula), or Kendall's ``(2 / pi) arcsin r``.
     """
     if (matrix is None) == (rho is None):
         given = "neither" if matrix is None else "both"

@@ -24,13 +24,13 @@ class CopulaFit(Criteria):
     Parameters
     ----------
     copula : Copula
-        With the fitted parameters.
+        The copula with the fitted parameters.
     parameters : mapping
-        Name to value of those that were found; ``rho[i][j]`` for a correlation.
+        Name to value of the fitted parameters; ``rho[i][j]`` for a correlation.
     std_errors : mapping
         Name to standard error.
     log_likelihood : float
-        Of the copula at the scores, in nats.
+        Log likelihood of the copula at the scores, in nats.
     n : int
         Number of observations.
     """
@@ -55,7 +55,7 @@ def pairs(matrix: Float) -> dict[str, float]:
 
 
 def maximise(total: Callable[[float], float], low: float, high: float) -> tuple[float, Literal["", "low", "high"]]:
-    """Where ``total`` is largest, and at which end of its range if at one: a grid, then Brent's bounded search."""
+    """The maximiser of ``total``, and the end of the range at which it lies, if any: a grid, then Brent's search."""
     from scipy import optimize
 
     grid = np.linspace(low, high, _GRID)
@@ -73,7 +73,7 @@ def maximise(total: Callable[[float], float], low: float, high: float) -> tuple[
 
 
 def std_error_of(total: Callable[[float], float], at: float, low: float, high: float) -> float:
-    """From the second derivative of the log likelihood; NaN where it is not curved downwards."""
+    """Standard error from the second derivative of the log likelihood; NaN where this is not negative."""
     step = min(1e-3 * at, 0.5 * (at - low), 0.5 * (high - at))
     if step <= 0:
         return math.nan

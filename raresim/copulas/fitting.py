@@ -13,7 +13,7 @@ from raresim.registry import lookup
 
 
 def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
-    """The copula of a kind that fits normal scores (n, d) best; without one, Gaussian or t, whichever AIC prefers.
+    """The copula of a kind that fits normal scores (n, d) best; without a kind, Gaussian or t, whichever AIC prefers.
 
     Raises
     ------
@@ -27,5 +27,5 @@ def fit_kind(kind: str | None, scores: Float) -> CopulaFit:
     gaussian = Gaussian.fit(scores)
     try:
         return min(T.fit(scores), gaussian, key=lambda fit: fit.aic)
-    except DataError:  # no degrees of freedom: as good as Gaussian
+    except DataError:  # no finite degrees of freedom: as good as Gaussian
         return gaussian

@@ -41,7 +41,7 @@ class Frank(Archimedean):
     tau : float, optional
         Instead of ``theta``: Kendall's tau, ``1 - 4 (1 - D_1(theta)) / theta`` with Debye's function.
     dim : int
-        How many numbers, at least 2.
+        Number of coordinates, at least 2.
 
     Raises
     ------
@@ -50,9 +50,9 @@ class Frank(Archimedean):
 
     Notes
     -----
-    The frailty is a whole number with the logarithmic law, made by Kemp's method ([1]_, algorithm LK): geometric with a
-    ratio ``1 - exp(-theta A)`` for a uniform ``A``. The first latent normal makes the ratio, the second the geometric
-    number, the others the numbers themselves. Every score rises in every latent normal, in the second by steps.
+    The frailty is a whole number with the logarithmic law, made by Kemp's method ([1]_, algorithm LK): it is geometric
+    with a ratio ``1 - exp(-theta A)`` for a uniform ``A``. The first latent normal makes the ratio, the second the
+    geometric number, the others the coordinates. Every score rises in every latent normal, in the second by steps.
 
     References
     ----------

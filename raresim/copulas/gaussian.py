@@ -32,24 +32,24 @@ class Gaussian(Copula):
     correlation : (d, d), optional
         Correlation matrix, positive definite.
     rho : float, optional
-        Instead of ``correlation``: what all pairs share; needs ``dim``.
+        Instead of ``correlation``: one correlation for all pairs; needs ``dim``.
     dim : int, optional
-        How many numbers.
+        Number of coordinates.
     measure : {"normal", "spearman", "kendall"}
-        What the correlation is: Pearson's of the normal scores ``r``, Spearman's, from which ``r = 2 sin(pi s / 6)``,
-        or Kendall's, from which ``r = sin(pi tau / 2)``. Pearson's in physical units depends on the marginals: see
-        `raresim.copulas.nataf`.
+        The measure that is given: Pearson's correlation ``r`` of the normal scores; Spearman's ``s``, which gives
+        ``r = 2 sin(pi s / 6)``; or Kendall's ``tau``, which gives ``r = sin(pi tau / 2)``. Pearson's correlation in
+        physical units depends on the marginals: see `raresim.copulas.nataf`.
     repair : {"none", "nearest"}
-        What to do with a matrix that is not positive definite: refuse it, or take the nearest that is.
+        What to do with a matrix that is not positive definite: refuse it, or take the nearest one that is.
 
     Raises
     ------
     FieldError
-        When there is no such correlation matrix.
+        When no correlation matrix has these values.
 
     Notes
     -----
-    ``v = L u`` with the lower Cholesky factor of ``R``, so a score takes the latent normals up to its own.
+    ``v = L u`` with the lower Cholesky factor of ``R``, so a score depends on the latent normals up to its own.
     """
 
     kind: ClassVar[str] = "gaussian"
@@ -105,8 +105,8 @@ class Gaussian(Copula):
         scores : (n, d) float64
             Normal scores of the observations, as `raresim.copulas.ranks.pseudo_scores` makes them.
         by : {"scores", "kendall"}
-            Correlation of the scores, which is efficient, or ``sin(pi tau / 2)`` of Kendall's tau, which outliers
-            hardly move; the latter is repaired where it is not positive definite.
+            Estimate by the correlation of the scores, which is efficient, or by ``sin(pi tau / 2)`` of Kendall's tau,
+            which outliers hardly move. The latter is repaired where it is not positive definite.
 
         Notes
         -----

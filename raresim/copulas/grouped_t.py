@@ -1,4 +1,4 @@
-"""The grouped t copula: degrees of freedom differ from group to group."""
+"""The grouped t copula: the degrees of freedom differ from group to group."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from raresim.registry import member
 _COARSE = np.linspace(-38.0, 38.0, 761)
 _ROWS = 128
 _NEGLIGIBLE = 45.0
-"""A term this much below the largest, in nats, is left out of the integral."""
+"""Distance below the largest term, in nats, from which a term is left out of the integral."""
 
 _AGREEMENT = 1e-11
 _FEWEST, _MOST = 129, 1 << 14
@@ -37,32 +37,32 @@ _FEWEST, _MOST = 129, 1 << 14
 @member("copula")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GroupedT(Copula):
-    """Student t dependence with degrees of freedom of each group's own.
+    """Student t dependence in which each group has its own degrees of freedom.
 
     Parameters
     ----------
     groups : sequence of int
-        Sizes of the groups, in the order of the numbers.
+        Sizes of the groups, in the order of the coordinates.
     dof : float or (k,)
         Degrees of freedom of each group, from 0.1 to 1e5.
     correlation : (d, d), optional
         Correlation matrix of the normals behind the law, positive definite.
     rho : float, optional
-        Instead of ``correlation``: what all pairs share.
+        Instead of ``correlation``: one correlation for all pairs.
     repair : {"none", "nearest"}
-        What to do with a matrix that is not positive definite: refuse it, or take the nearest that is.
+        What to do with a matrix that is not positive definite: refuse it, or take the nearest one that is.
 
     Raises
     ------
     FieldError
-        When the sizes disagree, there is no such correlation matrix, or a ``dof`` is out of range.
+        When the sizes disagree, no correlation matrix has these values, or a ``dof`` is out of range.
 
     Notes
     -----
     One uniform drives the chi-squares of all groups ([1]_, section 4.3), so a wild draw is wild in every group. The
-    first latent normal is that uniform, in the direction in which larger is *calmer*; the others are those of the
-    Gaussian copula. The density is an integral over the first, by the trapezoidal rule with ever finer steps until two
-    results agree to 1e-11.
+    first latent normal makes that uniform; a larger one is *calmer*. The others are as in the Gaussian copula. The
+    density is an integral over the first, by the trapezoidal rule with ever finer steps until two results agree to
+    1e-11.
 
     References
     ----------
@@ -129,7 +129,7 @@ class GroupedT(Copula):
         out -= margins
 
     def _log_joint(self, x: Float, sign: Float) -> Float:
-        """Log joint density of the t variates ``sign * exp(x)`` (n, d), whose mixing is integrated out."""
+        """Log joint density of the t variates ``sign * exp(x)`` (n, d), with the mixing variable integrated out."""
         n = len(x)
         coarse = self._log_integrand(np.broadcast_to(_COARSE, (n, _COARSE.size)), x, sign)
         kept = coarse >= coarse.max(axis=1, keepdims=True) - _NEGLIGIBLE
@@ -152,7 +152,7 @@ class GroupedT(Copula):
         return result
 
     def _log_integrand(self, w: Float, x: Float, sign: Float) -> Float:
-        """Log of the density of ``w`` (n, m) times that of the variates (n, d) given it."""
+        """Log of the density of ``w`` (n, m) times the density of the variates (n, d) given ``w``."""
         d = self.dim
         flat = np.ascontiguousarray(w).ravel()
         log_s = np.empty((len(self.margins), flat.size))
@@ -174,7 +174,7 @@ class GroupedT(Copula):
         return inverse
 
     def tail_dependence(self) -> tuple[Float, Float]:
-        """As of the t copula within a group; between groups as in `between_groups`. Both tails alike."""
+        """As in the t copula within a group, and as in `between_groups` between groups; the same in both tails."""
         tail = np.eye(self.dim)
         for i in range(self.dim):
             for j in range(i):
@@ -187,7 +187,7 @@ class GroupedT(Copula):
         return tail, tail
 
     def kendall(self) -> Float:
-        """As of every elliptical law within a group; between groups an expectation over the mixing, by quadrature.
+        """As in every elliptical law within a group; between groups an expectation over the mixing, by quadrature.
 
         Given the mixing of two draws, their differences are normal with correlation ``r c``, where ``c`` is the cosine
         between the two pairs of scales; Kendall's tau is the mean of ``(2 / pi) arcsin(r c)``.

@@ -31,7 +31,7 @@ class Gumbel(Archimedean):
     tau : float, optional
         Instead of ``theta``: Kendall's tau, ``1 - 1 / theta``.
     dim : int
-        How many numbers, at least 2.
+        Number of coordinates, at least 2.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class Gumbel(Archimedean):
     -----
     The frailty is positive stable with index ``a = 1 / theta``, made of an angle ``T`` and an exponential ``W`` ([1]_
     theorem 4.1): ``V = sin(aT) / sin(T)^(1/a) (sin((1 - a) T) / W)^((1 - a)/a)``. The first latent normal makes the
-    angle, the second the exponential, the others the numbers themselves. Every score rises in every latent normal.
+    angle, the second the exponential, the others the coordinates. Every score rises in every latent normal.
 
     References
     ----------
@@ -70,7 +70,7 @@ class Gumbel(Archimedean):
         out -= log_w
 
     def _of_angle(self, u: Float) -> Float:
-        """What ``log V`` takes from the angle ``T = pi Phi(u)``; ``numpy.sinc(p)`` is ``sin(pi p) / (pi p)``."""
+        """The part of ``log V`` from the angle ``T = pi Phi(u)``; ``numpy.sinc(p)`` is ``sin(pi p) / (pi p)``."""
         from scipy import special
 
         theta = self.parameter
@@ -80,7 +80,7 @@ class Gumbel(Archimedean):
         low, high = special.ndtr(u), special.ndtr(-u)
         log_low, log_high = special.log_ndtr(u), special.log_ndtr(-u)
         log_sin = np.where(u < 0, log_low + np.log(np.sinc(low)), log_high + np.log(np.sinc(high)))
-        # sin(aT) from the side of pi where the angle is the smaller one.
+        # sin(aT) is computed from the end of [0, pi] that is nearer.
         beyond = rest + a * high
         near, far = math.log(a) + log_low + np.log(np.sinc(a * low)), np.log(beyond * np.sinc(beyond))
         log_other = math.log(rest) + log_low + np.log(np.sinc(rest * low))

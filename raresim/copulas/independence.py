@@ -16,12 +16,12 @@ from raresim.registry import member
 @member("copula")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Independence(Copula):
-    """Independent numbers, ``C(u) = u_1 ... u_d``: the scores are the latent normals.
+    """Independent coordinates, ``C(u) = u_1 ... u_d``: the scores are the latent normals.
 
     Parameters
     ----------
     dim : int
-        How many.
+        Number of coordinates.
     """
 
     kind: ClassVar[str] = "independence"

@@ -1,4 +1,4 @@
-"""The Joe copula: joint extremes in the upper tail, more than Gumbel's."""
+"""The Joe copula: joint extremes in the upper tail, stronger than in the Gumbel copula."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 LARGE = 1e4
-"""Above, a ratio of gamma functions is a power of its middle, to relative 1e-9."""
+"""Above this, a ratio of gamma functions is a power of the middle of their arguments, to relative 1e-9."""
 
 
 @member("copula")
@@ -30,7 +30,7 @@ class Joe(Archimedean):
     tau : float, optional
         Instead of ``theta``: Kendall's tau, ``1 + 2 (digamma(2) - digamma(1 + 2 / theta)) / (2 - theta)``.
     dim : int
-        How many numbers, at least 2.
+        Number of coordinates, at least 2.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class Joe(Archimedean):
     Notes
     -----
     The frailty is a whole number with Sibuya's law, by inversion ([1]_, proposition 3.2). The first latent normal makes
-    it, the others the numbers themselves. Every score rises in every latent normal, in the first by steps.
+    the frailty, the others make the coordinates. Every score rises in every latent normal, in the first by steps.
 
     References
     ----------

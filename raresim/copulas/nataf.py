@@ -1,4 +1,4 @@
-"""From Pearson's correlation in physical units to that of the normal scores (Nataf's transformation)."""
+"""The correlation of the normal scores from Pearson's correlation in physical units (Nataf's transformation)."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ from raresim.numerics.jit import kernel
 
 HALF_WIDTH = 37.0
 NODES = 29_601
-"""Of the trapezoidal rule; it converges geometrically for a smooth map, and for one with kinks errs by some 1e-7."""
+"""Half-width and nodes of the trapezoidal rule, which converges geometrically for a smooth map and has an error of some
+1e-7 for a map with kinks."""
 
 TERMS = 350
-"""More Hermite functions than these reach beyond the nodes."""
+"""Terms of the series; Hermite functions of higher degree reach beyond the nodes."""
 
 DISCRETE_TERMS = 20_000
 OPERATIONS = 200_000_000
-"""A discrete law of very many values has fewer terms, so that its coefficients take no longer than this."""
+"""Terms for a discrete law; a law of very many values has fewer, so that values times terms stay below `OPERATIONS`."""
 
 NEGLIGIBLE = 1e-10
-"""Coefficients at the end of a series that are this small, in standard deviations, are left out."""
+"""Size, in standard deviations, below which the coefficients at the end of a series are left out."""
 
 STEP_PAIRS = 20_000
-"""Two discrete laws with no more pairs of jumps have their covariance by another integral, exact near 1 too."""
+"""Up to so many pairs of jumps, the covariance of two discrete laws is another integral, which is exact near 1 too."""
 
 WORST = 1e-5
-"""A remainder, or a variance that quadrature misses, beyond this is refused."""
+"""Largest remainder, and largest variance missed by quadrature, that is accepted."""
 
 
 def normal_correlation(marginals: Sequence[Marginal], pearson: Matrix) -> Float:
-    r"""Correlation of the normal scores with which the marginals have the wanted correlations.
+    r"""Correlation of the normal scores that gives the marginals the wanted correlations.
 
     Parameters
     ----------
     marginals : sequence of Marginal
-        Laws of the ``d`` numbers, of finite variance.
+        Laws of the ``d`` factors, of finite variance.
     pearson : (d, d)
         Correlation matrix in physical units.
 
@@ -66,9 +67,9 @@ def normal_correlation(marginals: Sequence[Marginal], pearson: Matrix) -> Float:
     .. math:: \mathrm{Cov}(X_i, X_j) = \sum_{k \ge 1} c_{ik} c_{jk} \rho^k
 
     (Mehler's formula; Liu & Der Kiureghian 1986 tabulate its inverse). By Parseval's identity the terms after the
-    ``K``-th are at most :math:`|\rho|^{K+1} (r_i r_j)^{1/2}` with the variance :math:`r` that the first ``K``
+    ``K``-th are at most :math:`|\rho|^{K+1} (r_i r_j)^{1/2}`, where :math:`r` is the variance that the first ``K``
     coefficients leave. At :math:`\rho = \pm 1` the covariance is a single integral, which gives the attainable range
-    and is what the series is closed with. The covariance rises with :math:`\rho`, so the root is bracketed.
+    and the remainder of the series. The covariance rises with :math:`\rho`, so the root is bracketed.
     """
     wanted = matrices.entries("correlation", pearson)
     d = len(marginals)
@@ -83,7 +84,7 @@ def normal_correlation(marginals: Sequence[Marginal], pearson: Matrix) -> Float:
 
 
 def attainable_range(first: Marginal, second: Marginal) -> tuple[float, float]:
-    """Smallest and largest Pearson correlation that two laws can have: of opposite and of equal normal scores."""
+    """Smallest and largest Pearson correlation of two laws, which opposite and equal normal scores give."""
     one, other = (_Expansion.of(law, f"marginals[{i}]") for i, law in enumerate((first, second)))
     scale = math.sqrt(one.variance * other.variance)
     return _extreme(one, other, -1.0) / scale, _extreme(one, other, 1.0) / scale
@@ -96,15 +97,15 @@ class _Expansion:
     Parameters
     ----------
     coefficients : (K,) float64
-        Of the polynomials of degree 1 to K.
+        Coefficients of the polynomials of degree 1 to K.
     variance : float
-        Of the law.
+        Variance of the law.
     remainder : float
         Variance that the coefficients leave.
     steps : tuple or None
-        Of a discrete law, where it jumps and how far.
+        Where a discrete law jumps and how far; None for a continuous law.
     values : (NODES,) float64
-        Of the map at the nodes, less the mean.
+        Values of the map at the nodes, less the mean.
     """
 
     coefficients: Float
@@ -194,7 +195,7 @@ def _extreme_of_steps(one: _Expansion, other: _Expansion, side: float) -> float:
     stepped, smooth = (one, other) if one.steps is not None else (other, one)
     thresholds, jumps = stepped.steps or (np.empty(0), np.empty(0))
     if (second := smooth.steps) is not None:
-        # Cov(1{Z > a}, 1{Z > b}) = min(Q(a), Q(b)) - Q(a) Q(b), or with -Z the second.
+        # Cov(1{Z > a}, 1{Z > b}) = min(Q(a), Q(b)) - Q(a) Q(b), or with -Z in the second.
         a, b = thresholds[:, None], second[0][None, :]
         qa, qb = special.ndtr(-a), special.ndtr(-b)
         if side > 0:
@@ -204,7 +205,7 @@ def _extreme_of_steps(one: _Expansion, other: _Expansion, side: float) -> float:
         return float(jumps @ joint @ second[1])
     u = np.linspace(-HALF_WIDTH, HALF_WIDTH, NODES)
     values = smooth.values if side > 0 else smooth.values[::-1]
-    # E values 1{Z > a}, from a running integral of values times the density, read between the nodes.
+    # E values 1{Z > a} is a running integral of values times the density, read between the nodes.
     density = values * np.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
     running = CubicSpline(u, density).antiderivative()
     above = float(running(u[-1])) - running(thresholds)
@@ -214,7 +215,7 @@ def _extreme_of_steps(one: _Expansion, other: _Expansion, side: float) -> float:
 def _covariance_of_steps(a: Float, jump_a: Float, b: Float, jump_b: Float, rho: float) -> float:
     """Covariance of two discrete laws, from the derivative of the bivariate normal probability in ``rho = sin(t)``.
 
-    Drezner & Wesolowsky (1990), eq. (2): ``exp(-(a^2 - 2 a b sin t + b^2) / (2 cos^2 t)) / 2 pi`` of each two jumps.
+    Drezner & Wesolowsky (1990), eq. (2): ``exp(-(a^2 - 2 a b sin t + b^2) / (2 cos^2 t)) / 2 pi`` for each two jumps.
     """
     end = math.asin(rho)
     total = 0.0
@@ -227,7 +228,7 @@ def _covariance_of_steps(a: Float, jump_a: Float, b: Float, jump_b: Float, rho: 
 
 @functools.cache
 def _legendre() -> tuple[Float, Float]:
-    """Gauss's rule on [0, 1], finer towards 1, where the two normals become one."""
+    """Gauss's rule on [0, 1], with finer steps towards 1, where the two normals become one."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     edges = 1.0 - np.append(0.5 ** np.arange(12), 0.0)
     width = np.diff(edges)[:, None]
@@ -251,7 +252,7 @@ def _weights(u: Float) -> Float:
 
 
 def _of_map(u: Float, values: Float, variance: float) -> Float:
-    """Coefficients of a map given at nodes: `TERMS` of them, less those at the end that are negligible."""
+    """The first `TERMS` coefficients of a map given at nodes, without negligible ones at the end."""
     found = np.empty(TERMS + 1)
     hermite_sums(u, values * ((u[1] - u[0]) / math.sqrt(2.0 * math.pi)), found)
     found = found[1:]
@@ -271,8 +272,8 @@ def _of_steps(thresholds: Float, jumps: Float) -> Float:
 def hermite_sums(u: Float, weights: Float, out: Float) -> None:
     """``out[k] = sum_i weights[i] he_k(u[i]) exp(-u[i]^2 / 2)``.
 
-    Made by the recurrence of the Hermite functions ``he_k(u) exp(-u^2 / 4)``, which stay of the size of one where the
-    polynomials do not.
+    Made by the recurrence of the Hermite functions ``he_k(u) exp(-u^2 / 4)``, which stay of size one where the
+    polynomials grow.
     """
     n = u.shape[0]
     before = np.zeros(n)

@@ -111,7 +111,10 @@ def _table(values: ArrayLike) -> Float:
 
 @kernel
 def count_below(first: np.ndarray, second: np.ndarray, out: Float) -> None:
-    """Number of points not above each in either rank, itself included; ``first`` rises. By a Fenwick tree."""
+    """Count, for each point, the points not above it in either rank, itself included, by a Fenwick tree.
+
+    ``first`` is in ascending order.
+    """
     n = first.shape[0]
     tree = np.zeros(n + 1, dtype=np.int64)
     start = 0

@@ -1,6 +1,6 @@
-"""Between a Student t variate and its normal score, both given by the log of their size.
+"""The map between a Student t variate and its normal score.
 
-A t variate may exceed the largest double where its score is below 38, so it is carried as ``x = log|y|``.
+A t variate may exceed the largest double where its score is below 38, so it is stored as ``x = log|y|``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from raresim.numerics.interpolation import PiecewisePolynomial
 
 V_MAX = 40.0
 X_LEAST = -20.0
-"""A variate of smaller size than ``exp(X_LEAST)`` is not in the table: one in a billion."""
+"""The table begins at variates of size ``exp(X_LEAST)``; one in a billion is smaller."""
 
 _CELLS = 1600
 _FRACTION_TERMS = 5000
@@ -26,7 +26,7 @@ _FRACTION_TERMS = 5000
 
 @dataclass(frozen=True, eq=False)
 class StudentTMap:
-    """The map of one number of degrees of freedom.
+    """The map for one value of the degrees of freedom.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class StudentTMap:
 
     @cached_property
     def mixing_table(self) -> PiecewisePolynomial:
-        """Of the log mixing variable, for `raresim.distributions.mixing.log_mixing`."""
+        """Table of the log mixing variable, for `raresim.distributions.mixing.log_mixing`."""
         return log_mixing_table(self.dof)
 
     @cached_property
@@ -72,7 +72,7 @@ class StudentTMap:
         return self.log_variate_exactly(size) - np.log(size)
 
     def score_exactly(self, x: Float) -> Float:
-        """`score` without its table: the smaller tail in logs, or near the centre the probability in between."""
+        """`score` without its table: from the smaller tail in logs, near the centre from the probability in between."""
         from scipy import special
 
         x = np.asarray(x, dtype=np.float64)
@@ -110,7 +110,7 @@ class StudentTMap:
             z = special.betaincinv(0.5, 0.5 * self.dof, special.erf(size[central] / math.sqrt(2.0)))
             x = 0.5 * (np.log(z) - np.log1p(-z) + math.log(self.dof))
             score = self.score_exactly(x)
-            # One Newton step, where the slope d log(score) / dx = y f(y) / (score phi(score)).
+            # One Newton step with the slope d log(score) / dx = y f(y) / (score phi(score)).
             slope = np.exp(x + self.logpdf(x) + 0.5 * score**2 + 0.5 * math.log(2.0 * math.pi)) / score
             out[central] = x - np.log(score / size[central]) / slope
         far = size >= 1.0
@@ -133,7 +133,7 @@ class StudentTMap:
             tail[centre] = special.log_ndtr(-self.score_exactly(place[centre]))
             step = (log_tail[open_] - tail) / np.exp(np.minimum(place + self.logpdf(place) - tail, 700.0))
             x[open_] = place - step
-            open_ = open_[np.abs(step) > 1e-8 * np.maximum(np.abs(place), 1.0)]  # the next step is its square
+            open_ = open_[np.abs(step) > 1e-8 * np.maximum(np.abs(place), 1.0)]  # the next would be its square
             if not open_.size:
                 break
         return x

@@ -11,7 +11,7 @@ from raresim.numerics.arrays import Float
 
 
 def dependence_lines(copula: Copula) -> list[str]:
-    """Kendall's tau and tail dependence in words: one number where all pairs share it, else the range."""
+    """Kendall's tau and tail dependence in words: one number where all pairs have the same, else the range."""
     if copula.dim < 2:
         return []
     lower, upper = copula.tail_dependence()

@@ -19,7 +19,7 @@ from raresim.registry import member
 @member("copula")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Survival(Copula):
-    """The copula of ``1 - U``, which has the upper tail of ``U`` below and the lower one above.
+    """The copula of ``1 - U``: its lower tail is the upper tail of ``U``, and its upper tail the lower one.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Survival(Copula):
 
     Notes
     -----
-    Scores and latent normals both change sign, so a score that rises in a latent normal still does.
+    Scores and latent normals both change sign, so a score that rises in a latent normal still rises in it.
     """
 
     kind: ClassVar[str] = "survival"

@@ -42,27 +42,27 @@ class T(Copula):
     correlation : (d, d), optional
         Correlation matrix of the normals behind the law, positive definite.
     rho : float, optional
-        Instead of ``correlation``: what all pairs share; needs ``dim``.
+        Instead of ``correlation``: one correlation for all pairs; needs ``dim``.
     dof : float
         Degrees of freedom, from 0.1 to 1e5.
     dim : int, optional
-        How many numbers.
+        Number of coordinates.
     measure : {"normal", "kendall"}
-        What the correlation is: of the normals ``r``, or Kendall's tau, from which ``r = sin(pi tau / 2)``. Spearman's
-        has no closed form here.
+        The measure that is given: the correlation ``r`` of the normals, or Kendall's ``tau``, which gives
+        ``r = sin(pi tau / 2)``. Spearman's has no closed form here.
     repair : {"none", "nearest"}
-        What to do with a matrix that is not positive definite: refuse it, or take the nearest that is.
+        What to do with a matrix that is not positive definite: refuse it, or take the nearest one that is.
 
     Raises
     ------
     FieldError
-        When there is no such correlation matrix, or ``dof`` is out of range.
+        When no correlation matrix has these values, or ``dof`` is out of range.
 
     Notes
     -----
-    The first latent normal is the mixing variable that all numbers share, in the direction in which larger is *calmer*
-    (`raresim.distributions.mixing`); the others are those of the Gaussian copula. Scores are read from the log of the
-    t variate's size by a table that is checked to 1e-11 when it is made.
+    The first latent normal makes the mixing variable that all coordinates share; a larger one is *calmer*
+    (`raresim.distributions.mixing`). The others are as in the Gaussian copula. A table, checked to 1e-11 when it is
+    made, gives the score from the log of the t variate's size.
 
     References
     ----------
@@ -125,7 +125,7 @@ class T(Copula):
 
     @classmethod
     def fit(cls, scores: Float) -> CopulaFit:
-        """Correlation from Kendall's tau, then ``dof`` by maximum likelihood given it.
+        """The t copula with the correlation from Kendall's tau, and ``dof`` by maximum likelihood given it.
 
         Parameters
         ----------
@@ -140,7 +140,8 @@ class T(Copula):
         Notes
         -----
         The method of McNeil, Frey and Embrechts, *Quantitative Risk Management*, section 7.5. The standard error of
-        ``dof`` is from the observed information of that number; those of the correlations are from the variance of tau.
+        ``dof`` comes from the observed information of ``dof`` alone; the standard errors of the correlations come from
+        the variance of tau.
         """
         v = scores_of(scores)
         estimate, errors = correlation_by_kendall(v)
@@ -165,7 +166,7 @@ class T(Copula):
         if at_end == "low":
             raise DataError(
                 f"dof: the likelihood still rises at the smallest allowed value, {DOF_BOUNDS[0]:g}: "
-                "these extremes are more joint than those of a t copula; look for ties or repeated rows"
+                "these data have more joint extremes than any t copula; look for ties or repeated rows"
             )
         dof = math.exp(log_dof)
         copula = cls(dof=dof, correlation=matrix)
@@ -203,7 +204,7 @@ def scale_to_score(margin: StudentTMap, mixing: Float, column: Float) -> None:
 def t_copula_logpdf(margin: StudentTMap, factor: Float, sign: Float, x: Float, out: Float) -> None:
     """Log density of the t copula where the t variates are ``sign * exp(x)`` (n, d).
 
-    The quadratic form is taken of the variates over the largest of their row, which may be too large for a double.
+    The quadratic form is computed after division by the largest variate of the row, which may overflow a double.
     """
     nu, d = margin.dof, x.shape[1]
     largest = x.max(axis=1)

@@ -1,4 +1,4 @@
-"""Smooth functions of one variable that copulas read at every draw, tabulated; and logs that keep their digits."""
+"""Tables of the smooth functions of one variable that copulas read at every draw, and logs that keep their digits."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.numerics.jit import kernel
 
 U_MAX = 38.5
-"""Half-width of the tables of a standard normal: it lies beyond with probability 1e-323."""
+"""Half-width of the tables: a standard normal lies beyond it with probability 1e-323."""
 
 TABLE_ERROR = 1e-11
 FINEST_CELLS = 60_000
 _CELLS = 1200
 _TINY = -36.0
-"""Log of a number that makes no difference when added to 1."""
+"""Log of a number that is lost in rounding when added to 1."""
 
 
 def log_one_minus_exp(log_a: Float) -> Float:
-    """``log(1 - exp(-a))`` of ``log a``."""
+    """``log(1 - exp(-a))`` from ``log a``."""
     with np.errstate(over="ignore", divide="ignore"):
         a = np.exp(log_a)
         near = np.log(-np.expm1(-a))
@@ -33,20 +33,20 @@ def log_one_minus_exp(log_a: Float) -> Float:
 
 
 def log_minus_log_one_minus_exp(log_a: Float) -> Float:
-    """``log(-log(1 - exp(-a)))`` of ``log a``: a function that is its own inverse."""
+    """``log(-log(1 - exp(-a)))`` from ``log a``; this function is its own inverse."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         a = np.exp(log_a)
         return np.where(a > -_TINY, -a, np.log(-log_one_minus_exp(np.where(a > -_TINY, 0.0, log_a))))
 
 
 def log_minus_log_one_minus(log_z: Float) -> Float:
-    """``log(-log(1 - z))`` of ``log z``, below zero."""
+    """``log(-log(1 - z))`` from ``log z``, which is below zero."""
     with np.errstate(divide="ignore"):
         return np.where(log_z < _TINY, log_z, np.log(-np.log1p(-np.exp(log_z))))
 
 
 def log_expm1(log_a: Float) -> Float:
-    """``log(exp(a) - 1)`` of ``log a``."""
+    """``log(exp(a) - 1)`` from ``log a``."""
     with np.errstate(over="ignore"):
         return np.where(log_a < _TINY, log_a, np.exp(log_a) + log_one_minus_exp(log_a))
 
@@ -58,7 +58,7 @@ def log_softplus(y: Float) -> Float:
 
 
 def log_exponential_exactly(u: Float) -> Float:
-    """``log(-log Phi(u))``: the log of the standard exponential that falls as the standard normal ``u`` rises."""
+    """``log(-log Phi(u))``, the log of a standard exponential that falls as the standard normal ``u`` rises."""
     from scipy import special
 
     high = u > 5.0
@@ -89,7 +89,7 @@ def read(table: PiecewisePolynomial, exactly: Callable[[Float], Float], u: Float
 
 @dataclass(frozen=True, eq=False)
 class StretchedTable:
-    """A function of the whole line that grows like the square root of its argument, tabulated.
+    """A table of a function on the whole line that grows like the square root of its argument.
 
     Normal scores of probabilities that fall exponentially in ``x`` are such functions. They are polynomials of
     ``w = z (1 + z^2)^(-1/4)`` with ``z = (x - centre) / scale``, which is ``z`` near 0 and ``sqrt|z|`` far away.
@@ -99,11 +99,11 @@ class StretchedTable:
     function : callable
         Takes and returns a vector; used outside the table.
     polynomial : PiecewisePolynomial or None
-        Of ``w``; None where no table of up to `FINEST_CELLS` cells is exact enough.
+        Table in ``w``; None where no table of up to `FINEST_CELLS` cells is exact enough.
     low, high : float
         The part of the line that is tabulated.
     centre, scale : float
-        Of the argument.
+        Centre and scale of the argument.
     error : float
         Largest error found between the nodes: absolute below 1, relative above.
     """
@@ -120,7 +120,7 @@ class StretchedTable:
     def of(
         cls, function: Callable[[Float], Float], low: float, high: float, centre: float = 0.0, scale: float = 1.0
     ) -> StretchedTable:
-        """The table of ``function`` with as few cells as reach `TABLE_ERROR`."""
+        """The table of ``function`` with the fewest cells that reach `TABLE_ERROR`."""
 
         def of_place(w: Float) -> Float:
             fourth = w**4

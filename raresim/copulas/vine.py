@@ -24,7 +24,7 @@ from raresim.registry import member
 PACKAGE = "pyvinecopulib"
 
 CUT = 6.361340902404056
-"""The standard normal that is exceeded with probability 1e-10."""
+"""The value that a standard normal exceeds with probability 1e-10."""
 
 
 @member("copula")
@@ -47,12 +47,12 @@ class Vine(Copula):
     Notes
     -----
     Scores are made by the inverse Rosenblatt transform of the latent normals' probabilities. pyvinecopulib trims the
-    arguments of its pair copulas to 1e-10 from either end, and what it makes of less is wrong by whole units (measured
+    arguments of its pair copulas to 1e-10 from either end, and its results beyond are wrong by whole units (measured
     against closed forms of the Clayton and the Gaussian pair). So **latent normals and scores are both cut at 6.36**:
     an event that needs a marginal tail below 1e-10 cannot be reached with a vine.
 
-    Kendall's tau and tail dependence are those of the pair copulas of the first tree; of the other pairs, which have no
-    closed form, they are NaN. A score rises in its own latent normal.
+    Kendall's tau and tail dependence are known for the pairs of the first tree, from their pair copulas; they are NaN
+    for the other pairs, which have no closed form. A score rises in its own latent normal.
 
     Needs ``pip install raresim[vine]``.
     """
@@ -63,7 +63,7 @@ class Vine(Copula):
 
     dim: int = field(init=False, repr=False)
     text: str = field(init=False, repr=False)
-    """Content of the file: a copula that is sent to another machine takes it along."""
+    """Content of the file, which goes along when the copula is sent to another machine."""
 
     def __post_init__(self) -> None:
         _library()
@@ -127,7 +127,7 @@ class Vine(Copula):
         return matrix
 
     def _first_tree(self) -> list[tuple[int, int, Any]]:
-        """The pairs of the first tree, whose pair copulas are their own."""
+        """The pairs of the first tree, each with its pair copula, which is the copula of the pair itself."""
         vine = self._vine
         if vine.trunc_lvl == 0:
             return []
@@ -157,7 +157,7 @@ class Vine(Copula):
 
 @functools.cache
 def _example_file() -> Path:
-    """A file that lasts as long as this process."""
+    """A file that exists as long as this process."""
     import pyvinecopulib as pv
 
     clayton = pv.Bicop.from_family(pv.BicopFamily.clayton, parameters=np.array([[1.5]]))

@@ -1,4 +1,4 @@
-"""Correlation matrices: what is one, and the nearest one to what is not quite."""
+"""Correlation matrices: the check of a matrix, and the nearest correlation matrix to one that is not quite valid."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def correlation(field: str, matrix: ArrayLike, repair: RepairMode = "none") -> t
     matrix : (d, d) array_like
         Symmetric, with unit diagonal and entries from -1 to 1.
     repair : {"none", "nearest"}
-        What to do with a matrix that is not positive definite: refuse it, or take the nearest that is.
+        What to do with a matrix that is not positive definite: refuse it, or take the nearest one that is.
 
     Returns
     -------
-    (d, d) float64, read-only, and how far it was moved; None where it was not.
+    The matrix, (d, d) float64 and read-only, and how far it was moved; None where it was not moved.
 
     Raises
     ------
     FieldError
-        When ``matrix`` is none and is not to be repaired, or cannot be.
+        When ``matrix`` is not a correlation matrix and is not to be repaired, or cannot be repaired.
     """
     checks.one_of("repair", repair, RepairMode)
     given = entries(field, matrix)
@@ -103,9 +103,10 @@ def nearest(matrix: Float) -> Float:
 
     Notes
     -----
-    Alternating projections on the positive semidefinite matrices and on those of unit diagonal, with Dykstra's
+    Alternating projections on the positive semidefinite matrices and on the matrices of unit diagonal, with Dykstra's
     correction of the former ([1]_, algorithm 3.3). The limit is on the edge of the cone, so its eigenvalues are then
-    raised to `EIGENVALUE_FLOOR` and the diagonal is scaled back to 1, which moves it by less than that times ``d``.
+    raised to `EIGENVALUE_FLOOR` and the diagonal is scaled back to 1, which moves the matrix by less than ``d`` times
+    this floor.
 
     References
     ----------

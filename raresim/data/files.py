@@ -1,4 +1,4 @@
-"""Files of cells: CSV and Parquet read alike, as text with its place, so that both meet the same checks."""
+"""Files of cells: CSV and Parquet are both read as text with its place, so that the same checks apply to both."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Problems:
             self.stop()
 
     def stop(self) -> None:
-        """Raise if there are any."""
+        """Raise the problems, if there are any."""
         if self._lines:
             raise DataError("\n".join(self._lines))
 
@@ -57,7 +57,7 @@ class DataFile(ABC):
     header : tuple of str
         Names of the columns; only the first may be empty.
     header_row : int, optional
-        The line on which they stand, where they stand on one.
+        The line of the header, where the file has lines.
     """
 
     name: str
@@ -71,7 +71,7 @@ class DataFile(ABC):
         """Number of each row and its cells in ``columns``, as text without surrounding blanks."""
 
     def place(self, names: Sequence[str], after: int = 0) -> list[int]:
-        """Where the columns called ``names`` stand, looking from column ``after``; raises where there is none."""
+        """The places of the columns called ``names``, from column ``after`` on; raises where one is missing."""
         present = self.header[after:]
         problems = Problems(self.name)
         for name in names:
@@ -130,12 +130,12 @@ class FrameFile(DataFile):
 def of_frame(name: str, first: str, frame: Any) -> FrameFile:
     """A data frame of pandas, polars or another library as a file called ``name``.
 
-    Where no column is called ``first`` and the frame has an index, that is it.
+    Where no column is called ``first`` and the frame has an index, the index is that column.
 
     Raises
     ------
     DataError
-        When it is no frame, has no rows, or has columns without a name or with the same one.
+        When ``frame`` is not a data frame, has no rows, or has columns without a name or with the same one.
     """
     heads = getattr(frame, "columns", None)
     if heads is None or callable(heads):
@@ -152,14 +152,14 @@ def of_frame(name: str, first: str, frame: Any) -> FrameFile:
 
 
 def read(path: Path, least: int = 2) -> DataFile:
-    """Read a whole file once, so that its hash is that of the bytes which are parsed.
+    """Read a whole file once, so that the bytes that are parsed are those that are hashed.
 
     Parameters
     ----------
     path : path
         Parquet if its name ends in ``.parquet``, CSV otherwise.
     least : int
-        The number of columns that it must have.
+        The number of columns that it must have at least.
 
     Raises
     ------
@@ -208,7 +208,7 @@ _NUMERIC = re.compile(r"[-+($ ]*[0-9][0-9.,_'/: +-]*([eE][-+]?[0-9]+)?[ %)]*|[-+
 
 
 def _refuse_no_table(name: str, lines: Sequence[tuple[int, list[str]]]) -> None:
-    """Refuse a file below whose first line nothing is a number or a date: it may be any file, so nothing is shown."""
+    """Refuse a file without a number or date below its first line; it may be any file, so its content is not shown."""
     cells = 0
     for cell in (cell for _, row in lines[1:] for cell in row if cell not in MISSING):
         cells += 1
@@ -216,12 +216,12 @@ def _refuse_no_table(name: str, lines: Sequence[tuple[int, list[str]]]) -> None:
             return
     if cells:
         raise DataError(
-            f"{name}: is no table: below its first line no cell is a number or a date; is it the right file?"
+            f"{name}: is not a table: below its first line no cell is a number or a date; is it the right file?"
         )
 
 
 def _parse_csv(file: str, text: str) -> list[tuple[int, list[str]]]:
-    """Cells of each line that is not blank, with the number of the (first) line they stand on."""
+    """Cells of each row that is not blank, with the number of its (first) line."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows = []
     line = 1
@@ -280,7 +280,7 @@ def _check_header(file: str, line: int | None, header: Sequence[str]) -> None:
 
 
 def number(cell: str, advice: str, problems: Problems, row: int, column: str) -> float:
-    """A finite number; NaN where it is not one, which has then been put on the list."""
+    """The finite number in ``cell``; NaN where it is not one, which then is on the list of problems."""
     try:
         value = float(cell.replace("_", "?"))  # Python would read 1_000 as a number
     except ValueError:
@@ -311,7 +311,7 @@ def repeated(names: Sequence[str]) -> list[str]:
 
 
 def no_such(what: str, given: str, allowed: Sequence[str]) -> str:
-    """`registry.unknown` for names from a file: blind to case, and short when there are hundreds."""
+    """As `raresim.arguments.synonyms.unknown`, for names from a file: ignores case and lists only the first names."""
     folded = {name.lower(): name for name in allowed}
     near = difflib.get_close_matches(given.lower(), folded, n=1)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""

@@ -21,7 +21,7 @@ from raresim.errors import DataError
 from raresim.numerics.arrays import Bool, Float, frozen
 
 LEAST_DAYS = 30
-"""Days below which nothing is tested: at 99 % not even a third of an exceedance is expected in fewer."""
+"""Fewest days that are tested: in fewer, less than a third of an exceedance is expected at 99 %."""
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "date": ("date", "day", "asof", "as_of_date"),
@@ -29,10 +29,10 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "var": ("var", "value_at_risk"),
     "es": ("es", "expected_shortfall", "cvar", "tvar"),
 }
-"""Names under which a column is found when none is given; case, blanks and punctuation do not matter."""
+"""Names by which a column is found when none is given; case, blanks and punctuation do not matter."""
 
 USUAL_PNL = ("pnl", "p&l", "profit_and_loss", "profit", "realised_pnl", "realized_pnl")
-"""The same for a column of profits and losses."""
+"""Such names for a column of profits and losses."""
 
 WHAT = {
     "date": "dates",
@@ -53,13 +53,14 @@ class ForecastSource:
     file : path
         CSV with a header row, or Parquet. Its other columns are not read.
     date, loss, var, es : str, optional
-        Names of the columns; without one, the only column with one of the `USUAL_NAMES` is taken. A file without a
-        column of ES forecasts is tested for VaR alone. The dates are strictly increasing; days may be left out.
+        Names of the columns; without a name, the only column called by one of the `USUAL_NAMES` is taken. A file
+        without a column of ES forecasts is tested for VaR alone. The dates are strictly increasing; days may be left
+        out.
     es_var : str, optional
         Column of the VaR at the level of the ES, where that is not the level of ``var``.
     pnl : bool
-        Whether the realised column is a profit and loss, profits positive: losses are then minus the column. VaR and
-        ES are losses whatever it says.
+        Whether the realised column is a profit and loss, with profits positive: losses are then minus the column. VaR
+        and ES are positive losses in either case.
 
     Examples
     --------
@@ -120,27 +121,27 @@ class ForecastSource:
             if self.es_var not in file.header:
                 problems.add(files.no_such("column", self.es_var, file.header), file.header_row)
             if "es" not in found:
-                problems.add("a VaR at the level of the ES is of no use without a column of ES", None, self.es_var)
+                problems.add("a VaR at the level of the ES needs a column of ES forecasts", None, self.es_var)
             found["es_var"] = self.es_var
         for name in files.repeated(list(found.values())):
             roles = " and ".join(WHAT[role] for role, other in found.items() if other == name)
-            problems.add(f"cannot be both, {roles}; name a column for each", file.header_row, name)
+            problems.add(f"cannot be both {roles}; name a column for each", file.header_row, name)
         problems.stop()
         return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forecasts:
-    """Losses of ``n`` days and what was forecast for them.
+    """Losses of ``n`` days and the forecasts for these days.
 
     Parameters
     ----------
     name : str
         Name of the file, without its folder; ``array`` where the values came from memory.
     losses, var : (n,) float64
-        Realised losses and the VaR that was forecast for the day; positive is bad. In one unit.
+        Realised losses and the VaR forecast for each day, in the same unit; positive is bad.
     es, es_var : (n,) float64, optional
-        The expected shortfall, and the VaR of its level.
+        The expected shortfall forecast for each day, and the VaR forecast at its level.
     dates : tuple of datetime.date
         The ``n`` dates, or none.
     rows : tuple of int
@@ -148,7 +149,7 @@ class Forecasts:
     columns : mapping
         The name of the column for each of ``date``, ``loss``, ``var``, ``es``, ``es_var`` that is there.
     sign : str
-        The step by which the losses were made.
+        How the losses were made from the realised column.
     sha256 : str
         Hash of the file; empty for arrays.
 
@@ -182,8 +183,8 @@ class Forecasts:
 
     def _refuse_negative(self, role: str, values: Float | None) -> None:
         if values is not None:
-            advice = "change the sign of a quantile of the profit and loss, leave out days without a position"
-            self.refuse(values <= 0, role, lambda row: f"must be positive, a loss, got {values[row]:.12g}; {advice}")
+            advice = "change the sign of a quantile of the profit and loss, and leave out days without a position"
+            self.refuse(values <= 0, role, lambda row: f"must be a positive loss, got {values[row]:.12g}; {advice}")
 
     @property
     def n_days(self) -> int:
@@ -200,7 +201,7 @@ class Forecasts:
         es_var: ArrayLike | None = None,
         dates: Any = None,
     ) -> Forecasts:
-        """The same of arrays; a single VaR or ES is meant for every day.
+        """Losses and forecasts given as arrays; a single VaR or ES is the forecast for every day.
 
         Parameters
         ----------
@@ -222,7 +223,7 @@ class Forecasts:
         given = {"var": var, "es": es, "es_var": es_var}
         found = {role: _column(role, values, n) for role, values in given.items() if values is not None}
         if "es_var" in found and "es" not in found:
-            raise DataError("array: es_var is of no use without es")
+            raise DataError("array: es_var needs es")
         days = days_of(losses, dates, n)
         for role, values in given.items():
             _refuse_other_days(role, days_of(values, None, n), days)
@@ -251,7 +252,7 @@ def _plain(name: str) -> str:
 
 
 def _usual(file: DataFile, role: str, is_pnl: bool, problems: Problems) -> str | None:
-    """The only column with a usual name for ``role``; None, with a complaint unless it is the ES, if there is none."""
+    """The only column with a usual name for ``role``; None without one, which is a problem unless it is the ES."""
     usual = USUAL_PNL if is_pnl and role == "loss" else USUAL_NAMES[role]
     matching = [name for name in file.header if _plain(name) in map(_plain, usual)]
     if len(matching) == 1:
@@ -265,7 +266,7 @@ def _usual(file: DataFile, role: str, is_pnl: bool, problems: Problems) -> str |
         if role == "loss" and not is_pnl and any(_plain(name) in map(_plain, USUAL_PNL) for name in file.header):
             hint = ", or set `pnl` where profits are positive"
         problems.add(
-            f"no column of {WHAT[role]}, none is called {' or '.join(usual[:2])}; name it by the option `{role}`{hint} "
+            f"no column of {WHAT[role]}: none is called {' or '.join(usual[:2])}; name it by the option `{role}`{hint} "
             f"(columns: {files.listed(file.header)})",
             file.header_row,
         )
@@ -280,17 +281,17 @@ def _number(cell: str, problems: Problems, row: int, column: str) -> float:
 
 
 def _refuse_other_days(role: str, own: Sequence[datetime.date], days: Sequence[datetime.date]) -> None:
-    """Raise `DataError` where numbers that carry dates carry others than the losses: they would be taken by place."""
+    """Raise `DataError` where forecasts carry other dates than the losses, since values are matched by place."""
     for row, (day, other) in enumerate(zip(days, own, strict=False)):
         if day != other:
             raise DataError(
-                f"array:{row}:{role}: must be of the same day as the loss, got {other} beside {day}; give all of them "
+                f"array:{row}:{role}: must be of the same day as the loss, got {other} beside {day}; give all series "
                 "for the same dates"
             )
 
 
 def _column(role: str, values: ArrayLike, n: int | None = None) -> Float:
-    """One role as a finite (n,) array of its own."""
+    """The values of one role as a new, finite (n,) array."""
     try:
         column = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -19,14 +19,14 @@ MOST_SHOWN = 5
 
 
 def labels_of(value: Any) -> tuple[str, ...] | None:
-    """The names that ``value`` carries for its entries or rows; None where it has none, or counts them."""
+    """The names that ``value`` carries for its entries or rows; None where it has none or only numbers them."""
     if isinstance(value, Mapping):
         return tuple(str(name) for name in value)
     return _counted_out(getattr(value, "index", None))
 
 
 def _counted_out(index: Any) -> tuple[str, ...] | None:
-    """The labels of an index, None for none and for one that only counts."""
+    """The labels of an index; None without an index, and for one that only counts."""
     if index is None or callable(index):  # a list has a method of that name
         return None
     labels = list(index)
@@ -36,14 +36,14 @@ def _counted_out(index: Any) -> tuple[str, ...] | None:
 
 
 def in_order(field: str, value: Any, names: Sequence[str], remedy: str = "") -> Float:
-    """``value`` as a read-only array in the order of ``names``: by name where it carries some, else as it stands.
+    """``value`` as a read-only array in the order of ``names``: by name where it carries names, else as it stands.
 
     ``remedy`` is what to do about names that are missing.
 
     Raises
     ------
     FieldError
-        When a name is unknown, missing or repeated, or the numbers are none.
+        When a name is unknown, missing or repeated, or the values are not numbers.
     """
     labels = labels_of(value)
     if labels is None:
@@ -54,7 +54,7 @@ def in_order(field: str, value: Any, names: Sequence[str], remedy: str = "") -> 
 
 
 def table_in_order(field: str, value: Any, rows: Sequence[str], columns: Sequence[str]) -> Any:
-    """As `in_order` for a frame: its rows and its columns each by name; another value as it is."""
+    """As `in_order` for a frame, whose rows and columns are put in order by name; any other value is left as it is."""
     labels, heads = labels_of(value), _counted_out(getattr(value, "columns", None))
     if labels is None and heads is None:
         return value
@@ -67,12 +67,12 @@ def table_in_order(field: str, value: Any, rows: Sequence[str], columns: Sequenc
 
 
 def aligned(**given: ArrayLike | None) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
-    """Arguments of one law, all in the order of the first that carries names; and these names, None where none does.
+    """The names of the first argument that carries any (None without one), and all arguments of the law in their order.
 
     Raises
     ------
     FieldError
-        When two of them do not name the same.
+        When two arguments do not have the same names.
     """
     names = next((labels for value in given.values() if (labels := labels_of(value)) is not None), None)
     if names is None:
@@ -87,9 +87,9 @@ def aligned(**given: ArrayLike | None) -> tuple[tuple[str, ...] | None, dict[str
 
 
 def _places(field: str, labels: Sequence[str], names: Sequence[str], remedy: str = "") -> list[int]:
-    """Where each of ``names`` stands among ``labels``, which must be the same in any order."""
+    """The place of each of ``names`` among ``labels``, which must be the same names in any order."""
     if twice := files.repeated(labels):
-        raise FieldError(field, f"must name each once, got {', '.join(twice[:MOST_SHOWN])} more than once")
+        raise FieldError(field, f"must have each name once, got {', '.join(twice[:MOST_SHOWN])} more than once")
     if unknown := [label for label in labels if label not in names]:
         raise FieldError(field, files.no_such("name", unknown[0], names))
     if absent := [name for name in names if name not in labels]:

@@ -18,14 +18,14 @@ from raresim.numerics.arrays import Float, frozen
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """A portfolio from a file: what is held of each name, and what else the file says of it.
+    """A portfolio from a file: the weight of each name, and the further columns of the file.
 
     Parameters
     ----------
     weights : (d,) float64
         As they stand in the file, read-only, in the order of the names that were asked for.
     cells : mapping
-        The further columns by name: of each the ``d`` texts, in the same order.
+        The further columns by name: the ``d`` texts of each, in the same order.
     rows : tuple of int
         The row of the file on which each name stands.
     file, header_row : str, int or None
@@ -53,7 +53,7 @@ class Positions:
 
     @classmethod
     def of(cls, frame: Any, names: Sequence[str]) -> Self:
-        """The same from a data frame with the columns ``id`` (or names as its index) and ``weight``."""
+        """As `read`, from a data frame with the columns ``id`` (or names as its index) and ``weight``."""
         return cls._from(files.of_frame("positions", "id", frame), names)
 
     @classmethod
@@ -81,7 +81,7 @@ class Positions:
         if absent := [name for name in names if name not in seen]:
             problems.add(
                 f"no row for {len(absent)} of {len(names)} names: {files.listed(absent)}; add each, with weight 0 "
-                "where there is no position, or fit the inputs to the columns that are held alone, "
+                "where there is no position, or fit the inputs only to the columns that are held, "
                 f"`fit.columns: [{files.listed([name for name in names if name in seen])}]`"
             )
         elif not any(weights.values()):
@@ -101,9 +101,9 @@ class Positions:
         Raises
         ------
         FieldError
-            For ``by``, when there is no such column beside the id and the weight.
+            For ``by``, when no column other than the id and the weight has that name.
         DataError
-            With the place of each cell that is empty.
+            When cells are empty, with the place of each.
         """
         if column not in self.cells:
             allowed = list(self.cells)
@@ -124,7 +124,7 @@ def read_positions(path: Path, names: Sequence[str]) -> Float:
 
 
 def _weight(cell: str, row: int, problems: Problems) -> float:
-    """One weight; NaN where it is wrong, which has then been put on the list."""
+    """One weight; NaN where it is wrong, which then is on the list of problems."""
     if cell in MISSING:
         problems.add("is missing; write 0 for no position", row, "weight")
         return math.nan

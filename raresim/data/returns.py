@@ -34,7 +34,7 @@ CovarianceMethod = Literal["ledoit_wolf", "sample"]
 
 CONSTANT_RANGE = 1e-13  # dimensionless; returns of a steadily growing price differ by rounding only
 MAX_RETURN = 2.0
-"""A larger return, as a fraction, is not believed unless the user says so: a log return of 2 is a price times 7.4."""
+"""Largest return, as a fraction, that is accepted by default: a log return of 2 multiplies the price by 7.4."""
 
 
 class ReturnsData(Protocol):
@@ -42,11 +42,11 @@ class ReturnsData(Protocol):
 
     @property
     def returns(self) -> ReturnKind | None:
-        """The kind of the returns, None where nobody has stated it."""
+        """The kind of the returns; None where it is not stated."""
 
     @property
     def covariance(self) -> CovarianceMethod:
-        """The estimator to use."""
+        """The covariance estimator to use."""
 
     def load(self) -> ReturnsTable:
         """The returns."""
@@ -69,8 +69,8 @@ class ReturnsSource:
         Unit of the numbers in ``returns_file``, required there; per cent is divided by 100.
     start, end : datetime.date
         First and last date of the rows that are used, both inclusive; ``from`` and ``to`` in YAML. With
-        prices, the first row of the range is only the base of the first return. Of rows outside the
-        range the dates are checked, the cells are not.
+        prices, the first row of the range is only the base of the first return. Outside the range the
+        dates are checked, but not the cells.
     columns : tuple of str
         The columns to use, in this order; every column but the date when left out.
     missing : {"error", "drop", "previous"}
@@ -80,8 +80,8 @@ class ReturnsSource:
         The estimator that the input law is to use; see `raresim.distributions.covariances.covariance`.
     max_return : float
         A return whose absolute value is larger, as a fraction, is refused as a mistake in the data: per cent taken
-        for fractions, a split that was not adjusted, a slipped decimal point. Of prices it is the log return that
-        counts. Such moves do happen; raise it where one has.
+        for fractions, a split that was not adjusted, a slipped decimal point. For prices the log return is compared.
+        Such moves do happen; raise the limit where one has.
 
     Notes
     -----
@@ -208,11 +208,11 @@ class FileFacts:
     rows, columns : int
         Rows in the date range (before any is dropped) and columns used.
     first_date, last_date : datetime.date or None
-        Of these rows; None where they have no dates.
+        First and last date of these rows; None where they have no dates.
     missing : int
-        Missing cells met among them.
+        Missing cells in these rows.
     missing_policy : {"error", "drop", "previous"}
-        What was done about those.
+        What was done about missing cells.
     """
 
     name: str
@@ -226,7 +226,7 @@ class FileFacts:
     missing_policy: MissingPolicy
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain text and numbers, ready for JSON; dates are ISO, or None."""
+        """These facts as plain text and numbers, ready for JSON; dates are ISO, or None."""
         plain = asdict(self)
         for key in ("first_date", "last_date"):
             plain[key] = plain[key] and plain[key].isoformat()
@@ -242,13 +242,13 @@ class ReturnsTable:
     names : tuple of str
         The ``d`` column names.
     dates : tuple of datetime.date
-        The ``n`` dates, or none; of a return from prices, the date of the later price.
+        The ``n`` dates, or none; a return from prices has the date of the later price.
     values : (n, d) float64
         Returns as fractions (0.01 is one per cent), dimensionless, finite, read-only.
     source : FileFacts
         The file they were read from.
     returns : {"log", "simple"} or None
-        What they are; None where nobody has stated it.
+        Kind of the returns; None where it is not stated.
     covariance : {"ledoit_wolf", "sample"}
         The estimator that an input law is to use.
     """
@@ -348,7 +348,7 @@ def as_source(data: Any) -> ReturnsData:
     Raises
     ------
     FieldError
-        When it is a path or nothing: whether a file holds prices or returns has to be said.
+        When ``data`` is a path or None: a source has to say whether a file holds prices or returns.
     """
     if data is None or isinstance(data, (str, os.PathLike)):
         raise FieldError(
@@ -360,7 +360,7 @@ def as_source(data: Any) -> ReturnsData:
 
 
 def table_of(data: Any, kind: str) -> ReturnsTable:
-    """The returns for inputs of a ``kind`` that take no covariance from them; refuses a stated estimator of one."""
+    """The returns for inputs of a ``kind`` that does not use a covariance; refuses a stated covariance estimator."""
     source = as_source(data)
     if source.covariance != "ledoit_wolf":
         raise FieldError("fit", f"must state no covariance, got {source.covariance!r}: kind {kind} does not use one")
@@ -441,7 +441,7 @@ class _Rows:
 
 
 def _cell(cell: str, source: ReturnsSource, problems: Problems, row: int, column: str) -> float:
-    """A price or return; NaN where it is missing or wrong, the latter having been put on the list."""
+    """A price or return; NaN where it is missing or wrong; a wrong one then is on the list of problems."""
     is_price = source.prices is not None
     if cell in MISSING:
         if source.missing == "error":
@@ -515,7 +515,7 @@ def _check_table(file: str, names: tuple[str, ...], dates: tuple[datetime.date, 
 
 
 def _numbers(frame: Any) -> Float:
-    """A frame as an (n, d) array of its own."""
+    """A frame as a new (n, d) array."""
     raw = np.asarray(frame)
     is_number = raw.dtype.kind in "iuf" or (
         raw.dtype.kind == "O" and all(isinstance(value, numbers.Real) for value in raw.flat)
@@ -531,7 +531,7 @@ def _numbers(frame: Any) -> Float:
 
 
 def _names(frame: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
-    """The column names: stated, or the frame's, or counted."""
+    """The column names: those given, else the frame's, else ``x1``, ``x2``, ..."""
     given = names
     if given is None:
         given = getattr(frame, "columns", None)
@@ -545,7 +545,7 @@ def _names(frame: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
     own = tuple(str(name) for name in getattr(frame, "columns", ()))
     if found != own and sorted(found) == sorted(own):
         raise DataError(
-            f"array: the names are those of the columns in another order, got {files.listed(found)} for "
+            f"array: the names are the columns' own in another order, got {files.listed(found)} for "
             f"{files.listed(own)}; leave them out, or order the columns first"
         )
     if twice := files.repeated(found):
@@ -554,7 +554,7 @@ def _names(frame: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
 
 
 def days_of(frame: Any, dates: Any, n: int) -> tuple[datetime.date, ...]:
-    """The dates: stated, or the frame's index where it holds datetimes, or none."""
+    """The dates: those given, else the frame's index where it holds datetimes, else none."""
     given = dates
     if given is None:
         index = getattr(frame, "index", None)
@@ -573,7 +573,7 @@ def days_of(frame: Any, dates: Any, n: int) -> tuple[datetime.date, ...]:
 
 
 def _day(given: Any, row: int) -> datetime.date:
-    """One date of any type."""
+    """The date that ``given``, of any type, stands for."""
     day = given.date() if isinstance(given, datetime.datetime) else given
     if isinstance(given, (str, np.datetime64)):
         try:

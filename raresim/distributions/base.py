@@ -1,4 +1,4 @@
-"""The contracts of a law: what can be sampled and weighed, and what can stand for the risk factors."""
+"""The contracts of a law: of one that can be sampled and weighed, and of one that describes the risk factors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Distribution(ABC):
 
 
 HALF_SPACE = "the factors are jointly normal: the event is one half-space"
-"""Why the sums of such factors are in one region."""
+"""Why an event of a weighted sum of normal factors is one region."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +60,19 @@ class Fitted:
     Parameters
     ----------
     names : tuple of str
-        Of the columns.
+        Names of the columns.
     lines : tuple of str
         The fit in words.
     facts : FileFacts
-        Of the file.
+        Facts about the file.
     evidence : Evidence
         Tables and plots of the fit, for the report.
     history : ReturnsTable or None
-        The rows that the law was fitted to, where each is one observation of all factors; None where it is not.
+        The rows that the law was fitted to, if each row is one observation of all factors; else None.
     assumptions : mapping
         Plain values for `Inputs.assumptions`.
     returns : {"log", "simple"} or None
-        What the columns are; None where nobody has stated it.
+        Kind of the returns in the columns; None where it is not stated.
     """
 
     names: tuple[str, ...]
@@ -84,7 +84,7 @@ class Fitted:
     returns: ReturnKind | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the history: workers, to which inputs are sent with every chunk, only draw."""
+        """The state without the history: inputs are sent to workers with every chunk, and workers only draw."""
         return {**self.__dict__, "history": None}
 
     @classmethod
@@ -96,7 +96,7 @@ class Fitted:
         dependent: Sequence[str],
         *notes: str,
     ) -> Fitted:
-        """Describe a fit to ``table``, with its `raresim.distributions.covariances.dependencies`; ``notes`` follow."""
+        """Describe a fit to ``table`` whose `raresim.distributions.covariances.dependencies` are ``dependent``."""
         spread = "sample covariance"
         assumptions: dict[str, Any] = {}
         if source.covariance == "ledoit_wolf" and len(table.names) > 1:
@@ -140,11 +140,11 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def fitted(self) -> Fitted | None:
-        """What a fit to data left, or None."""
+        """What a fit to data leaves beside the parameters; None without a fit."""
 
     @property
     def evidence(self) -> Evidence:
-        """What shows how well the law fits the data it was fitted to, for the report."""
+        """Tables and plots of how well the law fits its data, for the report."""
         return Evidence() if self.fitted is None else self.fitted.evidence
 
     @property
@@ -154,17 +154,17 @@ class Inputs(ABC):
 
     @property
     def assumptions(self) -> Mapping[str, Any]:
-        """What a fit took for granted, as plain values for the verdict: see `raresim.diagnostics.assumptions`."""
+        """The assumptions of a fit, as plain values for the verdict: see `raresim.diagnostics.assumptions`."""
         return {} if self.fitted is None else self.fitted.assumptions
 
     @property
     def are_returns(self) -> bool | None:
-        """Whether the factors are returns, as those of a fit to returns are; None where only some are."""
+        """Whether the factors are returns, as they are after a fit to returns; None where only some are."""
         return self.fitted is not None
 
     @property
     def returns(self) -> ReturnKind | None:
-        """Whether the factors are log or simple returns, where a fit knows."""
+        """Kind of returns that the factors are, where a fit knows it; else None."""
         return None if self.fitted is None else self.fitted.returns
 
     @property
@@ -174,14 +174,14 @@ class Inputs(ABC):
 
     @property
     def is_normal(self) -> bool:
-        """Whether the factors are jointly normal, and the map from standard normals is linear but for a shift."""
+        """Whether the factors are jointly normal, and their map from standard normals is linear apart from a shift."""
         return False
 
     def sums_in_one_region(self, weights: Float) -> str:
         """Why each of ``sum_i weights[i] * x_i >= t`` and ``<= t`` is one region of standard normals, in words.
 
         Empty where that is not proven. A half-space of the factors is no proof: their map can bend it into several
-        parts that are each as likely, as of a sum of heavy tails.
+        parts that are equally likely, as it does for a sum of heavy-tailed factors.
         """
         return HALF_SPACE if self.is_normal else ""
 
@@ -192,7 +192,7 @@ class Inputs(ABC):
 
     @staticmethod
     def latent_dim_of(dim: int) -> int:
-        """Number of standard normals that the map to ``dim`` factors takes, where ``dim`` alone says it."""
+        """Number of standard normals that the map to ``dim`` factors takes, where it depends on ``dim`` alone."""
         return dim
 
     @abstractmethod
@@ -216,13 +216,13 @@ class Inputs(ABC):
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:
         """Mean and standard deviation of ``sum_i weights[i] * x_i``; NaN where the law has none.
 
-        None where there is no closed form: a pilot sample is drawn then.
+        None where there is no closed form; then a pilot sample is drawn.
         """
 
     def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
         """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)``; NaN where they are infinite.
 
-        None where there is no closed form and nothing says that they are.
+        None where there is no closed form and they are not known to be infinite.
         """
         return None
 
@@ -232,7 +232,7 @@ class Inputs(ABC):
 
     @abstractmethod
     def describe(self) -> list[str]:
-        """Lines that say in words what the law is, for the table and the report."""
+        """Lines that describe the law in words, for the table and the report."""
 
 
 def log_density(law: Distribution, u: Float) -> Float:

@@ -31,7 +31,7 @@ class BeyondPlane(Distribution):
     direction : (d,)
         Normal of the plane, not zero; its length does not matter.
     distance : float
-        Of the plane from the origin; negative where the origin is beyond it.
+        Distance of the plane from the origin; negative where the origin is beyond it.
 
     Raises
     ------
@@ -40,8 +40,8 @@ class BeyondPlane(Distribution):
 
     Notes
     -----
-    Beside the target it has the same weight everywhere: of an event that is this half-space, a proposal without
-    variance.
+    The ratio of the target to it is constant beyond the plane: for an event that is this half-space it is a proposal
+    without variance.
     """
 
     kind: ClassVar[str] = "beyond_plane"

@@ -43,8 +43,9 @@ class BeyondSphere(Distribution):
 
     Notes
     -----
-    Beside the target it has the same weight everywhere. It stands for a failure region that bends around the origin,
-    such as a loss that grows with the square of several factors, which normal laws around points cover in part.
+    The ratio of the target to it is constant beyond the radius. It covers a failure region that bends around the
+    origin, such as that of a loss that grows with the square of several factors; normal laws around points cover only
+    a part of it.
     """
 
     kind: ClassVar[str] = "beyond_sphere"

@@ -1,4 +1,4 @@
-"""Moments and degrees of freedom that an input law is fitted with."""
+"""Covariances and degrees of freedom that are fitted for an input law."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from raresim.numerics.arrays import Float, frozen
 DOF_BOUNDS = (2.05, 200.0)
 
 DEPENDENT = 1e-10
-"""Length that a column of length 1 keeps beside the columns before it, up to which it counts as made of them."""
+"""A column of length 1 counts as made of the columns before it if what is left beside them is no longer than this."""
 
 MOST_NAMED = 5
-"""Columns that a message names."""
+"""Most columns that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class CovarianceEstimate:
     shrinkage : float
         Weight of the target in [0, 1], dimensionless; 0 for the sample covariance.
     moved : float
-        Largest change of a correlation by it.
+        Largest change of a correlation by the shrinkage.
     """
 
     cov: Float
@@ -50,8 +50,8 @@ def covariance(values: Float, method: CovarianceMethod = "ledoit_wolf") -> Covar
     values : (n, d) float64
         Independent rows, any unit; at least 2.
     method : {"ledoit_wolf", "sample"}
-        ``sample`` divides by ``n - 1`` and needs ``n > d`` (otherwise it is singular). ``ledoit_wolf`` is
-        positive definite for any ``d`` from ``n = 3`` on; 2 rows say nothing about their own spread.
+        ``sample`` divides by ``n - 1`` and needs ``n > d``, since the matrix is singular otherwise. ``ledoit_wolf``
+        is positive definite for any ``d`` from ``n = 3`` on; 2 rows say nothing about their own spread.
 
     Raises
     ------
@@ -60,20 +60,20 @@ def covariance(values: Float, method: CovarianceMethod = "ledoit_wolf") -> Covar
 
     Notes
     -----
-    ``ledoit_wolf`` keeps the variance of each column as the sample has it (divided by ``n``) and pulls the sample
-    correlations towards 0: Ledoit and Wolf's [1]_ shrinkage with the identity as its target, of columns that were
-    scaled to unit variance. So the unit of a column does not matter, and a quiet column keeps its volatility beside a
-    loud one. With standardised rows :math:`z_k` and :math:`R = \frac1n \sum_k z_k z_k^\top`, sums over pairs
-    :math:`i \ne j` only because the diagonal is 1 in both:
+    ``ledoit_wolf`` keeps the sample variance of each column (divided by ``n``) and pulls the sample correlations
+    towards 0: it is Ledoit and Wolf's [1]_ shrinkage towards the identity, applied to columns of unit variance. So the
+    unit of a column does not matter, and a quiet column keeps its volatility beside a loud one. With standardised rows
+    :math:`z_k` and :math:`R = \frac1n \sum_k z_k z_k^\top`, the sums run over pairs :math:`i \ne j` only, because the
+    diagonal is 1 in both:
 
     .. math::
         \delta^2 = \sum_{i \ne j} R_{ij}^2, \quad
         \bar\beta^2 = \frac1{n^2} \sum_k \sum_{i \ne j} (z_{ki} z_{kj} - R_{ij})^2, \quad
         \beta^2 = \min(\bar\beta^2, \delta^2),
 
-    and the correlations are :math:`(1 - \rho) R_{ij}` with the intensity :math:`\rho = \beta^2 / \delta^2` of least
-    expected squared error ([2]_, target D, of the correlations). The sums need no loop over ``k``: because
-    :math:`\sum_k z_{ki} z_{kj} = n R_{ij}`, that of :math:`\bar\beta^2` equals
+    and the correlations are :math:`(1 - \rho) R_{ij}`, where the intensity :math:`\rho = \beta^2 / \delta^2` has the
+    least expected squared error of the correlations ([2]_, target D). The sums need no loop over ``k``: because
+    :math:`\sum_k z_{ki} z_{kj} = n R_{ij}`, the sum in :math:`\bar\beta^2` equals
     :math:`\sum_k (z_k^\top z_k)^2 - \sum_k \sum_i z_{ki}^4 - n \delta^2`. Cost :math:`O(n d^2)`, memory
     :math:`O(n d + d^2)`.
 
@@ -131,7 +131,7 @@ def covariance_of(table: ReturnsTable, source: ReturnsData) -> tuple[CovarianceE
     Raises
     ------
     DataError
-        When a sample covariance is asked for and would be singular, with the columns that make it so.
+        When a sample covariance is asked for and would be singular; the message names the columns that make it so.
     """
     if source.covariance == "sample":
         remedy = "their sample covariance is singular; leave such columns out with `columns`, use more rows, or "
@@ -160,7 +160,7 @@ def fit_student_t_dof(values: Float, mean: ArrayLike, cov: ArrayLike) -> float:
 
     Notes
     -----
-    The second of two steps. First mean and covariance are estimated by moments; then the scale matrix is
+    This is the second of two steps. First mean and covariance are estimated by moments; then the scale matrix is
     tied to them as :math:`\Sigma (\nu - 2) / \nu`, so that the fitted law has exactly this covariance
     whatever :math:`\nu` is, and only :math:`\nu` is searched. The moments are consistent for
     :math:`\nu > 2`, so this estimate of :math:`\nu` is too. Against the joint maximum likelihood of [1]_ it
@@ -225,9 +225,9 @@ def _mean_log_likelihood(excess: float, distances: Float, d: int) -> float:
 
 
 def dependencies(names: Sequence[str], values: Float) -> list[str]:
-    """Which columns of ``values`` (n, d) follow from others, in words; a sentence on the rows where they are too few.
+    """Sentences on which columns of ``values`` (n, d) follow from others, or on the rows where these are too few.
 
-    Columns are compared exactly, up to rounding: near copies are none.
+    Columns are compared exactly, up to rounding: a near copy does not count.
     """
     n, d = values.shape
     if d < 2:

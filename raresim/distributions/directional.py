@@ -1,4 +1,4 @@
-"""A law with a shape of its own along one direction, and normal across it."""
+"""A law that has a shape of its own along one direction and is normal across it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Directional(Distribution):
     left, right : float
         Scales below and above the mode, positive.
     variance : float
-        Of each coordinate across, positive.
+        Variance of each coordinate across, positive.
     profile : "laplace" or "normal"
         The density along the direction.
 
@@ -53,8 +53,8 @@ class Directional(Distribution):
     Notes
     -----
     A normal law conditioned on ``t >= b`` decays above ``b`` like an exponential of rate ``b``: the Laplace profile
-    follows it, and its tails are heavier than the normal's, so that weights stay bounded along ``a``. A draw and a
-    density take one product of ``u`` with ``a`` each.
+    follows it, and its tails are heavier than the normal's, so that weights stay bounded along ``a``. A draw takes one
+    product of ``u`` with ``a``, and so does a density.
     """
 
     kind: ClassVar[str] = "directional"

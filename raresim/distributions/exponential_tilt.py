@@ -34,8 +34,9 @@ class ExponentialTilt(Distribution):
     Parameters
     ----------
     law : Distribution
-        Of the untilted factors: independent with marginals of the kinds normal, exponential, gamma, poisson, bernoulli,
-        binomial, geometric, negative_binomial or finite; a normal law without correlation; or the standard normal.
+        Law of the untilted factors: independent with marginals of the kinds normal, exponential, gamma, poisson,
+        bernoulli, binomial, geometric, negative_binomial or finite; a normal law without correlation; or the standard
+        normal.
     mean : (d,)
         Means of the tilted factors, in their units, inside the range of each.
 
@@ -76,7 +77,7 @@ class ExponentialTilt(Distribution):
         return len(self.laws)
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        """Fill ``x``; where a tilt only stretches a factor, by the untilted law, whose tables are there already."""
+        """Fill ``x``; where a tilt only stretches a factor, from the untilted law, whose tables are already made."""
         for j, (law, untilted) in enumerate(zip(self.laws, self.untilted, strict=True)):
             if isinstance(law, (exponential.Exponential, gamma.Gamma)):
                 untilted.sample(rng, x[:, j])
@@ -143,7 +144,7 @@ def _tilted_finite(law: finite.Finite, mean: float) -> finite.Finite:
     return finite.Finite(values=values, probabilities=special.softmax(log_p + theta * z))
 
 
-# The tilted law of each kind with a given mean. `Any` is the kind of the key.
+# The tilted law of each kind with a given mean. `Any` stands for the class that is the key.
 TILTS: dict[type[Marginal], Callable[[Any, float], Marginal]] = {
     normal_marginal.Normal: lambda law, mean: normal_marginal.Normal(loc=mean, scale=law.scale),
     exponential.Exponential: lambda law, mean: exponential.Exponential(loc=law.loc, scale=mean - law.loc),

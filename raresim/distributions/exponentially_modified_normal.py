@@ -33,7 +33,7 @@ and 1e-18, and its number of cells."""
 class ExponentiallyModifiedNormal(Distribution):
     """``x = mean + z + e tail`` with ``z`` normal and ``e`` exponential, independent.
 
-    The covariance of ``z`` is ``bulk`` times the identity, but for ``variances`` along ``directions``.
+    The covariance of ``z`` is ``bulk`` times the identity, except for ``variances`` along ``directions``.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ExponentiallyModifiedNormal(Distribution):
     tail : (d,), optional
         Direction of the exponential part, of length one.
     rate : float, optional
-        Its rate; it goes with ``tail``. Without the two the law is normal.
+        Rate of the exponential part; it goes with ``tail``. Without the two the law is normal.
 
     Raises
     ------
@@ -59,9 +59,9 @@ class ExponentiallyModifiedNormal(Distribution):
     -----
     With ``C`` the covariance of ``z``, ``A = t' C^-1 t``, ``b = t' C^-1 (x - mean)`` and ``h = (b - rate)/sqrt(A)``,
     the integral over ``e`` gives ``log f(x) = log N(x; mean, C) + log rate + log(2 pi / A)/2 + h^2/2 + log Phi(h)``:
-    the exponentially modified Gaussian of [1]_ in ``d`` dimensions. Where the target is a standard normal beyond a
-    plane at distance ``beta`` the law of the distance is nearly exponential with rate ``beta``, so that weights vary
-    little.
+    the exponentially modified Gaussian of [1]_ in ``d`` dimensions. For a standard normal target beyond a plane at
+    distance ``beta`` from the origin, the distance beyond the plane is nearly exponential with rate ``beta``, so that
+    weights vary little.
 
     References
     ----------
@@ -139,7 +139,7 @@ class ExponentiallyModifiedNormal(Distribution):
         self.place(x, e, x)
 
     def place(self, z: Float, e: Float | None, x: Float) -> None:
-        """Fill ``x`` (n, d) with the draws that standard normals ``z`` (n, d) and standard exponentials ``e`` make.
+        """Fill ``x`` (n, d) with draws made of standard normals ``z`` (n, d) and standard exponentials ``e``.
 
         ``x`` may be ``z``.
         """

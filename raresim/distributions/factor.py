@@ -1,4 +1,4 @@
-"""A factor model: common factors with any joint law, and a specific part for each name."""
+"""A factor model: common factors with any joint law, and a specific part of each name."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from raresim.registry import member
 @member("inputs")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FactorModel(Inputs):
-    """``x = loc + loadings f + specific e``: factors ``f`` of any law, residuals ``e`` independent and alike.
+    """``x = loc + loadings f + specific e`` with factors ``f`` of any law and independent residuals ``e`` of one law.
 
     Parameters
     ----------
     loadings : (d, k)
-        Row ``i`` holds what name ``i`` takes of each of the ``k`` factors.
+        Row ``i`` holds the loadings of name ``i`` on the ``k`` factors.
     factors : Inputs
         The joint law of the factors, ``k`` of them.
         A frame of pandas names the names by its index and the factors by its columns, where these have names.
@@ -44,7 +44,7 @@ class FactorModel(Inputs):
     residual : Marginal
         The law of a residual before it is scaled; standard normal by default.
     loc : float or (d,)
-        Added to each name.
+        Constant added to each name.
     """
 
     kind: ClassVar[str] = "factor"
@@ -115,7 +115,7 @@ class FactorModel(Inputs):
 
     def to_physical(self, u: Float, x: Float) -> Float:
         n, k = u.shape[0], self.factors.latent_dim
-        # Named after this model: its factors may be a factor model too.
+        # The buffer is named after this model, because its factors may be a factor model too.
         f = self.factors.to_physical(u[:, :k], arrays.scratch(f"common {id(self)}", n, self.factors.dim))
         for j in range(self.dim):
             self.residual.from_normal(u[:, k + j], x[:, j])
@@ -127,7 +127,7 @@ class FactorModel(Inputs):
         return self.factors.is_normal and (self.residual.is_normal or not np.any(self.specific))
 
     def sums_in_one_region(self, weights: Float) -> str:
-        """See `Inputs.sums_in_one_region`: where no weighted name has a part of its own, that of the factors' sum."""
+        """See `Inputs.sums_in_one_region`: the factors decide where no weighted name has a specific part."""
         common = weights @ np.asarray(self.loadings)
         if not np.any(weights * np.asarray(self.specific)) and np.any(common):
             return self.factors.sums_in_one_region(common)

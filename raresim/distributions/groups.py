@@ -23,7 +23,7 @@ from raresim.registry import member
 @member("inputs")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Groups(Inputs):
-    """Groups of factors, independent of each other; their factors stand side by side in the order given.
+    """Groups of factors, independent of each other; the factors stand side by side in the order of the groups.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from raresim.numerics.jit import kernel
 from raresim.registry import member
 
 HALF = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
-"""Edges of the bins of the lower half in probability; those of the upper half mirror them."""
+"""Edges of the bins of the lower half, as probabilities; the edges of the upper half mirror them."""
 
 LOWER = arrays.frozen(np.array(HALF))
 BINS = 2 * (LOWER.size - 1)
@@ -45,7 +45,7 @@ class HistogramTilt(Distribution):
     Raises
     ------
     FieldError
-        When sizes disagree, a row of ``shares`` is no probability vector, or a group does not exist.
+        When sizes disagree, a row of ``shares`` is not a probability vector, or a group does not exist.
     """
 
     kind: ClassVar[str] = "histogram_tilt"
@@ -75,7 +75,7 @@ class HistogramTilt(Distribution):
         return int(self.labels.size)
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        """Fill ``x``: a bin, a uniform place in it, and the quantile of the tail on which it lies."""
+        """Fill ``x``: draw a bin and a uniform place in it, and take the quantile from the tail on its side."""
         from scipy import special
 
         draw_tails(rng, np.cumsum(self.table, axis=1)[self.labels, :-1], LOWER, x)
@@ -113,7 +113,7 @@ def normal_edges() -> Float:
 
 @kernel
 def draw_tails(rng: np.random.Generator, edges: Float, lower: Float, out: Float) -> None:
-    """A uniform place in a random bin, as the probability of the tail on its side: negative for the lower tail.
+    """Draw a uniform place in a random bin, as the probability of the tail on its side: negative for the lower tail.
 
     ``edges`` (d, 17) are the cumulative shares of each column's bins, ``lower`` (10,) the edges of the lower half.
     """

@@ -37,9 +37,10 @@ class Historical(Inputs):
 
     Notes
     -----
-    One standard normal ``u`` picks the row: of rows 1 to n in ascending order of their means across the columns (equal
-    means in the order given), row ``k`` where ``(k-1)/n < Phi(u) <= k/n``. So the mean of the factors, which is the
-    direction of a broad market, rises with ``u``, and the failures of a portfolio that is long in it lie on one side.
+    One standard normal ``u`` picks the row. Rows 1 to n are in ascending order of their means across the columns (equal
+    means in the order given), and row ``k`` is picked where ``(k-1)/n < Phi(u) <= k/n``. So the mean of the factors,
+    which is the direction of a broad market, rises with ``u``, and the failures of a portfolio that is long in it lie
+    on one side.
     """
 
     kind: ClassVar[str] = "historical"
@@ -112,8 +113,8 @@ class Historical(Inputs):
         return [
             f"historical simulation: {n:,} rows of {d} column{'s' if d > 1 else ''}, each of probability 1/{n:,}",
             *(self.fitted.lines if self.fitted else ()),
-            f"it cannot go beyond its sample: the means of the rows lie between {low:.4g} and {high:.4g}, and the "
-            "worst row is as far as a loss can go; for larger losses give each column a tail (`kind: fitted` with "
+            f"it cannot go beyond its sample: the means of the rows lie between {low:.4g} and {high:.4g}, and no loss "
+            "is worse than in the worst row; for larger losses give each column a tail (`kind: fitted` with "
             "`margins: semi_parametric`)",
         ]
 

@@ -70,7 +70,7 @@ class Independent(Inputs, Distribution):
     def sums_in_one_region(self, weights: Float) -> str:
         held = [law for law, weight in zip(self.laws, weights, strict=True) if weight != 0]
         if len(held) == 1:
-            return "one factor alone has a weight, which is monotone in one standard normal: the event is a half-space"
+            return "only one factor has a weight, and it is monotone in one standard normal: the event is a half-space"
         return HALF_SPACE if all(law.is_normal for law in held) else ""
 
     def linear_moments(self, weights: Float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from raresim.numerics.arrays import Float
 
 
 def lognormal_moments(mean: Float, cov: Float, weights: Float) -> tuple[float, float]:
-    """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)`` of jointly normal ``x``; NaN where too large."""
+    """Mean and standard deviation of ``sum_i weights[i] * exp(x_i)`` for jointly normal ``x``; NaN where too large."""
     with np.errstate(over="ignore", invalid="ignore"):
         parts = weights * np.exp(mean + 0.5 * np.diag(cov))
         variance = float(parts @ np.expm1(cov) @ parts)

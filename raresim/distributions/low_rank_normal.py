@@ -1,4 +1,4 @@
-"""A normal law whose covariance is the identity but for a few directions."""
+"""A normal law whose covariance is the identity except in a few directions."""
 
 from __future__ import annotations
 

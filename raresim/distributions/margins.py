@@ -47,7 +47,7 @@ def named(
 
 
 def to_physical(laws: Sequence[Marginal], v: Float, x: Float) -> Float:
-    """Map the normal scores ``v`` (n, d) column by column into ``x`` (n, d); they may be the same."""
+    """Map the normal scores ``v`` (n, d) column by column into ``x`` (n, d), which may be ``v``."""
     for j, law in enumerate(laws):
         law.from_normal(v[:, j], x[:, j])
     return x
@@ -69,13 +69,13 @@ def log_density(laws: Sequence[Marginal], x: Float, out: Float) -> None:
 
 
 def moments(laws: Sequence[Marginal]) -> tuple[Float, Float]:
-    """Means and variances (d,), not finite where a law has none."""
+    """Means and variances (d,); not finite where they do not exist."""
     both = np.array([law.moments()[:2] for law in laws]).reshape(-1, 2)
     return both[:, 0], both[:, 1]
 
 
 def linear_moments_of_independent(laws: Sequence[Marginal], weights: Float) -> tuple[float, float]:
-    """Mean and standard deviation of a weighted sum of independent factors; NaN where there is none."""
+    """Mean and standard deviation of a weighted sum of independent factors; NaN where they do not exist."""
     used = np.flatnonzero(weights)
     mean, variance = moments([law for law, w in zip(laws, weights, strict=True) if w])
     total = float(weights[used] ** 2 @ variance)
@@ -83,7 +83,7 @@ def linear_moments_of_independent(laws: Sequence[Marginal], weights: Float) -> t
 
 
 def exponential_moments(laws: Sequence[Marginal], weights: Float, are_independent: bool) -> tuple[float, float] | None:
-    """See `Inputs.exponential_moments`: NaN where a held law is too heavy, known of one and of independent normals."""
+    """See `Inputs.exponential_moments`: NaN if a weighted law is too heavy; known for one or independent normals."""
     held = [(law, float(w)) for law, w in zip(laws, weights, strict=True) if w]
     if not all(has_exponential_moment(law, 2.0) for law, _ in held):
         return math.nan, math.nan
@@ -94,7 +94,7 @@ def exponential_moments(laws: Sequence[Marginal], weights: Float, are_independen
 
 
 def has_exponential_moment(law: Marginal, order: float) -> bool:
-    """Whether ``E exp(order * x)`` is finite, from how the upper quantile grows: beyond ``x`` less than ``exp(-x)``."""
+    """Whether ``E exp(order * x)`` is finite, judged by how fast the upper quantile grows far in the tail."""
     near, far = 345.0, 690.0
     with np.errstate(over="ignore", invalid="ignore"):
         x = np.asarray(law.quantile(np.array([-near, -far]), upper=True))
@@ -108,7 +108,7 @@ def mass_below(laws: Sequence[Marginal], x: float) -> Float:
 
 
 def evidence(names: Sequence[str], laws: Sequence[Marginal]) -> Evidence:
-    """What the fits of those laws show that a config had fitted to a column."""
+    """Tables and plots of the laws that a config had fitted to a column."""
     from raresim.marginals.goodness import margins_table, plots_of
 
     fitted = [(name, law, law.fitted) for name, law in zip(names, laws, strict=True) if law.fitted is not None]
@@ -129,7 +129,7 @@ def sources(laws: Sequence[Marginal]) -> tuple[FileFacts, ...]:
 
 
 def describe(names: Sequence[str], laws: Sequence[Marginal], most: int = 12) -> list[str]:
-    """A line for each factor, alike ones together."""
+    """A line for each factor; factors with the same law share a line."""
     lines: list[tuple[str, list[str]]] = []
     for name, law in zip(names, laws, strict=True):
         text = law.describe()

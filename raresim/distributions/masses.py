@@ -17,7 +17,7 @@ def log_sum(parts: Float) -> Float:
 
 
 def log_normal_mass(a: Float, b: Float) -> Float:
-    """``log(Phi(b) - Phi(a))`` for ``a < b``, from the tail on whose side the two lie."""
+    """``log(Phi(b) - Phi(a))`` for ``a < b``, computed in the tail on the side of the two."""
     from scipy.special import log_ndtr
 
     mirrored = -a > b

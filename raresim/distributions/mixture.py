@@ -81,7 +81,7 @@ class Mixture(Distribution):
         return self.components[0].dim
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        """Fill ``x``; the rows of one component stand together, their numbers are multinomial."""
+        """Fill ``x``; the rows of one component stand together, and the counts of rows are multinomial."""
         counts = rng.multinomial(x.shape[0], self.shares)
         row = 0
         for component, count in zip(self.components, counts, strict=True):
@@ -118,7 +118,7 @@ def _parts(share: float, law: Distribution) -> list[tuple[float, Distribution]]:
 
 
 def log_weight_bound(law: Distribution | None, target: Distribution) -> float | None:
-    """Log of the largest weight ``target / law`` that there can be, in nats: one over the target's share of a mixture.
+    """Log of the largest possible weight ``target / law``, in nats: one over the target's share in a mixture.
 
     Zero where ``law`` is None, which stands for the target; None where no share is known.
     """

@@ -39,7 +39,7 @@ class Normal(Inputs, Distribution):
     ----------
     mean : float or (d,)
         Mean ``m``, in the unit of ``x``. Where ``mean``, ``std`` or ``cov`` is a series or frame of pandas, or a
-        mapping, the factors have its names, and all of them are put in that order by name.
+        mapping, the factors have its names, and all parameters are put in that order by name.
     std : float or (d,), optional
         Standard deviations of independent coordinates, positive; 1 when neither ``std`` nor ``cov`` is given.
     cov : (d, d), optional
@@ -106,7 +106,7 @@ class Normal(Inputs, Distribution):
 
     @property
     def correlated(self) -> bool:
-        """Whether the law was given by a covariance: then ``factor`` is its Cholesky factor, else it is empty."""
+        """Whether the law was given by a covariance: ``factor`` is then its Cholesky factor, and else empty."""
         return self.factor.size > 0
 
     @property
@@ -181,7 +181,7 @@ class Normal(Inputs, Distribution):
 
 
 def gaussian_moments(law: Distribution) -> tuple[Float, Float] | None:
-    """Mean and covariance (a vector where it is diagonal) of a normal law; None of any other."""
+    """Mean and covariance (a vector where it is diagonal) of a normal law; None for any other law."""
     if isinstance(law, StandardNormal):
         return np.zeros(law.dim), np.ones(law.dim)
     if isinstance(law, Normal):
@@ -224,9 +224,9 @@ def scale_shift(u: Float, scale: Float, loc: Float, x: Float) -> None:
 
 @kernel
 def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
-    """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``: columns are made last first.
+    """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``, as the last columns are made first.
 
-    Four columns at a time are made from four, so that a value that was read is used four times. Rows are taken through
+    Four columns at a time are made from four, so that each value read is used four times. Rows are taken through
     slices that start at zero: an index that might be negative would keep the loop from being vectorised.
     """
     n, d = u.shape

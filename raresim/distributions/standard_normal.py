@@ -89,6 +89,6 @@ def squared_norm(x: Float, out: Float) -> None:
 
 
 def widening(dim: int) -> float:
-    """Standard deviation at which the weights of the widened target have the second moment 4."""
+    """Standard deviation of the widened target for which the second moment of the weights is 4."""
     r = 4.0 ** (1.0 / dim)
     return math.sqrt(r * r + math.sqrt(r**4 - r * r))

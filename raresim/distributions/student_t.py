@@ -26,7 +26,7 @@ from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
-"""Below, a chi-square draw may be smaller than the smallest double; above, its quantile loses digits."""
+"""Below it, a chi-square draw may be smaller than the smallest double; above it, a chi-square quantile loses digits."""
 
 
 @member("inputs", "distribution")
@@ -43,7 +43,7 @@ class StudentT(Inputs, Distribution):
     dof : float
         Degrees of freedom ``v``, in `DOF_RANGE`; the variance exists above 2.
     loc : float or (d,)
-        Centre, in the unit of ``x``. Names of ``loc``, ``scale`` or ``shape`` count as those of `Normal`.
+        Centre, in the unit of ``x``. Names that ``loc``, ``scale`` or ``shape`` carry are used as in `Normal`.
     scale : float or (d,), optional
         Square roots of a diagonal ``S``, positive; 1 when neither ``scale`` nor ``shape`` is given.
     shape : (d, d), optional
@@ -58,8 +58,8 @@ class StudentT(Inputs, Distribution):
 
     Notes
     -----
-    The map takes ``d + 1`` standard normals: the first is the mixing variable, in the direction in which larger
-    means a larger chi-square, hence a *calmer* draw; see `raresim.distributions.mixing`.
+    The map takes ``d + 1`` standard normals. The first is the mixing variable: a larger one means a larger chi-square,
+    hence a *calmer* draw; see `raresim.distributions.mixing`.
     """
 
     kind: ClassVar[str] = "student_t"
@@ -139,9 +139,9 @@ class StudentT(Inputs, Distribution):
         """See `Inputs.sums_in_one_region`.
 
         A weighted sum is ``c + s y sqrt(v / W(u))`` with a standard normal ``y`` across the first one, ``u``: the event
-        ``>= t`` has ``y >= g(u)`` with ``g(u) = (t - c) sqrt(W(u) / v) / s``, all that lies on one side of a graph. It
-        has one likeliest point for ``t > c``: ``W``, a chi-square quantile, is convex in ``u`` (a test looks at it), so
-        that ``u^2 + g(u)^2`` has one minimum.
+        ``>= t`` is ``y >= g(u)`` with ``g(u) = (t - c) sqrt(W(u) / v) / s``, one side of a graph. It has one likeliest
+        point for ``t > c``: ``W``, a chi-square quantile, is convex in ``u`` (a test checks this), so ``u^2 + g(u)^2``
+        has one minimum.
         """
         return "the factors have a multivariate t law: the event is one region with one likeliest point"
 

@@ -1,7 +1,7 @@
-"""Draws of a law as a map from independent standard normals, the coordinate that matters most first.
+"""Draws of a law as a map from independent standard normals, with the coordinate that matters most first.
 
-Points that fill the unit cube more evenly than random ones (`raresim.estimators.sobol`) are worth most in their first
-coordinates. Where a proposal is a shifted target, the shift says in which direction the event lies: a reflection turns
+Points that fill the unit cube more evenly than random ones (`raresim.estimators.sobol`) are most even in their first
+coordinates. Where a proposal is a shifted target, the shift shows the direction of the event, and a reflection turns
 the first normal into that direction.
 """
 
@@ -32,7 +32,7 @@ class Transport:
     Parameters
     ----------
     shares : (k,) float64
-        Of the components; one for a law that is no mixture.
+        Shares of the components; a single one for a law that is not a mixture.
     laws : tuple of Distribution
         The ``k`` components, each with a map from standard normals.
     mirrors : tuple of (l_k,) float64
@@ -45,7 +45,7 @@ class Transport:
 
     @classmethod
     def of(cls, law: Distribution, target: Distribution) -> Transport:
-        """The map of ``law``, turned towards where its components have moved from ``target``.
+        """The map of ``law``, turned in the direction in which its components are shifted from ``target``.
 
         Raises
         ------
@@ -65,12 +65,12 @@ class Transport:
 
     @property
     def n_normals(self) -> int:
-        """Standard normals that a draw takes."""
+        """Number of standard normals that a draw takes."""
         return max(v.size for v in self.mirrors)
 
     @property
     def n_uniforms(self) -> int:
-        """Coordinates of a point: the normals, after one that picks the component where there are several."""
+        """Coordinates of a point: one that picks the component where there are several, then the normals."""
         return self.n_normals + (len(self.laws) > 1)
 
     def __call__(self, pick: Float, z: Float, x: Float) -> None:
@@ -79,7 +79,7 @@ class Transport:
         Parameters
         ----------
         pick : (n,) float64
-            Uniforms on [0, 1) that pick the component, in their order; not looked at where there is one.
+            Uniforms on [0, 1) that pick the component; not used where there is only one.
         z : (n, n_normals) float64, Fortran order
             Independent standard normals; overwritten.
         x : (n, d) float64, Fortran order
@@ -115,12 +115,12 @@ def across(direction: Float, z: Float) -> Float:
 
 
 def components(law: Distribution) -> tuple[Float, tuple[Distribution, ...]]:
-    """Shares and components of a mixture; the law itself where it is none."""
+    """Shares and components of a mixture; any other law is its own only component."""
     return (law.shares, tuple(law.components)) if isinstance(law, Mixture) else (np.ones(1), (law,))
 
 
 def _map(law: Distribution, mirror: Float, z: Float, x: Float) -> None:
-    """Draws of one component from its normals ``z``, which are overwritten."""
+    """Write the draws of one component into ``x``, from its normals ``z``, which are overwritten."""
     from scipy.special import log_ndtr
 
     first = z[:, 0].copy()
@@ -147,8 +147,8 @@ def _map(law: Distribution, mirror: Float, z: Float, x: Float) -> None:
 def _along_direction(law: Directional, z: Float) -> Float:
     """The coordinate of a directional law along its axis, as a rising function of a standard normal.
 
-    Below the mode lies the share ``left / (left + right)``; the tail on either side of a two-sided law with that scale
-    is read from the log tail of ``z``.
+    The share ``left / (left + right)`` lies below the mode; each side is read from the log tail of ``z``, as one side
+    of a symmetric law with that side's scale.
     """
     from scipy.special import log_ndtr, ndtri_exp
 
@@ -160,12 +160,12 @@ def _along_direction(law: Directional, z: Float) -> Float:
 
 
 def _mirror(law: Distribution, target: Distribution) -> Float:
-    """The reflection that turns the first normal of ``law = m + L z`` along ``L' a``, ``a`` the way to the event.
+    """The reflection that turns the first normal of ``law = m + L z`` along ``L' a``, with ``a`` the way to the event.
 
-    A half-space ``a'x >= b`` under ``N(m_0, S)`` has its conditional mean in the direction ``S a`` from ``m_0``: the
-    shift ``m - m_0`` of a law that was fitted to it gives ``a = S^-1 (m - m_0)``. Of a Student t law the first normal
-    is the mixing variable, and is left alone; a directional law says itself where its first normal goes. The
-    exponential tail of a law takes the first normal, and the second is turned along ``L'`` times the tail's direction.
+    A half-space ``a'x >= b`` under ``N(m_0, S)`` has its conditional mean in the direction ``S a`` from ``m_0``, so the
+    shift ``m - m_0`` of a fitted law gives ``a = S^-1 (m - m_0)``. The first normal of a Student t law is the mixing
+    variable and is not turned; a directional law fixes the direction of its first normal itself. In a law with an
+    exponential tail the first normal makes the tail, and the second is turned along ``L'`` times the tail's direction.
     """
     latent = law.latent_dim if isinstance(law, Inputs) else law.dim
     there, here = centre(law), centre(target)

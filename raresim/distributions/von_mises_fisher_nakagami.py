@@ -20,19 +20,19 @@ from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 LARGEST_CONCENTRATION = 1e6
-"""Concentrations above it are refused: the spread of the directions would be lost among the digits of their cosine."""
+"""Concentrations above it are refused: the cosine would have too few digits for the spread of the directions."""
 
 SERIES_BELOW = 2.0
 """Concentrations up to which the power series of the normalising constant is used."""
 
 UNIFORM_FROM = 100.0
-"""Orders from which a Bessel function is taken from its uniform expansion: beyond, the scaled one would underflow."""
+"""Orders from which a Bessel function comes from its uniform expansion, because its scaled form would underflow."""
 
 
 @member("distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VonMisesFisherNakagami(Distribution):
-    """Law of ``u = r a``: direction ``a`` von Mises-Fisher, radius ``r`` Nakagami, independent of it.
+    """Law of ``u = r a`` with a von Mises-Fisher direction ``a`` and an independent Nakagami radius ``r``.
 
     Density ``C_d(kappa) exp(kappa mu'a)`` on the unit sphere times ``2 m^m r^(2m - 1) exp(-m r^2 / omega) / (Gamma(m)
     omega^m)`` on the half-line, divided by ``r^(d - 1)``: [1]_. The standard normal law is the member
@@ -88,7 +88,7 @@ class VonMisesFisherNakagami(Distribution):
         return int(self.axis.size)
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        """Fill ``x``: a cosine with ``mu`` by [2]_, a uniform direction across ``mu``, and the radius."""
+        """Fill ``x`` from a cosine with ``mu`` by [2]_, a uniform direction across ``mu``, and the radius."""
         n, d = x.shape
         radius = np.sqrt(rng.standard_gamma(self.shape, n) * (self.spread / self.shape))
         if d == 1:  # two directions, of odds exp(2 kappa)
@@ -145,8 +145,8 @@ def log_0f1(b: float, x: float) -> float:
 
     Notes
     -----
-    Small arguments by the series, large orders by the uniform expansion DLMF 10.41.3 to the fourth power of the inverse
-    order, whose error is below 1e-11 there, the rest from the scaled Bessel function.
+    Small arguments are computed by the series; large orders by the uniform expansion DLMF 10.41.3 to the fourth power
+    of the inverse order, whose error is below 1e-11 there; the rest from the scaled Bessel function.
     """
     from scipy import special
 

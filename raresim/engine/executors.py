@@ -34,19 +34,19 @@ UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 @typed
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Where a run is computed; it may never change a digit.
+    """Where a run is computed; this never changes a digit of its results.
 
     Parameters
     ----------
     executor : "serial", "threads" or "processes"
-        How the blocks are spread.
+        What computes the blocks.
     workers : int, optional
-        How many; the number of processors when left out.
+        Number of workers; the number of processors when left out.
     checkpoint : float or None
-        Seconds between two savings of what a run from the shell has so far, so that it can be resumed; None: never.
+        Seconds between two checkpoints, from which a run of the shell can be resumed; None for no checkpoints.
     memory : str or int, optional
-        What a run may hold, as ``4 GiB`` or in bytes; one that may need more (`raresim.config.memory`) is refused
-        before it begins. No limit when left out.
+        Memory that a run may use, as ``4 GiB`` or in bytes; a run that may need more (`raresim.config.memory`) is
+        refused before it begins. No limit when left out.
     """
 
     executor: Kind = "threads"
@@ -56,7 +56,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None and not 0 < self.checkpoint < math.inf:
-            raise FieldError("checkpoint", f"must be positive seconds, or null for never, got {self.checkpoint:g}")
+            raise FieldError("checkpoint", f"must be seconds above zero, or null for never, got {self.checkpoint:g}")
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
         if self.memory is not None:
@@ -69,16 +69,16 @@ class Execution:
 
     @property
     def memory_bytes(self) -> int | None:
-        """What the run may hold, in bytes; None without a limit."""
+        """Memory that the run may use, in bytes; None without a limit."""
         return None if self.memory is None else bytes_of("memory", self.memory)
 
 
 def bytes_of(field: str, value: str | int) -> int:
-    """Bytes of a size such as ``4 GiB``, or of a number; raises `FieldError` for other text and below 1 MiB."""
+    """A size such as ``4 GiB``, or a number of bytes, in bytes; raises `FieldError` for other text and below 1 MiB."""
     if isinstance(value, str):
         found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(KiB|MiB|GiB)", value)
         if found is None:
-            raise FieldError(field, f"must be a size such as 512 MiB or 4 GiB, or bytes, got {value!r:.60}")
+            raise FieldError(field, f"must be a size such as 512 MiB or 4 GiB, or a number of bytes, got {value!r:.60}")
         value = round(float(found[1]) * UNITS[found[2]])
     if value < UNITS["MiB"]:
         raise FieldError(field, f"must be at least 1 MiB, got {value:,} bytes")
@@ -86,12 +86,12 @@ def bytes_of(field: str, value: str | int) -> int:
 
 
 class WorkersDiedError(Exception):
-    """A process of a pool ended while it had work, and the pool with it.
+    """A process of a pool ended while it had work, which ends the pool.
 
     Parameters
     ----------
     waiting : list of (item, future)
-        What was under way, in order; a future that was done before has its result.
+        The items under way, in order; the future of an item that was done before holds its result.
     """
 
     def __init__(self, waiting: list[tuple[Any, futures.Future[Any]]]) -> None:
@@ -107,7 +107,7 @@ class Executor:
     pool : concurrent.futures.Executor, optional
         Where the work is done; without it, in the calling thread.
     workers : int
-        How many chunks may be under way at once (times two, so that no worker waits).
+        Number of workers; twice as many chunks may be under way at once, so that no worker waits.
 
     Examples
     --------
@@ -152,11 +152,11 @@ class Executor:
 
     @property
     def is_renewable(self) -> bool:
-        """Whether workers are processes of this executor's own, of which one that dies is replaced."""
+        """Whether the workers are this executor's own processes, which are replaced when one dies."""
         return self._make is not None
 
     def renew(self) -> bool:
-        """Take a new pool in the place of one whose worker died; False where the pool is not this executor's own."""
+        """Replace a pool whose worker died by a new one; False where the pool is not this executor's own."""
         if self._make is None:
             return False
         if self._pool is not None:
@@ -168,12 +168,12 @@ class Executor:
         """``function`` of each item, in the order of the items.
 
         At most ``2 * workers`` results wait to be read, so memory does not grow with the number of items. The
-        first error, in that order, is raised; work that has not begun is cancelled.
+        first error in the order of the items is raised; work that has not begun is cancelled.
 
         Raises
         ------
         WorkersDiedError
-            When a process of the pool ends while it has work; ``items``, where it is an iterator, has what is left.
+            When a process of the pool ends while it has work; if ``items`` is an iterator, it holds what is left.
         """
         if self._pool is None:
             yield from map(function, items)
@@ -205,7 +205,7 @@ def _processes(workers: int) -> futures.Executor:
 
 
 def _submitted(pool: futures.Executor, function: Callable[[A], B], item: A) -> futures.Future[B]:
-    """The future of ``function(item)``; one that has failed where the pool is broken already."""
+    """The future of ``function(item)``; a failed future where the pool is already broken."""
     try:
         return pool.submit(function, item)
     except futures.BrokenExecutor as error:
@@ -215,7 +215,7 @@ def _submitted(pool: futures.Executor, function: Callable[[A], B], item: A) -> f
 
 
 def _first(waiting: deque[tuple[A, futures.Future[B]]]) -> B:
-    """The result of the first item, which waits no more; raises `WorkersDiedError` where a worker died over it."""
+    """The result of the first item, which leaves the queue; raises `WorkersDiedError` where a worker died over it."""
     try:
         result = waiting[0][1].result()
     except futures.BrokenExecutor as error:
@@ -225,7 +225,7 @@ def _first(waiting: deque[tuple[A, futures.Future[B]]]) -> B:
 
 
 def _begin_worker() -> None:
-    """One thread for linear algebra; the parent answers to signals, and a worker ends when the parent has."""
+    """Give linear algebra one thread, leave interrupts to the parent, and end this worker when the parent has ended."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)

@@ -76,10 +76,10 @@ class Sampler:
         return out
 
     def loss(self, u: Float, block: Block) -> Float:
-        """The loss (n,) of each draw, in a reused buffer; NaN where the user's function failed and that is bounded.
+        """The loss (n,) of each draw, in a reused buffer; NaN where the user's function failed and this is bounded.
 
-        Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event. What the run's
-        journal knows is not evaluated again; calls with rows that failed are, so that they are counted.
+        Neither ``loss >= threshold`` nor ``loss <= threshold`` holds for NaN: such a row is in no event. Losses in the
+        run's journal are not evaluated again, but calls with failed rows are, so that these are counted.
         """
         out = arrays.scratch("loss", u.shape[0], 1)[:, 0]
         self._evaluate(u, block, out, self.problem.loss)
@@ -88,8 +88,8 @@ class Sampler:
     def states(self, u: Float, block: Block) -> tuple[Float, Float]:
         """The loss (n,) of each draw and its limit states (n, m), from one evaluation.
 
-        As `loss`, in buffers that the next call may reuse; NaN throughout the row of a draw that failed. A loss without
-        limit states is one of itself: (n, 1).
+        As `loss`, in buffers that the next call may reuse; the whole row of a failed draw is NaN. A loss without limit
+        states is its own only limit state: (n, 1).
         """
         bound = self.problem.loss
         if not bound.limit_state_names:
@@ -104,7 +104,7 @@ class Sampler:
         return combined(states, bound.at_least), states
 
     def _evaluate(self, u: Float, block: Block, out: Float, write: Callable[[Float, Float], None]) -> None:
-        """Have the user's function ``write`` into ``out`` what it gives for the draws ``u`` (n, d), or recall it."""
+        """Fill ``out`` with the values at the draws ``u`` (n, d): recalled, or written by the user's function."""
         problem, journal = self.problem, current()
         if journal is not None and (known := journal.recall(block, u)) is not None:
             out[:] = known
@@ -116,7 +116,7 @@ class Sampler:
             try:
                 begun = time.perf_counter()
                 write(x, out)
-                if block.index == 0:  # where a stage begins, in whatever process that is
+                if block.index == 0:  # once a stage, in whatever process its first block is
                     problem.loss.refuse_noise(x, out, time.perf_counter() - begun)
             except LossError as error:
                 failures = None if error.failures is None else error.failures.at(block)
@@ -195,7 +195,7 @@ def fold(
 def _summaries(
     executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None
 ) -> Iterator[tuple[S, Failures]]:
-    """The summary of each chunk, in order; workers without this memory bring the losses for the journal along."""
+    """The summary of each chunk, in order; workers that do not share memory send the losses for the journal along."""
     if executor.shares_memory:
         yield from executor.map(_ChunkOf(job, journal), chunks)
         return
@@ -216,9 +216,9 @@ def _surviving(executor: Executor, function: Callable[[_Item], _Sent[S]], items:
             under_way = [block for (chunk, _), _ in death.waiting for block in chunk]
             if not executor.renew():
                 raise LossError(
-                    f"a process of the pool died while it computed {_named(under_way)}: an out-of-memory kill, or a "
-                    "crash of native code in the loss. The pool was given to raresim and cannot be used again; with "
-                    "the executor 'processes' of raresim the row is found, and on_failure applies to it"
+                    f"a process of the pool died while it computed {_named(under_way)}: it ran out of memory, or "
+                    "native code in the loss crashed. The pool was given to raresim and cannot be used again; "
+                    "raresim's own executor 'processes' finds the row, and on_failure applies to it"
                 ) from death
             yield from _isolated(function, death.waiting, under_way)
 
@@ -228,13 +228,13 @@ def _isolated(
     waiting: Sequence[tuple[_Item, Future[_Sent[S]]]],
     under_way: Sequence[Block],
 ) -> Iterator[_Sent[S]]:
-    """The results of items that were ``waiting`` when a worker died, in order, each call of the loss on its own.
+    """The results of items that were ``waiting`` when a worker died, in order, with each call of the loss isolated.
 
     Raises
     ------
     LossError
-        When a row that kills its process ends the run; when the worker dies again, though the loss is not in it; and
-        when nothing dies this time and the loss wants a failure to end the run.
+        When a row kills its process and a failure is to end the run; when the worker dies again, although the loss is
+        not in it; and when nothing dies this time and a failure is to end the run.
     """
     deaths, strict, again = 0, False, 0
     with Executor.of("processes", 1) as alone:
@@ -246,9 +246,9 @@ def _isolated(
                 result, died, is_strict = next(alone.map(_Isolated(function), [item]))
             except WorkersDiedError as death:
                 raise LossError(
-                    f"a worker process died while it computed {_named(item[0])}, and again with the loss in a process "
-                    "of its own: memory may have run out (give fewer workers), or the module of the loss ends its "
-                    "process when it is imported. A script that asks for processes must do so below "
+                    f"a worker process died while it computed {_named(item[0])}, and died again with the loss in a "
+                    "process of its own: memory may have run out (give fewer workers), or the module of the loss ends "
+                    "its process when it is imported. A script that asks for processes must do so below "
                     '`if __name__ == "__main__":`'
                 ) from death
             deaths, strict = deaths + died, strict or is_strict
@@ -258,15 +258,15 @@ def _isolated(
         return
     if strict:
         raise LossError(
-            f"a worker process died while {_named(under_way)} were under way, and did not when they were computed "
-            "again, each call of the loss in a process of its own: memory may have run out for a moment (give fewer "
-            "workers), or the loss crashes now and then. With on_failure 'retry' or 'bound' the run goes on"
+            f"a worker process died while {_named(under_way)} were under way, and none died when they were computed "
+            "again with each call of the loss in a process of its own: memory may have run out for a moment (give "
+            "fewer workers), or the loss crashes now and then. With on_failure 'retry' or 'bound' the run goes on"
         )
     note(replace(NOTHING, retried=again))
 
 
 def _named(blocks: Sequence[Block]) -> str:
-    """Where blocks are, and how many rows they have."""
+    """The place of blocks and their number of rows, in words."""
     first, last = blocks[0], blocks[-1]
     rows = f"{sum(block.rows for block in blocks):,} rows"
     if len(blocks) == 1:
@@ -282,7 +282,7 @@ class _ChunkOf(Generic[S]):
     journal: Journal | None = None
 
     def __call__(self, chunk: tuple[Block, ...]) -> tuple[S, Failures]:
-        """The summary of the chunk, and the rows of it to which the user's loss gave no number."""
+        """The summary of the chunk, and its rows for which the user's loss gave no number."""
         with usual_arithmetic(), keeping(self.journal), collecting() as found:
             summaries: Iterator[S] = map(self.job, chunk)
             total = next(summaries)
@@ -293,7 +293,7 @@ class _ChunkOf(Generic[S]):
 
 @dataclass(frozen=True, eq=False)
 class _SentChunkOf(Generic[S]):
-    """As `_ChunkOf`, with what the journal knows of the chunk sent to the worker, and what it saw sent back."""
+    """As `_ChunkOf`; the chunk's part of the journal is sent to the worker and comes back with the new losses."""
 
     job: Job[S]
 
@@ -304,7 +304,7 @@ class _SentChunkOf(Generic[S]):
 
 @dataclass(frozen=True, eq=False)
 class _Isolated(Generic[S]):
-    """As ``function``, with the loss in a process of its own, how often that died, and whether that ends the run."""
+    """``function`` with the loss in a process of its own; counts its deaths and says whether one ends the run."""
 
     function: Callable[[_Item], _Sent[S]]
 

@@ -1,8 +1,8 @@
-"""Losses that a run has been given, kept so that an interrupted search can be played again without evaluating.
+"""The losses that a run has evaluated, kept so that an interrupted search can be replayed without evaluating again.
 
-A run is a function of config and seed, and of what the loss returns. A journal holds the latter by stage and block, in
-the order of the calls within a block, which no executor can change. A run that is given a journal asks it first and the
-loss only where it ends: it comes to the same place by the same steps, whatever method it follows.
+A run depends on its config, its seed and what the loss returns. A journal holds the returned losses by stage and block,
+in the order of the calls within a block, which no executor can change. A resumed run reads its journal first and calls
+the loss only where the journal ends: it reaches the same place by the same steps, whatever its method.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 
 JOURNAL_BYTES = 64 * 1024 * 1024
-"""Losses beyond this size are not kept: they are evaluated again when the run is resumed."""
+"""Bytes of losses that are kept; further losses are evaluated again when the run is resumed."""
 
 Key = tuple[int, int]
 """Stage and index of a block."""
@@ -29,7 +29,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What one call of the loss returned, ``loss`` (n,) or its limit states (n, m), and a mark of its draws."""
+    """What one call of the loss returned, ``loss`` (n,) or its limit states (n, m), and a checksum of its draws."""
 
     mark: int
     loss: Float
@@ -41,7 +41,7 @@ class Journal:
     Parameters
     ----------
     calls : mapping, optional
-        Those of an earlier attempt at the same run, which are answered before anything is evaluated.
+        The calls of an earlier attempt at the same run, which are recalled before anything is evaluated.
     limit : int
         Bytes after which nothing more is kept.
     """
@@ -61,7 +61,7 @@ class Journal:
         Raises
         ------
         CheckpointError
-            When the draws ``u`` (n, d) are not those that the losses were evaluated at.
+            When the losses were evaluated at other draws than ``u`` (n, d).
         """
         key = block.stage, block.index
         known, at = self._calls.get(key, ()), self._next.get(key, 0)
@@ -70,7 +70,7 @@ class Journal:
         call = known[at]
         if call.loss.shape[0] != u.shape[0] or call.mark != mark_of(u):
             raise CheckpointError(
-                f"stage {block.stage}, block {block.index}: the draws are not those of the interrupted run; it was "
+                f"stage {block.stage}, block {block.index}: the draws differ from the interrupted run, which was "
                 "computed on another kind of processor or with other libraries. Start it anew, without --resume"
             )
         self._next[key] = at + 1
@@ -79,7 +79,7 @@ class Journal:
     def keep(self, block: Block, u: Float, loss: Float | None) -> None:
         """Remember what the loss returned for ``u`` (n, d); raises the error that `fail` was given.
 
-        None ends what is kept of the block: this call and all after it are made again when the run is resumed.
+        A ``loss`` of None ends the block's record: this call and all later ones are made again in a resumed run.
         """
         if self._failure is not None:
             raise self._failure
@@ -96,27 +96,27 @@ class Journal:
         self._next[key] = self._next.get(key, 0) + 1
 
     def leave_out(self, stage: int) -> None:
-        """Keep nothing of ``stage``: its blocks are saved otherwise."""
+        """Keep nothing of ``stage``: its blocks are saved in another way."""
         self._silent.add(stage)
 
     def fail(self, error: OSError) -> None:
-        """Have the run end with ``error``, at its next evaluation: what it does could not be saved."""
+        """End the run with ``error`` at its next evaluation, because its progress could not be saved."""
         self._failure = error
 
     def forget(self, stage: int, before: int) -> None:
-        """Drop what is known of the blocks of ``stage`` before index ``before``."""
+        """Drop the calls for the blocks of ``stage`` with an index below ``before``."""
         for key in [k for k in list(self._calls) if k[0] == stage and k[1] < before]:
             self._bytes -= sum(call.loss.nbytes for call in self._calls.pop(key))
 
     def part(self, blocks: Sequence[Block]) -> Journal:
-        """What is known and not yet recalled of some blocks, for a worker that does not share this memory."""
+        """The calls for ``blocks`` that are not yet recalled, for a worker that does not share this memory."""
         keys = [(b.stage, b.index) for b in blocks]
         part = Journal({k: self._calls[k][self._next.get(k, 0) :] for k in keys if k in self._calls}, self._limit)
         part._silent = self._silent
         return part
 
     def take(self, other: Journal) -> None:
-        """Add what a worker recalled and evaluated, of blocks that it was given by `part`."""
+        """Add the calls that a worker recalled or made for the blocks of its `part`."""
         for key, calls in other.calls().items():
             mine = self._calls.setdefault(key, [])
             new = calls[len(mine) - self._next.get(key, 0) :]
@@ -129,12 +129,12 @@ class Journal:
             self._next[key] = len(mine)
 
     def calls(self) -> dict[Key, tuple[Call, ...]]:
-        """Everything that is known, as it stands at this moment; other threads may go on."""
+        """A copy of all calls that are kept at this moment; other threads may add more."""
         return {key: tuple(known) for key, known in list(self._calls.items())}
 
     @property
     def evaluations(self) -> int:
-        """Losses that are kept."""
+        """Number of losses that are kept."""
         return sum(call.loss.shape[0] for known in self.calls().values() for call in known)
 
     @classmethod
@@ -148,9 +148,9 @@ class Journal:
         return cls(calls)
 
     def arrays(self) -> tuple[np.ndarray, Float]:
-        """The calls, and what they returned, one after the other.
+        """The calls (k, 5) int64, and what they returned, one after the other.
 
-        Of each call stage, block, numbers, mark and limit states, 0 for losses alone: (k, 5) int64.
+        Each call has stage, block, count of numbers, checksum and count of limit states (0 for losses alone).
         """
         calls = [(key, call) for key, known in self.calls().items() for call in known]
         rows = [
@@ -176,7 +176,7 @@ def current() -> Journal | None:
 
 @contextmanager
 def keeping(journal: Journal | None) -> Iterator[None]:
-    """Have losses recalled from and kept in ``journal`` within this context, in this thread."""
+    """Recall losses from ``journal`` and keep them there, within this context and thread."""
     token = _CURRENT.set(journal)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is asked: inputs, a loss and the events whose probability is wanted."""
+"""The problem: inputs, a loss, and the space in which draws are made."""
 
 from __future__ import annotations
 

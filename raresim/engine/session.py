@@ -1,4 +1,4 @@
-"""A session: what a run has to work with, and where it tells how far it is."""
+"""A session: the means of a run, and where it reports its progress."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LOGGER = logging.getLogger("raresim")
 
 
 Report = Callable[[str, int, int, str], None]
-"""Progress: name of the stage, rows done (0 where they begin), rows in all (0: not known) and a line about it."""
+"""Called with progress: name of the stage, rows done (0 at its start), rows in all (0: not known), a line of text."""
 
 
 @dataclass(eq=False)
 class Session:
-    """One run's means: the problem, its events, the executor, the stages, and where progress is told.
+    """The means of one run: the problem, its events, the executor, the stages, and where progress is told.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Session:
     def of_round(self, before: int) -> int:
         """Evaluations of a round whose search had taken ``before`` when it began: all of them in the first round.
 
-        Of later ones it is what they may take without their audit, which is not to be put at risk by a search.
+        A later round may take all but its audit's share, which a search must not put at risk.
         """
         return self.unreserved - before if before else self.max_evaluations
 

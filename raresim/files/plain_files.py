@@ -1,4 +1,4 @@
-"""Ordinary files and nothing else: a file from elsewhere may be a link out of its folder, a device or a pipe."""
+"""Access to ordinary files only: a file from elsewhere may be a link out of its folder, a device or a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read(path: Path, most: int, *, follow: bool = True) -> bytes:
     path : Path
         An ordinary file.
     most : int
-        What is read of it, whatever its size.
+        Bytes that are read at most, whatever its size.
     follow : bool
         Whether ``path`` may be a symbolic link.
 
@@ -30,7 +30,7 @@ def read(path: Path, most: int, *, follow: bool = True) -> bytes:
     if not follow:
         if path.is_symlink():
             raise OSError(None, "it is a symbolic link")
-        flags |= getattr(os, "O_NOFOLLOW", 0)  # where it became one in between
+        flags |= getattr(os, "O_NOFOLLOW", 0)  # in case it became a link in between
     try:
         descriptor = os.open(path, flags)
     except ValueError as error:  # a NUL in the name

@@ -1,4 +1,4 @@
-"""Which run is meant where a path is that of none: the runs below it, the newest first."""
+"""The runs that may be meant where a path is not a run folder: those below it, the newest first."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from raresim.errors import ConfigError
 __all__ = ["below", "refuse_no_run"]
 
 MANIFEST, CHECKPOINT = "manifest.json", "checkpoint"
-"""What the folder of a finished run holds, and what that of one which can be gone on with."""
+"""A file that every finished run's folder holds, and one that the folder of a run that can be resumed holds."""
 
 SUFFIX = ".partial"
-"""How the name of the folder of a run ends that is not finished."""
+"""End of the folder's name while a run is not finished."""
 
 MOST = 5
-"""Runs that are named."""
+"""Most runs that a message names."""
 
 
 def below(folder: Path) -> list[Path]:
-    """The run folders in ``folder`` and in the folders in it, and those of runs not finished, the newest first."""
+    """The folders of finished and unfinished runs in ``folder`` and in the folders in it, the newest first."""
     found = [path for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{MANIFEST}")]
     found = [path for path in found if not path.parent.parent.name.endswith(SUFFIX)]
     found += [path for depth in ("", "*/") for path in folder.glob(f"{depth}*{SUFFIX}/{CHECKPOINT}")]
@@ -27,9 +27,9 @@ def below(folder: Path) -> list[Path]:
 
 
 def refuse_no_run(folder: Path) -> None:
-    """Raise `ConfigError` where ``folder`` is not that of a finished run, with the runs that may be meant.
+    """Raise `ConfigError` where ``folder`` is not the folder of a finished run; it names the runs that may be meant.
 
-    What a run folder lacks beside its manifest is for others to say.
+    Only the manifest is looked for: a reader reports what else is missing.
     """
     if (folder / MANIFEST).exists() or (folder / MANIFEST).is_symlink():
         return
@@ -41,6 +41,6 @@ def refuse_no_run(folder: Path) -> None:
         raise ConfigError(f"{folder}: no such run folder")
     named = [f"{run} (not finished)" if run.name.endswith(SUFFIX) else str(run) for run in runs[:MOST]]
     more = f"\n  and {len(runs) - MOST} more" if len(runs) > MOST else ""
-    what = "is no run folder" if folder.is_dir() else "no such run folder"
+    what = "is not a run folder" if folder.is_dir() else "no such run folder"
     holds = f"{'it' if folder.is_dir() else place} holds {len(runs)} run{'s' * (len(runs) > 1)}"
-    raise ConfigError(f"{folder}: {what}; {holds}, name one (the newest first):\n  " + "\n  ".join(named) + more)
+    raise ConfigError(f"{folder}: {what}; {holds}, name one of them (newest first):\n  " + "\n  ".join(named) + more)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """A context in which an `OSError` speaks of ``path``: it names a draft that is gone, or no file at all."""
+    """A context in which an `OSError` names ``path``: its own text names a draft that is gone, or no file at all."""
     try:
         yield
     except OSError as error:
@@ -20,21 +20,21 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, content: bytes, previous: Path | None = None) -> None:
-    """Put ``content`` at ``path`` so that, whenever the machine stops, the old or the new content is there, whole.
+    """Put ``content`` at ``path`` so that, whenever the machine stops, the whole old or new content is there.
 
     Parameters
     ----------
     path : Path
         The file.
     content : bytes
-        What it is to hold.
+        Its new content.
     previous : Path, optional
         Where the old content is kept.
 
     Raises
     ------
     OSError
-        With the path, when something cannot be written; what was there is then unchanged.
+        When something cannot be written; the error names the path, and the old content is unchanged.
     """
     draft = path.with_name(f"{path.name}.draft")
     with naming(path):
@@ -53,7 +53,7 @@ def replace_file(path: Path, content: bytes, previous: Path | None = None) -> No
 
 
 def _link(path: Path, previous: Path) -> None:
-    """Make ``previous`` the file at ``path``, which stays where it is."""
+    """Make ``previous`` a second name of the file at ``path``, or a copy of it."""
     second = path.with_name(f"{path.name}.second")
     second.unlink(missing_ok=True)
     try:

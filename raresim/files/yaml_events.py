@@ -1,8 +1,8 @@
 """The events of a YAML text, within limits that act before the text can cost time or memory.
 
-A few hundred bytes of YAML can stand for gigabytes, and some texts make a scanner slow. So lengths are checked on the
-text itself, depth and length of a value inside the scanner, and what has no place in a config on the events, none of
-which holds more than one value.
+A few hundred bytes of YAML can stand for gigabytes, and some texts make a scanner slow. So the text itself is checked
+for its length, the scanner checks the depth and the length of a value, and the events, each of which holds at most one
+value, are checked for what a config may not contain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_KEY = 200
 MAX_DEPTH = 32
 MAX_NODES = 10_000
 MAX_ALIASES = 100
-"""Lines of a text, characters of a value and of a key, levels, keys and values in all, uses of anchors (``*name``)."""
+"""Most lines, characters of a value and of a key, levels, keys and values in all, and uses of anchors (``*name``)."""
 
 _STRAIGHT = re.compile(rf"[^\n,\[\]{{}}]{{{MAX_TEXT + 1}}}")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,13 +40,13 @@ def events(text: str, source: str) -> Iterator[Any]:
     text : str
         YAML 1.2.
     source : str
-        What messages start with.
+        The name with which messages start.
 
     Raises
     ------
     ConfigError
-        One line, ``source:line:col: what is wrong``: not YAML; above a limit; more than one document; a directive, a
-        tag or a merge key.
+        When the text is not YAML, is above a limit, or has more than one document, a directive, a tag or a merge key.
+        The message is one line, ``source:line:col: what is wrong``.
     """
     _check_text(text, source)
     yaml = YAML(typ="safe", pure=True)
@@ -90,7 +90,7 @@ def _at(text: str, place: int) -> str:
 
 
 def _misplaced(event: Any, nodes: int) -> str:
-    """What has no place in a config; empty where all is well."""
+    """The message about an event that a config may not have; empty where all is well."""
     if isinstance(event, DocumentStartEvent):
         if event.version not in (None, (1, 2)):
             return f"must be YAML 1.2, got a directive for {'.'.join(map(str, event.version))}"
@@ -133,7 +133,7 @@ class _LimitedScanner(Scanner):
         return super().fetch_more_tokens()
 
     def need_more_tokens(self) -> bool:
-        if self.tokens and not self.possible_simple_keys:  # asked several times a token: a sixth of all time
+        if self.tokens and not self.possible_simple_keys:  # called several times a token: saves a sixth of the time
             return False
         return bool(super().need_more_tokens())
 

@@ -17,7 +17,7 @@ from raresim.files import plain_files
 MAX_BYTES = 1024 * 1024
 MAX_DIGITS = 400
 MAX_MESSAGE = 2000
-"""Bytes of a file, digits of a number (a double has 309 before the point), characters of an error."""
+"""Most bytes of a file, digits of a number (a double has 309 before the point), characters of an error."""
 
 Loc = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
@@ -44,7 +44,7 @@ class Tree:
     places: dict[Loc, str] = field(repr=False)
 
     def place(self, loc: Loc) -> str:
-        """Where ``loc`` stands, or the nearest value above it that does."""
+        """The place of ``loc``, or of the nearest value above it that has one."""
         for end in range(len(loc), -1, -1):
             if loc[:end] in self.places:
                 return self.places[loc[:end]]
@@ -69,12 +69,12 @@ def dotted(loc: Loc) -> str:
 
 
 def read(path: Path) -> tuple[Tree, str]:
-    """Read a config file; also its text, byte for byte.
+    """Read a config file; returns its tree and its text, byte for byte.
 
     Raises
     ------
     ConfigError
-        When there is no such file, it is not a file or above a limit, or it is not a YAML 1.2 mapping.
+        When the file does not exist, is not an ordinary file, is above a limit, or is not a YAML 1.2 mapping.
     """
     try:
         content = plain_files.read(path, MAX_BYTES + 1)
@@ -101,7 +101,7 @@ def overrides(tree: Tree, assignments: Iterable[str]) -> None:
     Raises
     ------
     ConfigError
-        As `override`, and when one of them takes back what an earlier one gives, as a repeated key in a file does.
+        As `override`, and when an assignment replaces an earlier one, as a repeated key in a file would.
     """
     given: dict[Loc, str] = {}
     for assignment in assignments:
@@ -115,7 +115,7 @@ def overrides(tree: Tree, assignments: Iterable[str]) -> None:
 
 
 def override(tree: Tree, assignment: str) -> Loc:
-    """Apply ``key=value`` to the tree and return where: the key dotted, list entries as ``[i]`` or ``.i``, YAML 1.2.
+    """Apply ``key=value`` to the tree and return its path: a dotted key, list entries as ``[i]`` or ``.i``, YAML 1.2.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _entry(node: Any, step: str | int, above: Loc, place: str) -> str | int:
             raise ConfigError(f"{place}: {name} is a mapping, got the index [{step}] (its keys: {', '.join(node)})")
         return step
     if not isinstance(node, list):
-        raise ConfigError(f"{place}: {name} is {_kind(node)}, {dotted((*above, step))} is not there to be changed")
+        raise ConfigError(f"{place}: {name} is {_kind(node)}, so there is no {dotted((*above, step))} to change")
     index = int(step) if isinstance(step, int) or step.isdecimal() else None
     if index is not None and index < len(node):
         return index
@@ -164,7 +164,7 @@ def _entry(node: Any, step: str | int, above: Loc, place: str) -> str | int:
 
 @dataclass(frozen=True)
 class _Anchor:
-    """A finished value that has a name: what it is, where it stands, its size, and its part of the list of places."""
+    """A finished value that has a name: the value, its path, its size, and its part of the list of places."""
 
     value: Any
     loc: Loc
@@ -180,16 +180,16 @@ class _Builder:
     Parameters
     ----------
     text, source : str
-        YAML, and what messages start with.
+        YAML, and the name with which messages start.
     places : dict or None
-        Filled; None for an override, whose text has no lines.
+        Filled with the place of each value; None for an override, whose text has no lines.
     """
 
     def __init__(self, text: str, source: str, places: dict[Loc, str] | None) -> None:
-        from raresim.files import yaml_events  # ruamel is loaded where there is a file to read
+        from raresim.files import yaml_events  # ruamel is loaded only when there is text to read
 
         self._limits = yaml_events
-        self._events = iter(list(yaml_events.events(text, source)))  # all within the limits before any is used
+        self._events = iter(list(yaml_events.events(text, source)))  # every limit is checked before an event is used
         self._source = source
         self._places = places
         self._noted: list[Loc] = []
@@ -256,7 +256,7 @@ class _Builder:
         return key
 
     def _alias(self, event: Any, loc: Loc, depth: int) -> Any:
-        """A copy of the value that the alias stands for, which counts in full."""
+        """A copy of the value that the alias stands for; it counts in full towards the limits."""
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
             problem = "stands inside itself" if event.anchor in self._anchors else "is not defined before its use"
@@ -285,7 +285,7 @@ class _Builder:
             if found := _NOT_TEXT.search(text):
                 raise self._error(event, f"{_named(loc)}the character U+{ord(found[0]):04X} is not allowed")
             return text
-        if not loc and self._places is not None:  # no config: what it is does not matter, and is not shown
+        if not loc and self._places is not None:  # not a config: its content is not read, nor shown
             return text
         try:
             value = _resolved(text)
@@ -302,7 +302,7 @@ class _Builder:
             self._noted.append(loc)
 
     def _error(self, event: Any, message: str, loc: Loc | None = None) -> ConfigError:
-        """At the key of ``loc`` where one is given, else where ``event`` begins; an override is a place of its own."""
+        """An error at the key of ``loc`` if given, else where ``event`` begins; an override is a place of its own."""
         if self._places is None:
             return ConfigError(_one_line(f"{self._source}: {message}"))
         mark = event.start_mark
@@ -322,12 +322,12 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:.*")
 
 
 def _resolved(text: str) -> Any:
-    """What a word without quotes means by the core schema of YAML 1.2 (section 10.3.2), and dates.
+    """The value of a word without quotes by the core schema of YAML 1.2 (section 10.3.2), extended by dates.
 
     Raises
     ------
     ValueError
-        Where YAML 1.1 and 1.2 read different numbers, a number is too long, or a date is none.
+        When YAML 1.1 and 1.2 read different numbers, a number is too long, or a date does not exist.
     """
     if text in _NULL:
         return None
@@ -359,7 +359,7 @@ def _resolved(text: str) -> Any:
 
 
 def _one_line(message: str) -> str:
-    """Names and values may hold line breaks, and be long."""
+    """``message`` on one line and cut short: names and values may hold line breaks, and be long."""
     line = " ".join(message.splitlines())
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."
 
@@ -369,7 +369,7 @@ def _named(loc: Loc) -> str:
 
 
 def _kind(value: Any) -> str:
-    """A value's type in words; never its content, which may be that of a file which is no config."""
+    """A value's type in words; never its content, because the file may not be a config."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

@@ -30,10 +30,10 @@ from raresim.registry import lookup, member, members
 Criterion = Literal["aic", "bic"]
 
 CANDIDATES = ("normal", "student_t", "skewed_t", "normal_inverse_gaussian", "variance_gamma")
-"""What ``choose`` compares where the user names no candidates."""
+"""Kinds that ``choose`` compares where the user names no candidates."""
 
 UNCOUNTED = ("empirical", "semi_parametric")
-"""Kinds whose likelihood follows the sample itself: no criterion can compare them."""
+"""Kinds that follow the sample itself: no criterion can compare their likelihood."""
 
 
 @member("inputs", "distribution")

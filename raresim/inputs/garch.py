@@ -54,11 +54,11 @@ class Recursion:
     last_variance, next_variance : float
         Variance of the last day of the data and of the day after it.
     law : Marginal
-        Of the innovations before they are standardised.
+        Law of the innovations before they are standardised.
     centre, spread : float
         Mean and standard deviation of ``law``: ``z = (X - centre) / spread``.
     std_errors : mapping
-        Of the first five, by name, where they were estimated.
+        Standard errors of the first five parameters, by name, where these were estimated.
     """
 
     mean: float
@@ -84,7 +84,7 @@ class Recursion:
 
     @property
     def persistence(self) -> float:
-        """What is left of a variance shock after a day."""
+        """Share of a variance shock that is left after a day."""
         return self.alpha + self.beta + (self.gamma * self.downside if self.gamma else 0.0)
 
     def variances(self, horizon: int) -> Float:
@@ -106,7 +106,7 @@ class Recursion:
             f"{name}: volatility {100 * last:.3g} % on the last day, {100 * following:.3g} % on the next{yearly}; "
             f"innovations {self.law.describe()}",
         ]
-        # The optimiser is held at 1, which it reaches up to its tolerance.
+        # The optimiser is bounded by 1, which it reaches up to its tolerance.
         if self.persistence >= 1.0 - 1e-6:
             lines.append(
                 f"{name}: warning: the persistence is not below 1, so the variance has no long-run level and grows "
@@ -126,8 +126,8 @@ class Garch(Inputs):
         r_t = \mu + \epsilon_t, \quad \epsilon_t = \sigma_t z_t, \quad
         \sigma_t^2 = \omega + (\alpha + \gamma 1_{\epsilon_{t-1} < 0}) \epsilon_{t-1}^2 + \beta \sigma_{t-1}^2,
 
-    with independent innovations :math:`z_t` of mean 0 and variance 1. A day is a row of the data; the first one ahead
-    has the volatility that the recursion gives it from the last one in the data.
+    with independent innovations :math:`z_t` of mean 0 and variance 1. A day is a row of the data; the recursion gives
+    the first day ahead its volatility from the last day in the data.
 
     Parameters
     ----------
@@ -140,14 +140,14 @@ class Garch(Inputs):
     mean : {"constant", "zero"}
         With ``zero``, ``mu`` is 0.
     innovations : str
-        Kind of a continuous marginal that can be fitted; fitted to the residuals divided by their volatility, and
-        standardised.
+        Kind of a continuous marginal that can be fitted. It is fitted to the residuals divided by their volatility,
+        and standardised.
     aggregate : {"total", "path"}
-        The factors: one total log return over the horizon per column, or the return of every day: column by column,
-        days inside.
+        What the factors are: for each column its total log return over the horizon, or its return of every day; the
+        days of a column stand together.
     copula : {"independence", "gaussian", "t"}, optional
-        What joins the innovations of one day, fitted to the ranks of the residuals; Gaussian or t by
-        default, whichever AIC prefers. Days are joined by the recursion alone.
+        Copula of the innovations of one day, fitted to the ranks of the residuals; Gaussian or t by
+        default, whichever AIC prefers. Only the recursion joins different days.
 
     Raises
     ------
@@ -209,7 +209,7 @@ class Garch(Inputs):
         if n < MIN_ROWS:
             raise DataError(f"{table.source.name}: a GARCH fit needs at least {MIN_ROWS} returns, got {n}")
         if table.returns == "simple" and self.horizon > 1 and self.aggregate == "total":
-            raise FieldError("fit", "must be of log returns where days are added up: use `returns: log`")
+            raise FieldError("fit", "must be log returns, because days are added up: use `returns: log`")
         if d == 1 and self.copula not in (None, "independence"):
             raise FieldError("copula", f"{self.copula!r} joins two columns or more, got one; leave it out")
 
@@ -299,7 +299,7 @@ class Garch(Inputs):
         return float(mean), math.sqrt(variance)
 
     def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
-        """NaN for three days and more: the variance of the third has a square of a normal times another in it."""
+        """NaN for three days and more: the variance of the third contains a product of two squared normals."""
         d = len(self.recursions)
         held = np.flatnonzero(np.abs(np.reshape(weights, (d, -1))).sum(axis=1))
         widest = [2.0 * math.sqrt(self.recursions[j].next_variance) / self.recursions[j].spread for j in held]
@@ -334,7 +334,7 @@ def _can_be_fitted(law: Any) -> bool:
 
 
 def _fit(name: str, values: Float, model: Model, mean: Mean, law: Any) -> tuple[Recursion, Float, MarginalFit]:
-    """The recursion of one column, its standardised residuals (n,), and the fit of its innovations to them."""
+    """The recursion of one column, its standardised residuals (n,), and the fit of the innovations to these."""
     try:
         from arch import arch_model
     except ImportError:
@@ -398,7 +398,7 @@ def standardise(x: Float, centre: float, spread: float, z: Float) -> None:
 def total(
     z: Float, mean: float, omega: float, alpha: float, gamma: float, beta: float, first: float, out: Float
 ) -> None:
-    """Sum ``out`` (n,) of the returns of all days, from innovations ``z`` (n, days) and the first day's variance."""
+    """Write the sum of all days' returns into ``out`` (n,), from innovations ``z`` (n, days) and the first variance."""
     n, h = z.shape
     variance = np.empty(TILE)
     for start in range(0, n, TILE):
@@ -419,7 +419,7 @@ def total(
 def path(
     z: Float, mean: float, omega: float, alpha: float, gamma: float, beta: float, first: float, out: Float
 ) -> None:
-    """The return ``out`` (n, days) of every day; otherwise as `total`."""
+    """Write the return of every day into ``out`` (n, days); otherwise as `total`."""
     n, h = z.shape
     variance = np.empty(TILE)
     for start in range(0, n, TILE):

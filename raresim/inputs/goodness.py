@@ -1,4 +1,4 @@
-"""What the report shows of the dependence that was fitted."""
+"""The report's tables of a fitted dependence."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raresim.record.evidence import EvidenceTable
 
 
 def copula_table(fit: CopulaFit, names: Sequence[str]) -> EvidenceTable:
-    """Likelihood, criteria and every parameter of a copula; a correlation under the names of its pair."""
+    """Likelihood, criteria and every parameter of a copula; a correlation has the names of its pair."""
     rows: list[tuple[str | float | None, ...]] = [
         (fit.copula.kind, name, value, None)
         for name, value in (("log likelihood", fit.log_likelihood), ("AIC", fit.aic), ("BIC", fit.bic))
     ]
-    by_name = sorted(fit.parameters, key=lambda name: name.startswith("rho"))  # few before many
+    by_name = sorted(fit.parameters, key=lambda name: name.startswith("rho"))  # correlations last
     rows += [
         (fit.copula.kind, _with_names(name, names), fit.parameters[name], fit.std_errors.get(name)) for name in by_name
     ]
@@ -32,7 +32,7 @@ def _with_names(parameter: str, names: Sequence[str]) -> str:
 
 
 def tail_dependence_table(names: Sequence[str], copula: Copula, most: int = 15) -> EvidenceTable:
-    """Kendall's tau and tail dependence of the pairs, those with the strongest first."""
+    """Kendall's tau and tail dependence of the pairs, the strongest first."""
     lower, upper = copula.tail_dependence()
     tau = copula.kendall()
     pairs = [(i, j) for i in range(copula.dim) for j in range(i)]

@@ -32,8 +32,8 @@ from raresim.registry import member
 class Nataf(Inputs, Distribution):
     """Factors with any marginals, a Gaussian copula, and a given correlation of the factors themselves.
 
-    ``correlation`` is Pearson's, between the factors as they are; that of the normals behind them is solved for each
-    pair [1]_.
+    ``correlation`` is Pearson's, between the factors as they are; the correlation of the normals behind them is solved
+    for each pair [1]_.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class Nataf(Inputs, Distribution):
     marginal : Marginal, optional
         One law for all factors, instead of ``marginals``.
     repair : {"none", "nearest"}
-        What to do when the normals' correlation comes out not positive definite: refuse, or take the nearest one.
+        What to do when the normals' correlation is not positive definite: refuse it, or take the nearest one that is.
 
     Raises
     ------
     FieldError
-        When a pair cannot have its correlation, or the matrix is not one.
+        When a pair cannot have its correlation, or the matrix is not a correlation matrix.
 
     References
     ----------
@@ -112,7 +112,7 @@ class Nataf(Inputs, Distribution):
         return self.joint.mass_below(x)
 
     def describe(self) -> list[str]:
-        return ["Nataf: the normals' correlation was solved from that of the factors", *self.joint.describe()]
+        return ["Nataf: the normals' correlation was solved from the factors' correlation", *self.joint.describe()]
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
         self.joint.sample(rng, x)

@@ -40,10 +40,10 @@ from raresim.marginals.semi_parametric import SemiParametric
 from raresim.numerics.arrays import Bool, Float
 
 MOST_PAIRS = 60
-"""Coordinates up to which the correlation of each pair has a name of its own."""
+"""Most coordinates for which the correlation of each pair has a name of its own."""
 
 MOST_MATRIX = 500
-"""Coordinates of independent normals up to which their correlation, which is zero, is a parameter."""
+"""Most coordinates for which the correlation of independent normals, which is zero, is a parameter."""
 
 SHIFTED = frozenset(
     {"mean", "loc", "correlation", "tau", "skew", "xi", "lower_shape", "upper_shape", "low", "mode", "high"}
@@ -51,7 +51,7 @@ SHIFTED = frozenset(
 """Parameters that are moved by adding to them, whatever their sign."""
 
 VOLATILITY = frozenset({"std", "scale"})
-"""What every deviation of a factor from its centre is proportional to."""
+"""Parameters to which every deviation of a factor from its centre is proportional."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class Leaf:
     values : (k,) float64
         Empty where there is nothing to change.
     labels : tuple of str
-        Of the entries; empty for a single number, and where they are too many to have names.
+        Names of the entries; empty for a single number, and where they are too many to have names.
     why_not : str
-        Why a part of the law has no parameters; else empty.
+        Reason why a part of the law has no parameters; else empty.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Leaf:
 
 
 Change = Callable[[Leaf], Float]
-"""The new values (k,) of a parameter: the very same array where it stays as it is."""
+"""Gives the new values (k,) of a parameter: the very same array where it is not changed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +93,14 @@ class Parameter:
     name : str
         As it was asked for.
     entries : mapping of str to (k,) bool
-        Which values of each leaf.
+        Which values of each leaf belong to it.
     values : (m,) float64
-        What they are.
+        These values as they are now.
     by_factor : bool
-        Whether it is changed by a factor: positive numbers that are no locations or correlations. Else by adding.
+        Whether it is changed by a factor, as positive numbers are that are not locations or correlations; else a step
+        is added.
     only_relative : bool
-        Whether the name stands for something that the parameter is only proportional to.
+        Whether the name stands for a quantity to which the parameter is only proportional.
     """
 
     name: str
@@ -115,12 +116,12 @@ class Parameter:
         return first if bool((self.values == first).all()) else None
 
     def changed(self, inputs: Inputs, function: Callable[[Float], Float]) -> Inputs:
-        """``inputs`` with ``function`` of the values in their place.
+        """``inputs`` with the values replaced by ``function`` of them.
 
         Raises
         ------
         FieldError
-            When there is no such law.
+            When no such law exists.
         """
 
         def change(leaf: Leaf) -> Float:
@@ -148,19 +149,19 @@ def leaves(inputs: Inputs) -> list[Leaf]:
 
 
 def find(inputs: Inputs, name: str) -> Parameter:
-    """The parameter called ``name``: all whose path ends so, changed together.
+    """The parameter called ``name``: all leaves whose path ends in it, changed together.
 
     ``volatility`` stands for every ``std`` and ``scale``; so does ``std`` where no parameter has that name.
 
     Raises
     ------
     FieldError
-        When there is none.
+        When no parameter has that name.
     """
     found = leaves(inputs)
     known = [leaf for leaf in found if leaf.values.size]
     if not known:
-        raise FieldError("parameter", f"there is none: {'; '.join(leaf.why_not for leaf in found)}")
+        raise FieldError("parameter", f"the inputs have none: {'; '.join(leaf.why_not for leaf in found)}")
     stand_ins: tuple[frozenset[str], ...] = (frozenset({name}),)
     if name in ("volatility", "std"):
         stand_ins += (VOLATILITY,)
@@ -212,7 +213,7 @@ def _unchangeable(law: Any, change: Change, at: str, why: str) -> Any:
 
 
 def _from_fields(law: Any, change: Change, at: str) -> Any:
-    """A marginal or copula: every number that it was made from."""
+    """A marginal or copula, with each number among its fields as a parameter."""
     new: dict[str, Any] = {}
     natural = [f.name for f in fields(law) if f.type == "Natural"]
     given_otherwise = natural and any(
@@ -348,7 +349,7 @@ def _(law: StudentT, change: Change, at: str) -> StudentT:
 
 
 def _correlation_of(law: Normal) -> Float:
-    """The correlation matrix; (0, 0) of independent normals that are too many for one."""
+    """The correlation matrix; (0, 0) for independent normals that are too many for one."""
     if law.correlated:
         return np.asarray(np.asarray(law.cov) / np.outer(law.scales, law.scales))
     return np.eye(law.dim) if law.dim <= MOST_MATRIX else np.empty((0, 0))

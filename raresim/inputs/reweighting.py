@@ -1,4 +1,4 @@
-"""How likely the same draws are under another law of the same form."""
+"""Log density of the same draws under another law of the same form."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LogDensity = Callable[[Inputs], Float]
 
 
 class NoDensityError(ValueError):
-    """Draws of one law cannot be weighed for another; the text says why."""
+    """Draws of one law cannot be weighted for another; the text says why."""
 
 
 def log_density_at(base: Inputs, u: Float, x: Float) -> LogDensity:
-    """What laws that differ from ``base`` in their parameters make of its draws.
+    """The log density that laws with other parameters than ``base`` give to its draws, as a function of the law.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def log_density_at(base: Inputs, u: Float, x: Float) -> LogDensity:
     Raises
     ------
     NoDensityError
-        When the law has no density; of the function that is returned, when another law's draws could lie where those of
-        ``base`` cannot.
+        When the law has no density. The returned function raises it when draws of the other law could lie where draws
+        of ``base`` cannot.
 
     Notes
     -----
-    The loss is a function of ``x``, so any density of ``x`` *and more* will do, as long as ``x`` is a part of what it
-    speaks of. A factor model has one of its factors and names together: names are independent given the factors. Where
-    a copula joins discrete factors it has one of the normal scores: a Bernoulli variable with another probability is a
-    threshold that has moved, or scores that have moved the other way.
+    The loss is a function of ``x``, so the density of any variables that include or determine ``x`` will do. For a
+    factor model it is the joint density of factors and names, which are independent given the factors. For discrete
+    factors that a copula joins it is the density of their normal scores: another probability of a Bernoulli variable
+    moves its threshold, which is the same as scores that move the other way.
     """
     x = np.asfortranarray(x)
     if isinstance(base, Groups):
@@ -89,7 +89,7 @@ def _of_groups(base: Groups, u: Float, x: Float) -> LogDensity:
 def _of_factor_model(base: FactorModel, u: Float, x: Float) -> LogDensity:
     k = base.factors.latent_dim
     if not (np.asarray(base.specific) > 0).all():
-        raise NoDensityError("a name of the factor model has no part of its own, so the factors fix it")
+        raise NoDensityError("a name of the factor model has no specific part, so the factors determine it")
     normals = np.asfortranarray(u[:, :k])
     f = base.factors.to_physical(normals, np.empty((len(u), base.factors.dim), order="F"))
     common, ends = log_density_at(base.factors, normals, f), base.residual.support
@@ -98,7 +98,7 @@ def _of_factor_model(base: FactorModel, u: Float, x: Float) -> LogDensity:
         assert isinstance(law, FactorModel)
         moved = any(np.any(getattr(law, name) != getattr(base, name)) for name in ("loadings", "specific", "loc"))
         if moved and np.isfinite(ends).any():
-            raise NoDensityError("what a name can be would move with it")
+            raise NoDensityError("the values that a name can take would move with it")
         _refuse_beyond([ends], [law.residual.support])
         specific, loc, centre = np.asarray(law.specific), np.asarray(law.loc), f @ np.asarray(law.loadings).T
         out = common(law.factors).copy()
@@ -139,7 +139,7 @@ def _score(law: Marginal, x: Float) -> Float:
 
 
 def _moved_by(old: Marginal, new: Marginal) -> float:
-    """How far the scores of a discrete factor have to move so that it has the law ``new``."""
+    """How far the scores of a discrete factor have to move to give it the law ``new``."""
     from scipy.special import ndtri
 
     if new is old:
@@ -165,6 +165,6 @@ def _refuse_beyond(old: Sequence[tuple[float, float]], new: Sequence[tuple[float
     for (low, high), (new_low, new_high) in zip(old, new, strict=True):
         if new_low < low or new_high > high:
             raise NoDensityError(
-                f"a factor could then be from {new_low:.6g} to {new_high:.6g}, and was only drawn from {low:.6g} to "
+                f"a factor could then lie from {new_low:.6g} to {new_high:.6g}, but was only drawn from {low:.6g} to "
                 f"{high:.6g}"
             )

@@ -18,7 +18,7 @@ from raresim.registry import member
 
 
 class Wrapper(Marginal):
-    """A law that is made of other laws, continuous or discrete as they are: all is asked of its form."""
+    """A law made of other laws, continuous or discrete as they are; every method asks its form."""
 
     _form: Continuous | Tabulated
 
@@ -49,7 +49,7 @@ class Wrapper(Marginal):
 
     @property
     def atoms(self) -> Float | None:
-        """The values of a discrete law, as of `Discrete`; None of a continuous one."""
+        """The values of a discrete law, as in `Discrete`; None for a continuous law."""
         return self._form.atoms if isinstance(self._form, Tabulated) else None
 
     @property
@@ -57,7 +57,7 @@ class Wrapper(Marginal):
         return self._form._table
 
     def _take(self, form: Continuous | Tabulated) -> None:
-        """Set the form; to be called once, at the end of ``__post_init__``."""
+        """Set the form; call this once, at the end of ``__post_init__``."""
         object.__setattr__(self, "_form", form)
         object.__setattr__(self, "discrete", form.discrete)
 
@@ -70,11 +70,11 @@ class Affine(Wrapper):
     Parameters
     ----------
     law : Marginal
-        Of ``X``; a discrete one must be able to list its values.
+        Law of ``X``; a discrete law must be able to list its values.
     loc : float
         Shift.
     scale : float
-        Factor, not 0. A negative one reflects the law: its upper tail is, to the last digit, the lower tail of ``X``.
+        Factor, not 0. A negative factor reflects the law: its upper tail is the lower tail of ``X``, to the last digit.
     """
 
     kind: ClassVar[str] = "affine"
@@ -141,7 +141,7 @@ class _Moved(Continuous):
     def _quantile(self, log_p: Float, upper: bool) -> Float:
         return self.sign * self.law.quantile(log_p, upper ^ self._is_reflected)
 
-    # The law's own table is there already, and may be exact where one of this map could not be.
+    # The law's own table is already made, and may be exact where a table of this map could not be.
     def from_normal(self, u: Float, out: Float) -> None:
         if self._is_reflected:
             self.law.from_normal(-u, out)
@@ -151,7 +151,7 @@ class _Moved(Continuous):
         out += self.loc
 
     @property
-    def _table(self) -> Any:  # of the law, whose map it is
+    def _table(self) -> Any:  # the table of the law, which makes the map
         return getattr(self.law, "_table", None)
 
     def moments(self) -> Moments:
@@ -164,7 +164,7 @@ class _Moved(Continuous):
 
 
 def _moved(atoms: Atoms, loc: float, scale: float) -> Atoms:
-    """The table of ``loc + scale * X``; reflected, ``P(X >= v)`` is ``P(X > w)`` of the value before."""
+    """The table of ``loc + scale * X``; for a reflection, ``P(X >= v)`` is ``P(X > w)`` at the value ``w`` before."""
     values = loc + scale * atoms.values
     if scale < 0:
         at_least, less = np.append(0.0, atoms.log_sf[:-1]), np.append(-np.inf, atoms.log_cdf[:-1])
@@ -187,5 +187,5 @@ def listed(name: str, law: Marginal) -> Atoms:
     """The table of a discrete law, the argument ``name``; raises `FieldError` when its values are too many."""
     values: Float | None = getattr(law, "atoms", None)
     if values is None:
-        raise FieldError(name, f"must have values that can be listed, and {law.describe()} has too many")
+        raise FieldError(name, f"must have values that can be listed, but {law.describe()} has too many")
     return Atoms(values, law.logpdf(values), law.logcdf(values), law.logsf(values))

@@ -26,12 +26,12 @@ from raresim.numerics.jit import kernel
 from raresim.numerics.normals import fill_standard_normal
 
 U_MAX = 37.5
-"""Half-width of a law's table: a standard normal lies beyond it with probability 1e-307."""
+"""Half-width of a law's table; a standard normal lies beyond it with probability 1e-307."""
 
 CELLS = 600
 FINEST_CELLS = 2_400
 TABLE_ERROR = 1e-11
-"""A table that misses this relative error is refined, and not used where refining does not help."""
+"""A table with a larger relative error is refined; it is not used where that does not help."""
 
 LOG_HALF = math.log(0.5)
 
@@ -51,24 +51,24 @@ class Marginal(ABC):
     kind: ClassVar[str]
     discrete: ClassVar[bool] = False
     is_normal: ClassVar[bool] = False
-    """Whether it is a normal law, so that its map from a standard normal is linear but for a shift."""
+    """Whether it is a normal law, so that its map from a standard normal is linear apart from a shift."""
 
     fitted: FittedColumn | None = None
-    """What a fit in a config left, for the report and the provenance."""
+    """The fit that a config asked for, kept for the report and the provenance."""
 
     PARAMETERS: ClassVar[Mapping[str, Domain]] = {}
     """The parameters that `fit` finds by maximum likelihood, each with its domain; see `likelihood`."""
 
-    # What a law has to give.
+    # A law defines these.
 
     @property
     @abstractmethod
     def support(self) -> tuple[float, float]:
-        """Smallest and largest value, infinite where there is none."""
+        """Smallest and largest value; infinite where the law has no end."""
 
     @abstractmethod
     def logpdf(self, x: ArrayLike) -> Float:
-        """Log density at ``x``, in nats; of a discrete law, log probability. ``-inf`` outside the support."""
+        """Log density at ``x``, for a discrete law log probability, in nats; ``-inf`` outside the support."""
 
     @abstractmethod
     def logcdf(self, x: ArrayLike) -> Float:
@@ -80,7 +80,7 @@ class Marginal(ABC):
 
     @abstractmethod
     def quantile(self, log_p: ArrayLike, upper: bool = False) -> Float:
-        """The smallest ``x`` whose lower tail is at least, or whose upper tail at most, the given one.
+        """The smallest ``x`` whose lower tail is at least the given one, or whose upper tail is at most that.
 
         Parameters
         ----------
@@ -100,13 +100,13 @@ class Marginal(ABC):
 
     @abstractmethod
     def entropy(self) -> float:
-        """Entropy in nats: differential of a continuous law, Shannon's of a discrete one."""
+        """Entropy in nats: differential for a continuous law, Shannon's for a discrete one."""
 
     @abstractmethod
     def describe(self) -> str:
         """The law with its parameters, in one line."""
 
-    # What follows from it.
+    # These follow from them.
 
     def cdf(self, x: ArrayLike) -> Float:
         """``P(X <= x)``."""
@@ -139,7 +139,7 @@ class Marginal(ABC):
         values : (n,) array_like
             Independent observations.
         weights : (n,) array_like, optional
-            Weight of each in the log likelihood, not negative; 1 by default.
+            Weight of each observation in the log likelihood, not negative; 1 by default.
 
         Raises
         ------
@@ -173,23 +173,23 @@ class Marginal(ABC):
 class Continuous(Marginal):
     """A law with a density: ``loc + scale * Z`` for a standard form ``Z``, which the law describes.
 
-    A law gives the five functions of its standard form that begin with an underscore, and its fields ``loc`` and
+    A law defines the five functions of its standard form that begin with an underscore, and fields ``loc`` and
     ``scale`` if it has them. The map from a standard normal is tabulated from `_quantile` when it is first used.
     """
 
     loc: float = 0.0
     scale: float = 1.0
 
-    # What a law has to give, of its standard form.
+    # A law defines these for its standard form.
 
     @property
     def _kink(self) -> float:
-        """The standard normal at which the map is not smooth, if there is one: a cell of the table ends there."""
+        """The standard normal at which the map is not smooth, if any; a cell of the table ends there."""
         return 0.0
 
     @property
     def _origin(self) -> float:
-        """The value whose standard form is 0; not ``loc`` only where SciPy's ``loc`` is something else."""
+        """The value whose standard form is 0: ``loc``, unless SciPy's ``loc`` means something else."""
         return self.loc
 
     @property
@@ -212,7 +212,7 @@ class Continuous(Marginal):
     def _quantile(self, log_p: Float, upper: bool) -> Float:
         """The value that cuts off a tail of log probability ``log_p``, at most ``log(1/2)``; exact to 1e-12.
 
-        The default solves for it by safeguarded Newton steps, which takes some microseconds a value.
+        The default solves for it by safeguarded Newton steps, in some microseconds a value.
         """
         from raresim.marginals.inversion import solve
 
@@ -221,14 +221,14 @@ class Continuous(Marginal):
     def _log_quantile(self, log_p: Float, upper: bool) -> Float:
         """Log of the distance of `_quantile` from the finite end of the support, the lower one if there are two.
 
-        Override where that distance may be too small for a double and still matters.
+        Override it where that distance matters although it may be too small for a double.
         """
         low, high = self._support
         z = self._quantile(log_p, upper)
         end, distance = (low, z - low) if math.isfinite(low) else (high, high - z)
         return np.asarray(np.log(np.maximum(distance, max(1e-17 * abs(end), 1e-308))))
 
-    # What follows from it.
+    # These follow from them.
 
     @property
     def support(self) -> tuple[float, float]:
@@ -315,21 +315,21 @@ class Continuous(Marginal):
 class QuantileTable:
     """The map from a standard normal to a continuous law, tabulated in the scale in which it is smooth.
 
-    A law with a lower end is tabulated as the log of the distance from it, one with an upper end alone from there. One
-    on the whole line is tabulated as it is where that is exact enough, otherwise as the inverse hyperbolic sine of the
-    distance from its median, where a heavy tail is a straight line.
+    A law with a lower end is tabulated as the log of the distance from this end; a law with only an upper end, as the
+    log of the distance from that. A law on the whole line is tabulated as it is where that is exact enough, otherwise
+    as the inverse hyperbolic sine of the distance from its median, in which a heavy tail is a straight line.
 
     Parameters
     ----------
     polynomial : PiecewisePolynomial
-        Of the transformed value.
+        Table of the transformed value.
     form : {"low", "high", "plain", "line"}
-        Which of the four.
+        Which of the four transformations it is.
     base, unit : float
         The end or the median, and the unit of the distance; negative where it is measured downwards.
     error : float
-        Largest error that was found between the nodes, relative to the value or, near zero, to what one standard
-        normal unit changes.
+        Largest error found between the nodes, relative to the value or, near zero, to the change of the value over one
+        unit of the standard normal.
     """
 
     polynomial: PiecewisePolynomial
@@ -340,7 +340,7 @@ class QuantileTable:
 
     @classmethod
     def of(cls, law: Continuous) -> QuantileTable | None:
-        """The table of ``law`` with as few cells as reach `TABLE_ERROR`; None where `FINEST_CELLS` do not."""
+        """The table of ``law`` with the fewest cells that reach `TABLE_ERROR`; None where `FINEST_CELLS` do not."""
         low, high = law._support
         forms = ["low"] if math.isfinite(low) else ["high"] if math.isfinite(high) else ["plain", "line"]
         for cells in (CELLS, FINEST_CELLS):
@@ -373,7 +373,7 @@ class QuantileTable:
         width = 2.0 * U_MAX / cells
         below, above = (math.ceil((U_MAX + side * law._kink) / width) for side in (1.0, -1.0))
         first, last = law._kink - below * width, law._kink + above * width
-        with np.errstate(invalid="ignore"):  # where the law's values overflow: such a table is found wrong below
+        with np.errstate(invalid="ignore"):  # the law's values may overflow: the check below finds such a table wrong
             polynomial = PiecewisePolynomial.fit(transformed, first, last, below + above)
         draft = cls(polynomial, form, law._origin + law.scale * base, law.scale * unit, math.nan)
         u = np.linspace(-U_MAX, U_MAX, round(4.7 * cells))
@@ -410,7 +410,7 @@ class Discrete(Marginal):
     @property
     @abstractmethod
     def atoms(self) -> Float | None:
-        """The values in increasing order, up to where both tails are below 1e-307; None where they are too many."""
+        """The values in increasing order, as far as the tails exceed 1e-307; None where they are too many."""
 
     def from_normal(self, u: Float, out: Float) -> None:
         steps = self._steps
@@ -422,7 +422,7 @@ class Discrete(Marginal):
 
     @cached_property
     def _steps(self) -> tuple[Float, Float] | None:
-        """The atoms, and the standard normals at which the map goes from one to the next."""
+        """The atoms, and the standard normals at which the map steps from one atom to the next."""
         values = self.atoms
         if values is None:
             return None
@@ -454,11 +454,11 @@ class Discrete(Marginal):
 
 
 def described(law: Marginal) -> str:
-    """``kind (parameter value, ...)`` of the fields that were given."""
+    """The law as ``kind (parameter value, ...)``, with its fields."""
     import dataclasses
 
     fields = [f for f in dataclasses.fields(law) if f.init]  # type: ignore[arg-type]  # every member is a dataclass
-    if any(f.type == "Natural" for f in fields):  # what stands instead of them would say the same again
+    if any(f.type == "Natural" for f in fields):  # alternatives to natural parameters would repeat these
         fields = [f for f in fields if f.type == "Natural" or f.default is not None]
     given = [(f.name, getattr(law, f.name)) for f in fields]
     shown = [f"{name} {value:.6g}" for name, value in given if isinstance(value, (int, float))]

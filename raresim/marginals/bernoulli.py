@@ -25,7 +25,7 @@ class Bernoulli(Tabulated):
     Parameters
     ----------
     p : float
-        From 0 to 1.
+        Probability of a 1, from 0 to 1.
     """
 
     kind: ClassVar[str] = "bernoulli"

@@ -33,7 +33,7 @@ class Beta(Continuous):
     loc : float
         Lower end.
     scale : float
-        Distance of the ends, positive.
+        Distance between the ends, positive.
     """
 
     kind: ClassVar[str] = "beta"
@@ -68,7 +68,7 @@ class Beta(Continuous):
 
     @staticmethod
     def _log_tail(y: Float, log_y: Float, a: float, b: float) -> Float:
-        """Log of ``I_y(a, b)``; where that is near 1 from the other tail."""
+        """Log of ``I_y(a, b)``, computed from the other tail where it is near 1."""
         from scipy import special
 
         other = special.betaincc(a, b, y)

@@ -19,7 +19,7 @@ from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 MOST_TRIALS = 1e9
-"""Where `Binomial.fit` stops to look for a number of trials."""
+"""Largest number of trials that `Binomial.fit` tries."""
 
 
 @member("marginal")
@@ -32,7 +32,7 @@ class Binomial(Count):
     n : int
         Trials, at least 1 and at most 1e15.
     p : float
-        From 0 to 1.
+        Probability of a success, from 0 to 1.
     """
 
     kind: ClassVar[str] = "binomial"
@@ -59,7 +59,7 @@ class Binomial(Count):
         if n == 1:
             return np.where(k == 0, none, all_)
         inner = log_binomial(np.clip(k, 1.0, n - 1.0), n, p, 1.0 - p)
-        # The ends have probabilities of their own; between them and the next the quadrature asks for no value.
+        # The two ends have formulas of their own; the quadrature needs no value between an end and its neighbour.
         return np.where(k == 0, none, np.where(k == n, all_, inner))
 
     def _tails(self, k: Float) -> tuple[Float, Float]:
@@ -79,15 +79,15 @@ class Binomial(Count):
 
     @classmethod
     def fit(cls, values: ArrayLike, weights: ArrayLike | None = None, n: int | None = None) -> MarginalFit:
-        """Maximum likelihood: of ``p`` where the number of trials ``n`` is given, else of both.
+        """Maximum likelihood of ``p`` where the number of trials ``n`` is given, else of both.
 
-        The likelihood of ``n`` has a maximum when the sample variance is below the mean, and is flat: the standard
-        errors, taken as if ``n`` were real, are often as large as ``n`` itself.
+        The likelihood of ``n`` has a maximum if the sample variance is below the mean, but a flat one: the standard
+        errors, computed as if ``n`` were real, are often as large as ``n`` itself.
 
         Raises
         ------
         DataError
-            When the values are no counts, exceed ``n``, or vary so much that no number of trials is the best.
+            When the values are not counts, exceed ``n``, or vary so much that no number of trials is best.
         """
         x, w = likelihood.observations(values, weights)
         counts(cls, x)

@@ -21,9 +21,9 @@ from raresim.registry import member
 @member("marginal")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Empirical(Tabulated):
-    """The discrete law of a sample: each observation has probability ``1 / n``, equal ones are one atom.
+    """The discrete law of a sample: each observation has probability ``1 / n``, and equal ones form one atom.
 
-    It never exceeds its sample: no event beyond the largest observation has any probability under it.
+    It never exceeds its sample: an event beyond the largest observation has probability 0.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Empirical(Tabulated):
 
     @classmethod
     def fit(cls, values: ArrayLike, weights: ArrayLike | None = None) -> MarginalFit:
-        """The law of ``values``. It has no parameters, so that its AIC and BIC count none of its freedom."""
+        """The law of ``values``. It has no parameters, so its AIC and BIC do not count its freedom."""
         x = unweighted(cls.kind, values, weights)
         law = cls(values=x)
         return MarginalFit(law, {}, {}, float(law.logpdf(x).sum()), x.size)
@@ -64,7 +64,7 @@ class Empirical(Tabulated):
 
 
 def unweighted(kind: str, values: ArrayLike, weights: ArrayLike | None) -> Float:
-    """The checked sample; raises `DataError` where weights differ, which laws of a sample do not know."""
+    """The checked sample; raises `DataError` where weights differ, since laws of a sample take no weights."""
     x, w = likelihood.observations(values, weights)
     if (w != w[0]).any():
         raise DataError(f"{kind} takes no weights; repeat the values, or use finite")

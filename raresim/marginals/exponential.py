@@ -27,7 +27,7 @@ class Exponential(Continuous):
     loc : float
         Lower end.
     scale : float
-        Mean above the lower end, positive.
+        Mean distance above the lower end, positive.
     """
 
     kind: ClassVar[str] = "exponential"

@@ -19,18 +19,18 @@ from raresim.numerics.arrays import Float, frozen
 from raresim.registry import member
 
 TIE = 2e-12
-"""Relative slack of a quantile: a probability that came back from ``cdf`` or ``sf`` may be an ulp of its logarithm away
-from the law's own, which is 1e-13 of the probability at the smallest doubles, and must not move to the next atom."""
+"""Relative tolerance of a quantile. A probability from ``cdf`` or ``sf`` may differ from the law's own by an ulp of its
+logarithm, which is 1e-13 of the probability at the smallest doubles; the quantile must not move to the next atom."""
 
 SHIFT = 700.0
-"""Added to logs before they are summed, so that probabilities down to e^-1400 take part with all their digits."""
+"""Added to logs before the probabilities are summed, so that these keep all their digits down to e^-1400."""
 
 SUM_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Atoms:
-    """Values with the logs of their probabilities and of both tails.
+    """A table of values, with the logs of their probabilities and of both tails.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Atoms:
 
     @classmethod
     def of(cls, values: Float, log_p: Float) -> Atoms:
-        """The table of a law; each tail is summed from its own end, smallest terms first."""
+        """The table of a law; each tail is summed from its own end, the smallest terms first."""
         p = np.exp(log_p + SHIFT)
         below = np.log(np.cumsum(p)) - SHIFT
         with np.errstate(divide="ignore"):
@@ -61,7 +61,7 @@ class Atoms:
         return Atoms(self.values[keep], self.log_p[keep], self.log_cdf[keep], self.log_sf[keep])
 
     def logpdf(self, x: ArrayLike) -> Float:
-        """Log probability of each ``x``: ``-inf`` between the atoms."""
+        """Log probability of each ``x``; ``-inf`` between the atoms."""
         x = np.asarray(x, dtype=np.float64)
         row = np.minimum(np.searchsorted(self.values, x), self.values.size - 1)
         return np.where(np.isnan(x), np.nan, np.where(self.values[row] == x, self.log_p[row], -np.inf))
@@ -80,7 +80,7 @@ class Atoms:
         return np.where(np.isnan(x), np.nan, np.where(row >= 0, levels[np.maximum(row, 0)], first))
 
     def quantile(self, log_p: ArrayLike, upper: bool) -> Float:
-        """The smallest atom whose lower tail is at least, or upper tail at most, the given one, up to `TIE`."""
+        """The smallest atom whose lower tail is at least the given one, or upper tail at most that, up to `TIE`."""
         log_p = np.asarray(log_p, dtype=np.float64)
         smaller, swapped = smaller_tail(log_p)
         low = np.searchsorted(self.log_cdf, smaller - TIE)
@@ -98,7 +98,7 @@ def smaller_tail(log_p: Float) -> tuple[Float, arrays.Bool]:
 
 
 class Tabulated(Discrete):
-    """A law that is a table of its atoms, which a member makes in ``__post_init__``."""
+    """A law given by the table of its atoms, which a member makes in ``__post_init__``."""
 
     _table: Atoms
 
@@ -133,7 +133,7 @@ class Finite(Tabulated):
     values : (m,) array_like
         Different numbers, in any order.
     probabilities : (m,) array_like
-        Not negative; they add to 1 within 1e-9, and are divided by their sum, which takes away the rounding. A value of
+        Not negative; they add to 1 within 1e-9, and are divided by their sum to remove the rounding. A value of
         probability 0 is not an atom.
     """
 

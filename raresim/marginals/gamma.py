@@ -30,9 +30,9 @@ class Gamma(Continuous):
     a : float
         Shape, positive.
     scale : float
-        Positive; 1 where it is left out.
+        Scale, positive; 1 where it is left out.
     mean, std : float
-        Of the law itself; instead of ``a`` and ``scale``.
+        Mean and standard deviation of the law itself, instead of ``a`` and ``scale``.
     loc : float
         Lower end.
     """
@@ -87,7 +87,7 @@ class Gamma(Continuous):
         from scipy import special
 
         a = self.a
-        if a > 1e4:  # from DLMF 5.11.1 and 5.11.2: the terms below cancel
+        if a > 1e4:  # DLMF 5.11.1 and 5.11.2, because the terms below cancel
             shape = 0.5 * math.log(2.0 * math.pi * math.e * a) - 1.0 / (3.0 * a) - 1.0 / (12.0 * a**2)
         else:
             shape = a + float(special.gammaln(a) + (1.0 - a) * special.digamma(a))
@@ -99,7 +99,7 @@ class Gamma(Continuous):
         share = weights / weights.sum()
         mean = float(share @ values)
         gap = max(math.log(mean) - float(share @ np.log(values)), 1e-12)
-        a = (3.0 - gap + math.sqrt((gap - 3.0) ** 2 + 24.0 * gap)) / (12.0 * gap)  # Minka (2002), his start
+        a = (3.0 - gap + math.sqrt((gap - 3.0) ** 2 + 24.0 * gap)) / (12.0 * gap)  # the start of Minka (2002)
         return {"a": a, "scale": mean / a}
 
     @staticmethod

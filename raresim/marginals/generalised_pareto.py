@@ -34,7 +34,7 @@ class GeneralisedPareto(Continuous):
     loc : float
         Lower end.
     scale : float
-        Positive.
+        Scale, positive.
     """
 
     kind: ClassVar[str] = "generalised_pareto"

@@ -64,7 +64,7 @@ class Geometric(Discrete):
     def logcdf(self, x: ArrayLike) -> Float:
         log_sf = self.logsf(x)
         with np.errstate(divide="ignore"):
-            # Two forms, because exp and log lose the digits of a number near 1.
+            # There are two forms, because exp and log lose the digits of a number near 1.
             return np.where(log_sf > -0.5, np.log(-np.expm1(log_sf)), np.log1p(-np.exp(np.minimum(log_sf, -0.5))))
 
     def logsf(self, x: ArrayLike) -> Float:
@@ -75,7 +75,7 @@ class Geometric(Discrete):
         log_p = np.asarray(log_p, dtype=np.float64)
         smaller, swapped = smaller_tail(log_p)
         with np.errstate(divide="ignore", invalid="ignore"):
-            # The inequality in terms of the upper tail, up to TIE, and its whole solution.
+            # The inequality in terms of the upper tail, up to TIE, and its smallest whole solution.
             log_q = np.where(swapped ^ upper, smaller + TIE, np.log1p(-np.exp(smaller - TIE)))
             k = np.maximum(np.ceil(log_q / self._log_fail), 1.0)
         if self.p == 1:

@@ -24,7 +24,7 @@ from raresim.registry import member
 class Gev(Continuous):
     """Generalised extreme value law, ``P(X <= x) = exp(-(1 + xi z)^(-1 / xi))`` with ``z = (x - loc) / scale``.
 
-    The sign of ``xi`` is that of the extreme value literature: SciPy's ``genextreme`` has ``c = -xi``.
+    The sign of ``xi`` follows the extreme value literature: SciPy's ``genextreme`` has ``c = -xi``.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Gev(Continuous):
     loc : float
         Location.
     scale : float
-        Positive.
+        Scale, positive.
     """
 
     kind: ClassVar[str] = "gev"

@@ -1,4 +1,4 @@
-"""What the report shows of fitted margins: parameters with errors, candidates, quantile plots, thresholds."""
+"""The report's exhibits of fitted margins: parameters with errors, candidates, quantile plots, thresholds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def margin_plots(names: Sequence[str], laws: Sequence[Marginal], values: Float) 
 
 
 def plots_of(name: str, law: Marginal, values: Float) -> list[EvidencePlot]:
-    """Quantile plot of a margin and, of a generalised-Pareto tail, its shape against the share in the tail."""
+    """Quantile plot of a margin and, for each generalised-Pareto tail, the shape against the share in the tail."""
     q = quantile_plot(law, values, side="both")
     plots = [
         EvidencePlot(

@@ -29,7 +29,7 @@ class GumbelMin(Continuous):
     loc, scale : float
         Mode and scale, positive; 0 and 1 where one is left out.
     mean, std : float
-        Of the law itself; instead of ``loc`` and ``scale``.
+        Mean and standard deviation of the law itself, instead of ``loc`` and ``scale``.
     """
 
     kind: ClassVar[str] = "gumbel_min"

@@ -1,4 +1,4 @@
-"""Quantiles of laws that have none in closed form, from the logs of their tail probabilities."""
+"""Quantiles of laws without a closed form, from the logs of their tail probabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALLEST = 1e-300
 
 
 class StandardForm(Protocol):
-    """What `solve` needs of a law."""
+    """The functions of a law that `solve` needs."""
 
     @property
     def _support(self) -> tuple[float, float]: ...
@@ -33,7 +33,7 @@ def solve(law: StandardForm, log_p: Float, upper: bool, start: Float | None = No
     Parameters
     ----------
     law : Continuous
-        Its standard form is solved.
+        The law whose standard form is solved.
     log_p : (n,) float64
         Log probabilities of the tail, finite.
     upper : bool
@@ -48,7 +48,7 @@ def solve(law: StandardForm, log_p: Float, upper: bool, start: Float | None = No
     sign = -1.0 if upper else 1.0
 
     def tail_and_excess(z: Float) -> tuple[Float, Float]:
-        """The log tail, and what increases in ``z`` and is zero at the solution."""
+        """The log tail, and an excess that increases in ``z`` and is zero at the solution."""
         with np.errstate(all="ignore"):
             log_tail = law._logsf(z) if upper else law._logcdf(z)
             gap = sign * (log_tail - log_p)
@@ -76,7 +76,7 @@ def solve(law: StandardForm, log_p: Float, upper: bool, start: Float | None = No
 
 
 def _middle(low: Float, high: Float, centre: float) -> Float:
-    """Half way between two bounds; of the logs of their distances from ``centre`` where those are of different size."""
+    """The middle of two bounds; on a log scale of the distance from ``centre`` where these distances differ in size."""
     with np.errstate(all="ignore"):
         a, b = low - centre, high - centre
         sign = np.where(np.abs(a) > np.abs(b), np.sign(a), np.sign(b))

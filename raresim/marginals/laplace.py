@@ -28,7 +28,7 @@ class Laplace(Continuous):
     loc : float
         Mean and median.
     scale : float
-        Mean distance from it, positive.
+        Mean distance from the median, positive.
     """
 
     kind: ClassVar[str] = "laplace"
@@ -80,7 +80,7 @@ class Laplace(Continuous):
 
 
 def weighted_median(x: Float, w: Float) -> float:
-    """The value with half of the weight on either side; the middle of all of them where there are several."""
+    """The value with half of the weight on either side; the middle of such values where there are several."""
     order = np.argsort(x)
     order = order[w[order] > 0]
     x, share = x[order], np.cumsum(w[order])

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from raresim.marginals.base import Marginal
 
 Domain = Literal["real", "positive"] | tuple[float, float]
-"""Where a parameter may lie: any number, above zero, or strictly between two numbers."""
+"""Domain of a parameter: any number, above zero, or strictly between two numbers."""
 
 
 class Criteria:
-    """What a fit by maximum likelihood is compared by."""
+    """The criteria by which fits by maximum likelihood are compared."""
 
     parameters: Mapping[str, float]
     log_likelihood: float
@@ -46,13 +46,13 @@ class MarginalFit(Criteria):
     Parameters
     ----------
     law : Marginal
-        With the fitted parameters.
+        The law with the fitted parameters.
     parameters : mapping
-        Name to value of those that were found.
+        Name to value of the fitted parameters.
     std_errors : mapping
         Name to standard error, from the observed information; NaN where the likelihood is not smooth there.
     log_likelihood : float
-        At the maximum, in nats (of a weighted fit, the weighted sum).
+        Log likelihood at the maximum, in nats; for a weighted fit, the weighted sum.
     n : int
         Number of observations.
     """
@@ -66,7 +66,7 @@ class MarginalFit(Criteria):
 
 @dataclass(frozen=True, eq=False)
 class FittedColumn:
-    """What a law keeps of the column that a config had it fitted to.
+    """The fit of a law to a column, as a config asked for it.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class FittedColumn:
     values : (n,) float64
         The observations.
     facts : FileFacts
-        Of the file.
+        Facts about the file.
     """
 
     fit: MarginalFit
@@ -133,10 +133,10 @@ def maximise(cls: type[Marginal], values: ArrayLike, weights: ArrayLike | None =
         low, high = cls(**first).support
         raise DataError(
             f"{cls.kind} cannot take these values ({x.min():g} to {x.max():g}): "
-            f"where the fit starts it lies between {low:g} and {high:g}"
+            f"the law with which the fit starts lies between {low:g} and {high:g}"
         )
     options: Any = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000, "maxfev": 8000, "adaptive": len(names) > 2}
-    # SciPy starts with steps of 5 %, which are none for a location that happens to lie next to 0.
+    # SciPy starts with steps of 5 %, which are too small for a location that happens to lie next to 0.
     least = np.array([0.05 * x.std() if cls.PARAMETERS[name] == "real" else 2.5e-4 for name in names])
     for _ in range(3):
         steps = np.where(np.abs(point) < 0.02 * least, least, 0.05 * point)
@@ -151,7 +151,7 @@ def maximise(cls: type[Marginal], values: ArrayLike, weights: ArrayLike | None =
 def closed_form(
     cls: type[Marginal], parameters: Mapping[str, float], std_errors: Mapping[str, float], x: Float, w: Float
 ) -> MarginalFit:
-    """The fit of a law whose maximum is known: ``parameters`` with their ``std_errors``."""
+    """The fit of a law whose maximum has a closed form: ``parameters`` with their ``std_errors``."""
     law = cls(**parameters)
     return MarginalFit(law, dict(parameters), dict(std_errors), float(w @ law.logpdf(x)), x.size)
 
@@ -161,7 +161,7 @@ def _fitted(cls: type[Marginal], parameters: dict[str, float], x: Float, w: Floa
 
 
 def information_errors(cls: type[Marginal], parameters: Mapping[str, float], x: Float, w: Float) -> dict[str, float]:
-    """Standard errors from the observed information: the inverse of minus the second derivatives of the likelihood."""
+    """Standard errors from the observed information, minus the second derivatives of the log likelihood."""
     names = list(parameters)
     centre = np.array([parameters[name] for name in names])
     steps = np.array([1e-4 * max(abs(c), 1e-2 * float(x.std())) for c in centre])

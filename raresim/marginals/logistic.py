@@ -28,7 +28,7 @@ class Logistic(Continuous):
     loc : float
         Mean and median.
     scale : float
-        Positive; the standard deviation is ``scale * pi / sqrt(3)``.
+        Scale, positive; the standard deviation is ``scale * pi / sqrt(3)``.
     """
 
     kind: ClassVar[str] = "logistic"

@@ -32,7 +32,7 @@ class Lognormal(Continuous):
     scale : float
         Median above the lower end, positive; 1 where it is left out.
     mean, std : float
-        Of the law itself; instead of ``s`` and ``scale``.
+        Mean and standard deviation of the law itself, instead of ``s`` and ``scale``.
     loc : float
         Lower end.
     """

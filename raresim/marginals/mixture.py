@@ -26,10 +26,10 @@ STEPS = 200
 @member("marginal")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture(Wrapper):
-    """Mixture of laws: density and both tail probabilities are ``sum_k w_k`` times those of the components.
+    """Mixture of laws: its density and tail probabilities are those of the components, summed with weights ``w_k``.
 
-    Where components overlap smoothly the map from a standard normal is tabulated; with gaps or edges inside the support
-    it is not, and each draw is solved for, which is as exact and takes some microseconds.
+    Where components overlap smoothly, the map from a standard normal is tabulated. With gaps or edges inside the
+    support each draw is solved for, which is as exact and takes some microseconds.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ class _Blend(Continuous):
     def _quantile(self, log_p: Float, upper: bool) -> Float:
         """Newton steps for the log of the tail between two bounds.
 
-        The quantile lies among those of the components. It lies beyond the place where the largest term alone has the
-        tail, and that is where the steps start.
+        The quantile lies between the smallest and the largest quantile of the components. The steps start where the
+        largest term alone has the tail; the quantile lies beyond that place.
         """
         inner, outer = (np.fmin, np.fmax) if upper else (np.fmax, np.fmin)
         near, far, start = (np.full(log_p.shape, np.nan) for _ in range(3))
@@ -147,7 +147,7 @@ class _Blend(Continuous):
                 following = z - gap * np.exp(log_tail - self._logpdf(z))
             inside = (following >= low) & (following <= high)
             following = np.where(gap == 0, z, np.where(inside, following, 0.5 * low + 0.5 * high))
-            # The second: as near as the rounding of the logarithm tells.
+            # The second condition: as near as the rounding of the logarithm allows.
             done = (np.abs(following - z) <= 4e-16 * np.abs(z)) | (np.abs(gap) <= 3e-16 * (1.0 - log_p))
             z = following
             if done.all():
@@ -166,6 +166,6 @@ class _Blend(Continuous):
         return Moments(mean, variance, third_whole / variance**1.5, fourth_whole / variance**2 - 3.0)
 
     def entropy(self) -> float:
-        """Averaged component by component, each by its own smooth map."""
+        """Entropy as an average over the components, each integrated by its own smooth map."""
         terms = [w * expect(c, self.logpdf) for w, c in zip(self.shares, self.components, strict=True)]
         return -float(sum(terms))

@@ -32,7 +32,7 @@ class NegativeBinomial(Count):
     Parameters
     ----------
     n : float, optional
-        Successes, or the shape of the gamma law: positive, need not be whole.
+        Number of successes, or the shape of the gamma law: positive, not necessarily whole.
     p : float, optional
         Probability of a success, above 0 and at most 1.
     mean, std : float, optional
@@ -99,7 +99,7 @@ class NegativeBinomial(Count):
 
         Notes
         -----
-        Otherwise the likelihood rises towards a Poisson law: Levin & Reeds, *Ann. Statist.* 5, 1977.
+        Else the likelihood rises towards a Poisson law: Levin & Reeds, *Ann. Statist.* 5, 1977.
         """
         x, w = likelihood.observations(values, weights)
         counts(cls, x)

@@ -31,7 +31,7 @@ class Normal(Continuous):
     loc, scale : float
         Mean and standard deviation, positive, in the unit of ``x``; 0 and 1 where one is left out.
     mean, std : float
-        The same by their other names; instead of ``loc`` and ``scale``.
+        Other names of ``loc`` and ``scale``, to be used instead of these.
     """
 
     kind: ClassVar[str] = "normal"

@@ -39,7 +39,7 @@ class NormalInverseGaussian(Continuous):
     loc : float
         Location, the mean where ``b`` is 0.
     scale : float
-        Positive.
+        Scale, positive.
 
     References
     ----------
@@ -78,7 +78,7 @@ class NormalInverseGaussian(Continuous):
         g = self._g
         q = np.hypot(1.0, z)
         w = self.a * q
-        # The exponent is g + b z - w = -2 g sinh^2(shift / 2): neither form loses digits where it is used.
+        # The exponent is g + b z - w = -2 g sinh^2(shift / 2); each form is used where it loses no digits.
         shift = np.arcsinh(z) - math.asinh(self.b / g)
         along = np.abs(self.b * z)
         away = np.where(self.b * z < 0, w + along, self.a * (self.a / (w + along)) + g * z * (g * z / (w + along)))
@@ -114,7 +114,7 @@ class NormalInverseGaussian(Continuous):
 
     @classmethod
     def start(cls, values: Float, weights: Float) -> dict[str, float]:
-        """The method of moments; a kurtosis that no such law has with the sample's skewness is raised."""
+        """The method of moments; the kurtosis is raised where no such law has it with the sample's skewness."""
         mean, variance, skewness, kurtosis = sample_moments(values, weights)
         kurtosis = max(kurtosis, 2.0 * skewness**2, 0.05)
         g = 3.0 / (kurtosis - 4.0 / 3.0 * skewness**2)

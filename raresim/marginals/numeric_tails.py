@@ -1,8 +1,8 @@
-"""Both tails of a law that is known by its density alone, exact to their ends.
+"""Both tails of a law of which only the density is known, exact to their ends.
 
-The density is integrated panel by panel, from far out inwards, in the log of the distance from a centre: there power
-laws, exponential tails and a singularity at the centre itself are all smooth. A panel is halved until polynomials
-resolve it, and its mass is kept as a logarithm, so a tail of 1e-305 is as exact as one of 0.1.
+The density is integrated panel by panel, from far out inwards, in the log of the distance from a centre: in this scale
+power laws, exponential tails and a singularity at the centre are all smooth. A panel is halved until polynomials
+resolve it, and its mass is kept as a logarithm, so a tail of 1e-305 is as exact as a tail of 0.1.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Rows = NDArray[np.intp]
 
 NODES = 16
 DROP = 4.0
-"""Most that the log density may change within a panel: what lies beyond it must not drown in the panel's rounding."""
+"""Largest change of the log density within a panel: the panel's rounding must stay small beside the tail beyond it."""
 
 FLOOR = -760.0
 NEGLIGIBLE = 42.0
 ROUNDS = 14
 RESOLVED, ROUNDING = 1e-13, 1e-10
-"""Last coefficients of a panel, relative to the largest: of a smooth density, and the most that rounding may leave."""
+"""Last coefficients of a panel relative to the largest: for a resolved density, and the largest left by rounding."""
 
 _X, _WEIGHT = legendre.leggauss(NODES)
 _TO_LEGENDRE = (legendre.legvander(_X, NODES - 1) * _WEIGHT[:, None]) * (np.arange(NODES) + 0.5)
 _INTEGRAL = np.zeros((NODES, NODES + 1))
-"""Legendre coefficients of a density to powers of its integral from -1."""
+"""Matrix from the Legendre coefficients of a density to the powers of its integral from -1."""
 for _k in range(NODES):
     _of_unit = legendre.leg2poly(legendre.legint(np.eye(NODES)[_k], lbnd=-1))
     _INTEGRAL[_k, : _of_unit.size] = _of_unit
@@ -53,7 +53,7 @@ class NumericTails:
     Parameters
     ----------
     centre : float
-        Where the two half lines meet.
+        The point where the two half lines meet.
     side : (panels,) float64
         -1 left of the centre, 1 right of it.
     middle, half : (panels,) float64
@@ -61,11 +61,12 @@ class NumericTails:
     left : (panels,) float64
         Signed distance of each panel's left end from the centre.
     right : float
-        The same of the last panel's right end.
+        Signed distance of the last panel's right end from the centre.
     integral : (panels, 17) float64
-        The panel's mass left of a place in it, which runs from -1 to 1 with ``z``: powers of the place, in units of
-        ``exp(log_unit)``.
+        The panel's mass left of a place in it, in units of ``exp(log_unit)``: coefficients of the powers of the place,
+        which runs from -1 to 1 with ``z``.
     log_unit : (panels,) float64
+        Log of the unit of mass of each panel.
     below, above : (panels,) float64
         Log probability left of the panel, and right of it.
     """
@@ -90,7 +91,7 @@ class NumericTails:
         logpdf : callable
             Log density of a vector; smooth on both sides of the centre, where it may be infinite.
         centre : float
-            A point among the bulk of the law, or its one point of irregularity.
+            A point in the bulk of the law, or the only point where its density is not smooth.
         """
         grid = np.arange(-690.0, 690.5, 0.5)
         levels = {side: _level(logpdf, centre, side, grid) for side in (-1.0, 1.0)}
@@ -123,12 +124,12 @@ class NumericTails:
 
     @property
     def total(self) -> float:
-        """What the density integrates to; 1 up to rounding."""
+        """Integral of the density; 1 up to rounding."""
         masses = self.log_unit + np.log(self.integral.sum(axis=1))
         return float(np.exp(masses).sum() + np.exp(self.below[0]) + np.exp(self.above[-1]))
 
     def log_tail(self, z: Float, upper: bool, logpdf: LogDensity) -> Float:
-        """Log of ``P(Z > z)`` if ``upper``, else of ``P(Z <= z)``; ``logpdf`` is asked beyond the panels only."""
+        """Log of ``P(Z > z)`` if ``upper``, else of ``P(Z <= z)``; ``logpdf`` is called only beyond the panels."""
         out = self._log_tail(z, upper, logpdf)
         large = out > -0.5
         if large.any():
@@ -140,7 +141,7 @@ class NumericTails:
         row = np.clip(np.searchsorted(self.left, distance, side="right") - 1, 0, self.left.size - 1)
         with np.errstate(divide="ignore"):
             place = (np.log(np.abs(distance)) - self.middle[row]) * self.side[row] / self.half[row]
-        # Rounding, and the pin prick around the centre that no panel covers.
+        # This corrects for rounding, and for the tiny gap around the centre that no panel covers.
         place = np.clip(place, -1.0, 1.0)
         out = np.empty(z.shape)
         horner(self.integral, row, place, out)
@@ -157,7 +158,7 @@ class NumericTails:
         return out
 
     def quantile(self, log_p: Float, upper: bool, law: StandardForm) -> Float:
-        """The values that cut off tails of log probability ``log_p`` (n,); ``law`` is asked beyond the panels only."""
+        """The values that cut off tails of log probability ``log_p`` (n,); ``law`` is used only beyond the panels."""
         log_p = np.ascontiguousarray(log_p)
         if upper:
             row, beyond = np.searchsorted(-self.above, -log_p), self.above
@@ -174,7 +175,7 @@ class NumericTails:
         return np.asarray(z)
 
     def expect(self, function: Callable[[Float], Float], logpdf: LogDensity) -> float:
-        """``E function(Z)`` by the panels' own nodes."""
+        """``E function(Z)`` by quadrature on the nodes of the panels."""
         s = self.middle[:, None] + self.half[:, None] * _X
         z = self.centre + self.side[:, None] * np.exp(s)
         mass = np.exp(s + logpdf(z)) * _WEIGHT * self.half[:, None]
@@ -189,7 +190,7 @@ def _level(logpdf: LogDensity, centre: float, side: float, s: Float) -> Float:
 
 
 def _panels(logpdf: LogDensity, centre: float, side: float, edges: Float) -> tuple[Float, ...]:
-    """Middles, half widths, densities at the nodes and their log unit, of panels that polynomials resolve."""
+    """Middles, half widths, densities at the nodes and their log unit, for panels that polynomials resolve."""
     middle, half = 0.5 * (edges[1:] + edges[:-1]), 0.5 * np.diff(edges)
     before = np.full(middle.shape, np.inf)
     done = []
@@ -199,7 +200,7 @@ def _panels(logpdf: LogDensity, centre: float, side: float, edges: Float) -> tup
         density = np.exp(level - top[:, None])
         size = np.abs(density @ _TO_LEGENDRE)
         rough = size[:, -2:].max(axis=1) / size.max(axis=1)
-        # What halving does not improve by far is the rounding of the density itself.
+        # Where halving does not help much, the error is the rounding of the density itself.
         smooth = (rough <= RESOLVED) | ((rough <= ROUNDING) & (rough > 0.01 * before))
         outside = top < FLOOR - 10.0 * DROP
         fine = outside | (smooth & (top - level.min(axis=1) <= DROP)) | (k == ROUNDS - 1)
@@ -215,7 +216,7 @@ def _panels(logpdf: LogDensity, centre: float, side: float, edges: Float) -> tup
 
 
 def _far(z: Float, direction: float, logpdf: LogDensity) -> Float:
-    """Log probability beyond ``z``, so far out that the density falls exponentially."""
+    """Log probability beyond ``z``, where ``z`` is so far out that the density falls exponentially."""
     here = logpdf(z)
     step = 1e-4 * np.abs(z)
     rate = (here - logpdf(z + direction * step)) / step
@@ -225,7 +226,7 @@ def _far(z: Float, direction: float, logpdf: LogDensity) -> Float:
 
 
 def sample_moments(x: Float, weights: Float) -> Moments:
-    """The weighted sample moments of ``x`` (n,), where the method of moments starts a fit."""
+    """The weighted sample moments of ``x`` (n,), from which the method of moments starts a fit."""
     share = weights / weights.sum()
     mean = float(share @ x)
     second, third, fourth = (float(share @ (x - mean) ** k) for k in (2, 3, 4))
@@ -258,7 +259,7 @@ def horner(coefficients: Float, row: Rows, x: Float, out: Float) -> None:
 def inverse(coefficients: Float, row: Rows, log_p: Float, log_beyond: Float, upper: bool, out: Float) -> None:
     """Write the places where panel ``row`` has the tail ``log_p`` into ``out`` (n,); all in the panel's unit.
 
-    Newton's method for the log of the tail, kept in its bracket.
+    Newton's method for the log of the tail, kept inside a bracket.
     """
     last = coefficients.shape[1] - 1
     for i in range(log_p.shape[0]):

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     Natural = float
 else:
     Natural = float | None
-"""A natural parameter that need not be given: a number in every law that has been made."""
+"""A natural parameter that need not be given; every finished law has a number for it."""
 
 UNSET: Any = None
 """Default of a `Natural` parameter."""
 
 REQUIRED = math.nan
-"""In place of the default of a natural parameter that has none."""
+"""Marks a natural parameter that has no default."""
 
 
 def finite(field: str, value: float) -> float:
@@ -30,7 +30,7 @@ def finite(field: str, value: float) -> float:
 
 
 def mean_and_std(law: Any, above: float = -math.inf) -> tuple[float, float]:
-    """The checked ``mean`` and ``std`` of ``law``, which has its lower end at ``above``."""
+    """The checked ``mean`` and ``std`` of ``law``, whose lower end is ``above``."""
     mean, std = finite("mean", law.mean), checks.positive("std", law.std)
     if not mean > above:
         raise FieldError("mean", f"must be above {above:.15g}, where the law begins, got {mean:.15g}")
@@ -40,23 +40,23 @@ def mean_and_std(law: Any, above: float = -math.inf) -> tuple[float, float]:
 def resolve(
     law: Any, natural: Mapping[str, float], other: tuple[str, ...], convert: Callable[[], Mapping[str, float]]
 ) -> None:
-    """Set the natural parameters of a frozen ``law``, from themselves and their defaults or from the ``other`` ones.
+    """Set the natural parameters of a frozen ``law``: as given, by default, or converted from the ``other`` ones.
 
     Parameters
     ----------
     law : Marginal
-        In its ``__post_init__``; a parameter that is not given is None.
+        The law in its ``__post_init__``; a parameter that is not given is None.
     natural : mapping
-        Name to default, `REQUIRED` where there is none.
+        Name to default; `REQUIRED` where there is no default.
     other : tuple of str
-        Names of the parameters that may be given instead, all of them.
+        Names of all parameters that may be given instead.
     convert : callable
-        The natural parameters that follow from the ``other`` ones.
+        Returns the natural parameters that follow from the ``other`` ones.
 
     Raises
     ------
     FieldError
-        When parameters of both kinds are given, of neither, or too few.
+        When parameters of both kinds are given, of neither kind, or too few of them.
     """
     given = [name for name in natural if getattr(law, name) is not None]
     instead = [name for name in other if getattr(law, name) is not None]

@@ -30,9 +30,9 @@ class Pareto(Continuous):
     b : float
         Tail index, positive.
     loc : float
-        What is subtracted first; the lower end is ``loc + scale``.
+        Shift of the law; its lower end is ``loc + scale``.
     scale : float
-        Positive.
+        Scale, positive.
     """
 
     kind: ClassVar[str] = "pareto"

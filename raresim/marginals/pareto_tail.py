@@ -20,7 +20,7 @@ Side = Literal["lower", "upper"]
 LEAST_EXCEEDANCES = 20
 
 REGULAR = -0.5
-"""Below this shape the maximum likelihood estimator is not asymptotically normal: [1]_."""
+"""Below this shape the maximum likelihood estimator is not asymptotically normal [1]_."""
 
 GRID = 96
 SERIES_BELOW = 0.1
@@ -29,7 +29,7 @@ SERIES_BELOW = 0.1
 class ParetoFit(NamedTuple):
     """A generalised Pareto law fitted to excesses.
 
-    ``covariance`` (2, 2) of shape and scale is NaN where there is none.
+    ``covariance`` (2, 2) belongs to shape and scale; it is NaN where it does not exist.
     """
 
     shape: float
@@ -47,19 +47,19 @@ class TailFit:
     side : {"lower", "upper"}
         Excesses are measured downwards on the lower side.
     threshold : float
-        In the unit of the sample.
+        Threshold in the unit of the sample.
     exceedances : int
         Observations strictly beyond the threshold.
     share : float
-        Of the sample, beyond the threshold.
+        Share of the sample beyond the threshold.
     shape, scale : float
-        Of the generalised Pareto law of the excesses; ``shape`` is positive for a power-law tail.
+        Shape and scale of the generalised Pareto law of the excesses; ``shape`` is positive for a power-law tail.
     shape_se, scale_se : float
         Standard errors from the observed information; NaN for ``shape <= -0.5``.
     covariance : (2, 2) float64
-        Of shape and scale.
+        Covariance of the estimates of shape and scale.
     log_likelihood : float
-        Of the excesses, in nats.
+        Log likelihood of the excesses, in nats.
     """
 
     side: Side
@@ -75,7 +75,7 @@ class TailFit:
 
 
 class StabilityRow(NamedTuple):
-    """The fit above one threshold; above a good one, ``shape`` and ``modified_scale`` no longer change."""
+    """The fit above one threshold; above a good threshold, ``shape`` and ``modified_scale`` no longer change."""
 
     share: float
     threshold: float
@@ -94,9 +94,9 @@ def fit_generalised_pareto(excesses: ArrayLike, weights: ArrayLike | None = None
     Parameters
     ----------
     excesses : (n,) array_like
-        Positive, at least 3.
+        Positive numbers, at least 3 of them.
     weights : (n,) array_like, optional
-        Weight of each in the log likelihood; 1 by default.
+        Weight of each excess in the log likelihood; 1 by default.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def fit_generalised_pareto(excesses: ArrayLike, weights: ArrayLike | None = None
     -----
     For given ``theta = shape / scale`` the best shape is the mean of ``log(1 + theta y)`` [2]_, which leaves one
     unknown. The likelihood is unbounded for shapes below -1, so the local maximum above -1 is taken; where there is
-    none, the boundary: shape -1 and the largest excess as scale. The root of the slope is polished by Newton steps in
-    both parameters, whose matrix is the observed information.
+    none, the boundary is: shape -1, with the largest excess as scale. The root of the slope is polished by Newton steps
+    in both parameters, whose matrix is the observed information.
 
     References
     ----------
@@ -137,12 +137,12 @@ def fit_tail(values: Float, side: Side, share: float | None, threshold: float | 
     Raises
     ------
     DataError
-        When fewer than 20 observations lie strictly beyond.
+        When fewer than 20 observations lie strictly beyond the threshold.
     """
     n = values.size
     y = values if side == "upper" else -values[::-1]
     if threshold is None:
-        # An observation is the threshold: the one after the share of the sample that is the tail.
+        # The threshold is the first observation that is not in the tail.
         t = float(y[n - 1 - min(int(float(share or 0.0) * n + 1e-9), n - 1)])
     else:
         t = threshold if side == "upper" else -threshold
@@ -152,7 +152,7 @@ def fit_tail(values: Float, side: Side, share: float | None, threshold: float | 
         beyond = "above" if side == "upper" else "below"
         raise DataError(
             f"too few exceedances: {excesses.size} of {n} values lie {beyond} the {side} threshold {at:g}, "
-            f"and a tail needs {LEAST_EXCEEDANCES}"
+            f"but a tail needs {LEAST_EXCEEDANCES}"
         )
     shape, scale, covariance, log_likelihood = fit_generalised_pareto(excesses)
     shape_se, scale_se = np.sqrt(np.diag(covariance)).tolist()
@@ -180,8 +180,8 @@ def threshold_stability(values: ArrayLike, side: Side = "upper", shares: Sequenc
     side : {"lower", "upper"}
         Which tail.
     shares : sequence of float
-        Shares of the sample that make the tail, between 0 and 1. By default 25 from 0.3 to that of 20 exceedances, at
-        equal ratios.
+        Shares of the sample in the tail, between 0 and 1. By default 25 shares in equal ratios, from 0.3 to the share
+        of 20 exceedances.
 
     Returns
     -------
@@ -195,9 +195,9 @@ def threshold_stability(values: ArrayLike, side: Side = "upper", shares: Sequenc
 
     Notes
     -----
-    If excesses over ``t`` are generalised Pareto, those over a higher ``s`` have the same shape and the scale
-    ``scale + shape (s - t)``; the modified scale ``scale - shape s`` is therefore the same too: Coles, *An Introduction
-    to Statistical Modeling of Extreme Values*, 2001, sec. 4.3.4. On the lower side ``s`` is minus the threshold.
+    If excesses over ``t`` are generalised Pareto, excesses over a higher ``s`` have the same shape and the scale
+    ``scale + shape (s - t)``, and therefore the same modified scale ``scale - shape s``: Coles, *An Introduction to
+    Statistical Modeling of Extreme Values*, 2001, sec. 4.3.4. On the lower side ``s`` is minus the threshold.
     """
     one_of("side", side, Side)
     x = np.sort(likelihood.observations(values, None)[0])
@@ -233,7 +233,7 @@ def threshold_stability(values: ArrayLike, side: Side = "upper", shares: Sequenc
     return rows
 
 
-# The standard form, at z = excess / scale.
+# The functions of the standard form, at z = excess / scale.
 
 
 def log_survival(z: Float, shape: float) -> Float:
@@ -263,7 +263,7 @@ def raw_moment(k: int, shape: float) -> float:
 
 
 def _log1p_over(z: Float, shape: float) -> Float:
-    """``log(1 + shape z) / shape``, its limit at shape 0."""
+    """``log(1 + shape z) / shape``, and its limit at shape 0."""
     with np.errstate(divide="ignore"):
         return z if abs(shape) < 1e-15 else np.asarray(np.log1p(np.maximum(shape * z, -1.0)) / shape)
 
@@ -284,7 +284,7 @@ def _profile_maximum(y: Float, w: Float) -> tuple[float, float]:
         return -math.log(ratio) - shape_of(t) - 1.0
 
     def slope(t: float) -> float:
-        """Of `profile`, per unit of ``theta``."""
+        """Slope of `profile`, per unit of ``theta``."""
         theta = math.expm1(t)
         if abs(theta) < 1e-7:
             first, second = float(w @ y) / total, float(w @ (y * y)) / total
@@ -313,7 +313,7 @@ def _profile_maximum(y: Float, w: Float) -> tuple[float, float]:
 
 
 def _polished(shape: float, scale: float, y: Float, w: Float) -> tuple[float, float, Float]:
-    """Newton steps in both parameters while they lower the slope; the covariance of the last point."""
+    """Shape and scale after Newton steps, made while they lower the slope, and the covariance at the last point."""
     point = np.array([shape, scale])
     slope, information = _derivatives(point, y, w)
     for _ in range(5):
@@ -349,7 +349,7 @@ def _derivatives(point: Float, y: Float, w: Float) -> tuple[Float, Float]:
 
 
 def _ratio_derivatives(a: Float) -> tuple[Float, Float]:
-    """First two derivatives of ``log(1 + a) / a``, by its series where the closed form cancels."""
+    """First two derivatives of ``log(1 + a) / a``, by the series where the closed form cancels."""
     near = np.abs(a) < SERIES_BELOW
     s = np.where(near, a, 0.0)
     first, second = np.zeros(a.shape), np.zeros(a.shape)

@@ -1,4 +1,4 @@
-"""The Poisson law, and what the laws of counts share: exact probabilities, tables and searches."""
+"""The Poisson law, and the common part of the laws of counts: exact probabilities, tables and searches."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from raresim.registry import member
 MOST_ATOMS = 1_000_000
 
 LARGEST_COUNT = 1e15
-"""Means above it are refused: doubles would skip whole numbers."""
+"""Means above it are refused, because doubles would skip whole numbers."""
 
 LOG_SMALLEST = -715.0
-"""Log probability of the last atoms that are listed: a tail of 1e-307 lies inside."""
+"""Log probability of the last atoms that are listed; a tail of 1e-307 lies within them."""
 
 MARGIN = 50.0
-"""A table is summed from this much further out, so that the tails of its first atoms are exact too."""
+"""The sums of a table begin this much further out in log probability, so that the tails of all atoms are exact."""
 
 GRID = 257
 GAUSS_NODES = 16
@@ -40,11 +40,11 @@ GAUSS_NODES = 16
 class Count(Discrete):
     """A law on whole numbers with one mode.
 
-    Up to a million atoms are tabulated: the tails are sums of exact probabilities. A wider law evaluates its tails by
-    special functions, and searches for its quantiles.
+    Up to a million atoms are tabulated, with tails that are sums of exact probabilities. A law with more atoms
+    evaluates its tails by special functions, and searches for its quantiles.
     """
 
-    # What a law has to give.
+    # A law defines these.
 
     @abstractmethod
     def _log_probability(self, k: Float) -> Float:
@@ -52,9 +52,9 @@ class Count(Discrete):
 
     @abstractmethod
     def _tails(self, k: Float) -> tuple[Float, Float]:
-        """``P(X <= k)`` and ``P(X > k)`` of whole numbers ``k`` (n,) inside the support, of a law without a table."""
+        """``P(X <= k)`` and ``P(X > k)`` at whole numbers ``k`` (n,) inside the support, for a law without a table."""
 
-    # What follows from it.
+    # These follow from them.
 
     @property
     def atoms(self) -> Float | None:
@@ -88,10 +88,10 @@ class Count(Discrete):
         return out
 
     def entropy(self) -> float:
-        """Shannon's entropy: the sum over the atoms; of a law with more than a million, partly as an integral.
+        """Shannon's entropy: the sum over the atoms; for a law with more than a million, partly as an integral.
 
-        From 1e5 on the sum is the integral from half below the first to half above the last term, whose error is
-        of order 1e-12 there, by Gauss-Legendre quadrature between quantiles.
+        From 1e5 on, the sum is replaced by the integral from half below the first term to half above the last, whose
+        error is of order 1e-12 there, by Gauss-Legendre quadrature between quantiles.
         """
         if self._table is not None:
             p = np.exp(self._table.log_p)
@@ -126,7 +126,7 @@ class Count(Discrete):
 
     @cached_property
     def _range(self) -> tuple[float, float]:
-        """First and last whole number of log probability at least `LOG_SMALLEST` less `MARGIN`."""
+        """First and last whole number whose log probability is at least ``LOG_SMALLEST - MARGIN``."""
         least, most = self.support
         centre = float(np.clip(np.floor(self.moments().mean), least, most))
 
@@ -150,7 +150,7 @@ class Count(Discrete):
         table = Atoms.of(values, self._log_probability(values))
         return table.within(table.log_p >= LOG_SMALLEST)
 
-    # Quantiles of a law without a table.
+    # These are the quantiles of a law without a table.
 
     @cached_property
     def _grid(self) -> tuple[Float, Float]:
@@ -166,13 +166,13 @@ class Count(Discrete):
         return u, k
 
     def _reached(self, log_p: Float, upper: bool) -> Callable[[Float], Bool]:
-        """Whether ``k`` (n,) satisfies the inequality of the quantile; true from the quantile on."""
+        """The condition on ``k`` (n,) that defines the quantile; it is true from the quantile on."""
         if upper:
             return lambda k: self._log_tails(k)[1] <= log_p + TIE
         return lambda k: self._log_tails(k)[0] >= log_p - TIE
 
     def _search(self, log_p: Float, upper: bool) -> Float:
-        """Newton steps from the grid, then a gallop to a bracket and bisection."""
+        """The quantiles, by Newton steps from the grid, then doubling steps to a bracket, then bisection."""
         u, places = self._grid
         target = np.empty(log_p.shape)
         normal_scores.from_log_tail(log_p, upper, target)
@@ -200,12 +200,12 @@ class Count(Discrete):
 
 
 def first_true(condition: Callable[[Float], Bool], low: Float, high: Float) -> Float:
-    """The smallest whole number above ``low`` (n,) where ``condition`` holds, which it does from there to ``high``."""
+    """The smallest whole number above ``low`` (n,) where ``condition`` holds; it holds from there up to ``high``."""
     while True:
         middle = np.floor(0.5 * (low + high))
         if (middle <= low).all():
             return high
-        # A bracket that is already closed asks at its upper end, where the answer changes nothing.
+        # A bracket that is already closed is evaluated at its upper end, where the answer changes nothing.
         true = condition(np.where(middle <= low, high, middle)) | (middle <= low)
         high = np.where(true & (middle > low), middle, high)
         low = np.where(true, low, middle)
@@ -293,11 +293,11 @@ class Poisson(Count):
     def _tails(self, k: Float) -> tuple[Float, Float]:
         """Temme's uniform expansion, DLMF 8.12.3 to 8.12.8, to the term in ``1 / k``.
 
-        A Poisson law without a table has a mean of at least 1e8: within `_range` the terms left out are below 1e-13.
+        A Poisson law without a table has a mean of at least 1e8; within `_range` the terms left out are below 1e-13.
         """
         from scipy import special
 
-        # SciPy's incomplete gamma functions do not converge further than some 5 standard deviations out at these means.
+        # At these means SciPy's incomplete gamma functions do not converge beyond some 5 standard deviations.
         a = k + 1.0
         half = deviance(a, self.mu)
         z = np.sign(self.mu - a) * np.sqrt(2.0 * half)

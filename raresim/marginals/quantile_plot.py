@@ -15,7 +15,7 @@ from raresim.numerics.arrays import Float
 
 MOST_POINTS = 500
 EXTREMES = 100
-"""So many points at the end of interest are all kept."""
+"""Number of points at the end of interest that are all kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,20 +25,20 @@ class QuantilePlot:
     Parameters
     ----------
     rank : (m,) int64
-        Of each observation in the sample, 1 for the smallest.
+        Rank of each observation in the sample, 1 for the smallest.
     probability : (m,) float64
-        Where it is plotted: ``P(X > x)`` for ``side="upper"``, otherwise ``P(X <= x)``.
+        Plotting position of each: ``P(X > x)`` for ``side="upper"``, otherwise ``P(X <= x)``.
     expected, observed : (m,) float64
-        The law's quantile, and the observation.
+        The law's quantile at this position, and the observation.
     low, high : (m,) float64
         Pointwise band: each observation lies in it with probability ``confidence`` if the law is true.
     low_all, high_all : (m,) float64
-        Simultaneous band: all points lie in it with probability at least ``confidence``. By Bonferroni's inequality
-        over the ``m`` points, so it is wider than it need be.
+        Simultaneous band: all points lie in it with probability at least ``confidence``. It comes from Bonferroni's
+        inequality over the ``m`` points, so it is wider than necessary.
     confidence : float
-        Of both bands.
+        Confidence of both bands.
     n : int
-        Observations in the sample.
+        Number of observations in the sample.
     """
 
     rank: NDArray[np.int64]
@@ -54,7 +54,7 @@ class QuantilePlot:
 
     @property
     def outside(self) -> int:
-        """Points outside the pointwise band; ``(1 - confidence) m`` are expected of a true law, in clusters."""
+        """Number of points outside the pointwise band; ``(1 - confidence) m`` are expected if the law is true."""
         return int(((self.observed < self.low) | (self.observed > self.high)).sum())
 
     @property
@@ -76,9 +76,9 @@ def quantile_plot(
     values : (n,) array_like
         The sample, at least 2 different values.
     confidence : float
-        Of the bands, between 0 and 1.
+        Confidence of the bands, between 0 and 1.
     side : {"lower", "upper", "both"}
-        The end of which the 100 extreme observations are all kept; the others are thinned evenly, on a log scale
+        The end at which the 100 most extreme observations are all kept; the others are thinned evenly on a log scale
         of their rank from that end.
 
     Returns
@@ -94,10 +94,10 @@ def quantile_plot(
 
     Notes
     -----
-    The upper tail beyond the ``j``-th largest of ``n`` observations has a beta law with parameters ``j`` and
-    ``n - j + 1``: David & Nagaraja, *Order Statistics*, 2003, sec. 2.3. Its median is the plotting position, its
-    quantiles mapped by the law's are the band. Each observation is treated from its nearer end, so that no digits of
-    a tail are lost.
+    The probability beyond the ``j``-th largest of ``n`` observations has a beta law with parameters ``j`` and
+    ``n - j + 1``: David & Nagaraja, *Order Statistics*, 2003, sec. 2.3. Its median is the plotting position; the law's
+    quantiles at its quantiles are the band. Each observation is counted from its nearer end, so that no digits of a
+    tail are lost.
     """
     checks.between("confidence", confidence, 0.0, 1.0)
     checks.one_of("side", side, Literal["lower", "upper", "both"])

@@ -20,10 +20,10 @@ from raresim.registry import member
 
 POLISHING = 3
 CLOSE = 0.01
-"""Relative error of SciPy's quantile, as a probability, up to which its own tail functions can improve on it."""
+"""Largest relative error of SciPy's quantile, as a probability, that its own tail functions can correct."""
 
 SMALLEST = -690.0
-"""Log of the smallest probability that SciPy's quantiles are asked for."""
+"""Log of the smallest probability at which SciPy's quantiles are called."""
 
 _PROBES = np.array([-2.0, -10.0, -30.0, -100.0, -300.0, -650.0, -705.0])
 PROBE_ERROR = 1e-9
@@ -32,21 +32,21 @@ PROBE_ERROR = 1e-9
 @member("marginal")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScipyLaw(Continuous):
-    """A continuous law of ``scipy.stats`` by its name there: the general way, and the slow one.
+    """A continuous law of ``scipy.stats`` by its name there: the general way, but slow.
 
-    The law is exactly as good as SciPy's functions. Its quantiles ``ppf`` and ``isf`` are improved by Newton steps
-    where its ``logcdf`` and ``logsf`` agree with them; where these lose their digits far out, as one minus a
-    probability does at 1e-16, the map from a standard normal loses them too, and where SciPy gives out altogether it
-    ends at the last value that SciPy knows. The map is tabulated if SciPy has a distribution function and a quantile of
-    the law's own, and its tails are exact down to 1e-305; otherwise each draw costs microseconds, or a millisecond
-    where SciPy integrates or searches for each value.
+    The law is exactly as good as SciPy's functions. Newton steps improve the quantiles ``ppf`` and ``isf`` where
+    ``logcdf`` and ``logsf`` agree with them. Where these lose their digits far out, as one minus a probability does at
+    1e-16, the map from a standard normal loses them too; where SciPy has no value at all, the map ends at SciPy's last
+    value. The map is tabulated if SciPy has a distribution function and a quantile function for this law, with tails
+    exact down to 1e-305; otherwise each draw costs microseconds, or a millisecond where SciPy integrates or searches
+    for each value.
 
     Parameters
     ----------
     name : str
-        As in ``scipy.stats``, e.g. ``"johnsonsu"``.
+        Name of the law in ``scipy.stats``, such as ``"johnsonsu"``.
     parameters : mapping of str to float
-        The law's shape parameters by SciPy's names, all of them, and ``loc`` and ``scale`` where they are not 0 and 1.
+        All shape parameters of the law, by SciPy's names, and ``loc`` and ``scale`` where they are not 0 and 1.
     """
 
     kind: ClassVar[str] = "scipy"
@@ -88,7 +88,7 @@ class ScipyLaw(Continuous):
         return {name: float(self.parameters[name]) for name in _shape_names(self._scipy)}
 
     @cached_property
-    def _support(self) -> tuple[float, float]:  # asked often, and SciPy takes its time
+    def _support(self) -> tuple[float, float]:  # called often, and slow in SciPy
         low, high = self._scipy.support(**self._shapes)
         return float(low), float(high)
 
@@ -121,12 +121,12 @@ class ScipyLaw(Continuous):
         return self._evaluate("isf" if upper else "ppf", np.exp(log_p)).copy()
 
     def _error(self, z: Float, log_p: Float, upper: bool) -> Float:
-        """How far the log of the tail at ``z`` is from ``log_p``; infinite where SciPy cannot say."""
+        """Difference of the log of the tail at ``z`` from ``log_p``; infinite where SciPy has no value."""
         gap = (self._logsf(z) if upper else self._logcdf(z)) - log_p
         return np.where(np.isfinite(z) & np.isfinite(gap), gap, np.inf)
 
     def _polished(self, z: Float, log_p: Float, upper: bool) -> Float:
-        """``z`` after Newton steps on the log of the tail, as long as they bring it closer."""
+        """``z`` after Newton steps on the log of the tail, made as long as they reduce the error."""
         gap = self._error(z, log_p, upper)
         low, high = self._support
         for _ in range(POLISHING):
@@ -146,7 +146,7 @@ class ScipyLaw(Continuous):
     def _table(self) -> QuantileTable | None:
         from scipy import stats
 
-        # Where SciPy integrates or searches for each value a table would take minutes.
+        # A table would take minutes where SciPy integrates or searches for each value.
         if any(getattr(type(self._scipy), name) is getattr(stats.rv_continuous, name) for name in ("_cdf", "_ppf")):
             return None
         for upper in (False, True):
@@ -185,7 +185,7 @@ def _found(name: str) -> Any:
     if isinstance(law, stats.rv_continuous):
         return law
     if isinstance(law, stats.rv_discrete):
-        raise FieldError("name", f"must be a continuous law of scipy.stats, and {name!r} is discrete")
+        raise FieldError("name", f"must be a continuous law of scipy.stats, but {name!r} is discrete")
     names = [n for n in dir(stats) if isinstance(getattr(stats, n), stats.rv_continuous)]
     near = difflib.get_close_matches(name, names, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

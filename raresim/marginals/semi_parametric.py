@@ -49,25 +49,25 @@ class Body(NamedTuple):
 @member("marginal")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SemiParametric(Marginal):
-    """Empirical between two thresholds, generalised Pareto beyond them [1]_.
+    """A law that is empirical between two thresholds and generalised Pareto beyond them [1]_.
 
-    A tail has the share of the sample that lies strictly beyond its threshold, and its law is fitted to the excesses by
-    maximum likelihood; see `tails`. Where no tail is fitted, the law ends at the extreme observation.
+    The probability of a tail is the share of the sample strictly beyond its threshold, and its law is fitted to the
+    excesses by maximum likelihood; see `tails`. Where no tail is fitted, the law ends at the extreme observation.
 
     Between the thresholds the distribution function is a straight line from each observation to the next. A value that
     occurs ``c`` times has weight ``c``; half of it goes into the gap on either side. An observation at a threshold has
-    only one gap, and all gaps are scaled together so that ``P(X > threshold)`` is the share of the tail exactly. So
-    repeated values make the law steep, but no atom.
+    only one gap, and all gaps are scaled together so that ``P(X > threshold)`` is exactly the share of the tail. So
+    repeated values make the law steep, but are not atoms.
 
     Parameters
     ----------
     values : (n,) array_like
         The sample, in any order.
     lower, upper : float, optional
-        Share of the sample in each tail. The threshold is the first observation that is not in it: with ties there, the
-        tail has less. None for no fitted tail.
+        Share of the sample in each tail. The threshold is the first observation that is not in the tail; with ties at
+        the threshold the tail has a smaller share. None for no fitted tail.
     lower_threshold, upper_threshold : float, optional
-        The threshold itself, in place of a share.
+        The threshold itself, instead of a share.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class SemiParametric(Marginal):
         object.__setattr__(self, "values", checks.vector("values", self.values))
         x = np.sort(np.asarray(self.values))
         if x[0] == x[-1]:
-            raise DataError(f"all {x.size} values are {x[0]:g}: a continuous law needs different ones")
+            raise DataError(f"all {x.size} values are {x[0]:g}: a continuous law needs different values")
         shares = {side: self._share(side) for side in ("lower", "upper")}
         if sum(share or 0.0 for share in shares.values()) >= 1.0:
             raise FieldError("upper", f"the tails overlap: lower {shares['lower']:g} and upper {shares['upper']:g}")
@@ -115,7 +115,7 @@ class SemiParametric(Marginal):
         object.__setattr__(self, "_body", _body(x, self._tail("lower"), self._tail("upper")))
 
     def with_tails(self, tails: tuple[TailFit, ...]) -> SemiParametric:
-        """The law with other shapes and scales of the same tails: their thresholds and shares, and the body, stay."""
+        """The law with other shapes and scales of its tails; their thresholds and shares and the body stay the same."""
         other = copy.copy(self)
         object.__setattr__(other, "tails", tails)
         return other
@@ -179,7 +179,7 @@ class SemiParametric(Marginal):
             near, far = (log_q, log_p) if tail.side == "upper" else (log_p, log_q)
             near[beyond], far[beyond] = log_tail, np.log1p(-np.exp(log_tail))
         log_p[np.isnan(x)] = log_q[np.isnan(x)] = np.nan
-        # Of two complements the larger one is known best from the smaller.
+        # The larger of two complements is computed from the smaller one.
         with np.errstate(divide="ignore"):
             return (
                 np.where(log_q < LOG_HALF, np.log1p(-np.exp(np.minimum(log_q, LOG_HALF))), log_p),
@@ -221,7 +221,7 @@ class SemiParametric(Marginal):
 
     @cached_property
     def _guide(self) -> NDArray[np.int64]:
-        """For even steps of ``P(X <= x)``, the gap that each begins in."""
+        """The gap in which each even step of ``P(X <= x)`` begins."""
         below = self._body.below
         steps = 2 * below.size
         starts = below[0] + (below[-1] - below[0]) * np.arange(steps) / steps
@@ -231,7 +231,7 @@ class SemiParametric(Marginal):
         raw = self._raw_moments(0.0)
         mean = raw[0]
         if math.isfinite(mean):
-            # About the mean, so that nothing cancels.
+            # These are moments about the mean, so that nothing cancels.
             raw = self._raw_moments(mean)
         _, variance, third, fourth = raw
         if not math.isfinite(variance):
@@ -261,7 +261,7 @@ class SemiParametric(Marginal):
         return raw
 
     def entropy(self) -> float:
-        """Of each gap and tail in closed form."""
+        """Entropy as a sum over gaps and tails, each in closed form."""
         knots, _, _, mass = self._body
         body = float(mass @ np.log(np.diff(knots) / mass))
         return body + sum(t.share * (math.log(t.scale / t.share) + 1.0 + t.shape) for t in self.tails)
@@ -286,8 +286,8 @@ class SemiParametric(Marginal):
     ) -> MarginalFit:
         """The law of ``values``, with the parameters of its tails.
 
-        The log likelihood is that of the whole law, whose body follows the sample: AIC and BIC count only the tails'
-        parameters and say nothing against another law.
+        The log likelihood belongs to the whole law, whose body follows the sample. AIC and BIC count only the
+        parameters of the tails, so they cannot compare it with another law.
         """
         x = unweighted(cls.kind, values, weights)
         law = cls(values=x, lower=lower, upper=upper, lower_threshold=lower_threshold, upper_threshold=upper_threshold)
@@ -330,18 +330,18 @@ def _body(x: Float, lower: TailFit | None, upper: TailFit | None) -> Body:
 
 
 def _beyond(tail: TailFit, x: Float) -> tuple[arrays.Bool, Float]:
-    """Which ``x`` lie in the tail, up to its end, and their standardised excesses."""
+    """Whether each ``x`` lies in the tail, up to its end, and the standardised excesses of those that do."""
     excess = x - tail.threshold if tail.side == "upper" else tail.threshold - x
     z = excess / tail.scale
     beyond = z > 0
-    # At an upper end the density of a shape below -1/2 need not vanish; behind it there is none.
+    # At the upper end of a shape below -1/2 the density may be positive; beyond the end it is zero.
     if tail.shape < 0:
         beyond &= z <= -1.0 / tail.shape
     return beyond, z[beyond]
 
 
 def _cut_off(tail: TailFit, log_tail: Float) -> Float:
-    """The values beyond which log probability ``log_tail`` lies, at most that of the tail."""
+    """The values that cut off the log probability ``log_tail``, which is at most that of the tail."""
     z = pareto_tail.quantile(np.minimum(log_tail - math.log(tail.share), 0.0), tail.shape)
     return tail.threshold + (tail.scale if tail.side == "upper" else -tail.scale) * z
 
@@ -350,8 +350,8 @@ def _cut_off(tail: TailFit, log_tail: Float) -> Float:
 def invert(p: Float, below: Float, knots: Float, guide: NDArray[np.int64], out: Float) -> None:
     """Inverse of the piecewise linear ``below`` at ``knots``; ``out`` (n,) may be ``p``.
 
-    ``p`` outside takes the value of the nearest end. ``guide`` (steps,) has the gap where each even step of ``p``
-    begins, so that a search takes two or three comparisons.
+    A ``p`` outside the range of ``below`` gives the nearest end. ``guide`` (steps,) has the gap where each even step of
+    ``p`` begins, so that a search takes two or three comparisons.
     """
     last = below.shape[0] - 1
     steps = guide.shape[0]

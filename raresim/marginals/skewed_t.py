@@ -32,7 +32,7 @@ class SkewedT(Continuous):
     dof : float
         Degrees of freedom, above 2: the index of both tails.
     skew : float
-        Above -1 and below 1; negative for a heavier lower tail.
+        Asymmetry, above -1 and below 1; negative for a heavier lower tail.
     loc : float
         Mean.
     scale : float
@@ -83,7 +83,7 @@ class SkewedT(Continuous):
         return float(special.ndtri(0.5 * (1.0 - self.skew)))
 
     def _t(self, z: Float) -> tuple[Float, Bool]:
-        """The two pieces' t variable at ``z``, and whether it is on the upper piece."""
+        """The t variable of the piece on which ``z`` lies, and whether that is the upper piece."""
         a, b, unit = self._constants
         y = b * z + a
         upper = y >= 0

@@ -19,7 +19,7 @@ from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
-"""Below, half of the draws leave the doubles; above, the law is normal to 1e-5."""
+"""Below it, half of the draws lie outside the doubles; above it, the law is normal to 1e-5."""
 
 
 @member("marginal")
@@ -34,7 +34,7 @@ class StudentT(Continuous):
     loc : float
         Median.
     scale : float
-        Positive; the standard deviation is ``scale * sqrt(dof / (dof - 2))``.
+        Scale, positive; the standard deviation is ``scale * sqrt(dof / (dof - 2))``.
     """
 
     kind: ClassVar[str] = "student_t"

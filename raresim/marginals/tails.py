@@ -1,6 +1,6 @@
-"""Logs of tail probabilities and the quantiles that belong to them, where SciPy's own lose digits or underflow.
+"""Logs of tail probabilities and their quantiles, where SciPy's own lose digits or underflow.
 
-The incomplete gamma and beta functions are SciPy's down to 1e-300, and series in logs below. A quantile starts
+The incomplete gamma and beta functions are SciPy's down to 1e-300, and series in logs below that. A quantile starts
 from SciPy's inverse and is made exact by Newton steps on the log of the tail.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from raresim.numerics.arrays import Float
 
 SMALLEST = 1e-300
-"""Below it a probability is found in logs."""
+"""Probabilities below it are computed in logs."""
 
 TERMS = 100_000
 STEPS = 50
@@ -57,9 +57,10 @@ def log1p_ratio(xi: float, z: Float) -> Float:
 
 
 def log_gamma_mass(a: float, h: Float) -> Float:
-    """``log(y^a e^-y / Gamma(a))`` at ``y = exp(h)``: of the gamma density times ``y``.
+    """``log(y^a e^-y / Gamma(a))`` at ``y = exp(h)``, the log of the gamma density times ``y``.
 
-    For large ``a`` around its peak at ``a``, with Stirling's series for what is left of ``Gamma(a)``, DLMF 5.11.1.
+    For large ``a`` it is expanded about its peak at ``a``, with Stirling's series for the rest of ``Gamma(a)``, DLMF
+    5.11.1.
     """
     from scipy import special
 
@@ -73,7 +74,7 @@ def log_gamma_mass(a: float, h: Float) -> Float:
 def log_gamma_cdf(a: float, h: Float) -> Float:
     """``log P(a, y)`` of the gamma law at ``y = exp(h)``.
 
-    Where it is small from ``P = y^a e^-y / Gamma(a + 1) * sum_n y^n / ((a + 1) ... (a + n))``, DLMF 8.7.1.
+    A small value comes from ``P = y^a e^-y / Gamma(a + 1) * sum_n y^n / ((a + 1) ... (a + n))``, DLMF 8.7.1.
     """
     from scipy import special
 
@@ -88,7 +89,7 @@ def log_gamma_cdf(a: float, h: Float) -> Float:
 
 
 def log_gamma_sf(a: float, y: Float) -> Float:
-    """``log Q(a, y)`` of the gamma law; where it is small by the continued fraction of DLMF 8.9.2."""
+    """``log Q(a, y)`` of the gamma law; a small value comes from the continued fraction of DLMF 8.9.2."""
     from scipy import special
 
     q = special.gammaincc(a, y)
@@ -143,7 +144,7 @@ def gamma_isf(a: float, log_q: Float) -> Float:
 def log_beta_cdf(a: float, b: float, h: Float) -> Float:
     """``log I_x(a, b)`` of the beta law at ``x = exp(h)``.
 
-    Where it is small from ``I = x^a (1 - x)^b / (a B(a, b)) * sum_n (a + b)_n / (a + 1)_n x^n``, DLMF 8.17.8.
+    A small value comes from ``I = x^a (1 - x)^b / (a B(a, b)) * sum_n (a + b)_n / (a + 1)_n x^n``, DLMF 8.17.8.
     """
     from scipy import special
 
@@ -168,7 +169,7 @@ def beta_log_quantile(a: float, b: float, log_p: Float) -> Float:
     def step(h: Float) -> Float:
         log_tail = log_beta_cdf(a, b, h)
         log_slope = a * h + (b - 1.0) * np.log(-np.expm1(h)) - special.betaln(a, b) - log_tail
-        # Where x is next to 1 the inverse is exact to the last digit, and 1 - x is lost here.
+        # Where x is next to 1, SciPy's inverse is exact to the last digit, and 1 - x would be lost here.
         return np.where(h > -1e-3, 0.0, (log_tail - log_p) * np.exp(-log_slope))
 
     return _newton(step, h)
@@ -205,7 +206,7 @@ def t_isf(dof: float, log_q: Float) -> Float:
     log_w = np.minimum((log_q + np.log(2.0 * a) + special.betaln(a, 0.5)) / a, 0.0)
     far = np.sqrt(dof) * np.exp(0.5 * (log1mexp(log_w) - log_w))
     near = -special.stdtrit(dof, np.exp(np.maximum(log_q, -100.0)))
-    # The leading term of the far tail is w itself where w is small, and no start where it is not.
+    # The leading term of the far tail gives a start only where w is small.
     z = np.where(log_w < -20.0, far, np.where(log_q > -100.0, near, np.sqrt(-2.0 * log_q)))
 
     def step(z: Float) -> Float:
@@ -240,7 +241,7 @@ def _log_series(ratio: Callable[[int], Float], like: Float) -> Float:
 
 
 def _newton(step: Callable[[Float], Float], x: Float) -> Float:
-    """``x`` after Newton steps until the next would be lost in rounding; a step that is not finite is left out."""
+    """``x`` after Newton steps, until the next would be lost in rounding; a step that is not finite is skipped."""
     for _ in range(STEPS):
         change = step(x)
         change = np.where(np.isfinite(change), change, 0.0)

@@ -30,13 +30,13 @@ class Triangular(Continuous):
     c : float
         Place of the mode between the ends, from 0 to 1.
     loc, scale : float
-        Lower end and distance of the ends, positive; 0 and 1 where one is left out.
+        Lower end, and distance between the ends, positive; 0 and 1 where one is left out.
     low, mode, high : float
-        The ends and the mode; instead of ``c``, ``loc`` and ``scale``.
+        The ends and the mode, instead of ``c``, ``loc`` and ``scale``.
 
     References
     ----------
-    .. [1] Kotz & van Dorp, *Beyond beta*, 2004, sec. 1.4: the mode of greatest likelihood is one of the values.
+    .. [1] Kotz & van Dorp, *Beyond beta*, 2004, sec. 1.4: the mode with the largest likelihood is one of the values.
     """
 
     kind: ClassVar[str] = "triangular"
@@ -84,7 +84,7 @@ class Triangular(Continuous):
 
     @staticmethod
     def _log_tail(y: Float, c: float) -> Float:
-        """Log of the probability on a side of length ``y``, whose end is ``c`` away from the mode."""
+        """Log of the probability within ``y`` of an end that is ``c`` away from the mode."""
         below = np.log(y) + _log_ratio(y, c)
         if c == 1:
             return below
@@ -102,7 +102,7 @@ class Triangular(Continuous):
 
     @staticmethod
     def _log_length(log_p: Float, c: float) -> Float:
-        """Log of the length that cuts off a tail, whose end is ``c`` away from the mode."""
+        """Log of the length of a tail of log probability ``log_p``, at an end that is ``c`` away from the mode."""
         if c == 1:
             return 0.5 * log_p
         # 1 - sqrt(q) as p / (1 + sqrt(q)) with q = (1 - c) (1 - p), which does not cancel for c = 0.
@@ -122,7 +122,7 @@ class Triangular(Continuous):
 
     @classmethod
     def fit(cls, values: ArrayLike, weights: ArrayLike | None = None) -> MarginalFit:
-        """Maximum likelihood of the ends, with the best mode for each pair of them, [1]_.
+        """Maximum likelihood of the ends, with the best mode for each pair of ends [1]_.
 
         The likelihood is not smooth, so there are no standard errors.
         """
@@ -136,7 +136,7 @@ class Triangular(Continuous):
         below, above = np.cumsum(v), 1.0 - np.cumsum(v)
 
         def best_mode(ends: Float) -> tuple[float, float, float, float]:
-            """Mean log likelihood at its best mode, and the parameters."""
+            """Mean log likelihood at the best mode for these ends, and the parameters."""
             low, high = float(y[0] - span * np.exp(ends[0])), float(y[-1] + span * np.exp(ends[1]))
             left, right = np.log(y - low), np.log(high - y)
             rising = np.cumsum(v * left) - below * left

@@ -26,15 +26,15 @@ _X, _WEIGHT = np.polynomial.legendre.leggauss(24)
 class Truncated(Wrapper):
     """The law of ``X`` given ``low <= X <= high``.
 
-    A standard normal is mapped to the normal score that its truncated probability has in ``law``, and that by the map
-    of ``law``: so the bounds may lie in a tail that has a probability of 1e-300, and edges inside it do not matter.
+    A standard normal is mapped to the normal score of its truncated probability in ``law``, and this score by the map
+    of ``law``. So the bounds may lie in a tail of probability 1e-300, and edges of the law do not matter.
 
     Parameters
     ----------
     law : Marginal
-        Of ``X``; a discrete one must be able to list its values.
+        Law of ``X``; a discrete law must be able to list its values.
     low, high : float, optional
-        Bounds, in the unit of ``x``; a discrete law may take them.
+        Bounds, in the unit of ``x``; a discrete law may take the bounds themselves.
     """
 
     kind: ClassVar[str] = "truncated"
@@ -129,11 +129,11 @@ class _Slice(Continuous):
         return np.clip(z, self.low, self.high)
 
     def _in_law(self, log_lower: Float, log_upper: Float) -> tuple[Float, Float]:
-        """Logs of the lower and upper tail in ``law`` at the place that has these in the slice: sums, so exact."""
+        """Logs of both tails in ``law`` at the place with these log tails in the slice; they are sums, hence exact."""
         below, above = self._log_outside
         return np.logaddexp(below, log_lower + self.log_mass), np.logaddexp(above, log_upper + self.log_mass)
 
-    # By composition, whether or not there is a table of the law: its kinks are then no concern of this map.
+    # A composition, whether or not the law has a table, so that kinks of the law do not matter for this map.
     def from_normal(self, u: Float, out: Float) -> None:
         from scipy import special
 
@@ -148,10 +148,10 @@ class _Slice(Continuous):
         return None
 
     def _log_between(self, a: Float, b: Float) -> Float:
-        """Log of ``P(a < X <= b)`` in ``law``, by the tails on the side where they are smaller.
+        """Log of ``P(a < X <= b)`` in ``law``, from the tails on the side where they are smaller.
 
-        Where the two tails are so near to each other that their difference loses digits, by an integral of the density;
-        not if that is further from the difference than its lost digits explain: the density has an edge there.
+        Where the two tails are so close that their difference loses digits, an integral of the density replaces it. The
+        difference is kept if the two disagree by more than the lost digits: then the density has an edge there.
         """
         law = self.law
         below_a, above_a, below_b, above_b = law.logcdf(a), law.logsf(a), law.logcdf(b), law.logsf(b)

@@ -29,8 +29,8 @@ _X, _WEIGHT = np.polynomial.legendre.leggauss(24)
 class TruncatedNormal(Continuous):
     """Normal law given that it lies between two bounds.
 
-    Density ``exp(-(x - mean)^2 / (2 std^2))`` between them, divided by its integral. The tail probabilities come from
-    ratios of the density to the tail beyond (Mills' ratio), so bounds may lie any number of standard deviations away.
+    Density ``exp(-(x - mean)^2 / (2 std^2))`` between the bounds, divided by its integral. The tail probabilities come
+    from Mills' ratio of the tail to the density, so bounds may lie any number of standard deviations away.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class TruncatedNormal(Continuous):
 
     Notes
     -----
-    Moments and entropy are integrated, of the distance from a bound: the textbook differences cancel when both bounds
-    lie on one side.
+    Moments and entropy are integrals over the distance from a bound, because the textbook differences cancel when both
+    bounds lie on one side.
     """
 
     kind: ClassVar[str] = "truncated_normal"
@@ -69,7 +69,7 @@ class TruncatedNormal(Continuous):
 
     @property
     def _end(self) -> float:
-        """The bound from which the standard form is measured: the smaller one, which then keeps its digits."""
+        """The bound from which the standard form is measured: the smaller one in size, to keep its digits."""
         ends = [end for end in (self.low, self.high) if end is not None]
         return min(ends, key=abs)
 
@@ -117,7 +117,7 @@ class TruncatedNormal(Continuous):
 
     @property
     def _standard(self) -> TruncatedNormal:
-        """The law of the standard form: whose values are the distances that ``x`` may round away."""
+        """The law of the standard form; its values are distances from a bound, which ``x`` may round away."""
         low, high = self._support
         return TruncatedNormal(
             mean=(self.mean - self.loc) / self.std,
@@ -138,9 +138,9 @@ class TruncatedNormal(Continuous):
 
 @dataclass(frozen=True, eq=False)
 class _Slice:
-    """The standard normal between ``low`` and ``high``, in distances from them.
+    """The standard normal between ``low`` and ``high``, in distances from these.
 
-    Integrals are of ``exp(-(s^2 - r^2) / 2)`` where ``r`` is the point of the slice nearest to 0, and ``near`` the
+    The integrand is ``exp(-(s^2 - r^2) / 2)``, where ``r`` is the point of the slice nearest to 0. ``near`` is the
     bound nearest to 0, mirrored so that the slice lies to the right of it.
     """
 
@@ -171,10 +171,10 @@ class _Slice:
         return self._log_integral(offset, width) - self.log_whole
 
     def distance(self, log_p: Float, upper: bool, from_high: bool) -> Float:
-        """The distance from one of the ends, finite, of the place that cuts off the tail ``log_p``.
+        """The distance from one end, which is finite, to the place that cuts off the tail ``log_p``.
 
         Newton steps for the log of the tail: in the log of the distance if the tail begins at that end, else in the
-        distance. Both functions are concave or next to straight, and the start is close.
+        distance. Both functions are concave or almost straight, and the start is close.
         """
         own_end = upper == from_high
         if not own_end and math.isfinite(self.width):
@@ -192,7 +192,7 @@ class _Slice:
         return np.asarray(d)
 
     def _start(self, log_p: Float, upper: bool, from_high: bool) -> Float:
-        """From the untruncated normal; where that loses its digits, of the exponential law that has the same slope."""
+        """Start from the untruncated normal; where that loses digits, from the exponential law of the same slope."""
         from scipy import special
 
         end = self.high if from_high else self.low
@@ -223,7 +223,7 @@ class _Slice:
         return -0.5 * (self.near + offset) ** 2
 
     def _log_integral(self, offset: Float, width: Float) -> Float:
-        """Log of the integral over ``width`` from ``offset`` on."""
+        """Log of the integral from ``offset`` to ``offset + width``."""
         from scipy import special
 
         left = self.near + offset

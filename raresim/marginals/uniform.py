@@ -30,7 +30,7 @@ class Uniform(Continuous):
     loc, scale : float
         Lower end and length, positive; 0 and 1 where one is left out.
     low, high : float
-        The two ends; instead of ``loc`` and ``scale``.
+        The two ends, instead of ``loc`` and ``scale``.
     """
 
     kind: ClassVar[str] = "uniform"
@@ -78,7 +78,7 @@ class Uniform(Continuous):
 
     @classmethod
     def fit(cls, values: ArrayLike, weights: ArrayLike | None = None) -> MarginalFit:
-        """Maximum likelihood: from the smallest value to the largest, which has no standard error of the usual kind."""
+        """Maximum likelihood: from the smallest value to the largest, without standard errors of the usual kind."""
         x, w = likelihood.observations(values, weights)
         used = x[w > 0]
         low, high = float(used.min()), float(used.max())

@@ -33,15 +33,15 @@ class VarianceGamma(Continuous):
     ``2 exp(theta y / scale^2) / (nu^k sqrt(2 pi) scale Gamma(k)) (|y| / m)^(k - 1/2) K_(k - 1/2)(m |y| / scale^2)``,
     [1]_ eq. (23). The mean is ``loc + theta``, the variance ``scale^2 + theta^2 nu``.
 
-    The density has a kink at ``loc`` for ``nu >= 1`` and is infinite there for ``nu >= 2``. The larger ``nu``, the less
-    smooth is the map from a standard normal: from about ``nu = 0.55`` on, except for ``nu = 1``, it is not tabulated
+    The density has a kink at ``loc`` for ``nu >= 1`` and is infinite there for ``nu >= 2``. The map from a standard
+    normal is less smooth the larger ``nu`` is: from about ``nu = 0.55`` on, except for ``nu = 1``, it is not tabulated
     but solved for each draw.
 
     Parameters
     ----------
     nu : float
-        Variance of the gamma variable, between 0.001 (next to normal) and 20. A fit looks below 2, where the
-        likelihood is bounded.
+        Variance of the gamma variable, from 0.001 (almost normal) to 20. A fit searches below 2, where the likelihood
+        is bounded.
     theta : float
         Asymmetry, in the unit of ``x``; positive leans to the right.
     loc : float
@@ -138,10 +138,10 @@ class VarianceGamma(Continuous):
 
 
 def log_bessel_k(order: float, x: Float) -> Float:
-    """``log K_order(x) + x`` for ``order`` from 0 to 1000 and ``x`` of any size above zero.
+    """``log K_order(x) + x`` for ``order`` from 0 to 1000 and any ``x`` above zero.
 
-    SciPy's where it neither overflows nor gives up; else the first terms of DLMF 10.40.2 for large ``x``, of 10.27.4
-    with 10.25.2 for small ``x``, and 10.41.4 for a large order.
+    SciPy's value is used where it neither overflows nor fails; else the first terms of DLMF 10.40.2 for large ``x``, of
+    10.27.4 with 10.25.2 for small ``x``, and of 10.41.4 for a large order.
     """
     from scipy import special
 

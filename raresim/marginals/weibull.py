@@ -29,11 +29,11 @@ class Weibull(Continuous):
     Parameters
     ----------
     c : float
-        Shape, positive; below 1 for a tail heavier than the exponential one.
+        Shape, positive; below 1 for a tail heavier than exponential.
     scale : float
-        Positive; 1 where it is left out.
+        Scale, positive; 1 where it is left out.
     mean, std : float
-        Of the law itself; instead of ``c`` and ``scale``.
+        Mean and standard deviation of the law itself, instead of ``c`` and ``scale``.
     loc : float
         Lower end.
     """
@@ -119,7 +119,7 @@ class Weibull(Continuous):
 
 
 def _log_square_ratio(k: float) -> float:
-    """``log(E X^2 / (E X)^2)`` at ``k = 1 / c``; for small ``k`` from the series of log gamma, DLMF 5.7.3."""
+    """``log(E X^2 / (E X)^2)`` at ``k = 1 / c``; for small ``k`` by the series of log gamma, DLMF 5.7.3."""
     from scipy import special
 
     if k > 0.05:

@@ -22,7 +22,7 @@ class PiecewisePolynomial:
     low, high : float
         Ends of the table.
     coefficients : (cells, 8) float64
-        Of the powers of the place in the cell, which runs from 0 to 1.
+        Coefficients in each cell of the powers of the position in it, which runs from 0 to 1.
     """
 
     low: float
@@ -36,7 +36,7 @@ class PiecewisePolynomial:
         edges = np.linspace(low, high, cells + 1)
         points = edges[:-1, None] + np.diff(edges)[:, None] * place
         values = function(points.ravel()).reshape(points.shape)
-        # From the middle value, so that a large constant costs no digits of the shape.
+        # Differences from the middle value are fitted, so that a large constant costs no digits of the shape.
         middle = values[:, DEGREE // 2]
         coefficients = np.linalg.solve(np.vander(place, increasing=True), (values - middle[:, None]).T).T
         coefficients[:, 0] += middle
@@ -45,13 +45,13 @@ class PiecewisePolynomial:
     def __call__(self, x: Float, out: Float) -> bool:
         """Write the function of ``x`` (n,) into ``out`` (n,); False when some ``x`` lie outside the table.
 
-        Those take the value of the polynomial of the nearest cell, which is of no use: the caller replaces them.
+        Values outside come from the polynomial of the nearest cell and mean nothing: the caller replaces them.
         """
         cells = self.coefficients.shape[0]
         return evaluate(x, self.coefficients, self.low, cells / (self.high - self.low), out) == 0
 
     def extended(self, x: Float) -> Float:
-        """The function of ``x`` (n,), in a straight line beyond the nearer end of the table."""
+        """The function of ``x`` (n,), continued as a straight line beyond the ends of the table."""
         inside = np.clip(x, self.low, self.high)
         value = np.empty(inside.shape)
         self(inside, value)
@@ -64,7 +64,7 @@ class PiecewisePolynomial:
 def evaluate(x: Float, coefficients: Float, low: float, per_unit: float, out: Float) -> int:
     """`PiecewisePolynomial.__call__`; returns how many of ``x`` lie outside. ``out`` may be ``x``.
 
-    Pairs of terms first (Estrin's scheme): they need not wait for each other as Horner's steps do.
+    Estrin's scheme adds up pairs of terms first: they need not wait for each other as the steps of Horner's do.
     """
     last = coefficients.shape[0] - 1
     outside = 0

@@ -1,7 +1,7 @@
 """Standard normals as NumPy's `Generator` makes them from `SFC64`, in compiled code that calls nothing.
 
-Numba's own ``rng.standard_normal()`` calls the bit generator through a pointer, once for each word. With the four
-words of the state in registers the same numbers take three fifths of the time.
+Numba's own ``rng.standard_normal()`` calls the bit generator through a pointer, once for each word. Code that keeps the
+four words of the state in registers makes the same numbers in three fifths of the time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from raresim.numerics.jit import kernel
 Words = NDArray[np.uint64]
 
 EDGE = 3.6541528853610087963519472518
-"""Where the lowest of the 256 layers goes over into the tail."""
+"""The point at which the lowest of the 256 layers passes into the tail."""
 
 
 def fill_standard_normal(rng: np.random.Generator, x: Float) -> None:
     """Overwrite ``x`` (n, d) with independent standard normals, column after column."""
-    fill_normal(rng, frozen(np.ones(x.shape[1])), frozen(np.zeros(x.shape[1])), x)  # as fields are: compiled once
+    fill_normal(rng, frozen(np.ones(x.shape[1])), frozen(np.zeros(x.shape[1])), x)  # read-only: compiled once
 
 
 def fill_normal(rng: np.random.Generator, scale: Float, loc: Float, x: Float) -> None:
@@ -52,9 +52,9 @@ def layers() -> tuple[Float, Float, Words]:
     Returns
     -------
     height : (256,) float64
-        Of the curve at the right end of each layer; 1 for the lowest, which has no end.
+        Height of the curve at the right end of each layer; 1 for the lowest layer, which has no end.
     width : (512,) float64
-        A layer's width divided by 2^52, then its negative.
+        Width of each layer divided by 2^52, then the negatives of these.
     inner : (256,) uint64
         2^52 times the share of the layer that lies wholly under the curve.
 
@@ -92,7 +92,7 @@ def fill_from_generator(rng: np.random.Generator, scale: Float, loc: Float, x: F
 def fill_from_words(state: Words, scale: Float, loc: Float, x: Float) -> None:
     """`fill_normal` from SFC64, whose ``state`` (4,) is advanced.
 
-    Of a word, bits 0-7 choose the layer, bit 8 the sign and bits 9-60 the place in the layer, as in NumPy.
+    Bits 0-7 of a word choose the layer, bit 8 the sign and bits 9-60 the place in the layer, as in NumPy.
     """
     n, d = x.shape
     a, b, c, counter = state[0], state[1], state[2], state[3]

@@ -1,4 +1,4 @@
-"""What a user's code may change for the whole process, kept from raresim's own arithmetic and files."""
+"""Protection of raresim's own arithmetic and files from what a user's code changes for the whole process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @contextmanager
 def usual_arithmetic() -> Iterator[None]:
-    """NumPy's floating-point errors as they are by default, whatever `numpy.seterr` was told outside."""
+    """NumPy's default handling of floating-point errors inside, whatever `numpy.seterr` was told outside."""
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         yield
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Usual arithmetic inside, and afterwards the working folder of before.
+    """Usual arithmetic inside; afterwards the working folder is what it was before.
 
     Code inside must not rely on the working folder: a user's function may change it at any time.
     """
