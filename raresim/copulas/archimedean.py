@@ -181,9 +181,7 @@ class Archimedean(Copula):
         tau, at_end = maximise(by_tau, cls.tau_of(low), cls.tau_of(high))
         if at_end:
             end, meaning = (low, "smallest") if at_end == "low" else (high, "largest")
-            seen = (
-                "show no positive dependence of this kind" if at_end == "low" else "move together nearly without fail"
-            )
+            seen = "show no positive dependence of this kind" if at_end == "low" else "move together almost perfectly"
             raise DataError(
                 f"theta: the likelihood of {cls.kind} is largest at the {meaning} theta, {end:g}: these data {seen}"
             )
