@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from raresim.losses.failures import Failures
+from typing import Any
 
 __all__ = [
     "CheckpointError",
@@ -74,13 +71,14 @@ class LossError(RaresimError):
     ----------
     message : str
         The whole message.
-    failures : Failures, optional
-        The rows without a loss, for replay; None where the error is not about rows.
+    failures : object, optional
+        The rows without a loss, for replay: a `raresim.losses.failures.Failures`, which nothing here looks into. None
+        where the error is not about rows.
     """
 
     exit_code = ExitCode.USER_CODE_OR_DATA
 
-    def __init__(self, message: str, failures: Failures | None = None) -> None:
+    def __init__(self, message: str, failures: Any = None) -> None:
         super().__init__(message)
         self.failures = failures
 
