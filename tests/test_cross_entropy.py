@@ -282,7 +282,10 @@ def test_too_few_samples_for_the_family_are_refused(seed):
 
 def test_two_tails_at_once_are_refused(seed):
     measures = [Probability(above=3.0), Probability(below=-3.0)]
-    with pytest.raises(FieldError, match="measures: cross-entropy tunes to one tail: put `above` and `below` into two"):
+    with pytest.raises(
+        FieldError,
+        match="measures: must be on one side of the loss for method cross_entropy: put `above` and `below` into two",
+    ):
         solve(linear_normal(2, 3.0), seed(222), measures=measures)
 
 

@@ -15,6 +15,7 @@ from raresim.record.evidence import Evidence
 if TYPE_CHECKING:
     from raresim.data import FileFacts, ReturnKind, ReturnsData, ReturnsTable
     from raresim.distributions.covariances import CovarianceEstimate
+    from raresim.marginals.base import Marginal
 
 
 class Distribution(ABC):
@@ -176,6 +177,11 @@ class Inputs(ABC):
     def is_normal(self) -> bool:
         """Whether the factors are jointly normal, and the map from standard normals is linear but for a shift."""
         return False
+
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...] | None:
+        """The law of each factor where the factors are independent of each other; else None."""
+        return None
 
     def sums_in_one_region(self, weights: Float) -> str:
         """Why each of ``sum_i weights[i] * x_i >= t`` and ``<= t`` is one region of standard normals, in words.

@@ -18,6 +18,8 @@ from raresim.distributions.covariances import covariance_of
 from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
+from raresim.marginals.base import Marginal
+from raresim.marginals.normal import Normal as NormalMarginal
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -120,6 +122,12 @@ class Normal(Inputs, Distribution):
     @property
     def is_normal(self) -> bool:
         return True
+
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...] | None:
+        if self.correlated:
+            return None
+        return tuple(NormalMarginal(loc=m, scale=s) for m, s in zip(self.location, self.scales, strict=True))
 
     def to_physical(self, u: Float, x: Float) -> Float:
         if self.correlated:

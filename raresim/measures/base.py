@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raresim.measures.tail_sample import TailSample
-from raresim.record.event import Event
+from raresim.record.event import Direction, Event
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Reference
 
@@ -184,6 +184,19 @@ class Measure(ABC):
 
     kind: ClassVar[str]
     keeps: ClassVar[Keeps] = "counts"
+
+    asks: ClassVar[bool] = True
+    """Whether it asks for a number: `questions` of one that only shows something beside others' numbers is empty."""
+
+    @property
+    def direction(self) -> Direction:
+        """The side of the loss on which its events lie."""
+        return "above"
+
+    @property
+    def bets(self) -> bool:
+        """Whether an interval of it is made from bets on single rows, which have to be won or lost."""
+        return False
 
     @property
     def tails(self) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
-from raresim.estimators.replicates import Replicates, direction_of
+from raresim.estimators.replicates import Replicates
 from raresim.losses.failures import met
 from raresim.methods.base import Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
@@ -49,6 +49,7 @@ from raresim.search.blend import (
 )
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import CENTRAL, WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
+from raresim.search.goals import rarest
 from raresim.search.hits import (
     MOST_CLIMBS,
     RUNG,
@@ -276,7 +277,7 @@ class _Search:
     counted_walks: int = 0
 
     def __post_init__(self) -> None:
-        sign = direction_of(self.session.events)
+        sign = rarest(self.session.events).sign
         self.explorer = Explorer(self.session, sign)
         self.rng = self.explorer.generator()
         self.goals = sorted({sign * event.threshold for event in self.session.events})

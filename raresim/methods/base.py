@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from raresim.distributions.base import Distribution
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.estimators.guarantee import Goal
+from raresim.losses.base import Loss
+from raresim.measures.base import Measure
 from raresim.numerics.arrays import Float
 from raresim.record.evidence import Evidence
 from raresim.record.records import Iteration
@@ -91,6 +93,22 @@ class Tuned:
         return self.proposal is not None or self.estimator is not None
 
 
+@dataclass(frozen=True)
+class Held:
+    """Numbers of eight bytes that a method holds at once, at most.
+
+    Parameters
+    ----------
+    searching : int
+        While it chooses what to draw from.
+    working : int
+        In each worker of the estimate, beside the draws of its blocks.
+    """
+
+    searching: int
+    working: int = 0
+
+
 class Method(ABC):
     """A way to choose what is drawn from.
 
@@ -102,6 +120,9 @@ class Method(ABC):
 
     bounds_failures: ClassVar[bool] = True
     """Whether its estimate can count an evaluation that failed for both ends of the interval."""
+
+    both_sides: ClassVar[bool] = False
+    """Whether it goes to events above and below thresholds in one run."""
 
     @property
     def weighs_draws(self) -> bool:
@@ -131,6 +152,39 @@ class Method(ABC):
         FieldError
             When the method does not fit these dimensions.
         """
+
+    def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
+        """Raise `FieldError` where its options do not go with the other parts of an experiment, whatever the inputs.
+
+        Parameters
+        ----------
+        loss : Loss
+            Not bound.
+        measures : sequence of Measure
+            What is asked.
+        relative_error : float or None
+            The error that is asked for.
+        """
+        return
+
+    def refuse_problem(self, problem: Problem) -> None:
+        """Raise `FieldError` where it does not go with inputs and loss; what ``raresim check`` knows of the loss.
+
+        The loss is bound, except where that would import a user's code.
+        """
+        _ = problem.target  # which inputs without a density have none of in physical space
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """What it holds of ``budget`` evaluations in all; where nothing else is known, all draws some times over.
+
+        Parameters
+        ----------
+        latent_dim, dim : int
+            Coordinates of a draw in standard normal and in physical space.
+        budget : int
+            Loss evaluations of the run.
+        """
+        return Held(5 * min(self.cost(latent_dim, dim), budget) * (max(latent_dim, dim) + 4))
 
     @abstractmethod
     def describe(self) -> list[str]:

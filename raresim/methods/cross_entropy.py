@@ -17,10 +17,10 @@ from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError, LossError
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_family, told_of
 from raresim.methods.levels import (
     Cells,
@@ -45,6 +45,7 @@ from raresim.record.event import Event
 from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
+from raresim.search.goals import rarest
 from raresim.search.hits import Region, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 
@@ -200,8 +201,16 @@ class CrossEntropy(Method):
         of_a_draw = latent_dim if self.proposal.space == "standard" else dim
         return (6 * self.starts + 2) * self.samples_per_level(of_a_draw)
 
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """Losses and weights of the levels, the elites of one, and moments of second order."""
+        d = max(latent_dim, dim)
+        rows = min(2 * self.cost(latent_dim, dim), budget)
+        return Held(12 * rows + 4 * KEPT_ELITES * d + 8 * self.starts * d * d)
+
+    def refuse_problem(self, problem: Problem) -> None:
+        self.proposal.refuse(problem.target)
+
     def tune(self, session: Session) -> Tuned:
-        self.proposal.refuse(session.problem.target)
         climb = _Climb(self, session, rarest(session.events), self.samples_per_level(session.problem.dim))
         return drawn_as(climb.run(), session, self.draws, self.control_variates)
 
@@ -216,13 +225,6 @@ class CrossEntropy(Method):
             CrossEntropy(draws="antithetic", control_variates=True),
             CrossEntropy(draws="sobol", starts=2),
         ]
-
-
-def rarest(events: Sequence[Event]) -> Event:
-    """The event that a climb goes to; raises `FieldError` where events lie on both sides."""
-    if len({event.direction for event in events}) > 1:
-        raise FieldError("measures", "cross-entropy tunes to one tail: put `above` and `below` into two experiments")
-    return max(events, key=lambda event: event.sign * event.threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,19 @@ from raresim.engine.fold import Sampler
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.levels import Evaluate
-from raresim.methods.regions import MIN_PILOT, TUNING_SHARE, Regions, expected_cost, find_more, find_regions, iteration
+from raresim.methods.regions import (
+    MIN_PILOT,
+    TUNING_SHARE,
+    Regions,
+    expected_cost,
+    find_more,
+    find_regions,
+    iteration,
+    memory_of,
+)
 from raresim.registry import member
 from raresim.search.design_points import DesignPoint, unit
 
@@ -119,6 +128,9 @@ class DesignPointSampling(Method):
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return expected_cost(self.pilot, self.starts, latent_dim) + TRIAL
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        return memory_of(self.pilot, self.starts, latent_dim)
 
     def describe(self) -> list[str]:
         return [

@@ -14,7 +14,7 @@ from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.directions import Directions, System
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.grids import settle
 from raresim.methods.regions import iteration
 from raresim.numerics.arrays import Float
@@ -65,6 +65,7 @@ class DirectionalSampling(Method):
 
     kind: ClassVar[str] = "directional_sampling"
     bounds_failures: ClassVar[bool] = False
+    both_sides: ClassVar[bool] = True
 
     system: System = "orthogonal"
     step: float = 1.0
@@ -89,6 +90,11 @@ class DirectionalSampling(Method):
     def cost(self, latent_dim: int, dim: int) -> int:
         nodes = self.grid(latent_dim, WIDEST, self.step).size
         return self.trial(latent_dim) * self.rays(latent_dim) * (3 * nodes + 20)
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """The rays of a block."""
+        rays = self.rays(latent_dim)
+        return Held(0, 4 * min(64, max(1, budget // rays)) * rays * latent_dim)
 
     def trial(self, dim: int) -> int:
         """Rows of the trial."""

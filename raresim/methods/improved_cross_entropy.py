@@ -16,11 +16,11 @@ from raresim.diagnostics.ess import effective_of_logs
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.methods.base import Method, Tuned
-from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, rarest
+from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS
 from raresim.methods.levels import Evaluate, KeepElites, draws_per_level
 from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.streams import stream
@@ -31,6 +31,7 @@ from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.records import Iteration
 from raresim.registry import member
+from raresim.search.goals import rarest
 
 WIDEST, NARROWEST = 1e3, 1e-9
 """Of the smoothing, in spreads of the margins that were seen first."""
@@ -129,6 +130,9 @@ class ImprovedCrossEntropy(Method):
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples_per_level(latent_dim if self.proposal.space == "standard" else dim)
+
+    def refuse_problem(self, problem: Problem) -> None:
+        self.proposal.refuse(problem.target)
 
     def tune(self, session: Session) -> Tuned:
         event = rarest(session.events)

@@ -17,7 +17,7 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.draws import lines_for, row_variances
 from raresim.methods.grids import settle
 from raresim.methods.regions import (
@@ -29,11 +29,12 @@ from raresim.methods.regions import (
     find_more,
     find_regions,
     iteration,
-    rarest,
+    memory_of,
 )
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 from raresim.search.design_points import FARTHEST, DesignPoint, slope_direction, unit
+from raresim.search.goals import rarest
 
 Along = Literal["design_point", "pilot"]
 LineDraws = Literal["independent", "sobol"]
@@ -138,6 +139,9 @@ class LineSampling(Method):
         else:
             explored = expected_cost(self.pilot, self.starts, latent_dim)
         return explored + TRIAL * math.ceil(6 * math.hypot(UNKNOWN, math.sqrt(BEYOND)) / self.step + 20)
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        return memory_of(self.pilot, self.starts, latent_dim)
 
     def describe(self) -> list[str]:
         where = {"design_point": "to the design points", "pilot": "along the mean slope of a pilot"}

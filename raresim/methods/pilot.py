@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+from raresim.accumulators import ends
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.estimators.replicates import Population, Replicates, Run, direction_of, run_once
-from raresim.methods.base import Method, Tuned
+from raresim.estimators.replicates import Population, Replicates, Run, run_once
+from raresim.methods.base import Held, Method, Tuned
 from raresim.numerics.blocks import Block
 from raresim.record.evidence import Evidence, EvidenceTable
 from raresim.record.records import Iteration
+from raresim.search.goals import rarest
 
 REPLICATED = "the estimate is the mean of independent runs, its error their spread"
 """The last line of the description of a population method."""
@@ -28,6 +30,18 @@ class PopulationMethod(Method, Population):
     @property
     def draws_in(self) -> Space:
         return "standard"
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """A run; and for the pilot as many times that as it has more draws."""
+        moved = 8 * self.samples * (latent_dim + 8)  # draws, their neighbours and the proposals of a move
+        ended = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * latent_dim)  # where replicates ended
+        working = moved + self.losses_kept + ended
+        return Held(math.ceil(self.pilot(budget).samples / self.samples * working), working)
+
+    @property
+    def losses_kept(self) -> int:
+        """Numbers of the levels that a run has left behind."""
+        return 0
 
     def tune(self, session: Session) -> Tuned:
         return tuned_by_pilot(session, self)
@@ -54,7 +68,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     What it found may be what they are made by (`Run.after`).
     Where its first level already reaches the event, there is nothing to climb, and the target itself is drawn from.
     """
-    sign, samples = direction_of(session.events), population.samples
+    sign, samples = rarest(session.events).sign, population.samples
     half = session.max_evaluations // 2
     if samples > half:
         raise FieldError(

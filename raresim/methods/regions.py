@@ -11,6 +11,7 @@ import numpy as np
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.errors import FieldError
+from raresim.methods.base import Held
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
@@ -30,6 +31,7 @@ from raresim.search.design_points import (
     unit,
 )
 from raresim.search.explorer import Explorer
+from raresim.search.goals import rarest
 from raresim.search.hits import CHORD, OUTWARDS, SAME, Region, explaining, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.nearest import nearest_point
@@ -168,13 +170,6 @@ def iteration(
     """A row of ``iterations.csv`` for a step that fits no law."""
     nan = math.nan
     return Iteration(start, number, level, rarity, evaluations, elites, nan, nan, nan, nan, nan, log_probability, note)
-
-
-def rarest(events: Sequence[Event]) -> Event:
-    """The event to search for; raises `FieldError` where events lie on both sides."""
-    if len({event.direction for event in events}) > 1:
-        raise FieldError("measures", "must be on one side of the loss: put `above` and `below` into two experiments")
-    return max(events, key=lambda event: event.sign * event.threshold)
 
 
 def find_regions(session: Session, pilot: int, starts: int) -> Regions:
@@ -402,3 +397,8 @@ def _where(found: Regions) -> list[str]:
 def expected_cost(pilot: int, starts: int, dim: int) -> int:
     """Evaluations that `find_regions` is expected to take."""
     return pilot + starts * (RADII.size + EXPECTED_STEPS * (gradient_cost(dim) + 2))
+
+
+def memory_of(pilot: int, starts: int, dim: int) -> Held:
+    """What `find_regions` holds: the draws of the pilot, and the points of all gradients."""
+    return Held(24 * pilot * (dim + 4) + 4 * starts * dim**2)

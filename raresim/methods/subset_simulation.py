@@ -90,6 +90,10 @@ class SubsetSimulation(PopulationMethod):
         """Relative variance of a run of so many levels, roughly."""
         return CORRELATION * levels * (1.0 - self.rarity) / (self.rarity * self.samples)
 
+    @property
+    def losses_kept(self) -> int:
+        return 2 * self.max_levels * self.samples
+
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples * (1 if self.moves == "adaptive" else 4)
 
