@@ -7,7 +7,7 @@ from scipy import stats
 from raresim import LowRankNormal, Mixture, Normal, StandardNormal, StudentT
 from raresim.errors import FieldError
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, components_of, posterior, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, posterior, smoothed
 from raresim.proposals.student_t import DOF_RANGE, StudentTMixture
 from tests import oracles
 from tests.helpers import draws, logpdf, normals
@@ -28,7 +28,7 @@ def refit(family, u, seed=1, weight=None, current=None):
 
 
 def centres(law):
-    return np.array([oracles.centre_and_spread(c)[0] for c in components_of(law)])
+    return np.array([oracles.centre_and_spread(c)[0] for c in law.parts[1]])
 
 
 # --- the fit ------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def centres(law):
 def test_components_are_found_with_their_shares_and_parameters(components, start, seed):
     """3,000 draws: centres within 0.25 (6 of their errors), shares within 0.05 (5 of theirs)."""
     law = refit(GaussianMixture(components=components, covariance="full"), draws(THREE, 3000, seed(401)), start)
-    assert len(components_of(law)) == 3
+    assert len(law.parts[1]) == 3
     order = np.argsort(-law.shares)
     np.testing.assert_allclose(law.shares[order], THREE.shares, atol=0.05)
     np.testing.assert_allclose(centres(law)[order], centres(THREE), atol=0.25)
@@ -57,7 +57,7 @@ def test_weights_decide_what_is_fitted(seed):
 def test_bic_takes_one_component_for_one_normal_law(n, seed):
     for s in range(5):
         law = refit(GaussianMixture(covariance="diagonal"), draws(StandardNormal(dim=2), n, seed(410 + s)), s)
-        assert len(components_of(law)) == 1
+        assert len(law.parts[1]) == 1
 
 
 def test_posterior_shares_are_those_of_bayes(seed):
@@ -108,7 +108,7 @@ def test_components_that_elites_do_not_bear_are_not_fitted(seed):
     """30 rows bear 6 parameters: two means of two coordinates and a share, no third."""
     family = GaussianMixture(components=3, covariance="mean_shift")
     law = refit(family, draws(THREE, 30, seed(407)))
-    assert len(components_of(law)) == 2
+    assert len(law.parts[1]) == 2
     assert family.shortfall(law) == "2 of 3 components fitted"
     assert family.shortfall(refit(family, draws(THREE, 3000, seed(407)))) == ""
 

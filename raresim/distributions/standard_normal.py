@@ -46,6 +46,10 @@ class StandardNormal(Inputs, Distribution):
         return None
 
     @property
+    def centre(self) -> Float:
+        return np.zeros(self.dim)
+
+    @property
     def is_normal(self) -> bool:
         return True
 

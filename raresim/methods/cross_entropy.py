@@ -21,7 +21,7 @@ from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError, LossError
 from raresim.methods.base import Held, Method, Tuned
-from raresim.methods.draws import Draws, are_single, drawn_as, refuse_family, told_of
+from raresim.methods.draws import Draws, are_single, drawn_as, kinds_of, refuse_family, told_of
 from raresim.methods.levels import (
     Cells,
     EliteRows,
@@ -39,7 +39,7 @@ from raresim.numerics.blocks import Plan
 from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, smoothed
 from raresim.proposals.student_t import StudentTMixture
 from raresim.record.event import Event
 from raresim.record.records import Iteration
@@ -167,8 +167,9 @@ class CrossEntropy(Method):
                 object.__setattr__(self, name, whole(name, getattr(self, name)))
         if not 0 < self.smoothing <= 1:
             raise FieldError("smoothing", f"must be above 0 and at most 1, got {self.smoothing:.15g}")
-        if self.smoothing < 1 and not isinstance(self.proposal, Gaussian | GaussianMixture | StudentTMixture):
-            raise FieldError("smoothing", f"goes with Gaussian and t proposals, got proposal {self.proposal.kind}")
+        if self.smoothing < 1 and not self.proposal.blends:
+            allowed = ", ".join(kinds_of("blends"))
+            raise FieldError("smoothing", f"goes with proposal {allowed}, got {self.proposal.kind}")
         refuse_family(self.draws, self.control_variates, self.proposal, self.defensive)
 
     @property
@@ -418,7 +419,7 @@ class _Climb:
 
     def components(self, tuned: Distribution, regions: int) -> list[str]:
         """How many components a mixture came out with, in words."""
-        family, k = self.method.proposal, len(components_of(tuned))
+        family, k = self.method.proposal, len(tuned.parts[1])
         if family.part is family:
             return []
         within = "one region" if regions == 1 else f"{regions} regions"

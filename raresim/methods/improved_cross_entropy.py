@@ -26,7 +26,7 @@ from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
+from raresim.proposals.gaussian_mixture import GaussianMixture
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.records import Iteration
@@ -274,7 +274,7 @@ class _Climb:
             ess = effective_of_logs(smooth)
             fitted = self.fit(law, pool.u, smooth) if ess >= MIN_ESS else law
             level = self.goal if reached else min(self.goal, weighted_median(pool.loss, smooth))
-            self.steps.append(_Step(level, sigma, ess, hits_ess, len(components_of(fitted))))
+            self.steps.append(_Step(level, sigma, ess, hits_ess, len(fitted.parts[1])))
             self.record(rows, pool, law, fitted)
             law = fitted
             if reached:
@@ -361,7 +361,7 @@ class _Climb:
         proposal = Mixture.defensive(law, self.session.problem.target, self.method.defensive)
         hits = masks(self.session.events, self.event.sign * pool.loss)
         variances = () if why else tuple(pool.variance(proposal, hit) for hit in hits)
-        k = len(components_of(law))
+        k = len(law.parts[1])
         drawn = sum(count for _, count in pool.laws)
         decisions = (
             f"The proposal is a {self.method.proposal.kind} of {k} component{'' if k == 1 else 's'}, fitted in "

@@ -14,7 +14,7 @@ from raresim.distributions.directional import Directional, along_and_square
 from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, Statistics
 from raresim.proposals.gaussian import weighted_sums
-from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, components_of, missing
+from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, missing
 from raresim.registry import member
 
 LEAST_SHIFT = 1.0
@@ -109,6 +109,7 @@ class DirectionalMixture(MixtureFamily):
     """
 
     kind: ClassVar[str] = "directional"
+    mapped: ClassVar[bool] = True
 
     components: Components = 1
     left_floor: float = 1.0
@@ -125,7 +126,7 @@ class DirectionalMixture(MixtureFamily):
         return self.part.fit(current, stats)
 
     def shortfall(self, law: Distribution) -> str:
-        return missing(self.components, len(components_of(law)), 0, "")
+        return missing(self.components, len(law.parts[1]), 0, "")
 
     @staticmethod
     def examples() -> list[DirectionalMixture]:
