@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.methods.base import Held
 from raresim.numerics.arrays import Float
-from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.records import Iteration
@@ -190,12 +188,7 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
             f"{pilot + climbing:,} evaluations, got {session.max_evaluations:,}; or give a smaller pilot, fewer "
             "starts, or method crude",
         )
-    sampler = Sampler(session.problem, None, session.seed)
-    plan = session.plan(pilot)
-    block = Block(plan.stage, 0, 0, pilot)
-    u = sampler.draw(block).copy(order="F")
-    loss = sampler.signed_loss(u, block, event.sign).copy()
-    session.note("tune", plan, "pilot")
+    u, loss = Explorer(session, event.sign).nominal(pilot, "pilot")
     found = Regions(event, u, loss).and_then(pilot, [_of_pilot(event, loss)], [])
     if not starts:
         return found

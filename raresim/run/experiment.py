@@ -173,7 +173,7 @@ class Experiment:
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
-        return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
+            return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
 
     def _search(self, executor: Executor, report: Report, budget: int, is_new: bool) -> Found:
         """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run.
@@ -224,7 +224,8 @@ class Experiment:
     def _exhibits(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
         """What the measures show beside their numbers.
 
-        The loss is called from here, not from a worker: where workers may die of it, from a process of its own.
+        Parts of the loss are asked for from here, not from a worker: where workers may die of it, from a process of its
+        own. Further losses are a stage of the run like others.
         """
         if found.session.beyond is None:
             return ()
@@ -237,8 +238,8 @@ class Experiment:
         factor = reading.inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
             own = tuple(estimates[place] for place in places)
-            problem, left = found.session.problem, found.after - sum(exhibit.evaluations for exhibit in shown)
-            answered = Answered(rows, own, tuple(estimates), problem, factor, left, found.scale)
+            left = found.after - sum(exhibit.evaluations for exhibit in shown)
+            answered = Answered(rows, own, tuple(estimates), found.session, factor, left, found.scale)
             for exhibit in measure.exhibits(answered):
                 alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
                 shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
