@@ -290,7 +290,7 @@ def test_too_few_samples_for_the_family_are_refused(seed):
 
 def test_two_tails_at_once_are_refused(seed):
     measures = [Probability(above=3.0), Probability(below=-3.0)]
-    with pytest.raises(FieldError, match="tunes to one tail"):
+    with pytest.raises(FieldError, match="must be on one side of the loss"):
         solve(linear_normal(2, 3.0), seed(459), method=QUICK, measures=measures)
 
 

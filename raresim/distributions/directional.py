@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -147,14 +147,6 @@ class Directional(Distribution):
             Directional(direction=[1.0, -1.0, 1.0], location=1.0, left=0.7, right=1.2, profile="normal"),
             Directional(direction=[1.0], location=-1.0, left=1.0, right=2.0),
         ]
-
-
-def log_densities(laws: Sequence[Directional], u: Float, out: Float) -> None:
-    """Write the log density of ``k`` laws at each row of ``u`` (n, d) into ``out`` (n, k): one matrix product."""
-    along = u @ np.stack([law.axis for law in laws], axis=1)
-    square = np.einsum("ij,ij->i", u, u)
-    for k, law in enumerate(laws):
-        law.log_density(along[:, k], square, out[:, k])
 
 
 def _buffers(n: int) -> tuple[Float, Float]:

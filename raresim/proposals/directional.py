@@ -134,25 +134,6 @@ class DirectionalMixture(MixtureFamily):
         return [DirectionalMixture(), DirectionalMixture(components=2, left_floor=0.25)]
 
 
-def fit_directional(u: Float, weight: Float, direction: Float, left_floor: float) -> Directional:
-    """The law of most weighted likelihood along a given direction, within the limits of `fit_profile`.
-
-    Parameters
-    ----------
-    u : (n, d) float64, Fortran order
-        Rows of the event.
-    weight : (n,) float64
-        Of each, not negative, on any scale.
-    direction : (d,) float64
-        Of unit length.
-    left_floor : float
-        Smallest ratio of the left to the right scale.
-    """
-    along, square = np.empty(len(u)), np.empty(len(u))
-    along_and_square(u, direction, along, square)
-    return fit_profile(along, square, weight, direction, left_floor)
-
-
 def fit_profile(along: Float, square: Float, weight: Float, direction: Float, left_floor: float) -> Directional:
     """The directional law of weighted rows that are known by ``a'u`` and ``|u|^2``, (n,) both.
 
