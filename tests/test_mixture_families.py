@@ -7,7 +7,7 @@ from scipy import stats
 from raresim import LowRankNormal, Mixture, Normal, StandardNormal, StudentT
 from raresim.errors import FieldError
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, posterior, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, posterior, smoothed
 from raresim.proposals.student_t import DOF_RANGE, StudentTMixture
 from tests import oracles
 from tests.helpers import draws, logpdf, normals
@@ -66,15 +66,6 @@ def test_posterior_shares_are_those_of_bayes(seed):
         [w * np.exp(oracles.log_density(c, u)) for w, c in zip(THREE.shares, THREE.components, strict=True)]
     )
     np.testing.assert_allclose(posterior(THREE, u)[0], joint / joint.sum(axis=1, keepdims=True), rtol=1e-9)
-
-
-def test_clusters_are_around_rows_that_weigh_something():
-    """Far away rows of no weight begin no cluster, and as many clusters are found as there are places."""
-    u = np.asfortranarray(np.repeat([[0.0, 0.0], [10.0, 0.0], [0.0, 1e6]], 20, axis=0))
-    weight = np.repeat([1.0, 1.0, 0.0], 20)
-    labels = clusters(u, weight, 3, np.random.default_rng(1))
-    assert len(set(labels[:40])) == 2
-    assert len(set(labels)) == 2
 
 
 def test_t_law_is_fitted_with_its_degrees_of_freedom(seed):

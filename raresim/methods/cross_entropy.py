@@ -36,6 +36,7 @@ from raresim.methods.levels import (
 from raresim.methods.regions import HITS, LEAST_BY_HITS, TUNING_SHARE, iteration, led_to, nearest_points
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Plan
+from raresim.numerics.clusters import noise_edge, principal
 from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
@@ -627,21 +628,11 @@ def _upper_quantile(loss: Float, rarity: float) -> float:
 
 
 def _wide_directions(u: Float, k: int) -> Float:
-    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than standard normals would.
-
-    The largest eigenvalue of the covariance of ``n`` standard normals is near ``(1 + sqrt(d / n))^2``.
-    """
+    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than noise explains."""
     n, d = u.shape
-    centred = u - u.mean(axis=0)
-    if n < d:
-        values, vectors = np.linalg.eigh(centred @ centred.T / n)
-        axes = centred.T @ vectors[:, ::-1][:, :k]
-        axes /= np.sqrt(np.square(axes).sum(axis=0))
-    else:
-        values, vectors = np.linalg.eigh(centred.T @ centred / n)
-        axes = vectors[:, ::-1][:, :k]
-    edge = SPLIT_MARGIN * (1.0 + math.sqrt(d / n)) ** 2
-    return np.ascontiguousarray(axes[:, values[::-1][: axes.shape[1]] > edge])
+    values, axes = principal(u - u.mean(axis=0), n)
+    wide = values[::-1][:k] > SPLIT_MARGIN * noise_edge(d, n)
+    return np.ascontiguousarray(axes[:, ::-1][:, :k][:, wide])
 
 
 def _centres(seen: Float, k: int, rng: np.random.Generator) -> Float:

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raresim.arguments import checks
 from raresim.distributions.base import Distribution
@@ -20,6 +19,7 @@ from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.information import kl_of_laws
 from raresim.numerics.arrays import Float
+from raresim.numerics.clusters import distances, one_hot, seeds
 from raresim.proposals.base import ELITES_PER_PARAMETER, KL_DRAWS, ProposalFamily, Statistics, WeightedMoments
 from raresim.proposals.gaussian import Covariance, Gaussian
 from raresim.registry import member
@@ -160,10 +160,9 @@ class MixtureFamily(ProposalFamily):
 
     def _clusters(self, u: Float, weight: Float, k: int, rng: np.random.Generator) -> Distribution:
         """One component for each cluster around ``k`` centres."""
-        labels = clusters(u, weight, k, rng)
+        shares = one_hot(distances(u, seeds(u, weight, k, rng)).argmin(axis=1), k)
         target: Distribution = StandardNormal(dim=u.shape[1])
-        one_hot = (labels[:, None] == np.arange(k)).astype(np.float64)
-        return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, one_hot))
+        return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, shares))
 
     def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
         """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
@@ -278,21 +277,6 @@ def posterior(law: Distribution, u: Float) -> tuple[Float, Float]:
     else:
         law.logpdf(u, log_density)
     return shares, log_density
-
-
-def clusters(u: Float, weight: Float, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The nearest of ``k`` centres for each row of ``u`` (n, d): rows drawn by weight times squared distance."""
-    chance = weight.copy()
-    distance = np.full((len(u), k), np.inf)
-    for j in range(k):
-        total = chance.sum()
-        if total == 0:
-            break
-        centre = u[rng.choice(len(u), p=chance / total)]
-        distance[:, j] = np.square(u - centre).sum(axis=1)
-        chance = weight * distance[:, : j + 1].min(axis=1)
-    labels: NDArray[np.intp] = distance.argmin(axis=1)
-    return labels
 
 
 def smoothed(old: Distribution, new: Distribution, share: float) -> Distribution:
