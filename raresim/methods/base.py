@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from raresim.diagnostics.endings import Ending
 from raresim.distributions.base import Distribution
 from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
@@ -43,6 +44,8 @@ class Tuned:
         Different regions in which they ended.
     outcome : str
         The tuning's end in words.
+    gave_up : tuple of Ending
+        Why climbs ended before they came to the threshold, where some did.
     kl_proposal_target : float or None
         KL(proposal || target) in nats where it has a closed form (without the defensive share).
     estimator : Estimator or None
@@ -76,6 +79,7 @@ class Tuned:
     reached: int = 0
     regions: int = 0
     outcome: str = ""
+    gave_up: tuple[Ending, ...] = ()
     kl_proposal_target: float | None = None
     estimator: Estimator | None = None
     facts: Mapping[str, float] = field(default_factory=dict)

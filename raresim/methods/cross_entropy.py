@@ -13,6 +13,7 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arguments.checks import whole
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.standard_normal import LOG_2PI
@@ -267,6 +268,8 @@ class _Known:
         Climbs, and those that came to the threshold; a region that hits led to counts as one.
     outcome : str
         How the starts ended.
+    gave_up : tuple of Ending
+        Why climbs did not come there.
     points : tuple of Region
         Regions as hits of a widened target showed them.
     """
@@ -276,6 +279,7 @@ class _Known:
     starts: int
     reached: int
     outcome: str
+    gave_up: tuple[Ending, ...] = ()
     points: tuple[Region, ...] = ()
 
     def with_laws(self, laws: Sequence[Distribution]) -> _Known:
@@ -323,7 +327,7 @@ class _Climb:
         first = self.evaluate(None, "all", 0, self.samples * starts)
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
-            return self.gave_up(first, "no draw told the tail from the rest")
+            return self.gave_up(first, GaveUp(Ending.ALIKE, "no draw told the tail from the rest"))
         if first.level >= self.goal:
             return self.not_rare(first)
         split = self.cells(first)
@@ -332,7 +336,7 @@ class _Climb:
         self.records.append(first.record)
         found = [self.start(k, self.fitted(target, s), s.ess) for k, s in enumerate(usable)]
         mixture, regions = self.regions([f for f in found if f.reached] or found)
-        known = _Known(mixture, regions, len(found), sum(f.reached for f in found), _outcome(found))
+        known = _Known(mixture, regions, len(found), sum(f.reached for f in found), *_outcome(found))
         return self.tuned(self.by_hits(self.along_states(known)), nominal)
 
     def again(self, known: _Known, nominal: int, missed: Float) -> Tuned:
@@ -364,6 +368,7 @@ class _Climb:
             reached=known.reached,
             regions=known.regions,
             outcome=known.outcome,
+            gave_up=known.gave_up,
             kl_proposal_target=self.closed_kl(simplest),
             decisions=tuple(self.told),
             again=(lambda missed: self.again(known, nominal, missed)) if goes_on else None,
@@ -385,21 +390,23 @@ class _Climb:
         stalled = 0
         for turn in range(1, self.method.max_levels + 1):
             if self.samples > self.left():
-                return _Found(law, ess, "half of max_evaluations spent on tuning")
+                return _Found(law, ess, GaveUp(Ending.BUDGET, "half of max_evaluations spent on tuning"))
             step = self.evaluate(law, number, turn, self.samples)
             fitted = self.refit(step, law) if step.record.ess >= MIN_ESS else law
             lacks = family.shortfall(fitted)
             self.records.append(replace(step.record, kl_step=family.kl(fitted, law), note=lacks))
             if step.record.ess < MIN_ESS:
-                return self.ended(law, ess, f"weights degenerate: {step.record.ess:.1f} effective elites")
+                note = f"weights degenerate: {step.record.ess:.1f} effective elites"
+                return self.ended(law, ess, GaveUp(Ending.DEGENERATE, note))
             law, ess = fitted, step.record.ess
             if step.level >= self.goal:
                 return _Found(law, ess)
             stalled = 0 if step.level > best else stalled + 1
             best = max(best, step.level)
             if stalled == MAX_STALLED:
-                return self.ended(law, ess, f"level stalled for {MAX_STALLED} iterations")
-        return self.ended(law, ess, f"threshold not reached in {self.method.max_levels} levels")
+                return self.ended(law, ess, GaveUp(Ending.STALLED, f"level stalled for {MAX_STALLED} iterations"))
+        note = f"threshold not reached in {self.method.max_levels} levels"
+        return self.ended(law, ess, GaveUp(Ending.LEVELS, note))
 
     def refit(self, step: _Level, law: Distribution) -> Distribution:
         """The family's fit to the elites of a level that was drawn from ``law``."""
@@ -610,14 +617,16 @@ class _Climb:
             nominal=self.evaluations,
             starts=self.method.starts,
             outcome=why,
+            gave_up=endings_of([why]),
         )
 
 
-def _outcome(found: list[_Found]) -> str:
-    """How the starts ended, in words."""
+def _outcome(found: list[_Found]) -> tuple[str, tuple[Ending, ...]]:
+    """How the starts ended, in words, and why those that gave up did."""
     reached = sum(f.reached for f in found)
     notes = "; ".join(sorted({f.note for f in found if f.note}))
-    return f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
+    text = f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
+    return text, endings_of(f.note for f in found)
 
 
 def _upper_quantile(loss: Float, rarity: float) -> float:

@@ -153,6 +153,7 @@ class DesignPointSampling(Method):
             nominal=self.pilot,
             starts=len(search.ends),
             outcome=search.outcome,
+            gave_up=search.gave_up,
             decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
             trace=found.trace,
             again=lambda missed: self.tuned(session, find_more(session, found, missed)),

@@ -12,6 +12,7 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arguments import checks
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.diagnostics.ess import effective_of_logs
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
@@ -199,7 +200,7 @@ class _Climb:
         law, pool, narrowest, spread = target, Archive(target), 0.0, 0.0
         for iteration in range(method.max_levels):
             if self.evaluations + self.samples > session.max_evaluations // 2:
-                return self.tuned(pool, law, "half of max_evaluations spent on tuning")
+                return self.tuned(pool, law, GaveUp(Ending.BUDGET, "half of max_evaluations spent on tuning"))
             if not method.pooled:
                 pool = Archive(target)
             rows = self.draw(pool, law)
@@ -223,10 +224,12 @@ class _Climb:
             if reached:
                 return self.tuned(pool, law)
             if ess < MIN_ESS:
-                return self.tuned(pool, law, f"weights degenerate: {ess:.1f} effective elites")
+                return self.tuned(
+                    pool, law, GaveUp(Ending.DEGENERATE, f"weights degenerate: {ess:.1f} effective elites")
+                )
             if self.idles(STALLED) and hits_ess < self.enough:
-                return self.tuned(pool, law, f"level stalled for {MAX_STALLED} iterations")
-        return self.tuned(pool, law, f"threshold not reached in {method.max_levels} levels")
+                return self.tuned(pool, law, GaveUp(Ending.STALLED, f"level stalled for {MAX_STALLED} iterations"))
+        return self.tuned(pool, law, GaveUp(Ending.LEVELS, f"threshold not reached in {method.max_levels} levels"))
 
     def idles(self, share: float) -> bool:
         """Whether no one of the last levels left less than ``share`` of the way, in smoothing or median loss."""
@@ -319,6 +322,7 @@ class _Climb:
             reached=0 if why else 1,
             regions=1,
             outcome="the climb reached the threshold" if not why else f"the climb did not reach the threshold ({why})",
+            gave_up=endings_of([why]),
             decisions=decisions,
             trace=self.trace(),
         )
@@ -350,7 +354,7 @@ class _Climb:
         why = (
             f"the event is not rare: {tail.hits[0] / tail.n:.1%} of the first level's draws hit it"
             if common
-            else "no draw told the tail from the rest"
+            else GaveUp(Ending.ALIKE, "no draw told the tail from the rest")
         )
         record = Iteration(
             start=0,
@@ -374,6 +378,7 @@ class _Climb:
             nominal=self.evaluations,
             starts=0 if common else 1,
             outcome=why,
+            gave_up=endings_of([why]),
         )
 
 

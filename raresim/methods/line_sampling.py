@@ -215,6 +215,7 @@ class LineSampling(Method):
             reached=search.reached,
             regions=len(found.points),
             outcome="the direction was given" if given else search.outcome,
+            gave_up=search.gave_up,
             estimator=estimator,
             facts=trial.facts,
             decisions=(*found.decisions, refused) if refused else found.decisions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from raresim.accumulators import ends
+from raresim.diagnostics.endings import endings_of
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
@@ -107,6 +108,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
         reached=int(run.reached),
         regions=int(run.reached),
         outcome=f"the pilot run {end}",
+        gave_up=endings_of([run.outcome]),
         estimator=Replicates(sampler, events, population, expected, half, variances),
         decisions=(
             f"A pilot run {end}, with {run.evaluations:,} evaluations.",

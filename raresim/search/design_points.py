@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.numerics.arrays import Float
 from raresim.search.hlrf import Evaluate, Steps, penalty_of
 
@@ -159,6 +160,11 @@ class Search:
         steps = [step._replace(start=n + step.start) for step in later.steps]
         steps = [s._replace(evaluations=s.evaluations + (share if s.iteration == 1 else 0)) for s in steps]
         return Search(ends, distinct(ends), (*self.steps, *steps), self.evaluations + later.evaluations + looked)
+
+    @property
+    def gave_up(self) -> tuple[Ending, ...]:
+        """Why starts did not come to the event's boundary."""
+        return endings_of(end.note for end in self.ends if not end.reached)
 
     @property
     def reached(self) -> int:
@@ -326,7 +332,7 @@ def find_design_points(
     for iteration in range(1, max_iterations + 1):
         if not climbs.step(iteration):
             break
-    climbs.end(climbs.active.copy(), f"not converged in {max_iterations} iterations")
+    climbs.end(climbs.active.copy(), GaveUp(Ending.UNSETTLED, f"not converged in {max_iterations} iterations"))
     climbs.bring_to_boundary()
     ends = climbs.ends()
     return Search(ends, distinct(ends), tuple(climbs.steps), climbs.evaluations)
@@ -349,7 +355,7 @@ class _Climbs:
         self.loss = np.full(k, -np.inf)
         self.direction = np.zeros(self.u.shape)
         self.slope = np.zeros(k)
-        self.notes = [""] * k
+        self.notes: list[str] = [""] * k
         self.reached = np.zeros(k, dtype=np.bool_)
         self.active = np.arange(k)
 
@@ -358,7 +364,7 @@ class _Climbs:
         active, d = self.active, self.u.shape[1]
         first = int(iteration == 1)
         if self.evaluations + active.size * (gradient_cost(d) + 1 + SHORTER.size + first) > self.max_evaluations:
-            self.end(active.copy(), "budget of the search spent")
+            self.end(active.copy(), GaveUp(Ending.BUDGET, "budget of the search spent"))
             return False
         spent = np.full(len(self.u), first + gradient_cost(d))
         if first:
@@ -376,9 +382,9 @@ class _Climbs:
         going = ~flat & ~converged
         stuck = self.advance(active[going], gap[going], spent) if going.any() else active[:0]
         self.record(active, iteration, spent)
-        self.end(active[flat], "the loss is flat around the point reached")
+        self.end(active[flat], GaveUp(Ending.FLAT, "the loss is flat around the point reached"))
         self.end(active[converged], "")
-        self.end(stuck, "no step lowers the merit function")
+        self.end(stuck, GaveUp(Ending.UNSETTLED, "no step lowers the merit function"))
         self.join(active[converged])
         return self.active.size > 0
 
