@@ -214,6 +214,38 @@ REFUSED_TOGETHER = {
         [GUARANTEED, "measures=[{kind: probability, above: 1.0}, {kind: probability, above: 2.0, interval: betting}]"],
         "measures[1].interval: must not be 'betting' where method.guarantee is given",
     ),
+    "first level": (
+        ["method={kind: cross_entropy}", "stop.max_evaluations=2e3"],
+        "stop.max_evaluations: must be at least 8,000: the first level (4 starts) takes 4,000 draws, got 2,000",
+    ),
+    "pooled levels": (
+        ["method={kind: improved_cross_entropy}", "stop.max_evaluations=1e3"],
+        "stop.max_evaluations: must be at least 2,000: the first level takes 1,000 draws, got 1,000",
+    ),
+    "population": (
+        ["method={kind: splitting, samples: 2000}", "stop.max_evaluations=1e3"],
+        "stop.max_evaluations: must be at least 4,000: the first level takes 2,000 draws, got 1,000",
+    ),
+    "pilot": (
+        ["method={kind: design_point}", "stop.max_evaluations=1e3"],
+        "stop.max_evaluations: must be at least 2,152: the pilot and the first step of 4 climbs take 1,076 evaluations",
+    ),
+    "rays": (
+        ["method={kind: directional_sampling}", "stop.max_evaluations=200"],
+        "stop.max_evaluations: must be at least ",
+    ),
+    "quantile": (
+        ["measures=[{kind: value_at_risk, level: 0.999}]", "stop.max_evaluations=3e3"],
+        "stop.max_evaluations: must be at least 9,046 to find a quantile with tail probability 0.001, got 3,000",
+    ),
+    "standard deviation": (
+        [
+            "measures=[{kind: probability, above: 5 sigma}]",
+            "loss={kind: python, function: losses.py:f}",
+            "stop.max_evaluations=1e4",
+        ],
+        "stop.max_evaluations: must be above 10,000: the standard deviation of this loss is estimated from as many",
+    ),
     "what if": (
         ["measures=[{kind: probability, above: 3.0}, {kind: what_if, change: {volatile: 2.0}}]"],
         "measures[1].change: ",

@@ -137,7 +137,7 @@ class Config:
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
-            refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method)
+            refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method, stop.max_evaluations)
         except FieldError as error:
             raise self.explain(error) from None
         self.demand(inputs, method, stop)

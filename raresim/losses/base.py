@@ -49,6 +49,10 @@ class Loss(ABC):
         """What the text of a user's code says against the loss, a sentence each; the code is not run."""
         return []
 
+    def replay(self, path: Path) -> str:
+        """A shell command that calls a user's function with the rows saved at ``path``; empty where there is none."""
+        return ""
+
     @property
     def may_fail(self) -> bool:
         """Whether a row may stay without a loss: the interval then counts it as safe and as failing."""

@@ -178,6 +178,13 @@ class Method(ABC):
         """
         _ = problem.target  # which inputs without a density have none of in physical space
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        """Raise `FieldError` where ``max_evaluations`` do not pay for what it begins with in ``dim`` dimensions.
+
+        Looked at by ``raresim check`` with the budget of the run, and when tuning begins with what is left of it.
+        """
+        return
+
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         """What it holds of ``budget`` evaluations in all; where nothing else is known, all draws some times over.
 

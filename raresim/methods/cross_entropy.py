@@ -204,6 +204,16 @@ class CrossEntropy(Method):
         of_a_draw = latent_dim if self.proposal.space == "standard" else dim
         return (6 * self.starts + 2) * self.samples_per_level(of_a_draw)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        first = self.samples_per_level(dim) * self.starts
+        if 2 * first > max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * first:,}: the first level ({self.starts} starts) takes {first:,} draws, "
+                f"got {max_evaluations:,}; or give fewer starts, or method crude",
+                ("stop",),
+            )
+
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         """Losses and weights of the levels, the elites of one, and moments of second order."""
         d = max(latent_dim, dim)
@@ -323,7 +333,7 @@ class _Climb:
     def run(self) -> Tuned:
         target = self.session.problem.target
         starts = self.method.starts
-        self.refuse_small_budget(self.samples * starts)
+        self.method.refuse_budget(self.session.problem.dim, self.session.max_evaluations)
         first = self.evaluate(None, "all", 0, self.samples * starts)
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
@@ -373,15 +383,6 @@ class _Climb:
             decisions=tuple(self.told),
             again=(lambda missed: self.again(known, nominal, missed)) if goes_on else None,
         )
-
-    def refuse_small_budget(self, first: int) -> None:
-        """Raise `FieldError` when the first level alone takes more than half of the budget."""
-        if 2 * first > self.session.max_evaluations:
-            raise FieldError(
-                "max_evaluations",
-                f"must be at least {2 * first:,}: the first level ({self.method.starts} starts) takes {first:,} draws, "
-                f"got {self.session.max_evaluations:,}; or give fewer starts, or method crude",
-            )
 
     def start(self, number: int, law: Distribution, ess: float) -> _Found:
         """Climb from the first level to the threshold, one fit per level."""

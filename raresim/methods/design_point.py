@@ -32,6 +32,7 @@ from raresim.methods.regions import (
     find_regions,
     iteration,
     memory_of,
+    refuse_few,
 )
 from raresim.registry import member
 from raresim.search.design_points import DesignPoint, unit
@@ -128,6 +129,9 @@ class DesignPointSampling(Method):
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return expected_cost(self.pilot, self.starts, latent_dim) + TRIAL
+
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        refuse_few(self.pilot, self.starts, dim, max_evaluations)
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         return memory_of(self.pilot, self.starts, latent_dim)

@@ -133,6 +133,16 @@ class ImprovedCrossEntropy(Method):
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples_per_level(latent_dim if self.proposal.space == "standard" else dim)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        first = self.samples_per_level(dim)
+        if 2 * first > max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * first:,}: the first level takes {first:,} draws, "
+                f"got {max_evaluations:,}; or method crude",
+                ("stop",),
+            )
+
     def refuse_problem(self, problem: Problem) -> None:
         self.proposal.refuse(problem.target)
 
@@ -190,12 +200,7 @@ class _Climb:
     def run(self) -> Tuned:
         """Climb, one fit per level, until the event itself is seen well enough."""
         session, method = self.session, self.method
-        if 2 * self.samples > session.max_evaluations:
-            raise FieldError(
-                "max_evaluations",
-                f"must be at least {2 * self.samples:,}: the first level takes {self.samples:,} draws, "
-                f"got {session.max_evaluations:,}; or method crude",
-            )
+        method.refuse_budget(session.problem.dim, session.max_evaluations)
         target = session.problem.target
         law, pool, narrowest, spread = target, Archive(target), 0.0, 0.0
         for iteration in range(method.max_levels):

@@ -30,6 +30,7 @@ from raresim.methods.regions import (
     find_regions,
     iteration,
     memory_of,
+    refuse_few,
 )
 from raresim.numerics.arrays import Float
 from raresim.registry import member
@@ -139,6 +140,10 @@ class LineSampling(Method):
         else:
             explored = expected_cost(self.pilot, self.starts, latent_dim)
         return explored + TRIAL * math.ceil(6 * math.hypot(UNKNOWN, math.sqrt(BEYOND)) / self.step + 20)
+
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        if isinstance(self.direction, str):
+            refuse_few(self.pilot, self.starts if self.direction == "design_point" else 0, dim, max_evaluations)
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         return memory_of(self.pilot, self.starts, latent_dim)

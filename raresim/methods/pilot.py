@@ -39,6 +39,9 @@ class PopulationMethod(Method, Population):
         working = moved + self.losses_kept + ended
         return Held(math.ceil(self.pilot(budget).samples / self.samples * working), working)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        refuse_few(self.samples, max_evaluations)
+
     @property
     def losses_kept(self) -> int:
         """Numbers of the levels that a run has left behind."""
@@ -46,6 +49,17 @@ class PopulationMethod(Method, Population):
 
     def tune(self, session: Session) -> Tuned:
         return tuned_by_pilot(session, self)
+
+
+def refuse_few(samples: int, max_evaluations: int) -> None:
+    """Raise `FieldError` where half of the budget does not pay for the ``samples`` of a first level."""
+    if 2 * samples > max_evaluations:
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {2 * samples:,}: the first level takes {samples:,} draws, "
+            f"got {max_evaluations:,}; or give fewer samples, or method crude",
+            ("stop",),
+        )
 
 
 def tuned_by_pilot(session: Session, population: Population) -> Tuned:
@@ -71,12 +85,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     """
     sign, samples = rarest(session.events).sign, population.samples
     half = session.max_evaluations // 2
-    if samples > half:
-        raise FieldError(
-            "max_evaluations",
-            f"must be at least {2 * samples:,}: the first level takes {samples:,} draws, "
-            f"got {session.max_evaluations:,}; or give fewer samples, or method crude",
-        )
+    refuse_few(samples, session.max_evaluations)
     sampler = Sampler(session.problem, None, session.seed)
     events = tuple(session.events)
     plan = session.plan(1, fixed_rows=1)

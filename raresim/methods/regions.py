@@ -170,6 +170,23 @@ def iteration(
     return Iteration(start, number, level, rarity, evaluations, elites, nan, nan, nan, nan, nan, log_probability, note)
 
 
+def first_steps(starts: int, dim: int) -> int:
+    """Evaluations of the first step of so many climbs."""
+    return starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
+
+
+def refuse_few(pilot: int, starts: int, dim: int, max_evaluations: int) -> None:
+    """Raise `FieldError` where half of the budget does not pay for the pilot and a first step of the climbs."""
+    least = pilot + first_steps(starts, dim)
+    if 2 * least > max_evaluations:
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {2 * least:,}: the pilot and the first step of {starts} climbs take "
+            f"{least:,} evaluations, got {max_evaluations:,}; or give a smaller pilot, fewer starts, or method crude",
+            ("stop",),
+        )
+
+
 def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     """Draw the pilot, and climb to design points with at most a quarter of the budget.
 
@@ -180,14 +197,8 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     """
     event = rarest(session.events)
     dim = session.problem.dim
-    climbing = starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
-    if 2 * (pilot + climbing) > session.max_evaluations:
-        raise FieldError(
-            "max_evaluations",
-            f"must be at least {2 * (pilot + climbing):,}: the pilot and the first step of {starts} climbs take "
-            f"{pilot + climbing:,} evaluations, got {session.max_evaluations:,}; or give a smaller pilot, fewer "
-            "starts, or method crude",
-        )
+    climbing = first_steps(starts, dim)
+    refuse_few(pilot, starts, dim, session.max_evaluations)
     u, loss = Explorer(session, event.sign).nominal(pilot, "pilot")
     found = Regions(event, u, loss).and_then(pilot, [_of_pilot(event, loss)], [])
     if not starts:

@@ -98,7 +98,8 @@ class Experiment:
         """
         with about("loss"):
             loss = self.loss.bind(self.inputs)
-        refuse_for(self.inputs.latent_dim, self.inputs.dim, self.inputs, loss, self.measures, self.method)
+        sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
+        refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
         return loss
 
     @undisturbed()

@@ -14,6 +14,7 @@ from raresim.errors import FieldError, about
 from raresim.losses.base import Loss
 from raresim.measures.base import Measure
 from raresim.methods.base import Method
+from raresim.run import explore, locate
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.search.goals import TWO_SIDES
@@ -40,7 +41,13 @@ def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: 
 
 
 def refuse_for(
-    latent_dim: int, dim: int, inputs: Inputs | None, loss: Loss, measures: Sequence[Measure], method: Method
+    latent_dim: int,
+    dim: int,
+    inputs: Inputs | None,
+    loss: Loss,
+    measures: Sequence[Measure],
+    method: Method,
+    max_evaluations: int,
 ) -> None:
     """Raise `FieldError` or `DataError` where a part does not go with the inputs, before anything is drawn.
 
@@ -56,6 +63,8 @@ def refuse_for(
         What is asked.
     method : Method
         How draws are chosen.
+    max_evaluations : int
+        Of the whole run. What a pilot for quantiles or a standard deviation leaves of them is not known before.
     """
     with about("method"):
         method.cost(latent_dim, dim)
@@ -67,6 +76,8 @@ def refuse_for(
             if inputs is not None:
                 measure.check_inputs(inputs)
                 measure.check_moments(loss, inputs)
+    of_a_draw = latent_dim if method.draws_in == "standard" else dim
+    _refuse_budget(of_a_draw, inputs, loss, measures, method, max_evaluations)
 
 
 def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
@@ -122,3 +133,14 @@ def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> Non
             f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
             (),
         )
+
+
+def _refuse_budget(
+    dim: int, inputs: Inputs | None, loss: Loss, measures: Sequence[Measure], method: Method, max_evaluations: int
+) -> None:
+    """Raise `FieldError` where the budget does not pay for what a run begins with."""
+    if tails := [tail for measure in measures for tail in measure.tails]:
+        locate.refuse_budget(tails, max_evaluations)
+    if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
+        explore.refuse_budget(max_evaluations)
+    method.refuse_budget(dim, max_evaluations)
