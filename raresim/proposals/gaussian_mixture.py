@@ -18,6 +18,7 @@ from raresim.distributions.mixture import Mixture, log_sum_exp
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.information import kl_of_laws
+from raresim.numerics import em
 from raresim.numerics.arrays import Float
 from raresim.numerics.clusters import distances, one_hot, seeds
 from raresim.proposals.base import ELITES_PER_PARAMETER, KL_DRAWS, ProposalFamily, Statistics, WeightedMoments
@@ -166,15 +167,17 @@ class MixtureFamily(ProposalFamily):
 
     def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
         """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
-        mean, total, (shares, _) = -math.inf, weight.sum(), posterior(law, u)
-        for _ in range(STEPS):
-            laws = law.parts[1]
-            law = self._maximise(laws, self._shared_out(laws, u, weight, shares))
+        total = weight.sum()
+
+        def expect(law: Distribution) -> tuple[Float, float]:
             shares, log_density = posterior(law, u)
-            before, mean = mean, float(weight @ log_density / total)
-            if mean - before < gain:
-                break
-        return law, mean
+            return shares, float(weight @ log_density / total)
+
+        def maximise(law: Distribution, shares: Float) -> Distribution:
+            laws = law.parts[1]
+            return self._maximise(laws, self._shared_out(laws, u, weight, shares))
+
+        return em.climb(law, expect, maximise, STEPS, gain)
 
 
 @member("proposal_family")

@@ -22,6 +22,7 @@ from raresim.distributions.mixture import Mixture
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
 from raresim.numerics.arrays import Bool, Float, frozen
 from raresim.numerics.clusters import noise_edge, one_hot, principal, seeds, settled
+from raresim.numerics.em import climb
 from raresim.numerics.jit import kernel
 
 Rest = Literal["unit", "pooled"]
@@ -321,8 +322,8 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         See `fit_mixture`.
     """
     u = np.asfortranarray(u)
-    before = -math.inf
-    for _ in range(EM_STEPS):
+
+    def expect(parts: Sequence[Part]) -> tuple[tuple[list[Seen], Float], float]:
         seen = [p.see(u) for p in parts]
         logs = np.empty((u.shape[0], len(parts)), order="F")
         for k, part in enumerate(parts):
@@ -331,18 +332,17 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         np.exp(logs - top, out=logs)
         total = logs.sum(axis=1, keepdims=True)
         logs /= total
-        now = float(weight @ (top + np.log(total))[:, 0])
-        updated = [_update(u, weight * logs[:, k], part, seen[k], rest) for k, part in enumerate(parts)]
-        if now - before < EM_TOLERANCE:
-            break
-        before = now
-        kept = [p for p in updated if p is not None]
-        if not kept:
-            break
-        parts = kept
+        return (seen, logs), float(weight @ (top + np.log(total))[:, 0])
+
+    def maximise(parts: Sequence[Part], expected: tuple[list[Seen], Float]) -> list[Part] | None:
+        seen, shares = expected
+        updated = [_update(u, weight * shares[:, k], part, seen[k], rest) for k, part in enumerate(parts)]
+        return [p for p in updated if p is not None] or None
+
+    parts, mean = climb(parts, expect, maximise, EM_STEPS, EM_TOLERANCE)
     d = u.shape[1]
     parameters = sum(_parameters(p, d) for p in parts) + len(parts) - 1
-    return Fit(tuple(parts), now, parameters, effective(weight))
+    return Fit(tuple(parts), mean, parameters, effective(weight))
 
 
 def _parameters(part: Part, d: int) -> float:
