@@ -25,6 +25,8 @@ from raresim import (
 from raresim.config import load as configs
 from raresim.config.load import Config
 from raresim.errors import ConfigError, FieldError, about
+from raresim.measures.base import LossScale
+from raresim.registry import members
 
 ONE = StandardNormal(dim=1)
 UP = Probability(above=3.0)
@@ -315,3 +317,15 @@ def test_where_an_error_belongs_survives_the_way_between_processes():
     with pytest.raises(FieldError) as caught, about("method"), about("loss"):
         raise FieldError("draws", "must not")
     assert caught.value.of == ("loss",)
+
+
+MEASURES = [(kind, k, measure) for kind, cls in members("measure").items() for k, measure in enumerate(cls.examples())]
+
+
+@pytest.mark.parametrize(("kind", "k", "measure"), MEASURES, ids=[f"{kind}-{k}" for kind, k, _ in MEASURES])
+def test_what_a_measure_says_of_its_questions_is_so(kind, k, measure):
+    """It says so before they can be asked: whether there are any, on which side of the loss, and whether they bet."""
+    asked = measure.questions(lambda: LossScale(0.0, 1.0, "given"), lambda tail: 1.0 / tail)
+    assert measure.asks == bool(asked)
+    assert {question.event.direction for question in asked} <= {measure.direction}
+    assert measure.bets == any(question.interval == "betting" for question in asked)
