@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -14,6 +16,7 @@ __all__ = [
     "FieldError",
     "LossError",
     "RaresimError",
+    "about",
     "visible",
 ]
 
@@ -92,14 +95,29 @@ class FieldError(RaresimError, ValueError):
         Name of the argument, as in YAML and in Python.
     message : str
         What is allowed and what was given, e.g. ``"must be positive, got -1.0"``.
+    of : tuple of str or int, optional
+        The part of an experiment that has the argument, such as ``("measures", 0)``; the experiment itself where it is
+        empty, and not known where it is None.
     """
 
     exit_code = ExitCode.CONFIG
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, of: tuple[str | int, ...] | None = None) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.of = of
 
-    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str]]:
-        return FieldError, (self.field, self.message)
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str, tuple[str | int, ...] | None]]:
+        return FieldError, (self.field, self.message, self.of)
+
+
+@contextmanager
+def about(*part: str | int) -> Iterator[None]:
+    """A context in which a `FieldError` that does not say which part of an experiment it is about is about ``part``."""
+    try:
+        yield
+    except FieldError as error:
+        if error.of is None:
+            error.of = part
+        raise

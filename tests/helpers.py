@@ -11,6 +11,9 @@ import pytest
 
 from raresim import registry
 from raresim.accumulators.tail import TailMoments
+from raresim.engine.executors import Executor
+from raresim.engine.problem import Problem
+from raresim.engine.session import Session
 from raresim.measures.intervals import log_scale
 from raresim.numerics.streams import stream
 from tests.statistical import assert_count_at_least, assert_spread_is
@@ -87,3 +90,8 @@ def python(code, *arguments, cwd=ROOT):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def session_of(problem: Problem, executor: Executor | None = None, seed: int = 1) -> Session:
+    """A session with a budget that no test spends, which tells nobody of its progress."""
+    return Session(problem, [], seed, executor or Executor(), 10**6, lambda *_: None)

@@ -13,6 +13,7 @@ from raresim.measures.levels import level_of
 from raresim.measures.tail_sample import TailSample
 from raresim.record.records import Estimate
 from raresim.record.verdict import Status, Verdict
+from tests.helpers import session_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def estimate_of(threshold, tail=None, shortfall=False, direction="above", status
 
 
 def answered(sample, inputs, loss, *estimates):
-    return Answered(sample, (), estimates, problem_of(inputs, loss))
+    return Answered(sample, (), estimates, session_of(problem_of(inputs, loss)))
 
 
 def table(exhibit):

@@ -9,7 +9,6 @@ from scipy import stats
 from raresim import Importance, LowRankNormal, Mixture, Normal, StandardNormal, StudentT
 from raresim.distributions.directional import Directional
 from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
-from raresim.distributions.transport import centre
 from raresim.engine.executors import Executor
 from raresim.engine.fold import Sampler, fold
 from raresim.engine.problem import Problem
@@ -145,8 +144,8 @@ def test_workers_change_no_digit(seed):
 
 def test_an_exponential_tail_has_no_centre():
     options = {"mean": [1.0, 2.0], "bulk": 2.0}
-    assert centre(ExponentiallyModifiedNormal(**options)).tolist() == [1.0, 2.0]
-    assert centre(ExponentiallyModifiedNormal(**options, tail=[1.0, 0.0], rate=1.0)) is None
+    assert ExponentiallyModifiedNormal(**options).centre.tolist() == [1.0, 2.0]
+    assert ExponentiallyModifiedNormal(**options, tail=[1.0, 0.0], rate=1.0).centre is None
 
 
 def test_a_law_without_a_centre_is_refused():

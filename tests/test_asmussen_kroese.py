@@ -137,7 +137,8 @@ def test_intervals_cover(seed):
         (
             StandardNormal(dim=2),
             PythonLoss(function=lambda x: x.sum(axis=1)),
-            "loss: must be of kind linear for method asmussen_kroese, got python",
+            "loss: must be a weighted sum of the factors for method asmussen_kroese (kind linear, without "
+            "revalue), got Python function <lambda>",
         ),
         (
             Normal(cov=[[1.0, 0.5], [0.5, 1.0]]),

@@ -19,6 +19,7 @@ from raresim.measures.curve import TailCurve
 from raresim.measures.tail_sample import TailSample
 from raresim.record.verdict import Status
 from raresim.report import bars, style
+from tests.helpers import session_of
 from tests.statistical import (
     assert_count,
     assert_mean_is,
@@ -382,7 +383,7 @@ def answers(case, measure):
 def shown(measure, sample, loss, inputs, factor=1.0):
     case = allocation_of(sample, measure.beyond)
     own = answers(case, measure)
-    return measure.exhibits(Answered(sample, own, own, Problem(inputs, loss.bind(inputs)), factor))
+    return measure.exhibits(Answered(sample, own, own, session_of(Problem(inputs, loss.bind(inputs))), factor))
 
 
 def table(exhibit, measure="expected_shortfall"):
@@ -658,7 +659,7 @@ def test_without_a_row_beyond_the_quantile_nothing_is_shared(value):
         for _ in range(2)
     )  # fmt: skip
     for rows in (sample, kept(sample.loss, sample.log_weight, sample.components, 1e9)):
-        answered = Answered(rows, own, own, Problem(NAMED, PORTFOLIO.bind(NAMED)))
+        answered = Answered(rows, own, own, session_of(Problem(NAMED, PORTFOLIO.bind(NAMED))))
         (exhibit,) = Contributions(tail=TAIL).exhibits(answered)
         assert exhibit.rows == ()
         assert exhibit.status == Status.BOUND_ONLY

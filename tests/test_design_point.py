@@ -16,10 +16,10 @@ from raresim.record.verdict import Status
 from raresim.search.design_points import (
     FARTHEST,
     RADII,
+    STEPS,
     between,
     explore,
     find_design_points,
-    gradients,
     slope_direction,
     start_directions,
     start_points,
@@ -255,7 +255,7 @@ def test_points_between_get_draws_of_their_own_and_are_no_regions(method, seed):
 def test_gradients_of_a_quadratic(d):
     """Central differences are exact up to rounding; one-sided ones are off by half of the second derivative."""
     u = normals(4, d, 5)
-    seen = gradients(lambda x: 0.5 * np.square(x).sum(axis=1), u, 0.5 * np.square(u).sum(axis=1))
+    seen = STEPS.gradients(lambda x: 0.5 * np.square(x).sum(axis=1), u, 0.5 * np.square(u).sum(axis=1))
     np.testing.assert_allclose(seen, u, atol=1e-9 if d == 2 else 6e-4)
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from raresim import CrossEntropy, Importance, LowRankNormal, Mixture, Probability, PythonLoss, StandardNormal
-from raresim.distributions.directional import Directional, log_densities
+from raresim.distributions.directional import Directional, along_and_square
 from raresim.engine.executors import Executor
 from raresim.errors import FieldError
-from raresim.proposals.directional import DirectionalMixture, fit_directional, fit_laplace
+from raresim.proposals.directional import DirectionalMixture, fit_laplace, fit_profile
 from tests.helpers import draws, logpdf, normals
 from tests.problems import Case, linear_normal, solve, two_sided
 from tests.statistical import assert_count, assert_count_at_least, assert_scores_are_standard, assert_within_error
@@ -73,13 +73,6 @@ def test_two_piece_normal_of_equal_scales_is_the_low_rank_normal(seed):
     np.testing.assert_allclose(logpdf(law, x), logpdf(same, x), rtol=1e-13)
 
 
-def test_densities_of_many_laws_are_those_of_each(seed):
-    laws = [Directional(direction=d, location=k, left=0.5) for k, d in enumerate(np.eye(4))]
-    u, out = normals(300, 4, seed(804)), np.empty((300, 4))
-    log_densities(laws, u, out)
-    np.testing.assert_allclose(out, np.stack([logpdf(law, u) for law in laws], axis=1), rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -114,6 +107,13 @@ def test_closed_form_fit_is_the_maximum_of_the_likelihood(seed):
     )
     assert found <= free + 1e-9
     assert free - found < 0.01
+
+
+def fit_directional(u, weight, direction, left_floor):
+    """The law of most weighted likelihood along a given direction of unit length."""
+    along, square = np.empty(len(u)), np.empty(len(u))
+    along_and_square(u, direction, along, square)
+    return fit_profile(along, square, weight, direction, left_floor)
 
 
 @pytest.mark.statistical(effect=0.1, false_fail=3e-7, false_pass=1e-3)

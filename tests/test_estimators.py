@@ -18,12 +18,13 @@ from raresim.estimators.antithetic import AntitheticDraws, sample_pairs
 from raresim.estimators.base import KEPT_ROWS
 from raresim.estimators.control_variates import ControlledBatches
 from raresim.estimators.guarantee import Goal
-from raresim.estimators.replicates import REACHED, Population, Replicates, Run, Step, direction_of, run_once
+from raresim.estimators.replicates import REACHED, Population, Replicates, Run, Step, run_once
 from raresim.estimators.weighted_draws import CLOCK, WeightedDraws
 from raresim.losses.failures import NOTHING, collecting, note
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.search.goals import rarest
 from tests.helpers import block as empty
 
 SEED = 77
@@ -304,9 +305,11 @@ def test_a_run_downwards_has_its_losses_back_in_their_sign():
 
 
 def test_runs_climb_to_one_side():
-    assert (direction_of(EVENTS[::2]), direction_of(EVENTS[1:2])) == (1.0, -1.0)
-    with pytest.raises(FieldError, match=r"^measures: a run climbs to one tail: put `above` and `below` into two exp"):
-        direction_of(EVENTS)
+    assert (rarest(EVENTS[::2]), rarest(EVENTS[1:2])) == (EVENTS[2], EVENTS[1])
+    with pytest.raises(
+        FieldError, match=r"^measures: must be on one side of the loss: put `above` and `below` into two exp"
+    ):
+        rarest(EVENTS)
 
 
 @pytest.mark.parametrize(

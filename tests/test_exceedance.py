@@ -392,7 +392,7 @@ def answered(measure, sample, statuses=(Status.TRUSTED,)):
         SimpleNamespace(value=float(v), asked=True, verdict=SimpleNamespace(status=status.get(k, Status.TRUSTED)))
         for k, v in enumerate(values)
     )
-    return Answered(sample=sample, own=own, estimates=own, problem=None, factor=1.05)
+    return Answered(sample=sample, own=own, estimates=own, session=None, factor=1.05)
 
 
 def columns(exhibit):

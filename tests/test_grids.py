@@ -78,3 +78,12 @@ def test_a_change_that_cancels_in_the_estimate_is_seen():
     assert trial.step == 0.8
     assert session.steps == [1.6, 0.8, 0.4]
     assert trial.change <= SETTLED
+
+
+@pytest.mark.parametrize(("n", "expected"), [(40, 3), (5, 1), (1600, 64)])
+def test_workers_share_the_rows_of_a_trial(n, expected):
+    """A sixteenth of them in a block, and no more than in a block of the estimate."""
+    session, asked = Session(), []
+    session.plan = lambda n, fixed_rows: asked.append(fixed_rows) or n
+    settle(session, lambda step: Rows(step, block_rows=64), 1.0, n, "trial", 20)
+    assert asked == [expected]

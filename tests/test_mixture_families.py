@@ -7,7 +7,7 @@ from scipy import stats
 from raresim import LowRankNormal, Mixture, Normal, StandardNormal, StudentT
 from raresim.errors import FieldError
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, clusters, components_of, posterior, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, posterior, smoothed
 from raresim.proposals.student_t import DOF_RANGE, StudentTMixture
 from tests import oracles
 from tests.helpers import draws, logpdf, normals
@@ -28,7 +28,7 @@ def refit(family, u, seed=1, weight=None, current=None):
 
 
 def centres(law):
-    return np.array([oracles.centre_and_spread(c)[0] for c in components_of(law)])
+    return np.array([oracles.centre_and_spread(c)[0] for c in law.parts[1]])
 
 
 # --- the fit ------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def centres(law):
 def test_components_are_found_with_their_shares_and_parameters(components, start, seed):
     """3,000 draws: centres within 0.25 (6 of their errors), shares within 0.05 (5 of theirs)."""
     law = refit(GaussianMixture(components=components, covariance="full"), draws(THREE, 3000, seed(401)), start)
-    assert len(components_of(law)) == 3
+    assert len(law.parts[1]) == 3
     order = np.argsort(-law.shares)
     np.testing.assert_allclose(law.shares[order], THREE.shares, atol=0.05)
     np.testing.assert_allclose(centres(law)[order], centres(THREE), atol=0.25)
@@ -57,7 +57,7 @@ def test_weights_decide_what_is_fitted(seed):
 def test_bic_takes_one_component_for_one_normal_law(n, seed):
     for s in range(5):
         law = refit(GaussianMixture(covariance="diagonal"), draws(StandardNormal(dim=2), n, seed(410 + s)), s)
-        assert len(components_of(law)) == 1
+        assert len(law.parts[1]) == 1
 
 
 def test_posterior_shares_are_those_of_bayes(seed):
@@ -66,15 +66,6 @@ def test_posterior_shares_are_those_of_bayes(seed):
         [w * np.exp(oracles.log_density(c, u)) for w, c in zip(THREE.shares, THREE.components, strict=True)]
     )
     np.testing.assert_allclose(posterior(THREE, u)[0], joint / joint.sum(axis=1, keepdims=True), rtol=1e-9)
-
-
-def test_clusters_are_around_rows_that_weigh_something():
-    """Far away rows of no weight begin no cluster, and as many clusters are found as there are places."""
-    u = np.asfortranarray(np.repeat([[0.0, 0.0], [10.0, 0.0], [0.0, 1e6]], 20, axis=0))
-    weight = np.repeat([1.0, 1.0, 0.0], 20)
-    labels = clusters(u, weight, 3, np.random.default_rng(1))
-    assert len(set(labels[:40])) == 2
-    assert len(set(labels)) == 2
 
 
 def test_t_law_is_fitted_with_its_degrees_of_freedom(seed):
@@ -108,7 +99,7 @@ def test_components_that_elites_do_not_bear_are_not_fitted(seed):
     """30 rows bear 6 parameters: two means of two coordinates and a share, no third."""
     family = GaussianMixture(components=3, covariance="mean_shift")
     law = refit(family, draws(THREE, 30, seed(407)))
-    assert len(components_of(law)) == 2
+    assert len(law.parts[1]) == 2
     assert family.shortfall(law) == "2 of 3 components fitted"
     assert family.shortfall(refit(family, draws(THREE, 3000, seed(407)))) == ""
 

@@ -346,9 +346,8 @@ def test_what_leaves_the_upper_end_open_is_refused(seed):
 
 
 def test_events_below_do_not_go_with_quantiles(seed):
-    case = experiment(CASE, seed(54), measures=[Probability(below=-3.0), *BOTH])
     with pytest.raises(FieldError, match=r"^measures: must be on the upper side of the loss"):
-        case.run()
+        experiment(CASE, seed(54), measures=[Probability(below=-3.0), *BOTH])
 
 
 # --- expected and unexpected loss --------------------------------------------------------------------

@@ -16,6 +16,11 @@ LAW = Exponential(scale=2.0)
 REPLICATIONS, N = 300, 60
 
 
+def contradicted(plot):
+    """Whether a point lies outside the simultaneous band."""
+    return bool(((plot.observed < plot.low_all) | (plot.observed > plot.high_all)).any())
+
+
 @pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=1e-3)
 def test_each_point_lies_in_its_band_as_often_as_stated(seed):
     rng = np.random.default_rng(seed(4201))
@@ -23,7 +28,7 @@ def test_each_point_lies_in_its_band_as_often_as_stated(seed):
     for _ in range(REPLICATIONS):
         plot = quantile_plot(LAW, rng.exponential(2.0, N), confidence=0.9)
         inside += (plot.observed >= plot.low) & (plot.observed <= plot.high)
-        all_inside += not plot.contradicted
+        all_inside += not contradicted(plot)
         assert plot.outside == ((plot.observed < plot.low) | (plot.observed > plot.high)).sum()
     assert_count(inside, REPLICATIONS, 0.9)
     assert_count_at_least(all_inside, REPLICATIONS, 0.9)
@@ -31,9 +36,9 @@ def test_each_point_lies_in_its_band_as_often_as_stated(seed):
 
 def test_a_wrong_law_is_contradicted(seed):
     rng = np.random.default_rng(seed(4202))
-    assert quantile_plot(LAW, 2.0 * rng.pareto(1.5, 2000)).contradicted
+    assert contradicted(quantile_plot(LAW, 2.0 * rng.pareto(1.5, 2000)))
     plot = quantile_plot(Exponential(scale=3.0), rng.exponential(2.0, 2000))
-    assert plot.contradicted
+    assert contradicted(plot)
     assert plot.outside > 0.5 * plot.rank.size
 
 

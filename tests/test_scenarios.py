@@ -31,6 +31,7 @@ from raresim.measures.conditional import Given
 from raresim.measures.modes import FEW, MAX_EVALUATIONS, MAX_SHARE
 from raresim.measures.tail_sample import TailSample
 from raresim.record.event import Event
+from tests.helpers import session_of
 from tests.problems import COV, MEAN, WEIGHTS
 from tests.statistical import assert_count, assert_spread_is, assert_within_error
 
@@ -70,7 +71,7 @@ def exhibits_of(measure, problem, sample, threshold=math.nan, value=math.nan):
     """By name; ``value`` is a value at risk."""
     verdict = SimpleNamespace(status="trusted")
     own = SimpleNamespace(threshold=threshold, value=value, label="P(loss >= x)", verdict=verdict)
-    return {e.name: e for e in measure.exhibits(Answered(sample, (own,), (own,), problem))}
+    return {e.name: e for e in measure.exhibits(Answered(sample, (own,), (own,), session_of(problem)))}
 
 
 def cells(exhibit, column):

@@ -32,7 +32,6 @@ from raresim.engine.executors import Execution
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.files import yaml_tree
 from raresim.files.yaml_tree import Loc, Tree
-from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
@@ -40,7 +39,7 @@ from raresim.run import presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.experiment import Experiment
-from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
+from raresim.run.refusals import refuse_for, refuse_parts
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -133,34 +132,14 @@ class Config:
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
-            bound = loss
-            if isinstance(loss, PythonLoss):
-                loss.look()
-            else:
-                bound = loss.bind(typing.cast(Inputs, inputs))
-                inputs = dataclasses.replace(inputs, notes=tuple(bound.notes(typing.cast(Inputs, inputs))))
-        if not measures:
-            raise self.tree.error(("measures",), "must name at least one")
+            bound = loss.look(typing.cast(Inputs, inputs))
+            inputs = dataclasses.replace(inputs, notes=tuple(bound.notes(typing.cast(Inputs, inputs))))
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
-        with self.located(("method",)):
-            method.cost(inputs.latent_dim, inputs.dim)
-        with self.located(("loss",)):
-            refuse_bound(loss, method)
-        with self.located(("method",)):
-            refuse_guarantee(loss, method, stop)
-        with self.located(("measures",)):
-            refuse_betting(loss, method, measures)
-        with self.located(()):
-            refuse_rows(loss, method, measures)
-            refuse_below(loss, measures)
-        for k, measure in enumerate(measures):
-            with self.located(("measures", k)):
-                measure.check_loss(bound)
-                if law is not None:
-                    measure.check_inputs(law)
-                    measure.check_moments(bound, law)
-        with self.located(()):
-            check_seed(getattr(self.model, "seed"))  # noqa: B009
+        try:
+            refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
+            refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method, stop.max_evaluations)
+        except FieldError as error:
+            raise self.explain(error) from None
         self.demand(inputs, method, stop)
         return inputs, method, stop
 
@@ -168,7 +147,8 @@ class Config:
     def doubts(self) -> list[str]:
         """What the text of the user's function says against it, a sentence each; nothing is imported."""
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
-        return loss.doubts() if isinstance(loss, PythonLoss) else []
+        doubts: list[str] = loss.doubts()
+        return doubts
 
     @property
     def audit(self) -> Extent:
@@ -228,7 +208,12 @@ class Config:
         return _Located(self.tree, loc)
 
     def explain(self, error: FieldError) -> ConfigError:
-        """The `ConfigError` for an argument that a run found wrong: at its key where that is the only one so called."""
+        """The `ConfigError` for an argument that was found wrong.
+
+        It has the place of the part that the error is about; where that is not known, of the only key so called.
+        """
+        if error.of is not None:
+            return self.tree.error((*error.of, error.field), error.message)
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
 
     def _outline_inputs(self) -> tuple[Outline, Inputs | None]:

@@ -7,23 +7,15 @@ allocates beyond a copy of its arguments cannot be known.
 
 from __future__ import annotations
 
-import functools
-import math
 from dataclasses import dataclass
 
-from raresim.accumulators import ends, tail_draws, weighted_losses
+from raresim.accumulators import tail_draws, weighted_losses
 from raresim.accumulators.top import CAPACITY
 from raresim.engine.executors import UNITS, Execution
 from raresim.engine.journal import JOURNAL_BYTES
 from raresim.estimators.base import KEPT_ROWS
 from raresim.measures.base import Keeps
 from raresim.methods.base import Method
-from raresim.methods.cross_entropy import KEPT_ELITES, CrossEntropy
-from raresim.methods.design_point import DesignPointSampling
-from raresim.methods.directional_sampling import DirectionalSampling
-from raresim.methods.line_sampling import LineSampling
-from raresim.methods.pilot import PopulationMethod
-from raresim.methods.subset_simulation import SubsetSimulation
 from raresim.numerics.blocks import block_rows
 from raresim.run.audit import MOST_LEVELS, SIZES, Extent
 from raresim.run.estimation import Stop
@@ -92,12 +84,13 @@ def parts(
     rows = block_rows(budget, d)
     block = VALUE * rows * (3 * d + 4 * dim + 24)
     summary = VALUE * (2 * KEPT_ROWS + 4 * CAPACITY)
+    held = method.memory(latent_dim, dim, budget)
     found = [
         Part("Python, libraries and figures", PROGRAM),
         Part(f"blocks of {rows:,} draws of {workers} workers", workers * block),
         Part("sums and rows for the figures", (2 * workers + 2) * summary),
-        Part(f"the search of {method.kind}", VALUE * searching(method, latent_dim, dim, budget)),
-        Part(f"rows of {workers} workers of {method.kind}", VALUE * workers * working(method, d, budget)),
+        Part(f"the search of {method.kind}", VALUE * held.searching),
+        Part(f"rows of {workers} workers of {method.kind}", VALUE * workers * held.working),
     ]
     if keeps != "counts":
         numbers = LOSSES_READ * min(weighted_losses.CAPACITY, budget)
@@ -114,65 +107,6 @@ def parts(
         evaluated = min(budget, EXPLORE + (4 + 4 * workers) * method.cost(latent_dim, dim))
         found.append(Part("losses of the search, kept to resume", SAVINGS * min(JOURNAL_BYTES, VALUE * evaluated)))
     return tuple(part for part in found if part.size)
-
-
-@functools.singledispatch
-def searching(method: Method, latent_dim: int, dim: int, budget: int) -> int:
-    """Numbers that the tuning of a method holds at once: where nothing else is known, all draws, some times over."""
-    return 5 * min(method.cost(latent_dim, dim), budget) * (max(latent_dim, dim) + 4)
-
-
-@searching.register
-def _(method: CrossEntropy, latent_dim: int, dim: int, budget: int) -> int:
-    """Losses and weights of the levels, the elites of one, and moments of second order."""
-    d = max(latent_dim, dim)
-    rows = min(2 * method.cost(latent_dim, dim), budget)
-    return 12 * rows + 4 * KEPT_ELITES * d + 8 * method.starts * d * d
-
-
-@searching.register
-def _(method: PopulationMethod, latent_dim: int, dim: int, budget: int) -> int:
-    """A run, and how many times as many draws the pilot has."""
-    larger = method.pilot(budget).samples / method.samples
-    return math.ceil(larger * working(method, latent_dim, budget))
-
-
-@searching.register(DesignPointSampling)
-@searching.register(LineSampling)
-def _(method: DesignPointSampling | LineSampling, latent_dim: int, dim: int, budget: int) -> int:
-    """The pilot runs, and the points of all gradients."""
-    return 24 * method.pilot * (latent_dim + 4) + 4 * method.starts * latent_dim**2
-
-
-@searching.register
-def _(method: DirectionalSampling, latent_dim: int, dim: int, budget: int) -> int:
-    return 0
-
-
-@functools.singledispatch
-def working(method: Method, d: int, budget: int) -> int:
-    """Numbers that each worker of the estimate holds beside its blocks."""
-    return 0
-
-
-@working.register
-def _(method: PopulationMethod, d: int, budget: int) -> int:
-    """Draws, their neighbours and the proposals of a move; where replicates ended."""
-    return 8 * method.samples * (d + 8) + 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
-
-
-@working.register
-def _(method: SubsetSimulation, d: int, budget: int) -> int:
-    """The draws of two levels, and the losses of all."""
-    kept = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
-    return 8 * method.samples * (d + 8) + 2 * method.max_levels * method.samples + kept
-
-
-@working.register
-def _(method: DirectionalSampling, d: int, budget: int) -> int:
-    """The rays of a block."""
-    rays = method.rays(d)
-    return 4 * min(64, max(1, budget // rays)) * rays * d
 
 
 def needed(found: tuple[Part, ...]) -> str:

@@ -83,13 +83,6 @@ def normal_correlation(marginals: Sequence[Marginal], pearson: Matrix) -> Float:
     return frozen(result)
 
 
-def attainable_range(first: Marginal, second: Marginal) -> tuple[float, float]:
-    """Smallest and largest Pearson correlation of two laws, which opposite and equal normal scores give."""
-    one, other = (_Expansion.of(law, f"marginals[{i}]") for i, law in enumerate((first, second)))
-    scale = math.sqrt(one.variance * other.variance)
-    return _extreme(one, other, -1.0) / scale, _extreme(one, other, 1.0) / scale
-
-
 @dataclass(frozen=True, eq=False)
 class _Expansion:
     """The map of one law from a standard normal, in orthonormal Hermite polynomials.

@@ -13,7 +13,6 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import HistogramTilt, normal_edges
 from raresim.distributions.low_rank_normal import LowRankNormal
-from raresim.distributions.transport import components
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
 from raresim.engine.fold import Sampler
 from raresim.numerics.arrays import Float, frozen
@@ -285,7 +284,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     proposal = sampler.proposal
     if proposal is None:
         raise ValueError("draws of the target have no weights to test")
-    work = proposal.dim * len(components(proposal)[1])
+    work = proposal.dim * len(proposal.parts[1])
     n = max(LEAST_DRAWS, min(MOST_DRAWS, MOST_WORK // work))
     found = _canary(sampler, proposal, stage, n, 0)
     more = min(MOST_DRAWS, AGAIN * MOST_WORK // work)
@@ -294,7 +293,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
 
 def _canary(sampler: Sampler, proposal: Distribution, stage: int, n: int, index: int) -> Canary:
     """From ``n`` draws, in the blocks ``index`` and the next of the stage."""
-    shares, laws = components(proposal)
+    shares, laws = proposal.parts
     largest = np.argsort(-shares, kind="stable")[:REGIONS]
     (rng,) = stream(sampler.seed, stage, index).spawn(1)
     looked_at = max(100, LOOKED_AT // largest.size)

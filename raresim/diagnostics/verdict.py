@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from raresim.diagnostics.assumptions import assumptions
+from raresim.diagnostics.endings import Ending
 from raresim.diagnostics.psis import bounded
 from raresim.record.verdict import Check, Status, Verdict
 
@@ -111,7 +112,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
         "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
-        ``outcome``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
+        ``outcome``, ``gave_up``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
         ``interrupted`` where the run was; and ``assumptions``, what inputs and loss take for granted.
 
     Notes
@@ -133,7 +134,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     if diagnostics["hits"] == 0:
         message = f"no {unit} {_MET[unit]} the event: only an upper bound is known"
         check = Check("data", 0.0, Status.BOUND_ONLY, message)
-        advice = (
+        advice: tuple[str, ...] = (
             ("raise stop.max_evaluations, or use a method that searches for the event, such as auto or cross_entropy",)
             if search["kind"] == "none"
             else (
@@ -141,6 +142,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
+        advice = tuple(dict.fromkeys((*_gave_up(search), *advice)))
         checks = (
             check,
             *_search(search, diagnostics),
@@ -178,7 +180,14 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         *_interrupted(search),
     )
     status = worst([check.status for check in checks])
-    return Verdict(status, scope, hidden, checks, _advice(checks))
+    is_short = any(check.name == "search" and check.status is not Status.TRUSTED for check in checks)
+    advice = (*(_gave_up(search) if is_short else ()), *_advice(checks))
+    return Verdict(status, scope, hidden, checks, tuple(dict.fromkeys(advice)))
+
+
+def _gave_up(search: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to do about the reasons for which climbs of the search gave up; empty where none did."""
+    return tuple(Ending(value).advice for value in search.get("gave_up", ()))
 
 
 def judge_weights(diagnostics: Mapping[str, Any], relative_error: float | None = None) -> tuple[Check, ...]:

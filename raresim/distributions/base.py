@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from raresim.record.evidence import Evidence
 if TYPE_CHECKING:
     from raresim.data import FileFacts, ReturnKind, ReturnsData, ReturnsTable
     from raresim.distributions.covariances import CovarianceEstimate
+    from raresim.marginals.base import Marginal
 
 
 class Distribution(ABC):
@@ -26,6 +27,9 @@ class Distribution(ABC):
     """
 
     kind: ClassVar[str]
+
+    mapped: ClassVar[bool] = False
+    """Whether a draw can be made of standard normals, by `from_normals`."""
 
     @property
     @abstractmethod
@@ -47,6 +51,69 @@ class Distribution(ABC):
     @abstractmethod
     def logpdf(self, x: Float, out: Float) -> None:
         """Write the log density at each row of ``x`` (n, d) into ``out`` (n,), in nats."""
+
+    @property
+    def parts(self) -> tuple[Float, tuple[Distribution, ...]]:
+        """Shares (k,) and components of a mixture; of any other law the share one and the law itself."""
+        return np.ones(1), (self,)
+
+    @property
+    def centre(self) -> Float | None:
+        """The point ``c`` (d,) about which it is symmetric: ``2 c - x`` has the law of ``x``. None: none is known."""
+        return None
+
+    @property
+    def n_normals(self) -> int:
+        """Standard normals that `from_normals` takes for a draw."""
+        return self.dim
+
+    def from_normals(self, z: Float, turn: Callable[[Float], None], x: Float) -> None:
+        """Fill ``x`` with the draws that standard normals make; only of a law that is `mapped`.
+
+        Parameters
+        ----------
+        z : (n, n_normals) float64, Fortran order
+            Independent standard normals, one draw per row; overwritten.
+        turn : callable
+            Reflects normals (n, n_normals) in place, so that the first one runs along `lead`.
+        x : (n, d) float64, Fortran order
+            Overwritten.
+        """
+        raise TypeError(f"a law of kind {self.kind} is not made of normals")
+
+    def lead(self, target: Distribution) -> Float:
+        """The direction among the last normals, (j,), that leads to the event; zeros, or none, where none is known."""
+        return moved_from(self, target)
+
+    def spread_transposed(self, a: Float) -> Float:
+        """``L' a`` of ``a`` (d,) for the factor ``L`` of the spread of a symmetric law ``c + L z``."""
+        return a
+
+    def precision_times(self, shift: Float) -> Float:
+        """``S^-1 shift`` for the spread ``S = L L'`` of a symmetric law."""
+        return shift
+
+    def blended(self, old: Distribution, share: float) -> Distribution:
+        """The law whose parameters are ``share`` times its own and for the rest those of ``old``, of its family.
+
+        Raises
+        ------
+        TypeError
+            When the law, or ``old``, cannot be blended so.
+        """
+        raise TypeError(f"a law of kind {self.kind} is not blended with another one")
+
+
+def moved_from(law: Distribution, target: Distribution) -> Float:
+    """The direction among normals ``z`` in which a symmetric ``law = m + L z`` was moved from ``target``.
+
+    A half-space ``a'x >= b`` under ``N(m_0, S)`` has its conditional mean in the direction ``S a`` from ``m_0``: the
+    shift ``m - m_0`` of a law that was fitted to it gives ``a = S^-1 (m - m_0)``, and ``L' a`` among the normals.
+    """
+    there, here = law.centre, target.centre
+    if there is None or here is None:
+        return np.zeros(0)
+    return law.spread_transposed(target.precision_times(there - here))
 
 
 HALF_SPACE = "the factors are jointly normal: the event is one half-space"
@@ -129,6 +196,7 @@ class Inputs(ABC):
     """
 
     kind: ClassVar[str]
+    mapped: ClassVar[bool] = True
     keeps_to_data: ClassVar[bool] = False
     """Whether no draw goes beyond the data that the law was fitted to."""
 
@@ -177,6 +245,11 @@ class Inputs(ABC):
         """Whether the factors are jointly normal, and their map from standard normals is linear apart from a shift."""
         return False
 
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...] | None:
+        """The law of each factor where the factors are independent of each other; else None."""
+        return None
+
     def sums_in_one_region(self, weights: Float) -> str:
         """Why each of ``sum_i weights[i] * x_i >= t`` and ``<= t`` is one region of standard normals, in words.
 
@@ -211,6 +284,18 @@ class Inputs(ABC):
         (n, d) float64
             ``x``, or ``u`` itself where the map is the identity.
         """
+
+    @property
+    def n_normals(self) -> int:
+        """As of `Distribution`: what a stated proposal is drawn from."""
+        return self.latent_dim
+
+    def from_normals(self, z: Float, turn: Callable[[Float], None], x: Float) -> None:
+        """As of `Distribution`, by `to_physical`."""
+        turn(z)
+        made = self.to_physical(z, x)
+        if made is not x:
+            x[:] = made
 
     @abstractmethod
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:

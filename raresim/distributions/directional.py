@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -58,6 +58,7 @@ class Directional(Distribution):
     """
 
     kind: ClassVar[str] = "directional"
+    mapped: ClassVar[bool] = True
 
     direction: Vector
     location: float = 0.0
@@ -113,6 +114,31 @@ class Directional(Distribution):
             constant += 0.5 * math.log(2.0 / math.pi)
         out += constant
 
+    def lead(self, target: Distribution) -> Float:
+        """Its own direction: the first normal becomes the coordinate along it."""
+        return self.axis
+
+    def from_normals(self, z: Float, turn: Callable[[Float], None], x: Float) -> None:
+        first = z[:, 0].copy()
+        z[:, 0] = 0.0
+        turn(z)
+        np.multiply(z, math.sqrt(self.variance), out=x)
+        x += self.along_of(first)[:, None] * self.axis
+
+    def along_of(self, z: Float) -> Float:
+        """The coordinate along the direction, as a rising function of a standard normal ``z`` (n,).
+
+        Below the mode lies the share ``left / (left + right)``; the tail on either side of a two-sided law with that
+        scale is read from the log tail of ``z``.
+        """
+        from scipy.special import log_ndtr, ndtri_exp
+
+        share = np.array([self.left, self.right]) / (self.left + self.right)
+        below = log_ndtr(z) < math.log(share[0])
+        log_tail = np.minimum(log_ndtr(np.where(below, z, -z)) - np.log(np.where(below, *share)), 0.0)
+        size = -log_tail if self.profile == "laplace" else -ndtri_exp(log_tail - math.log(2.0))
+        return np.asarray(self.location + np.where(below, -self.left, self.right) * size)
+
     @staticmethod
     def examples() -> list[Directional]:
         """Members for the conformance tests."""
@@ -121,14 +147,6 @@ class Directional(Distribution):
             Directional(direction=[1.0, -1.0, 1.0], location=1.0, left=0.7, right=1.2, profile="normal"),
             Directional(direction=[1.0], location=-1.0, left=1.0, right=2.0),
         ]
-
-
-def log_densities(laws: Sequence[Directional], u: Float, out: Float) -> None:
-    """Write the log density of ``k`` laws at each row of ``u`` (n, d) into ``out`` (n, k): one matrix product."""
-    along = u @ np.stack([law.axis for law in laws], axis=1)
-    square = np.einsum("ij,ij->i", u, u)
-    for k, law in enumerate(laws):
-        law.log_density(along[:, k], square, out[:, k])
 
 
 def _buffers(n: int) -> tuple[Float, Float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from raresim.arguments import checks
 from raresim.arguments.checks import Matrix, Vector
-from raresim.distributions.base import Distribution
+from raresim.distributions.base import Distribution, moved_from
 from raresim.distributions.low_rank_normal import centred_squared_norm
 from raresim.errors import FieldError
 from raresim.numerics import arrays
@@ -70,6 +71,7 @@ class ExponentiallyModifiedNormal(Distribution):
     """
 
     kind: ClassVar[str] = "exponentially_modified_normal"
+    mapped: ClassVar[bool] = True
 
     mean: Vector
     directions: Matrix | None = None
@@ -167,6 +169,33 @@ class ExponentiallyModifiedNormal(Distribution):
             h -= self._offset[k] + self.rate
             h /= math.sqrt(self._steepness)
             add_log_mills(h, out)
+
+    @property
+    def centre(self) -> Float | None:
+        return self.location if self.rate is None else None
+
+    @property
+    def n_normals(self) -> int:
+        """One for each coordinate, after one that becomes the exponential part where there is one."""
+        return self.dim + (self.rate is not None)
+
+    def lead(self, target: Distribution) -> Float:
+        """Its tail, where it has one: the second normal is turned along ``L'`` times the tail's direction."""
+        if self.tail is not None:
+            return self.spread_transposed(np.asarray(self.tail, dtype=np.float64))
+        return moved_from(self, target)
+
+    def from_normals(self, z: Float, turn: Callable[[Float], None], x: Float) -> None:
+        from scipy.special import log_ndtr
+
+        first = z[:, 0].copy()
+        turn(z)
+        self.place(z[:, -self.dim :], None if self.rate is None else -log_ndtr(-first), x)
+
+    def spread_transposed(self, a: Float) -> Float:
+        bulk = math.sqrt(self.bulk)
+        moved: Float = bulk * a + self.basis @ ((np.sqrt(self.spread) - bulk) * (self.basis.T @ a))
+        return moved
 
     @staticmethod
     def examples() -> list[ExponentiallyModifiedNormal]:

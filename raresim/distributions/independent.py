@@ -79,6 +79,10 @@ class Independent(Inputs, Distribution):
     def exponential_moments(self, weights: Float) -> tuple[float, float] | None:
         return margins.exponential_moments(self.laws, weights, True)
 
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...]:
+        return self.laws
+
     def mass_below(self, x: float) -> Float:
         return margins.mass_below(self.laws, x)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from raresim.arguments import checks
 from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
+from raresim.distributions.normal import gaussian_moments
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
 from raresim.numerics import arrays
@@ -40,6 +42,7 @@ class LowRankNormal(Distribution):
     """
 
     kind: ClassVar[str] = "low_rank_normal"
+    mapped: ClassVar[bool] = True
 
     mean: Vector
     directions: Matrix
@@ -82,11 +85,49 @@ class LowRankNormal(Distribution):
         out *= -0.5
         out -= 0.5 * (self.dim * LOG_2PI + float(np.log(self.spread).sum()))
 
+    @property
+    def centre(self) -> Float:
+        return self.location
+
+    def from_normals(self, z: Float, turn: Callable[[Float], None], x: Float) -> None:
+        turn(z)
+        x[:] = z
+        along = arrays.scratch("along", z.shape[0], self.spread.size)
+        project(z, self.basis, np.zeros(self.dim), along)
+        along *= np.sqrt(self.spread) - 1.0
+        add_along(along, self.basis, self.location, x)
+
+    def spread_transposed(self, a: Float) -> Float:
+        moved: Float = a + self.basis @ ((np.sqrt(self.spread) - 1.0) * (self.basis.T @ a))
+        return moved
+
+    def blended(self, old: Distribution, share: float) -> LowRankNormal:
+        """The law along its own directions, with ``share`` of its mean and variances and the rest those of ``old``."""
+        there = old.centre
+        if there is None:
+            raise TypeError(f"not Gaussian: {old!r}")
+        mean = share * self.location + (1.0 - share) * there
+        along = share * self.spread + (1.0 - share) * _variances_along(old, self.basis)
+        return LowRankNormal(mean=mean, directions=self.basis, variances=along)
+
     @staticmethod
     def examples() -> list[LowRankNormal]:
         """Members for the conformance tests."""
         directions = [[0.6, 0.0], [0.8, 0.0], [0.0, 1.0]]
         return [LowRankNormal(mean=[1.0, 2.0, 0.0], directions=directions, variances=[0.5, 3.0])]
+
+
+def _variances_along(law: Distribution, basis: Float) -> Float:
+    """Variances of a normal law along the columns of ``basis`` (d, k)."""
+    if isinstance(law, LowRankNormal):
+        variances: Float = 1.0 + (law.spread - 1.0) @ np.square(law.basis.T @ basis)
+        return variances
+    moments = gaussian_moments(law)
+    if moments is None:
+        raise TypeError(f"not Gaussian: {law!r}")
+    full = np.diag(moments[1]) if moments[1].ndim == 1 else moments[1]
+    along: Float = np.einsum("ik,ij,jk->k", basis, full, basis)
+    return along
 
 
 @kernel

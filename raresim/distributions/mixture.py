@@ -58,7 +58,8 @@ class Mixture(Distribution):
             raise FieldError("weights", f"must be positive, got {shares.min():g}")
         if abs(shares.sum() - 1.0) > 1e-9:
             raise FieldError("weights", f"must add to 1, got {shares.sum():.12g}")
-        flat = [pair for w, c in zip(shares, self.components, strict=True) for pair in _parts(w, c)]
+        parts = [c.parts for c in self.components]
+        flat = [(w * v, law) for w, own in zip(shares, parts, strict=True) for v, law in zip(*own, strict=True)]
         for name in ("weights", "shares"):
             object.__setattr__(self, name, arrays.frozen(np.array([w for w, _ in flat])))
         object.__setattr__(self, "components", tuple(c for _, c in flat))
@@ -79,6 +80,10 @@ class Mixture(Distribution):
     @property
     def dim(self) -> int:
         return self.components[0].dim
+
+    @property
+    def parts(self) -> tuple[Float, tuple[Distribution, ...]]:
+        return self.shares, tuple(self.components)
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
         """Fill ``x``; the rows of one component stand together, and the counts of rows are multinomial."""
@@ -110,13 +115,6 @@ class Mixture(Distribution):
         return [Mixture(weights=[0.3, 0.7], components=two)]
 
 
-def _parts(share: float, law: Distribution) -> list[tuple[float, Distribution]]:
-    """``law`` with its share, or the components of a mixture with theirs."""
-    if not isinstance(law, Mixture):
-        return [(share, law)]
-    return [(share * w, c) for w, c in zip(law.shares, law.components, strict=True)]
-
-
 def log_weight_bound(law: Distribution | None, target: Distribution) -> float | None:
     """Log of the largest possible weight ``target / law``, in nats: one over the target's share in a mixture.
 
@@ -124,7 +122,7 @@ def log_weight_bound(law: Distribution | None, target: Distribution) -> float | 
     """
     if law is None:
         return 0.0
-    share = sum(w for w, part in _parts(1.0, law) if part is target or _are_standard(part, target))
+    share = sum(w for w, part in zip(*law.parts, strict=True) if part is target or _are_standard(part, target))
     return -math.log(share) if share > 0 else None
 
 

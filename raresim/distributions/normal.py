@@ -18,6 +18,8 @@ from raresim.distributions.covariances import covariance_of
 from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
+from raresim.marginals.base import Marginal
+from raresim.marginals.normal import Normal as NormalMarginal
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -118,8 +120,38 @@ class Normal(Inputs, Distribution):
         return dim
 
     @property
+    def centre(self) -> Float:
+        return self.location
+
+    def spread_transposed(self, a: Float) -> Float:
+        return self.factor.T @ a if self.correlated else self.scales * a
+
+    def precision_times(self, shift: Float) -> Float:
+        from scipy.linalg import cho_solve
+
+        return np.asarray(cho_solve((self.factor, True), shift)) if self.correlated else shift / self.scales**2
+
+    def blended(self, old: Distribution, share: float) -> Normal:
+        """The normal law with ``share`` of its own mean and covariance, and the rest those of a normal law ``old``."""
+        before = gaussian_moments(old)
+        if before is None:
+            raise TypeError(f"not Gaussian: {old!r}")
+        a, b = self.factor @ self.factor.T if self.correlated else self.scales**2, before[1]
+        if a.ndim != b.ndim:
+            a, b = (np.diag(c) if c.ndim == 1 else c for c in (a, b))
+        mean = share * self.location + (1.0 - share) * before[0]
+        spread = share * a + (1.0 - share) * b
+        return Normal(mean=mean, std=np.sqrt(spread)) if spread.ndim == 1 else Normal(mean=mean, cov=spread)
+
+    @property
     def is_normal(self) -> bool:
         return True
+
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...] | None:
+        if self.correlated:
+            return None
+        return tuple(NormalMarginal(loc=m, scale=s) for m, s in zip(self.location, self.scales, strict=True))
 
     def to_physical(self, u: Float, x: Float) -> Float:
         if self.correlated:

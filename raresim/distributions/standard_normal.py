@@ -11,6 +11,8 @@ import numpy as np
 from raresim.arguments import checks
 from raresim.distributions.base import Distribution, Inputs
 from raresim.distributions.lognormal_sum import lognormal_moments
+from raresim.marginals.base import Marginal
+from raresim.marginals.normal import Normal as NormalMarginal
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 from raresim.numerics.normals import fill_standard_normal
@@ -44,8 +46,16 @@ class StandardNormal(Inputs, Distribution):
         return None
 
     @property
+    def centre(self) -> Float:
+        return np.zeros(self.dim)
+
+    @property
     def is_normal(self) -> bool:
         return True
+
+    @property
+    def independent_laws(self) -> tuple[Marginal, ...]:
+        return (NormalMarginal(),) * self.dim
 
     @staticmethod
     def latent_dim_of(dim: int) -> int:

@@ -123,6 +123,23 @@ class StudentT(Inputs, Distribution):
     def names(self) -> tuple[str, ...] | None:
         return self.labels if self.fitted is None else self.fitted.names
 
+    @property
+    def centre(self) -> Float:
+        return self.normal.location
+
+    def spread_transposed(self, a: Float) -> Float:
+        return self.normal.spread_transposed(a)
+
+    def precision_times(self, shift: Float) -> Float:
+        return self.normal.precision_times(shift)
+
+    def blended(self, old: Distribution, share: float) -> StudentT:
+        """Centre and scale matrix blended with those of a t or normal law ``old``, with its own degrees of freedom."""
+        normal = self.normal.blended(old.normal if isinstance(old, StudentT) else old, share)
+        if normal.correlated:
+            return StudentT(dof=self.dof, loc=normal.location, shape=normal.factor @ normal.factor.T)
+        return StudentT(dof=self.dof, loc=normal.location, scale=normal.scales)
+
     @staticmethod
     def latent_dim_of(dim: int) -> int:
         return dim + 1

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from raresim.distributions.base import Distribution, Inputs
-from raresim.distributions.directional import Directional
-from raresim.distributions.exponentially_modified_normal import ExponentiallyModifiedNormal
-from raresim.distributions.low_rank_normal import LowRankNormal, add_along, project
-from raresim.distributions.mixture import Mixture
-from raresim.distributions.normal import Normal
-from raresim.distributions.standard_normal import StandardNormal
-from raresim.distributions.student_t import StudentT
+from raresim.distributions.base import Distribution
 from raresim.errors import FieldError
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
+from raresim.registry import members
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +47,15 @@ class Transport:
         FieldError
             When a component has no map from standard normals.
         """
-        shares, laws = components(law)
+        shares, laws = law.parts
         for each in laws:
-            if not isinstance(each, Inputs | LowRankNormal | Directional | ExponentiallyModifiedNormal):
+            if not each.mapped:
+                known: Any = members("distribution").items()
+                kinds = ", ".join(kind for kind, of_kind in known if of_kind.mapped)
                 raise FieldError(
                     "draws",
-                    f"must not be 'sobol': a law of kind {each.kind} has no map from uniforms (normal, "
-                    "low_rank_normal, student_t, directional, exponentially_modified_normal, inputs that are laws, and "
-                    "mixtures of them have one)",
+                    f"must not be 'sobol': a law of kind {each.kind} has no map from uniforms; those with one are "
+                    f"{kinds} and mixtures of them",
                 )
         return cls(shares, laws, tuple(_mirror(each, target) for each in laws))
 
@@ -96,16 +92,6 @@ class Transport:
             x[rows] = own
 
 
-def centre(law: Distribution) -> Float | None:
-    """The point ``c`` about which a law is symmetric: ``2 c - x`` has the law of ``x``; None where none is known."""
-    normal = law.normal if isinstance(law, StudentT) else law
-    if isinstance(normal, StandardNormal):
-        return np.zeros(normal.dim)
-    if isinstance(normal, ExponentiallyModifiedNormal):
-        return normal.location if normal.rate is None else None
-    return normal.location if isinstance(normal, Normal | LowRankNormal) else None
-
-
 def across(direction: Float, z: Float) -> Float:
     """Standard normals (n, d) across ``direction`` (d,), of length one, from ``z`` (n, d - 1); in Fortran order."""
     out = np.zeros((z.shape[0], direction.size), order="F")
@@ -114,70 +100,18 @@ def across(direction: Float, z: Float) -> Float:
     return out
 
 
-def components(law: Distribution) -> tuple[Float, tuple[Distribution, ...]]:
-    """Shares and components of a mixture; any other law is its own only component."""
-    return (law.shares, tuple(law.components)) if isinstance(law, Mixture) else (np.ones(1), (law,))
-
-
 def _map(law: Distribution, mirror: Float, z: Float, x: Float) -> None:
-    """Write the draws of one component into ``x``, from its normals ``z``, which are overwritten."""
-    from scipy.special import log_ndtr
-
-    first = z[:, 0].copy()
-    if isinstance(law, Directional):
-        z[:, 0] = 0.0
-    _reflect(mirror, z)
-    if isinstance(law, Directional):
-        np.multiply(z, math.sqrt(law.variance), out=x)
-        x += _along_direction(law, first)[:, None] * law.axis
-    elif isinstance(law, LowRankNormal):
-        x[:] = z
-        seen = arrays.scratch("along", z.shape[0], law.spread.size)
-        project(z, law.basis, np.zeros(law.dim), seen)
-        seen *= np.sqrt(law.spread) - 1.0
-        add_along(seen, law.basis, law.location, x)
-    elif isinstance(law, ExponentiallyModifiedNormal):
-        law.place(z[:, -law.dim :], None if law.rate is None else -log_ndtr(-first), x)
-    elif isinstance(law, Inputs):
-        made = law.to_physical(z, x)
-        if made is not x:
-            x[:] = made
-
-
-def _along_direction(law: Directional, z: Float) -> Float:
-    """The coordinate of a directional law along its axis, as a rising function of a standard normal.
-
-    The share ``left / (left + right)`` lies below the mode; each side is read from the log tail of ``z``, as one side
-    of a symmetric law with that side's scale.
-    """
-    from scipy.special import log_ndtr, ndtri_exp
-
-    share = np.array([law.left, law.right]) / (law.left + law.right)
-    below = log_ndtr(z) < math.log(share[0])
-    log_tail = np.minimum(log_ndtr(np.where(below, z, -z)) - np.log(np.where(below, *share)), 0.0)
-    size = -log_tail if law.profile == "laplace" else -ndtri_exp(log_tail - math.log(2.0))
-    return np.asarray(law.location + np.where(below, -law.left, law.right) * size)
+    """Draws of one component from its normals ``z``, which are overwritten."""
+    law.from_normals(z, lambda normals: _reflect(mirror, normals), x)
 
 
 def _mirror(law: Distribution, target: Distribution) -> Float:
-    """The reflection that turns the first normal of ``law = m + L z`` along ``L' a``, with ``a`` the way to the event.
+    """The reflection that turns the first of the normals that ``lead`` is about along it; those before are left alone.
 
-    A half-space ``a'x >= b`` under ``N(m_0, S)`` has its conditional mean in the direction ``S a`` from ``m_0``, so the
-    shift ``m - m_0`` of a fitted law gives ``a = S^-1 (m - m_0)``. The first normal of a Student t law is the mixing
-    variable and is not turned; a directional law fixes the direction of its first normal itself. In a law with an
-    exponential tail the first normal makes the tail, and the second is turned along ``L'`` times the tail's direction.
+    Of a Student t law the first normal is the mixing variable, of an exponential tail the tail.
     """
-    latent = law.latent_dim if isinstance(law, Inputs) else law.dim
-    there, here = centre(law), centre(target)
-    direction = np.zeros(latent)
-    if isinstance(law, Directional):
-        direction = law.axis
-    elif isinstance(law, ExponentiallyModifiedNormal) and law.tail is not None:
-        latent = law.dim + 1
-        direction = _spread_transposed(law, np.asarray(law.tail, dtype=np.float64))
-    elif there is not None and here is not None:
-        direction = _spread_transposed(law, _precision(target, there - here))
-    return arrays.frozen(np.concatenate([np.zeros(latent - direction.size), _towards(direction)]))
+    direction = law.lead(target)
+    return arrays.frozen(np.concatenate([np.zeros(law.n_normals - direction.size), _towards(direction)]))
 
 
 def _towards(direction: Float) -> Float:
@@ -195,26 +129,3 @@ def _reflect(v: Float, z: Float) -> None:
     along = z @ (2.0 * v)
     for j in np.flatnonzero(v):
         z[:, j] -= v[j] * along
-
-
-def _spread_transposed(law: Distribution, a: Float) -> Float:
-    """``L' a`` for the factor ``L`` of the spread of a symmetric law."""
-    normal = law.normal if isinstance(law, StudentT) else law
-    if isinstance(normal, LowRankNormal):
-        return a + normal.basis @ ((np.sqrt(normal.spread) - 1.0) * (normal.basis.T @ a))
-    if isinstance(normal, ExponentiallyModifiedNormal):
-        bulk = math.sqrt(normal.bulk)
-        return bulk * a + normal.basis @ ((np.sqrt(normal.spread) - bulk) * (normal.basis.T @ a))
-    if isinstance(normal, Normal):
-        return normal.factor.T @ a if normal.correlated else normal.scales * a
-    return a
-
-
-def _precision(law: Distribution, shift: Float) -> Float:
-    """``S^-1 shift`` for the spread ``S`` of a symmetric law."""
-    from scipy.linalg import cho_solve
-
-    normal = law.normal if isinstance(law, StudentT) else law
-    if isinstance(normal, Normal):
-        return np.asarray(cho_solve((normal.factor, True), shift)) if normal.correlated else shift / normal.scales**2
-    return shift

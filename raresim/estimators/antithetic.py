@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks, masks_with_failed
 from raresim.distributions.base import Distribution
-from raresim.distributions.transport import centre, components
 from raresim.engine.fold import Sampler
 from raresim.errors import FieldError
 from raresim.estimators.base import KEPT_ROWS, OfDraws
@@ -21,6 +21,7 @@ from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.registry import members
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,15 @@ def centres(law: Distribution) -> Sequence[Float]:
         When a component is not known to be symmetric about a point.
     """
     found = []
-    for each in components(law)[1]:
-        middle = centre(each)
+    for each in law.parts[1]:
+        middle = each.centre
         if middle is None:
+            known: Any = members("distribution").items()
+            kinds = ", ".join(kind for kind, cls in known if all(law.centre is not None for law in cls.examples()))
             raise FieldError(
                 "draws",
-                f"cannot be 'antithetic': a law of kind {each.kind} is not known to be symmetric about a point "
-                "(standard_normal, normal, low_rank_normal, student_t and mixtures of them are)",
+                f"cannot be 'antithetic': a law of kind {each.kind} is not known to be symmetric about a point; "
+                f"{kinds} and mixtures of them are",
             )
         found.append(middle)
     return found
@@ -95,7 +98,7 @@ def centres(law: Distribution) -> Sequence[Float]:
 def sample_pairs(law: Distribution, rng: np.random.Generator, u: Float) -> None:
     """Fill the upper half of ``u`` (2 n, d) with draws of ``law`` and the lower with their mirror images."""
     n = u.shape[0] // 2
-    shares, laws = components(law)
+    shares, laws = law.parts
     row = 0
     for each, middle, count in zip(laws, centres(law), rng.multinomial(n, shares), strict=True):
         if count:

@@ -13,13 +13,13 @@ from raresim.accumulators.ends import Ends, evenly
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.engine.fold import Sampler
-from raresim.errors import FieldError
 from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
 from raresim.losses.failures import collecting, note
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.search.goals import rarest
 from raresim.search.markov import Evaluate
 
 REACHED = "reached"
@@ -192,7 +192,7 @@ class Replicates(Estimator):
 
 def run_once(sampler: Sampler, events: Sequence[Event], population: Population, block: Block, most: int) -> Run:
     """One run on the stream of ``block``, of at most ``most`` evaluations."""
-    sign = direction_of(events)
+    sign = rarest(events).sign
 
     def evaluate(u: Float) -> Float:
         return sampler.signed_loss(u, block, sign)
@@ -200,11 +200,3 @@ def run_once(sampler: Sampler, events: Sequence[Event], population: Population, 
     thresholds = np.array([sign * event.threshold for event in events])
     rng = stream(sampler.seed, block.stage, block.index)
     return population.run(evaluate, sampler.problem.dim, thresholds, rng, most)
-
-
-def direction_of(events: Sequence[Event]) -> float:
-    """The sign that all events have; raises `FieldError` where they have two."""
-    signs = {event.sign for event in events}
-    if len(signs) > 1:
-        raise FieldError("measures", "a run climbs to one tail: put `above` and `below` into two experiments")
-    return signs.pop()

@@ -35,6 +35,29 @@ class Loss(ABC):
     def __call__(self, x: Float, out: Float) -> None:
         """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
 
+    def look(self, inputs: Inputs) -> Loss:
+        """What ``raresim check`` looks at: the loss bound to ``inputs``, or itself where that would run a user's code.
+
+        Raises
+        ------
+        FieldError, DataError
+            When the loss does not fit the inputs, or code that it names is not there.
+        """
+        return self.bind(inputs)
+
+    def doubts(self) -> list[str]:
+        """What the text of a user's code says against the loss, a sentence each; the code is not run."""
+        return []
+
+    def replay(self, path: Path) -> str:
+        """A shell command that calls a user's function with the rows saved at ``path``; empty where there is none."""
+        return ""
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether a row may stay without a loss: the interval then counts it as safe and as failing."""
+        return False
+
     def watched(self) -> Loss:
         """The same loss, of which a run checks that a row always has the same value; itself where that is certain."""
         return self
@@ -84,6 +107,21 @@ class Loss(ABC):
     def limit_state_names(self) -> tuple[str, ...]:
         """Names of the limit states; empty where there are none."""
         return ()
+
+    @property
+    def has_limit_states(self) -> bool:
+        """Whether it has limit states, also where their names are not known before it is bound."""
+        return bool(self.limit_state_names)
+
+    @property
+    def has_components(self) -> bool:
+        """Whether it has parts, also where their names are not known before it is bound."""
+        return bool(self.component_names)
+
+    @property
+    def factor_weights(self) -> Float | None:
+        """Weights ``w`` (d,) where the bound loss is the sum ``w'x`` of the risk factors; None of any other."""
+        return None
 
     @property
     def at_least(self) -> int:

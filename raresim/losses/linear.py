@@ -137,6 +137,14 @@ class Linear(Loss):
         """Whether the loss is not linear in the factors, which are log returns."""
         return self.revalue == "exp"
 
+    @property
+    def factor_weights(self) -> Float | None:
+        return None if self.is_revalued else self.exposure
+
+    @property
+    def has_components(self) -> bool:
+        return True
+
     def components(self, x: Float) -> Float:
         parts: Float = (np.expm1(np.minimum(x, LARGEST)) if self.is_revalued else x) * self.exposure
         return parts

@@ -172,6 +172,18 @@ class PythonLoss(Loss):
             raise FieldError("system", few)
 
     @property
+    def may_fail(self) -> bool:
+        return self.on_failure == "bound"
+
+    @property
+    def has_components(self) -> bool:
+        return self.parts is not False
+
+    @property
+    def has_limit_states(self) -> bool:
+        return self.limit_states is not False
+
+    @property
     def again(self) -> int:
         """How often a failed row is tried again."""
         if self.retries is not None:
@@ -350,8 +362,8 @@ class PythonLoss(Loss):
             "different values: make them part of the inputs, or take their seed from the row"
         ]
 
-    def look(self) -> None:
-        """Check that the function is there without importing it: its file is read and parsed, not run.
+    def look(self, inputs: Inputs) -> PythonLoss:
+        """The loss as it is, after a check that the function is there: its file is read and parsed, not run.
 
         Raises
         ------
@@ -359,7 +371,7 @@ class PythonLoss(Loss):
             When the file is missing, is not Python, or defines no such name at its top level.
         """
         if not isinstance(self.function, str):
-            return
+            return self
         path_text, _, name = self.function.rpartition(":")
         path = Path(path_text)
         try:
@@ -371,6 +383,7 @@ class PythonLoss(Loss):
         names = [n for node in tree.body for n in _defined(node)]
         if name not in names:
             raise FieldError("function", unknown(f"function of {path.name}", name, names))
+        return self
 
     def moments(self, inputs: Inputs) -> None:
         return None

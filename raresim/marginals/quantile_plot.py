@@ -57,11 +57,6 @@ class QuantilePlot:
         """Number of points outside the pointwise band; ``(1 - confidence) m`` are expected if the law is true."""
         return int(((self.observed < self.low) | (self.observed > self.high)).sum())
 
-    @property
-    def contradicted(self) -> bool:
-        """Whether a point lies outside the simultaneous band."""
-        return bool(((self.observed < self.low_all) | (self.observed > self.high_all)).any())
-
 
 def quantile_plot(
     law: Marginal, values: ArrayLike, confidence: float = 0.95, side: Literal["lower", "upper", "both"] = "upper"

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raresim.measures.tail_sample import TailSample
-from raresim.record.event import Event
+from raresim.record.event import Direction, Event
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Reference
 
 if TYPE_CHECKING:
     from raresim.distributions.base import Inputs
     from raresim.engine.problem import Problem
+    from raresim.engine.session import Session
     from raresim.losses.base import Loss
     from raresim.record.records import Estimate
 
@@ -147,8 +148,8 @@ class Answered:
         The answers to the measure's own questions, in their order.
     estimates : tuple of Estimate
         Those of all measures of the run.
-    problem : Problem
-        Inputs, bound loss and space of the draws.
+    session : Session
+        The run: inputs and bound loss, and what evaluates further losses.
     factor : float
         What a quantile of the normal law is multiplied by in intervals of this run: more than 1 where it chose the
         size of its own sample.
@@ -161,10 +162,15 @@ class Answered:
     sample: TailSample
     own: tuple[Estimate, ...]
     estimates: tuple[Estimate, ...]
-    problem: Problem
+    session: Session
     factor: float = 1.0
     left: int = 2_000
     scale: Callable[[], LossScale] | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """Inputs, bound loss and space of the draws."""
+        return self.session.problem
 
     @property
     def inputs(self) -> Inputs:
@@ -184,6 +190,19 @@ class Measure(ABC):
 
     kind: ClassVar[str]
     keeps: ClassVar[Keeps] = "counts"
+
+    asks: ClassVar[bool] = True
+    """Whether it asks for a number: `questions` of one that only shows something beside others' numbers is empty."""
+
+    @property
+    def direction(self) -> Direction:
+        """The side of the loss on which its events lie."""
+        return "above"
+
+    @property
+    def bets(self) -> bool:
+        """Whether an interval of it is made from bets on single rows, which have to be won or lost."""
+        return False
 
     @property
     def tails(self) -> tuple[float, ...]:

@@ -147,7 +147,7 @@ class Contributions(Measure):
         ]
 
     def check_loss(self, loss: Loss) -> None:
-        if not loss.component_names:
+        if not loss.has_components:
             raise FieldError(
                 "kind",
                 f"contributions needs a loss with parts, and one of kind {loss.kind!r} has none"

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.engine.problem import Problem
+from raresim.distributions.base import Inputs
 from raresim.errors import LossError
 from raresim.losses.failures import collecting
 from raresim.numerics.arrays import Float
-from raresim.numerics.streams import stream
 from raresim.search.climbing import peaks, regions
 from raresim.search.design_points import (
     HALVINGS,
@@ -24,6 +23,7 @@ from raresim.search.design_points import (
     gradient_cost,
     unit,
 )
+from raresim.search.explorer import Explorer
 
 Labels = NDArray[np.intp]
 
@@ -59,19 +59,26 @@ class Prices:
 
     Parameters
     ----------
-    problem : Problem
-        Inputs and bound loss.
+    explorer : Explorer
+        Evaluates at standard normals, as a stage of the run.
     n : int
         Draws of the estimate.
     left : int
         What the run's budget leaves.
     """
 
-    problem: Problem
+    explorer: Explorer
     n: int
     left: int = MAX_EVALUATIONS
-    evaluations: int = 0
     failed: int = 0
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.explorer.problem.inputs
+
+    @property
+    def evaluations(self) -> int:
+        return self.explorer.evaluations
 
     @property
     def most(self) -> int:
@@ -85,22 +92,23 @@ class Prices:
 
     def __call__(self, u: Float) -> Float:
         """Losses (n,) at standard normals (n, l); ``-inf`` where the user's function failed and that is bounded."""
-        return self.at(self.factors(u))
+        with collecting():  # what fails here is no row of the estimate
+            return self._counted(self.explorer(u, "scenarios"))
 
     def factors(self, u: Float) -> Float:
         """The risk factors (n, d) of standard normals (n, l), in an array of its own."""
-        inputs = self.problem.inputs
-        return np.array(inputs.to_physical(np.asfortranarray(u), np.empty((len(u), inputs.dim), order="F")), order="F")
+        x = np.empty((len(u), self.inputs.dim), order="F")
+        return np.array(self.inputs.to_physical(np.asfortranarray(u), x), order="F")
 
     def at(self, x: Float) -> Float:
         """Losses (n,) at risk factors (n, d)."""
-        out = np.empty(len(x))
-        self.evaluations += len(x)
-        with collecting():  # what fails here is no row of the estimate
-            self.problem.loss(np.asfortranarray(x), out)
-        failed = np.isnan(out)
-        self.failed += int(failed.sum())
-        return np.where(failed, -np.inf, out)
+        with collecting():
+            return self._counted(self.explorer.at_factors(x, "scenarios"))
+
+    def _counted(self, loss: Float) -> Float:
+        """``loss`` (n,), of which the rows without one are counted."""
+        self.failed += int(np.isneginf(loss).sum())
+        return loss
 
     def known(self, x: Float) -> list[float | None]:
         """As `at`, None where there is no loss for whatever reason, or no evaluation is left."""
@@ -215,8 +223,8 @@ def _on_rays(prices: Prices, goal: float, starts: Float) -> Search:
 
 def find_points(prices: Prices, goal: float, rows: int) -> Modes:
     """Design points from a pilot of the target, where the standard normals of the ``rows`` draws are not known."""
-    dim, pilot = prices.problem.inputs.latent_dim, min(PILOT, prices.left_to_climb // 4)
-    u = np.asfortranarray(stream(0, 0, 0).standard_normal((pilot, dim)))
+    dim, pilot = prices.inputs.latent_dim, min(PILOT, prices.left_to_climb // 4)
+    u = np.asfortranarray(prices.explorer.generator().standard_normal((pilot, dim)))
     nothing = np.zeros(rows, dtype=np.intp)
     try:
         loss = prices(u)

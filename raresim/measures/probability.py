@@ -95,6 +95,10 @@ class Probability(Measure):
         return "above" if self.above is not None else "below"
 
     @property
+    def bets(self) -> bool:
+        return self.interval == "betting"
+
+    @property
     def thresholds(self) -> list[Threshold]:
         """The thresholds as given."""
         given: Any = self.above if self.above is not None else self.below

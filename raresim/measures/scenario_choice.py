@@ -74,7 +74,7 @@ class Found:
     @property
     def inputs(self) -> Inputs:
         """The law of the risk factors."""
-        return self.prices.problem.inputs
+        return self.prices.inputs
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ class Found:
         """Search for modes, and choose scenarios of at most ``most`` of them."""
         sample, inside = given.sample, given.inside
         weight = given.weight[inside]
-        if prices.problem.space == "standard":
+        if prices.explorer.session.problem.space == "standard":
             modes = find_modes(prices, given.threshold, sample.u[inside], weight)
             radius = np.linalg.norm(sample.u, axis=1)
         else:

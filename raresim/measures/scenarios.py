@@ -29,6 +29,7 @@ from raresim.measures.scenario_tables import (
 from raresim.measures.usual import Usual
 from raresim.record.exhibits import Exhibit
 from raresim.registry import member
+from raresim.search.explorer import Explorer
 
 MOST_MODES = 16
 """Modes that are shown where the user names no number."""
@@ -147,9 +148,10 @@ class Scenarios(Measure):
         if not given.probability > 0:
             note = f"No draw reached the event, {own.label}: there is nothing to show of it."
             return [Exhibit("scenarios", f"Scenarios of {own.label}", SCENARIO_COLUMNS, (), (note,), status)]
-        found = Found.of(given, Prices(answered.problem, answered.sample.n, answered.left), self.modes or MOST_MODES)
+        explorer = Explorer(answered.session, 1.0, "standard")
+        found = Found.of(given, Prices(explorer, answered.sample.n, answered.left), self.modes or MOST_MODES)
         days = self._days(found)
-        usual = Usual.of(found.inputs)
+        usual = Usual.of(found.inputs, explorer.generator())
         exhibits = [
             scenarios_exhibit(found, own.label),
             factors_exhibit(found, usual, days),

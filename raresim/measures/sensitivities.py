@@ -78,6 +78,7 @@ class Sensitivities(Measure):
 
     kind: ClassVar[str] = "sensitivities"
     keeps: ClassVar[Keeps] = "draws"
+    asks: ClassVar[bool] = False
 
     parameters: Sequence[str] | None = None
     per: float = 0.01

@@ -9,7 +9,6 @@ import numpy as np
 
 from raresim.distributions.base import Inputs
 from raresim.numerics.arrays import Float
-from raresim.numerics.streams import stream
 
 DRAWS, NORMALS = 20_000, 4_000_000
 """Draws of the inputs, and normals that they may take, where the law has no moments in closed form."""
@@ -27,25 +26,28 @@ class Usual:
         In the units of the factors.
     drawn : (n, d) float64 or None
         Draws that they were taken from; None where they are in closed form.
+    rng : numpy.random.Generator
+        For such draws.
     """
 
     inputs: Inputs
     mean: Float
     std: Float
     drawn: Float | None
+    rng: np.random.Generator
 
     @classmethod
-    def of(cls, inputs: Inputs) -> Usual:
+    def of(cls, inputs: Inputs, rng: np.random.Generator) -> Usual:
         """In closed form, or else from draws of the inputs, of which no loss is evaluated."""
         moments = []
         for row in np.eye(inputs.dim):
             known = inputs.linear_moments(row)
             if known is None:
-                drawn = _drawn(inputs)
-                return cls(inputs, drawn.mean(axis=0), drawn.std(axis=0), drawn)
+                drawn = _drawn(inputs, rng)
+                return cls(inputs, drawn.mean(axis=0), drawn.std(axis=0), drawn, rng)
             moments.append(known)
         mean, std = np.array(moments).T
-        return cls(inputs, mean, std, None)
+        return cls(inputs, mean, std, None, rng)
 
     def correlations(self, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], bool]:
         """Of pairs of factors, and whether they are in closed form."""
@@ -60,7 +62,7 @@ class Usual:
                 found.append(round(0.5 * known[1] ** 2 - 1.0, 12))
             else:
                 return found, True
-        drawn = self.drawn if self.drawn is not None else _drawn(self.inputs)
+        drawn = self.drawn if self.drawn is not None else _drawn(self.inputs, self.rng)
         centred = drawn - drawn.mean(axis=0)
         spread = drawn.std(axis=0)
         return [float((centred[:, i] * centred[:, j]).mean() / (spread[i] * spread[j])) for i, j in pairs], False
@@ -72,8 +74,8 @@ class Usual:
         return shift
 
 
-def _drawn(inputs: Inputs) -> Float:
-    """Draws (n, d) of the inputs, always the same."""
+def _drawn(inputs: Inputs, rng: np.random.Generator) -> Float:
+    """Draws (n, d) of the inputs."""
     n = max(1000, min(DRAWS, NORMALS // inputs.latent_dim))
-    u = np.asfortranarray(stream(0, 0, 1).standard_normal((n, inputs.latent_dim)))
+    u = np.asfortranarray(rng.standard_normal((n, inputs.latent_dim)))
     return np.array(inputs.to_physical(u, np.empty((n, inputs.dim), order="F")), order="F")

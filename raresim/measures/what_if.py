@@ -62,6 +62,7 @@ class WhatIf(Measure):
 
     kind: ClassVar[str] = "what_if"
     keeps: ClassVar[Keeps] = "draws"
+    asks: ClassVar[bool] = False
 
     change: Mapping[str, float | str]
     name: str = ""

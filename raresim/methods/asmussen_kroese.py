@@ -6,20 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raresim.distributions.base import Inputs
-from raresim.distributions.independent import Independent
-from raresim.distributions.normal import Normal
-from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.conditional_sum import ConditionalSum
-from raresim.losses.linear import Linear
 from raresim.marginals.base import Marginal
-from raresim.marginals.normal import Normal as NormalMarginal
 from raresim.methods.base import Method, Tuned
 from raresim.methods.regions import iteration
+from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 TRIAL = 2000
@@ -45,6 +40,7 @@ class AsmussenKroese(Method):
     """
 
     kind: ClassVar[str] = "asmussen_kroese"
+    both_sides: ClassVar[bool] = True
 
     @property
     def weighs_draws(self) -> bool:
@@ -60,8 +56,12 @@ class AsmussenKroese(Method):
     def describe(self) -> list[str]:
         return ["Asmussen-Kroese conditional Monte Carlo: the largest summand is integrated out, the others are drawn"]
 
+    def refuse_problem(self, problem: Problem) -> None:
+        summands(problem)
+
     def tune(self, session: Session) -> Tuned:
-        rows = conditional_sum(session)
+        sampler = Sampler(session.problem, None, session.seed)
+        rows = ConditionalSum(sampler, tuple(session.events), *summands(session.problem))
         trial = min(TRIAL, session.max_evaluations // 2)
         tail = session.fold("tune", rows, session.plan(trial), "trial").tail
         events = range(tail.hits.size)
@@ -88,37 +88,31 @@ class AsmussenKroese(Method):
         return [AsmussenKroese()]
 
 
-def conditional_sum(session: Session) -> ConditionalSum:
-    """The estimator for the session's problem.
+def summands(problem: Problem) -> tuple[tuple[Marginal, ...], Float]:
+    """The laws of the factors, and their weights in the loss.
 
     Raises
     ------
     FieldError
-        When the loss is not linear, or the inputs are not independent and continuous.
+        When the loss is no weighted sum, or the inputs are not independent and continuous.
     """
-    loss, inputs = session.problem.loss, session.problem.inputs
-    if not isinstance(loss, Linear):
-        raise FieldError("loss", f"must be of kind linear for method asmussen_kroese, got {type(loss).kind}")
-    if loss.is_revalued:
-        raise FieldError("loss", "must be a sum of the factors for method asmussen_kroese, got revalue: exp")
-    laws, weights = independent_laws(inputs), loss.exposure
+    loss, inputs = problem.loss, problem.inputs
+    weights, laws = loss.factor_weights, inputs.independent_laws
+    if weights is None:
+        raise FieldError(
+            "loss",
+            "must be a weighted sum of the factors for method asmussen_kroese (kind linear, without revalue), got "
+            f"{loss.describe()[0]}",
+            (),
+        )
+    if laws is None:
+        raise FieldError(
+            "inputs",
+            "must be independent for method asmussen_kroese (kind independent, standard_normal, or normal with std), "
+            f"got {inputs.kind}",
+            (),
+        )
     discrete = [law.describe() for k, law in enumerate(laws) if law.discrete and weights[k]]
     if discrete:
-        raise FieldError("inputs", f"must have continuous laws for method asmussen_kroese, got {discrete[0]}")
-    sampler = Sampler(session.problem, None, session.seed)
-    return ConditionalSum(sampler, tuple(session.events), laws, weights)
-
-
-def independent_laws(inputs: Inputs) -> tuple[Marginal, ...]:
-    """The laws of independent factors; raises `FieldError` where they depend on each other."""
-    if isinstance(inputs, Independent):
-        return inputs.laws
-    if isinstance(inputs, StandardNormal):
-        return (NormalMarginal(),) * inputs.dim
-    if isinstance(inputs, Normal) and not inputs.correlated:
-        return tuple(NormalMarginal(loc=m, scale=s) for m, s in zip(inputs.location, inputs.scales, strict=True))
-    raise FieldError(
-        "inputs",
-        "must be independent for method asmussen_kroese (kind independent, standard_normal, or normal with std), "
-        f"got {inputs.kind}",
-    )
+        raise FieldError("inputs", f"must have continuous laws for method asmussen_kroese, got {discrete[0]}", ())
+    return laws, weights

@@ -12,6 +12,7 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
 from raresim.arguments.checks import whole
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
@@ -25,7 +26,7 @@ from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
-from raresim.estimators.replicates import Replicates, direction_of
+from raresim.estimators.replicates import Replicates
 from raresim.losses.failures import met
 from raresim.methods.base import Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
@@ -49,6 +50,7 @@ from raresim.search.blend import (
 )
 from raresim.search.explorer import Explorer
 from raresim.search.fitting import CENTRAL, WIDE, Fit, Part, capped, em, fit_mixture, mixed, radial
+from raresim.search.goals import rarest
 from raresim.search.hits import (
     MOST_CLIMBS,
     RUNG,
@@ -276,7 +278,7 @@ class _Search:
     counted_walks: int = 0
 
     def __post_init__(self) -> None:
-        sign = direction_of(self.session.events)
+        sign = rarest(self.session.events).sign
         self.explorer = Explorer(self.session, sign)
         self.rng = self.explorer.generator()
         self.goals = sorted({sign * event.threshold for event in self.session.events})
@@ -499,14 +501,14 @@ class _Search:
                 self.decide(f"the event was reached after {many} ({self.explorer.evaluations:,} evaluations)")
                 return ""
             if self.explorer.evaluations + n > self.limit:
-                return "half of max_evaluations spent before the event was reached"
+                return GaveUp(Ending.BUDGET, "half of max_evaluations spent before the event was reached")
             stalled = 0 if at > best else stalled + 1
             best = max(best, at)
             if stalled >= STALLED:
-                return f"the level stalled at {self.explorer.sign * best:.6g}"
+                return GaveUp(Ending.STALLED, f"the level stalled at {self.explorer.sign * best:.6g}")
             self.explorer.draw(searching(self.fit(at)), n, f"level {self.explorer.sign * at:.6g}")
             self.record("levels", level + 1, n, at)
-        return f"the event was not reached in {self.method.max_levels} levels"
+        return GaveUp(Ending.LEVELS, f"the event was not reached in {self.method.max_levels} levels")
 
     def refit(self) -> tuple[list[Candidate], Float, tuple[float, ...]]:
         """Batches of the proposal, each fitted to all draws before it, while they are cheap beside the estimate."""
@@ -856,6 +858,7 @@ class _Search:
             reached=max(self.walks, 1) if reached else 0,
             regions=self.found,
             outcome=outcome,
+            gave_up=endings_of([outcome]),
             estimator=estimator,
             facts={"searched": 1.0, **(facts or {})},
             decisions=tuple(self.decisions),

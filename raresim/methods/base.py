@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from raresim.diagnostics.endings import Ending
 from raresim.distributions.base import Distribution
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.estimators.guarantee import Goal
+from raresim.losses.base import Loss
+from raresim.measures.base import Measure
 from raresim.numerics.arrays import Float
 from raresim.record.evidence import Evidence
 from raresim.record.records import Iteration
@@ -41,6 +44,8 @@ class Tuned:
         Different regions in which they ended.
     outcome : str
         The tuning's end in words.
+    gave_up : tuple of Ending
+        Why climbs ended before they came to the threshold, where some did.
     kl_proposal_target : float or None
         KL(proposal || target) in nats where it has a closed form (without the defensive share).
     estimator : Estimator or None
@@ -74,6 +79,7 @@ class Tuned:
     reached: int = 0
     regions: int = 0
     outcome: str = ""
+    gave_up: tuple[Ending, ...] = ()
     kl_proposal_target: float | None = None
     estimator: Estimator | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -91,6 +97,22 @@ class Tuned:
         return self.proposal is not None or self.estimator is not None
 
 
+@dataclass(frozen=True)
+class Held:
+    """Numbers of eight bytes that a method holds at once, at most.
+
+    Parameters
+    ----------
+    searching : int
+        While it chooses what to draw from.
+    working : int
+        In each worker of the estimate, beside the draws of its blocks.
+    """
+
+    searching: int
+    working: int = 0
+
+
 class Method(ABC):
     """A way to choose what is drawn from.
 
@@ -102,6 +124,9 @@ class Method(ABC):
 
     bounds_failures: ClassVar[bool] = True
     """Whether its estimate can count an evaluation that failed for both ends of the interval."""
+
+    both_sides: ClassVar[bool] = False
+    """Whether it goes to events above and below thresholds in one run."""
 
     @property
     def weighs_draws(self) -> bool:
@@ -131,6 +156,46 @@ class Method(ABC):
         FieldError
             When the method does not fit these dimensions.
         """
+
+    def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
+        """Raise `FieldError` where its options do not go with the other parts of an experiment, whatever the inputs.
+
+        Parameters
+        ----------
+        loss : Loss
+            Not bound.
+        measures : sequence of Measure
+            What is asked.
+        relative_error : float or None
+            The error that is asked for.
+        """
+        return
+
+    def refuse_problem(self, problem: Problem) -> None:
+        """Raise `FieldError` where it does not go with inputs and loss; what ``raresim check`` knows of the loss.
+
+        The loss is bound, except where that would import a user's code.
+        """
+        _ = problem.target  # which inputs without a density have none of in physical space
+
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        """Raise `FieldError` where ``max_evaluations`` do not pay for what it begins with in ``dim`` dimensions.
+
+        Looked at by ``raresim check`` with the budget of the run, and when tuning begins with what is left of it.
+        """
+        return
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """What it holds of ``budget`` evaluations in all; where nothing else is known, all draws some times over.
+
+        Parameters
+        ----------
+        latent_dim, dim : int
+            Coordinates of a draw in standard normal and in physical space.
+        budget : int
+            Loss evaluations of the run.
+        """
+        return Held(5 * min(self.cost(latent_dim, dim), budget) * (max(latent_dim, dim) + 4))
 
     @abstractmethod
     def describe(self) -> list[str]:

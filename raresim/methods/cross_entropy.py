@@ -13,15 +13,16 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arguments.checks import whole
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError, LossError
-from raresim.methods.base import Method, Tuned
-from raresim.methods.draws import Draws, are_single, drawn_as, refuse_family, told_of
+from raresim.methods.base import Held, Method, Tuned
+from raresim.methods.draws import Draws, are_single, drawn_as, kinds_of, refuse_family, told_of
 from raresim.methods.levels import (
     Cells,
     EliteRows,
@@ -36,15 +37,17 @@ from raresim.methods.levels import (
 from raresim.methods.regions import HITS, LEAST_BY_HITS, TUNING_SHARE, iteration, led_to, nearest_points
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Plan
+from raresim.numerics.clusters import noise_edge, principal
 from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily, Statistics
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, components_of, smoothed
+from raresim.proposals.gaussian_mixture import GaussianMixture, smoothed
 from raresim.proposals.student_t import StudentTMixture
 from raresim.record.event import Event
 from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
+from raresim.search.goals import rarest
 from raresim.search.hits import Region, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 
@@ -166,8 +169,9 @@ class CrossEntropy(Method):
                 object.__setattr__(self, name, whole(name, getattr(self, name)))
         if not 0 < self.smoothing <= 1:
             raise FieldError("smoothing", f"must be above 0 and at most 1, got {self.smoothing:.15g}")
-        if self.smoothing < 1 and not isinstance(self.proposal, Gaussian | GaussianMixture | StudentTMixture):
-            raise FieldError("smoothing", f"goes with Gaussian and t proposals, got proposal {self.proposal.kind}")
+        if self.smoothing < 1 and not self.proposal.blends:
+            allowed = ", ".join(kinds_of("blends"))
+            raise FieldError("smoothing", f"goes with proposal {allowed}, got {self.proposal.kind}")
         refuse_family(self.draws, self.control_variates, self.proposal, self.defensive)
 
     @property
@@ -200,8 +204,26 @@ class CrossEntropy(Method):
         of_a_draw = latent_dim if self.proposal.space == "standard" else dim
         return (6 * self.starts + 2) * self.samples_per_level(of_a_draw)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        first = self.samples_per_level(dim) * self.starts
+        if 2 * first > max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * first:,}: the first level ({self.starts} starts) takes {first:,} draws, "
+                f"got {max_evaluations:,}; or give fewer starts, or method crude",
+                ("stop",),
+            )
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """Losses and weights of the levels, the elites of one, and moments of second order."""
+        d = max(latent_dim, dim)
+        rows = min(2 * self.cost(latent_dim, dim), budget)
+        return Held(12 * rows + 4 * KEPT_ELITES * d + 8 * self.starts * d * d)
+
+    def refuse_problem(self, problem: Problem) -> None:
+        self.proposal.refuse(problem.target)
+
     def tune(self, session: Session) -> Tuned:
-        self.proposal.refuse(session.problem.target)
         climb = _Climb(self, session, rarest(session.events), self.samples_per_level(session.problem.dim))
         return drawn_as(climb.run(), session, self.draws, self.control_variates)
 
@@ -216,13 +238,6 @@ class CrossEntropy(Method):
             CrossEntropy(draws="antithetic", control_variates=True),
             CrossEntropy(draws="sobol", starts=2),
         ]
-
-
-def rarest(events: Sequence[Event]) -> Event:
-    """The event that a climb goes to; raises `FieldError` where events lie on both sides."""
-    if len({event.direction for event in events}) > 1:
-        raise FieldError("measures", "cross-entropy tunes to one tail: put `above` and `below` into two experiments")
-    return max(events, key=lambda event: event.sign * event.threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +278,8 @@ class _Known:
         Climbs, and those that came to the threshold; a region that hits led to counts as one.
     outcome : str
         How the starts ended.
+    gave_up : tuple of Ending
+        Why climbs did not come there.
     points : tuple of Region
         Regions as hits of a widened target showed them.
     """
@@ -272,6 +289,7 @@ class _Known:
     starts: int
     reached: int
     outcome: str
+    gave_up: tuple[Ending, ...] = ()
     points: tuple[Region, ...] = ()
 
     def with_laws(self, laws: Sequence[Distribution]) -> _Known:
@@ -315,11 +333,11 @@ class _Climb:
     def run(self) -> Tuned:
         target = self.session.problem.target
         starts = self.method.starts
-        self.refuse_small_budget(self.samples * starts)
+        self.method.refuse_budget(self.session.problem.dim, self.session.max_evaluations)
         first = self.evaluate(None, "all", 0, self.samples * starts)
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
-            return self.gave_up(first, "no draw told the tail from the rest")
+            return self.gave_up(first, GaveUp(Ending.ALIKE, "no draw told the tail from the rest"))
         if first.level >= self.goal:
             return self.not_rare(first)
         split = self.cells(first)
@@ -328,7 +346,7 @@ class _Climb:
         self.records.append(first.record)
         found = [self.start(k, self.fitted(target, s), s.ess) for k, s in enumerate(usable)]
         mixture, regions = self.regions([f for f in found if f.reached] or found)
-        known = _Known(mixture, regions, len(found), sum(f.reached for f in found), _outcome(found))
+        known = _Known(mixture, regions, len(found), sum(f.reached for f in found), *_outcome(found))
         return self.tuned(self.by_hits(self.along_states(known)), nominal)
 
     def again(self, known: _Known, nominal: int, missed: Float) -> Tuned:
@@ -360,19 +378,11 @@ class _Climb:
             reached=known.reached,
             regions=known.regions,
             outcome=known.outcome,
+            gave_up=known.gave_up,
             kl_proposal_target=self.closed_kl(simplest),
             decisions=tuple(self.told),
             again=(lambda missed: self.again(known, nominal, missed)) if goes_on else None,
         )
-
-    def refuse_small_budget(self, first: int) -> None:
-        """Raise `FieldError` when the first level alone takes more than half of the budget."""
-        if 2 * first > self.session.max_evaluations:
-            raise FieldError(
-                "max_evaluations",
-                f"must be at least {2 * first:,}: the first level ({self.method.starts} starts) takes {first:,} draws, "
-                f"got {self.session.max_evaluations:,}; or give fewer starts, or method crude",
-            )
 
     def start(self, number: int, law: Distribution, ess: float) -> _Found:
         """Climb from the first level to the threshold, one fit per level."""
@@ -381,21 +391,23 @@ class _Climb:
         stalled = 0
         for turn in range(1, self.method.max_levels + 1):
             if self.samples > self.left():
-                return _Found(law, ess, "half of max_evaluations spent on tuning")
+                return _Found(law, ess, GaveUp(Ending.BUDGET, "half of max_evaluations spent on tuning"))
             step = self.evaluate(law, number, turn, self.samples)
             fitted = self.refit(step, law) if step.record.ess >= MIN_ESS else law
             lacks = family.shortfall(fitted)
             self.records.append(replace(step.record, kl_step=family.kl(fitted, law), note=lacks))
             if step.record.ess < MIN_ESS:
-                return self.ended(law, ess, f"weights degenerate: {step.record.ess:.1f} effective elites")
+                note = f"weights degenerate: {step.record.ess:.1f} effective elites"
+                return self.ended(law, ess, GaveUp(Ending.DEGENERATE, note))
             law, ess = fitted, step.record.ess
             if step.level >= self.goal:
                 return _Found(law, ess)
             stalled = 0 if step.level > best else stalled + 1
             best = max(best, step.level)
             if stalled == MAX_STALLED:
-                return self.ended(law, ess, f"level stalled for {MAX_STALLED} iterations")
-        return self.ended(law, ess, f"threshold not reached in {self.method.max_levels} levels")
+                return self.ended(law, ess, GaveUp(Ending.STALLED, f"level stalled for {MAX_STALLED} iterations"))
+        note = f"threshold not reached in {self.method.max_levels} levels"
+        return self.ended(law, ess, GaveUp(Ending.LEVELS, note))
 
     def refit(self, step: _Level, law: Distribution) -> Distribution:
         """The family's fit to the elites of a level that was drawn from ``law``."""
@@ -416,7 +428,7 @@ class _Climb:
 
     def components(self, tuned: Distribution, regions: int) -> list[str]:
         """How many components a mixture came out with, in words."""
-        family, k = self.method.proposal, len(components_of(tuned))
+        family, k = self.method.proposal, len(tuned.parts[1])
         if family.part is family:
             return []
         within = "one region" if regions == 1 else f"{regions} regions"
@@ -606,14 +618,16 @@ class _Climb:
             nominal=self.evaluations,
             starts=self.method.starts,
             outcome=why,
+            gave_up=endings_of([why]),
         )
 
 
-def _outcome(found: list[_Found]) -> str:
-    """How the starts ended, in words."""
+def _outcome(found: list[_Found]) -> tuple[str, tuple[Ending, ...]]:
+    """How the starts ended, in words, and why those that gave up did."""
     reached = sum(f.reached for f in found)
     notes = "; ".join(sorted({f.note for f in found if f.note}))
-    return f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
+    text = f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
+    return text, endings_of(f.note for f in found)
 
 
 def _upper_quantile(loss: Float, rarity: float) -> float:
@@ -624,21 +638,11 @@ def _upper_quantile(loss: Float, rarity: float) -> float:
 
 
 def _wide_directions(u: Float, k: int) -> Float:
-    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than standard normals would.
-
-    The largest eigenvalue of the covariance of ``n`` standard normals is near ``(1 + sqrt(d / n))^2``.
-    """
+    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than noise explains."""
     n, d = u.shape
-    centred = u - u.mean(axis=0)
-    if n < d:
-        values, vectors = np.linalg.eigh(centred @ centred.T / n)
-        axes = centred.T @ vectors[:, ::-1][:, :k]
-        axes /= np.sqrt(np.square(axes).sum(axis=0))
-    else:
-        values, vectors = np.linalg.eigh(centred.T @ centred / n)
-        axes = vectors[:, ::-1][:, :k]
-    edge = SPLIT_MARGIN * (1.0 + math.sqrt(d / n)) ** 2
-    return np.ascontiguousarray(axes[:, values[::-1][: axes.shape[1]] > edge])
+    values, axes = principal(u - u.mean(axis=0), n)
+    wide = values[::-1][:k] > SPLIT_MARGIN * noise_edge(d, n)
+    return np.ascontiguousarray(axes[:, ::-1][:, :k][:, wide])
 
 
 def _centres(seen: Float, k: int, rng: np.random.Generator) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,8 @@ from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.guarantee import Goal, Guarantee
+from raresim.losses.base import Loss
+from raresim.measures.base import Measure
 from raresim.methods.base import Method, Tuned
 from raresim.registry import member
 
@@ -40,12 +43,36 @@ class Crude(Method):
     """
 
     kind: ClassVar[str] = "crude"
+    both_sides: ClassVar[bool] = True
 
     guarantee: Guarantee | None = None
 
     def __post_init__(self) -> None:
         if self.guarantee is not None:
             checks.one_of("guarantee", self.guarantee, Guarantee)
+
+    def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
+        if self.guarantee is None:
+            return
+        if relative_error is None:
+            raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
+        if loss.may_fail:
+            raise FieldError(
+                "guarantee",
+                "must not be given where loss.on_failure is 'bound': rows without a loss leave the error open; use "
+                "'retry' or 'error'",
+            )
+        for k, measure in enumerate(measures):
+            if measure.bets:
+                raise FieldError(
+                    "interval",
+                    "must not be 'betting' where method.guarantee is given: its own interval is exact",
+                    ("measures", k),
+                )
+            if measure.keeps != "counts":
+                raise FieldError(
+                    "measures", f"must be probabilities where method.guarantee is given, got {measure.kind}", ()
+                )
 
     @property
     def draws_in(self) -> Space:

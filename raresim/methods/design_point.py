@@ -20,10 +20,20 @@ from raresim.engine.fold import Sampler
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.levels import Evaluate
-from raresim.methods.regions import MIN_PILOT, TUNING_SHARE, Regions, expected_cost, find_more, find_regions, iteration
+from raresim.methods.regions import (
+    MIN_PILOT,
+    TUNING_SHARE,
+    Regions,
+    expected_cost,
+    find_more,
+    find_regions,
+    iteration,
+    memory_of,
+    refuse_few,
+)
 from raresim.registry import member
 from raresim.search.design_points import DesignPoint, unit
 
@@ -120,6 +130,12 @@ class DesignPointSampling(Method):
     def cost(self, latent_dim: int, dim: int) -> int:
         return expected_cost(self.pilot, self.starts, latent_dim) + TRIAL
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        refuse_few(self.pilot, self.starts, dim, max_evaluations)
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        return memory_of(self.pilot, self.starts, latent_dim)
+
     def describe(self) -> list[str]:
         return [
             f"importance sampling around design points: {self.starts} climbs from a pilot of {self.pilot:,} draws",
@@ -141,6 +157,7 @@ class DesignPointSampling(Method):
             nominal=self.pilot,
             starts=len(search.ends),
             outcome=search.outcome,
+            gave_up=search.gave_up,
             decisions=(*found.decisions, "No design point was found, so the target itself is drawn from."),
             trace=found.trace,
             again=lambda missed: self.tuned(session, find_more(session, found, missed)),

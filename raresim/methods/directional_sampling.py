@@ -14,7 +14,7 @@ from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.directions import Directions, System
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.grids import settle
 from raresim.methods.regions import iteration
 from raresim.numerics.arrays import Float
@@ -65,6 +65,7 @@ class DirectionalSampling(Method):
 
     kind: ClassVar[str] = "directional_sampling"
     bounds_failures: ClassVar[bool] = False
+    both_sides: ClassVar[bool] = True
 
     system: System = "orthogonal"
     step: float = 1.0
@@ -89,6 +90,25 @@ class DirectionalSampling(Method):
     def cost(self, latent_dim: int, dim: int) -> int:
         nodes = self.grid(latent_dim, WIDEST, self.step).size
         return self.trial(latent_dim) * self.rays(latent_dim) * (3 * nodes + 20)
+
+    def row_cost(self, dim: int) -> int:
+        """Evaluations that a row of the trial takes at most."""
+        return 2 * self.rays(dim) * self.grid(dim, WIDEST, self.step).size
+
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        each = self.row_cost(dim)
+        if max_evaluations // 2 // each < 2:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {4 * each:,}: a row of {self.rays(dim)} rays takes up to {each:,} evaluations, "
+                f"got {max_evaluations:,}; or use method cross_entropy",
+                ("stop",),
+            )
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """The rays of a block."""
+        rays = self.rays(latent_dim)
+        return Held(0, 4 * min(64, max(1, budget // rays)) * rays * latent_dim)
 
     def trial(self, dim: int) -> int:
         """Rows of the trial."""
@@ -116,15 +136,9 @@ class DirectionalSampling(Method):
         def rows(step: float, log_beyond: float = WIDEST) -> Directions:
             return Directions(sampler, tuple(session.events), self.system, self.grid(dim, log_beyond, step))
 
+        self.refuse_budget(dim, session.max_evaluations)
         half = session.max_evaluations // 2
-        each = 2 * self.rays(dim) * rows(self.step).nodes.size
-        n = min(self.trial(dim), half // each)
-        if n < 2:
-            raise FieldError(
-                "max_evaluations",
-                f"must be at least {4 * each:,}: a row of {self.rays(dim)} rays takes up to {each:,} evaluations, "
-                f"got {session.max_evaluations:,}; or use method cross_entropy",
-            )
+        n = min(self.trial(dim), half // self.row_cost(dim))
         trial = settle(session, rows, self.step, n, "trial rays", half)
         tail = trial.summary.tail
         events = range(tail.hits.size)

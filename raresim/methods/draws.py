@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from raresim.arguments import checks
 from raresim.distributions.base import Distribution
-from raresim.distributions.mixture import Mixture
 from raresim.distributions.transport import Transport
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
@@ -22,15 +21,13 @@ from raresim.estimators.sobol import MAX_DIM, REPLICATES, SobolLines, SobolRepli
 from raresim.methods.base import Tuned
 from raresim.proposals.base import ProposalFamily
 from raresim.record.event import Event
+from raresim.registry import members
 
 Draws = Literal["independent", "antithetic", "sobol"]
 """Single draws; pairs that mirror each other; or the points of scrambled Sobol' nets."""
 
-SYMMETRIC = ("gaussian", "gaussian_mixture", "student_t")
-"""Families whose laws are symmetric about a point, or mixtures of such."""
-
-MAPPED = (*SYMMETRIC, "directional")
-"""Families whose laws have a map from uniforms."""
+Trait = Literal["symmetric", "mapped", "blends"]
+"""What a family says of its laws; see `ProposalFamily`."""
 
 FIRST_SHARE = 1 / 8
 """Rows of the first replicates in all, in those that independent rows would take: further ones follow where needed."""
@@ -66,7 +63,7 @@ def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None 
         raise FieldError(
             "draws", f"must not be 'sobol': a draw takes {needed:,} uniforms, and such points have at most {MAX_DIM:,}"
         )
-    if control_variates and not isinstance(law, Mixture):
+    if control_variates and len(law.parts[1]) == 1:
         raise FieldError(
             "control_variates",
             f"must be false: they are the components of a mixture, and a law of kind {law.kind} has none; "
@@ -77,11 +74,17 @@ def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None 
 def refuse_family(draws: Draws, control_variates: bool, family: ProposalFamily, defensive: float) -> None:
     """As `refuse_draws`, for a law that a tuning will find in ``family``."""
     refuse_draws(draws, control_variates)
-    allowed = {"independent": (family.kind,), "antithetic": SYMMETRIC, "sobol": MAPPED}[draws]
-    if family.kind not in allowed:
-        raise FieldError("draws", f"goes with proposal {', '.join(allowed)} where it is {draws!r}, got {family.kind}")
+    needed: Mapping[Draws, Trait] = {"antithetic": "symmetric", "sobol": "mapped"}
+    if draws in needed and not getattr(family, needed[draws]):
+        allowed = ", ".join(kinds_of(needed[draws]))
+        raise FieldError("draws", f"goes with proposal {allowed} where it is {draws!r}, got {family.kind}")
     if control_variates and defensive == 0:
         raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+
+
+def kinds_of(trait: Trait) -> list[str]:
+    """The kinds of proposal families that say of themselves that they are so."""
+    return [kind for kind, family in members("proposal_family").items() if getattr(family, trait)]
 
 
 def estimator_for(
@@ -142,7 +145,7 @@ def row_variances(job: Estimator | None, variances: Sequence[float] | None) -> t
     """
     if variances is None or (job is not None and job.unit == "replicate"):
         return None
-    return tuple(0.5 * v if isinstance(job, AntitheticDraws) else v for v in variances)
+    return tuple(v if job is None else v / job.per_row for v in variances)
 
 
 def drawn_as(tuned: Tuned, session: Session, draws: Draws, control_variates: bool) -> Tuned:

@@ -79,7 +79,8 @@ def settle(session: Session, rows: Callable[[float], Estimator], step: float, n:
     budget : int
         Evaluations that a finer grid may come to, all grids together.
     """
-    plan = session.plan(n, rows(step).block_rows)
+    few = max(1, -(-n // 16))  # a row is a whole line or ray: so that workers share even these
+    plan = session.plan(n, min(few, rows(step).block_rows or few))
     summary = session.fold("tune", rows(step), plan, name)
     spent, change = summary.evaluations, math.nan
     for halving in range(HALVINGS + 1):

@@ -55,6 +55,7 @@ class Importance(Method):
     """
 
     kind: ClassVar[str] = "importance"
+    both_sides: ClassVar[bool] = True
 
     proposal: Distribution
     space: Space = "standard"

@@ -12,25 +12,28 @@ import numpy as np
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments, masks
 from raresim.arguments import checks
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.diagnostics.ess import effective_of_logs
-from raresim.distributions.base import Distribution, log_density
+from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Space
+from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.methods.base import Method, Tuned
-from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS, rarest
+from raresim.methods.cross_entropy import MAX_STALLED, MIN_ESS
 from raresim.methods.levels import Evaluate, KeepElites, draws_per_level
-from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.arrays import Float
 from raresim.numerics.streams import stream
 from raresim.proposals.base import ELITES_PER_PARAMETER, ProposalFamily
 from raresim.proposals.gaussian import Gaussian
-from raresim.proposals.gaussian_mixture import GaussianMixture, components_of
+from raresim.proposals.gaussian_mixture import GaussianMixture
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.records import Iteration
 from raresim.registry import member
+from raresim.search.archive import Archive
+from raresim.search.goals import rarest
 
 WIDEST, NARROWEST = 1e3, 1e-9
 """Of the smoothing, in spreads of the margins that were seen first."""
@@ -130,6 +133,19 @@ class ImprovedCrossEntropy(Method):
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples_per_level(latent_dim if self.proposal.space == "standard" else dim)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        first = self.samples_per_level(dim)
+        if 2 * first > max_evaluations:
+            raise FieldError(
+                "max_evaluations",
+                f"must be at least {2 * first:,}: the first level takes {first:,} draws, "
+                f"got {max_evaluations:,}; or method crude",
+                ("stop",),
+            )
+
+    def refuse_problem(self, problem: Problem) -> None:
+        self.proposal.refuse(problem.target)
+
     def tune(self, session: Session) -> Tuned:
         event = rarest(session.events)
         return _Climb(self, session, event, self.samples_per_level(session.problem.dim)).run()
@@ -141,64 +157,6 @@ class ImprovedCrossEntropy(Method):
             ImprovedCrossEntropy(),
             ImprovedCrossEntropy(proposal=Gaussian(covariance="full"), pooled=False),
         ]
-
-
-@dataclass(eq=False)
-class Pool:
-    """All draws so far, weighted as draws of the mixture of the laws they came from.
-
-    Parameters
-    ----------
-    u : (n, d) float64
-        The draws.
-    loss : (n,) float64
-        Signed so that larger is rarer, in the unit of the loss.
-    log_p : (n,) float64
-        Log density of the target, in nats.
-    log_mass : (n,) float64
-        ``log sum_j n_j q_j(u)``, in nats: ``n_j`` draws came from ``q_j``.
-    laws : list of (Distribution, int)
-        The ``q_j`` and ``n_j``.
-    """
-
-    u: Float
-    loss: Float
-    log_p: Float
-    log_mass: Float
-    laws: list[tuple[Distribution, int]]
-
-    @classmethod
-    def empty(cls, dim: int) -> Pool:
-        """No draws of ``dim`` coordinates."""
-        return cls(np.empty((0, dim), order="F"), np.empty(0), np.empty(0), np.empty(0), [])
-
-    def add(self, law: Distribution, u: Float, rows: LevelRows) -> None:
-        """Add the draws ``u`` (n, d) of ``law``."""
-        of_law = math.log(len(u)) + rows.log_q
-        for other, count in self.laws:
-            of_law = np.logaddexp(of_law, math.log(count) + log_density(other, u))
-        before = np.logaddexp(self.log_mass, math.log(len(u)) + log_density(law, self.u))
-        self.u = np.asfortranarray(np.concatenate([self.u, u]))
-        self.loss = np.concatenate([self.loss, rows.loss])
-        self.log_p = np.concatenate([self.log_p, rows.log_weight + rows.log_q])
-        self.log_mass = np.concatenate([before, of_law])
-        self.laws.append((law, len(u)))
-
-    @property
-    def log_weight(self) -> Float:
-        """``log p - log q`` (n,) with the mixture as ``q``, in nats."""
-        weight: Float = self.log_p - self.log_mass + math.log(len(self.u))
-        return weight
-
-    def variance(self, law: Distribution, hit: Bool) -> float:
-        """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,); NaN where hits are too few."""
-        log_weight = self.log_weight[hit]
-        if effective_of_logs(log_weight) < 2 * MIN_ESS:
-            return math.nan
-        n, of_law = len(self.u), log_density(law, np.asfortranarray(self.u[hit]))
-        second = np.logaddexp.reduce(log_weight + self.log_p[hit] - of_law) - math.log(n)
-        first = np.logaddexp.reduce(log_weight) - math.log(n)
-        return max(0.0, math.exp(second - 2.0 * first) - 1.0)
 
 
 @dataclass(frozen=True)
@@ -242,19 +200,14 @@ class _Climb:
     def run(self) -> Tuned:
         """Climb, one fit per level, until the event itself is seen well enough."""
         session, method = self.session, self.method
-        if 2 * self.samples > session.max_evaluations:
-            raise FieldError(
-                "max_evaluations",
-                f"must be at least {2 * self.samples:,}: the first level takes {self.samples:,} draws, "
-                f"got {session.max_evaluations:,}; or method crude",
-            )
-        dim, law = session.problem.dim, session.problem.target
-        pool, narrowest, spread = Pool.empty(dim), 0.0, 0.0
+        method.refuse_budget(session.problem.dim, session.max_evaluations)
+        target = session.problem.target
+        law, pool, narrowest, spread = target, Archive(target), 0.0, 0.0
         for iteration in range(method.max_levels):
             if self.evaluations + self.samples > session.max_evaluations // 2:
-                return self.tuned(pool, law, "half of max_evaluations spent on tuning")
+                return self.tuned(pool, law, GaveUp(Ending.BUDGET, "half of max_evaluations spent on tuning"))
             if not method.pooled:
-                pool = Pool.empty(dim)
+                pool = Archive(target)
             rows = self.draw(pool, law)
             hits_ess = effective_of_logs(pool.log_weight[pool.loss >= self.goal])
             reached = hits_ess >= (self.enough if self.idles(SLOW) else self.needed)
@@ -270,16 +223,18 @@ class _Climb:
             ess = effective_of_logs(smooth)
             fitted = self.fit(law, pool.u, smooth) if ess >= MIN_ESS else law
             level = self.goal if reached else min(self.goal, weighted_median(pool.loss, smooth))
-            self.steps.append(_Step(level, sigma, ess, hits_ess, len(components_of(fitted))))
+            self.steps.append(_Step(level, sigma, ess, hits_ess, len(fitted.parts[1])))
             self.record(rows, pool, law, fitted)
             law = fitted
             if reached:
                 return self.tuned(pool, law)
             if ess < MIN_ESS:
-                return self.tuned(pool, law, f"weights degenerate: {ess:.1f} effective elites")
+                return self.tuned(
+                    pool, law, GaveUp(Ending.DEGENERATE, f"weights degenerate: {ess:.1f} effective elites")
+                )
             if self.idles(STALLED) and hits_ess < self.enough:
-                return self.tuned(pool, law, f"level stalled for {MAX_STALLED} iterations")
-        return self.tuned(pool, law, f"threshold not reached in {method.max_levels} levels")
+                return self.tuned(pool, law, GaveUp(Ending.STALLED, f"level stalled for {MAX_STALLED} iterations"))
+        return self.tuned(pool, law, GaveUp(Ending.LEVELS, f"threshold not reached in {method.max_levels} levels"))
 
     def idles(self, share: float) -> bool:
         """Whether no one of the last levels left less than ``share`` of the way, in smoothing or median loss."""
@@ -289,18 +244,18 @@ class _Climb:
             for a, b in itertools.pairwise(last)
         )
 
-    def draw(self, pool: Pool, law: Distribution) -> LevelRows:
+    def draw(self, pool: Archive, law: Distribution) -> LevelRows:
         """Evaluate a level, and replay its draws into the pool."""
         session = self.session
         sampler = Sampler(session.problem, law if self.steps else None, session.seed)
         plan, note = session.plan(self.samples), self.progress()
         rows = session.fold("tune", Evaluate(sampler, self.event.sign), plan, note)
         everything = KeepElites(sampler, rows, -math.inf, self.samples)
-        pool.add(law, session.fold("fit", everything, plan, note).u, rows)
+        pool.add(law, session.fold("fit", everything, plan, note).u, rows.loss)
         self.evaluations += self.samples
         return rows
 
-    def smoothing(self, pool: Pool, narrowest: float, widest: float) -> float:
+    def smoothing(self, pool: Archive, narrowest: float, widest: float) -> float:
         """The smallest ``sigma`` from ``narrowest`` to ``widest`` at which enough draws are effective."""
         from scipy.optimize import brentq
 
@@ -323,7 +278,7 @@ class _Climb:
         rng = stream(self.session.seed, self.session.plan(1).stage, 0)
         return self.method.proposal.refit(law, np.asfortranarray(u[kept]), weight[kept], rng)
 
-    def record(self, rows: LevelRows, pool: Pool, law: Distribution, fitted: Distribution) -> None:
+    def record(self, rows: LevelRows, pool: Archive, law: Distribution, fitted: Distribution) -> None:
         """Write down a level: what its own draws say, and the probability that all draws give it."""
         step, sign = self.steps[-1], self.event.sign
         tail = TailMoments.of_block(rows.log_weight, [rows.loss >= step.level])
@@ -350,18 +305,17 @@ class _Climb:
         """How far the climb has got, in words."""
         return f"level {self.records[-1].level:.4g} of {self.event.threshold:.4g}" if self.records else "first level"
 
-    def tuned(self, pool: Pool, law: Distribution, why: str = "") -> Tuned:
+    def tuned(self, pool: Archive, law: Distribution, why: str = "") -> Tuned:
         """The outcome; ``why`` the event was not reached, in words (empty: it was)."""
         if why and self.records:
             self.records[-1] = replace(self.records[-1], note=why)
         proposal = Mixture.defensive(law, self.session.problem.target, self.method.defensive)
         hits = masks(self.session.events, self.event.sign * pool.loss)
-        variances = () if why else tuple(pool.variance(proposal, hit) for hit in hits)
-        k = len(components_of(law))
-        drawn = sum(count for _, count in pool.laws)
+        variances = () if why else tuple(pool.variance(proposal, hit, 2 * MIN_ESS) for hit in hits)
+        k = len(law.parts[1])
         decisions = (
             f"The proposal is a {self.method.proposal.kind} of {k} component{'' if k == 1 else 's'}, fitted in "
-            f"{len(self.steps)} levels; the last fit saw {drawn:,} draws of {len(pool.laws)} laws.",
+            f"{len(self.steps)} levels; the last fit saw {pool.size:,} draws of {len(pool.laws)} laws.",
         )
         return Tuned(
             proposal=proposal,
@@ -373,6 +327,7 @@ class _Climb:
             reached=0 if why else 1,
             regions=1,
             outcome="the climb reached the threshold" if not why else f"the climb did not reach the threshold ({why})",
+            gave_up=endings_of([why]),
             decisions=decisions,
             trace=self.trace(),
         )
@@ -404,7 +359,7 @@ class _Climb:
         why = (
             f"the event is not rare: {tail.hits[0] / tail.n:.1%} of the first level's draws hit it"
             if common
-            else "no draw told the tail from the rest"
+            else GaveUp(Ending.ALIKE, "no draw told the tail from the rest")
         )
         record = Iteration(
             start=0,
@@ -428,6 +383,7 @@ class _Climb:
             nominal=self.evaluations,
             starts=0 if common else 1,
             outcome=why,
+            gave_up=endings_of([why]),
         )
 
 

@@ -17,7 +17,7 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
 from raresim.estimators.lines import Lines
-from raresim.methods.base import Method, Tuned
+from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.draws import lines_for, row_variances
 from raresim.methods.grids import settle
 from raresim.methods.regions import (
@@ -29,11 +29,13 @@ from raresim.methods.regions import (
     find_more,
     find_regions,
     iteration,
-    rarest,
+    memory_of,
+    refuse_few,
 )
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 from raresim.search.design_points import FARTHEST, DesignPoint, slope_direction, unit
+from raresim.search.goals import rarest
 
 Along = Literal["design_point", "pilot"]
 LineDraws = Literal["independent", "sobol"]
@@ -139,6 +141,13 @@ class LineSampling(Method):
             explored = expected_cost(self.pilot, self.starts, latent_dim)
         return explored + TRIAL * math.ceil(6 * math.hypot(UNKNOWN, math.sqrt(BEYOND)) / self.step + 20)
 
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        if isinstance(self.direction, str):
+            refuse_few(self.pilot, self.starts if self.direction == "design_point" else 0, dim, max_evaluations)
+
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        return memory_of(self.pilot, self.starts, latent_dim)
+
     def describe(self) -> list[str]:
         where = {"design_point": "to the design points", "pilot": "along the mean slope of a pilot"}
         along = where[self.direction] if isinstance(self.direction, str) else "along a given direction"
@@ -211,6 +220,7 @@ class LineSampling(Method):
             reached=search.reached,
             regions=len(found.points),
             outcome="the direction was given" if given else search.outcome,
+            gave_up=search.gave_up,
             estimator=estimator,
             facts=trial.facts,
             decisions=(*found.decisions, refused) if refused else found.decisions,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
+from raresim.accumulators import ends
+from raresim.diagnostics.endings import endings_of
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.estimators.replicates import Population, Replicates, Run, direction_of, run_once
-from raresim.methods.base import Method, Tuned
+from raresim.estimators.replicates import Population, Replicates, Run, run_once
+from raresim.methods.base import Held, Method, Tuned
 from raresim.numerics.blocks import Block
 from raresim.record.evidence import Evidence, EvidenceTable
 from raresim.record.records import Iteration
+from raresim.search.goals import rarest
 
 REPLICATED = "the estimate is the mean of independent runs, its error their spread"
 """The last line of the description of a population method."""
@@ -29,8 +32,34 @@ class PopulationMethod(Method, Population):
     def draws_in(self) -> Space:
         return "standard"
 
+    def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
+        """A run; and for the pilot as many times that as it has more draws."""
+        moved = 8 * self.samples * (latent_dim + 8)  # draws, their neighbours and the proposals of a move
+        ended = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * latent_dim)  # where replicates ended
+        working = moved + self.losses_kept + ended
+        return Held(math.ceil(self.pilot(budget).samples / self.samples * working), working)
+
+    def refuse_budget(self, dim: int, max_evaluations: int) -> None:
+        refuse_few(self.samples, max_evaluations)
+
+    @property
+    def losses_kept(self) -> int:
+        """Numbers of the levels that a run has left behind."""
+        return 0
+
     def tune(self, session: Session) -> Tuned:
         return tuned_by_pilot(session, self)
+
+
+def refuse_few(samples: int, max_evaluations: int) -> None:
+    """Raise `FieldError` where half of the budget does not pay for the ``samples`` of a first level."""
+    if 2 * samples > max_evaluations:
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {2 * samples:,}: the first level takes {samples:,} draws, "
+            f"got {max_evaluations:,}; or give fewer samples, or method crude",
+            ("stop",),
+        )
 
 
 def tuned_by_pilot(session: Session, population: Population) -> Tuned:
@@ -54,14 +83,9 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     What it found may be what they are made by (`Run.after`).
     Where its first level already reaches the event, there is nothing to climb, and the target itself is drawn from.
     """
-    sign, samples = direction_of(session.events), population.samples
+    sign, samples = rarest(session.events).sign, population.samples
     half = session.max_evaluations // 2
-    if samples > half:
-        raise FieldError(
-            "max_evaluations",
-            f"must be at least {2 * samples:,}: the first level takes {samples:,} draws, "
-            f"got {session.max_evaluations:,}; or give fewer samples, or method crude",
-        )
+    refuse_few(samples, session.max_evaluations)
     sampler = Sampler(session.problem, None, session.seed)
     events = tuple(session.events)
     plan = session.plan(1, fixed_rows=1)
@@ -93,6 +117,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
         reached=int(run.reached),
         regions=int(run.reached),
         outcome=f"the pilot run {end}",
+        gave_up=endings_of([run.outcome]),
         estimator=Replicates(sampler, events, population, expected, half, variances),
         decisions=(
             f"A pilot run {end}, with {run.evaluations:,} evaluations.",

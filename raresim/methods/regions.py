@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.errors import FieldError
+from raresim.methods.base import Held
 from raresim.numerics.arrays import Float
-from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.records import Iteration
@@ -30,6 +29,7 @@ from raresim.search.design_points import (
     unit,
 )
 from raresim.search.explorer import Explorer
+from raresim.search.goals import rarest
 from raresim.search.hits import CHORD, OUTWARDS, SAME, Region, explaining, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.nearest import nearest_point
@@ -170,11 +170,21 @@ def iteration(
     return Iteration(start, number, level, rarity, evaluations, elites, nan, nan, nan, nan, nan, log_probability, note)
 
 
-def rarest(events: Sequence[Event]) -> Event:
-    """The event to search for; raises `FieldError` where events lie on both sides."""
-    if len({event.direction for event in events}) > 1:
-        raise FieldError("measures", "must be on one side of the loss: put `above` and `below` into two experiments")
-    return max(events, key=lambda event: event.sign * event.threshold)
+def first_steps(starts: int, dim: int) -> int:
+    """Evaluations of the first step of so many climbs."""
+    return starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
+
+
+def refuse_few(pilot: int, starts: int, dim: int, max_evaluations: int) -> None:
+    """Raise `FieldError` where half of the budget does not pay for the pilot and a first step of the climbs."""
+    least = pilot + first_steps(starts, dim)
+    if 2 * least > max_evaluations:
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {2 * least:,}: the pilot and the first step of {starts} climbs take "
+            f"{least:,} evaluations, got {max_evaluations:,}; or give a smaller pilot, fewer starts, or method crude",
+            ("stop",),
+        )
 
 
 def find_regions(session: Session, pilot: int, starts: int) -> Regions:
@@ -187,20 +197,9 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
     """
     event = rarest(session.events)
     dim = session.problem.dim
-    climbing = starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
-    if 2 * (pilot + climbing) > session.max_evaluations:
-        raise FieldError(
-            "max_evaluations",
-            f"must be at least {2 * (pilot + climbing):,}: the pilot and the first step of {starts} climbs take "
-            f"{pilot + climbing:,} evaluations, got {session.max_evaluations:,}; or give a smaller pilot, fewer "
-            "starts, or method crude",
-        )
-    sampler = Sampler(session.problem, None, session.seed)
-    plan = session.plan(pilot)
-    block = Block(plan.stage, 0, 0, pilot)
-    u = sampler.draw(block).copy(order="F")
-    loss = sampler.signed_loss(u, block, event.sign).copy()
-    session.note("tune", plan, "pilot")
+    climbing = first_steps(starts, dim)
+    refuse_few(pilot, starts, dim, session.max_evaluations)
+    u, loss = Explorer(session, event.sign).nominal(pilot, "pilot")
     found = Regions(event, u, loss).and_then(pilot, [_of_pilot(event, loss)], [])
     if not starts:
         return found
@@ -402,3 +401,8 @@ def _where(found: Regions) -> list[str]:
 def expected_cost(pilot: int, starts: int, dim: int) -> int:
     """Evaluations that `find_regions` is expected to take."""
     return pilot + starts * (RADII.size + EXPECTED_STEPS * (gradient_cost(dim) + 2))
+
+
+def memory_of(pilot: int, starts: int, dim: int) -> Held:
+    """What `find_regions` holds: the draws of the pilot, and the points of all gradients."""
+    return Held(24 * pilot * (dim + 4) + 4 * starts * dim**2)

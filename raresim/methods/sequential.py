@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raresim.accumulators.ends import Ends
 from raresim.arguments.checks import one_of, positive, whole
+from raresim.diagnostics.endings import Ending, GaveUp
 from raresim.estimators.replicates import REACHED, Population, Run, Step
 from raresim.methods.pilot import REPLICATED, PopulationMethod
 from raresim.numerics.arrays import Float
@@ -184,9 +185,10 @@ class Finding(Population):
         if reached:
             return REACHED
         if math.isnan(width):
-            return f"level stalled after {done} levels: no draw has a larger loss than the others"
+            text = f"level stalled after {done} levels: no draw has a larger loss than the others"
+            return GaveUp(Ending.STALLED, text)
         if done == self.options.max_levels:
-            return f"threshold not reached in {done} levels"
+            return GaveUp(Ending.LEVELS, f"threshold not reached in {done} levels")
         return levels.beyond_budget(self.options.steps, max_evaluations)
 
 
@@ -234,11 +236,11 @@ class Scheduled(Population):
         self, evaluate: Evaluate, dim: int, thresholds: Float, rng: np.random.Generator, max_evaluations: int
     ) -> Run:
         levels = _Levels(Walk(evaluate, rng, self.moves), thresholds, self.samples, dim)
-        outcome = ""
+        outcome: str = ""
         for stage in self.schedule:
             levels.weigh(stage.width)
             if levels.log_masses[-1] == -math.inf:
-                outcome = f"level stalled after {len(levels.steps)} levels: no draw has a loss"
+                outcome = GaveUp(Ending.STALLED, f"level stalled after {len(levels.steps)} levels: no draw has a loss")
             outcome = outcome or levels.beyond_budget(self.steps, max_evaluations)
             if outcome:
                 break
@@ -298,7 +300,9 @@ class _Levels:
     def beyond_budget(self, steps: int, max_evaluations: int) -> str:
         """Why no other level is begun; empty where it is paid for."""
         if self.counted + max(self.steps[-1].evaluations, self.loss.size * steps) > max_evaluations:
-            return f"budget of {max_evaluations:,} evaluations spent after {len(self.steps)} levels"
+            return GaveUp(
+                Ending.BUDGET, f"budget of {max_evaluations:,} evaluations spent after {len(self.steps)} levels"
+            )
         return ""
 
     def resample(self) -> None:

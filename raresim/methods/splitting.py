@@ -10,6 +10,7 @@ import numpy as np
 
 from raresim.accumulators.ends import Ends
 from raresim.arguments.checks import one_of, whole
+from raresim.diagnostics.endings import Ending, GaveUp
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.methods.pilot import REPLICATED, PopulationMethod
@@ -138,11 +139,12 @@ class Splitting(PopulationMethod):
         if at_goal:
             return REACHED
         if last.share == 1.0:
-            return f"level stalled after {len(steps):,} levels: no particle has a larger loss than the others"
+            text = f"level stalled after {len(steps):,} levels: no particle has a larger loss than the others"
+            return GaveUp(Ending.STALLED, text)
         if last.log_probability < LOWEST:
-            return f"threshold not reached at probability {math.exp(LOWEST):.0e}"
+            return GaveUp(Ending.LOWEST, f"threshold not reached at probability {math.exp(LOWEST):.0e}")
         if next_cost > max_evaluations:
-            return f"budget of {max_evaluations:,} evaluations spent after {len(steps):,} levels"
+            return GaveUp(Ending.BUDGET, f"budget of {max_evaluations:,} evaluations spent after {len(steps):,} levels")
         return ""
 
     def cost(self, latent_dim: int, dim: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from raresim.accumulators.ends import Ends
 from raresim.arguments.checks import one_of, whole
+from raresim.diagnostics.endings import Ending, GaveUp
 from raresim.errors import FieldError
 from raresim.estimators.replicates import REACHED, Run, Step
 from raresim.methods.pilot import REPLICATED, PopulationMethod
@@ -89,6 +90,10 @@ class SubsetSimulation(PopulationMethod):
     def variance(self, levels: float) -> float:
         """Relative variance of a run of so many levels, roughly."""
         return CORRELATION * levels * (1.0 - self.rarity) / (self.rarity * self.samples)
+
+    @property
+    def losses_kept(self) -> int:
+        return 2 * self.max_levels * self.samples
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 10 * self.samples * (1 if self.moves == "adaptive" else 4)
@@ -275,7 +280,7 @@ def climb(
     walk = Walk(evaluate, rng, moves, keep_all)
     levels: list[Level] = []
     log_probability = 0.0
-    outcome = f"threshold not reached in {max_levels} levels"
+    outcome: str = GaveUp(Ending.LEVELS, f"threshold not reached in {max_levels} levels")
     wanted = max(1, math.floor(rarity * n))
     u, loss = walk.fresh(n, dim)
     before = 0
@@ -289,9 +294,11 @@ def climb(
         if level >= goal or log_probability <= until:
             outcome = REACHED
         elif share == 1.0:
-            outcome = f"level stalled after {number} levels: no draw has a larger loss than the others"
+            text = f"level stalled after {number} levels: no draw has a larger loss than the others"
+            outcome = GaveUp(Ending.STALLED, text)
         elif before + max(n, spent) > max_evaluations:
-            outcome = f"budget of {max_evaluations:,.0f} evaluations spent after {number} levels"
+            text = f"budget of {max_evaluations:,.0f} evaluations spent after {number} levels"
+            outcome = GaveUp(Ending.BUDGET, text)
         elif number < max_levels:
             if level < keep_from:
                 levels[-1] = replace(levels[-1], u=u[:0])

@@ -86,6 +86,15 @@ class ProposalFamily(ABC):
     passes: ClassVar[int] = 1
     """Steps of the fit to the elites of a level; 1 where it has a closed form."""
 
+    symmetric: ClassVar[bool] = False
+    """Whether its laws, or their components, are symmetric about a point."""
+
+    mapped: ClassVar[bool] = False
+    """Whether draws of its laws can be made of uniforms; see `raresim.distributions.transport`."""
+
+    blends: ClassVar[bool] = False
+    """Whether a law can be blended with the one before; see `Distribution.blended`."""
+
     @property
     def part(self) -> ProposalFamily:
         """The family of one component; the family itself where its laws are no mixtures."""

@@ -14,7 +14,7 @@ from raresim.distributions.directional import Directional, along_and_square
 from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, Statistics
 from raresim.proposals.gaussian import weighted_sums
-from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, components_of, missing
+from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, missing
 from raresim.registry import member
 
 LEAST_SHIFT = 1.0
@@ -109,6 +109,7 @@ class DirectionalMixture(MixtureFamily):
     """
 
     kind: ClassVar[str] = "directional"
+    mapped: ClassVar[bool] = True
 
     components: Components = 1
     left_floor: float = 1.0
@@ -125,31 +126,12 @@ class DirectionalMixture(MixtureFamily):
         return self.part.fit(current, stats)
 
     def shortfall(self, law: Distribution) -> str:
-        return missing(self.components, len(components_of(law)), 0, "")
+        return missing(self.components, len(law.parts[1]), 0, "")
 
     @staticmethod
     def examples() -> list[DirectionalMixture]:
         """Members for the conformance tests."""
         return [DirectionalMixture(), DirectionalMixture(components=2, left_floor=0.25)]
-
-
-def fit_directional(u: Float, weight: Float, direction: Float, left_floor: float) -> Directional:
-    """The law of most weighted likelihood along a given direction, within the limits of `fit_profile`.
-
-    Parameters
-    ----------
-    u : (n, d) float64, Fortran order
-        Rows of the event.
-    weight : (n,) float64
-        Of each, not negative, on any scale.
-    direction : (d,) float64
-        Of unit length.
-    left_floor : float
-        Smallest ratio of the left to the right scale.
-    """
-    along, square = np.empty(len(u)), np.empty(len(u))
-    along_and_square(u, direction, along, square)
-    return fit_profile(along, square, weight, direction, left_floor)
 
 
 def fit_profile(along: Float, square: Float, weight: Float, direction: Float, left_floor: float) -> Directional:

@@ -55,6 +55,9 @@ class Gaussian(ProposalFamily):
     """
 
     kind: ClassVar[str] = "gaussian"
+    symmetric: ClassVar[bool] = True
+    mapped: ClassVar[bool] = True
+    blends: ClassVar[bool] = True
 
     covariance: Covariance = "low_rank"
     rank: int = 1

@@ -10,17 +10,17 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raresim.arguments import checks
 from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture, log_sum_exp
-from raresim.distributions.normal import Normal, gaussian_moments
+from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
-from raresim.distributions.student_t import StudentT
 from raresim.information import kl_of_laws
+from raresim.numerics import em
 from raresim.numerics.arrays import Float
+from raresim.numerics.clusters import distances, one_hot, seeds
 from raresim.proposals.base import ELITES_PER_PARAMETER, KL_DRAWS, ProposalFamily, Statistics, WeightedMoments
 from raresim.proposals.gaussian import Covariance, Gaussian
 from raresim.registry import member
@@ -103,12 +103,12 @@ class MixtureFamily(ProposalFamily):
         return self._count(k, dim)
 
     def suffstats(self, current: Distribution, u: Float, weight: Float) -> MixtureStatistics:
-        laws = components_of(current)
+        laws = current.parts[1]
         shares = posterior(current, u)[0] if len(laws) > 1 else np.ones((len(u), 1))
         return self._shared_out(laws, u, weight, shares)
 
     def fit(self, current: Distribution, stats: MixtureStatistics) -> Distribution:
-        return self._maximise(components_of(current), stats)
+        return self._maximise(current.parts[1], stats)
 
     def begin(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
         rows, ess, dim = int(np.count_nonzero(weight)), float(weight.sum() ** 2 / np.square(weight).sum()), u.shape[1]
@@ -118,10 +118,10 @@ class MixtureFamily(ProposalFamily):
 
         def climb(law: Distribution) -> tuple[float, Distribution]:
             law, mean = self._climb(law, u, weight, GAIN / ess)
-            penalty = self._count(len(components_of(law)), dim) * math.log(ess) if self.components == "auto" else 0.0
+            penalty = self._count(len(law.parts[1]), dim) * math.log(ess) if self.components == "auto" else 0.0
             return penalty - 2.0 * ess * mean, law
 
-        size = len(components_of(current))
+        size = len(current.parts[1])
         warm = size <= most if self.components == "auto" else size == most
         found = [climb(current)] if warm and not isinstance(current, StandardNormal) else []
         without_gain = 0
@@ -161,22 +161,23 @@ class MixtureFamily(ProposalFamily):
 
     def _clusters(self, u: Float, weight: Float, k: int, rng: np.random.Generator) -> Distribution:
         """One component for each cluster around ``k`` centres."""
-        labels = clusters(u, weight, k, rng)
+        shares = one_hot(distances(u, seeds(u, weight, k, rng)).argmin(axis=1), k)
         target: Distribution = StandardNormal(dim=u.shape[1])
-        one_hot = (labels[:, None] == np.arange(k)).astype(np.float64)
-        return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, one_hot))
+        return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, shares))
 
     def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
         """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
-        mean, total, (shares, _) = -math.inf, weight.sum(), posterior(law, u)
-        for _ in range(STEPS):
-            laws = components_of(law)
-            law = self._maximise(laws, self._shared_out(laws, u, weight, shares))
+        total = weight.sum()
+
+        def expect(law: Distribution) -> tuple[Float, float]:
             shares, log_density = posterior(law, u)
-            before, mean = mean, float(weight @ log_density / total)
-            if mean - before < gain:
-                break
-        return law, mean
+            return shares, float(weight @ log_density / total)
+
+        def maximise(law: Distribution, shares: Float) -> Distribution:
+            laws = law.parts[1]
+            return self._maximise(laws, self._shared_out(laws, u, weight, shares))
+
+        return em.climb(law, expect, maximise, STEPS, gain)
 
 
 @member("proposal_family")
@@ -198,6 +199,9 @@ class GaussianMixture(MixtureFamily):
     """
 
     kind: ClassVar[str] = "gaussian_mixture"
+    symmetric: ClassVar[bool] = True
+    mapped: ClassVar[bool] = True
+    blends: ClassVar[bool] = True
 
     components: Components = "auto"
     covariance: Covariance = "low_rank"
@@ -220,7 +224,7 @@ class GaussianMixture(MixtureFamily):
         return replace(self.part, covariance=covariance).fit(current, moments)
 
     def shortfall(self, law: Distribution) -> str:
-        laws = components_of(law)
+        laws = law.parts[1]
         simpler = 0 if self.covariance == "mean_shift" else sum(not _as_asked(one, self.covariance) for one in laws)
         return missing(self.components, len(laws), simpler, self.covariance)
 
@@ -268,7 +272,7 @@ def missing(asked: Components, found: int, simpler: int, covariance: str) -> str
 def posterior(law: Distribution, u: Float) -> tuple[Float, Float]:
     """The expectation step: posterior probability (n, k) of each component at the rows of ``u``, log density (n,)."""
     log_density: Float = np.empty(len(u))
-    shares: Float = np.ones((len(u), len(components_of(law))), order="F")
+    shares: Float = np.ones((len(u), len(law.parts[1])), order="F")
     if isinstance(law, Mixture):
         law.component_logpdf(u, shares)
         log_sum_exp(shares, log_density)
@@ -278,90 +282,25 @@ def posterior(law: Distribution, u: Float) -> tuple[Float, Float]:
     return shares, log_density
 
 
-def clusters(u: Float, weight: Float, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The nearest of ``k`` centres for each row of ``u`` (n, d): rows drawn by weight times squared distance."""
-    chance = weight.copy()
-    distance = np.full((len(u), k), np.inf)
-    for j in range(k):
-        total = chance.sum()
-        if total == 0:
-            break
-        centre = u[rng.choice(len(u), p=chance / total)]
-        distance[:, j] = np.square(u - centre).sum(axis=1)
-        chance = weight * distance[:, : j + 1].min(axis=1)
-    labels: NDArray[np.intp] = distance.argmin(axis=1)
-    return labels
-
-
 def smoothed(old: Distribution, new: Distribution, share: float) -> Distribution:
     """The law whose parameters are ``share`` times those of ``new`` and the rest those of ``old``: [1]_ sec. 2.
 
-    Means and covariances of Gaussians; centres and scale matrices of t laws, whose degrees of freedom are those of
-    ``new``. A component of a mixture is smoothed towards the component of ``old`` with the nearest centre, shares
-    likewise. Along the directions of a low-rank covariance, variances are smoothed.
+    `Distribution.blended` says it of one component. A component of a mixture is smoothed towards the component of
+    ``old`` with the nearest centre, shares likewise.
 
     References
     ----------
     .. [1] de Boer, Kroese, Mannor & Rubinstein, *A tutorial on the cross-entropy method*, Ann. Oper. Res. 134, 2005.
     """
-    olds, news = components_of(old), components_of(new)
-    centres = np.array([_centre(law) for law in olds])
-    nearest = np.array([np.square(centres - _centre(law)).sum(axis=1).argmin() for law in news])
-    laws = [_between(olds[j], law, share) for j, law in zip(nearest, news, strict=True)]
-    if not isinstance(new, Mixture):
+    (before, olds), (after, news) = old.parts, new.parts
+    centres = np.array([law.centre for law in olds])
+    nearest = np.array([np.square(centres - law.centre).sum(axis=1).argmin() for law in news])
+    laws = [law.blended(olds[j], share) for j, law in zip(nearest, news, strict=True)]
+    if len(laws) == 1:
         return laws[0]
-    before = old.shares if isinstance(old, Mixture) else np.ones(1)
     before = before[nearest] / np.bincount(nearest)[nearest]
-    shares = share * new.shares + (1.0 - share) * before / before.sum()
+    shares = share * after + (1.0 - share) * before / before.sum()
     return Mixture(weights=shares, components=laws)
-
-
-def _between(old: Distribution, new: Distribution, share: float) -> Distribution:
-    """One Gaussian or t law, smoothed."""
-    if isinstance(new, StudentT):
-        normal = _between(old.normal if isinstance(old, StudentT) else old, new.normal, share)
-        mean, spread = _moments(normal)
-        if spread.ndim == 1:
-            return StudentT(dof=new.dof, loc=mean, scale=np.sqrt(spread))
-        return StudentT(dof=new.dof, loc=mean, shape=spread)
-    mean = share * _centre(new) + (1.0 - share) * _centre(old)
-    if isinstance(new, LowRankNormal):
-        along = share * new.spread + (1.0 - share) * _variances_along(old, new.basis)
-        return LowRankNormal(mean=mean, directions=new.basis, variances=along)
-    a, b = _moments(new)[1], _moments(old)[1]
-    if a.ndim != b.ndim:
-        a, b = (np.diag(c) if c.ndim == 1 else c for c in (a, b))
-    spread = share * a + (1.0 - share) * b
-    return Normal(mean=mean, std=np.sqrt(spread)) if spread.ndim == 1 else Normal(mean=mean, cov=spread)
-
-
-def _centre(law: Distribution) -> Float:
-    if isinstance(law, StudentT):
-        return law.normal.location
-    return law.location if isinstance(law, LowRankNormal) else _moments(law)[0]
-
-
-def _moments(law: Distribution) -> tuple[Float, Float]:
-    moments = gaussian_moments(law)
-    if moments is None:
-        raise TypeError(f"not Gaussian: {law!r}")
-    return moments
-
-
-def _variances_along(law: Distribution, basis: Float) -> Float:
-    """Variances along the columns of ``basis`` (d, k)."""
-    if isinstance(law, LowRankNormal):
-        variances: Float = 1.0 + (law.spread - 1.0) @ np.square(law.basis.T @ basis)
-        return variances
-    spread = _moments(law)[1]
-    full = np.diag(spread) if spread.ndim == 1 else spread
-    along: Float = np.einsum("ik,ij,jk->k", basis, full, basis)
-    return along
-
-
-def components_of(law: Distribution) -> Sequence[Distribution]:
-    """The components of a mixture; of any other law the law itself."""
-    return law.components if isinstance(law, Mixture) else (law,)
 
 
 def _as_asked(law: Distribution, covariance: Covariance) -> bool:

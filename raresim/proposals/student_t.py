@@ -23,7 +23,6 @@ from raresim.proposals.gaussian_mixture import (
     MixtureFamily,
     affordable,
     checked_components,
-    components_of,
     missing,
 )
 from raresim.registry import member
@@ -97,6 +96,9 @@ class StudentTMixture(MixtureFamily):
     """
 
     kind: ClassVar[str] = "student_t"
+    symmetric: ClassVar[bool] = True
+    mapped: ClassVar[bool] = True
+    blends: ClassVar[bool] = True
 
     components: Components = 1
     dof: float | Literal["estimated"] = 10.0
@@ -123,7 +125,7 @@ class StudentTMixture(MixtureFamily):
         return replace(self.part, covariance=covariance).fit(current, replace(stats, moments=moments))
 
     def shortfall(self, law: Distribution) -> str:
-        laws = components_of(law)
+        laws = law.parts[1]
         simpler = 0 if self.covariance == "mean_shift" else sum(not self._as_asked(one) for one in laws)
         return missing(self.components, len(laws), simpler, self.covariance)
 

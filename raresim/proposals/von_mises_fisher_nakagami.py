@@ -14,7 +14,7 @@ from raresim.errors import FieldError
 from raresim.numerics.arrays import Float
 from raresim.proposals.base import ProposalFamily, WeightedMoments
 from raresim.proposals.gaussian import weighted_sums
-from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, components_of, missing
+from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checked_components, missing
 from raresim.registry import member
 
 NEWTON_STEPS = 50
@@ -98,7 +98,7 @@ class VonMisesFisherNakagamiMixture(MixtureFamily):
         return self.part.fit(current, stats)
 
     def shortfall(self, law: Distribution) -> str:
-        return missing(self.components, len(components_of(law)), 0, "")
+        return missing(self.components, len(law.parts[1]), 0, "")
 
     @staticmethod
     def examples() -> list[VonMisesFisherNakagamiMixture]:

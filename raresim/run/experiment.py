@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from raresim.arguments.checks import one_of
 from raresim.arguments.typed import argument, typed
 from raresim.diagnostics.canary import Canary
 from raresim.diagnostics.verdict import overall
@@ -20,7 +19,7 @@ from raresim.engine.executors import Executor
 from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.engine.session import Report, Session
-from raresim.errors import FieldError
+from raresim.errors import FieldError, about
 from raresim.estimators.weighted_draws import Beyond
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
@@ -49,7 +48,7 @@ from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.probabilities import Lost
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
-from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
+from raresim.run.refusals import refuse_for, refuse_parts
 from raresim.run.result import Result
 
 
@@ -91,15 +90,21 @@ class Experiment:
     preset: Name | None = None
 
     def __post_init__(self) -> None:
-        if not self.measures:
-            raise FieldError("measures", "must name at least one")
-        check_seed(self.seed)
-        one_of("audit", self.audit, Extent)
-        refuse_bound(self.loss, self.method)
-        refuse_guarantee(self.loss, self.method, self.stop)
-        refuse_betting(self.loss, self.method, self.measures)
-        refuse_rows(self.loss, self.method, self.measures)
-        refuse_below(self.loss, self.measures)
+        refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
+
+    def check(self) -> Loss:
+        """Raise the error with which a run of it would not begin; else the loss bound to the inputs. Nothing is drawn.
+
+        Raises
+        ------
+        FieldError, DataError, LossError
+            When a part does not go with the inputs, or the user's code or a file cannot be read.
+        """
+        with about("loss"):
+            loss = self.loss.bind(self.inputs)
+        sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
+        refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+        return loss
 
     @undisturbed()
     def run(
@@ -172,19 +177,15 @@ class Experiment:
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
-        return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
+            return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
 
     def _search(self, executor: Executor, report: Report, budget: int, is_new: bool) -> Found:
         """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run.
 
         The loss of a run that goes on, which ``is_new`` denies, was looked at for noise when it began.
         """
-        loss = self.loss.bind(self.inputs)
+        loss = self.check()
         loss = loss.watched() if is_new else loss
-        for measure in self.measures:
-            measure.check_inputs(self.inputs)
-            measure.check_loss(loss)
-            measure.check_moments(loss, self.inputs)
         problem = Problem(self.inputs, loss, self.method.draws_in)
         before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
@@ -196,12 +197,6 @@ class Experiment:
         scale = scale_of(before, explored, [k for measure in self.measures for k in measure.sigmas])
         asked = [measure.questions(scale, located.quantile if located else nowhere) for measure in self.measures]
         questions, places = once(asked)
-        if not questions:
-            kinds = ", ".join(measure.kind for measure in self.measures)
-            raise FieldError(
-                "measures",
-                f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
-            )
         error, asked_for = self.stop.relative_error, None
         if located and error is not None:
             asked_for = plan_of(error, questions, located)
@@ -229,21 +224,9 @@ class Experiment:
         return Found(loss, questions, places, session, wanted, tuned, job, explore, reserved, after, scale)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None, problem: Problem) -> Beyond | None:
-        """The rows of the estimate that its measures are read from; None where counts of events are enough.
-
-        Raises
-        ------
-        FieldError
-            When something else is asked of the losses below a threshold.
-        """
+        """The rows of the estimate that its measures are read from; None where counts of events are enough."""
         if all(measure.keeps == "counts" for measure in self.measures):
             return None
-        if any(q.event.direction == "below" for q in questions):
-            raise FieldError(
-                "measures",
-                "must be on the upper side of the loss: what is read from its largest values does not go with `below`; "
-                "put it into an experiment of its own, or turn the sign of the loss",
-            )
         floors = [q.event.threshold for q in questions if q.tail is None]
         if located:
             floors.append(located.floor([tail for measure in self.measures for tail in measure.tails]))
@@ -253,7 +236,8 @@ class Experiment:
     def _exhibits(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
         """What the measures show beside their numbers.
 
-        The loss is called from here, not from a worker: where workers may die of it, from a process of its own.
+        Parts of the loss are asked for from here, not from a worker: where workers may die of it, from a process of its
+        own. Further losses are a stage of the run like others.
         """
         if found.wanted.beyond is None:
             return ()
@@ -266,8 +250,8 @@ class Experiment:
         factor = inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
             own = tuple(estimates[place] for place in places)
-            problem, left = found.session.problem, found.after - sum(exhibit.evaluations for exhibit in shown)
-            answered = Answered(rows, own, tuple(estimates), problem, factor, left, found.scale)
+            left = found.after - sum(exhibit.evaluations for exhibit in shown)
+            answered = Answered(rows, own, tuple(estimates), found.session, factor, left, found.scale)
             for exhibit in measure.exhibits(answered):
                 alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
                 shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)

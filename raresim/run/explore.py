@@ -52,12 +52,7 @@ def scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float
         if closed is not None:
             return LossScale(*closed, "model standard deviation, closed form")
         if not explored:
-            if session.max_evaluations <= EXPLORE_DRAWS:
-                raise FieldError(
-                    "max_evaluations",
-                    f"must be above {EXPLORE_DRAWS:,}: the standard deviation of this loss is estimated from as many "
-                    "draws; or give the threshold in loss units, or sigma as a number",
-                )
+            refuse_budget(session.max_evaluations)
             job = _Explore(Sampler(problem, None, session.seed))
             found, spent = session.fold("explore", job, session.plan(EXPLORE_DRAWS)), EXPLORE_DRAWS
             wanted = max((draws_for(_read_scale(found, spent), k, session.relative_error) for k in sigmas), default=0)
@@ -68,6 +63,17 @@ def scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float
         return explored[0]
 
     return scale
+
+
+def refuse_budget(max_evaluations: int) -> None:
+    """Raise `FieldError` where the budget does not pay for the pilot that gives the loss's standard deviation."""
+    if max_evaluations <= EXPLORE_DRAWS:
+        raise FieldError(
+            "max_evaluations",
+            f"must be above {EXPLORE_DRAWS:,}: the standard deviation of this loss is estimated from as many "
+            "draws; or give the threshold in loss units, or sigma as a number",
+            ("stop",),
+        )
 
 
 def _read_scale(found: Several[Any], evaluations: int) -> LossScale:

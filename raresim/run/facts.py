@@ -27,6 +27,7 @@ def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
         "regions": tuned.regions,
         "nominal": tuned.nominal + rows * each,
         "outcome": tuned.outcome,
+        "gave_up": [str(ending) for ending in tuned.gave_up],
         "weighted": tuned.weighted,
         "facts": dict(tuned.facts),
         "decisions": list(tuned.decisions),

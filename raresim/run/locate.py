@@ -167,6 +167,24 @@ def expected_cost(tails: Sequence[float]) -> int:
     return round(CLIMBS * SAMPLES * (1.0 + (1.0 - RARITY) * _levels(tails))) if tails else 0
 
 
+def refuse_budget(tails: Sequence[float], max_evaluations: int) -> None:
+    """Raise `FieldError` where the share of the budget that `locate` may take does not pay for its climbs."""
+    levels = _levels(tails)
+    if _affordable(levels, max_evaluations) < LEAST:
+        least = math.ceil(LEAST * CLIMBS * (1.0 + levels) / SHARE)
+        raise FieldError(
+            "max_evaluations",
+            f"must be at least {least:,} to find a quantile with tail probability {min(tails):.3g}, got "
+            f"{max_evaluations:,}",
+            ("stop",),
+        )
+
+
+def _affordable(levels: float, max_evaluations: int) -> int:
+    """Draws of a level that each climb can pay for."""
+    return int(SHARE * max_evaluations / (CLIMBS * (1.0 + levels)))
+
+
 def _levels(tails: Sequence[float]) -> float:
     return max(1.0, math.log(BEYOND * min(tails)) / math.log(RARITY))
 
@@ -197,15 +215,8 @@ def locate(session: Session, tails: Sequence[float], keep: bool = False) -> Loca
     problem = session.problem
     until = math.log(BEYOND * min(tails))
     levels = _levels(tails)
-    each = int(SHARE * session.max_evaluations / (CLIMBS * (1.0 + levels)))
-    samples = min(SAMPLES, each)
-    if samples < LEAST:
-        least = math.ceil(LEAST * CLIMBS * (1.0 + levels) / SHARE)
-        raise FieldError(
-            "max_evaluations",
-            f"must be at least {least:,} to find a quantile with tail probability {min(tails):.3g}, got "
-            f"{session.max_evaluations:,}",
-        )
+    refuse_budget(tails, session.max_evaluations)
+    samples = min(SAMPLES, _affordable(levels, session.max_evaluations))
     most = 2 * math.ceil(samples * (1.0 + levels))
     job = _Find(Sampler(problem, None, session.seed), samples, until, most, keep)
     found = session.fold("explore", job, session.plan(CLIMBS, fixed_rows=1), f"quantile at {min(tails):.3g}")

@@ -1,91 +1,146 @@
-"""What parts of an experiment do not go together, and what to do instead."""
+"""What parts of an experiment do not go together, and what to do instead: the same for ``check`` and for ``run``.
+
+What one method, loss or measure refuses is its own affair; here is what follows from what each of them says of itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raresim.errors import FieldError
+from raresim.arguments.checks import one_of
+from raresim.distributions.base import Inputs
+from raresim.engine.problem import Problem
+from raresim.errors import FieldError, about
 from raresim.losses.base import Loss
-from raresim.losses.python import PythonLoss
 from raresim.measures.base import Measure
-from raresim.measures.probability import Probability
 from raresim.methods.base import Method
-from raresim.methods.crude import Crude
+from raresim.run import explore, locate
+from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
+from raresim.search.goals import TWO_SIDES
 
 
-def check_seed(seed: int) -> None:
-    """Raise `FieldError` unless ``seed`` is from 0 to 2^64 - 1."""
+def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: Stop, seed: int, audit: Extent) -> None:
+    """Raise `FieldError` where parts of an experiment do not go together, whatever its inputs."""
+    if not measures:
+        raise FieldError("measures", "must name at least one", ())
     if not 0 <= seed < 2**64:
-        raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {seed}")
-
-
-def refuse_bound(loss: Loss, method: Method) -> None:
-    """Raise `FieldError` where ``method`` cannot bound the failures that ``loss`` wants bounded."""
-    if isinstance(loss, PythonLoss) and loss.on_failure == "bound" and not method.bounds_failures:
+        raise FieldError("seed", f"must be from 0 to 2^64 - 1, got {seed}", ())
+    one_of("audit", audit, Extent)
+    if loss.may_fail and not method.bounds_failures:
         raise FieldError(
             "on_failure",
             f"cannot be 'bound' with method {method.kind}: its rows are whole lines or rays, and one failed evaluation "
             "leaves nothing of a boundary to find; use 'retry', or another method such as auto",
+            ("loss",),
         )
+    with about("method"):
+        method.refuse(loss, measures, stop.relative_error)
+    _refuse_sides(loss, measures, method)
+    _refuse_rows(loss, measures, method)
 
 
-def refuse_guarantee(loss: Loss, method: Method, stop: Stop) -> None:
-    """Raise `FieldError` where ``method`` guarantees an error that ``loss`` or ``stop`` does not allow."""
-    if not isinstance(method, Crude) or method.guarantee is None:
-        return
-    if stop.relative_error is None:
-        raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
-    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
-        raise FieldError(
-            "guarantee",
-            "must not be given where loss.on_failure is 'bound': rows without a loss leave the error open; use 'retry' "
-            "or 'error'",
-        )
+def refuse_for(
+    latent_dim: int,
+    dim: int,
+    inputs: Inputs | None,
+    loss: Loss,
+    measures: Sequence[Measure],
+    method: Method,
+    max_evaluations: int,
+) -> None:
+    """Raise `FieldError` or `DataError` where a part does not go with the inputs, before anything is drawn.
+
+    Parameters
+    ----------
+    latent_dim, dim : int
+        Coordinates of a draw in standard normal and in physical space.
+    inputs : Inputs or None
+        The law; None where it is not fitted yet, and what depends on it is not looked at.
+    loss : Loss
+        Bound to the inputs, or what `Loss.look` gives.
+    measures : sequence of Measure
+        What is asked.
+    method : Method
+        How draws are chosen.
+    max_evaluations : int
+        Of the whole run. What a pilot for quantiles or a standard deviation leaves of them is not known before.
+    """
+    with about("method"):
+        method.cost(latent_dim, dim)
+        if inputs is not None:
+            method.refuse_problem(Problem(inputs, loss, method.draws_in))
+    for k, measure in enumerate(measures):
+        with about("measures", k):
+            measure.check_loss(loss)
+            if inputs is not None:
+                measure.check_inputs(inputs)
+                measure.check_moments(loss, inputs)
+    of_a_draw = latent_dim if method.draws_in == "standard" else dim
+    _refuse_budget(of_a_draw, inputs, loss, measures, method, max_evaluations)
 
 
-def refuse_betting(loss: Loss, method: Method, measures: Sequence[Measure]) -> None:
-    """Raise `FieldError` where a measure wants an interval from bets that ``loss`` or ``method`` does not allow."""
-    if not any(isinstance(measure, Probability) and measure.interval == "betting" for measure in measures):
-        return
-    if isinstance(method, Crude) and method.guarantee is not None:
-        raise FieldError("interval", "must not be 'betting' where method.guarantee is given: its own interval is exact")
-    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
-        raise FieldError(
-            "interval",
-            "must not be 'betting' where loss.on_failure is 'bound': a row without a loss is no bet won or lost; use "
-            "'retry' or 'error'",
-        )
-
-
-def refuse_rows(loss: Loss, method: Method, measures: Sequence[Measure]) -> None:
-    """Raise `FieldError` where a measure is read from weighted losses that ``loss`` or ``method`` does not give."""
-    asked = next((measure.kind for measure in measures if measure.keeps != "counts"), None)
-    if asked is None:
-        return
-    if not method.weighs_draws:
-        raise FieldError(
-            "measures",
-            f"must be probabilities with method {method.kind} and these options, got {asked}: it is read from single "
-            "draws with weights, and the rows of this method are none; use auto, cross_entropy, importance or crude, "
-            "with draws 'independent' and without control variates",
-        )
-    if isinstance(method, Crude) and method.guarantee is not None:
-        raise FieldError("measures", f"must be probabilities where method.guarantee is given, got {asked}")
-    if isinstance(loss, PythonLoss) and loss.on_failure == "bound":
-        raise FieldError(
-            "measures",
-            f"must be probabilities where loss.on_failure is 'bound', got {asked}: rows without a loss leave its upper "
-            "end open; use 'retry' or 'error'",
-        )
-
-
-def refuse_below(loss: Loss, measures: Sequence[Measure]) -> None:
-    """Raise `FieldError` where a measure asks for small losses of a loss with limit states: these fail upwards."""
-    asked = (measure.direction for measure in measures if isinstance(measure, Probability))
-    if isinstance(loss, PythonLoss) and loss.limit_states is not False and "below" in asked:
+def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
+    """Raise `FieldError` where events lie on a side of the loss to which another part does not go."""
+    sides = {measure.direction for measure in measures if measure.asks}
+    if loss.has_limit_states and "below" in sides:
         raise FieldError(
             "measures",
             "must ask `above` where loss.limit_states is given, got below: a limit state fails where it is at least "
             "the threshold; return -g for one that fails at g <= 0, and ask `above: 0`",
+            (),
         )
+    if "below" in sides and any(measure.keeps != "counts" for measure in measures):
+        raise FieldError(
+            "measures",
+            "must be on the upper side of the loss: what is read from its largest values does not go with `below`; "
+            "put it into an experiment of its own, or turn the sign of the loss",
+            (),
+        )
+    if len(sides) > 1 and not method.both_sides:
+        raise FieldError("measures", f"must be on one side of the loss for method {method.kind}: {TWO_SIDES}", ())
+
+
+def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
+    """Raise `FieldError` where a measure is read from rows that ``loss`` or ``method`` does not give."""
+    for k, measure in enumerate(measures):
+        if measure.bets and loss.may_fail:
+            raise FieldError(
+                "interval",
+                "must not be 'betting' where loss.on_failure is 'bound': a row without a loss is no bet won or lost; "
+                "use 'retry' or 'error'",
+                ("measures", k),
+            )
+        if measure.keeps != "counts" and not method.weighs_draws:
+            raise FieldError(
+                "measures",
+                f"must be probabilities with method {method.kind} and these options, got {measure.kind}: it is read "
+                "from single draws with weights, and the rows of this method are none; use auto, cross_entropy, "
+                "importance or crude, with draws 'independent' and without control variates",
+                (),
+            )
+        if measure.keeps != "counts" and loss.may_fail:
+            raise FieldError(
+                "measures",
+                f"must be probabilities where loss.on_failure is 'bound', got {measure.kind}: rows without a loss "
+                "leave its upper end open; use 'retry' or 'error'",
+                (),
+            )
+    if not any(measure.asks for measure in measures):
+        kinds = ", ".join(measure.kind for measure in measures)
+        raise FieldError(
+            "measures",
+            f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
+            (),
+        )
+
+
+def _refuse_budget(
+    dim: int, inputs: Inputs | None, loss: Loss, measures: Sequence[Measure], method: Method, max_evaluations: int
+) -> None:
+    """Raise `FieldError` where the budget does not pay for what a run begins with."""
+    if tails := [tail for measure in measures for tail in measure.tails]:
+        locate.refuse_budget(tails, max_evaluations)
+    if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
+        explore.refuse_budget(max_evaluations)
+    method.refuse_budget(dim, max_evaluations)

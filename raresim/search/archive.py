@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from raresim.diagnostics.ess import effective_of_logs
 from raresim.distributions.base import Distribution, log_density
-from raresim.numerics.arrays import Float
+from raresim.numerics.arrays import Bool, Float
 
 
 @dataclass(eq=False)
@@ -92,3 +93,16 @@ class Archive:
         enough = np.flatnonzero(worth >= ess)
         k = int(enough[0]) if enough.size else order.size - 1
         return min(goal, float(self.loss[order[k]]))
+
+    def variance(self, law: Distribution, hit: Bool, ess: float) -> float:
+        """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,); NaN where hits are worth less.
+
+        They have to be worth ``ess`` equally weighted ones.
+        """
+        log_weight = self.log_weight[hit]
+        if effective_of_logs(log_weight) < ess:
+            return math.nan
+        of_law = log_density(law, np.asfortranarray(self.u[hit]))
+        second = np.logaddexp.reduce(log_weight + self._log_p[hit] - of_law) - math.log(self.size)
+        first = np.logaddexp.reduce(log_weight) - math.log(self.size)
+        return max(0.0, math.exp(second - 2.0 * first) - 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,17 +10,18 @@ from numpy.typing import NDArray
 
 from raresim.numerics.arrays import Bool, Float
 from raresim.search.design_points import bisected
+from raresim.search.hlrf import Evaluate, Steps, penalty_of
 
 Index = NDArray[np.intp]
 
-Evaluate = Callable[[Float], Float]
-"""Losses (n,), larger is rarer, at points (n, d)."""
-
-STEP = 0.25
-"""Finite-difference step: wide, so that small noise and small jumps do not decide."""
-
 MAX_MOVE = 5.0
 MAX_NORM = 15.0
+
+WIDE = 0.25
+"""Distance over which differences are taken: so wide that small noise and small jumps do not decide."""
+
+STEPS = Steps(difference=WIDE, outwards=True, most_ahead=2.0 * MAX_NORM)
+
 FRACTIONS = (1.0, 0.5, 0.2)
 CLOSE = 0.7
 """A walk that is in the event ends where its next move is shorter than this."""
@@ -81,14 +81,8 @@ def climb(evaluate: Evaluate, starts: Float, losses: Float, goal: float, most: f
 
     Notes
     -----
-    The step is that of [1]_, to the nearest point of the plane on which the linearised loss is ``goal``; of some
-    fractions of it the one with the best merit of [2]_ is taken. All walks move together: a round is one call for the
-    gradients and one for the candidates.
-
-    References
-    ----------
-    .. [1] Rackwitz & Fiessler, *Structural reliability under combined random load sequences*, Comput. Struct. 9, 1978.
-    .. [2] Zhang & Der Kiureghian, *Two improved algorithms for reliability analysis*, IFIP WG 7.5, 1995.
+    Of some fractions of the step of `raresim.search.hlrf` the one with the best merit is taken. All walks move
+    together: a round is one call for the gradients and one for the candidates.
     """
     walks = _Walks(starts.copy(), losses.astype(np.float64), goal)
     spent = 0
@@ -121,7 +115,7 @@ class _Walks:
     def advance(self, evaluate: Evaluate) -> None:
         """One round: a call for the gradients, and one for the candidates."""
         walk = np.flatnonzero(self.active)
-        gradient = _gradients(evaluate, self.at[walk], self.value[walk])
+        gradient = STEPS.gradients(evaluate, self.at[walk], self.value[walk])
         steep = np.hypot.reduce(gradient, axis=1)
         usable = np.isfinite(steep) & (steep > 0)
         self.flat += int((~usable).sum())
@@ -131,8 +125,7 @@ class _Walks:
         self.direction[walk] = unit
         self.slack[walk] = BESIDE * steep
         here, value = self.at[walk], self.value[walk]
-        ahead = np.clip((self.goal - value) / steep, -2.0 * MAX_NORM, 2.0 * MAX_NORM)
-        aim = ((here * unit).sum(axis=1) + ahead)[:, None] * unit
+        aim = STEPS.aims(here, unit, (self.goal - value) / steep)
         length = np.sqrt(np.square(aim - here).sum(axis=1))
         arrived = (length < CLOSE) & (value >= self.goal - self.slack[walk])
         self.active[walk[arrived]] = False
@@ -147,9 +140,9 @@ class _Walks:
         move *= np.minimum(1.0, MAX_MOVE / np.maximum(length, 1e-12))[:, None]
         tried = np.stack([_within(here + f * move) for f in FRACTIONS])
         found = evaluate(tried.reshape(-1, here.shape[1])).reshape(len(FRACTIONS), walk.size)
-        penalty = 2.0 * np.maximum(np.sqrt(np.square(aim).sum(axis=1)), 1.0) / steep
-        merit = 0.5 * np.square(tried).sum(axis=2) + penalty * np.maximum(self.goal - found, 0.0)
-        before = 0.5 * np.square(here).sum(axis=1) + penalty * np.maximum(self.goal - value, 0.0)
+        penalty = penalty_of(aim, steep)
+        merit = STEPS.merit(tried, found, self.goal, penalty)
+        before = STEPS.merit(here, value, self.goal, penalty)
         best = np.nan_to_num(merit, nan=math.inf).argmin(axis=0)
         row = np.arange(walk.size)
         better = merit[best, row] < before - 1e-9
@@ -255,17 +248,6 @@ def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
         merged = [i, *(j for group in joined for j in group)]
         groups = [group for group in groups if group not in joined] + [merged]
     return groups
-
-
-def _gradients(evaluate: Evaluate, at: Float, value: Float) -> Float:
-    """Gradients (k, d) by forward differences away from the origin, in one call; 0 towards points without a loss."""
-    k, d = at.shape
-    signs = np.where(at >= 0, STEP, -STEP)
-    points = np.repeat(at, d, axis=0)
-    points[np.arange(k * d), np.tile(np.arange(d), k)] += signs.ravel()
-    ahead = evaluate(points).reshape(k, d)
-    gradient: Float = np.where(ahead > -np.inf, (ahead - value[:, None]) / signs, 0.0)
-    return gradient
 
 
 def _within(u: Float) -> Float:

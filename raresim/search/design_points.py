@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.numerics.arrays import Float
-
-Evaluate = Callable[[Float], Float]
-"""From draws (n, d) in Fortran order to their losses (n,), signed so that larger is rarer, in an array of its own."""
+from raresim.search.hlrf import Evaluate, Steps, penalty_of
 
 Rows = NDArray[np.intp]
 
@@ -33,11 +32,13 @@ SHORTER = 0.5 ** np.arange(1, 6)
 ARMIJO = 0.1
 """Share of the predicted decrease that a step must bring."""
 
-SAME_POINT = 1.0
-"""Distance below which two points stand for the same region."""
-
 FARTHEST = 12.0
 """Radius beyond which no step goes: a standard normal is there with probability 1e-33."""
+
+STEPS = Steps(difference=DIFFERENCE, central_up_to=CENTRAL_UP_TO, most_reach=FARTHEST, exact=True)
+
+SAME_POINT = 1.0
+"""Distance below which two points stand for the same region."""
 
 MOST_PAIRED = 12
 """Design points up to which the event is looked for between any two."""
@@ -161,6 +162,11 @@ class Search:
         return Search(ends, distinct(ends), (*self.steps, *steps), self.evaluations + later.evaluations + looked)
 
     @property
+    def gave_up(self) -> tuple[Ending, ...]:
+        """Why starts did not come to the event's boundary."""
+        return endings_of(end.note for end in self.ends if not end.reached)
+
+    @property
     def reached(self) -> int:
         """Starts that came to the event's boundary."""
         return sum(end.reached for end in self.ends)
@@ -176,25 +182,7 @@ class Search:
 
 def gradient_cost(dim: int) -> int:
     """Losses that one gradient takes, that of the point itself not counted."""
-    return 2 * dim if dim <= CENTRAL_UP_TO else dim
-
-
-def gradients(evaluate: Evaluate, u: Float, loss: Float) -> Float:
-    """Gradients (k, d) of the loss at the rows of ``u`` (k, d), whose ``loss`` is known: differences in one call.
-
-    A component is 0 where a point that it takes has no loss.
-    """
-    k, d = u.shape
-    steps = DIFFERENCE * np.eye(d)
-    if d <= CENTRAL_UP_TO:
-        steps = np.concatenate([steps, -steps])
-    seen = evaluate(np.asfortranarray((u[:, None, :] + steps).reshape(-1, d))).reshape(k, -1)
-    known = seen > -np.inf
-    with np.errstate(invalid="ignore"):
-        if d <= CENTRAL_UP_TO:
-            rise = (seen[:, :d] - seen[:, d:]) / (2.0 * DIFFERENCE)
-            return np.where(known[:, :d] & known[:, d:], rise, 0.0)
-        return np.where(known, (seen - loss[:, None]) / DIFFERENCE, 0.0)
+    return STEPS.cost(dim)
 
 
 def unseen_share(found: int, climbs: int) -> float:
@@ -337,21 +325,14 @@ def find_design_points(
 
     Notes
     -----
-    The step of Hasofer, Lind, Rackwitz and Fiessler goes to the point nearest to the origin of the plane that touches
-    the loss, [1]_; it is shortened until the merit ``|u|^2 / 2 + c |goal - loss|`` falls, [2]_ sec. 4. The climbs go
+    The step of `raresim.search.hlrf` is shortened until its merit ``|u|^2 / 2 + c |goal - loss|`` falls. The climbs go
     side by side, so an iteration is two or three calls; one that comes close to the end of another stops there.
-
-    References
-    ----------
-    .. [1] Rackwitz & Fiessler, *Structural reliability under combined random load sequences*, Comput. Struct. 9, 1978.
-    .. [2] Zhang & Der Kiureghian, *Two improved algorithms for reliability analysis*, in Reliability and Optimization
-       of Structural Systems, 1995.
     """
     climbs = _Climbs(evaluate, goal, np.array(starts, dtype=np.float64), max_evaluations, tolerance)
     for iteration in range(1, max_iterations + 1):
         if not climbs.step(iteration):
             break
-    climbs.end(climbs.active.copy(), f"not converged in {max_iterations} iterations")
+    climbs.end(climbs.active.copy(), GaveUp(Ending.UNSETTLED, f"not converged in {max_iterations} iterations"))
     climbs.bring_to_boundary()
     ends = climbs.ends()
     return Search(ends, distinct(ends), tuple(climbs.steps), climbs.evaluations)
@@ -374,7 +355,7 @@ class _Climbs:
         self.loss = np.full(k, -np.inf)
         self.direction = np.zeros(self.u.shape)
         self.slope = np.zeros(k)
-        self.notes = [""] * k
+        self.notes: list[str] = [""] * k
         self.reached = np.zeros(k, dtype=np.bool_)
         self.active = np.arange(k)
 
@@ -383,12 +364,12 @@ class _Climbs:
         active, d = self.active, self.u.shape[1]
         first = int(iteration == 1)
         if self.evaluations + active.size * (gradient_cost(d) + 1 + SHORTER.size + first) > self.max_evaluations:
-            self.end(active.copy(), "budget of the search spent")
+            self.end(active.copy(), GaveUp(Ending.BUDGET, "budget of the search spent"))
             return False
         spent = np.full(len(self.u), first + gradient_cost(d))
         if first:
             self.loss[active] = self.look(self.u[active])
-        gradient = gradients(self.look, self.u[active], self.loss[active])
+        gradient = STEPS.gradients(self.look, self.u[active], self.loss[active])
         with np.errstate(invalid="ignore", over="ignore"):
             slope = np.linalg.norm(gradient, axis=1)
         flat = ~(np.isfinite(slope) & (slope > 0) & np.isfinite(self.loss[active]))
@@ -401,9 +382,9 @@ class _Climbs:
         going = ~flat & ~converged
         stuck = self.advance(active[going], gap[going], spent) if going.any() else active[:0]
         self.record(active, iteration, spent)
-        self.end(active[flat], "the loss is flat around the point reached")
+        self.end(active[flat], GaveUp(Ending.FLAT, "the loss is flat around the point reached"))
         self.end(active[converged], "")
-        self.end(stuck, "no step lowers the merit function")
+        self.end(stuck, GaveUp(Ending.UNSETTLED, "no step lowers the merit function"))
         self.join(active[converged])
         return self.active.size > 0
 
@@ -423,14 +404,11 @@ class _Climbs:
     def advance(self, who: Rows, gap: Float, spent: Rows) -> Rows:
         """Move each of ``who`` by the longest step that lowers its merit; those that found none."""
         u, a, slope = self.u[who], self.direction[who], self.slope[who]
-        reach = np.clip(np.einsum("ij,ij->i", u, a) + gap, -FARTHEST, FARTHEST)
-        move = reach[:, None] * a - u
-        penalty = 2.0 * np.maximum(np.linalg.norm(u, axis=1), 1.0) / slope
+        move, penalty = STEPS.aims(u, a, gap) - u, penalty_of(u, slope)
         downhill = np.einsum("ij,ij->i", u, move) - penalty * slope * np.abs(gap)
 
         def merit(v: Float, loss: Float, c: Float) -> Float:
-            with np.errstate(over="ignore"):
-                return np.asarray(0.5 * np.square(v).sum(axis=-1) + c * np.abs(self.goal - loss))
+            return STEPS.merit(v, loss, self.goal, c)
 
         before = merit(u, self.loss[who], penalty)
         whole = self.look(u + move)

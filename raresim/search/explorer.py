@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self, TypeVar
 
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
 from raresim.distributions.base import Distribution
 from raresim.engine.fold import Job, Sampler
+from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.numerics.arrays import Float
-from raresim.numerics.blocks import Block
+from raresim.numerics.blocks import Block, Plan, block_rows
 from raresim.numerics.streams import stream
 from raresim.search.archive import Archive
+
+S = TypeVar("S", bound=Accumulator)
+
+LEAST_POINTS = 16
+"""Points of a block at least: fewer are not worth a worker's way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +76,38 @@ class EvaluateStates(Job[States]):
 class Explorer:
     """Evaluates and draws for a search, counts what that takes, and keeps what was drawn.
 
+    Every call is a stage of the run: workers share it, its journal keeps it, and what fails is treated as in other
+    stages. No digit depends on the workers.
+
     Parameters
     ----------
     session : Session
         The run.
     sign : float
         Losses times ``sign`` are larger where they are rarer.
+    space : "standard" or "physical", optional
+        Where points lie; without it, where the draws of the run do.
     """
 
     session: Session
     sign: float
-    archive: Archive = field(init=False)
+    space: Space | None = None
     evaluations: int = 0
 
     def __post_init__(self) -> None:
-        self.archive = Archive(self.session.problem.target)
-        self._sampler = Sampler(self.session.problem, None, self.session.seed)
+        problem = self.session.problem
+        self.problem = replace(problem, space=self.space or problem.space)
+        self._sampler = Sampler(self.problem, None, self.session.seed)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """All that `draw` has drawn."""
+        return Archive(self.problem.target)
 
     @property
     def dim(self) -> int:
         """Number of coordinates of a draw."""
-        return self.session.problem.dim
+        return self.problem.dim
 
     def generator(self) -> np.random.Generator:
         """A random stream of its own, for choices that evaluate nothing."""
@@ -97,25 +115,41 @@ class Explorer:
 
     def __call__(self, points: Float, note: str = "points") -> Float:
         """Signed losses (n,) at ``points`` (n, d)."""
-        plan = self.session.plan(points.shape[0])
-        self.evaluations += plan.n_samples
-        return self.session.fold("explore", EvaluatePoints(self._sampler, points, self.sign), plan, note).loss
+        return self._fold(EvaluatePoints(self._sampler, points, self.sign), self._plan(len(points)), note).loss
+
+    def at_factors(self, x: Float, note: str = "risk factors") -> Float:
+        """Signed losses (n,) at risk factors ``x`` (n, d)."""
+        sampler = replace(self._sampler, problem=replace(self.problem, space="physical"))
+        return self._fold(EvaluatePoints(sampler, x, self.sign), self._plan(len(x)), note).loss
 
     def states(self, points: Float, note: str = "points") -> tuple[Float, Float]:
         """Signed losses (n,) and limit states (n, m) at ``points`` (n, d), from one evaluation each.
 
         A loss without limit states is one of itself: (n, 1).
         """
-        plan = self.session.plan(points.shape[0])
-        self.evaluations += plan.n_samples
-        found = self.session.fold("explore", EvaluateStates(self._sampler, points, self.sign), plan, note)
+        found = self._fold(EvaluateStates(self._sampler, points, self.sign), self._plan(len(points)), note)
         return found.loss, found.states
+
+    def nominal(self, n: int, note: str) -> tuple[Float, Float]:
+        """Draws (n, d) of the target and their signed losses (n,), in one stage; they are not added to the archive."""
+        plan = self._plan(n)
+        u = np.empty((n, self.dim), order="F")
+        self.problem.target.sample(stream(self.session.seed, plan.stage, 0), u)
+        return u, self._fold(EvaluatePoints(self._sampler, u, self.sign), plan, note, "tune").loss
 
     def draw(self, law: Distribution, n: int, note: str) -> slice:
         """Draw ``n`` times from ``law``, evaluate, and add to the archive; the rows there."""
         u = np.empty((n, self.dim), order="F")
         law.sample(self.generator(), u)
-        if not self.session.problem.loss.limit_state_names:
+        if not self.problem.loss.limit_state_names:
             return self.archive.add(law, u, self(u, note))
         loss, states = self.states(u, note)
         return self.archive.add(law, u, loss, states)
+
+    def _plan(self, n: int) -> Plan:
+        """The stage of ``n`` points, in blocks so small that workers share even a few gradients."""
+        return self.session.plan(n, min(max(LEAST_POINTS, -(-n // 16)), block_rows(n, self.dim)))
+
+    def _fold(self, job: Job[S], plan: Plan, note: str, name: str = "explore") -> S:
+        self.evaluations += plan.n_samples
+        return self.session.fold(name, job, plan, note)

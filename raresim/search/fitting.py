@@ -21,6 +21,8 @@ from raresim.distributions.low_rank_normal import centred_squared_norm
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
 from raresim.numerics.arrays import Bool, Float, frozen
+from raresim.numerics.clusters import noise_edge, one_hot, principal, seeds, settled
+from raresim.numerics.em import climb
 from raresim.numerics.jit import kernel
 
 Rest = Literal["unit", "pooled"]
@@ -320,8 +322,8 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         See `fit_mixture`.
     """
     u = np.asfortranarray(u)
-    before = -math.inf
-    for _ in range(EM_STEPS):
+
+    def expect(parts: Sequence[Part]) -> tuple[tuple[list[Seen], Float], float]:
         seen = [p.see(u) for p in parts]
         logs = np.empty((u.shape[0], len(parts)), order="F")
         for k, part in enumerate(parts):
@@ -330,18 +332,17 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         np.exp(logs - top, out=logs)
         total = logs.sum(axis=1, keepdims=True)
         logs /= total
-        now = float(weight @ (top + np.log(total))[:, 0])
-        updated = [_update(u, weight * logs[:, k], part, seen[k], rest) for k, part in enumerate(parts)]
-        if now - before < EM_TOLERANCE:
-            break
-        before = now
-        kept = [p for p in updated if p is not None]
-        if not kept:
-            break
-        parts = kept
+        return (seen, logs), float(weight @ (top + np.log(total))[:, 0])
+
+    def maximise(parts: Sequence[Part], expected: tuple[list[Seen], Float]) -> list[Part] | None:
+        seen, shares = expected
+        updated = [_update(u, weight * shares[:, k], part, seen[k], rest) for k, part in enumerate(parts)]
+        return [p for p in updated if p is not None] or None
+
+    parts, mean = climb(parts, expect, maximise, EM_STEPS, EM_TOLERANCE)
     d = u.shape[1]
     parameters = sum(_parameters(p, d) for p in parts) + len(parts) - 1
-    return Fit(tuple(parts), now, parameters, effective(weight))
+    return Fit(tuple(parts), mean, parameters, effective(weight))
 
 
 def _parameters(part: Part, d: int) -> float:
@@ -539,14 +540,8 @@ def wide_directions(u: Float, weight: Float) -> Float:
     if d <= FLAT:
         return np.eye(d)
     centred = (u - weight @ u) * np.sqrt(weight)[:, None]
-    n = effective(weight)
-    if u.shape[0] < d:
-        values, left = np.linalg.eigh(centred @ centred.T)
-        vectors = centred.T @ left
-        vectors /= np.maximum(np.sqrt(np.square(vectors).sum(axis=0)), 1e-12)
-    else:
-        values, vectors = np.linalg.eigh(centred.T @ centred)
-    wide = values > (1.0 + math.sqrt(d / n)) ** 2
+    values, vectors = principal(centred)
+    wide = values > noise_edge(d, effective(weight))
     wide[-1] = True
     directions: Float = vectors[:, wide][:, -MOST_DIRECTIONS:]
     return directions
@@ -556,27 +551,5 @@ def _clusters(seen: Float, weight: Float, k: int, rng: np.random.Generator) -> F
     """Hard shares (n, k) of rows ``seen`` (n, j): the best of some runs of weighted k-means++ with Lloyd's steps."""
     if k == 1:
         return np.ones((seen.shape[0], 1))
-    runs = [_kmeans(seen, weight, k, rng) for _ in range(KMEANS_RUNS)]
-    return min(runs, key=lambda run: run[1])[0]
-
-
-def _kmeans(u: Float, weight: Float, k: int, rng: np.random.Generator) -> tuple[Float, float]:
-    """Hard shares (n, k) and the weighted sum of squared distances."""
-    n = u.shape[0]
-    centres = u[rng.choice(n, p=weight)][None, :]
-    nearest = np.square(u - centres[0]).sum(axis=1)
-    for _ in range(k - 1):
-        p = nearest * weight
-        total = p.sum()
-        pick = rng.choice(n, p=p / total) if total > 0 else rng.integers(n)
-        centres = np.vstack([centres, u[pick]])
-        nearest = np.minimum(nearest, np.square(u - u[pick]).sum(axis=1))
-    squares = np.square(u).sum(axis=1)
-    for _ in range(LLOYD_STEPS):
-        distance = squares[:, None] - 2.0 * u @ centres.T + np.square(centres).sum(axis=1)
-        label = distance.argmin(axis=1)
-        shares: Float = (label[:, None] == np.arange(k)).astype(np.float64)
-        mass = weight @ shares
-        filled = mass > 0
-        centres[filled] = ((shares * weight[:, None]).T @ u)[filled] / mass[filled, None]
-    return shares, float(weight @ distance.min(axis=1))
+    runs = [settled(seen, weight, seeds(seen, weight, k, rng), LLOYD_STEPS) for _ in range(KMEANS_RUNS)]
+    return one_hot(min(runs, key=lambda run: run[1])[0], k)

@@ -19,7 +19,7 @@ import numpy as np
 from raresim.distributions.standard_normal import widening
 from raresim.losses.system import combined
 from raresim.numerics.arrays import Bool, Float
-from raresim.search.climbing import STEP, peaks
+from raresim.search.climbing import WIDE, peaks
 from raresim.search.design_points import ARMIJO, DIFFERENCE, FARTHEST, SHORTER, bisected, unit
 from raresim.search.hits import Region
 from raresim.search.nearest import least_distance
@@ -347,7 +347,7 @@ class _Search:
 
     def are_stepped(self, points: Float, at: Float, narrow: Float) -> Bool:
         """Which columns (m,) small differences do not move where wide ones do, or nothing moves."""
-        moves = self.differences(points, at, STEP) != 0
+        moves = self.differences(points, at, WIDE) != 0
         still = ((narrow == 0) & moves).sum(axis=(0, 2)) > 0.5 * moves.sum(axis=(0, 2))
         flat = ~narrow.any(axis=(0, 2))
         stepped: Bool = still | flat

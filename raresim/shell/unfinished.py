@@ -263,9 +263,7 @@ def compute(
 
 def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
     """``error``, saying where the rows that failed were saved and how to replay them."""
-    from raresim.losses.python import PythonLoss
-
-    if error.failures is None or not isinstance(loss, PythonLoss):
+    if error.failures is None:
         return error
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = error.failures.save(folder.parent / f"{folder.name}-failed_rows.npz")
