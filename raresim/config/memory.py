@@ -1,8 +1,8 @@
-"""What a run may hold in memory, worked out from its config before anything of it is allocated.
+"""The memory that a run may need, computed from its config before anything is allocated.
 
-A run is a stream of blocks, so hardly anything grows with the number of draws: what does is named here. The figures are
-upper limits for the shipped methods (`tests/test_memory.py` holds them against what runs take). What a user's own loss
-allocates beyond a copy of its arguments cannot be known.
+A run is a stream of blocks, so hardly anything grows with the number of draws: the exceptions are listed here. The
+figures are upper limits for the shipped methods (`tests/test_memory.py` compares them with real runs). The memory that
+a user's loss allocates, beyond a copy of its arguments, is unknown.
 """
 
 from __future__ import annotations
@@ -34,35 +34,35 @@ PROGRAM = 280 * MIB
 """Python, the libraries, compiled kernels and the figures of the report."""
 
 WORKER_PROCESS = 200 * MIB
-"""The same of a worker in a process of its own, which draws no figure."""
+"""The same for a worker process, which draws no figures."""
 
 FILE_COPIES = 25
-"""Times its size that a data file takes while it is read: bytes, text, cells one by one, numbers."""
+"""Memory for reading a data file, in multiples of its size: bytes, text, single cells, numbers."""
 
 SAVINGS = 4
-"""Times its size that what is kept to resume takes while it is saved."""
+"""Memory for saving the losses that are kept to resume, in multiples of their size."""
 
 EXPLORE = 10_000
-"""Draws before the search, where the loss has no moments in closed form."""
+"""Draws before the search, if the loss has no moments in closed form."""
 
 VALUE = 8
 
 LOSSES_READ, DRAWS_READ = 14, 4
-"""Numbers for each loss that is kept by itself, while it is sorted and summed, and for each coordinate of a draw."""
+"""Numbers held for each singly kept loss while losses are sorted and summed, and for each coordinate of a draw."""
 
 ADVICE = "allow more, or give fewer workers, fewer samples, another method or a smaller stop.max_evaluations"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a run holds: what it is, and its size in bytes."""
+    """A part of a run's memory: its content in words, and its size in bytes."""
 
     what: str
     size: int
 
 
 def shown(size: float) -> str:
-    """A size in the unit that suits it."""
+    """A size in MiB or GiB, with its unit."""
     unit = "GiB" if size >= UNITS["GiB"] else "MiB"
     return f"{size / UNITS[unit]:,.{1 if unit == 'GiB' else 0}f} {unit}"
 
@@ -76,16 +76,16 @@ def parts(
     audit: Extent,
     keeps: Keeps = "counts",
 ) -> tuple[Part, ...]:
-    """What a run holds at the same time, at most.
+    """The parts of the memory that a run may need at the same time.
 
     Parameters
     ----------
     latent_dim, dim : int
         Coordinates of a draw in standard normal and in physical space.
     method, stop, execution, audit
-        Of the run.
+        The settings of the run.
     keeps : str
-        What its measures are read from; see `raresim.measures.base.Keeps`.
+        What its measures need; see `raresim.measures.base.Keeps`.
     """
     d = latent_dim if method.draws_in == "standard" else dim
     workers, budget = execution.n_workers, stop.max_evaluations
@@ -118,13 +118,13 @@ def parts(
 
 @functools.singledispatch
 def searching(method: Method, latent_dim: int, dim: int, budget: int) -> int:
-    """Numbers that the tuning of a method holds at once: where nothing else is known, all draws, some times over."""
+    """Numbers that the tuning of a method holds at once; by default all draws, several times."""
     return 5 * min(method.cost(latent_dim, dim), budget) * (max(latent_dim, dim) + 4)
 
 
 @searching.register
 def _(method: CrossEntropy, latent_dim: int, dim: int, budget: int) -> int:
-    """Losses and weights of the levels, the elites of one, and moments of second order."""
+    """Losses and weights of the levels, the elites of one level, and second moments."""
     d = max(latent_dim, dim)
     rows = min(2 * method.cost(latent_dim, dim), budget)
     return 12 * rows + 4 * KEPT_ELITES * d + 8 * method.starts * d * d
@@ -132,7 +132,7 @@ def _(method: CrossEntropy, latent_dim: int, dim: int, budget: int) -> int:
 
 @searching.register
 def _(method: PopulationMethod, latent_dim: int, dim: int, budget: int) -> int:
-    """A run, and how many times as many draws the pilot has."""
+    """The numbers of one run, times the ratio of the pilot's draws to those of a run."""
     larger = method.pilot(budget).samples / method.samples
     return math.ceil(larger * working(method, latent_dim, budget))
 
@@ -151,19 +151,19 @@ def _(method: DirectionalSampling, latent_dim: int, dim: int, budget: int) -> in
 
 @functools.singledispatch
 def working(method: Method, d: int, budget: int) -> int:
-    """Numbers that each worker of the estimate holds beside its blocks."""
+    """Numbers that each worker of the estimate holds in addition to its blocks."""
     return 0
 
 
 @working.register
 def _(method: PopulationMethod, d: int, budget: int) -> int:
-    """Draws, their neighbours and the proposals of a move; where replicates ended."""
+    """Draws, their neighbours and the proposals of a move; the kept draws of replicates in the event."""
     return 8 * method.samples * (d + 8) + 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
 
 
 @working.register
 def _(method: SubsetSimulation, d: int, budget: int) -> int:
-    """The draws of two levels, and the losses of all."""
+    """The draws of two levels, and the losses of all levels."""
     kept = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * d)
     return 8 * method.samples * (d + 8) + 2 * method.max_levels * method.samples + kept
 
