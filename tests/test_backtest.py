@@ -463,7 +463,7 @@ def test_another_level_of_the_es_takes_the_var_of_its_level():
         ),
         (
             {"level": 0.99, "es_level": 0.975, "tail": "gpd"},
-            "tail: 'gpd' has no VaR of the ES's level 0.975; give it as",
+            "tail: 'gpd' gives no VaR at the level of the ES, 0.975; give it as",
         ),
     ],
 )

@@ -365,7 +365,7 @@ def test_state_of_another_run_is_refused_with_what_differs(tmp_path: Path, ticks
     with unfinished.held(tmp_path / "out.partial"):
         code, _, stderr = call("run", path, "--out", tmp_path / "out", "--resume", "-q")
         assert code == 2
-        assert "another run is at work in it" in stderr
+        assert "another run is using it" in stderr
 
 
 def test_estimate_so_far_is_caution_and_needs_no_loss(tmp_path: Path, ticks: Ticks) -> None:
@@ -590,7 +590,7 @@ def test_no_checkpoint_where_none_is_wanted(tmp_path: Path, ticks: Ticks, no_fig
     ticks.reset(stop=3)
     code, _, stderr = call("run", path, "execution.checkpoint=null", "--out", tmp_path / "out", "-q")
     assert code == 130
-    assert "the run under way was not written" in stderr
+    assert "the unfinished run was not saved" in stderr
     assert not list(tmp_path.glob("out*"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -541,12 +541,12 @@ def test_a_file_without_further_columns_cannot_be_grouped_by(tmp_path):
         (PORTFOLIO, "by: needs weights from a positions file, got 'sector' for a loss without one"),
         (
             PythonLoss(function=lambda x: x, parts=["a", "b"]),
-            "by: needs a loss with a positions file, got 'sector' for one of kind 'python'",
+            "by: needs a loss with a positions file, got 'sector' for a loss of kind 'python'",
         ),
         (
             PythonLoss(function=lambda x: x[:, 0]),
-            "kind: contributions needs a loss with parts, and one of kind 'python' has none; return what each part "
-            "loses, and name them in `components`",
+            "kind: contributions needs a loss with parts, and a loss of kind 'python' has none; return the loss of "
+            "each part, and name the parts in `components`",
         ),
     ],
 )
@@ -562,9 +562,9 @@ def test_a_part_is_missing_its_incremental_number_where_rows_are():
     assert rows["A"]["incremental"] is None
     assert rows["A"]["incremental_std_error"] is None
     assert (
-        "An incremental number is missing where its losses were hardly drawn or not kept: without a large part the "
-        "losses that count are smaller. Add `{kind: value_at_risk, tail: 0.2}` to the measures, and such losses are "
-        "drawn and kept." in exhibit.notes
+        "An incremental number is missing where the losses that it needs were hardly drawn or not kept: without a "
+        "large part, smaller losses count. To have them drawn and kept, add `{kind: value_at_risk, tail: 0.2}` to the "
+        "measures." in exhibit.notes
     )
 
 
@@ -610,7 +610,7 @@ def test_18_16_no_incremental_number_stands_on_a_few_rows(literal):
     """A proposal tuned to the whole book: of ten runs the largest name was 20 standard errors off in three."""
     rows, notes = run_of_book("auto", TAIL, seed=literal)
     assert rows["x1"]["incremental"] is None
-    assert any("Add `{kind: value_at_risk, tail: 0.2}` to the measures" in note for note in notes)
+    assert any("add `{kind: value_at_risk, tail: 0.2}` to the measures" in note for note in notes)
 
 
 def test_18_16_rows_are_kept_as_far_down_as_the_largest_removal_needs():
@@ -635,10 +635,10 @@ def test_how_the_window_was_chosen_is_said():
     assert any("local linear regression" in note and "effective rows" in note for note in exhibit.notes)
     assert any(note.endswith("were not kept: the window is cut off there.") for note in exhibit.notes)
     (exhibit,) = shown(Contributions(tail=TAIL, window=1e-6), sample, PORTFOLIO, NAMED)
-    assert "The window was widened from 1e-06 of it to hold 50 rows." in exhibit.notes
+    assert "The window was widened from 1e-06 of the value at risk to hold 50 rows." in exhibit.notes
     loss = PythonLoss(function=lambda x: x[:, :3], parts=["a", "b", "c"])
     (exhibit,) = shown(Contributions(tail=TAIL), default_rows(921, 200_000), loss, NAMED)
-    assert exhibit.notes[0].startswith("Means given a loss equal to the value at risk are those of the ")
+    assert exhibit.notes[0].startswith("Means given a loss equal to the value at risk come from the ")
     assert " rows at 25, " in exhibit.notes[0]
 
 
@@ -664,7 +664,7 @@ def test_without_a_row_beyond_the_quantile_nothing_is_shared(value):
         assert exhibit.rows == ()
         assert exhibit.status == Status.BOUND_ONLY
         assert exhibit.notes == (
-            "No row of the sample lies at or beyond the value at risk: there is nothing to be shared.",
+            "No row of the sample lies at or beyond the value at risk: there is nothing to share.",
         )
 
 

@@ -336,11 +336,11 @@ REFUSED = [
     ({"points": 1001}, "points: must be at most 1,000, got 1,001"),
     ({"from_tail": 1.5}, "from_tail: must be above 0 and below 1, got 1.5"),
     ({"to_tail": 0.0}, "to_tail: must be above 0 and below 1, got 0"),
-    ({"to_tail": 0.2}, "to_tail: the curve must go from a larger probability to a smaller, got 0.1 to 0.2"),
-    ({"from_tail": 1e-5}, "from_tail: the curve must go from a larger probability to a smaller, got 1e-05 to 0.0001"),
+    ({"to_tail": 0.2}, "to_tail: the curve must go from a larger to a smaller probability, got 0.1 to 0.2"),
+    ({"from_tail": 1e-5}, "from_tail: the curve must go from a larger to a smaller probability, got 1e-05 to 0.0001"),
     ({"return_periods": [10, 5]}, "return_periods: must rise without repeats, got 5 after 10"),
-    ({"return_periods": [1, 5]}, "return_periods: must be above 1 years, that of any loss, got 1"),
-    ({"return_periods": [-5, 5]}, "return_periods: must be above 1 years, that of any loss, got -5"),
+    ({"return_periods": [1, 5]}, "return_periods: must be above 1 years, the mean time between losses, got 1"),
+    ({"return_periods": [-5, 5]}, "return_periods: must be above 1 years, the mean time between losses, got -5"),
     (
         {"return_periods": [5], "from_tail": 0.1},
         "return_periods: must lie on the curve: 5 years are a probability of 0.2",
@@ -417,7 +417,7 @@ def test_exhibits_are_the_curve_and_its_partial_moments(normal):
     ):
         assert low_all < low < p < high < high_all
     assert columns(moments)["threshold"] == table["threshold"]
-    assert any("The band takes" in note for note in curve.notes)
+    assert any("The band is" in note for note in curve.notes)
 
 
 def test_return_period_counts_draws_of_a_year(normal):
@@ -456,7 +456,7 @@ def test_curve_that_begins_below_the_floor_begins_late(normal):
     curve, _ = measure.exhibits(answered(measure, normal))
     assert columns(curve)["threshold"][0] >= 1.0
     assert "Not in the table, because the sample does not reach them: tail 0.5." in curve.notes
-    assert "The curve begins late: losses below 1 were not kept." in curve.notes
+    assert "The curve begins at 1: smaller losses were not kept." in curve.notes
 
 
 def test_nothing_to_show_shows_nothing():
@@ -466,7 +466,7 @@ def test_nothing_to_show_shows_nothing():
 
 def test_losses_that_equal_a_threshold_are_pointed_at(tied):
     note = (
-        "Some losses equal a threshold. They are not beyond it here, and count where a probability is asked of losses"
+        "Some losses equal a threshold. They do not count as beyond it here, but they count in a probability of losses"
     )
     for thresholds, is_pointed_at in (([3.0, 4.0], True), ([3.5, 4.5], False)):
         measure = Exceedance(thresholds=thresholds)
@@ -538,7 +538,7 @@ def test_18_8_points_that_a_curve_adds_do_not_set_the_verdict_of_the_run(tmp_pat
     assert shown.verdict.status == "trusted"
     assert shown.primary.level == 0.99
     (curve,) = (exhibit for exhibit in asked.exhibits if exhibit.name == "exceedance")
-    assert any("no part of the verdict of the run" in note and "tail 0.0001" in note for note in curve.notes)
+    assert any("outside the verdict of the run" in note and "tail 0.0001" in note for note in curve.notes)
 
     named = estimate(1, lambda x: x[:, 0], [ValueAtRisk(tail=0.01), Exceedance(to_tail=1e-4)], **options)
     assert named.verdict.status == Status.UNTRUSTED

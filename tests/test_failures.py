@@ -368,7 +368,7 @@ def test_a_limit_leaves_no_alarm_behind():
 DYING = {
     "segmentation fault": (dying.segmentation_fault, {}, "SIGSEGV"),
     "exit": (dying.exiting, {}, "exit code 7"),
-    "killed, of one row": (dying.killed_for_a_row, {"vectorised": False}, "SIGKILL, as where memory runs out"),
+    "killed, of one row": (dying.killed_for_a_row, {"vectorised": False}, "SIGKILL, as when memory runs out"),
 }
 """A function, options of the loss, and how its process ends."""
 

@@ -239,7 +239,7 @@ def test_a_row_that_fails_is_in_no_event() -> None:
     assert cells(table(result), "share")["a"] < cells(table(estimate()), "share")["a"]
 
 
-NONE = "Shares are not available: they are read from single draws with weights, and the rows of"
+NONE = "Shares are not available: they need single weighted draws, and the rows of"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_rows_that_are_no_draws_say_that_there_are_no_shares(method: str, option
     made: Any = lookup("method", method)(**options)
     found = table(estimate(method=made, budget=30_000))
     assert found.rows == ()
-    assert found.notes[0].startswith(f"{NONE} {method} with these options are none. Use auto, ")
+    assert found.notes[0].startswith(f"{NONE} {method} with these options are not such draws. Use auto, ")
 
 
 def test_a_value_at_risk_has_no_shares_and_says_what_to_ask() -> None:
@@ -270,7 +270,7 @@ def test_a_value_at_risk_has_no_shares_and_says_what_to_ask() -> None:
 def test_an_event_without_a_hit_has_nothing_to_share() -> None:
     found = table(estimate(measures=raresim.Probability(above=9e3), budget=2_000))
     assert found.rows == ()
-    assert found.notes == ("No draw reached the event, P(loss >= 9000): there is nothing to be shared.",)
+    assert found.notes == ("No draw reached the event, P(loss >= 9000): there is nothing to share.",)
 
 
 def test_few_hits_are_read_with_caution() -> None:

@@ -309,7 +309,7 @@ def test_18_6_revalue_is_refused_where_it_makes_no_sense():
         Linear(weights=[1.0], factors="losses", revalue="exp")
     with pytest.raises(FieldError, match=r"^revalue: unknown value 'log' \(allowed: exp, none\)$"):
         Linear(weights=[1.0], revalue="log")
-    with pytest.raises(FieldError, match=r"^revalue: exp is for log returns, got inputs fitted to simple ones"):
+    with pytest.raises(FieldError, match=r"^revalue: exp is for log returns, got inputs fitted to simple returns"):
         Linear(weights="equal", revalue="exp").bind(Normal.fit(SIMPLE))
     loss = Linear(weights="equal", revalue="exp")
     with pytest.raises(FieldError, match=r"must be a sum of the factors for method asmussen_kroese, got revalue: exp$"):

@@ -383,7 +383,7 @@ def test_a_matrix_without_names_is_met_with_the_option_that_it_needs():
 
 
 def test_parts_are_described():
-    line = "it returns what each part of the portfolio loses"
+    line = "it returns the loss of each part of the portfolio"
     assert bound(squares, parts=NAMES).describe()[-1] == f"{line}: a, b, c"
     assert bound(squares, parts=True).describe()[-1] == line
 
@@ -516,9 +516,9 @@ def test_a_system_of_more_limit_states_than_come_is_refused_when_they_do():
         ({"limit_states": ["a", "b", "a"]}, "limit_states: must be different names, got 'a' twice"),
         (
             {"limit_states": True, "parts": True},
-            "limit_states: must not be given beside components: the columns are one or the other",
+            "limit_states: must not be given beside components: the columns are either parts or limit states",
         ),
-        ({"system": "all"}, "system: goes with limit_states, which name what is combined"),
+        ({"system": "all"}, "system: goes with limit_states: it says how they are combined"),
         ({"limit_states": True, "system": "al"}, "system: unknown value 'al'; did you mean 'all'? (allowed: any, all)"),
         ({"limit_states": True, "system": {"least": 2}}, "system: unknown key 'least'; did you mean 'at_least'?"),
         ({"limit_states": True, "system": {}}, "system: must be any, all or {at_least: 2}, got an empty mapping"),

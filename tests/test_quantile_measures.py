@@ -79,8 +79,8 @@ def test_a_level_is_printed_in_full(tail, text):
         ({"level": math.nan}, "level: must be above 0 and below 1, got nan"),
         ({"tail": 1.5}, "tail: must be above 0 and below 1, got 1.5; for 1.5 % write 0.015"),
         ({"tail": 5.0}, "tail: must be above 0 and below 1, got 5; for 5 % write 0.05"),
-        ({"level": []}, "level: must name at least one"),
-        ({"level": [0.9, 0.9]}, "level: must not name the same twice, got [0.9, 0.9]"),
+        ({"level": []}, "level: must name at least one number"),
+        ({"level": [0.9, 0.9]}, "level: must not name the same number twice, got [0.9, 0.9]"),
         ({"level": 0.9, "confidence": 95}, "confidence: must be above 0 and below 1, got 95; for 95 % write 0.95"),
         (
             {"level": [0.9, 0.99], "reference": Reference(value=1.0, source="a")},

@@ -634,7 +634,7 @@ def test_refusals(options, message):
 
 def test_history_file_without_days_is_refused(tmp_path):
     source = written(tmp_path, history(), ("a", "b", "c"))
-    with pytest.raises(FieldError, match="history: must be at least 1 where a history_file is given"):
+    with pytest.raises(FieldError, match="history: must be at least 1 if history_file is given"):
         Scenarios(above=1.0, history=0, history_file=source)
 
 

@@ -239,7 +239,7 @@ def test_many_parameters_are_shown_together():
 
 def test_what_cannot_be_given_is_said():
     notes = " ".join(CASES["credit"].shown(Sensitivities(), 20_000, 1).notes)
-    assert "probability 6.5: not available for threshold: the loss moves by steps around 6.5." in notes
+    assert "probability 6.5: not available for threshold: the loss moves in steps around 6.5." in notes
     assert "value_at_risk 0.01: not available for x1.p, x2.p" in notes
     assert "the loss is a step at 4." in notes
     notes = " ".join(CASES["exponential"].shown(Sensitivities(), 5_000, 1).notes)
@@ -358,11 +358,11 @@ def test_rate_and_its_slope_of_evenly_spaced_quantiles(law, at, slope):
 
 def test_rate_needs_rows_and_a_density():
     few = TailSample(100, 0.0, np.arange(30.0), np.zeros(30), np.arange(30), *(np.empty((30, 0)) for _ in range(3)))
-    with pytest.raises(NoRateError, match=r"the rows beyond 20 are worth only 9 \(20 wanted\)"):
+    with pytest.raises(NoRateError, match=r"only 9 effective rows lie beyond 20 \(20 wanted\)"):
         TailRate.of(few, 20.0)
     steps = np.repeat(np.arange(5.0), 40)
     empty = [np.empty((200, 0)) for _ in range(3)]
-    with pytest.raises(NoRateError, match="the loss moves by steps around 2"):
+    with pytest.raises(NoRateError, match="the loss moves in steps around 2"):
         TailRate.of(TailSample(400, 0.0, steps, np.zeros(200), np.arange(200), *empty), 2.0)
 
 

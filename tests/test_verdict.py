@@ -258,13 +258,13 @@ MESSAGES = [
         "khat",
         {"khat": 5.57, "max_to_mean": 6.0},
         5.57,
-        "tail shape k-hat 5.57, but the largest weight is only 6 times their mean: too little to matter",
+        "tail shape k-hat 5.57, but the largest weight is only 6 times the mean weight: too little to matter",
     ),
     (
         "khat",
         {"khat": None, "max_to_mean": 6.0},
         None,
-        "the largest weight is only 6 times their mean: too little to matter",
+        "the largest weight is only 6 times the mean weight: too little to matter",
     ),
     ("max_share", {}, 0.01, "the largest weight carries 1.00% (under 2 % wanted)"),
     ("search", {}, 4, "4 of 4 starts reached the threshold, in 1 region"),
@@ -279,7 +279,7 @@ MESSAGES = [
         "search",
         {"search": STATED, "audit_uncovered": 0.004},
         None,
-        "the proposal was stated, not searched for, and the audit found mass that it hardly draws",
+        "the proposal was stated, not searched for, and the audit found failing mass that it hardly draws",
     ),
     (
         "search",
@@ -292,7 +292,7 @@ MESSAGES = [
         {"search": TUNED | {"starts": 1, "reached": 1}},
         1,
         "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted; two starts a region wanted: there may be "
-        "more regions than starts; the audit has looked for what was missed",
+        "more regions than starts; the audit has looked for missed regions",
     ),
     (
         "audit",
@@ -312,14 +312,13 @@ MESSAGES = [
         "audit_error",
         {"search": LINES, "audit_error_ratio": 1.234},
         1.234,
-        "rows at the failing draws of the audit make the error 1.23 times the one reported (2 allowed)",
+        "the failing draws of the audit give an error 1.23 times the reported one (2 allowed)",
     ),
     (
         "khat",
         {"khat": 0.9, "audit_error_ratio": 1.2},
         0.9,
-        "tail shape k-hat 0.90, but rows through failing draws of the audit make the error only 1.20 times the one "
-        "reported",
+        "tail shape k-hat 0.90, but the failing draws of the audit give an error only 1.20 times the reported one",
     ),
     ("max_share", {"audit_error_ratio": 1.2}, 0.01, "the largest weight carries 1.00% (under 5 % wanted)"),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
@@ -327,7 +326,7 @@ MESSAGES = [
         "audit",
         {"audit_found": 0},
         None,
-        "none of 2 climbs of 500 draws a level that never saw the proposal came to the event: they do not know what "
+        "none of 2 climbs of 500 draws a level that never saw the proposal reached the event: they cannot say what "
         "the estimate misses",
     ),
     ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "the climbs put the probability at 1 times the estimate"),
@@ -342,14 +341,14 @@ MESSAGES = [
         SOUNDED | {"soundings_uncovered": 0.125},
         0.125,
         "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; the estimate hardly draws 12.5% "
-        "of its event there (none wanted)",
+        "of the event there (none wanted)",
     ),
     (
         "soundings",
         SOUNDED | {"soundings_uncovered": 3e-7},
         3e-7,
         "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; the estimate hardly draws a "
-        "part of its event there, of which they see 3e-07 and may see little (none wanted)",
+        "part of the event there: they see a share of 3e-07, and it may be larger (none wanted)",
     ),
     (
         "soundings",
@@ -363,13 +362,13 @@ MESSAGES = [
         SOUNDED | {"soundings_whole": False},
         None,
         "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; then the evaluations left for "
-        "them were spent: more are needed to say what is missed",
+        "them were spent: more would show what the estimate misses",
     ),
     (
         "soundings",
         NOT_HIT,
         None,
-        "none of 1,600 draws with standard deviation 4.2 is in the event: they say nothing of it",
+        "none of 1,600 draws with standard deviation 4.2 is in the event: they say nothing about it",
     ),
     (
         "soundings_level",
@@ -381,13 +380,13 @@ MESSAGES = [
         "nominal_hits",
         {"audit_nominal_hits": 3, "audit_nominal_chance": 0.25},
         3,
-        "3 of the 1,000 draws of the target that they began with hit the event (chance of as many: 0.25)",
+        "3 of the 1,000 draws of the target that began the climbs hit the event (chance of so many: 0.25)",
     ),
     (
         "canary",
         {},
         -1.5,
-        "test regions of known probability come out at 0.980 times that probability, "
+        "the estimated probability of test regions is 0.980 times the known one, "
         "1.5 standard errors off (under 4 wanted)",
     ),
     (
@@ -401,13 +400,13 @@ MESSAGES = [
         "grid",
         {"search": LINES},
         0.0,
-        "half the spacing of the grid changes a trial's estimates by 0.00% (1 % allowed)",
+        "halving the step of the grid changes a trial's estimates by 0.00% (1 % allowed)",
     ),
     (
         "grid",
         {"search": knowing(grid_step=0.5)},
         None,
-        "no grid finer than 0.5 standard deviations was compared: no trial hit, or no budget",
+        "no grid finer than 0.5 standard deviations was tried: no trial hit, or no budget",
     ),
     (
         "uncovered",
@@ -419,7 +418,7 @@ MESSAGES = [
         "unseen_regions",
         {"search": knowing(unseen_regions=0.04)},
         0.04,
-        "some 4.0% of the failure regions may not have been found (under 10 % wanted)",
+        "about 4.0% of the failure regions may not have been found (under 10 % wanted)",
     ),
     (
         "unseen_regions",
@@ -458,7 +457,7 @@ MESSAGES = [
         FAILED | {"failed_estimating": 9, "failed_searching": 1, "widening": None},
         math.inf,
         "9 rows of the estimate failed: counting them on both sides widens the interval by inf of its width (10% "
-        "allowed); but 1 of the search did: the proposal may avoid what fails, and the upper end miss it",
+        "allowed); but 1 of the rows of the search failed: the proposal may avoid them, and the upper end miss them",
     ),
     (
         "interrupted",
@@ -502,13 +501,13 @@ GRANTED = ("shrinkage", "columns", "simple_returns", "log_returns")
             {"log_returns": True, "gross": 5.0},
             "log_returns",
             "caution",
-            "of a loss that is 20.2% of all positions, some",
+            "of a loss of 20.2% of all positions comes from that",
         ),
         (
             {"shrinkage": 0.25, "correlation_moved": 0.3, "loss_std_ratio": 0.96},
             "shrinkage",
             "trusted",
-            "the fit pulls correlations towards 0 by 25.00%: the loss has 0.96 times the standard deviation of the "
+            "the fit pulls correlations towards 0 by 25.00%: the loss has 0.96 times its standard deviation in the "
             "sample (a change of 5% allowed)",
         ),
         ({"shrinkage": 0.25, "correlation_moved": 0.0, "loss_std_ratio": 0.94}, "shrinkage", "caution", ""),
@@ -632,7 +631,7 @@ SCOPES = [
     ({"search": STATED | {"audit": UNAUDITED}}, "the failure regions that the stated proposal covers"),
     (
         {"self_information_nats": 1.0},
-        "all failure regions: what 5,000 draws of the target can have missed is small beside them",
+        "all failure regions: any part that 5,000 draws of the target missed is small beside them",
     ),
     (
         {"search": LINES},

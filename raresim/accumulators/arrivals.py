@@ -1,4 +1,4 @@
-"""The rows in which the first hits of each event came."""
+"""The rows of the first hits of each event."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Arrivals(Accumulator):
-    """The first ``wanted`` hits of each event: a stage that ends with the last of them has no other size.
+    """The first ``wanted`` hits of each event, for a stage that ends with the last of them.
 
     Parameters
     ----------
     n : int
-        Rows, hits or not.
+        Number of rows, hits or not.
     wanted : tuple of int
-        Hits of each event; later ones are not kept.
+        Wanted hits of each event; later hits are not kept.
     rows : tuple of (j,) int64
-        For each event the numbers of the rows that hit it, in order, the first row of all being number one.
+        For each event the numbers of the rows that hit it, rising; the first row of the stage is number one.
     """
 
     n: int
@@ -34,7 +34,7 @@ class Arrivals(Accumulator):
 
     @classmethod
     def of_block(cls, n: int, masks: Sequence[Bool], wanted: tuple[int, ...]) -> Self:
-        """Summarise one block of ``n`` rows from the rows of each event."""
+        """Summarise one block of ``n`` rows from the masks of the events."""
         pairs = zip(masks, wanted, strict=True)
         return cls(n, wanted, tuple((np.flatnonzero(mask)[:most] + 1).astype(np.int64) for mask, most in pairs))
 
@@ -47,7 +47,7 @@ class Arrivals(Accumulator):
         return type(self)(self.n + other.n, self.wanted, rows)
 
     def last(self, k: int) -> int | None:
-        """Number of the row of the last wanted hit of event ``k``; None where it has not come."""
+        """Number of the row with the last wanted hit of event ``k``; None if it has not come yet."""
         return int(self.rows[k][-1]) if self.rows[k].size == self.wanted[k] else None
 
     @property

@@ -1,4 +1,4 @@
-"""Money won by bets against a mean: what an interval that holds at every look is read from."""
+"""Money won by bets against a mean, which gives an interval that holds at every look."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 
 STAKES = np.concatenate([-(10.0 ** np.linspace(-0.01, -4.0, 21)), 10.0 ** np.linspace(-4.0, 12.0, 65)])
-"""What is staked on a row, in units of one over the largest weight: on a smaller mean, then on a larger one.
+"""Stakes on a row, in units of one over the largest weight: first on a smaller mean, then on a larger one.
 
-The first must stay above -1, where a row of the largest weight takes all the money. A proposal that suits the event has
-weights far below the largest possible one, and wants stakes as many times larger."""
+Stakes must stay above -1, at which a row of the largest weight takes all the money. A good proposal has weights far
+below the largest possible one, and needs stakes that are larger by the same factor."""
 
 _SMALLER = 21
 
@@ -29,20 +29,20 @@ class Bets(Accumulator):
     Parameters
     ----------
     n : int
-        Rows, hits or not.
+        Number of rows, hits or not.
     log_bound : float
-        Log of the largest weight that there can be, in nats.
+        Log of the largest possible weight, in nats.
     log_won : (m, stakes) float64
         The sums, in nats.
 
     Notes
     -----
     A player who doubts that rows ``Y`` in [0, 1] have the mean ``m`` turns one unit into ``prod (1 + l (Y_i - m))``
-    with a bet ``l``. If ``m`` is the mean this is a martingale, and has ever been ``1 / alpha`` with a probability of
-    at most ``alpha``, after however many rows; so has the mean over several bets. The means that no player has got that
-    rich on are an interval that holds at all looks together ([1]_, sec. 4). With ``l = s / (1 + s m)`` the product is
-    ``prod (1 + s Y_i) / (1 + s m)^n``: one sum for each stake ``s`` serves all means, and rows without a hit add
-    nothing to it. The stakes do not depend on the rows, so blocks may be summed apart.
+    with a bet ``l``. If ``m`` is the mean, this is a martingale, which ever reaches ``1 / alpha`` with probability at
+    most ``alpha``, for any number of rows; the same holds for the mean over several bets. The means against which no
+    player became that rich form an interval that holds at all looks together ([1]_, sec. 4). With ``l = s / (1 + s m)``
+    the product is ``prod (1 + s Y_i) / (1 + s m)^n``: one sum for each stake ``s`` serves all means, and rows without a
+    hit add nothing to it. The stakes do not depend on the rows, so blocks can be summed separately.
 
     References
     ----------
@@ -69,7 +69,7 @@ class Bets(Accumulator):
         return type(self)(self.n + other.n, self.log_bound, self.log_won + other.log_won)
 
     def interval(self, k: int, confidence: float) -> tuple[float, float]:
-        """The probabilities of event ``k`` on which neither player is ``2 / alpha`` times as rich, ends included."""
+        """The probabilities of event ``k`` at which neither player has ``2 / alpha`` units, ends included."""
         from scipy.optimize import brentq
 
         enough = math.log(2.0 / (1.0 - confidence))
@@ -84,14 +84,14 @@ class Bets(Accumulator):
         )
 
     def _log_money(self, k: int, log_mean: float, bets: slice) -> float:
-        """Log of what the player has on average over some stakes, if the mean is ``exp(log_mean)`` bounds."""
+        """Log of the player's mean money over some stakes, if the mean is ``exp(log_mean)`` largest weights."""
         logs = self.log_won[k, bets] - self.n * np.log1p(STAKES[bets] * math.exp(log_mean))
         top = float(logs.max())
         return top + math.log(float(np.exp(logs - top).mean()))
 
 
 def _crossing(solve: Callable[..., float], money: Callable[[float], float], low: float, high: float) -> float | None:
-    """Where a monotone function changes its sign; None where it does not."""
+    """The place where a monotone function changes its sign; None if there is none."""
     if money(low) * money(high) >= 0:
         return None
     return solve(money, low, high, xtol=1e-12)
@@ -99,9 +99,9 @@ def _crossing(solve: Callable[..., float], money: Callable[[float], float], low:
 
 @kernel
 def add_winnings(y: Float, stakes: Float, out: Float) -> None:
-    """Add ``sum_i log(1 + s y_i)`` to ``out`` for each stake ``s``; a logarithm is taken once for eight rows.
+    """Add ``sum_i log(1 + s y_i)`` to ``out`` for each stake ``s``, with one logarithm for eight rows.
 
-    No product of eight factors, which lie between 0.02 and 1e12 + 1, leaves the range of doubles.
+    Factors lie between 0.02 and 1e12 + 1, so a product of eight stays within the range of doubles.
     """
     n = y.shape[0]
     for j in range(stakes.shape[0]):

@@ -1,4 +1,4 @@
-"""Where the first replicates ended: draws in the event."""
+"""Draws in the event from the first replicates."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from raresim.accumulators.base import Accumulator
 from raresim.numerics.arrays import Float
 
 REPLICATES = 64
-"""Replicates whose draws are kept."""
+"""Number of replicates whose draws are kept."""
 
 EACH = 32
-"""Draws of a replicate that are kept for each threshold, at most."""
+"""Largest number of draws kept for each replicate and threshold."""
 
 NUMBERS = 2**23
-"""Coordinates of all draws that are kept (64 megabytes)."""
+"""Largest number of coordinates of all kept draws together (64 megabytes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Ends(Accumulator):
     u : tuple of (k, d) float64
         Draws in standard normal space, one array for each replicate.
     loss : tuple of (k,) float64
-        Their signed losses.
+        Signed losses of the draws.
     """
 
     u: tuple[Float, ...]
@@ -38,7 +38,7 @@ class Ends(Accumulator):
 
     @classmethod
     def of_run(cls, u: Float, loss: Float, thresholds: Float) -> Self:
-        """Keep up to `EACH` of the draws of one replicate beyond each of the signed ``thresholds`` (m,), evenly."""
+        """Keep up to `EACH` evenly spaced draws of one replicate beyond each of the signed ``thresholds`` (m,)."""
         each = max(1, min(EACH, NUMBERS // (REPLICATES * thresholds.size * max(1, u.shape[1]))))
         hits = [np.flatnonzero(loss >= threshold) for threshold in thresholds]
         rows = np.unique(np.concatenate([of[evenly(of.size, each)] for of in hits]))
@@ -54,5 +54,5 @@ class Ends(Accumulator):
 
 
 def evenly(n: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """At most ``most`` of ``n`` rows, evenly."""
+    """Indices of at most ``most`` of ``n`` rows, evenly spaced."""
     return np.linspace(0, n - 1, min(most, n)).astype(np.intp)

@@ -1,4 +1,4 @@
-"""Which limit states fail in the hits of each event: weighted moments of the parts of an event."""
+"""The limit states that fail in the hits of each event: weighted moments of the parts of an event."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from raresim.record.event import Event
 def failing_states(
     events: Sequence[Event], in_event: Sequence[Bool], log_weight: Float, states: Float, at_least: int
 ) -> TailMoments:
-    """The moments of parts of each event: where each limit state fails, then where each decides, event by event.
+    """Moments of the parts of each event in which each limit state fails, then of those in which each decides.
 
-    A limit state decides where it fails and exactly ``at_least`` do: without it the event would not have happened.
+    A limit state decides if it fails and exactly ``at_least`` limit states fail: without it there would be no event.
 
     Parameters
     ----------
     events : sequence of Event
-        Large losses.
+        Events of large losses.
     in_event : sequence of (n,) bool
-        The rows of each.
+        The rows of each event.
     log_weight : (n,) float64
-        In nats.
+        Log weights, in nats.
     states : (n, m) float64
-        How far each limit state is.
+        Value of each limit state.
     at_least : int
-        How many have to reach the threshold.
+        Number of limit states that must reach the threshold.
 
     Returns
     -------
     TailMoments
-        Of ``2 m`` parts for each event.
+        Moments of ``2 m`` parts for each event, event by event.
     """
     parts: list[Float] = []
     for event, mask in zip(events, in_event, strict=True):

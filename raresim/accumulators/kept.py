@@ -19,7 +19,7 @@ class KeptRows(Accumulator):
     Parameters
     ----------
     loss, log_weight : (k,) float64
-        In the unit of the loss, and in nats.
+        Losses in their unit, and log weights in nats.
     """
 
     loss: Float
@@ -27,10 +27,10 @@ class KeptRows(Accumulator):
 
     @classmethod
     def of_block(cls, block: Block, loss: Float, log_weight: Float, limit: int | None = None) -> Self:
-        """Copy as many rows of one block as come before row ``limit`` of the stage (all without a limit).
+        """Copy as many rows of one block as lie before row ``limit`` of the stage (all rows without a limit).
 
-        Where that is a part of the block, rows are taken evenly: the components of a mixture stand one after the other.
-        Rows without a loss are left out.
+        If that is only a part of the block, the rows are evenly spaced in it, because the components of a mixture
+        follow one after the other. Rows without a loss are left out.
         """
         k = block.rows if limit is None else max(0, min(block.rows, limit - block.first))
         rows = np.arange(k) * block.rows // max(1, k)

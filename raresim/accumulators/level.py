@@ -42,7 +42,7 @@ class LevelRows(Accumulator):
         return float(self.log_weight[self.loss >= level].max())
 
     def cross_entropy(self, level: float) -> float:
-        """H(optimal, q) in nats, with the target restricted to ``loss >= level`` as optimal law; NaN without a hit."""
+        """H(optimal, q) in nats, where optimal is the target restricted to ``loss >= level``; NaN without a hit."""
         elite = self.loss >= level
         if not elite.any():
             return float("nan")

@@ -16,7 +16,7 @@ class LossMoments(Accumulator):
 
     Notes
     -----
-    Merged by the pairwise update of [1]_ eq. (2.1).
+    Summaries merge by the pairwise update of [1]_ eq. (2.1).
 
     References
     ----------
@@ -29,7 +29,7 @@ class LossMoments(Accumulator):
 
     @classmethod
     def of_block(cls, loss: Float) -> Self:
-        """Summarise the losses (n,) of one block; without rows there is nothing to add."""
+        """Summarise the losses (n,) of one block, which may be empty."""
         if not loss.size:
             return cls(0, 0.0, 0.0)
         mean = float(loss.mean())
@@ -48,5 +48,5 @@ class LossMoments(Accumulator):
 
     @property
     def std(self) -> float:
-        """Sample standard deviation, divisor ``n - 1``; NaN of fewer than two losses."""
+        """Sample standard deviation with divisor ``n - 1``; NaN for fewer than two losses."""
         return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else math.nan

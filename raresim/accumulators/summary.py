@@ -24,36 +24,36 @@ _NOTHING = KeptRows(np.empty(0), np.empty(0))
 
 @dataclass(frozen=True, eq=False)
 class Summary(Accumulator):
-    """Sums, largest weights and first weighted losses of independent rows, and what they cost.
+    """Sums, largest weights and first weighted losses of independent rows, and the evaluations that they took.
 
     Parameters
     ----------
     tail : TailMoments
-        Of the log weight that each row gives to each event.
+        Moments of the weights of the rows for each event.
     top : TopWeights
-        The largest of them, or of those of the single draws where ``drawn`` has their moments.
+        The largest weights of the rows, or of the single draws if ``drawn`` has their moments.
     kept : KeptRows
         Weighted losses for the figures.
     evaluations : int
         Loss evaluations that the rows took.
     drawn : TailMoments, optional
-        Of the single draws whose weights a row is the mean of: their tail is looked at, not that of the means.
+        Moments of the single draws, if a row is the mean of several: the tail check uses the single draws.
     upper : TailMoments, optional
-        As ``tail``, had every draw without a loss been in every event; None where each has one.
+        As ``tail``, with every draw without a loss counted in every event; None if every draw has a loss.
     arrivals : Arrivals, optional
-        The rows of the first hits, where the stage ends with a number of them.
+        The rows of the first hits, if the stage ends at a number of hits.
     bets : Bets, optional
-        What bets against each probability won, where an interval is read from them.
+        Money won by bets against each probability, if an interval needs it.
     losses : WeightedLosses, optional
-        Those beyond a floor, where quantiles are read from them.
+        Weighted losses beyond a floor, if quantiles need them.
     draws : TailDraws, optional
-        Of the first rows beyond it, where contributions or scenarios are.
+        Draws of the first rows beyond the floor, if contributions or scenarios need them.
     ends : Ends, optional
-        Where replicates ended.
+        Draws in the event from the first replicates.
     states : TailMoments, optional
-        Of the parts of each event in which each limit state fails, as `failing_states` has them.
+        Moments of the parts of each event in which each limit state fails, see `failing_states`.
     outside : TailMoments, optional
-        Of the rows that are not in each event, where the probability of a common one is read from them too.
+        Moments of the rows outside each event, if the probability of a common event needs them.
     """
 
     tail: TailMoments
@@ -85,17 +85,17 @@ class Summary(Accumulator):
         Parameters
         ----------
         n : int
-            Rows, those that give nothing to an event included.
+            Number of rows, including those with no weight for any event.
         log_weights : sequence of (k,) float64
-            For each event the log weights of the rows that give something to it, in nats; kept, not copied.
+            For each event the log weights of the rows with a positive weight, in nats; kept, not copied.
         evaluations : int
-            Loss evaluations that they took.
+            Loss evaluations that the rows took.
         kept : KeptRows, optional
             Weighted losses for the figures.
         equal : bool
-            Whether all weights are one: nothing is kept of their tail then.
+            Whether all weights are one, so that their tail is not kept.
         upper : sequence of (k,) float64, optional
-            As ``log_weights``, had every draw without a loss been in every event; None where each has one.
+            As ``log_weights``, with every draw without a loss counted in every event; None if every draw has a loss.
         """
         tops = [w[:0] for w in log_weights] if equal else log_weights
         return cls(

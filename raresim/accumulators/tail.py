@@ -1,4 +1,4 @@
-"""Weighted moments of the indicator of each event: all that a probability and its error are read from."""
+"""Weighted moments of the indicator of each event, which give a probability and its error."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TailMoments(Accumulator):
     Parameters
     ----------
     n : int
-        Rows, hits or not.
+        Number of rows, hits or not.
     hits : (m,) int64
-        Rows in each event.
+        Number of rows in each event.
     peak : (m,) float64
         Largest log weight among the hits, in nats; ``-inf`` without a hit.
     sum_w, sum_w2, sum_w_log : (m,) float64
@@ -42,12 +42,12 @@ class TailMoments(Accumulator):
 
     @classmethod
     def of_block(cls, log_weight: Float, masks: Sequence[Bool]) -> Self:
-        """Summarise one block: ``log_weight`` (n,) in nats and the rows of each event."""
+        """Summarise one block from ``log_weight`` (n,) in nats and the masks of the events."""
         return cls.of_hits(log_weight.size, [log_weight[mask] for mask in masks])
 
     @classmethod
     def of_hits(cls, n: int, log_weights: Sequence[Float]) -> Self:
-        """Summarise a block of ``n`` rows from the log weights of the hits of each event, which are not changed."""
+        """Summarise a block of ``n`` rows from the log weights of each event's hits, which are not changed."""
         m = len(log_weights)
         peak = np.full(m, -np.inf)
         sums = np.zeros((3, m))
@@ -83,7 +83,7 @@ class TailMoments(Accumulator):
         return float(self.peak[k]) + math.log(self.sum_w[k] / self.n) if self.sum_w[k] > 0 else -math.inf
 
     def relative_error(self, k: int) -> float:
-        """Standard error of the estimate of event ``k`` divided by it; infinite without a hit."""
+        """Standard error of the estimate of event ``k``, divided by the estimate; infinite without a hit."""
         if self.n < 2 or self.sum_w[k] == 0:
             return math.inf
         second = self.n * self.sum_w2[k] / self.sum_w[k] ** 2
@@ -108,7 +108,7 @@ def masks(events: Sequence[Event], loss: Float) -> list[Bool]:
 
 
 def masks_with_failed(in_event: Sequence[Bool], loss: Float) -> list[Bool] | None:
-    """The rows of each event if every row without a loss were in it; None where every row has one."""
+    """The rows of each event, with every row without a loss counted in it; None if every row has a loss."""
     failed = np.isnan(loss)
     return [rows | failed for rows in in_event] if failed.any() else None
 
@@ -121,9 +121,9 @@ def hit_weights(log_weight: Float, mask: Bool) -> Float:
 
 @kernel
 def compress(x: Float, mask: Bool, out: Float) -> int:
-    """Move the masked entries of ``x`` to the front of ``out``, which has one to spare; their number.
+    """Move the masked entries of ``x`` to the front of ``out``, which has one entry to spare; return their number.
 
-    Every entry is written and the place moves on only after those that are wanted: no branch to be guessed wrong.
+    Every entry is written, and the position advances only after masked entries: the loop has no branch to mispredict.
     """
     k = np.uint64(0)
     for i in range(x.shape[0]):
@@ -133,7 +133,7 @@ def compress(x: Float, mask: Bool, out: Float) -> int:
 
 
 def _shrink(old: Float, new: Float) -> Float:
-    """``old - new`` where ``old`` is finite, else 0: an empty sum stays an empty sum."""
+    """``old - new`` where ``old`` is finite, else 0, so that an empty sum stays empty."""
     shift = np.zeros_like(old)
     np.subtract(old, new, out=shift, where=np.isfinite(old))
     return shift

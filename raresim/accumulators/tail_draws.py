@@ -12,23 +12,23 @@ from raresim.accumulators.weighted_losses import PIECES, Whole
 from raresim.numerics.arrays import Float
 
 NUMBERS = 2**23
-"""Coordinates of all draws that are kept (64 megabytes)."""
+"""Largest number of coordinates of all kept draws together (64 megabytes)."""
 
 
 @dataclass(frozen=True, eq=False)
 class TailDraws(Accumulator):
-    """Loss, log weight and draw of the first rows that reach a floor: those of the first ``n`` rows of the stage.
+    """Loss, log weight and draw of every row that reaches a floor among the first ``n`` rows of the stage.
 
     Parameters
     ----------
     n : int
-        Rows of the stage among which these are all that reach the floor.
+        Number of first rows of the stage that are covered.
     most : int
-        Rows that are kept, at most.
+        Largest number of rows that are kept.
     full : bool
-        Whether a row more came, and none is kept any more.
+        Whether more rows came than are kept, so that no further row is kept.
     loss, log_weight, row, u : tuple of (j,) float64, float64 and int64, and (j, d) float64
-        In the order of the rows, in pieces; weights in nats, and the number of each row, from 0.
+        Losses, log weights in nats, row numbers from 0, and draws: pieces in the order of the rows.
     """
 
     n: int
@@ -41,7 +41,7 @@ class TailDraws(Accumulator):
 
     @classmethod
     def of_block(cls, u: Float, loss: Float, log_weight: Float, floor: float) -> Self:
-        """Copy the rows of one block that reach the floor; a row without a loss does not."""
+        """Copy the rows of one block that reach the floor; a row without a loss does not reach it."""
         at = np.flatnonzero(loss >= floor).astype(np.int64)
         most = max(1, NUMBERS // u.shape[1])
         whole = cls(loss.size, most, False, (loss[at],), (log_weight[at],), (at,), (np.ascontiguousarray(u[at]),))
@@ -65,7 +65,7 @@ class TailDraws(Accumulator):
         return type(self)(both.n, self.most, both.full, (one,), (weights,), (rows,), (draws,))
 
     def cut(self) -> Self:
-        """Without the rows that are too many, and those of the stage that come after the last one kept."""
+        """The same without surplus rows, covering the stage up to the first row that is left out."""
         if self.kept <= self.most:
             return self
         loss, log_weight, row, u = self.joined()
@@ -73,6 +73,6 @@ class TailDraws(Accumulator):
         return type(self)(int(row[m]), m, True, (loss[:m],), (log_weight[:m],), (row[:m],), (u[:m],))
 
     def joined(self) -> tuple[Float, Float, Whole, Float]:
-        """Losses, log weights, numbers of the rows and draws, each as one array."""
+        """Losses, log weights, row numbers and draws, each as one array."""
         loss, log_weight = np.concatenate(self.loss), np.concatenate(self.log_weight)
         return loss, log_weight, np.concatenate(self.row), np.concatenate(self.u)

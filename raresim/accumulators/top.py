@@ -47,7 +47,7 @@ class TopWeights(Accumulator):
 
 
 def _cut(log_weight: Float) -> Float:
-    """Drop what cannot be among the largest, once twice the capacity has come together."""
+    """Drop weights that cannot be among the largest, if there are more than twice the capacity."""
     if log_weight.size <= 2 * CAPACITY:
         return log_weight
     return np.partition(log_weight, log_weight.size - CAPACITY)[-CAPACITY:]

@@ -1,4 +1,4 @@
-"""Weighted losses beyond a floor: each by itself while they are few, in narrow bins when they are many."""
+"""Weighted losses beyond a floor: each one while they are few, in narrow bins when they are many."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from raresim.accumulators.base import Accumulator
 from raresim.numerics.arrays import Float
 
 CAPACITY = 2**20
-"""Losses that are kept by themselves (24 megabytes)."""
+"""Largest number of losses that are kept singly (24 megabytes)."""
 
 BINS = 2**14
-"""Bins for what comes after, with as many of the first `CAPACITY` losses in each: none holds more than 1 / 16,384."""
+"""Number of bins for more losses; each bin holds an equal share, 1 / 16,384, of the first `CAPACITY` losses."""
 
 PIECES = 64
-"""Arrays that come together before they are made one."""
+"""Number of pieces before they are joined into one array."""
 
 Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -29,9 +29,9 @@ class Bins:
     Parameters
     ----------
     edges : (b,) float64
-        Lower ends, rising; the last bin is open.
+        Lower ends of the bins, rising; the last bin is open.
     count : (b,) int64
-        Rows.
+        Rows in each bin.
     sum_w, sum_w2, sum_wl : (b,) float64
         Sums of weights, of their squares, and of weights times losses.
     """
@@ -44,14 +44,14 @@ class Bins:
 
     @classmethod
     def around(cls, loss: Float) -> Self:
-        """Empty bins, each for as many of ``loss`` as the others; of equal losses there is one bin."""
+        """Empty bins that each hold an equal share of ``loss``; equal losses share one bin."""
         ranks = np.arange(BINS) * loss.size // BINS
         edges = np.unique(np.partition(loss, np.unique(ranks))[ranks])
         zeros = np.zeros((3, edges.size))
         return cls(edges, np.zeros(edges.size, np.int64), *zeros)
 
     def with_rows(self, loss: Float, log_weight: Float) -> Self:
-        """These and further rows."""
+        """These bins with further rows."""
         at = np.maximum(np.searchsorted(self.edges, loss, side="right") - 1, 0)
         weight = np.exp(log_weight)
         size = self.edges.size
@@ -64,11 +64,11 @@ class Bins:
         )
 
     def with_pieces(self, rows: WeightedLosses) -> Self:
-        """These and all rows that are kept by themselves."""
+        """These bins with all rows that are kept singly."""
         return self.with_rows(np.concatenate(rows.loss), np.concatenate(rows.log_weight))
 
     def with_bins(self, other: Bins) -> Self:
-        """These and those of ``other``, each of which counts where its mean is."""
+        """These bins with those of ``other``, each of which counts at its mean loss."""
         full = other.sum_w > 0
         mean = other.sum_wl[full] / other.sum_w[full]
         at = np.maximum(np.searchsorted(self.edges, mean, side="right") - 1, 0)
@@ -89,15 +89,15 @@ class WeightedLosses(Accumulator):
     Parameters
     ----------
     n : int
-        Rows, those below the floor included.
+        Number of rows, including those below the floor.
     floor : float
-        In the unit of the loss.
+        Smallest loss that is kept, in the unit of the loss.
     loss, log_weight, row : tuple of (j,) float64, float64 and int64
-        In the order of the rows, in pieces; weights in nats, and the number of each row, from 0.
+        Losses, log weights in nats, and row numbers from 0: pieces in the order of the rows.
     bins : Bins, optional
-        What holds all rows when they were more than `CAPACITY`; only the first are then kept by themselves.
+        Bins with all rows, if there were more than `CAPACITY`; only the first rows are then kept singly.
     first : int
-        Rows of the stage among which those kept by themselves are all that reach the floor; 0 for all rows.
+        Number of first rows of the stage that the singly kept rows cover; 0 for all rows.
     """
 
     n: int
@@ -110,22 +110,22 @@ class WeightedLosses(Accumulator):
 
     @classmethod
     def of_block(cls, loss: Float, log_weight: Float, floor: float) -> Self:
-        """Copy the rows of one block that reach the floor; a row without a loss does not."""
+        """Copy the rows of one block that reach the floor; a row without a loss does not reach it."""
         at = np.flatnonzero(loss >= floor)
         return cls(loss.size, floor, (loss[at],), (log_weight[at],), (at.astype(np.int64),))
 
     @property
     def kept(self) -> int:
-        """Rows that are kept by themselves."""
+        """Number of rows that are kept singly."""
         return sum(piece.size for piece in self.loss)
 
     def joined(self) -> tuple[Float, Float, Whole]:
-        """Losses, log weights and numbers of the rows that are kept by themselves, each as one array."""
+        """Losses, log weights and row numbers of the singly kept rows, each as one array."""
         return np.concatenate(self.loss), np.concatenate(self.log_weight), np.concatenate(self.row)
 
     @property
     def among(self) -> int:
-        """Rows of the stage among which they are all that reach the floor."""
+        """Number of first rows of the stage that the singly kept rows cover."""
         return self.first or self.n
 
     def merge(self, other: Self) -> Self:

@@ -1,4 +1,4 @@
-"""Forecasts of VaR and expected shortfall held against what happened: tests, and a verdict on the risk model."""
+"""Backtests of VaR and expected shortfall against realised losses: tests, and a verdict on the risk model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from raresim.numerics.arrays import Bool, Float
 SCHEMA_VERSION = 1
 
 FEW_EXPECTED = 1.0
-"""Expected exceedances below which the tests can hardly reject."""
+"""Expected number of exceedances below which the tests can hardly reject."""
 
 DECISIVE = ("kupiec", "independence", "acerbi_szekely_2")
-"""The tests that can reject the model, one for each question; the others say more of the same."""
+"""The tests that can reject the model, one for each question; the others add detail."""
 
 TITLES = {
     "kupiec": "Kupiec: number",
@@ -40,27 +40,27 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one test of the forecasts came to.
+    """The result of one test of the forecasts.
 
     Parameters
     ----------
     name : str
-        As in `TITLES`.
+        A key of `TITLES`.
     measure : {"var", "es"}
-        What it tests.
+        The forecast that is tested.
     statistic : float or None
-        Likelihood ratio of a test of VaR, at least 0; of a test of ES around 0, less where the ES is too small; None
-        where it is not defined.
+        Likelihood ratio of a test of VaR, at least 0; statistic of a test of ES, around 0 and smaller if the ES is too
+        small; None if it is undefined.
     p_value : float or None
-        Exact for VaR, simulated for ES.
+        P-value, exact for VaR and simulated for ES; None if there is no statistic.
     p_chi_square : float or None
-        The asymptotic one, for VaR.
+        Asymptotic p-value, for VaR only.
     critical : float or None
-        The statistic from which on downwards a test of ES rejects.
+        Statistic at or below which a test of ES rejects.
     is_rejected : bool
         Whether the p-value is at most the significance level.
     message : str
-        What was found, in words.
+        The result in words.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TailCheck:
-    """What the tests of ES come to with another tail law: critical value and p-value of each, by its name."""
+    """Critical values and p-values of the tests of ES with another tail law, by the name of the test."""
 
     tail: str
     critical: dict[str, float]
@@ -84,40 +84,39 @@ class TailCheck:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backtest:
-    """What a backtest found.
+    """The result of a backtest.
 
     Parameters
     ----------
     forecasts : Forecasts
-        What was tested.
+        The forecasts that were tested.
     level, es_level : float
-        Of the VaR and of the ES; the latter is that of the VaR where there is no ES.
+        Levels of the VaR and of the ES; without ES the second equals the first.
     alpha : float
         Significance level of each test.
     seed : int
-        Of the simulated critical values.
+        Seed of the simulated critical values.
     exceeds : (n,) bool
-        The days whose loss is larger than the VaR.
+        Whether the loss of each day is larger than its VaR.
     accepted : tuple of int
-        Fewest and most exceedances that the test of their number accepts.
+        Smallest and largest number of exceedances that the Kupiec test accepts.
     pairs : Transitions
-        Pairs of days that follow each other.
+        Counts of pairs of successive days.
     light : TrafficLight
         The zone of the Basel Committee.
     tests : tuple of Outcome
-        All tests, those of VaR first.
+        All tests, the tests of VaR first.
     tail : str
-        The tail law of the tests of ES; empty without ES.
+        Tail law of the tests of ES; empty without ES.
     tails : tuple of TailCheck
         The same tests with other tail laws.
     steps : tuple of str
-        What was assumed or computed on the way, in sentences.
+        Assumptions and intermediate results, in words.
     verdict : {"not rejected", "doubtful", "rejected"}
-        ``rejected`` where one of the `DECISIVE` tests has a p-value of at most ``alpha`` divided by their number, so
-        that right forecasts are rejected with probability ``alpha`` at most; ``doubtful`` where any test taken by
-        itself rejects.
+        ``rejected`` if one of the `DECISIVE` tests has a p-value of at most ``alpha`` divided by their number, so that
+        right forecasts are rejected with probability at most ``alpha``; ``doubtful`` if any single test rejects.
     findings : tuple of str
-        Why, in sentences.
+        Reasons for the verdict, in words.
     """
 
     forecasts: Forecasts
@@ -143,7 +142,7 @@ class Backtest:
 
     @property
     def n_expected(self) -> float:
-        """How many are expected of a right VaR."""
+        """Expected number of exceedances of a right VaR."""
         return self.forecasts.n_days * tail_of(self.level, None)
 
     def test(self, name: str) -> Outcome:
@@ -151,7 +150,7 @@ class Backtest:
         return next(test for test in self.tests if test.name == name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the daily series as plain text and numbers, ready for JSON."""
+        """All results except the daily series as plain text and numbers, ready for JSON."""
         f = self.forecasts
         return {
             "schema_version": SCHEMA_VERSION,
@@ -205,35 +204,36 @@ def backtest(
 ) -> Backtest:
     """Test forecasts of VaR, and of ES where there are any, against realised losses.
 
-    A day exceeds where its loss is larger than its VaR. VaR is tested by the number of such days (Kupiec), by whether
-    they follow each other (Christoffersen), by both, and by the zones of the Basel Committee; ES by the tests Z1 and
-    Z2 of Acerbi and Szekely and by their minimally biased one.
+    A day exceeds if its loss is larger than its VaR. VaR is tested by the number of such days (Kupiec), by whether they
+    cluster (Christoffersen), by both together, and by the zones of the Basel Committee; ES is tested by the tests Z1
+    and Z2 and the minimally biased test of Acerbi and Szekely.
 
     Parameters
     ----------
     data : Forecasts or ForecastSource
         Losses and forecasts, from arrays (`Forecasts.of`) or a file.
     level : float
-        Of the VaR: 0.99.
+        Level of the VaR, such as 0.99.
     es_level : float, optional
-        Of the ES; that of the VaR when left out. Where it is another one, the tests of ES need the VaR of that level:
-        the column ``es_var``, or else the VaR times the ratio of the two quantiles of the tail law around 0.
+        Level of the ES; left out, the level of the VaR. If the levels differ, the tests of ES need the VaR at the level
+        of the ES: the column ``es_var``, or else the VaR times the ratio of the two quantiles of the tail law around 0.
     alpha : float
         Significance level of each test.
     tail : str
         The tail law under which the tests of ES are simulated: ``normal``, ``t3`` (any degrees of freedom above 2),
-        ``gpd`` (a power law), or ``auto``: Student's t around 0 with the median ratio of ES to VaR of the forecasts,
-        the normal law where that ratio is no larger than its own.
+        ``gpd`` (a power law), or ``auto``. ``auto`` is Student's t around 0 with the median ratio of ES to VaR of the
+        forecasts, or the normal law if that ratio is not above the normal one.
     seed : int
-        Of the simulation.
+        Seed of the simulation.
 
     Notes
     -----
-    VaR and ES of a day say nothing about what lies below the VaR, and the statistics do not use it. Beyond it the loss
-    follows, where the forecasts are right, the upper tail of the law named by ``tail``, moved and scaled so that VaR
-    and ES are those of the day. The critical value of Z2 hardly depends on the family (250 days at 97.5 %, alpha 5 %,
-    laws around 0: -0.70 normal, -0.74 with 5 and -0.81 with 3 degrees of freedom; the paper has -0.7). Those of Z1 and
-    of the minimally biased test do (-0.11 and -0.16 normal, -0.42 and -0.49 with 3). Both are given for five laws.
+    VaR and ES of a day say nothing about losses below the VaR, and the statistics do not use them. Beyond the VaR the
+    loss follows, if the forecasts are right, the upper tail of the law named by ``tail``, shifted and scaled to the VaR
+    and ES of the day. The critical value of Z2 hardly depends on the family (250 days at 97.5 %, alpha 5 %, laws around
+    0: -0.70 normal, -0.74 with 5 and -0.81 with 3 degrees of freedom; the paper has -0.7). The critical values of Z1
+    and of the minimally biased test do depend on it (-0.11 and -0.16 normal, -0.42 and -0.49 with 3). All are given for
+    five laws.
 
     Examples
     --------
@@ -302,7 +302,7 @@ def backtest(
 
 
 def _level(name: str, level: float) -> float:
-    """``level`` where it can be one of a VaR: a loss that is exceeded less often than not."""
+    """``level``, if a VaR can have it: above 0.5 and below 1."""
     if math.isfinite(level) and 1 < level < 100:
         raise FieldError(name, f"must be above 0.5 and below 1, got {level:.15g}{as_share(level)}")
     if 0 < level <= 0.5:
@@ -320,11 +320,11 @@ def _of_var(exceeds: Bool, tail: float, alpha: float, accepted: tuple[int, int])
         "independence": coverage.independence(exceeds),
         "conditional_coverage": coverage.conditional_coverage(exceeds, tail),
     }
-    seen = f"{pairs.n11} of {pairs.n10 + pairs.n11} exceedances with a next day are followed by one on it"
+    seen = f"{pairs.n11} of {pairs.n10 + pairs.n11} exceedances with a next day are followed by another on that day"
     size = "VaR too small: " if count > accepted[1] else "VaR too large: " if count < accepted[0] else ""
     messages = {
         "kupiec": f"{size}{count} exceedances, {days * tail:.4g} expected, {accepted[0]} to {accepted[1]} accepted",
-        "independence": seen if count > 1 else "fewer than two exceedances: nothing can be seen",
+        "independence": seen if count > 1 else "fewer than two exceedances: too few to test",
         "conditional_coverage": "number and clusters in one ratio",
     }
     return [
@@ -340,7 +340,7 @@ def _var_of_es(f: Forecasts, es: Float, level: float, es_level: float, law: Tail
         var, role = f.es_var, "es_var"
     elif es_level != level:
         if law.kind == "gpd":
-            raise FieldError("tail", f"'gpd' has no VaR of the ES's level {es_level:g}; give it as `es_var`")
+            raise FieldError("tail", f"'gpd' gives no VaR at the level of the ES, {es_level:g}; give it as `es_var`")
         factor = float(law.quantile(tail_of(es_level, None)) / law.quantile(tail_of(level, None)))
         var = var * factor
         steps.append(f"VaR at {es_level:g} = {factor:.4f} times the one at {level:g}, by the {law.words} around 0")
@@ -358,7 +358,7 @@ def _too_small(es: float, var: float, which: str) -> str:
 def _of_es(
     losses: Float, var: Float, es: Float, tail: float, law: Tail, alpha: float, seed: int
 ) -> tuple[list[Outcome], list[TailCheck]]:
-    """The tests of ES with the tail ``law``, and what they come to with others."""
+    """The tests of ES with the tail ``law``, and their critical values and p-values with other laws."""
     seen = shortfall.statistics(losses, var, es, tail)
     others = [Tail.of(name) for name in shortfall.COMPARED]
     checks = []
@@ -372,7 +372,7 @@ def _of_es(
     messages = {
         "acerbi_szekely_1": f"{count} losses beyond the VaR, on average {mean}" if count else "no loss beyond the VaR",
         "acerbi_szekely_2": f"their number and size; {len(losses) * tail:.4g} are expected",
-        "minimally_biased": "size of the ES, little moved by a wrong VaR",
+        "minimally_biased": "size of the ES, with little effect of a wrong VaR",
     }
     tests = []
     for name, statistic in seen.items():
@@ -398,7 +398,7 @@ def _verdict(tests: list[Outcome], alpha: float) -> tuple[str, list[str]]:
 
 
 def _meaning(test: Outcome) -> str:
-    """What a rejection says."""
+    """The meaning of a rejection, in words."""
     if test.name == "kupiec":
         return test.message
     return {

@@ -1,7 +1,7 @@
-"""Tests of value at risk: how many days exceed it, and whether they come together.
+"""Tests of value at risk: how many days exceed it, and whether these days cluster.
 
 Every p-value is exact. The likelihood ratios of Kupiec and Christoffersen are asymptotically chi-square, but of 250
-days at 99 % two or three exceed the VaR, and there the asymptotic law is far off.
+days at 99 % only two or three exceed the VaR, and the asymptotic law is then far off.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ GREEN, RED = 0.95, 0.9999
 """Cumulative probabilities at which the yellow and the red zone begin."""
 
 BASEL_DAYS, BASEL_LEVEL = 250, 0.99
-"""What the add-ons of `TrafficLight` are stated for."""
+"""Number of days and level for which the add-ons of `TrafficLight` are stated."""
 
 MAR32_ADDONS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.20, 0.26, 0.33, 0.38, 0.42, 0.50)
 BASEL_1996_ADDONS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.40, 0.50, 0.65, 0.75, 0.85, 1.0)
-"""By the number of exceedances, the last for 10 and more."""
+"""Add-ons by the number of exceedances, the last for 10 and more."""
 
 TIE = 1e-9
-"""Likelihood ratios of one table that are computed in another order differ by less."""
+"""Likelihood ratios that differ by less than this, by the order of computation, count as equal."""
 
 MASS = 1e-14
 """Probability of the counts that `conditional_coverage` leaves out, on each side."""
@@ -44,9 +44,10 @@ class Coverage:
     statistic : float
         Likelihood ratio, dimensionless, at least 0.
     p_value : float
-        Exact: the probability of at least so large a ratio, or of so unlikely a count, where the forecasts are right.
+        Exact p-value: the probability, if the forecasts are right, of a ratio at least as large, or of a count at most
+        as likely.
     p_chi_square : float
-        The asymptotic one.
+        Asymptotic p-value.
     """
 
     statistic: float
@@ -56,7 +57,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Transitions:
-    """Pairs of days that follow each other, by whether the first and the second exceed the VaR."""
+    """Counts of pairs of successive days, by whether the first and the second day exceed the VaR."""
 
     n00: int
     n01: int
@@ -65,7 +66,7 @@ class Transitions:
 
     @classmethod
     def of(cls, exceeds: Bool) -> Transitions:
-        """Count the pairs in a row of days."""
+        """Count the pairs in a series of days."""
         pairs = np.bincount(2 * exceeds[:-1].astype(int) + exceeds[1:], minlength=4)
         return cls(*(int(count) for count in pairs))
 
@@ -77,13 +78,13 @@ class TrafficLight:
     Parameters
     ----------
     zone : {"green", "yellow", "red"}
-        Where the number lies.
+        Zone of the number.
     cumulative : float
-        Probability of so many or fewer where the VaR is right.
+        Probability of so many exceedances or fewer if the VaR is right.
     yellow_from, red_from : int
-        First numbers of the two zones.
+        Smallest numbers of exceedances in the two zones.
     addon_mar32, addon_1996 : float or None
-        What is added to the capital multiplier of 1.5 (MAR32) and of 3 (1996, replaced by it); only for 250 days at
+        Add-on to the capital multiplier of 1.5 (MAR32) and of 3 (1996, replaced by MAR32); None unless for 250 days at
         99 %, for which alone they are stated.
     """
 
@@ -96,14 +97,14 @@ class TrafficLight:
 
 
 def proportion_of_failures(count: int, days: int, tail: float) -> Coverage:
-    """Kupiec's test of the number of exceedances [1]_; the exact p-value is the two-sided binomial one.
+    """Kupiec's test of the number of exceedances [1]_, with the exact two-sided binomial p-value.
 
     Parameters
     ----------
     count, days : int
-        Exceedances, and days.
+        Number of exceedances and of days.
     tail : float
-        Probability of an exceedance of a right VaR, one minus its level.
+        Probability that a right VaR is exceeded, one minus its level.
 
     References
     ----------
@@ -116,14 +117,14 @@ def proportion_of_failures(count: int, days: int, tail: float) -> Coverage:
 
 
 def binomial_p(count: int, days: int, tail: float) -> float:
-    """Two-sided p-value of a count: the probability of all counts that are no more likely."""
+    """Two-sided p-value of a count: the total probability of all counts that are at most as likely."""
     from scipy.stats import binomtest
 
     return float(binomtest(count, days, tail).pvalue)
 
 
 def accepted_counts(days: int, tail: float, alpha: float) -> tuple[int, int]:
-    """Fewest and most exceedances whose `binomial_p` is above ``alpha``."""
+    """Smallest and largest number of exceedances with a `binomial_p` above ``alpha``."""
     mode = min(int((days + 1) * tail), days)
     low = bisect_left(range(mode), True, key=lambda k: binomial_p(k, days, tail) > alpha)
     above = range(mode + 1, days + 1)
@@ -131,7 +132,7 @@ def accepted_counts(days: int, tail: float, alpha: float) -> tuple[int, int]:
 
 
 def independence(exceeds: Bool) -> Coverage:
-    """Christoffersen's test of whether an exceedance makes one on the next day more or less likely [1]_.
+    """Christoffersen's test of whether an exceedance changes the probability of one on the next day [1]_.
 
     Parameters
     ----------
@@ -141,8 +142,8 @@ def independence(exceeds: Bool) -> Coverage:
     Notes
     -----
     The asymptotic law is chi-square with one degree of freedom. The exact p-value is conditional on the number of
-    exceedances: where days are independent and alike, all places of these exceedances are equally likely, whatever
-    the probability of one. With fewer than two nothing can be seen: the p-value is 1.
+    exceedances: if days are independent and identically distributed, all places of these exceedances are equally
+    likely, whatever their probability. With fewer than two exceedances the p-value is 1.
 
     References
     ----------
@@ -157,19 +158,19 @@ def independence(exceeds: Bool) -> Coverage:
 
 
 def conditional_coverage(exceeds: Bool, tail: float) -> Coverage:
-    """Christoffersen's joint test: the sum of the two other ratios.
+    """Christoffersen's joint test: the sum of the ratios of the other two tests.
 
     Parameters
     ----------
     exceeds : (n,) bool
         Whether each day exceeds its VaR.
     tail : float
-        Probability of an exceedance of a right VaR.
+        Probability that a right VaR is exceeded.
 
     Notes
     -----
-    The asymptotic law is chi-square with two degrees of freedom. The exact p-value is the probability, over all
-    sequences of independent days of that probability, of at least so large a sum.
+    The asymptotic law is chi-square with two degrees of freedom. The exact p-value is the probability of a sum at least
+    as large for independent days that exceed with probability ``tail``.
     """
     from scipy.special import chdtrc
     from scipy.stats import binom
@@ -186,7 +187,7 @@ def conditional_coverage(exceeds: Bool, tail: float) -> Coverage:
 
 
 def traffic_light(count: int, days: int, level: float) -> TrafficLight:
-    """The zone of a number of exceedances [1]_; [2]_ has the newer add-ons.
+    """The zone of a number of exceedances [1]_, with the newer add-ons of [2]_.
 
     References
     ----------
@@ -205,7 +206,7 @@ def traffic_light(count: int, days: int, level: float) -> TrafficLight:
 
 
 def _likelihood_ratio(count: Float | Int, n: Float | Int, p: float | Float) -> Float:
-    """``2 n KL(count / n || p)``, as twice the log ratio of two binomial likelihoods; 0 where ``n`` is."""
+    """``2 n KL(count / n || p)``, as twice the log ratio of two binomial likelihoods; 0 where ``n`` is 0."""
     from scipy.stats import binom
 
     own = count / np.maximum(n, 1)
@@ -218,7 +219,7 @@ def _of_pairs(pairs: Transitions) -> float:
 
 
 def _independence_ratio(tables: Int) -> Float:
-    """Ratio of each table, a column ``n00, n01, n10, n11``: both days have their own probability, or one."""
+    """Ratio of each table, a column ``n00, n01, n10, n11``: the day before matters, or it does not."""
     n00, n01, n10, n11 = tables
     after_none, after_one = n00 + n01, n10 + n11
     pooled = (n01 + n11) / (after_none + after_one)
@@ -226,10 +227,11 @@ def _independence_ratio(tables: Int) -> Float:
 
 
 def _arrangements(count: int, days: int) -> tuple[Int, Float]:
-    """All tables of transitions that ``count`` exceedances in ``days`` can have, with their chances.
+    """All tables of transitions that ``count`` exceedances in ``days`` can have, with their probabilities.
 
-    A table is given by the number of runs of exceedances and by whether the first and the last day exceed; the ones
-    split into runs in ``C(count - 1, runs - 1)`` ways and the days between into gaps in as many of their own.
+    The number of runs of exceedances and whether the first and the last day exceed determine a table. The exceedances
+    split into runs in ``C(count - 1, runs - 1)`` ways, and the other days into gaps in ``C(others - 1, gaps - 1)``
+    ways.
     """
     from scipy.special import betaln
 

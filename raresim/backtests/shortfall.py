@@ -1,8 +1,8 @@
-"""Tests of expected shortfall, by simulation of what they come to where the forecasts are right.
+"""Tests of expected shortfall, with critical values from simulated histories of right forecasts.
 
-VaR and ES of a day leave the shape of its tail open, so a right forecast is a law that has to be chosen: beyond the
-day's VaR the loss follows a named family, moved and scaled so that its VaR and its ES are those of the forecast. What
-lies below the VaR enters no statistic. `Tail` has the families.
+VaR and ES of a day leave the shape of its tail open, so the law of a right forecast has to be chosen: beyond the day's
+VaR the loss follows a named family, shifted and scaled to the VaR and ES of the forecast. No statistic uses losses
+below the VaR. `Tail` has the families.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from raresim.numerics.arrays import Float
 from raresim.numerics.streams import stream
 
 N_SIMULATED = 50_000
-"""Simulated histories: a p-value near 5 % is then known to 0.1 points."""
+"""Number of simulated histories: the standard error of a p-value near 5 % is then 0.1 percentage points."""
 
 AT_ONCE = 2_000_000
-"""Exceedances that are simulated at once, in numbers: bounds the memory."""
+"""Number of exceedances that are simulated at once, which limits the memory."""
 
 LEAST_DOF, MOST_DOF = 2.1, 200.0
-"""Between which degrees of freedom are matched; a t law with more is as good as normal."""
+"""Range in which degrees of freedom are matched; a t law with more is almost normal."""
 
 COMPARED = ("normal", "t10", "t5", "t3", "gpd")
-"""Tails for which critical values are given beside those of the one in use."""
+"""Further tail laws for which critical values are given."""
 
 STATISTICS = ("acerbi_szekely_1", "acerbi_szekely_2", "minimally_biased")
 
 KNOTS = np.linspace(0.0, 37.0, 20_001)
-"""Minus the logarithms of the uniform numbers between which an excess is linear; the smallest number is 2^-53."""
+"""Knots of the linear interpolation of an excess, as minus logs of uniform numbers; the smallest of these is 2^-53."""
 
 _STUDENT = re.compile(r"t([0-9]+(?:\.[0-9]+)?)")
 
@@ -46,9 +46,9 @@ class Tail:
     Parameters
     ----------
     kind : {"normal", "t", "gpd"}
-        ``normal`` and ``t``: the upper tail of that law, moved and scaled to the day's VaR and ES. ``gpd``: the
-        generalised Pareto excess that makes the whole tail a power law through both, ``P(L > x | L > v) =
-        (v / x)^(e / (e - v))`` for VaR ``v`` and ES ``e``.
+        ``normal`` and ``t``: the upper tail of that law, shifted and scaled to the day's VaR and ES. ``gpd``: the
+        generalised Pareto excess that makes the whole tail a power law with this VaR ``v`` and ES ``e``, ``P(L > x | L
+        > v) = (v / x)^(e / (e - v))``.
     dof : float
         Degrees of freedom of ``t``, above 2.
     """
@@ -78,11 +78,11 @@ class Tail:
         ratio : float
             ES divided by VaR.
         tail, var_tail : float
-            Probabilities beyond the VaR of the level of the ES, and beyond the VaR.
+            Probabilities beyond the VaR at the level of the ES, and beyond the given VaR.
 
         Notes
         -----
-        From `LEAST_DOF` to `MOST_DOF` degrees of freedom; the nearer end where no law between has the ratio.
+        Degrees of freedom are from `LEAST_DOF` to `MOST_DOF`; if no such law has the ratio, the nearer end is taken.
         """
         from scipy.optimize import brentq
 
@@ -101,12 +101,12 @@ class Tail:
 
     @property
     def words(self) -> str:
-        """For a sentence."""
+        """The name of the law in a sentence."""
         laws = {"normal": "normal law", "t": f"Student t law, {self.dof:g} degrees of freedom", "gpd": "power law"}
         return laws[self.kind]
 
     def quantile(self, tail: float | Float) -> Float:
-        """Of the standard law, beyond which it has the probability ``tail``."""
+        """Quantile of the standard law with the probability ``tail`` beyond it."""
         from scipy.special import ndtri, stdtrit
 
         return np.asarray(-stdtrit(self.dof, tail) if self.kind == "t" else -ndtri(tail), dtype=np.float64)
@@ -121,12 +121,12 @@ class Tail:
         return float(norm.pdf(q)) / tail
 
     def excess(self, u: Float, ratio: Float, tail: float) -> Float:
-        """Loss less VaR, as a share of the ES, on days that exceed.
+        """Loss minus VaR, as a share of the ES, on days that exceed.
 
         Parameters
         ----------
         u : (n,) float64
-            Uniform, in (0, 1]: the probability of a larger excess, given one.
+            Uniform numbers in (0, 1]: the probability of a larger excess, given an exceedance.
         ratio : (n,) float64
             VaR divided by ES, in (0, 1].
         tail : float
@@ -137,31 +137,31 @@ class Tail:
         return (1.0 - ratio) * np.interp(-np.log(u), KNOTS, self._unit_excess(tail))
 
     def _unit_excess(self, tail: float) -> Float:
-        """Excess of mean 1 at `KNOTS`: a quantile of Student's t costs thirty times a straight line."""
+        """Excess of mean 1 at `KNOTS`: a quantile of Student's t takes thirty times as long as linear interpolation."""
         q = float(self.quantile(tail))
         return (self.quantile(tail * np.exp(-KNOTS)) - q) / (self.shortfall(tail) - q)
 
 
 def statistics(losses: Float, var: Float, es: Float, tail: float) -> dict[str, float | None]:
-    """The three statistics by name: 0 is expected of right forecasts, less says that the ES is too small.
+    """The three statistics by name: right forecasts have mean 0, and a negative value means that the ES is too small.
 
     Parameters
     ----------
     losses, var, es : (n,) float64
-        Realised losses, and the forecasts, both of one level.
+        Realised losses, and forecasts of VaR and ES at the same level.
     tail : float
         Probability of exceeding the VaR.
 
     Notes
     -----
-    With the sum over the days that exceed the VaR, and N of them in T:
+    Sums are over the ``N`` of ``T`` days that exceed the VaR:
 
-    * ``acerbi_szekely_1`` is ``Z1 = 1 - sum(L / ES) / N`` [1]_, of sizes alone; None without an exceedance;
-    * ``acerbi_szekely_2`` is ``Z2 = 1 - sum(L / ES) / (T tail)`` [1]_, of number and sizes together;
-    * ``minimally_biased`` is the mean of ``(ES - VaR - max(L - VaR, 0) / tail) / ES`` [2]_, which a wrong VaR moves in
-      second order only, and towards less.
+    * ``acerbi_szekely_1`` is ``Z1 = 1 - sum(L / ES) / N`` [1]_, of the sizes alone; None without an exceedance; *
+    ``acerbi_szekely_2`` is ``Z2 = 1 - sum(L / ES) / (T tail)`` [1]_, of number and sizes together; *
+    ``minimally_biased`` is the mean of ``(ES - VaR - max(L - VaR, 0) / tail) / ES`` [2]_, which a wrong VaR changes
+    only in second order, and downwards.
 
-    Signs are those of losses, so that the numbers are those of the papers, which speak of profits.
+    Losses are positive here and profits are in the papers; the statistics are the same numbers.
 
     References
     ----------
@@ -185,18 +185,18 @@ def simulated(ratio: Float, tail: float, tails: Sequence[Tail], seed: int) -> li
     Parameters
     ----------
     ratio : (n,) float64
-        VaR divided by ES of each day, at one level.
+        VaR divided by ES of each day, at the same level.
     tail : float
         Probability of exceeding the VaR.
     tails : sequence of Tail
-        Shapes. All see the same days exceed, with the same uniform numbers.
+        Tail laws. The same days exceed for all of them, with the same uniform numbers.
     seed : int
-        Of the simulation.
+        Seed of the simulation.
 
     Returns
     -------
     list of dict
-        Statistic by name to (m,) float64; of ``acerbi_szekely_1`` only the histories with an exceedance.
+        Maps the name of each statistic to (m,) float64; ``acerbi_szekely_1`` has only histories with an exceedance.
     """
     at_once = min(N_SIMULATED, max(1, int(AT_ONCE / (len(ratio) * tail + 1))))
     parts = [
@@ -212,7 +212,7 @@ def simulated(ratio: Float, tail: float, tails: Sequence[Tail], seed: int) -> li
 def _block(
     ratio: Float, tail: float, tails: Sequence[Tail], histories: int, rng: np.random.Generator
 ) -> list[dict[str, Float]]:
-    """Some of the histories, one after the other as one long row of days; only days that exceed are drawn."""
+    """Some of the histories, joined into one long series of days, of which only days that exceed are drawn."""
     days = len(ratio)
     at = _exceedances(histories * days, tail, rng)
     u = 1.0 - rng.random(len(at))
@@ -231,7 +231,7 @@ def _block(
 
 
 def _exceedances(days: int, tail: float, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Which of independent ``days`` exceed, by the geometric gaps between them."""
+    """Indices of the independent ``days`` that exceed, by the geometric gaps between them."""
     chunk = int(days * tail + 6.0 * math.sqrt(days * tail)) + 10
     at = np.cumsum(rng.geometric(tail, chunk)) - 1
     while at[-1] < days:
@@ -240,14 +240,14 @@ def _exceedances(days: int, tail: float, rng: np.random.Generator) -> np.ndarray
 
 
 def p_value(null: Float, statistic: float) -> float:
-    """Probability of so small a statistic [1]_: the observed history counts as one of them.
+    """Probability of a statistic at most as large [1]_; the observed history counts as one of the simulated ones.
 
     Parameters
     ----------
     null : (m,) float64
         Sorted statistics of simulated histories.
     statistic : float
-        That of the real one.
+        Statistic of the observed history.
 
     References
     ----------

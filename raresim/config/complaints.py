@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said the way a user can act on: one line per place of the file."""
+"""Messages for the problems that pydantic found: one line per place of the file, which a user can act on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raresim.files import yaml_tree
 from raresim.files.yaml_tree import Loc, Tree
 
 MAX_PROBLEMS = 20
-"""Problems of one file that are shown before the rest is left out."""
+"""Largest number of problems of one file that are shown."""
 
 
 MAX_SHOWN = 100
-"""Characters of a wrong value that are shown."""
+"""Largest number of characters of a wrong value that are shown."""
 
 
 def messages(tree: Tree, error: ValidationError) -> list[str]:
@@ -96,7 +96,7 @@ _WANTED = {
 
 
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-"""What YAML 1.1 reads as true and false, and YAML 1.2 as text."""
+"""Words that YAML 1.1 reads as true or false, and YAML 1.2 as text."""
 
 
 def _wanted(problem: Mapping[str, Any]) -> str:
@@ -118,7 +118,7 @@ def _shown(value: Any) -> str:
 
 
 def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
-    """What to write instead of a text: a word that is near one of those allowed, or the number that it is."""
+    """What to write instead of a text: an allowed word that is near it, or a number."""
     if not isinstance(given, str):
         return ""
     kinds = {problem["type"] for problem in problems}
@@ -163,6 +163,6 @@ def _below(hint: Any, step: Any) -> Any:
 
 
 def _sole(hint: Any) -> Any:
-    """What is left of ``hint`` without None, where that is one annotation: pydantic's locations do not name it."""
+    """``hint`` without None, if one annotation remains: pydantic's locations do not name such an option."""
     options = [a for a in get_args(hint) if a is not type(None)]
     return options[0] if get_origin(hint) in (Union, types.UnionType) and len(options) == 1 else hint

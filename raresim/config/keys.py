@@ -1,4 +1,4 @@
-"""What the keys of a config mean, from the docstrings of the classes that they are the arguments of."""
+"""The meaning of the keys of a config, from the docstrings of the classes whose arguments they are."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from raresim.run.experiment import Experiment
 __all__ = ["Key", "all_keys", "explain", "kinds", "names"]
 
 MOST = 6
-"""Meanings of a key that are printed in full."""
+"""Largest number of meanings of a key that are printed in full."""
 
 _HEAD = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: : (?P<type>.+))?")
 
 
 class Key(NamedTuple):
-    """A key of a part of a config: its name, the part in words (``loss, kind linear``), its type and what it means."""
+    """A key of a config: its name, its part in words (``loss, kind linear``), its type and its meaning."""
 
     name: str
     part: str
@@ -31,7 +31,7 @@ class Key(NamedTuple):
 
 
 def explain(word: str, width: int = 80) -> str:
-    """What ``word`` means as a key (``positions``, ``stop.max_evaluations``) or kind; empty where it is neither."""
+    """The meaning of ``word`` as a key (``positions``, ``stop.max_evaluations``) or kind; empty if it is neither."""
     *above, name = re.split(r"[.\s]+", re.sub(r"\[\d*\]|\.\d+(?=\.|$)", "", word.strip().casefold())) or [""]
     found = [key for key in all_keys() if key.name == name and all(_is_in(step, key.part) for step in above)]
     if not found and len(above) > 1:
@@ -53,7 +53,7 @@ def explain(word: str, width: int = 80) -> str:
 
 
 def all_keys() -> Iterator[Key]:
-    """Every key of every part of a config, in their order in the schema."""
+    """Every key of every part of a config, in the order of the schema."""
     top = documented(Experiment)
     for key, field in experiment_model().model_fields.items():
         inner = [model for model in _models(field.annotation) if "kind" not in model.model_fields]
@@ -70,7 +70,7 @@ def all_keys() -> Iterator[Key]:
 
 
 def kinds() -> Iterator[tuple[str, str, list[str]]]:
-    """Every part of a config in words, what it is, and its keys."""
+    """Every part of a config in words, with its summary and its keys."""
     for part, model in _parts():
         yield part, _summary(_class(model)), [key_of(model, name) for name in model.model_fields if name != "kind"]
 
@@ -96,7 +96,7 @@ def documented(cls: type) -> dict[str, tuple[str, str]]:
 
 
 def _parts() -> list[tuple[str, type[BaseModel]]]:
-    """Every model below the top, and what it is called: the key that it stands under, and its kind."""
+    """Every model below the top with its name: the key that it stands under, and its kind."""
     found: dict[type[BaseModel], str] = {}
     waiting = [(key, model) for key, f in experiment_model().model_fields.items() for model in _models(f.annotation)]
     while waiting:
@@ -124,7 +124,7 @@ def _is_in(step: str, part: str) -> bool:
 
 
 def _listed(parts: Sequence[str]) -> str:
-    """Kinds of one key together: ``inputs, kinds normal, student_t; stop``."""
+    """Parts in words, with the kinds of a key together: ``inputs, kinds normal, student_t; stop``."""
     groups: dict[str, list[str]] = {}
     for part in parts:
         under, _, kind = part.partition(", kind ")
@@ -154,6 +154,6 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def _class(model: type[BaseModel]) -> type:
-    """The class that is built from a model."""
+    """The class that a model builds."""
     found: type = model.raresim_class  # type: ignore[attr-defined]  # by `raresim.config.schema`
     return found

@@ -1,8 +1,8 @@
 """YAML to an experiment.
 
-A file is read with the position of every key (`yaml_tree`), its keys and types are checked (`schema`, whose findings
-`complaints` puts into words), and each part's dataclass is built, which has the last word on its values. Every message
-starts with the place in the file.
+A file is read with the position of every key (`yaml_tree`). Its keys and types are checked (`schema`), with messages
+from `complaints`. Then the dataclass of each part is built, which checks the values. Every message starts with the
+place in the file.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from raresim.run.refusals import refuse_for, refuse_parts
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-"""What may be a folder's name on every system, and what Windows takes for a device."""
+"""Names that a folder may have on every system, and names that Windows reserves for devices."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """What ``raresim check`` knows of the inputs: sizes, names, what they are, and the facts of the data.
+    """What ``raresim check`` knows about the inputs: kind, sizes, names, and the facts of the data.
 
-    A normal or Student t law is not fitted for it, so it has no lines yet.
+    A fit of a normal or Student t law is not made for it, so it has no lines yet.
     """
 
     kind: str
@@ -72,17 +72,17 @@ class Config:
     Parameters
     ----------
     tree : Tree
-        The content, with positions.
+        The content of the file, with positions.
     text : str
-        The file, as it is.
+        The text of the file, unchanged.
     model : BaseModel
         The validated content.
     folder : Path
-        What the paths in it start from.
+        The folder that relative paths in the config start from.
     overrides : tuple of str
         ``key=value`` assignments that changed it.
     filled : tuple of str
-        What a preset filled in, a line for each value.
+        Values that a preset filled in, one line each.
     """
 
     tree: Tree
@@ -94,23 +94,25 @@ class Config:
 
     @property
     def name(self) -> str:
-        """The experiment's name: given, or the file's."""
+        """The name of the experiment: the given one, or the name of the file."""
         return getattr(self.model, "name", None) or Path(self.tree.source).stem
 
     def checked_name(self) -> str:
-        """The name, which becomes a folder's; raises `ConfigError` where it could be a path or a device."""
+        """The name, which becomes the name of a folder; raises `ConfigError` if it could be a path or a device."""
         if not NAME.fullmatch(self.name):
             raise self.tree.error(
                 ("name",),
-                "must be letters, digits, '.', '_' or '-', at most 100 of them, first a letter or digit, last no '.', "
-                f"got {self.name[:100]!r}",
+                "must be letters, digits, '.', '_' or '-', at most 100 of them, beginning with a letter or digit and "
+                f"not ending with '.', got {self.name[:100]!r}",
             )
         if RESERVED.fullmatch(self.name):
-            raise self.tree.error(("name",), f"must not be a name that Windows keeps for a device, got {self.name!r}")
+            raise self.tree.error(
+                ("name",), f"must not be a name that Windows reserves for a device, got {self.name!r}"
+            )
         return self.name
 
     def experiment(self) -> Experiment:
-        """Build the experiment: data are read and fitted; a user's loss is not imported before the run."""
+        """Build the experiment: data are read and laws fitted; a user's loss is only imported by the run."""
         names = ("inputs", "loss", "measures", "method", "stop", "seed", "audit")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         self.demand(values["inputs"], values["method"], values["stop"])
@@ -121,7 +123,7 @@ class Config:
 
     @property
     def tails(self) -> list[float]:
-        """The tail probabilities whose quantiles the run has to find first."""
+        """The tail probabilities whose quantiles the run must find first."""
         measures: list[Measure] = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         return [tail for measure in measures for tail in measure.tails]
 
@@ -145,7 +147,7 @@ class Config:
 
     @property
     def doubts(self) -> list[str]:
-        """What the text of the user's function says against it, a sentence each; nothing is imported."""
+        """Doubts about the user's function from its text, one sentence each; nothing is imported."""
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         doubts: list[str] = loss.doubts()
         return doubts
@@ -158,13 +160,13 @@ class Config:
 
     @property
     def keeps(self) -> Keeps:
-        """What the measures are read from, the most of any."""
+        """What the measures need from the run: the most that any of them needs."""
         asked = {class_of(measure).keeps for measure in getattr(self.model, "measures")}  # noqa: B009
         order: tuple[Keeps, ...] = ("draws", "losses", "counts")
         return next(keeps for keeps in order if keeps in asked)
 
     def demand(self, inputs: Inputs | Outline, method: Method, stop: Stop) -> tuple[memory.Part, ...]:
-        """What the run may hold in memory; raises `ConfigError` where that is more than ``execution.memory``."""
+        """The parts of the run's memory; raises `ConfigError` if they are more than ``execution.memory``."""
         execution = self.execution()
         with self.located(("method",)):
             found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit, self.keeps)
@@ -177,7 +179,7 @@ class Config:
         return found
 
     def execution(self) -> Execution:
-        """Where the run is to be computed."""
+        """How the run is to be computed."""
         execution: Execution = self._build(getattr(self.model, "execution"), ("execution",))  # noqa: B009
         return execution
 
@@ -193,7 +195,7 @@ class Config:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def texts(self) -> dict[str, str]:
-        """The files that a run folder keeps of the config."""
+        """The files of the config that a run folder keeps."""
         from ruamel.yaml import YAML
 
         stream = io.StringIO()
@@ -204,7 +206,8 @@ class Config:
         return {"config.yaml": self.text, "resolved.yaml": stream.getvalue()}
 
     def located(self, loc: Loc) -> _Located:
-        """A context in which a part's `FieldError` becomes a `ConfigError` with the place of its key below ``loc``."""
+        """A context that turns the `FieldError` of a part into a `ConfigError` with the place of its key below
+        ``loc``."""
         return _Located(self.tree, loc)
 
     def explain(self, error: FieldError) -> ConfigError:
@@ -217,7 +220,7 @@ class Config:
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
 
     def _outline_inputs(self) -> tuple[Outline, Inputs | None]:
-        """What is known of the inputs, and their law where it need not be fitted."""
+        """What is known about the inputs, and their law if it need not be fitted."""
         model = getattr(self.model, "inputs")  # noqa: B009
         cls = class_of(model)
         source = getattr(model, "fit", None)
@@ -235,7 +238,7 @@ class Config:
     def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
         others = sorted(model.model_fields_set - {"kind", "fit", *allowed})
         if others:
-            raise self.tree.error((*loc, others[0]), "cannot be given beside fit, which finds it from the data")
+            raise self.tree.error((*loc, others[0]), "cannot be given beside fit, which estimates it from the data")
 
     def _build(self, value: Any, loc: Loc) -> Any:
         """The object that a validated value stands for."""
@@ -276,13 +279,13 @@ class Config:
             raise DataError(f"{self.tree.place((*loc, 'fit'))}: {error}") from None
 
     def _require_parameters(self, model: BaseModel, cls: type, loc: Loc) -> None:
-        """Name the arguments that only a fit may leave out."""
+        """Refuse missing arguments, which only a fit may leave out."""
         for f in dataclasses.fields(cls):
             if is_required(f) and f.name not in model.model_fields_set:
                 raise self.tree.error((*loc, f.name), "is required but missing")
 
     def _file(self, model: BaseModel, name: str, loc: Loc) -> Any:
-        """A field's value; a path, or the path of ``file.py:name``, is taken relative to the config file."""
+        """The value of a field; a path, or the path in ``file.py:name``, is relative to the config file."""
         value = getattr(model, name)
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
@@ -305,7 +308,7 @@ class Config:
 
 
 def _plain(value: Any) -> Any:
-    """What a model holds as YAML can: defaults included, without what is not given and what a fit finds."""
+    """The values of a model as plain data: with defaults, without values that are not given or that a fit finds."""
     if isinstance(value, BaseModel):
         fitted = getattr(value, "fit", None) is not None and source_of(class_of(value)) is not None
         names = [n for n in type(value).model_fields if not fitted or n == "kind" or n in value.model_fields_set]
@@ -330,7 +333,7 @@ class _Located:
         if isinstance(error, FieldError):
             raise self._tree.error((*self._loc, error.field), error.message) from None
         if isinstance(error, MemoryError):
-            raise self._tree.error(self._loc, "needs more memory than there is") from None
+            raise self._tree.error(self._loc, "needs more memory than is available") from None
 
 
 def load(
@@ -343,16 +346,16 @@ def load(
     path : path
         A YAML 1.2 file.
     overrides : iterable of str
-        ``key=value`` assignments of the user, applied in order; none may take back another.
+        ``key=value`` assignments of the user, applied in order; no assignment may undo another.
     folder : Path, optional
-        What the paths in it start from, where that is not the folder of the file.
+        The folder that relative paths in the config start from, if it is not the folder of the file.
     settings : iterable of str
-        Assignments that a verb makes, applied after ``overrides``; the last one of a key holds.
+        Assignments of a verb, applied after ``overrides``; the last assignment to a key holds.
 
     Raises
     ------
     ConfigError
-        With one line per problem, each ``file:line:col: key: what is wrong``.
+        With one line per problem, ``file:line:col: key: what is wrong``.
     """
     tree, text = yaml_tree.read(Path(argument("path", path, Path)))
     changes, later = tuple(overrides), tuple(settings)

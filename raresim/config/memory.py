@@ -1,8 +1,8 @@
-"""What a run may hold in memory, worked out from its config before anything of it is allocated.
+"""The memory that a run may need, computed from its config before anything is allocated.
 
-A run is a stream of blocks, so hardly anything grows with the number of draws: what does is named here. The figures are
-upper limits for the shipped methods (`tests/test_memory.py` holds them against what runs take). What a user's own loss
-allocates beyond a copy of its arguments cannot be known.
+A run is a stream of blocks, so hardly anything grows with the number of draws: the exceptions are listed here. The
+figures are upper limits for the shipped methods (`tests/test_memory.py` compares them with real runs). The memory that
+a user's loss allocates, beyond a copy of its arguments, is unknown.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ PROGRAM = 280 * MIB
 """Python, the libraries, compiled kernels and the figures of the report."""
 
 WORKER_PROCESS = 200 * MIB
-"""The same of a worker in a process of its own, which draws no figure."""
+"""The same for a worker process, which draws no figures."""
 
 FILE_COPIES = 25
-"""Times its size that a data file takes while it is read: bytes, text, cells one by one, numbers."""
+"""Memory for reading a data file, in multiples of its size: bytes, text, single cells, numbers."""
 
 SAVINGS = 4
-"""Times its size that what is kept to resume takes while it is saved."""
+"""Memory for saving the losses that are kept to resume, in multiples of their size."""
 
 EXPLORE = 10_000
-"""Draws before the search, where the loss has no moments in closed form."""
+"""Draws before the search, if the loss has no moments in closed form."""
 
 VALUE = 8
 
 LOSSES_READ, DRAWS_READ = 14, 4
-"""Numbers for each loss that is kept by itself, while it is sorted and summed, and for each coordinate of a draw."""
+"""Numbers held for each singly kept loss while losses are sorted and summed, and for each coordinate of a draw."""
 
 ADVICE = "allow more, or give fewer workers, fewer samples, another method or a smaller stop.max_evaluations"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a run holds: what it is, and its size in bytes."""
+    """A part of a run's memory: its content in words, and its size in bytes."""
 
     what: str
     size: int
 
 
 def shown(size: float) -> str:
-    """A size in the unit that suits it."""
+    """A size in MiB or GiB, with its unit."""
     unit = "GiB" if size >= UNITS["GiB"] else "MiB"
     return f"{size / UNITS[unit]:,.{1 if unit == 'GiB' else 0}f} {unit}"
 
@@ -68,16 +68,16 @@ def parts(
     audit: Extent,
     keeps: Keeps = "counts",
 ) -> tuple[Part, ...]:
-    """What a run holds at the same time, at most.
+    """The parts of the memory that a run may need at the same time.
 
     Parameters
     ----------
     latent_dim, dim : int
         Coordinates of a draw in standard normal and in physical space.
     method, stop, execution, audit
-        Of the run.
+        The settings of the run.
     keeps : str
-        What its measures are read from; see `raresim.measures.base.Keeps`.
+        What its measures need; see `raresim.measures.base.Keeps`.
     """
     d = latent_dim if method.draws_in == "standard" else dim
     workers, budget = execution.n_workers, stop.max_evaluations

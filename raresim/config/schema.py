@@ -1,7 +1,7 @@
 """The model of a config file: one pydantic model per dataclass, made from its annotations.
 
-The models find unknown keys, missing keys and wrong types. They know nothing of the meaning of a value: that is checked
-by the dataclass that is built from it.
+The models find unknown keys, missing keys and wrong types. They do not check values: the dataclass that is built from a
+model does that.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, 
 
 
 def _integral(value: Any) -> Any:
-    """Accept ``1e6`` where a count is wanted."""
+    """Accept ``1e6`` as a count."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -92,7 +92,7 @@ _Path = Annotated[str, BeforeValidator(_to_path), "path"]
 
 
 class _Models:
-    """Pydantic models of dataclasses, made once each; families are unions told apart by ``kind``."""
+    """Pydantic models of dataclasses, made once each; a family is a union with the discriminator ``kind``."""
 
     def __init__(self) -> None:
         self._models: dict[type, type[BaseModel]] = {}
@@ -164,7 +164,7 @@ class _Models:
         return model
 
     def default(self, value: Any) -> BaseModel:
-        """The model of a part that stands where the user gives none."""
+        """The model of a part that is used if the user gives none."""
         kind = {"kind": value.kind} if hasattr(value, "kind") else {}
         return self.model(type(value))(**kind)
 
@@ -176,7 +176,7 @@ class _Models:
 
 
 def source_of(cls: type) -> type | None:
-    """The data that a law of this class can be fitted to instead of being given its parameters, or None."""
+    """The source of data that a law of this class can be fitted to, instead of getting its parameters; or None."""
     if issubclass(cls, Inputs) and callable(getattr(cls, "fit", None)):
         return ReturnsSource
     if issubclass(cls, Marginal) and cls.can_be_fitted():
@@ -185,7 +185,7 @@ def source_of(cls: type) -> type | None:
 
 
 def name_of(cls: type) -> str:
-    """The name of a class in the schema: a marginal or a copula may be called like a joint law or a proposal."""
+    """The name of a class in the schema; a prefix tells marginals and copulas from joint laws and proposals."""
     prefix = "Marginal" if issubclass(cls, Marginal) else "Copula" if issubclass(cls, Copula) else ""
     return cls.__name__ if cls.__name__.startswith(prefix) else prefix + cls.__name__
 
@@ -196,7 +196,7 @@ def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:
 
 
 def marks_of(hint: Any) -> set[str]:
-    """The marks ("path", "function") that an annotation carries, itself or in a member of its union."""
+    """The marks ("path", "function") of an annotation, or of a member of its union."""
     own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
     return own.union(*(marks_of(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
 

@@ -1,4 +1,4 @@
-"""What a fit to data, and a loss of what it gives, take for granted: how much of it matters for one number."""
+"""What a fit to data and a loss take for granted, and how much it matters for one number."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 MOVED_LOSS = 0.05
-"""Relative change of the loss's standard deviation by shrinkage up to which it hardly matters."""
+"""Relative change of the loss's standard deviation up to which shrinkage hardly matters."""
 
 MOVED_CORRELATION = 0.1
-"""Change of a correlation by shrinkage up to which it hardly matters, where nothing is known of the loss."""
+"""Change of a correlation up to which shrinkage hardly matters, where nothing is known about the loss."""
 
 BELOW_SHARE = 0.05
-"""Share of an event that draws below a return of -100 % may be."""
+"""Largest allowed share of an event that draws with a return below -100 % may be."""
 
 LINEAR_OFF = 0.1
-"""Share of a loss that may be due to log returns which enter as simple ones: to second order half the return."""
+"""Largest allowed share of a loss that comes from taking log returns as simple ones: half the return, to second
+order."""
 
 
 @dataclass(frozen=True)
 class Assumption:
-    """One thing taken for granted: its name in a verdict, how large it is, whether it is harmless, and in words."""
+    """One assumption: its name in a verdict, its size, whether it is harmless, and a message."""
 
     name: str
     value: float | None
@@ -31,20 +32,20 @@ class Assumption:
 
 
 def assumptions(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[Assumption, ...]:
-    """What was taken for granted, as far as it is known.
+    """The assumptions of inputs and loss, as far as they are known.
 
     Parameters
     ----------
     stored : mapping
         ``search.assumptions`` of ``result.json``: what `Inputs.assumptions` and `Loss.assumptions` say.
     diagnostics : mapping
-        Of one estimate, as in ``result.json``.
+        Diagnostics of one estimate, as in ``result.json``.
     """
     return tuple(found for look in (_shrinkage, _columns, _simple, _log) for found in look(stored, diagnostics))
 
 
 def _simple(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assumption]:
-    """Simple returns below -100 %: how much of the event they can be."""
+    """How much of the event simple returns below -100 % can be."""
     if "below_total_loss" not in stored:
         return []
     below, nats = stored["below_total_loss"], diagnostics["self_information_nats"]
@@ -58,20 +59,20 @@ def _simple(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[A
 
 
 def _log(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assumption]:
-    """Log returns in a sum: how far a loss of this size is from what positions lose, ``x`` against ``exp(x) - 1``."""
+    """How far a sum of log returns of this size is from the loss of the positions: ``x`` against ``exp(x) - 1``."""
     if "log_returns" not in stored or "share_of_gross" not in diagnostics:
         return []
     size = diagnostics["share_of_gross"]
     off = 0.5 * size
     message = (
-        f"log returns enter the linear loss as if they were simple: of a loss that is {size:.1%} of all positions, "
-        f"some {off:.1%} is due to that ({LINEAR_OFF:.0%} allowed)"
+        f"log returns enter the linear loss as if they were simple: about {off:.1%} of a loss of {size:.1%} of all "
+        f"positions comes from that ({LINEAR_OFF:.0%} allowed)"
     )
     return [Assumption("log_returns", off, off <= LINEAR_OFF, message)]
 
 
 def _shrinkage(stored: Mapping[str, Any], _: Mapping[str, Any]) -> list[Assumption]:
-    """How far shrunk correlations move the loss: its standard deviation against that of the sample."""
+    """How far shrunk correlations move the standard deviation of the loss from its value in the sample."""
     if "shrinkage" not in stored:
         return []
     intensity, ratio = stored["shrinkage"], stored.get("loss_std_ratio")
@@ -82,7 +83,7 @@ def _shrinkage(stored: Mapping[str, Any], _: Mapping[str, Any]) -> list[Assumpti
         return [Assumption("shrinkage", moved, moved <= MOVED_CORRELATION, message)]
     moved = abs(ratio - 1.0)
     message = (
-        f"{start}: the loss has {ratio:.4g} times the standard deviation of the sample "
+        f"{start}: the loss has {ratio:.4g} times its standard deviation in the sample "
         f"(a change of {MOVED_LOSS:.0%} allowed)"
     )
     return [Assumption("shrinkage", moved, moved <= MOVED_LOSS, message)]

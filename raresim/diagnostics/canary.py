@@ -1,4 +1,4 @@
-"""A question whose answer is known, asked of draws and weights of the run: the canary for a density that is wrong."""
+"""The canary for a wrong density: the run's draws and weights estimate probabilities that are known."""
 
 from __future__ import annotations
 
@@ -23,50 +23,51 @@ Inside = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Whole = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 LEAST_DRAWS, MOST_DRAWS, MOST_WORK = 2_000, 28_000, 20_000_000
-"""Draws of the proposal: between the first two, with draws times coordinates times components below the third."""
+"""Draws of the proposal are between the first two; draws times coordinates times components are below the third."""
 
 AGAIN = 10
-"""Times the work of the first attempt that another may take, where the first could not tell."""
+"""Work that a second attempt may take, in multiples of the first, where the first could not tell."""
 
 LOOKED_AT = 8_000
-"""Draws of all components together that say where their regions are; at least a hundred of each."""
+"""Draws of all components together by which their regions are placed; at least a hundred of each."""
 
 REGIONS = 64
-"""Components that get a region, those with the largest shares first: more would have too few draws each."""
+"""Largest number of components that get a region, by falling share: with more, each would have too few draws."""
 
 EVEN, LEAST, EACH = 0.25, 3, 40.0
-"""Regions of the draws that choose those of the others: draws there are worth the first share of their number, if there
-are as many as the second; or are worth the third."""
+"""A region is kept if the effective number of the first draws in it is at least the first share of their number, with
+at least as many draws as the second, or is at least the third."""
 
 BESIDE = 0.2
-"""Share of what the draws of the best region are worth that those of another have to be, or it is left out: the mean
-over all regions would know as little as that over the worst."""
+"""A region is left out if its effective number of draws is below this share of the best region's: the mean over all
+regions is only as exact as the worst of them."""
 
 LATTICE, EVENLY = 0.01, 1.5
-"""Unit in which the density ratio of a tilted coordinate is rounded, and how wide a window of their sum is; in nats."""
+"""Unit to which the log density ratio of a tilted coordinate is rounded, and width of a window of their sum; in
+nats."""
 
 COARSE, ACROSS = 0.05, 0.05
-"""The same unit for coordinates of a normal law, and the length of its mean across its directions that matters."""
+"""The same unit for coordinates of a normal law, and the length from which its mean across its directions counts."""
 
 FINE = frozen(np.linspace(-12.0, 12.0, 385))
 """Edges of the bins of such a coordinate."""
 
 ENOUGH, MOST_SHARE = 60.0, 0.06
-"""What the draws of all regions have to be worth, and what share the largest may have, for their error to be known."""
+"""Effective number of draws that all regions must have, and largest share that one draw may have, for a known error."""
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A cylinder about the axis through the origin, cut off on both sides; standard normals have a known share in it.
+    """A cylinder about an axis through the origin, cut off at both ends, of known probability under standard normals.
 
     Parameters
     ----------
     axis : (d,) float64
-        Of length one.
+        A vector of length one.
     low, high : float
-        Between which the coordinate along the axis lies.
+        Ends of the coordinate along the axis.
     radius : float
-        Of the cylinder.
+        Radius of the cylinder.
     """
 
     axis: Float
@@ -76,7 +77,7 @@ class Region:
 
     @classmethod
     def around(cls, law: Distribution, rng: np.random.Generator, n: int) -> Region:
-        """The region beyond the middle of ``law`` that holds nearly half of its draws, as ``n`` of them show it."""
+        """The region beyond the middle of ``law`` that holds nearly half of its draws, from ``n`` draws."""
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
         middle = u.mean(axis=0)
@@ -94,7 +95,7 @@ class Region:
 
     @property
     def log_probability(self) -> float:
-        """Of standard normals, in nats."""
+        """Log of the probability under standard normals, in nats."""
         from raresim.distributions.masses import log_chi_tail, log_normal_mass
 
         along = float(log_normal_mass(np.array([self.low]), np.array([self.high]))[0])
@@ -112,7 +113,7 @@ class Ring:
     basis : (d, k) float64
         The directions, orthonormal.
     low, high : float
-        Between which the distance lies.
+        Ends of the distance.
     """
 
     basis: Float
@@ -121,7 +122,7 @@ class Ring:
 
     @classmethod
     def around(cls, law: Distribution, rng: np.random.Generator, n: int) -> Ring:
-        """The ring that holds nearly half of the draws of ``law``, beyond their median distance, as ``n`` show it."""
+        """The ring beyond the median distance that holds nearly half of the draws of ``law``, from ``n`` draws."""
         basis = law.basis if isinstance(law, BeyondSphere) else np.eye(law.dim)
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
@@ -135,7 +136,7 @@ class Ring:
 
     @property
     def log_probability(self) -> float:
-        """Of standard normals, in nats."""
+        """Log of the probability under standard normals, in nats."""
         from raresim.distributions.masses import log_chi_mass
 
         return float(log_chi_mass(self.basis.shape[1], np.array([self.low]), np.array([self.high]))[0])
@@ -145,20 +146,20 @@ class Ring:
 class Window:
     """A range of the log density ratio of a law to standard normals, rounded coordinate by coordinate.
 
-    In many dimensions the weights of a law that tilts many coordinates are even where this ratio is, in no cylinder.
+    In many dimensions the weights of a law that tilts many coordinates are even in such a range and in no cylinder.
 
     Parameters
     ----------
     steps : (k, b) int64
-        What a coordinate adds by its bin, in units of ``lattice``.
+        What each coordinate adds to the sum in each bin, in units of ``lattice``.
     low, high : int
-        Between which the sum of the steps lies.
+        Ends of the sum of the steps.
     edges : (b - 1,) float64
         Where one bin ends and the next begins, the same for all coordinates.
     lattice : float
         Unit of the steps, in nats.
     basis : (d, k) float64, optional
-        Orthonormal directions along which the coordinates are taken; those of the draws without it.
+        Orthonormal directions of the coordinates; without it, the coordinates are those of the draws.
     """
 
     steps: Whole
@@ -170,7 +171,7 @@ class Window:
 
     @classmethod
     def around(cls, law: HistogramTilt | LowRankNormal, rng: np.random.Generator, n: int) -> Window:
-        """The window that begins in the middle of ``law``, as ``n`` draws show it, at most `EVENLY` nats wide."""
+        """The window from the middle of ``law`` on, from ``n`` draws, at most `EVENLY` nats wide."""
         window = cls._of_tilt(law) if isinstance(law, HistogramTilt) else cls._of_normal(law)
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
@@ -184,7 +185,7 @@ class Window:
 
     @classmethod
     def _of_normal(cls, law: LowRankNormal) -> Window:
-        """Along the directions of its own variances, and along what its mean has across them."""
+        """Along the directions with variances of their own, and along the part of the mean across them."""
         across = law.location - law.basis @ (law.basis.T @ law.location)
         length = math.sqrt(float(across @ across))
         basis, variances = law.basis, law.spread
@@ -196,7 +197,7 @@ class Window:
         return cls(np.rint(ratio / COARSE).astype(np.int64), 0, 0, FINE, COARSE, basis)
 
     def sums(self, u: Float) -> Whole:
-        """Of each row of ``u`` (n, d) the sum of the steps of the bins in which its coordinates lie."""
+        """For each row of ``u`` (n, d), the sum of the steps of its coordinates' bins."""
         along = u if self.basis is None else u @ self.basis
         total = np.zeros(len(u), np.int64)
         for steps, coordinate in zip(self.steps, along.T, strict=True):
@@ -210,10 +211,10 @@ class Window:
 
     @property
     def log_probability(self) -> float:
-        """Of standard normals, in nats.
+        """Log of the probability under standard normals, in nats.
 
-        Coordinates are tilted by their rounded steps, under which the window is likely: the law of the sum is then a
-        convolution of bulks, and the tilt is taken back exactly.
+        Coordinates are tilted by their rounded steps, which makes the window likely: the law of the sum is then a
+        convolution of bulks, not tails, and the tilt is undone exactly.
         """
         from raresim.distributions.masses import log_normal_mass
 
@@ -239,19 +240,19 @@ class Window:
 
 @dataclass(frozen=True)
 class Canary:
-    """What the run's draws say of regions whose probability is known.
+    """The estimates, from the run's draws, of regions whose probability is known.
 
     Parameters
     ----------
     draws : int
-        Of the proposal.
+        Draws of the proposal.
     regions : int
-        Those among the components' regions that enough draws lie in.
+        Number of the components' regions with enough draws.
     z : float or None
-        Standard errors by which the mean of the regions' estimates, each divided by its probability, is off; None where
-        there is no region.
+        Distance from 1, in standard errors, of the mean of the regions' estimates, each divided by its probability;
+        None where there is no region.
     ratio : float or None
-        That mean: 1 where draws, densities and weights fit each other.
+        That mean: close to 1 where draws, densities and weights fit each other.
     """
 
     draws: int
@@ -266,20 +267,20 @@ def canary(sampler: Sampler, stage: int) -> Canary:
     Parameters
     ----------
     sampler : Sampler
-        With the proposal of the run; its loss is not called.
+        The sampler with the proposal of the run; its loss is not called.
     stage : int
-        Of the draws.
+        Stage of the draws.
 
     Notes
     -----
-    A density that is wrong by a factor makes every estimate wrong by it, and no diagnostic of the weights can tell:
-    they are all too large. A region of known probability can. Half-spaces through the components' means would do where
-    the proposal is as wide as the target across them; where it is narrower, their weights have no variance, so the
+    A density that is wrong by a factor makes every weight and every estimate wrong by it, and no diagnostic of the
+    weights can show that. A region of known probability can. Half-spaces through the components' means would be enough
+    if the proposal were as wide as the target across them; where it is narrower, their weights have no variance, so the
     regions end where the component does.
 
-    A quarter of the draws says which regions enough of them lie in, and the others read these. What is compared is
-    the mean over the regions of a draw's weight there, divided by the region's probability: independent draws of a
-    quantity with mean one. Where no region holds enough draws, it is asked once more with more of them.
+    A quarter of the draws decides which regions have enough draws, and the others estimate these regions. Each draw has
+    a score: the mean over the regions of its weight there, divided by the region's probability. Scores are independent
+    and have the mean one. Where no region has enough draws, a second attempt takes more of them.
     """
     proposal = sampler.proposal
     if proposal is None:
@@ -292,7 +293,7 @@ def canary(sampler: Sampler, stage: int) -> Canary:
 
 
 def _canary(sampler: Sampler, proposal: Distribution, stage: int, n: int, index: int) -> Canary:
-    """From ``n`` draws, in the blocks ``index`` and the next of the stage."""
+    """From ``n`` draws, in block ``index`` of the stage and the next one."""
     shares, laws = proposal.parts
     largest = np.argsort(-shares, kind="stable")[:REGIONS]
     (rng,) = stream(sampler.seed, stage, index).spawn(1)
@@ -333,7 +334,7 @@ def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Ring | Win
 
 
 def _even(log_weight: Float) -> bool:
-    """Whether the weights of a region's draws are even enough for the spread of others to be their error."""
+    """Whether the weights of a region's draws are even enough for the spread of other draws to give the error."""
     worth = effective_of_logs(log_weight)
     return worth >= EACH or (log_weight.size >= LEAST and worth >= EVEN * log_weight.size)
 

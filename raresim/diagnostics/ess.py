@@ -1,4 +1,4 @@
-"""What weighted rows are worth: the effective number of Kish."""
+"""Kish's effective number of weighted rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from raresim.numerics.arrays import Float
 
 
 def effective(weight: Float) -> float:
-    """Effective number of rows, ``(sum w)^2 / sum w^2``, of weights (n,); 0 where none weighs anything."""
+    """Effective number of rows, ``(sum w)^2 / sum w^2``, of weights (n,); 0 where all are zero."""
     largest = float(weight.max(initial=0.0))
     if not largest > 0:
         return 0.0

@@ -16,7 +16,7 @@ SMALLEST = 1e-290
 """Least quartile of the tail, relative to the largest weight, that can still be divided by."""
 
 CHANCE = 1e-3
-"""How often weights without a variance may pass for bounded ones."""
+"""Probability at which weights without a variance may pass for bounded ones."""
 
 MOST_TO_MEAN = 10.0
 """Ratio of the largest weight to their mean above which weights never pass for bounded ones."""
@@ -25,14 +25,15 @@ MOST_TO_MEAN = 10.0
 def khat(log_weights: Float, n: int) -> float | None:
     """Pareto shape of the largest of ``n`` weights.
 
-    Above 0.5 the weights have no variance, so neither has the estimate a standard error.
+    Above 0.5 the weights have no variance, so the estimate has no standard error.
 
     Parameters
     ----------
     log_weights : (j,) float64
-        The largest log weights, in any order: all, or more than ``3 sqrt(n)``. Adding a constant changes nothing.
+        The largest log weights, in any order: all, or more than ``3 sqrt(n)`` of them. A common constant changes
+        nothing.
     n : int
-        Weights in all.
+        Number of all weights.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def khat(log_weights: Float, n: int) -> float | None:
 
 
 def evenness(log_weights: Float) -> dict[str, Any]:
-    """What the checks of a verdict look at of all ``log_weights`` (j,), in nats, at least one.
+    """The diagnostics of all ``log_weights`` (j,), in nats, at least one, that the checks of a verdict use.
 
     ``ess``, ``max_share``, ``khat``, ``weights`` and ``max_to_mean``, as in ``result.json``.
     """
@@ -86,12 +87,12 @@ def bounded(max_to_mean: float, n: int) -> bool:
     max_to_mean : float
         The largest weight divided by the mean of all.
     n : int
-        Weights in all.
+        Number of all weights.
 
     Notes
     -----
-    `khat` sees the excesses over a cut-off and not how small they are beside it. Where most weights are nearly equal
-    and a few are some times larger, up to a bound, it reads the spread of the excesses as a tail that has no end. The
+    `khat` sees the excesses over a cut-off, not how small they are beside it. Where most weights are nearly equal and a
+    few are several times larger, up to a bound, it takes the spread of the excesses for a tail without end. The
     lightest tail without a variance is ``P(W > w) = (m / 2w)^2`` with mean ``m``: all of ``n`` such weights stay below
     ``r m`` with probability ``(1 - 1 / 4r^2)^n``, about ``exp(-n / 4r^2)``. Weights that stay below the ``r`` at which
     this is `CHANCE` have a bound.

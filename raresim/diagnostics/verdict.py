@@ -18,7 +18,7 @@ MIN_STARTS = 4
 
 
 WIDENED = (0.1, 1.0)
-"""Relative widening of an interval by failed rows up to which they hardly matter, and beyond which they decide."""
+"""Relative widening of an interval by failed rows: trusted up to the first, untrusted beyond the second."""
 
 MIN_FAILED = 10
 """Failed rows of a weighted estimate from which the upper end of its interval can be read."""
@@ -27,39 +27,39 @@ UNCOVERED = 0.1
 """Share of the estimate that one draw at a point may add before the point counts as uncovered."""
 
 MISSED, MISSED_ERRORS = (0.01, 0.2), 3.0
-"""Share of the failing mass found by the audit that the estimate may hardly draw: before caution, and before it is not
-to be used; and how many of its relative errors the first may be."""
+"""Share of the failing mass found by the audit that the estimate may hardly draw: below the first trusted, below the
+second caution. The first limit is also at most `MISSED_ERRORS` relative errors of the estimate."""
 
 SEEN_MISSED = 1e-12
-"""Share of the estimate that soundings may find where it hardly draws. Of a region that it misses, their few draws
-around the nearest point find as little as a billionth where the region bends in many dimensions."""
+"""Share of the estimate that soundings may find where the estimate hardly draws. If a missed region bends in many
+dimensions, the few soundings around its nearest point find as little as a billionth of it."""
 
 SOUNDED, SOUNDED_ERRORS = (1.1, 2.0), 3.0
-"""Times the estimate that soundings may put the probability at, less so many of their errors: before caution, and
-before the estimate is not to be used."""
+"""Probability by the soundings, less `SOUNDED_ERRORS` of its standard errors, over the estimate: below the first
+trusted, below the second caution."""
 
 WIDE_ENOUGH, ACCOUNTED = 4.0, 0.1
-"""Standard deviation of soundings below which most draws would hit one region, and what share of the estimate the
-regions that they found have to account for then."""
+"""Standard deviation of soundings below which most draws would hit one region, and the share of the estimate that the
+regions found must then account for."""
 
 ERRORS_OFF = (2.0, 4.0)
-"""The error by failing draws of the audit over the one reported: up to which it may be chance, and beyond which the
-interval is not to be used; of lines and rays, which are few."""
+"""The error by failing draws of the audit over the reported one, for lines and rays, which are few: below the first it
+may be chance, and beyond the second the interval is not to be used."""
 
 AGREES = 1.25
-"""The same ratio below which the error is known whatever the largest weights look like."""
+"""The same ratio below which the reported error is confirmed whatever the largest weights are."""
 
 MIN_AUDIT = 100
-"""Draws of a level from which climbs of the audit stand in for a search that was not made."""
+"""Draws a level from which climbs of the audit replace a search that was not made."""
 
 NOMINAL_CHANCE = (1e-3, 1e-5)
-"""Chance of as many hits among draws of the target, up to which they are surprising, and beyond which they refute."""
+"""Probability of at least so many hits among draws of the target: above the first trusted, above the second caution."""
 
 UNCONDITIONAL = 0.25
-"""Share of the estimate that may lie hidden before a trusted number is trusted without a condition."""
+"""Hidden share of the estimate up to which the scope is all failure regions, without a condition."""
 
 MANY_WALKS = 16
-"""Walks uphill from which regions that each of them has for itself say that more are left to be found."""
+"""Walks uphill from which a region for each walk means that more regions are left to be found."""
 
 MIN_REPLICATES = 10
 """Replicates below which their spread is too uncertain an error to be trusted."""
@@ -71,7 +71,7 @@ def worst(statuses: list[Status]) -> Status:
 
 
 class Judged(Protocol):
-    """What has a status, as `Verdict` does, or a verdict read from a file."""
+    """Anything with a status: a `Verdict`, or a verdict read from a file."""
 
     @property
     def status(self) -> str:
@@ -82,15 +82,15 @@ J = TypeVar("J", bound=Judged)
 
 
 def overall(verdicts: Sequence[J], asked: Sequence[bool] = ()) -> J:
-    """The verdict of a run: the first of the worst of its estimates'.
+    """The verdict of a run: the first of the worst verdicts of its estimates.
 
     Parameters
     ----------
     verdicts : sequence
-        Of all estimates, at least one.
+        The verdicts of all estimates, at least one.
     asked : sequence of bool, optional
-        Which of them the user asked for: what the program adds of itself, such as points of a curve, has a verdict of
-        its own and no say in that of the run. Without any, or left out, all count.
+        Which estimates the user asked for. Those that the program adds, such as points of a curve, do not count for the
+        verdict of the run. If there is none, or it is left out, all count.
     """
     counted = [v for v, own in zip(verdicts, asked, strict=True) if own] if any(asked) else list(verdicts)
     status = worst([Status(v.status) for v in counted])
@@ -104,8 +104,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     ----------
     diagnostics : mapping
         ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
-        ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed, and what
-        climbs of the audit say of the event, with names that begin with ``audit_``; ``threshold_error``,
+        ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed, the
+        findings of the audit's climbs under names that begin with ``audit_``, and ``threshold_error``,
         ``threshold_draws`` and ``threshold_khat`` where the threshold is estimated too.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
@@ -113,12 +113,12 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
         "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
         ``outcome``, ``gave_up``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
-        ``interrupted`` where the run was; and ``assumptions``, what inputs and loss take for granted.
+        ``interrupted`` if the run was; and ``assumptions``, what inputs and loss take for granted.
 
     Notes
     -----
-    Starts that each end in a region of their own leave more to be found ([1]_: with ``L`` starts in ``w`` regions the
-    share found is about ``1 - w (w + 1) / (L (L - 1))``), so two starts a region are wanted.
+    If each start ends in a region of its own, more regions are left to be found ([1]_: with ``L`` starts in ``w``
+    regions the share found is about ``1 - w (w + 1) / (L (L - 1))``), so two starts a region are wanted.
 
     The limits are those that the coverage study in ``experiments/coverage`` was run with. A check that could not run
     counts as caution.
@@ -191,14 +191,14 @@ def _gave_up(search: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def judge_weights(diagnostics: Mapping[str, Any], relative_error: float | None = None) -> tuple[Check, ...]:
-    """The checks of weighted rows alone: of rows that the run drew for something else, and weighs anew.
+    """The checks of weighted rows alone, for rows that the run drew for another number and weighs again.
 
     Parameters
     ----------
     diagnostics : mapping
         ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights``, as for `judge`.
     relative_error : float, optional
-        Of what is read from them; left out where that may be zero.
+        Standard error divided by the number read from the rows; left out where that number may be zero.
     """
     if diagnostics["hits"] == 0:
         return (Check("data", 0.0, Status.BOUND_ONLY, "no draw hit the event"),)
@@ -242,7 +242,7 @@ def threshold_is_known(diagnostics: Mapping[str, Any]) -> bool:
 
 
 def _threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
-    """How well a threshold in standard deviations is known, where these come from draws."""
+    """The error of a threshold in standard deviations, where mean and standard deviation come from draws."""
     error = diagnostics.get("threshold_error")
     if error is None:
         return ()
@@ -251,7 +251,7 @@ def _threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     if not threshold_is_known(diagnostics):
         message = (
             f"{size}, whose squares have a tail of shape k-hat {shape:.2f} (below 0.5 wanted): the loss may have no "
-            "fourth moment, and how far the threshold is off is not known"
+            "fourth moment, and the error of the threshold is not known"
         )
         return (_graded("threshold", shape, False, shape < 0.7, message),)
     message = f"{size}: the threshold alone gives the probability a relative error of {error:.2%} (10 % wanted)"
@@ -259,7 +259,7 @@ def _threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
 
 
 def _tail_error(error: float | None) -> Check:
-    """Of the probability beyond a quantile, or of the mean excess there: what errors of both are small with."""
+    """The relative error of the probability beyond a quantile, or of the mean excess there."""
     error = math.inf if error is None else error
     message = f"the probability or mean excess beyond the quantile has a relative error of {error:.2%} (10 % wanted)"
     return _graded("relative_error", error, error <= 0.10, error <= 0.30, message)
@@ -270,14 +270,12 @@ def _sections(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     ratio = diagnostics.get("sections_error_ratio")
     if ratio is None:
         return ()
-    message = (
-        f"the standard error read from sixteen parts of the rows is {ratio:.2f} times the reported one (2 allowed)"
-    )
+    message = f"the standard error from sixteen parts of the rows is {ratio:.2f} times the reported one (2 allowed)"
     return (_graded("sections", ratio, ratio < 2.0, ratio < 4.0, message),)
 
 
 def error_is_audited(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> bool:
-    """Whether rows through failing draws of the audit confirm the reported error: heavier rows would be among them."""
+    """Whether rows through failing draws of the audit, where the heaviest rows are, confirm the reported error."""
     ratio = diagnostics.get("audit_error_ratio")
     return ratio is not None and ratio < AGREES and audit["samples"] >= MIN_AUDIT
 
@@ -288,7 +286,7 @@ def _tail(diagnostics: Mapping[str, Any], weighted: bool, audited: bool = False)
         return Check("khat", None, Status.TRUSTED, "all weights are equal")
     if (khat is None or khat >= 0.5) and tail_is_trusted(khat, ratio, diagnostics["weights"]):
         shape = "" if khat is None else f"tail shape k-hat {khat:.2f}, but "
-        message = f"{shape}the largest weight is only {ratio:.3g} times their mean: too little to matter"
+        message = f"{shape}the largest weight is only {ratio:.3g} times the mean weight: too little to matter"
         return Check("khat", khat, Status.TRUSTED, message)
     if audited and (khat is None or khat >= 0.5):
         shape = "too few different weights to see their tail" if khat is None else f"tail shape k-hat {khat:.2f}"
@@ -300,12 +298,12 @@ def _tail(diagnostics: Mapping[str, Any], weighted: bool, audited: bool = False)
 
 
 def tail_is_trusted(khat: float | None, max_to_mean: float, weights: int) -> bool:
-    """Whether the tail of ``weights`` weights with Pareto shape ``khat`` has a variance, or too little to matter."""
+    """Whether ``weights`` weights with Pareto shape ``khat`` have a variance, or a tail too small to matter."""
     return (khat is not None and khat < 0.5) or bounded(max_to_mean, weights)
 
 
 def share_is_trusted(share: float, audited: bool = False) -> bool:
-    """Whether the largest weight carries little enough of the estimate, whose error the audit may have confirmed."""
+    """Whether the share of the largest weight is small enough; ``audited`` if the audit confirmed the error."""
     return share < (0.05 if audited else 0.02)
 
 
@@ -315,7 +313,7 @@ def _share(share: float, audited: bool = False) -> Check:
 
 
 def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
-    """Whether draws, densities and weights fit each other, where regions of known probability can say."""
+    """Whether draws, densities and weights fit each other, by regions of known probability."""
     if canary is None:
         return ()
     if canary["z"] is None:
@@ -326,7 +324,7 @@ def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
         return (Check("canary", None, Status.CAUTION, message),)
     z, ratio = canary["z"], canary["ratio"]
     message = (
-        f"test regions of known probability come out at {ratio:.3f} times that probability, "
+        f"the estimated probability of test regions is {ratio:.3f} times the known one, "
         f"{abs(z):.1f} standard errors off (under 4 wanted)"
     )
     return (_graded("canary", z, abs(z) < 4.0, abs(z) < 5.0, message),)
@@ -346,10 +344,10 @@ def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
     if "grid_step" in facts:
         step, change = facts["grid_step"], facts.get("grid_change")
         if change is None:
-            message = f"no grid finer than {step:.3g} standard deviations was compared: no trial hit, or no budget"
+            message = f"no grid finer than {step:.3g} standard deviations was tried: no trial hit, or no budget"
             checks.append(Check("grid", None, Status.CAUTION, message))
         else:
-            message = f"half the spacing of the grid changes a trial's estimates by {change:.2%} (1 % allowed)"
+            message = f"halving the step of the grid changes a trial's estimates by {change:.2%} (1 % allowed)"
             checks.append(_graded("grid", change, change <= 0.01, change <= 0.1, message))
     if "uncovered" in facts:
         share = facts["uncovered"]
@@ -363,13 +361,13 @@ def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
                 f"is missing evidence, not a finding ({MANY_WALKS} walks, or two a region, would tell)"
             )
             return (*checks, Check("unseen_regions", None, Status.CAUTION, message))
-        message = f"some {share:.1%} of the failure regions may not have been found (under 10 % wanted)"
+        message = f"about {share:.1%} of the failure regions may not have been found (under 10 % wanted)"
         checks.append(_graded("unseen_regions", share, share < 0.1, share < 0.5, message))
     return tuple(checks)
 
 
 def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ...]:
-    """Rows to which the user's loss gave no number: how far they leave the answer open."""
+    """How much the rows for which the user's loss gave no number widen the interval."""
     searching, estimating = diagnostics.get("failed_searching", 0), diagnostics.get("failed_estimating", 0)
     if not searching and not estimating:
         return ()
@@ -382,7 +380,8 @@ def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ..
     few = weighted and searching > 0 and estimating < MIN_FAILED
     if few:
         message += (
-            f"; but {searching:,} of the search did: the proposal may avoid what fails, and the upper end miss it"
+            f"; but {searching:,} of the rows of the search failed: the proposal may avoid them, and the upper end "
+            "miss them"
         )
     return (_graded("failures", widening, widening <= some and not few, widening <= much, message),)
 
@@ -390,9 +389,9 @@ def _failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ..
 def _audit(
     diagnostics: Mapping[str, Any], relative_error: float | None, audit: Mapping[str, Any], unit: str
 ) -> tuple[Check, ...]:
-    """What climbs that never saw the proposal say of the event.
+    """What climbs that never saw the proposal find about the event.
 
-    What the estimate hardly draws has to be small beside the error that it reports, and small in itself.
+    The share of the event that the estimate hardly draws has to be small, and small beside the reported error.
     """
     if not audit["needed"]:
         return ()
@@ -405,15 +404,17 @@ def _audit(
     size = f"{climbs:,} climbs of {samples:,} draws a level {kind}"
     hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
     some, few = NOMINAL_CHANCE
-    message = f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that they began with hit the event"
-    message += f" (chance of as many: {chance:.2g})"
+    message = (
+        f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that began the climbs hit the event "
+        f"(chance of so many: {chance:.2g})"
+    )
     drawn = diagnostics["audit_nominal"] > 0
     nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
-        message = f"none of {size} came to the event: they do not know what the estimate misses"
+        message = f"none of {size} reached the event: they cannot say what the estimate misses"
         known = diagnostics.get("soundings_uncovered") is not None and unit != "replicate"
         if known:
-            message += "; the soundings do"
+            message += "; the soundings can"
         return (Check("audit", None, Status.TRUSTED if known else Status.CAUTION, message), *soundings, *nominal)
     share = diagnostics["audit_uncovered"]
     most, limit = MISSED[1], missed_allowed(relative_error)
@@ -430,29 +431,29 @@ def _audit(
 
 
 def missed_allowed(relative_error: float | None) -> float:
-    """Share of the event that an estimate with such an error may hardly draw and still be trusted."""
+    """Share of the event that an estimate with this error may hardly draw and still be trusted."""
     return min(MISSED[0], MISSED_ERRORS * (relative_error or 0.0))
 
 
 def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
-    """What draws around regions that were found without following the loss say of the event."""
+    """What draws around regions that were found without following the loss find about the event."""
     if "soundings_hits" not in diagnostics:
         return ()
     draws, hits, width = (diagnostics[f"soundings_{name}"] for name in ("draws", "hits", "width"))
     regions = diagnostics["soundings_regions"]
     size = f"{draws:,} draws with standard deviation {width:g}"
     if not hits:
-        return (Check("soundings", None, Status.TRUSTED, f"none of {size} is in the event: they say nothing of it"),)
+        return (Check("soundings", None, Status.TRUSTED, f"none of {size} is in the event: they say nothing about it"),)
     found = f"{hits:,} of {size} are in the event, in {regions} region{'' if regions == 1 else 's'}"
     if not diagnostics["soundings_whole"]:
-        message = f"{found}; then the evaluations left for them were spent: more are needed to say what is missed"
+        message = f"{found}; then the evaluations left for them were spent: more would show what the estimate misses"
         return (Check("soundings", None, Status.CAUTION, message),)
     share = diagnostics["soundings_uncovered"]
     if share is None:
         return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)
-    seen = f"{share:.1%} of its event there"
+    seen = f"{share:.1%} of the event there"
     if SEEN_MISSED <= share < 1e-3:
-        seen = f"a part of its event there, of which they see {share:.1g} and may see little"
+        seen = f"a part of the event there: they see a share of {share:.1g}, and it may be larger"
     message = f"{found}; the estimate hardly draws {seen} (none wanted)"
     coverage = _graded("soundings", share, share < SEEN_MISSED, share < MISSED[1], message)
     ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]
@@ -460,8 +461,8 @@ def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
         return (coverage,)
     if width < WIDE_ENOUGH and ratio < math.log(ACCOUNTED):
         message = (
-            f"regions that they found account for {math.exp(ratio):.2g} of the estimate ({ACCOUNTED:g} wanted where "
-            f"draws of standard deviation {WIDE_ENOUGH:g} mostly hit one region: others may hide behind it)"
+            f"regions that they found account for {math.exp(ratio):.2g} of the estimate ({ACCOUNTED:g} wanted: below a "
+            f"standard deviation of {WIDE_ENOUGH:g} most draws hit one region, and others may hide behind it)"
         )
         return (coverage, Check("soundings_level", ratio, Status.CAUTION, message))
     above = math.exp(min(ratio, 700.0)) * (1.0 - SOUNDED_ERRORS * error)
@@ -474,13 +475,11 @@ def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
 
 
 def _audited_error(ratio: float | None) -> tuple[Check, ...]:
-    """Whether rows through failing draws of the audit scatter as those of the estimate do: they show the rare ones."""
+    """Whether the error by failing draws of the audit, which show the rare rows, agrees with the reported one."""
     if ratio is None:
         return ()
     some, much = ERRORS_OFF
-    message = (
-        f"rows at the failing draws of the audit make the error {ratio:.2f} times the one reported ({some:g} allowed)"
-    )
+    message = f"the failing draws of the audit give an error {ratio:.2f} times the reported one ({some:g} allowed)"
     return (_graded("audit_error", ratio, ratio < some, ratio < much, message),)
 
 
@@ -494,7 +493,7 @@ def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[
     stands_in = diagnostics.get("audit_found", 0) >= 2 and search["audit"]["samples"] >= MIN_AUDIT
     if search["kind"] == "stated":
         if stands_in and diagnostics["audit_uncovered"] > 0:
-            message = "the proposal was stated, not searched for, and the audit found mass that it hardly draws"
+            message = "the proposal was stated, not searched for, and the audit found failing mass that it hardly draws"
             return (Check("search", None, Status.CAUTION, message),)
         if stands_in:
             message = "the proposal was stated, not searched for; the audit has looked for what it misses"
@@ -518,12 +517,12 @@ def _search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[
         message += "; two starts a region wanted: there may be more regions than starts"
     enough = starts >= MIN_STARTS and 2 * reached >= starts and 2 * regions <= reached
     if stands_in and reached > 0 and not enough:
-        enough, message = True, f"{message}; the audit has looked for what was missed"
+        enough, message = True, f"{message}; the audit has looked for missed regions"
     return (_graded("search", reached, enough, reached > 0, message),)
 
 
 def _assumptions(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
-    """What inputs and loss take for granted: never worse than caution, as it may be meant."""
+    """What inputs and loss take for granted: never worse than caution, because it may be intended."""
     found = assumptions(search.get("assumptions", {}), diagnostics)
     return tuple(Check(a.name, a.value, Status.TRUSTED if a.harmless else Status.CAUTION, a.message) for a in found)
 
@@ -548,7 +547,7 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     hidden = -math.log(0.05) / nominal
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
-        return f"all failure regions: what {nominal:,} draws of the target can have missed is small beside them", hidden
+        return f"all failure regions: any part that {nominal:,} draws of the target missed is small beside them", hidden
     if reason := search.get("one_region"):
         return f"all failure regions: {reason}{narrow}", None
     first = "first draws of all runs" if kind == "replicates" else "first draws of search and audit"
@@ -560,7 +559,7 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
 
 
 def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
-    """The regions that soundings met with 95 %, in words; empty where these met none at all."""
+    """The regions that soundings meet with a confidence of 95 %, in words; empty where they met none."""
     from scipy.special import ndtri
 
     if not diagnostics.get("soundings_hits"):
@@ -570,28 +569,28 @@ def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
     distance = -width * float(ndtri(min(least, 0.5)))
     return (
         f"failure regions that draws with {width:g} times the standard deviation meet with a probability of "
-        f"{least:.2g} or more (95 %; a half-space: up to {distance:.1f} standard deviations away), where the straight "
-        "way to another region leaves the event; and "
+        f"{least:.2g} or more (95 %; a half-space: up to {distance:.1f} standard deviations away), if the straight "
+        "line to another region leaves the event; and "
     )
 
 
-_AS_SAID = "rows through failing draws of the audit make the error only {:.2f} times the one reported"
+_AS_SAID = "the failing draws of the audit give an error only {:.2f} times the reported one"
 
 _MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"}
-"""What a row of each unit did to the event."""
+"""The verb for a row of each unit that is in the event."""
 
 _ADVICE = {
-    "grid": "give the method a smaller step, or a larger stop.max_evaluations to try a finer grid with",
+    "grid": "give the method a smaller step, or raise stop.max_evaluations so that a finer grid is tried",
     "audit": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
     "soundings": "run again with method auto, or give the limit states by themselves (loss.limit_states and "
     "loss.system): part of the event may be missed",
     "soundings_level": "run again with method auto, or give the limit states by themselves (loss.limit_states and "
     "loss.system): part of the event may be missed",
     "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
-    "audit_error": "raise stop.max_evaluations, or use another method: a few rare rows carry what the error leaves out",
-    "nominal_hits": "run again with another seed, or with method auto: draws of the target hit what was not found",
+    "audit_error": "raise stop.max_evaluations, or use another method: the error leaves out a few rare, heavy rows",
+    "nominal_hits": "run again with another seed, or with method auto: draws of the target hit an unknown region",
     "canary": "do not use the number: draws and density of the proposal do not fit each other; report it as a bug",
-    "uncovered": "run again with another seed: part of what was found is not covered by the proposal",
+    "uncovered": "run again with another seed: the proposal does not cover a part of what was found",
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
     "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",
     "failures": "replay failed_rows.npz and mend the loss, or let it try again with loss.on_failure and loss.retries",
@@ -613,13 +612,13 @@ _ADVICE = {
 
 
 _MISSING = {
-    "audit": "leave evaluations for the audit, or raise stop.max_evaluations: nothing has looked for what is missed",
-    "soundings": "raise stop.max_evaluations: the audit had too few evaluations to say what is missed",
+    "audit": "leave evaluations for the audit, or raise stop.max_evaluations: nothing has looked for missed regions",
+    "soundings": "raise stop.max_evaluations: the audit had too few evaluations to say what the estimate misses",
     "canary": "compare with method crude, or with a proposal of fewer or wider components, whose weights are more even",
     "unseen_regions": "compare with method crude or with another seed: these walks are too few to count the regions",
     "khat": "raise stop.max_evaluations: more draws in the event show the tail of their weights",
 }
-"""What it would take to make a check that could not be made: one that warns and has no value."""
+"""Advice for a check that could not be made, which warns and has no value."""
 
 
 def _advice(checks: tuple[Check, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A draw and its mirror image about the centre of the component that it came from: one pair is one row."""
+"""Antithetic pairs: one row is a draw and its mirror image about the centre of its component."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class AntitheticDraws(OfDraws):
     Parameters
     ----------
     sampler : Sampler
-        Evaluates and weighs; the components of its law are symmetric.
+        Evaluates and weighs the draws; the components of its law are symmetric.
     events : tuple of Event
-        What is counted.
+        The events that are counted.
 
     Notes
     -----
-    Both of a pair have the law of a draw, so the mean is unbiased; pairs are independent, so their spread is the
-    error. A pair beats two draws where the weights of the two are negatively correlated: where a proposal is centred on
-    the border of a half-space, exactly one of the two lies in it.
+    Both members of a pair have the law of a draw, so the mean is unbiased; pairs are independent, so their spread gives
+    the error. A pair is better than two independent draws if its two weights are negatively correlated: if the proposal
+    is centred on the border of a half-space, exactly one member lies in it.
 
     References
     ----------
@@ -116,6 +116,6 @@ def _pairs(log_weight: Float, mask: Bool) -> Float:
 
 
 def mean_of_pairs(log_weight: Float) -> Float:
-    """Log of the mean weight of each pair (n,), from those of its members (2 n,) in nats, ``-inf`` without a hit."""
+    """Log of the mean weight of each pair (n,), from log weights (2 n,) in nats; ``-inf`` without a hit."""
     n = log_weight.size // 2
     return np.asarray(np.logaddexp(log_weight[:n], log_weight[n:]) - math.log(2.0))

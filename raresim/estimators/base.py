@@ -1,4 +1,4 @@
-"""The contract of an estimator: it turns a block into the independent rows that an estimate is the mean of."""
+"""The contract of an estimator: it turns a block into independent rows whose mean is the estimate."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 
 Unit = Literal["draw", "line", "direction", "replicate"]
-"""What an independent row is: one draw, one line or ray with its share of probability in the event, or the estimate of
-a whole sample whose own draws depend on each other."""
+"""What an independent row is: one draw; one line or ray with the probability of the event along it; or the estimate of
+a whole sample whose draws depend on each other."""
 
 KEPT_ROWS = 50_000
 """Weighted losses that a stage keeps for the figures."""
@@ -26,31 +26,31 @@ KEPT_ROWS = 50_000
 class Estimator(Job[Summary]):
     """Makes rows that are independent and identically distributed, with the probability as their mean.
 
-    A row gives each event a weight: ``p(u)/q(u)`` of a draw in the event, the probability of the event on a line, or
-    the estimate that a replicate came to. The mean of the weights is the estimate, their spread is its error. To add
+    A row has a weight for each event: ``p(u)/q(u)`` for a draw in the event, the probability of the event along a line,
+    or the estimate of a replicate. The mean of the weights is the estimate, and their spread gives its error. To add
     one: a frozen dataclass that holds a ``Sampler`` and the events, in a file of its own in this folder.
     """
 
     unit: ClassVar[Unit] = "draw"
 
     block_rows: ClassVar[int | None] = None
-    """Rows of a block where that is not left to their size: 1 for replicates, so that workers share them."""
+    """Rows of a block, or None if their size decides: 1 for replicates, so that workers share them."""
 
     first_look: ClassVar[int] = 10_000
     """Rows before the first look at the error, where no variance is known."""
 
     least_rows: ClassVar[int] = 400
-    """Rows of the smallest sample whose error is believed."""
+    """Rows of the smallest sample whose standard error is believed."""
 
     resolution: ClassVar[float] = 0.0
-    """Relative error of a row's weight that its numerics leave, which the spread of rows does not show."""
+    """Relative numerical error of a row's weight, which the spread of rows does not show."""
 
     unseen: ClassVar[float] = 0.0
-    """Rows of mean weight that may be missing among those drawn: no error is below so many divided by their number."""
+    """Rows of mean weight that may be missing among the drawn rows: no relative error is below ``unseen / rows``."""
 
     @property
     def known(self) -> tuple[float, ...]:
-        """Relative variance of a row for each event, as known before any was drawn; empty where it is not."""
+        """Relative variance of a row for each event, if it is known before any row is drawn; else empty."""
         return ()
 
     def resolution_of(self, rows: int) -> float:
@@ -63,12 +63,12 @@ class Estimator(Job[Summary]):
         return 0
 
     def waits(self, summary: Summary, stage: int) -> tuple[Wait, ...]:
-        """How long the wanted hits of each event took; empty where the stage does not end with a number of hits."""
+        """The times that the wanted hits of each event took; empty if the stage does not end at a number of hits."""
         return ()
 
     @property
     def weight_bound(self) -> float | None:
-        """Log of the largest weight that a row can have, in nats, where weights outside of events are summed up too."""
+        """Log of the largest possible weight of a row in nats, if weights outside of events are summed; else None."""
         return None
 
     @property
@@ -83,11 +83,11 @@ class Estimator(Job[Summary]):
     @property
     @abstractmethod
     def gapless(self) -> str:
-        """Why no part of the event can be one that rows hardly ever see, in words; empty where there can be one."""
+        """Why rows see every part of the event, in words; empty if there can be a part that they hardly ever see."""
 
     @property
     def per_row(self) -> int:
-        """Draws, lines or rays that a row is the mean of."""
+        """Number of draws, lines or rays whose mean is a row."""
         return 1
 
     @property
@@ -96,10 +96,10 @@ class Estimator(Job[Summary]):
         return 0.0
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        """Log weights (m, k) of draws, lines or rays through the draws ``u`` (k, d), in nats; and what they cost.
+        """Log weights (m, k) in nats of draws, lines or rays through draws ``u`` (k, d), and the evaluations.
 
-        For the audit, which asks whether the estimate could have missed these draws. ``u`` lies in the space of the
-        sampler; losses are evaluated for ``block``. Not for estimators that are `gapless`.
+        The audit uses them to check whether the estimate could have missed these draws. ``u`` lies in the space of the
+        sampler; losses are evaluated for ``block``. Estimators that are `gapless` need no such method.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""One draw of independent summands is one row, with the probability of the event given all but the largest."""
+"""Conditional sums: one row is one draw of independent summands, with the probability given all but the largest."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ class ConditionalSum(Estimator):
     sampler : Sampler
         Draws from the target; its loss is the weighted sum itself and is not called.
     events : tuple of Event
-        What is asked for.
+        The events whose probability is estimated.
     laws : tuple of Marginal
         The law of each factor, continuous where its weight is not 0.
     weights : (d,) float64
-        Of the factors in the sum.
+        Weights of the factors in the sum.
 
     Notes
     -----
-    Of the summands ``Y_i = w_i X_i`` one is the largest, so with ``M_-i`` and ``S_-i`` the largest and the sum of the
-    others ``P(S >= x) = E sum_i P(Y_i > max(M_-i, x - S_-i) | the others)``: [1]_ sec. 3, with a term for each summand
-    where their laws differ. Where summands have heavy tails the relative error stays bounded as ``x`` grows, [2]_.
-    Nothing is assumed about signs. An event below is one above of the sum with its signs changed.
+    One of the summands ``Y_i = w_i X_i`` is the largest. With ``M_-i`` the largest and ``S_-i`` the sum of the others,
+    ``P(S >= x) = E sum_i P(Y_i > max(M_-i, x - S_-i) | the others)``: [1]_ sec. 3, with a term for each summand,
+    because their laws may differ. For heavy-tailed summands the relative error stays bounded as ``x`` grows, [2]_.
+    Signs are arbitrary. An event below a threshold is an event above it for the sum with changed signs.
 
-    Sums and maxima of the others come from those before and after, not by subtraction: nothing cancels.
+    Sums and maxima of the others are combined from the summands before and after, without subtraction, so nothing
+    cancels.
 
     References
     ----------
@@ -89,7 +90,7 @@ class ConditionalSum(Estimator):
 
 
 def _of_those_after(y: Float) -> tuple[Float, Float]:
-    """Sum and largest of the columns of ``y`` (n, d) after each; 0 and ``-inf`` after the last."""
+    """Sum and maximum of the columns of ``y`` (n, d) after each column; 0 and ``-inf`` after the last."""
     sums = np.zeros_like(y)
     largest = np.full_like(y, -np.inf)
     for i in range(y.shape[1] - 2, -1, -1):

@@ -1,4 +1,4 @@
-"""The components of a mixture as control variates: one batch of draws is one row."""
+"""The components of a mixture as control variates: one row is one batch of draws."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 BATCHES = 20
-"""Batches before the first look: their spread is the error."""
+"""Batches before the first look; their spread gives the error."""
 
 DRAWN = 4.0
-"""Draws that a component has in half a batch, on average, to serve as a control: the coefficient of one that is hardly
-drawn is read from a single row."""
+"""Mean number of draws in half a batch that makes a component a control: with fewer, its coefficient would rest on a
+single row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,25 +36,24 @@ class ControlledBatches(OfDraws):
     Parameters
     ----------
     sampler : Sampler
-        Evaluates and weighs; its law is a mixture ``q = sum_k w_k q_k``.
+        Evaluates and weighs the draws; its law is a mixture ``q = sum_k w_k q_k``.
     events : tuple of Event
-        What is counted.
+        The events that are counted.
     draws : int
-        Of a batch, a multiple of four.
+        Draws of a batch, a multiple of four.
     paired : bool
-        Whether they are antithetic pairs.
+        Whether the draws are antithetic pairs.
 
     Notes
     -----
     The responsibility ``r_k = w_k q_k / q`` has the mean ``w_k`` under ``q`` ([1]_, theorem 2, up to the factor
-    ``w_k``). A batch is two independent halves; each gives ``mean(y - b'(r - w))`` with the coefficients ``b`` of least
-    squares on the *other* half, so a half is unbiased whatever they are, and so is the mean of the two. The batches
-    are independent, and their spread holds the error of the coefficients too. Components that a batch hardly draws are
-    no controls.
+    ``w_k``). A batch has two independent halves; each gives ``mean(y - b'(r - w))`` with the least squares coefficients
+    ``b`` of the *other* half, so each half and the mean of both are unbiased. The batches are independent, and their
+    spread includes the error of the coefficients. Components that a batch hardly draws are no controls.
 
-    A row cannot be negative: a batch whose corrected mean is not positive gives nothing, and counts as one that did not
-    reach the event. The estimate is then too large rather than too small; it takes a batch with a relative error of
-    a third and more.
+    A row cannot be negative: a batch whose corrected mean is not positive counts as zero, as a batch that did not reach
+    the event. This makes the estimate too large rather than too small, and happens only to batches with a relative
+    error of a third or more.
 
     References
     ----------
@@ -81,7 +80,7 @@ class ControlledBatches(OfDraws):
 
     @property
     def controls(self) -> Index:
-        """The components that serve as controls: those that half a batch has enough draws of."""
+        """The components that serve as controls: those with enough draws in half a batch."""
         return np.flatnonzero(cast(Mixture, self.sampler.proposal).shares * (self.draws // 2) >= DRAWN)
 
     def __call__(self, block: Block) -> Summary:
@@ -131,14 +130,14 @@ def responsibilities(mixture: Mixture, u: Float) -> Float:
 
 
 def log_controlled_mean(log_y: Float, controls: Float) -> float:
-    """Log of the mean of ``exp(log_y)``, corrected by cross-fitted controls; ``-inf`` where that is not positive.
+    """Log of the mean of ``exp(log_y)``, corrected by cross-fitted controls; ``-inf`` if that mean is not positive.
 
     Parameters
     ----------
     log_y : (2, n) float64
         Logs of the values of two independent halves, in nats.
     controls : (2, n, k) float64
-        Of mean zero.
+        Controls of mean zero.
     """
     peak = float(log_y.max())
     if peak == -math.inf:

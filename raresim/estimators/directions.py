@@ -1,4 +1,4 @@
-"""A random direction, or several that belong together, is one row, with the probability of the event along its rays."""
+"""Directional sampling: one row is one or several random directions, with the probability of the event along them."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ class Directions(Estimator):
     Parameters
     ----------
     sampler : Sampler
-        Draws from the target and evaluates.
+        Draws from the target and evaluates the loss.
     events : tuple of Event
-        What is asked for.
+        The events whose probability is estimated.
     system : "orthogonal", "antithetic" or "independent"
-        Rays of a row: those of a random orthogonal basis with their opposites, one with its opposite, or one.
+        Rays of a row: a random orthogonal basis and the opposite rays; one ray and its opposite; or one ray.
     nodes : (j,) float64
-        Radii at which the loss is looked at before the boundaries are found; evenly spaced, and shifted at random on
-        each ray.
+        Radii at which the loss is evaluated before the boundaries are found; evenly spaced, with a random shift on each
+        ray.
     cost : float
         Loss evaluations that a row is expected to take.
 
     Notes
     -----
-    With ``u = r e``, ``e`` uniform on the sphere and independent of ``r``, which has the chi law of ``d`` degrees of
-    freedom, a ray's weight is ``P(r e in A | e)``, and the row's is the mean over its rays: [1]_. The rays of a row
-    depend on each other, rows do not.
+    With ``u = r e``, ``e`` uniform on the sphere and independent of ``r``, which has the chi law with ``d`` degrees of
+    freedom, the weight of a ray is ``P(r e in A | e)``, and the weight of a row is the mean over its rays: [1]_. The
+    rays of a row depend on each other; rows are independent.
 
-    Unbiased but for what the grid does not see: an event that a ray enters and leaves between two nodes counts nothing,
-    and a gap of that kind counts as event. The random shift lets other rays see it.
+    The estimate is unbiased except for the grid: an event that a ray enters and leaves between two nodes is missed, and
+    a gap between two nodes counts as event. The random shift lets other rays meet them.
 
     References
     ----------
@@ -60,7 +60,7 @@ class Directions(Estimator):
     first_look: ClassVar[int] = 400
     least_rows: ClassVar[int] = 120
     resolution: ClassVar[float] = 10 * TOLERANCE
-    """A boundary at distance ``t`` that is off by `TOLERANCE` changes the probability beyond it by ``t TOLERANCE``."""
+    """An error of `TOLERANCE` in a boundary at distance ``t`` changes the probability beyond it by ``t TOLERANCE``."""
 
     sampler: Sampler
     events: tuple[Event, ...]
@@ -95,7 +95,7 @@ class Directions(Estimator):
         return self.along(rays, shifted(self.nodes, len(rays), rng), block)
 
     def along(self, rays: Float, nodes: Float, block: Block) -> tuple[Float, int]:
-        """Log probability (m, n) of each event along ``rays`` (n, d), looked at ``nodes`` (n, j); and its cost."""
+        """Log probability (m, n) of each event along ``rays`` (n, d) with ``nodes`` (n, j), and the evaluations."""
         d = rays.shape[1]
 
         def loss_at(rows: Index, r: Float) -> Float:
@@ -107,7 +107,7 @@ class Directions(Estimator):
         return shares.log_share, shares.evaluations
 
     def rays(self, rng: np.random.Generator, n: int) -> Float:
-        """The rays (n m, d) of ``n`` rows of ``m``, row after row; each, with its opposite, uniform on the sphere."""
+        """The rays (n m, d) of ``n`` rows with ``m`` rays each, row after row; each ray is uniform on the sphere."""
         d = self.sampler.problem.dim
         if self.system == "orthogonal":
             basis = np.linalg.qr(rng.standard_normal((n, d, d)))[0]

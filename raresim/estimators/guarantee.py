@@ -1,4 +1,4 @@
-"""A relative error that holds at any probability: stop at a number of hits, and time them by a clock of known law."""
+"""A guaranteed relative error: stop at a number of hits, and time them by a clock of known law."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Self
 from raresim.errors import FieldError
 
 Guarantee = Literal["relative"]
-"""The estimate is off by more than a stated share with at most a stated probability, whatever the answer is."""
+"""The relative error exceeds a stated size with at most a stated probability, whatever the true probability is."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Goal:
     Parameters
     ----------
     hits : int
-        How many, at least 3.
+        Number of hits, at least 3.
     error : float
-        Relative error that is guaranteed, dimensionless.
+        Guaranteed relative error, dimensionless.
     confidence : float
-        Least probability that the estimate is not off by more.
+        Least probability that the relative error is not larger.
     """
 
     hits: int
@@ -34,9 +34,8 @@ class Goal:
     def of(cls, relative_error: float, confidence: float) -> Self:
         """The goal of a run that asks for a relative standard error.
 
-        What is guaranteed is the half-width ``z r`` of a normal interval with the relative standard error ``r``, and
-        the standard error is at most ``r``: the number of hits, and with it the price, is that of a run without the
-        guarantee, about ``1 / r^2``.
+        The guarantee is for the half-width ``z r`` of a normal interval with the relative standard error ``r``, and the
+        standard error is at most ``r``: the run takes about ``1 / r^2`` hits, as many as without the guarantee.
 
         Raises
         ------
@@ -58,14 +57,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Wait:
-    """The time on the clock at the last hit of a goal; None where the budget ended before it."""
+    """The time on the clock at the last hit of a goal; None if the budget ended before it."""
 
     goal: Goal
     time: float | None
 
     @property
     def value(self) -> float:
-        """The estimate of the probability, ``(k - 1) / t``: unbiased, and its relative error has one law for all."""
+        """The estimate of the probability, ``(k - 1) / t``: unbiased, with a relative error of known law."""
         return (self.goal.hits - 1) / self.time if self.time else math.nan
 
     @property
@@ -74,7 +73,7 @@ class Wait:
         return 1.0 / math.sqrt(self.goal.hits - 2)
 
     def interval(self) -> tuple[float, float]:
-        """Exact interval of the probability: the time multiplied by it has the gamma law of ``k``, with equal tails."""
+        """Exact equal-tailed interval of the probability ``p``, because ``p t`` has the gamma law of ``k``."""
         from scipy.special import gammainccinv, gammaincinv
 
         tail = 0.5 * (1.0 - self.goal.confidence)
@@ -85,13 +84,13 @@ class Wait:
 
 
 def hits_for(error: float, confidence: float) -> int:
-    """Fewest hits ``k`` with which ``(k - 1) / t`` is off by more than ``error`` with at most ``1 - confidence``.
+    """Fewest hits ``k`` with which ``(k - 1) / t`` is within ``error`` with a probability of ``confidence``.
 
     Notes
     -----
-    Gamma Bernoulli approximation scheme, [1]_: between draws the clock goes on by independent standard exponential
-    times, so that the hits are a Poisson process of rate ``p``, and the time ``t`` of hit ``k`` times ``p`` has the
-    gamma law of ``k``. The relative error ``(k - 1) / (p t)`` therefore has a law that does not depend on ``p``.
+    Gamma Bernoulli approximation scheme, [1]_: between draws the clock advances by independent standard exponential
+    times, so the hits are a Poisson process of rate ``p``. With ``t`` the time of hit ``k``, ``p t`` has the gamma law
+    of ``k``, so the law of the relative error ``(k - 1) / (p t)`` does not depend on ``p``.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""A line parallel to an important direction is one row, with the probability of the event along it."""
+"""Line sampling: one row is one line parallel to an important direction, with the probability of the event along it."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from raresim.search.roots import TOLERANCE, Shares, log_shares, shifted
 
 @dataclass(frozen=True, eq=False)
 class Lines(Estimator):
-    """Line sampling along one direction, or along several with a part of the space for each.
+    """Line sampling along one direction, or along several directions with a part of the space for each.
 
     Parameters
     ----------
     sampler : Sampler
-        Draws from the target and evaluates.
+        Draws from the target and evaluates the loss.
     events : tuple of Event
-        What is asked for.
+        The events whose probability is estimated.
     directions : (k, d) float64
-        Of length one, none equal to another.
+        Distinct directions of length one.
     nodes : (j,) float64
-        Places along a line at which the loss is looked at before the boundaries are found; evenly spaced, and shifted
-        at random on each line.
+        Places along a line at which the loss is evaluated before the boundaries are found; evenly spaced, with a random
+        shift on each line.
     cost : float
         Loss evaluations that a row is expected to take.
 
     Notes
     -----
-    With ``u = v + c a``, ``c`` standard normal and independent of ``v`` across ``a``, the row's weight is
-    ``P(u in A | v)``: [1]_. With several directions the space is cut into the cones in which ``u a_k`` is the largest
-    of all ``u a_j``; ``P(A)`` is the sum over the cones, each by lines along its own direction, which lie in the cone
-    from ``c = max_j v a_j / (1 - a_k a_j)`` on. A row is one line in each, from the same normals; compare [2]_.
+    With ``u = v + c a``, ``c`` standard normal and independent of ``v``, which is orthogonal to ``a``, the weight of a
+    row is ``P(u in A | v)``: [1]_. Several directions cut the space into cones, in which ``u a_k`` is the largest of
+    all ``u a_j``; ``P(A)`` is the sum over the cones, each by lines along its own direction, which lie in the cone from
+    ``c = max_j v a_j / (1 - a_k a_j)`` on. A row is one line in each cone, from the same normals; compare [2]_.
 
-    Unbiased but for what the grid does not see: an event that a line enters and leaves between two nodes counts
-    nothing, and a gap of that kind counts as event. The random shift lets other lines see it. Rows of a flat boundary
-    are all alike: their spread then says nothing of the few that would differ, so half a row of mean weight is taken
-    to be missing.
+    The estimate is unbiased except for the grid: an event that a line enters and leaves between two nodes is missed,
+    and a gap between two nodes counts as event. The random shift lets other lines meet them. If the boundary is flat,
+    all rows are alike and their spread cannot show the few rows that would differ, so half a row of mean weight is
+    assumed to be missing.
 
     References
     ----------
@@ -62,7 +62,7 @@ class Lines(Estimator):
     first_look: ClassVar[int] = 400
     least_rows: ClassVar[int] = 120
     resolution: ClassVar[float] = 10 * TOLERANCE
-    """A boundary at distance ``t`` that is off by `TOLERANCE` changes the probability beyond it by ``t TOLERANCE``."""
+    """An error of `TOLERANCE` in a boundary at distance ``t`` changes the probability beyond it by ``t TOLERANCE``."""
     unseen: ClassVar[float] = 0.5
 
     sampler: Sampler
@@ -85,14 +85,17 @@ class Lines(Estimator):
         return self.cost * (2.0 - 1.0 / k) / k
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        """See `Estimator.through`: the line through each draw, and what the lines in other cones add in the mean.
+        """See `Estimator.through`: the line through each draw, and the mean contribution of the lines in other cones.
 
-        Of the rows through the draws in a cone, one in as many as there are cones is made whole, and one at least.
+        With ``k`` cones, every ``k``-th row through the draws, and at least one in each cone, is evaluated in all
+        cones.
         """
         n, k = len(u), len(self.directions)
         own, shifts = np.asarray(np.argmax(u @ self.directions.T, axis=1)), self._shifts(block)
         a = self.directions[own]
-        along = shifts.standard_normal(n) - np.einsum("ij,ij->i", u, a)  # lines in others do not see where u is on it
+        along = shifts.standard_normal(n) - np.einsum(
+            "ij,ij->i", u, a
+        )  # lines in other cones do not depend on the place of u on its line
         z = u + along[:, None] * a
         whole = np.zeros(n, dtype=np.bool_)
         whole[::k] = True
@@ -113,7 +116,7 @@ class Lines(Estimator):
         return log_rows, evaluations
 
     def of_normals(self, z: Float, block: Block) -> tuple[Float, int]:
-        """Log weights (m, n) of the rows that standard normals ``z`` (n, d) make, in nats; and what they cost."""
+        """Log weights (m, n) of the rows from standard normals ``z`` (n, d), in nats, and the evaluations taken."""
         total = np.full((len(self.events), len(z)), -np.inf)
         evaluations = 0
         shifts = self._shifts(block)
@@ -124,11 +127,11 @@ class Lines(Estimator):
         return total, evaluations
 
     def _shifts(self, block: Block) -> np.random.Generator:
-        """Random numbers beside those of the draws, which take the stream of ``block`` itself."""
+        """Random numbers separate from those of the draws, which use the stream of ``block`` itself."""
         return stream(self.sampler.seed, block.stage, block.index).spawn(1)[0]
 
     def _in_cone(self, k: int, z: Float, block: Block, shifts: np.random.Generator) -> Shares:
-        """The lines along direction ``k`` through the rows of ``z`` (n, d), as far as they lie in its cone."""
+        """The lines along direction ``k`` through the rows of ``z`` (n, d), within its cone."""
         n, d = z.shape
         a = self.directions[k]
         v = arrays.scratch("line_offsets", n, d)

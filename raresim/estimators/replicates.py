@@ -1,4 +1,4 @@
-"""One complete, independent run of a population method is one row."""
+"""Replicates: one row is one complete, independent run of a population method."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Step:
     Parameters
     ----------
     level : float
-        That was read from the draws, in the unit of the signed loss.
+        Level that the draws gave, in the unit of the signed loss.
     share : float
-        Of the draws that reach it, weighted where the method weighs them.
+        Share of the draws that reach the level, weighted if the method weighs them.
     log_probability : float
-        Of the level, in nats.
+        Log probability of the level, in nats.
     draws, evaluations : int
-        Draws of the level, and the losses that were evaluated for them.
+        Draws of the level, and evaluations of the loss for them.
     ess : float
-        What the draws that reach the level are worth, were they independent.
+        Effective number of the draws that reach the level.
     move : float
-        Share of new noise in a proposal of the chains, after the level.
+        Share of new noise in the moves of the chains after the level.
     """
 
     level: float
@@ -56,27 +56,27 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What one run of a population method came to.
+    """The result of one run of a population method.
 
     Parameters
     ----------
     log_probabilities : (m,) float64
-        Of each threshold, in nats; ``-inf`` where it was not reached.
+        Log probability of each threshold, in nats; ``-inf`` if it was not reached.
     steps : tuple of Step
-        Its levels, at least one.
+        The levels of the run, at least one.
     loss, log_weight : (k,) float64
-        A weighted sample of the target for the figures: signed losses, and log weights in nats whose exponentials have
-        the mean one in expectation.
+        A weighted sample of the target for the figures: signed losses, and log weights in nats; the weights have
+        expected mean one.
     evaluations : int
-        Losses evaluated.
+        Evaluations of the loss.
     outcome : str
         `REACHED`, or why the run ended before the largest threshold.
     ends : Ends
-        Some of its draws in the events.
+        Some draws of the run in the events.
     variance : float or None
-        Relative variance of the estimate, as its own draws tell it; None where they do not.
+        Relative variance of the estimate, from its own draws; None if they do not give it.
     after : Population or None
-        What the runs of the estimate are made by, where they use what this one found.
+        Method for the runs of the estimate, if they use the findings of this run.
     """
 
     log_probabilities: Float
@@ -95,18 +95,19 @@ class Run:
 
 
 class Population(ABC):
-    """A way to climb to a rare event with many draws at once, whose own draws depend on each other.
+    """A method that climbs to a rare event with many draws at once, which depend on each other.
 
     Its option ``samples`` is the number of draws of the target that a run begins with.
     """
 
     correlation: ClassVar[float | None] = None
-    """How many times as much the share of a level varies than that of as many independent draws; None: not known."""
+    """Variance of the share of a level, as a multiple of its variance for as many independent draws; None if
+    unknown."""
 
     samples: int
 
     def pilot(self, max_evaluations: int) -> Population:
-        """What the pilot run is made by, of at most ``max_evaluations``: by default what all are made by."""
+        """Method for the pilot run, of at most ``max_evaluations``: by default the same method."""
         return self
 
     @abstractmethod
@@ -115,38 +116,38 @@ class Population(ABC):
     ) -> Run:
         """One run on ``dim`` standard normals to the largest of the signed ``thresholds`` (m,).
 
-        A level that could take more than ``max_evaluations`` in all is not begun.
+        A level that could exceed ``max_evaluations`` in total is not begun.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Replicates(Estimator):
-    """Independent runs of a population method; the spread of their estimates is the error of the mean.
+    """Independent runs of a population method; the spread of their estimates gives the error of the mean.
 
     Parameters
     ----------
     sampler : Sampler
-        Evaluates; it draws nothing here.
+        Evaluates the loss; it draws nothing here.
     events : tuple of Event
-        In one direction. All are read from the same runs.
+        Events in one direction, all estimated from the same runs.
     population : Population
-        What is run.
+        The population method.
     expected : float
         Loss evaluations that a run is expected to take.
     most : int
-        Loss evaluations that no run may exceed; one that would ends there, short of the event.
+        Loss evaluations that no run may exceed; a run that would exceed them ends before the event.
     planned : tuple of float, optional
-        Relative variance of a run for each event, by the levels of a pilot.
+        Relative variance of a run for each event, from the levels of a pilot.
 
     Notes
     -----
-    A draw without a loss is never beyond a level. A run that met none would have come to the same estimate had such
-    draws been in the event, and the others to at most 1: for the upper end of the interval they count as 1.
+    A draw without a loss is never beyond a level. If such draws were in the event, a run that met none would have the
+    same estimate, and any other run an estimate of at most 1: for the upper end of the interval it counts as 1.
 
-    Formulas for the error of one run of subset simulation or splitting leave out that draws of different levels have
-    ancestors in common, and come out too small. The runs here share nothing but the options. Some fifteen of them know
-    their spread to a fifth, and the stage ends, or is trusted, where it is small by chance: where ``planned`` is larger
-    than what is seen, both are pooled.
+    Formulas for the error of one run of subset simulation or splitting ignore the common ancestors of draws of
+    different levels, and are too small. The runs here share nothing but the options. About fifteen runs give their
+    spread to a fifth, and the stage tends to end, or to be trusted, when the spread is small by chance: if ``planned``
+    is larger than the observed variance, the two are pooled.
     """
 
     unit: ClassVar[Unit] = "replicate"

@@ -1,4 +1,4 @@
-"""Randomised quasi-Monte Carlo: one scrambled Sobol' net is one row, weighted by the mean of its points' weights."""
+"""Randomised quasi-Monte Carlo: one row is one scrambled Sobol' net, with the mean weight of its points."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MAX_DIM = 21_201
 """Coordinates for which direction numbers are known (Joe and Kuo)."""
 
 BITS = 30
-"""Binary digits of a Sobol' coordinate; those after them are drawn at random."""
+"""Binary digits of a Sobol' coordinate; the later digits are random."""
 
 REPLICATES = 16
-"""Scrambled nets before the first look: their spread is the error, read with Student's t of 15 degrees of freedom."""
+"""Scrambled nets before the first look; their spread gives the error, with Student's t of 15 degrees of freedom."""
 
 
 NET_LINES = 1024
-"""Lines of a net that are looked along at once."""
+"""Lines of a net that are evaluated at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +44,20 @@ class SobolReplicates(OfDraws):
     Parameters
     ----------
     sampler : Sampler
-        Evaluates and weighs.
+        Evaluates and weighs the draws.
     events : tuple of Event
-        What is counted.
+        The events that are counted.
     transport : Transport
-        From points to draws of the law that the sampler weighs by.
+        Maps points to draws of the sampler's law.
     points : int
-        Of a net, a power of two.
+        Points of a net, a power of two.
 
     Notes
     -----
-    Every point of a scrambled net is uniform, so a row is unbiased; nets are scrambled by independent random linear
-    matrices and digital shifts ([2]_), so rows are independent and their spread is an honest error ([3]_ on the t
-    interval). For a smooth integrand the variance of a row falls faster than ``1/points`` ([1]_); a jump costs
-    least where it is parallel to an axis, which is why the transport turns the first coordinate towards the event.
+    Every point of a scrambled net is uniform, so a row is unbiased; independent random linear matrices and digital
+    shifts ([2]_) scramble the nets, so rows are independent and their spread gives the error ([3]_ on the t interval).
+    For a smooth integrand the variance of a row falls faster than ``1/points`` ([1]_); a jump parallel to an axis costs
+    least, so the transport turns the first coordinate towards the event.
 
     References
     ----------
@@ -95,7 +95,7 @@ class SobolReplicates(OfDraws):
         return replace(row, top=total.top, drawn=total.tail, upper=upper)
 
     def _part(self, pick: Float, z: Float, block: Block, first: int) -> Summary:
-        """Some points of a net, ``first`` before them."""
+        """Some points of a net; ``first`` is the number of points before them."""
         n = z.shape[0]
         u = arrays.scratch("draws", n, self.sampler.problem.dim)
         self.transport(pick, z, u)
@@ -122,10 +122,10 @@ class SobolLines(Estimator):
 
     Notes
     -----
-    The probability along a line is smooth across the lines where the boundary is, which a jump between event and no
-    event is not: integrating the important direction out first is what makes a net worth most (conditional Monte
-    Carlo as smoothing, [1]_). With one direction a net has ``d - 1`` coordinates, those across it; with several the
-    cones are cut from ``d``.
+    From line to line the probability along the line is as smooth as the boundary, while the indicator of the event
+    jumps. Integrating out the important direction first therefore makes nets most effective (conditional Monte Carlo as
+    smoothing, [1]_). With one direction a net has the ``d - 1`` coordinates across it; with several directions it has
+    ``d``.
 
     References
     ----------
@@ -180,7 +180,7 @@ class SobolLines(Estimator):
 
 
 def one_row(tail: TailMoments, evaluations: int, kept: KeptRows | None = None) -> Summary:
-    """The summary of a single row whose weight for each event is the mean that ``tail`` came to."""
+    """The summary of a single row whose weight for each event is the mean weight in ``tail``."""
     logs = [np.array([w]) if (w := tail.log_probability(k)) > -math.inf else np.empty(0) for k in range(tail.hits.size)]
     return Summary.of_rows(1, logs, evaluations, kept)
 
@@ -193,24 +193,24 @@ def sobol_normals(
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the scramble and of the digits after the first `BITS`; advanced.
+        Random numbers for the scramble and for the digits after the first `BITS`; advanced.
     n_uniforms, n_normals : int
-        Coordinates of a point, and those of them, the last, that are turned into standard normals.
+        Coordinates of a point, and the number of last coordinates that are turned into standard normals.
     points : int
-        A power of two.
+        Points of the net, a power of two.
     rows : int
-        Of a block at most, a power of two.
+        Largest number of rows of a block, a power of two.
 
     Yields
     ------
     int, (n,) and (n, n_normals) float64
-        The points before these, their first coordinate on [0, 1], and standard normals in Fortran order.
+        The number of points before these, their first coordinate on [0, 1], and standard normals in Fortran order.
 
     Notes
     -----
-    A coordinate is ``x + h U`` with ``x`` a multiple of ``h = 2^-30`` and ``U`` uniform: exactly uniform, so that no
-    tail is cut off. The distance to the nearer end of [0, 1] is kept instead of the coordinate itself, which makes the
-    quantiles as accurate above as below.
+    A coordinate is ``x + h U`` with ``x`` a multiple of ``h = 2^-30`` and ``U`` uniform: it is exactly uniform, so no
+    tail is cut off. The distance to the nearer end of [0, 1] replaces the coordinate itself, which makes the quantiles
+    equally accurate in both tails.
     """
     from scipy.special import ndtri
     from scipy.stats.qmc import Sobol

@@ -1,4 +1,4 @@
-"""One draw from the proposal is one row, weighted by ``p/q``."""
+"""Weighted draws: one row is one draw from the proposal, weighted by ``p/q``."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 CLOCK = 2**63
-"""Index of the stream that times the hits: no stage has as many blocks."""
+"""Index of the stream that times the hits; no stage has as many blocks."""
 
 
 @dataclass(frozen=True)
 class Beyond:
-    """Which rows are kept, for what is read from more than counts of events.
+    """The rows that are kept, for numbers that need more than counts of events.
 
     Parameters
     ----------
     floor : float
-        Rows with a loss of at least this.
+        Smallest loss of the rows that are kept.
     draws : bool
-        Whether the first of them keep their draws.
+        Whether the first kept rows keep their draws.
     """
 
     floor: float
@@ -51,17 +51,17 @@ class WeightedDraws(OfDraws):
     sampler : Sampler
         Draws and weighs.
     events : tuple of Event
-        What is counted.
+        The events that are counted.
     goals : tuple of Goal
-        The hits of each event at which the stage ends; empty where it ends with its error or the budget.
+        The hits of each event at which the stage ends; empty if the error or the budget ends it.
     log_bound : float, optional
-        Log of the largest weight that there can be, in nats, where the interval is read from bets.
+        Log of the largest possible weight, in nats, if the interval comes from bets.
     beyond : Beyond, optional
         The rows that are kept.
     shares : bool
-        Whether what the limit states of the loss do in each event is summed up.
+        Whether the failures of the limit states in each event are summed.
     outside : bool
-        Whether the weights outside of each event are summed up too.
+        Whether the weights outside of each event are summed too.
     """
 
     sampler: Sampler
@@ -114,7 +114,7 @@ class WeightedDraws(OfDraws):
         return log_weight_bound(self.sampler.proposal, self.sampler.problem.target) if self.outside else None
 
     def waits(self, summary: Summary, stage: int) -> tuple[Wait, ...]:
-        """As many exponential times as rows up to the last wanted hit, added: one draw from the gamma law."""
+        """The sum of an exponential time for each row up to the last wanted hit, as one draw from the gamma law."""
         if summary.arrivals is None:
             return ()
         waits = []

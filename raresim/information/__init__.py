@@ -1,7 +1,7 @@
 """Information: one quantity, ``-log(probability)``, from Shannon's entropy to the weight of a draw.
 
-The surprise of an event, the mean surprise of a law, the extra surprise of a wrong law, the log weight that corrects a
-draw. Results are in nats; ``base=2`` gives bits.
+It is the surprise of an event, the mean surprise of a law, the extra surprise of a wrong law, and the log weight that
+corrects a draw. Results are in nats; ``base=2`` gives bits.
 
 ======================================  ==================================================================
 `self_information`                      ``-log p``
@@ -31,14 +31,14 @@ draw. Results are in nats; ``base=2`` gives bits.
 `chi_square_of_laws`                    ``E_q (p/q - 1)^2``
 `negative_log_likelihood`               ``-sum_i log q(x_i)``
 `empirical_cross_entropy`               its average, with a standard error
-`mixture_entropy_bounds`                lower and upper, from pairwise divergences
-`mixture_kl_bound`                      upper, component by component
+`mixture_entropy_bounds`                lower and upper bound, from pairwise divergences
+`mixture_kl_bound`                      upper bound, component by component
 `weighted_kl`                           ``sum w log w / sum w - log(sum w / n)``: KL(optimal || proposal)
-`weighted_cross_entropy`                ``-sum w log q / sum w``: what tuning makes smaller
-`budget`                                what an event costs crude Monte Carlo and a proposal
+`weighted_cross_entropy`                ``-sum w log q / sum w``, which tuning minimises
+`budget`                                cost of an event for crude Monte Carlo and a proposal
 ======================================  ==================================================================
 
-The functions ``..._of_laws`` return a `Quantity`: value, standard error, and how it was found.
+The functions ``..._of_laws`` return a `Quantity`: value, standard error, and how it was computed.
 """
 
 from __future__ import annotations

@@ -15,28 +15,28 @@ from raresim.information.units import LOG_MAX, per_nat
 from raresim.numerics.arrays import Float
 
 TOLERANCE = 1e-8
-"""How far the probabilities of a law may be from adding to one; they are never rescaled."""
+"""Largest distance of the sum of probabilities from one; they are never rescaled."""
 
 
 def self_information(p: float | None = None, *, log_p: float | None = None, base: float = math.e) -> float:
     """Surprise ``-log p`` of an event.
 
     It is also KL(optimal || target) of a rare event: the optimal proposal is the target restricted to the event, so its
-    log density ratio is the constant ``-log p``. Crude Monte Carlo needs about ``exp`` of it (in nats) draws [1]_.
+    log density ratio is the constant ``-log p``. Crude Monte Carlo needs about ``exp(-log p)`` draws [1]_.
 
     Parameters
     ----------
     p : float
         Probability in [0, 1]; 0 gives infinity.
     log_p : float
-        Or its natural logarithm, for probabilities below the smallest double.
+        Natural logarithm of the probability, for probabilities below the smallest double.
     base : float
         Unit: e for nats, 2 for bits.
 
     Raises
     ------
     FieldError
-        When neither or both of ``p`` and ``log_p`` are given, or they are no probability.
+        When neither or both of ``p`` and ``log_p`` are given, or the number is no probability.
 
     References
     ----------
@@ -83,7 +83,7 @@ def joint_entropy(table: ArrayLike, *, base: float = math.e) -> float:
 
 
 def conditional_entropy(table: ArrayLike, *, base: float = math.e) -> float:
-    """``H(Y | X) = H(X, Y) - H(X)`` of a joint law ``table[x, y]``: what is left to learn of Y when X is known."""
+    """``H(Y | X) = H(X, Y) - H(X)`` of a joint law ``table[x, y]``: the uncertainty of Y when X is known."""
     joint = _table(table)
     return per_nat(base) * (entropy(joint) - entropy(joint.sum(axis=1)))
 
@@ -91,7 +91,8 @@ def conditional_entropy(table: ArrayLike, *, base: float = math.e) -> float:
 def mutual_information(table: ArrayLike, *, base: float = math.e) -> float:
     """``I(X; Y) = KL(p(x, y) || p(x) p(y))`` of a joint law ``table[x, y]``.
 
-    Summed as ``sum_x p(x) KL(p(y | x) || p(y))``: a product of two margins may be below the smallest double.
+    It is summed as ``sum_x p(x) KL(p(y | x) || p(y))``, because a product of two margins may be below the smallest
+    double.
     """
     joint = _table(table)
     rows, y = joint.sum(axis=1), joint.sum(axis=0) / joint.sum()
@@ -99,9 +100,9 @@ def mutual_information(table: ArrayLike, *, base: float = math.e) -> float:
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
-    """``H(p, q) = -sum p log q``: the mean surprise of draws from ``p`` to one who believes ``q``.
+    """``H(p, q) = -sum p log q``: the mean surprise of draws from ``p`` for an observer who believes ``q``.
 
-    Infinite where ``q`` excludes what ``p`` allows.
+    It is infinite if ``q`` excludes outcomes that ``p`` allows.
     """
     law, belief = _pair(p, q)
     return per_nat(base) * float(-_x_log_y(law, belief).sum()) + 0.0
@@ -110,7 +111,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
 def kl(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> float:
     """``KL(p || q) = sum p log(p / q) = H(p, q) - H(p)``: the extra surprise of believing ``q``.
 
-    At least 0, and 0 only for equal laws; not symmetric; infinite where ``q`` excludes what ``p`` allows.
+    It is at least 0, and 0 only for equal laws; it is not symmetric, and infinite if ``q`` excludes outcomes of ``p``.
 
     References
     ----------
@@ -158,7 +159,9 @@ def renyi(p: ArrayLike, q: ArrayLike, alpha: float, *, base: float = math.e) -> 
         return math.inf
     ratio = np.log(law[both]) - np.log(belief[both])
     missing = float(law[belief == 0].sum())
-    if abs(alpha - 1) * np.abs(ratio).max() < 1 and missing < 0.5:  # a sum near one: its logarithm is all rounding
+    if (
+        abs(alpha - 1) * np.abs(ratio).max() < 1 and missing < 0.5
+    ):  # the sum is near one: rounding would dominate its logarithm
         change = float((law[both] * np.expm1((alpha - 1) * ratio)).sum()) - missing
         return per_nat(base) * max(0.0, math.log1p(change) / (alpha - 1))
     logs = np.log(law[both]) + (alpha - 1) * ratio
@@ -186,7 +189,7 @@ def _x_log_y(x: Float, y: Float) -> Float:
 
 
 def _relative(x: Float, y: Float) -> float:
-    """``sum x log(x / y)``, not below 0: for arrays of one sum."""
+    """``sum x log(x / y)``, at least 0, for arrays with equal sums."""
     from scipy.special import rel_entr
 
     return max(0.0, float(rel_entr(x, y).sum()))

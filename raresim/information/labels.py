@@ -27,16 +27,16 @@ def classification_loss(
     labels : (n,) int, or (n, k)
         The class of each sample, or one-hot rows.
     probabilities : (n, k) float
-        What the classifier believes, each row adding to one.
+        Probabilities of the classes, adding to one in each row.
     logits : (n, k) float
-        Or its unnormalised log beliefs; ``q = softmax(logits)``, taken in logs so that no logit is too large.
+        Unnormalised log probabilities instead; ``q = softmax(logits)``, computed in logs so that no logit is too large.
     base : float
         Unit.
 
     Returns
     -------
     (n,) float64
-        Infinite where a probability of zero was given to the true class.
+        Infinite where the true class has probability zero.
 
     Raises
     ------

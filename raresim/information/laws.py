@@ -1,4 +1,4 @@
-"""Entropy and divergences of the package's distributions: closed form, quadrature, or Monte Carlo with its error."""
+"""Entropy and divergences of the package's distributions, by closed form, quadrature, or Monte Carlo with an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raresim.numerics.blocks import plan
 from raresim.numerics.streams import stream
 
 STEPS = (-40.0, -10.0, -3.0, 0.0, 3.0, 10.0, 40.0)
-"""Where a one-dimensional integral is cut, in scales around the centre of each component."""
+"""Points at which a one-dimensional integral is split, in scales around the centre of each component."""
 
 DRAWS = 200_000
 """Monte Carlo draws where there is no closed form."""
@@ -34,8 +34,8 @@ MonteCarlo = tuple[int, int]
 def differential_entropy(law: Distribution, *, base: float = math.e, seed: int = 0, draws: int = DRAWS) -> Quantity:
     """``H(p) = -E log p(x)``, which depends on the unit of ``x`` and may be negative.
 
-    Normal and Student t laws in closed form, one-dimensional mixtures by adaptive quadrature, the rest by Monte
-    Carlo.
+    Normal and Student t laws have a closed form, one-dimensional mixtures take adaptive quadrature, and all others
+    Monte Carlo.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def differential_entropy(law: Distribution, *, base: float = math.e, seed: int =
     base : float
         Unit.
     seed, draws : int
-        Of the Monte Carlo sample, where one is needed.
+        Seed and size of the Monte Carlo sample, if one is needed.
     """
     moments = gaussian_moments(law)
     if moments is not None:
@@ -62,7 +62,7 @@ def differential_entropy(law: Distribution, *, base: float = math.e, seed: int =
 def cross_entropy_of_laws(
     p: Distribution, q: Distribution, *, base: float = math.e, seed: int = 0, draws: int = DRAWS
 ) -> Quantity:
-    """``H(p, q) = -E_p log q(x)``; parameters as of `kl_of_laws`."""
+    """``H(p, q) = -E_p log q(x)``; parameters as in `kl_of_laws`."""
     of_p, of_q = _both_normal(p, q)
     if of_p is not None and of_q is not None:
         nats = entropy_normal(of_p[1]) + kl_normal(*of_p, *of_q)
@@ -78,11 +78,11 @@ def kl_of_laws(
     Parameters
     ----------
     p, q : Distribution
-        Laws of one dimension.
+        Laws of the same dimension.
     base : float
         Unit.
     seed, draws : int
-        Of the Monte Carlo sample of ``p``, where one is needed.
+        Seed and size of the Monte Carlo sample of ``p``, if one is needed.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def kl_of_laws(
 def jensen_shannon_of_laws(
     p: Distribution, q: Distribution, *, base: float = math.e, seed: int = 0, draws: int = DRAWS
 ) -> Quantity:
-    """``(KL(p || m) + KL(q || m)) / 2`` with ``m`` the even mixture, by Monte Carlo; parameters as of `kl_of_laws`."""
+    """``(KL(p || m) + KL(q || m)) / 2`` with ``m`` the even mixture, by Monte Carlo; parameters as in `kl_of_laws`."""
     _both_normal(p, q)
     middle = Mixture(weights=[0.5, 0.5], components=[p, q])
     halves = [
@@ -114,8 +114,8 @@ def renyi_of_laws(
 ) -> Quantity:
     """Renyi divergence of order ``alpha``: closed form between normal laws, else Monte Carlo under ``q``.
 
-    Parameters as of `kl_of_laws`. Above order one the mean that Monte Carlo takes may have no variance: then the
-    error says little.
+    Parameters are as in `kl_of_laws`. Above order one the Monte Carlo mean may have no variance; its error then says
+    little.
     """
     check_order(alpha)
     if alpha == 1:
@@ -131,7 +131,7 @@ def renyi_of_laws(
 
 
 def chi_square_of_laws(p: Distribution, q: Distribution, *, seed: int = 0, draws: int = DRAWS) -> Quantity:
-    """``E_q (p/q - 1)^2``, the relative variance of the weights, dimensionless; parameters as of `kl_of_laws`."""
+    """``E_q (p/q - 1)^2``, the relative variance of the weights, dimensionless; parameters as in `kl_of_laws`."""
     of_p, of_q = _both_normal(p, q)
     if of_p is not None and of_q is not None:
         return Quantity(chi_square_normal(*of_p, *of_q), 0.0, "closed form")
@@ -153,8 +153,8 @@ def empirical_cross_entropy(law: Distribution, x: Float, *, base: float = math.e
 def mixture_entropy_bounds(mixture: Mixture, *, base: float = math.e) -> tuple[float, float]:
     """Lower and upper bound of the entropy of a mixture of normal laws, in closed form.
 
-    ``H <= sum_i w_i (H_i - log sum_j w_j exp(-KL(i || j)))``, and the same with the Chernoff-1/2 (Bhattacharyya)
-    divergence from below: [1]_ eqs. (10) and (11).
+    ``H <= sum_i w_i (H_i - log sum_j w_j exp(-KL(i || j)))``, and with the Chernoff-1/2 (Bhattacharyya) divergence the
+    same sum is a lower bound: [1]_ eqs. (10) and (11).
 
     References
     ----------
@@ -208,7 +208,7 @@ def _student_t_entropy(law: StudentT) -> float:
 
 
 def _by_quadrature(law: Distribution, base: float) -> Quantity:
-    """Entropy of a one-dimensional law, integrated between cuts that no bump of its density fits between."""
+    """Entropy of a one-dimensional law, integrated between cuts so close that no peak of the density is missed."""
     from scipy.integrate import quad
 
     cuts = sorted(set(_cuts(law)))
@@ -228,7 +228,7 @@ def _by_quadrature(law: Distribution, base: float) -> Quantity:
 
 
 def _cuts(law: Distribution) -> list[float]:
-    """Places around the centre of each component; quantiles of a sample of a law whose centre is not known."""
+    """Points around the centre of each component, or quantiles of a sample if the centre is unknown."""
     if isinstance(law, Mixture):
         return [x for component in law.components for x in _cuts(component)]
     moments = _moments(law.normal if isinstance(law, StudentT) else law)
@@ -246,7 +246,7 @@ def _mean(law: Distribution, f: Callable[[Float], Float], base: float, how: Mont
 
 
 def _draws_of(law: Distribution, f: Callable[[Float], Float], how: MonteCarlo) -> Float:
-    """``f`` of draws of ``law``, block by block."""
+    """Values of ``f`` at draws of ``law``, block by block."""
     seed, draws = how
     if draws < 2:
         raise FieldError("draws", f"must be at least 2, got {draws}")
@@ -287,7 +287,7 @@ def _both_normal(p: Distribution, q: Distribution) -> tuple[tuple[Float, Float] 
 
 
 def _moments(law: Distribution) -> tuple[Float, Float] | None:
-    """Mean and covariance (a vector where it is diagonal) of a normal law; None of any other."""
+    """Mean and covariance (a vector if it is diagonal) of a normal law; None for any other law."""
     if isinstance(law, LowRankNormal):
         return law.location, np.eye(law.dim) + (law.basis * (law.spread - 1.0)) @ law.basis.T
     return gaussian_moments(law)

@@ -113,7 +113,7 @@ def chi_square_normal(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, co
 def kl_low_rank(p: LowRank, q: LowRank) -> float:
     """KL(p || q) between normal laws that differ from the identity in a few directions, in nats.
 
-    `kl_normal` with the determinant ``prod v`` and the inverse ``I + V (diag(1/v) - I) V'``; the number of
+    It is `kl_normal` with the determinant ``prod v`` and the inverse ``I + V (diag(1/v) - I) V'``. The numbers of
     directions of the two laws may differ and may be zero.
 
     Raises

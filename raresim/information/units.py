@@ -14,14 +14,14 @@ LOG_MAX = math.log(sys.float_info.max)
 
 @dataclass(frozen=True)
 class Quantity:
-    """An amount of information and how well it is known.
+    """An amount of information and its standard error.
 
     Parameters
     ----------
     value : float
-        In the unit that was asked for.
+        Amount in the requested unit.
     std_error : float
-        In the same unit; 0 for a closed form.
+        Standard error in the same unit; 0 for a closed form.
     how : str
         "closed form", "quadrature" or "Monte Carlo".
     """
@@ -32,7 +32,7 @@ class Quantity:
 
 
 def exp_or_inf(nats: float) -> float:
-    """``exp(nats)``, infinite where it is above the largest double."""
+    """``exp(nats)``; infinite above the largest double."""
     return math.exp(nats) if nats < LOG_MAX else math.inf
 
 
@@ -42,7 +42,8 @@ def per_nat(base: float) -> float:
     Raises
     ------
     FieldError
-        Unless ``base`` is finite and above 1: below, a surprise would be a negative amount and a lower bound an upper.
+        Unless ``base`` is finite and above 1: a smaller base would make a surprise negative and swap lower and upper
+        bounds.
     """
     if not (math.isfinite(base) and base > 1):
         raise FieldError("base", f"must be above 1 (e for nats, 2 for bits), got {base:.15g}")

@@ -1,4 +1,4 @@
-"""Information read from weighted draws: what the engine reports of a run."""
+"""Information computed from weighted draws, which the engine reports for a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from raresim.record.budget import Budget
 def weighted_kl(sum_w: float, sum_w_log_w: float, n: int) -> float:
     """KL(optimal || proposal) from a sample of the proposal, in nats.
 
-    With weights ``w = p/q`` of the hits among ``n`` draws, ``sum w log w / sum w - log(sum w / n)``: the mean, under
-    the optimal proposal ``p 1_A / P(A)``, of its log density ratio to ``q``. Unchanged when all weights are
-    multiplied by a constant.
+    It is ``sum w log w / sum w - log(sum w / n)`` with the weights ``w = p/q`` of the hits among ``n`` draws: the mean
+    log density ratio of the optimal proposal ``p 1_A / P(A)`` to ``q``, under the optimal proposal. A common factor on
+    all weights does not change it.
 
     Parameters
     ----------
     sum_w, sum_w_log_w : float
         Sums over the hits; the misses have weight zero in the optimal proposal.
     n : int
-        Draws, hits or not.
+        Number of draws, hits or not.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def weighted_kl(sum_w: float, sum_w_log_w: float, n: int) -> float:
 
 
 def weighted_cross_entropy(sum_w: float, sum_w_log_q: float) -> float:
-    """``H(optimal, q) = -sum w log q / sum w`` from weighted hits, in nats: what tuning makes smaller.
+    """``H(optimal, q) = -sum w log q / sum w`` from weighted hits, in nats; tuning minimises it.
 
     Parameters
     ----------

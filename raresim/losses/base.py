@@ -1,4 +1,4 @@
-"""The contract of a loss: one number per row of risk factors, larger is worse."""
+"""The contract of a loss: one number for each row of risk factors; larger is worse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Loss(ABC):
 
     @abstractmethod
     def bind(self, inputs: Inputs) -> Loss:
-        """The loss made ready for ``inputs``: sizes checked, files read, code loaded.
+        """The loss bound to ``inputs``: sizes are checked, files read and code loaded.
 
         Raises
         ------
@@ -59,53 +59,53 @@ class Loss(ABC):
         return False
 
     def watched(self) -> Loss:
-        """The same loss, of which a run checks that a row always has the same value; itself where that is certain."""
+        """The same loss, for which a run checks that a row always has the same value; itself if that is certain."""
         return self
 
-    def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:  # noqa: B027  # others have none
-        """Raise `LossError` where the loss of a row is not the same at every call; see `PythonLoss.refuse_noise`."""
+    def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:  # noqa: B027  # most losses have no noise
+        """Raise `LossError` if the loss of a row differs between calls; see `PythonLoss.refuse_noise`."""
 
     def components(self, x: Float) -> Float | None:
-        """What each part of the portfolio loses, (n, m) in the order of `component_names`, of each row of ``x`` (n, d).
+        """Losses (n, m) of the parts of the portfolio, in the order of `component_names`, for rows ``x`` (n, d).
 
-        The parts add up to the loss. None where it has no parts.
+        The parts add up to the loss. None if the loss has no parts.
         """
         return None
 
     @property
     def component_names(self) -> tuple[str, ...]:
-        """Names of the parts; empty where there are none."""
+        """Names of the parts; empty if there are none."""
         return ()
 
     @property
     def component_weights(self) -> Float | None:
-        """How much is held of each part, (m,); None where the parts have no such number."""
+        """The position in each part, (m,); None if the parts have no such number."""
         return None
 
     def component_groups(self, column: str) -> tuple[str, ...]:
-        """What ``column`` of the positions file says of each part.
+        """The entry of each part in ``column`` of the positions file.
 
         Raises
         ------
         FieldError
-            For ``by``, when there is no such column, or no such file.
+            For ``by``, when there is no such column or no positions file.
         DataError
-            When a cell of it is empty.
+            When a cell of the column is empty.
         """
-        raise FieldError("by", f"needs a loss with a positions file, got {column!r} for one of kind {self.kind!r}")
+        raise FieldError("by", f"needs a loss with a positions file, got {column!r} for a loss of kind {self.kind!r}")
 
     def states(self, x: Float) -> Float | None:
-        """How far each limit state is, (n, m) in the order of `limit_state_names`, of each row of ``x`` (n, d).
+        """Values (n, m) of the limit states, in the order of `limit_state_names`, for rows ``x`` (n, d).
 
-        The loss of a row is the `at_least`-th largest of its numbers, so ``loss >= threshold`` says that so many limit
-        states reach the threshold. This is an evaluation of the loss and stands for one. None where the loss has no
-        limit states.
+        The loss of a row is the `at_least`-th largest of these values, so ``loss >= threshold`` means that at least so
+        many limit states reach the threshold. A call counts as an evaluation of the loss and replaces it. None if the
+        loss has no limit states.
         """
         return None
 
     @property
     def limit_state_names(self) -> tuple[str, ...]:
-        """Names of the limit states; empty where there are none."""
+        """Names of the limit states; empty if there are none."""
         return ()
 
     @property
@@ -125,28 +125,28 @@ class Loss(ABC):
 
     @property
     def at_least(self) -> int:
-        """How many limit states have to reach the threshold for the event."""
+        """Number of limit states that must reach the threshold for the event."""
         return 1
 
     def one_region(self, inputs: Inputs) -> str:
-        """Why the event is one region, whatever its threshold and side, in words; empty where that is not proven.
+        """Why the event is one region at any threshold and side, in words; empty if that is not proven.
 
-        Of the standard normals that ``inputs`` are made of, where searches and audits go. The words end a sentence that
-        begins with what it means that nothing else can have been missed.
+        The region lies in the space of the standard normals behind ``inputs``, where searches and audits go. The words
+        give the reason in the sentence of the scope, "all failure regions: ...".
         """
         return ""
 
     def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        """What the loss takes for granted of ``inputs``, as plain values: see `raresim.diagnostics.assumptions`."""
+        """The assumptions of the loss about ``inputs``, as plain values; see `raresim.diagnostics.assumptions`."""
         return {}
 
     def notes(self, inputs: Inputs) -> list[str]:
-        """What ``raresim check`` is to say of the loss and ``inputs`` together, a sentence each."""
+        """Sentences for ``raresim check`` about the loss together with ``inputs``."""
         return []
 
     @abstractmethod
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
-        """Mean and standard deviation of the loss in closed form, or None where there is none."""
+        """Mean and standard deviation of the loss in closed form, or None if there is none."""
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -154,4 +154,4 @@ class Loss(ABC):
 
     @abstractmethod
     def describe(self) -> list[str]:
-        """Lines that say in words what the loss is."""
+        """Lines that describe the loss in words."""

@@ -1,4 +1,4 @@
-"""Rows to which a user's loss gave no number: what is kept of them, and how they come from a worker to the run."""
+"""Rows for which a user's loss gave no number: the record of them, and how it gets from a worker to the run."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ Failure = Literal["raised", "timeout", "nan", "infinite", "died"]
 KINDS: tuple[Failure, ...] = get_args(Failure)
 
 MOST_KEPT = 1000
-"""Failed rows of a run that are kept; all are counted."""
+"""Largest number of failed rows that a run keeps; all are counted."""
 
 LONGEST = 300
-"""Characters of a message that are kept."""
+"""Largest number of characters of a message that are kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class Failures(Accumulator):
-    """Rows that failed, in the order of the run: all of them counted, the first `MOST_KEPT` kept.
+    """Rows that failed, in the order of the run: all are counted, and the first `MOST_KEPT` are kept.
 
     Parameters
     ----------
     counts : (5,) int64
-        Rows of each of `KINDS`; fewer numbers, as a checkpoint of an older version has, stand for its first kinds.
+        Number of rows of each of `KINDS`; fewer numbers, from a checkpoint of an older version, are for the first
+        kinds.
     retried : int
-        Rows that failed at first and gave a loss when they were tried again.
+        Number of rows that failed at first and gave a loss when they were tried again.
     x : (k, d) float64
-        The kept rows as the function was given them, in the unit of the factors.
+        The kept rows as the function got them, in the units of the factors.
     loss : (k,) float64
-        What it returned for them; NaN where it returned nothing.
+        Return values of the function; NaN where it returned nothing.
     kind : (k,) int64
-        Places in `KINDS`.
+        Index into `KINDS` of each kept row.
     message : tuple of str
-        What was wrong, one for each kept row.
+        The message of each kept row.
     place : (k, 3) int64
-        Stage, block and row of the call.
+        Stage, block and row in the call of each kept row.
     """
 
     counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -65,7 +66,7 @@ class Failures(Accumulator):
 
     @classmethod
     def nothing(cls) -> Self:
-        """No row."""
+        """The record without any row."""
         none = np.empty(0, dtype=np.int64)
         zero = np.zeros(len(KINDS), dtype=np.int64)
         return cls(zero, 0, np.empty((0, 0)), np.empty(0), none, (), np.empty((0, 3), dtype=np.int64))
@@ -80,7 +81,7 @@ class Failures(Accumulator):
         rows: Sequence[int],
         retried: int = 0,
     ) -> Self:
-        """The failed ones, ``rows``, of a call with ``x`` (n, d), and ``loss`` (n,) as far as it was returned."""
+        """The failed ``rows`` of a call with ``x`` (n, d) and, as far as it was returned, ``loss`` (n,)."""
         kind = np.array([KINDS.index(k) for k in kinds], dtype=np.int64)
         kept = np.array(rows[:MOST_KEPT], dtype=np.int64)
         place = np.zeros((kept.size, 3), dtype=np.int64)
@@ -97,17 +98,17 @@ class Failures(Accumulator):
 
     @property
     def total(self) -> int:
-        """Rows that failed, kept or not."""
+        """Number of rows that failed, kept or not."""
         return int(self.counts.sum())
 
     @property
     def kept(self) -> int:
-        """Rows that are kept."""
+        """Number of rows that are kept."""
         return int(self.loss.size)
 
     @property
     def by_kind(self) -> Mapping[str, int]:
-        """Rows that failed in each way that occurred."""
+        """Number of failed rows of each kind that occurred."""
         return {kind: int(count) for kind, count in zip(KINDS, self.counts, strict=True) if count}
 
     def at(self, block: Block) -> Self:
@@ -138,7 +139,7 @@ class Failures(Accumulator):
     def to_bytes(self) -> bytes:
         """The kept rows as a NumPy archive of plain arrays.
 
-        They are ``x`` (k, d), ``loss``, ``kind``, ``message``, ``stage``, ``block`` and ``row`` (k,).
+        The arrays are ``x`` (k, d), and ``loss``, ``kind``, ``message``, ``stage``, ``block`` and ``row`` (k,).
         """
         buffer = io.BytesIO()
         np.savez_compressed(
@@ -159,12 +160,12 @@ NOTHING = Failures.nothing()
 
 @dataclass(eq=False)
 class Collector:
-    """What has failed in a thread since `collecting` began."""
+    """The failures in a thread since `collecting` began."""
 
     failures: Failures
 
     def add(self, failures: Failures) -> None:
-        """Add rows that come after those here."""
+        """Add rows after those collected so far."""
         self.failures = self.failures.merge(failures)
 
 
@@ -173,7 +174,7 @@ _of_thread = threading.local()
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """Collect what `note` is told in this thread; an outer collector hears nothing of it."""
+    """Collect the failures that `note` gets in this thread; an outer collector does not get them."""
     outer = getattr(_of_thread, "collector", None)
     _of_thread.collector = collector = Collector(NOTHING)
     try:
@@ -183,18 +184,18 @@ def collecting() -> Iterator[Collector]:
 
 
 def met() -> int:
-    """Rows that the collector of this thread has been told of so far."""
+    """Number of failed rows in the collector of this thread so far."""
     return noted().total
 
 
 def noted() -> Failures:
-    """What the collector of this thread has been told of so far."""
+    """The failures in the collector of this thread so far."""
     collector: Collector | None = getattr(_of_thread, "collector", None)
     return NOTHING if collector is None else collector.failures
 
 
 def note(failures: Failures) -> None:
-    """Tell the collector of this thread, where there is one, of rows that failed or were tried again."""
+    """Add rows that failed or were tried again to the collector of this thread, if there is one."""
     collector: Collector | None = getattr(_of_thread, "collector", None)
     if collector is not None and (failures.total or failures.retried):
         collector.add(failures)

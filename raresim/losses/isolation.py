@@ -1,8 +1,7 @@
-"""Calls of a user's function in a process of its own, so that a crash of native code ends that process and no other.
+"""Calls of a user's function in a process of their own, so that a crash of native code ends only that process.
 
-A worker that dies takes its whole block along, and nobody knows which row it was. The block is then computed again
-within `isolating`: the loss makes each call in a child of the new worker, and learns from a child that dies which call
-has killed it.
+A worker that dies loses its whole block, and the row that killed it is unknown. The block is then computed again within
+`isolating`: the loss makes each call in a child of the new worker, and a child that dies shows which call killed it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 NAME = "raresim-loss"
-"""What a process is called that makes the calls of a loss."""
+"""Name of a process that makes the calls of a loss."""
 
 
 class DiedError(Exception):
@@ -28,12 +27,12 @@ class DiedError(Exception):
 
 
 class Child:
-    """A process that answers one question after the other; begun with the first, and again after one that killed it.
+    """A process that answers questions in turn; it starts with the first one, and again after one that killed it.
 
     Parameters
     ----------
     answer : callable
-        What the process does with a question; picklable, as are questions and answers.
+        Function that gives the answer to a question; picklable, like questions and answers.
     """
 
     def __init__(self, answer: Callable[[Any], Any]) -> None:
@@ -41,7 +40,7 @@ class Child:
         self._begun: tuple[SpawnProcess, Connection] | None = None
 
     def ask(self, question: Any) -> Any:
-        """The answer; raises `DiedError` where the process ends without one."""
+        """The answer; raises `DiedError` if the process ends without one."""
         if self._begun is None:
             self._begun = _begin(self._answer)
         process, pipe = self._begun
@@ -58,7 +57,7 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """End the process, which has nothing to do."""
+        """End the process, which must be idle."""
         if self._begun is not None:
             process, pipe = self._begun
             pipe.close()
@@ -77,17 +76,17 @@ def _begin(answer: Callable[[Any], Any]) -> tuple[SpawnProcess, Connection]:
 
 
 def _serve(pipe: Connection, answer: Callable[[Any], Any]) -> None:
-    """Answer questions until nobody asks any more, in a copy of this process, and in a new copy where one dies.
+    """Answer questions until the pipe closes, in a copy of this process, and in a new copy if one dies.
 
-    A copy is made in milliseconds, where a fresh process has to import everything. Without `os.fork` this process
-    answers itself, and dies.
+    A copy takes milliseconds, while a fresh process has to import everything. Without `os.fork` this process itself
+    answers, and may die.
     """
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while hasattr(os, "fork"):
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of threads, which are idle
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # about threads, which are idle
             copy = os.fork()
         if copy == 0:
             break
@@ -111,19 +110,19 @@ def ending(exit_code: int | None) -> str:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = f"signal {-exit_code}"
-    return f"{name}, as where memory runs out" if name == "SIGKILL" else name
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
 
 
 @dataclass(eq=False)
 class Isolation:
-    """The children of a worker, and what became of them.
+    """The children of a worker, and how many calls killed one.
 
     Parameters
     ----------
     deaths : int
-        Calls that killed a child.
+        Number of calls that killed a child.
     strict : bool
-        Whether a loss was called for which a row that fails ends the run.
+        Whether a called loss ends the run at the first failed row.
     """
 
     deaths: int = 0
@@ -131,7 +130,7 @@ class Isolation:
     _children: dict[int, tuple[object, Child]] = field(default_factory=dict)
 
     def ask(self, owner: object, answer: Callable[[Any], Any], question: Any) -> Any:
-        """``answer(question)`` from the child of ``owner``; raises `DiedError` where it does not survive that."""
+        """``answer(question)`` from the child of ``owner``; raises `DiedError` if the child dies."""
         if id(owner) not in self._children:
             self._children[id(owner)] = owner, Child(answer)
         try:
@@ -150,13 +149,13 @@ _CURRENT: ContextVar[Isolation | None] = ContextVar("isolation", default=None)
 
 
 def current() -> Isolation | None:
-    """The isolation in which calls of a user's function are to be made, or None where they are made here."""
+    """The isolation for calls of a user's function, or None if they are made in this process."""
     return _CURRENT.get()
 
 
 @contextmanager
 def isolating() -> Iterator[Isolation]:
-    """Have a user's function called in a process of its own within this context, in this thread."""
+    """Within this context, and in this thread, make calls of a user's function in a process of their own."""
     isolation = Isolation()
     token = _CURRENT.set(isolation)
     try:

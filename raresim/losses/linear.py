@@ -28,7 +28,7 @@ FactorKind = Literal["returns", "losses"]
 Revaluation = Literal["exp", "none"]
 
 LARGEST = 650.0
-"""Log return beyond which a price counts as grown by ``exp(650)``: sums of larger numbers have no double."""
+"""Largest log return that is revalued: a larger one counts as 650, because larger sums overflow."""
 
 NOT_HELD = "; give 0 where nothing is held, or fit the inputs to the columns that are held alone (`fit.columns`)"
 
@@ -36,35 +36,35 @@ NOT_HELD = "; give 0 where nothing is held, or fit the inputs to the columns tha
 @member("loss")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Loss):
-    """Loss of a linear portfolio: ``sum_i w_i x_i`` of losses, ``-sum_i w_i x_i`` of returns.
+    """Loss of a linear portfolio: ``sum_i w_i x_i`` for losses, ``-sum_i w_i x_i`` for returns.
 
-    Of log returns it can be ``-sum_i w_i (exp(x_i) - 1)``, which is what positions of the values ``w_i`` lose.
+    For log returns it can be ``-sum_i w_i (exp(x_i) - 1)``, the loss of positions with the values ``w_i``.
 
     Parameters
     ----------
     weights : "equal", (d,) or mapping of name to number, optional
-        Weight of each factor; ``equal`` is ``1/d`` each. A mapping, or a series of pandas with names as its index, has
-        one for each factor in any order; other numbers are in the order of the factors.
+        Weight of each factor; ``equal`` is ``1/d`` each. A mapping, or a pandas series indexed by names, has one weight
+        for each factor in any order; a list of numbers is in the order of the factors.
     positions : path or data frame, optional
         CSV or Parquet file with the columns ``id`` and ``weight``, one row per factor in any order; in Python also a
-        data frame of them. Instead of ``weights``. Contributions can be summed by the values of any further column.
+        data frame. It replaces ``weights``. Contributions can be summed by the values of any further column.
     factors : "returns" or "losses", optional
-        What the factors are. Returns are profits, so their weighted sum enters with a minus sign. Without it:
-        returns when the inputs were fitted to a table of returns, losses otherwise; the sign is printed.
+        Kind of the factors. Returns are profits, so their weighted sum enters with a minus sign. Left out, the factors
+        are returns if the inputs were fitted to a table of returns, and losses otherwise; the sign is printed.
     revalue : "exp" or "none", optional
-        ``exp`` takes the factors for log returns and values each position by ``exp(x) - 1``, so that none loses more
-        than all of itself. ``none`` says that they are meant to enter as they are, whatever they are; without either
-        they do too, and a check says how much that matters where a fit knows what the returns are.
+        ``exp`` takes the factors as log returns and values each position by ``exp(x) - 1``, so that no position loses
+        more than its value. ``none`` means that the factors enter unchanged on purpose. Left out, they enter unchanged
+        too, and if a fit knows the kind of returns, a check says how much that matters.
 
     Raises
     ------
     FieldError
         When neither or both of ``weights`` and ``positions`` are given, their number is not ``d``, or their names are
-        not those of the factors; or when ``revalue: exp`` is asked of losses or of simple returns.
+        not the names of the factors; or when ``revalue: exp`` is given for losses or for simple returns.
 
     Notes
     -----
-    Its parts are the terms of the sum, one per factor, called as the inputs call it, or ``x1``, ``x2``, ...
+    The parts are the terms of the sum, one per factor, with the names of the inputs, or ``x1``, ``x2``, ...
     """
 
     kind: ClassVar[str] = "linear"
@@ -118,7 +118,8 @@ class Linear(Loss):
         is_exp = self.revalue == "exp"
         if is_exp and inputs.returns == "simple":
             raise FieldError(
-                "revalue", "exp is for log returns, got inputs fitted to simple ones: use `returns: log` in their fit"
+                "revalue",
+                "exp is for log returns, got inputs fitted to simple returns: use `returns: log` in their fit",
             )
         if self.factors is None and inputs.are_returns is None and not is_exp:
             raise FieldError("factors", "must be given, 'returns' or 'losses': only some of the inputs are returns")
@@ -165,7 +166,7 @@ class Linear(Loss):
     def one_region(self, inputs: Inputs) -> str:
         """See `Loss.one_region`; of a loss that is bound.
 
-        Revalued positions curve the edge of the event, which is then proven for one position alone.
+        Revalued positions curve the edge of the event, so that only a single position is proven to be one region.
         """
         if self.is_revalued and np.count_nonzero(self.exposure) != 1:
             return ""
@@ -183,7 +184,7 @@ class Linear(Loss):
         return found
 
     def _returns_taken(self, inputs: Inputs, outline: bool = False) -> dict[str, Any]:
-        """What returns that were fitted are taken for where they enter as they are; of an ``outline``, no numbers."""
+        """What the loss assumes about fitted returns that enter unchanged; without numbers if ``outline``."""
         if self.is_revalued or self.factors != "returns" or not inputs.are_returns:
             return {}
         if inputs.returns == "log":
@@ -203,7 +204,7 @@ class Linear(Loss):
         if taken:
             return [
                 "a law of simple returns can draw below -100 %, further than any price can fall; the verdict says how "
-                "much that matters. `returns: log` in the fit with `revalue: exp` in the loss cannot"
+                "much that matters. With `returns: log` in the fit and `revalue: exp` in the loss it cannot happen"
             ]
         return []
 

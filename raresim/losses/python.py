@@ -1,4 +1,4 @@
-"""A loss written by the user: a Python function of an array, of one row, or a numba function."""
+"""A loss written by the user: a Python function of an array or of one row, or a numba function."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from raresim.numerics.arrays import Float
 from raresim.registry import member
 
 Policy = Literal["error", "bound", "retry"]
-"""What becomes of a row without a loss: it ends the run, counts for both ends of the interval, or is tried again."""
+"""Treatment of a row without a loss: it ends the run, widens the interval, or is tried again."""
 
 RETRIES = 3
-"""How often `retry` tries a failed row again."""
+"""How many times `retry` tries a failed row again."""
 
 ROWS_AGAIN, SECONDS_AGAIN = 8, 2.0
-"""Rows that are evaluated once more at the beginning of a run, and about what this may take."""
+"""Largest number of rows that are evaluated again at the start of a run, and the time limit for that in seconds."""
 
 SAME, SAME_IN_CALL = 1e-9, 1e-4
-"""How far two values of a row may be apart, as a share of the largest loss; and where they are the same in every call
-with the same rows, as a share of the spread of losses: what an iteration that ends for all rows together may do."""
+"""Largest difference of two values of a row, as a share of the largest loss; and, if every call with the same rows
+gives the same values, as a share of the spread of losses, for iterations that stop for all rows together."""
 
 SUM_ERROR = 1e-9
-"""How far parts may be from adding up to the loss, as a share of the larger of it and the sum of their sizes."""
+"""Largest difference of the loss and the sum of its parts, as a share of the loss or of the sum of the parts' sizes."""
 
 
 @member("loss")
@@ -68,65 +68,64 @@ class PythonLoss(Loss):
         ``(n, d)`` float64 array in Fortran order, one scenario per row, and returns ``(n,)`` numbers; a function
         compiled by numba is called in the same way.
     vectorised : bool
-        False: the function takes one row, ``(d,)``, and returns one number.
+        If False, the function takes one row, ``(d,)``, and returns one number.
     on_failure : "error", "bound" or "retry"
-        What becomes of a row that fails: for which the function raises, takes too long, returns NaN or an infinity, or
-        ends the process of its worker.
-        ``error``: the run ends. ``bound``: the row is not in the event for the estimate and the lower end of the
-        interval, and in it for the upper end. ``retry``: it is tried again, and the run ends where that does not help.
+        Treatment of a row that fails: the function raises, takes too long, returns NaN or an infinity, or ends the
+        process of its worker. With ``error`` the run ends. With ``bound`` the row counts as outside the event for the
+        estimate and the lower end of the interval, and as inside for the upper end. With ``retry`` it is tried again,
+        and the run ends if that does not help.
     retries : int, optional
-        How often a failed row is tried again: 3 with ``retry``, 0 with ``bound`` where it is left out.
+        How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
     timeout : float, optional
         Seconds that one call of the function may take, whatever its number of rows.
     parts : bool or sequence of str
         In YAML ``components``: names of the parts of the portfolio, or true for ``c1``, ``c2``, ... The function then
-        returns what each part loses, ``(n, m)`` numbers whose row sums are the loss; or the loss and its parts, a tuple
-        of ``(n,)`` and ``(n, m)`` numbers, which must add up. Of one row: ``(m,)`` numbers, or a tuple of one number
-        and these.
+        returns the loss of each part, ``(n, m)`` numbers whose row sums are the loss; or a tuple of the loss ``(n,)``
+        and its parts ``(n, m)``, which must add up to it. For one row it returns ``(m,)`` numbers, or a tuple of one
+        number and ``(m,)`` numbers.
     limit_states : bool or sequence of str
         Names of the limit states (desks, books, modes of failure), or true for ``g1``, ``g2``, ... The function then
-        returns a column for each, ``(n, m)`` numbers, or ``(m,)`` of one row. Larger is worse: a limit state that fails
-        at ``g <= 0`` is returned as ``-g``. Not together with ``parts``.
+        returns a column for each, ``(n, m)`` numbers, or ``(m,)`` for one row. Larger is worse: a limit state that
+        fails at ``g <= 0`` is returned as ``-g``. It excludes ``parts``.
     system : "any", "all" or mapping
-        How limit states make the event: any of them reaches the threshold, all of them do, or, with
-        ``{"at_least": 2}``, so many.
+        Which limit states make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``, at
+        least so many.
 
     Raises
     ------
     FieldError
-        When ``function`` is not of that form, another argument is not allowed, or ``timeout`` is given and the function
-        is called on a thread.
+        When ``function`` does not have that form, another argument is not allowed, or ``timeout`` is given and the
+        function is called on a thread.
     LossError
-        When the function returns the wrong shape, something that is not real numbers, parts that do not add up to the
-        loss or fewer limit states than the system needs, whatever ``on_failure``; when a row fails for good and is not
-        bounded. The message names the row, ``failures`` of the error holds the rows.
+        When the function returns the wrong shape, something other than real numbers, parts that do not add up to the
+        loss, or fewer limit states than the system needs, for any ``on_failure``; and when a row fails for good and is
+        not bounded. The message names the row, and ``failures`` of the error holds the rows.
 
     Notes
     -----
     A vectorised call that raises or takes too long is made again row by row, to find the rows that fail. The parts of
-    the rows of the tail come from a second call, and how many parts or limit states there are, where they have no
-    names, from one at the median of the inputs. Further calls for a row are not counted as evaluations.
+    the rows in the tail come from a second call. If parts or limit states have no names, a call at the median of the
+    inputs counts them. Further calls for a row do not count as evaluations.
 
     The loss of a row is the largest of its limit states (``any``), the smallest (``all``) or the k-th largest (at
     least k), so that ``loss >= threshold`` is the event of the system at any threshold. A row with NaN or an infinity
-    in one of them fails.
+    in a limit state fails.
 
-    The function may write into its input, which is a copy, may print, and may change the working folder: files are
-    found where they were when the loss was made. What a call sets with `numpy.seterr` holds for that call; what the
-    module of the function sets holds for all of them. Neither reaches raresim's own arithmetic. Random numbers of its
-    own make a run unrepeatable: numbers from a global generator depend on the order of the calls, which executors
-    change. Take their seed from the row. Where a run begins, eight rows are evaluated again in another order, fewer
-    where the loss is slow, and a function whose values differ is refused: it has noise, or its loss of a row depends on
-    the others.
+    The function may write into its input, which is a copy, may print, and may change the working folder: paths of files
+    refer to the folder where the loss was made. `numpy.seterr` in a call holds for that call; in the module of the
+    function it holds for all calls. Neither affects raresim's own arithmetic. Random numbers of the function's own make
+    a run unrepeatable: numbers from a global generator depend on the order of the calls, which executors change. Take
+    their seed from the row. At its start a run evaluates eight rows again in another order, fewer if the loss is slow,
+    and refuses a function whose values differ: it has noise, or its loss of a row depends on the other rows.
 
-    A function that ends its process, as a crash of native code does, fails for a row with the executor ``processes``
-    only: in all others it ends the run with it, and what was saved remains. The blocks that were under way are computed
-    again, with each call in a process of its own, to find the row. A process takes a second or two to begin, and each
-    row that kills takes two, more where it is tried again.
+    If a function ends its process, as a crash of native code does, only the executor ``processes`` can treat this as a
+    failed row: with any other it ends the run too, and what was saved remains. The unfinished blocks are computed
+    again, with each call in a process of its own, to find the row. A process takes a second or two to start, and each
+    row that kills one takes two processes, or more if it is tried again.
 
-    A time limit needs the main thread of a process: the executors ``serial`` and ``processes`` have it. It interrupts
-    Python code and waiting; native code that does not return to Python runs on until it does. Compiling counts too.
-    After its time a call has failed, also where the function catches the interruption and returns a number.
+    A time limit needs the main thread of a process, as the executors ``serial`` and ``processes`` have it. It
+    interrupts Python code and waiting; native code runs on until it returns to Python. Compiling counts too. A call
+    that exceeds its time has failed, even if the function catches the interruption and returns a number.
     """
 
     kind: ClassVar[str] = "python"
@@ -165,9 +164,11 @@ class PythonLoss(Loss):
         object.__setattr__(self, "system", checked(self.system))
         if self.limit_states is False:
             if self.system != "any":
-                raise FieldError("system", "goes with limit_states, which name what is combined")
+                raise FieldError("system", "goes with limit_states: it says how they are combined")
         elif self.parts is not False:
-            raise FieldError("limit_states", "must not be given beside components: the columns are one or the other")
+            raise FieldError(
+                "limit_states", "must not be given beside components: the columns are either parts or limit states"
+            )
         if not isinstance(self.limit_states, bool) and (few := self._too_few(len(self.limit_states))):
             raise FieldError("system", few)
 
@@ -192,7 +193,7 @@ class PythonLoss(Loss):
 
     @property
     def name(self) -> str:
-        """How the function is called in messages: file name and function, without the folder."""
+        """The name of the function in messages: file and function, without the folder."""
         if isinstance(self.function, str):
             path, _, name = self.function.rpartition(":")
             return f"{Path(path).name}:{name}"
@@ -218,7 +219,7 @@ class PythonLoss(Loss):
             out[list(found)] = np.nan
 
     def components(self, x: Float) -> Float | None:
-        """As in `Loss`; the function is called once more, and a row that fails and is bounded has NaN for each part."""
+        """As in `Loss`, by another call of the function; a bounded row that fails has NaN for each part."""
         if self.parts is False:
             return None
         out, parts = np.empty(len(x)), np.empty((len(x), len(self.component_names)))
@@ -231,7 +232,7 @@ class PythonLoss(Loss):
         return self._names_of(self.parts, "c")
 
     def states(self, x: Float) -> Float | None:
-        """As in `Loss`; a row that fails and is bounded has NaN for each limit state."""
+        """As in `Loss`; a bounded row that fails has NaN for each limit state."""
         if self.limit_states is False:
             return None
         out, states = np.empty(len(x)), np.empty((len(x), len(self.limit_state_names)), order="F")
@@ -250,20 +251,20 @@ class PythonLoss(Loss):
         return least_of(self.system, len(self.limit_state_names))
 
     def _names_of(self, given: bool | Sequence[str], letter: str) -> tuple[str, ...]:
-        """The names of the columns, numbered where they have none; () where there are none or it is not bound."""
+        """The names of the columns, numbered if they have none; () if there are no columns or the loss is not bound."""
         if given is True and self.median is not None:
             return tuple(f"{letter}{i}" for i in range(1, self._count(self.median) + 1))
         return () if isinstance(given, bool) else tuple(given)
 
     def _too_few(self, count: int) -> str:
-        """What is wrong where the system needs more than ``count`` limit states; empty where it does not."""
+        """The message if the system needs more than ``count`` limit states; empty otherwise."""
         least = least_of(self.system, count)
         return f"at_least must be at most the number of limit states, {count}, got {least}" if least > count else ""
 
     def _evaluate(self, x: Float, out: Float, columns: Float | None) -> tuple[dict[int, _Failed], int]:
-        """Write the losses of all rows into ``out`` and their parts or limit states into ``columns``, where wanted.
+        """Write the losses of all rows into ``out``, and their parts or limit states into ``columns`` if it is given.
 
-        The rows that failed for good, which have to be bounded, and how many gave a loss at a further try.
+        Returns the rows that failed for good, which must be bounded, and how many rows gave a loss at a further try.
         """
         if self.timeout is not None:
             refuse_timeout()
@@ -283,7 +284,7 @@ class PythonLoss(Loss):
         return found, retried
 
     def _bound_alike(self, **changes: Any) -> PythonLoss:
-        """A copy with ``changes`` that is bound to the inputs as this one is."""
+        """A copy with ``changes``, bound to the same inputs."""
         alike = replace(self, **changes)
         for name in ("call", "context", "median"):
             object.__setattr__(alike, name, getattr(self, name))
@@ -295,20 +296,21 @@ class PythonLoss(Loss):
         return watched
 
     def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:
-        """Raise `LossError` where the function gives a row another value when it is asked again.
+        """Raise `LossError` if the function gives another value for the same row in a second call.
 
-        The first rows, at most `ROWS_AGAIN` and as many as take `SECONDS_AGAIN`, are evaluated once more in reversed
-        order, and where the values differ, a third time: a function with noise of its own differs again, one whose
-        value of a row depends on the other rows does not. Only of a `watched` loss, and of one call in each process.
+        The first rows, at most `ROWS_AGAIN` and as many as take `SECONDS_AGAIN`, are evaluated again in reversed order.
+        If the values differ, they are evaluated a third time: a function with noise of its own then differs again,
+        while a function whose value depends on the other rows does not. This is done for `watched` losses only, once in
+        each process.
 
         Parameters
         ----------
         x : (n, d) float64
-            Rows that were evaluated.
+            The rows that were evaluated.
         out : (n,) or (n, m) float64
-            What they gave: losses or limit states. Rows that failed have NaN, and are not tried again.
+            Their losses or limit states. Rows that failed have NaN and are not tried again.
         seconds : float
-            What it took.
+            Time that the evaluation took.
         """
         if not self.token or self.token in _ASKED:
             return
@@ -321,7 +323,7 @@ class PythonLoss(Loss):
         before, again = out[rows], self._again(x[rows], out)
         size, spread = np.abs(out[is_known]).max(), np.ptp(out[is_known])
         off = np.abs(again - before).reshape(rows.size, -1).max(axis=1)
-        if not (off > SAME * size).any():  # also where it fails now: NaN
+        if not (off > SAME * size).any():  # also true if it fails now: NaN
             return
         third = self._again(x[rows], out)
         is_same_again = not (np.abs(third - again) > SAME * size).any()
@@ -336,13 +338,13 @@ class PythonLoss(Loss):
                 "place among them; compute the loss of each row from that row alone"
             )
         raise LossError(
-            f"loss {self.name}: gives {two} for {scenario}, called twice: it has noise of its own, with which no "
+            f"loss {self.name}: gives {two} for {scenario}, called twice: it has noise of its own, so that no "
             "threshold is the same twice and no run can be repeated; make its random numbers part of the inputs, one "
             "factor each, or take their seed from the row"
         )
 
     def _again(self, x: Float, out: Float) -> Float:
-        """The losses (n,) of ``x``, or its limit states (n, m) where ``out`` holds these; NaN where it fails now."""
+        """The losses (n,) of ``x``, or its limit states (n, m) if ``out`` holds these; NaN where a row fails now."""
         losses = np.full(len(x), np.nan)
         states = np.full((len(x), out.shape[1]), np.nan, order="F") if out.ndim > 1 else None
         with contextlib.suppress(LossError):
@@ -350,7 +352,7 @@ class PythonLoss(Loss):
         return losses if states is None else states
 
     def doubts(self) -> list[str]:
-        """What its text says against the function, without importing it: random numbers that are not its row's."""
+        """Doubts about the function from its text, without importing it: random numbers not seeded from the row."""
         if not isinstance(self.function, str):
             return []
         path, _, name = self.function.rpartition(":")
@@ -358,12 +360,12 @@ class PythonLoss(Loss):
         if not calls:
             return []
         return [
-            f"{self.name} draws random numbers of its own ({listed(calls)}); a run refuses a loss that gives a row two "
-            "different values: make them part of the inputs, or take their seed from the row"
+            f"{self.name} draws random numbers of its own ({listed(calls)}); a run refuses a loss that gives two "
+            "different values for the same row: make them part of the inputs, or take their seed from the row"
         ]
 
     def look(self, inputs: Inputs) -> PythonLoss:
-        """The loss as it is, after a check that the function is there: its file is read and parsed, not run.
+        """The loss itself, after a check that the function exists: its file is read and parsed, not run.
 
         Raises
         ------
@@ -392,7 +394,7 @@ class PythonLoss(Loss):
         return [Path(self.function.rpartition(":")[0])] if isinstance(self.function, str) else []
 
     def replay(self, path: Path) -> str:
-        """A shell command that calls the function with the rows saved at ``path``; empty for one given as an object."""
+        """A shell command that calls the function with the rows saved at ``path``; empty for a callable."""
         if not isinstance(self.function, str):
             return ""
         file, _, name = self.function.rpartition(":")
@@ -407,12 +409,14 @@ class PythonLoss(Loss):
         if self.on_failure == "retry":
             lines.append(f"a row without a loss is tried again, and ends the run{again}")
         if self.on_failure == "bound":
-            lines.append(f"a row without a loss{again} counts as safe for the lower end, as failing for the upper end")
+            lines.append(
+                f"a row without a loss{again} counts as safe for the lower end, and as failing for the upper end"
+            )
         if self.timeout is not None:
             lines.append(f"a call may take {self.timeout:g} s")
         if self.parts is not False:
             names = "" if isinstance(self.parts, bool) else f": {listed(self.parts)}"
-            lines.append(f"it returns what each part of the portfolio loses{names}")
+            lines.append(f"it returns the loss of each part of the portfolio{names}")
         if self.limit_states is not False:
             names = "" if isinstance(self.limit_states, bool) else f": {listed(self.limit_states)}"
             lines.append(f"it returns a column for each limit state{names}")
@@ -438,13 +442,13 @@ class PythonLoss(Loss):
             object.__setattr__(self, "context", copy_context())
 
     def _attempt(self, given: Float, out: Float, columns: Float | None) -> _Failed | None:
-        """Call the function once and write what it returns into ``out`` and ``columns``, or say why there is nothing.
+        """Call the function once and write its values into ``out`` and ``columns``, or return the failure.
 
         Raises
         ------
         LossError
-            When what it returns is not a real number for every row, its parts do not add up, or its limit states are
-            too few.
+            When it does not return a real number for every row, its parts do not add up, or its limit states are too
+            few.
         """
         value = self._answer(given)
         if isinstance(value, _Failed):
@@ -463,7 +467,7 @@ class PythonLoss(Loss):
         return None
 
     def _answer(self, given: Float) -> Any:
-        """What the function returns for ``given``, or `_Failed`; from a process of its own where that is asked for."""
+        """The return value of the function for ``given``, or `_Failed`; from a separate process within `isolating`."""
         isolation = isolating_now()
         if isolation is None:
             return self._answer_here(given)
@@ -482,7 +486,7 @@ class PythonLoss(Loss):
             return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
 
     def _answer_there(self, given: Float) -> Any:
-        """As `_answer_here`, of what can be sent to another process: an error stays where it was raised."""
+        """As `_answer_here`, with an answer that can be sent to another process: the error itself is left out."""
         answer = self._answer_here(given)
         if isinstance(answer, _Failed):
             return replace(answer, cause=None)
@@ -494,11 +498,11 @@ class PythonLoss(Loss):
 
     @property
     def _columns(self) -> _Columns | None:
-        """What the columns are that the function returns, in words; None where it returns numbers."""
+        """The words for the columns that the function returns; None if it returns single numbers."""
         return _PARTS if self.parts is not False else _LIMIT_STATES if self.limit_states is not False else None
 
     def _one_row_hint(self, x: Float) -> str:
-        """What to say of a vectorised function that failed for ``x`` (n, d), but not for its rows (d,); else empty."""
+        """A hint if a vectorised function failed for ``x`` (n, d), but not for its rows (d,); else empty."""
         if not self.vectorised:
             return ""
         alone = self._bound_alike(vectorised=False)
@@ -512,7 +516,7 @@ class PythonLoss(Loss):
             return ""
         return (
             f"; it does take one row, an array of shape {x[0].shape}: say `vectorised: false` (in Python "
-            "PythonLoss(function=..., vectorised=False)), or have it take all rows at once, which is quicker"
+            "PythonLoss(function=..., vectorised=False)), or let it take all rows at once, which is quicker"
         )
 
     def _call(self, given: Float) -> Any:
@@ -524,7 +528,7 @@ class PythonLoss(Loss):
     def _one_by_one(
         self, x: Float, out: Float, columns: Float | None, rows: Iterable[int], only_first: bool
     ) -> dict[int, _Failed]:
-        """Call the function for each of ``rows`` alone: those that failed, or only the first of them."""
+        """Call the function for each of ``rows`` alone; returns the rows that failed, or only the first of them."""
         contiguous = np.ascontiguousarray(x)
         found: dict[int, _Failed] = {}
         for row in rows:
@@ -541,7 +545,7 @@ class PythonLoss(Loss):
         return found
 
     def _try_again(self, x: Float, out: Float, columns: Float | None, found: dict[int, _Failed]) -> int:
-        """Try the rows that failed again, and take those that give a loss out of ``found``; how many these were."""
+        """Try failed rows again, and remove those that give a loss from ``found``; returns their number."""
         before = len(found)
         for _ in range(self.again):
             rows = list(found)
@@ -570,7 +574,7 @@ class PythonLoss(Loss):
         return error
 
     def _numbers(self, value: Any, given: Float, n: int) -> Float:
-        """What the function returned for ``n`` rows as an array (n,), or one number where it was called for one row."""
+        """The function's values for ``n`` rows as an array (n,), or one number if it was called for one row."""
         loss = self._real(value)
         alone = given.ndim == 1 or n == 1
         if loss.shape != (n,) and not (alone and loss.shape == ()):
@@ -589,7 +593,7 @@ class PythonLoss(Loss):
         return loss
 
     def _split(self, value: Any, given: Float, n: int) -> tuple[Float, Float]:
-        """What the function returned for ``n`` rows as losses (n,) and their parts or limit states (n, m)."""
+        """The function's values for ``n`` rows as losses (n,) and their parts or limit states (n, m)."""
         if self.limit_states is not False:
             return self._of_states(self._table(value, given, n, self.limit_states))
         is_pair = isinstance(value, tuple) and (self.vectorised or (len(value) == 2 and np.ndim(value[1]) > 0))
@@ -615,7 +619,7 @@ class PythonLoss(Loss):
         return loss, parts
 
     def _of_states(self, states: Float) -> tuple[Float, Float]:
-        """The losses (n,) of limit states (n, m), and these; what is not finite in a row becomes its loss."""
+        """The losses (n,) of limit states (n, m), and these; a value that is not finite becomes the loss of its row."""
         if few := self._too_few(states.shape[1]):
             raise LossError(f"loss {self.name}: system.{few}")
         loss = combined(states, least_of(self.system, states.shape[1]))
@@ -625,7 +629,7 @@ class PythonLoss(Loss):
         return loss, states
 
     def _table(self, value: Any, given: Float, n: int, names: bool | Sequence[str]) -> Float:
-        """``value`` as columns (n, m), one for each of ``names`` where these are given."""
+        """``value`` as columns (n, m), one for each of ``names`` if these are given."""
         what = self._columns or _PARTS
         table = self._real(value if isinstance(names, bool) else self._by_name(value, names, what))
         if given.ndim == 1 and table.ndim == 1:
@@ -641,9 +645,9 @@ class PythonLoss(Loss):
         return table.astype(np.float64, copy=False)
 
     def _by_name(self, value: Any, names: Sequence[str], what: _Columns) -> Any:
-        """``value`` with its columns in the order of ``names``, where it carries names of its own."""
+        """``value`` with its columns in the order of ``names``, if it has names of its own."""
         try:
-            if labels_of(value) is not None and np.ndim(value) < 2:  # of one row
+            if labels_of(value) is not None and np.ndim(value) < 2:  # values of one row
                 return in_order(what.key, value, names)
             return table_in_order(what.key, value, labels_of(value) or (), names)
         except FieldError as error:
@@ -662,7 +666,7 @@ class PythonLoss(Loss):
         return array
 
     def _count(self, x: Float) -> int:
-        """How many columns the function returns for the one row ``x`` (1, d)."""
+        """Number of columns that the function returns for the single row ``x`` (1, d)."""
         what = self._columns or _PARTS
         given = x if self.vectorised else x[0]
         asked = f"called with the median of the inputs to count the {what.many}; name them in `{what.key}`"
@@ -712,7 +716,7 @@ def _function(given: object) -> Any:
 
 
 def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
-    """``given`` as different names."""
+    """``given`` as distinct names."""
     is_list = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str) and len(given) > 0
     if not is_list or not all(isinstance(name, str) and name.strip() for name in given):
         raise FieldError(field, f"must be true or a list of names, got {given!r}")
@@ -722,7 +726,7 @@ def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Columns(NamedTuple):
-    """What the columns are that a function returns: as a plural, as an object, and the key that names them."""
+    """Words for the columns that a function returns: their plural, the phrase for all of them, and their key."""
 
     many: str
     all: str
@@ -735,7 +739,7 @@ _LIMIT_STATES = _Columns("limit states", "a column for each limit state", "limit
 
 @dataclass(frozen=True)
 class _Failed:
-    """Why there is no loss of a row: the kind, in words, and the error of the function."""
+    """Why a row has no loss: the kind, the words, and the error of the function."""
 
     kind: Failure
     text: str
@@ -757,9 +761,9 @@ def _failures(x: Float, out: Float, found: Mapping[int, _Failed], retried: int) 
 
 
 def _load(function: str) -> tuple[Callable[..., Any], Context]:
-    """Import ``file.py``, under a name that cannot hide another module: its function, and the context that it left.
+    """Import ``file.py`` under a name that cannot hide another module; returns its function and its context.
 
-    What the module sets for its calls, such as `numpy.seterr`, holds in that context and nowhere else.
+    Settings of the module, such as `numpy.seterr`, hold in that context and nowhere else.
     """
     path_text, _, name = function.rpartition(":")
     path = Path(path_text)
@@ -789,17 +793,17 @@ def _load(function: str) -> tuple[Callable[..., Any], Context]:
 
 _TOKENS = itertools.count()
 _ASKED: set[str] = set()
-"""Numbers of the watched losses, and those that `PythonLoss.refuse_noise` has looked at in this process."""
+"""Numbers of the watched losses, and the losses that `PythonLoss.refuse_noise` has checked in this process."""
 
 
 @functools.lru_cache(maxsize=8)
 def _load_once(function: str, modified: int, size: int) -> tuple[Callable[..., Any], Context]:
-    """As `_load`, once for each version of the file: a worker process is sent the loss with every chunk."""
+    """As `_load`, once for each version of the file: a worker process gets the loss with every chunk."""
     return _load(function)
 
 
 def _place(error: BaseException, call: Callable[..., Any] | None) -> str:
-    """File and line where ``error`` was raised: the last line of the user's own file, where it was on the way."""
+    """File and line where ``error`` was raised, or the last line of the user's own file on the way there."""
     frames = traceback.extract_tb(error.__traceback__)
     code = getattr(getattr(call, "py_func", call), "__code__", None)
     own = [f for f in frames if code is not None and f.filename == code.co_filename]

@@ -1,4 +1,4 @@
-"""Random numbers that a loss draws by itself, found in its text: ``raresim check`` imports no code of the user."""
+"""Random numbers that a loss draws itself, found in its text: ``raresim check`` imports no code of the user."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 MODULES = ("random", "numpy.random")
 SEEDED = ("default_rng", "RandomState", "Random", "Generator", "SeedSequence")
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937")
-"""Functions of these modules that make a generator, and those that make what it is made of: harmless with a seed."""
+"""Functions of these modules that make a generator or a bit generator, which are harmless with a seed."""
 
 
 def random_calls(tree: ast.Module, name: str) -> list[tuple[str, int]]:
-    """Where the function ``name`` of a module draws random numbers whose seed does not come from its row.
+    """Calls in the function ``name`` of a module that draw random numbers whose seed does not come from the row.
 
-    Each is the call as it is written and its line: a call of a global generator, a generator without a seed, one that
-    the module made outside the function, or ``rvs`` of SciPy without ``random_state``. Functions of the same module
-    that it calls are read too.
+    Each entry has the call as written and its line. Found are calls of a global generator, a generator without a seed,
+    a generator that the module made outside the function, and ``rvs`` of SciPy without ``random_state``. Functions of
+    the same module that the function calls are read too.
     """
     imported = dict(_imported(tree))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -55,13 +55,13 @@ def _draws(call: ast.Call, imported: dict[str, str], shared: set[str]) -> bool:
 
 
 def _maker(call: ast.Call, imported: dict[str, str]) -> str:
-    """The function that makes a generator, where ``call`` is one of it; empty otherwise."""
+    """The name of the function if ``call`` makes a generator; empty otherwise."""
     module, _, last = _path(call.func, imported).rpartition(".")
     return last if module in MODULES and last in SEEDED else ""
 
 
 def _path(node: ast.expr, imported: dict[str, str]) -> str:
-    """``numpy.random.normal`` for ``np.random.normal``; empty for what is no dotted name of an imported module."""
+    """``numpy.random.normal`` for ``np.random.normal``; empty if it is no dotted name of an imported module."""
     if isinstance(node, ast.Name):
         return imported.get(node.id, "")
     inner = _path(node.value, imported) if isinstance(node, ast.Attribute) else ""

@@ -1,7 +1,6 @@
-"""Several limit states as one loss: how many of them have to fail together, and the loss that says so.
+"""Several limit states as one loss, for an event in which at least ``k`` of them fail together.
 
-The loss of a row is its ``k``-th largest column. It reaches a threshold exactly where at least ``k`` columns do,
-whatever the threshold.
+The loss of a row is its ``k``-th largest column. It reaches any threshold exactly where at least ``k`` columns do.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ System = Literal["any", "all"] | Mapping[str, int]
 
 
 def checked(system: System) -> System:
-    """``system``; raises `FieldError` where it is none of the three forms."""
+    """``system``; raises `FieldError` if it has none of the three forms."""
     if not isinstance(system, Mapping):
         if system not in ("any", "all"):
             raise FieldError("system", f"{unknown('value', system, ['any', 'all'])}; or {{at_least: 2}}")
@@ -38,14 +37,14 @@ def checked(system: System) -> System:
 
 
 def least_of(system: System, count: int) -> int:
-    """How many of ``count`` limit states have to reach the threshold."""
+    """Number of ``count`` limit states that must reach the threshold."""
     if isinstance(system, Mapping):
         return system["at_least"]
     return 1 if system == "any" else count
 
 
 def combined(columns: Float, least: int) -> Float:
-    """The ``least``-th largest column (n,) of each row of ``columns`` (n, m); NaN where the row has one."""
+    """The ``least``-th largest column (n,) of each row of ``columns`` (n, m); NaN where the row has a NaN."""
     m = columns.shape[1]
     if least == 1:
         return np.asarray(columns.max(axis=1))
@@ -56,7 +55,7 @@ def combined(columns: Float, least: int) -> Float:
 
 
 def in_words(system: System) -> str:
-    """What makes the event, as a clause."""
+    """The event of the system, as a clause."""
     if isinstance(system, Mapping):
         return f"at least {system['at_least']} of them reach the threshold"
     return f"{system} of them reach{'es' if system == 'any' else ''} the threshold"

@@ -16,15 +16,15 @@ from raresim.errors import FieldError
 T = TypeVar("T")
 
 GRACE = 1.0
-"""Seconds that an interrupted call has to clean up and end before it is interrupted again, and then at every line."""
+"""Seconds for an interrupted call to clean up and end before it is interrupted again, then at every line."""
 
 
 class TimedOutError(BaseException):
-    """The call took too long; not an `Exception`, so that code which catches those does not swallow it."""
+    """The call took too long; this is no `Exception`, so that code which catches exceptions does not swallow it."""
 
 
 def refuse_timeout() -> None:
-    """Raise `FieldError` where calls cannot be limited: only the main thread of a POSIX process hears its alarm."""
+    """Raise `FieldError` where calls cannot be limited: only the main thread of a POSIX process gets its alarm."""
     if not hasattr(signal, "setitimer"):
         raise FieldError("timeout", "must be left out: this system has no interval timers")
     if threading.current_thread() is not threading.main_thread():
@@ -38,13 +38,13 @@ def refuse_timeout() -> None:
 def limited(seconds: float, function: Callable[..., T], *arguments: Any) -> T:
     """``function(*arguments)``, or `TimedOutError` when it does not return in so many seconds.
 
-    In the main thread only. The alarm interrupts Python code and system calls such as a sleep or a read; native code is
-    interrupted when it returns to Python.
+    It works in the main thread only. The alarm interrupts Python code and system calls such as a sleep or a read;
+    native code is interrupted when it returns to Python.
 
-    What the function does with the interruption does not matter. A value that it returns after its time, or another
-    error that it raises then, becomes `TimedOutError` too. A function that catches the interruption and goes on is
-    interrupted again every `GRACE` seconds, where it is and at the next line that it comes to: that line is outside the
-    ``try`` whose bare ``except`` has caught the first of the two, so a loop that never gives up ends.
+    It does not matter what the function does with the interruption. A value that it returns too late, or another error
+    that it raises then, becomes `TimedOutError` too. A function that catches the interruption and goes on is
+    interrupted again every `GRACE` seconds, at once and at its next line: that line is outside the ``try`` whose bare
+    ``except`` caught the first interruption, so even a loop that catches everything ends.
     """
     own, before, traced = inspect.currentframe(), signal.getsignal(signal.SIGALRM), sys.gettrace()
     alarms, begun = 0, time.monotonic()
@@ -79,12 +79,12 @@ def limited(seconds: float, function: Callable[..., T], *arguments: Any) -> T:
 
 
 def _called(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-    """The call in a frame of its own: an alarm that finds this frame, or one below it, comes before the end."""
+    """The call in a frame of its own: an alarm in this frame, or in one below it, comes before the end."""
     return function(*arguments)
 
 
 def _trace(frame: FrameType | None, outermost: FrameType | None) -> None:
-    """Have `TimedOutError` raised at the next line of any frame from ``frame`` up to ``outermost``, without that."""
+    """Raise `TimedOutError` at the next line of any frame from ``frame`` up to, but not including, ``outermost``."""
     while frame is not None and frame is not outermost:
         frame.f_trace = _raise_at_line
         frame = frame.f_back

@@ -16,37 +16,39 @@ from raresim.measures.tail_sample import TailSample, Whole
 from raresim.numerics.arrays import Float
 
 WINDOW = 3.0
-"""Half-width of the window in mean excesses, where it has one effective row; it shrinks with their fourth root."""
+"""Half-width of the window, in mean excesses, for one effective row; it falls with the fourth root of their number."""
 
 FEWEST = 50
-"""Effective rows at the value at risk itself from which they alone are used, and rows to which a window is widened."""
+"""Effective rows at the value at risk from which these rows alone are used, and rows that a window is widened to
+hold."""
 
 DISAGREE = 3.0
 """Standard errors by which the window and its half must differ for the difference to count as bias."""
 
 SLOWEST = 4.0
-"""Most that is below the floor, in strips like the lowest above it: what it is where each has 4/5 of the next."""
+"""Largest probability below the floor, in multiples of the lowest strip above it: each strip has 4/5 of the next
+one."""
 
 COLUMNS = 32
-"""Parts that are worked on at a time."""
+"""Parts per chunk of the computation."""
 
 LARGEST_SHARE = 0.05
-"""Of one row in the tail of the loss without a part, from which on that tail is not known."""
+"""Share of one row in the tail of the loss without a part from which on that tail is unknown."""
 
 UNSEEN = 0.1
-"""Standard errors of the tail that an incremental number may lose to rows below the floor."""
+"""Largest probability, in standard errors of the tail, that an incremental number may miss below the floor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """What each part has of a number.
+    """The contribution of each part to a number.
 
     Parameters
     ----------
     value, std_error : (m,) float64
         In the unit of the loss.
     drift : (m,) float64
-        The bias of the window as far as half of it shows one, in ``std_error`` already; 0 where it shows none.
+        Bias of the window, estimated from half the window and included in ``std_error``; 0 where none shows.
     """
 
     value: Float
@@ -54,16 +56,16 @@ class Shares:
     drift: Float
 
     def take(self, places: list[int]) -> Shares:
-        """Those at ``places``."""
+        """The contributions at ``places``."""
         return Shares(self.value[places], self.std_error[places], self.drift[places])
 
     def and_(self, other: Shares) -> Shares:
-        """Both, these first."""
+        """Both sets of contributions, these first."""
         fields = ("value", "std_error", "drift")
         return Shares(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields))
 
     def adding_up_to(self, total: float) -> tuple[Shares, float]:
-        """Moved in proportion to their sizes until they add up to ``total``; and by what share of these."""
+        """Contributions changed in proportion to their sizes to add up to ``total``, and the relative change."""
         sizes = float(np.abs(self.value).sum())
         gap = total - math.fsum(self.value)
         if sizes == 0:
@@ -73,18 +75,18 @@ class Shares:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Rows around a loss ``q``, with which means given ``loss = q`` are read.
+    """The rows around a loss ``q`` that estimate means given ``loss = q``.
 
     Parameters
     ----------
     half_width : float
-        Rows beyond it have no part; 0 where the rows at ``q`` alone are used.
+        Half-width of the window, in the unit of the loss; 0 where only the rows at ``q`` are used.
     at : (j,) int64
-        Their places in the sample.
+        Places of the rows in the sample.
     level, slope : (j,) float64
-        What each counts for in the mean at ``q``, and in its rate of change with the loss.
+        Weight of each row in the mean at ``q``, and in the rate of change of this mean with the loss.
     density : float
-        Of the loss at ``q``; infinite where ``q`` has a probability of its own.
+        Density of the loss at ``q``; infinite where ``q`` is an atom.
     ess : float
         Effective number of the rows.
     """
@@ -99,14 +101,14 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """What parts lose in a window.
+    """Losses of the parts in a window.
 
     Parameters
     ----------
     mean, slope : (m,) float64
-        Mean of each given the loss in the middle of the window, and its rate of change with the loss.
+        Mean of each part given the loss in the middle of the window, and its rate of change with the loss.
     influence : (j, m) float64
-        Of the window's rows on the mean, for a middle that is known.
+        Influence of the window's rows on the mean, for a known middle.
     """
 
     mean: Float
@@ -115,7 +117,7 @@ class Near:
 
     @classmethod
     def of(cls, sample: TailSample, window: Window, parts: Float, q: float) -> Self:
-        """Of ``parts`` (k, m) in a window around ``q``."""
+        """Means of ``parts`` (k, m) in a window around ``q``."""
         near = parts[window.at]
         mean, slope = window.level @ near, window.slope @ near
         off = near - mean - np.outer(sample.loss[window.at] - q, slope)
@@ -129,31 +131,32 @@ class Allocation:
     Parameters
     ----------
     sample : TailSample
-        At least one row.
+        A sample with at least one row.
     tail : float
         Probability beyond the value at risk.
     value_at_risk : float
         The smallest loss with at most ``tail`` beyond it.
     half_width : float, optional
-        Of the window around it, in the unit of the loss.
+        Half-width of the window around the value at risk, in the unit of the loss.
 
     Notes
     -----
-    The part of a name in the value at risk ``q`` is ``E[L_i | L = q]`` and in the expected shortfall
-    ``(E[L_i; L > q] + (tail - P(L > q)) E[L_i | L = q]) / tail``, [1]_ and [2]_: the second term is what an atom at
-    ``q`` adds. The mean given ``L = q`` is read from the rows at ``q`` where these are many, an atom, and otherwise by
-    a local linear regression of ``L_i`` on the loss within the window. Both give ``q`` back for the loss itself, so
-    that parts which add up to the loss add up to both numbers by construction.
+    The contribution of part ``i`` to the value at risk ``q`` is ``E[L_i | L = q]`` and to the expected shortfall
+    ``(E[L_i; L > q] + (tail - P(L > q)) E[L_i | L = q]) / tail``, [1]_ and [2]_: an atom at ``q`` adds the second term.
+    The mean given ``L = q`` is estimated from the rows at ``q`` if these are many (an atom), and otherwise by a local
+    linear regression of ``L_i`` on the loss within the window. Both give ``q`` for the loss itself, so parts that add
+    up to the loss add up to both numbers by construction.
 
     A window of the half-width ``h = 3 s n^(-1/4)``, ``s`` the mean excess ``E[L - q | L > q]`` and ``n`` the effective
-    number of rows within ``s`` of ``q``, shrinks faster than the one of least squared error, whose bias would be as
-    large as its standard error. The bias is of the order ``h^2``: half the window has a quarter of it, and 4/3 of the
-    difference of the two is added to the standard error, in squares, where that difference is larger than
-    `DISAGREE` standard errors of its own.
+    number of rows within ``s`` of ``q``, shrinks faster than the window of least squared error, whose bias would be as
+    large as its standard error. The bias is of the order ``h^2``, and half the window has a quarter of it: where the
+    two windows differ by more than `DISAGREE` standard errors of the difference, 4/3 of the difference is added to the
+    standard error, in squares.
 
-    Standard errors come from influence functions. The quantile is an estimate: in the parts of the expected shortfall
-    this replaces ``L_i`` by ``L_i - E[L_i | L = q]``; in those of the value at risk it adds the slope of the regression
-    times the influence ``1{L > q} / f(q)`` of the quantile.
+    Standard errors come from influence functions. Because the quantile is an estimate, the influence on a contribution
+    to the expected shortfall has ``L_i - E[L_i | L = q]`` in place of ``L_i``; the influence on a contribution to the
+    value at risk has the additional term slope of the regression times ``1{L > q} / f(q)``, the influence of the
+    quantile.
 
     References
     ----------
@@ -179,7 +182,7 @@ class Allocation:
 
     @cached_property
     def at_the_edge(self) -> float:
-        """The part of the tail that lies at the value at risk itself, ``1 - P(L > VaR) / tail``."""
+        """The share of the tail at the value at risk itself, ``1 - P(L > VaR) / tail``."""
         return 1.0 - self.sample.mean(self.beyond) / self.tail
 
     @cached_property
@@ -193,7 +196,7 @@ class Allocation:
 
     @cached_property
     def width(self) -> float:
-        """Half-width of the window: as asked for or by the rule, and as large as it takes for `FEWEST` rows."""
+        """Half-width of the window: the one asked for or by the rule, but wide enough for `FEWEST` rows."""
         distance = np.abs(self.sample.loss - self.value_at_risk)
         near = self.sample.weight[distance <= self.scale]
         width = self.half_width or WINDOW * self.scale * max(1.0, effective(near)) ** -0.25
@@ -208,22 +211,22 @@ class Allocation:
 
     @cached_property
     def half_window(self) -> Window | None:
-        """A window half as wide, to see the bias of the whole; None for an atom, or where it has too few rows."""
+        """A window half as wide, to estimate the bias of the whole one; None for an atom or too few rows."""
         if self.window.half_width == 0:
             return None
         narrow = window_of(self.sample, self.sample.loss, self.value_at_risk, 0.5 * self.window.half_width)
         return narrow if narrow.half_width > 0 and narrow.at.size >= FEWEST // 2 else None
 
     def of_value_at_risk(self, parts: Float) -> Shares:
-        """What each of ``parts`` (k, m) has of the value at risk."""
+        """The contribution of each of ``parts`` (k, m) to the value at risk."""
         return Shares(*np.concatenate([self._at_risk(some) for some in chunks(parts)], axis=1))
 
     def of_expected_shortfall(self, parts: Float) -> Shares:
-        """What each of ``parts`` (k, m) has of the expected shortfall."""
+        """The contribution of each of ``parts`` (k, m) to the expected shortfall."""
         return Shares(*np.concatenate([self._shortfall(some) for some in chunks(parts)], axis=1))
 
     def _at_risk(self, parts: Float) -> Float:
-        """Values, standard errors and drifts of parts of the value at risk, (3, m)."""
+        """Values, standard errors and drifts of contributions to the value at risk, (3, m)."""
         near = Near.of(self.sample, self.window, parts, self.value_at_risk)
         weight = self.sample.weight * self.beyond
         steps = near.slope / self.window.density
@@ -234,7 +237,7 @@ class Allocation:
         return np.array([near.mean, np.hypot(self._error(total, squares), drift), drift])
 
     def _shortfall(self, parts: Float) -> Float:
-        """Values, standard errors and drifts of parts of the expected shortfall, (3, m)."""
+        """Values, standard errors and drifts of contributions to the expected shortfall, (3, m)."""
         sample, edge = self.sample, self.at_the_edge
         near = Near.of(sample, self.window, parts, self.value_at_risk)
         rows = np.flatnonzero(self.beyond)
@@ -249,7 +252,7 @@ class Allocation:
         return np.array([value, np.hypot(self._error(total, squares), drift), drift])
 
     def _drift(self, parts: Float, near: Near) -> Float:
-        """The bias of the means of ``parts`` at the value at risk, (m,), as far as half the window shows one."""
+        """The bias (m,) of the means of ``parts`` at the value at risk, from half the window; 0 where none shows."""
         if self.half_window is None:
             return np.zeros(parts.shape[1])
         narrow = Near.of(self.sample, self.half_window, parts, self.value_at_risk)
@@ -266,10 +269,10 @@ class Allocation:
         return error
 
     def without(self, part: Float) -> Without | None:
-        """How much both numbers would be smaller without ``part`` (k,); None where that is not known.
+        """How much smaller both numbers would be without ``part`` (k,); None where that is unknown.
 
-        It is not where rows below the floor are missed, or where a few rows make up the tail of the rest: a proposal
-        that was tuned to the whole hardly draws where the rest alone is beyond, and its error is then not known either.
+        It is unknown where rows below the floor matter, or where a few rows make up the tail of the rest: a proposal
+        tuned to the whole loss hardly draws where only the rest is large, and the error is then unknown too.
         """
         sample = self.sample
         rest = sample.loss - part
@@ -296,11 +299,11 @@ class Allocation:
         )
 
     def _unseen(self, counted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
-        """Most that the probability of an event, ``counted`` rows (k,), has below the floor, if it falls off there.
+        """Upper limit of an event's probability below the floor, from its ``counted`` rows (k,).
 
-        The probability in two strips of equal width above the floor falls by some factor from the upper to the lower;
-        it falls at least as fast further down where the density of the loss in the event is log-concave. No more than
-        `SLOWEST` times the lower strip is taken to be below the floor.
+        From the upper to the lower of two strips of equal width above the floor the probability falls by a factor; it
+        falls at least as fast below the floor if the density of the loss in the event is log-concave. The limit is at
+        most `SLOWEST` times the probability of the lower strip.
         """
         sample, floor = self.sample, self.sample.floor
         if not math.isfinite(floor):
@@ -329,7 +332,7 @@ def chunks(parts: Float) -> Iterator[Float]:
 def window_of(sample: TailSample, loss: Float, q: float, half_width: float) -> Window:
     """The window of ``half_width`` around ``q`` on ``loss`` (k,), with Epanechnikov's kernel.
 
-    Where all its rows have one loss, their plain mean is taken.
+    Where all rows of the window have the same loss, it takes their plain mean.
     """
     distance = loss - q
     at = np.flatnonzero(np.abs(distance) < half_width)

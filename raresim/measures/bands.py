@@ -1,4 +1,4 @@
-"""How often each of many thresholds is exceeded, and by how much, with intervals and a band for all of them at once."""
+"""How often and by how much many thresholds are exceeded, with intervals and a band for all thresholds at once."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from raresim.measures.tail_sample import TailSample, Whole
 from raresim.numerics.arrays import Bool, Float
 
 MAXIMA = 20_000
-"""Simulated maxima from which a critical value is read: at 95 % it is uncertain by about 0.01."""
+"""Simulated maxima that give a critical value: at 95 % its error is about 0.01."""
 
 AT_ONCE = 1_000
 
 LEAST = 100
-"""Maxima beyond the critical value from which it is read."""
+"""Maxima that must lie beyond the critical value; with fewer, the bound of Bonferroni is taken."""
 
 FEW = 100.0
-"""Effective hits below which the lower end of an interval is also that of a gamma law."""
+"""Effective hits below which a gamma law also limits the lower end of an interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +43,17 @@ class Exceedances:
     thresholds : (m,) float64
         In the unit of the loss, none below the floor of the sample.
     hits : (m,) int64
-        Rows beyond each.
+        Rows beyond each threshold.
     probability, std_error : (m,) float64
         Estimates and their standard errors, dimensionless.
     squares : (m,) float64
-        ``sum w^2 / n`` over the rows beyond each.
+        ``sum w^2 / n`` over the rows beyond each threshold.
     is_crude : bool
         Whether all weights are 1, so that hits are binomial.
     is_heavy : (m,) bool
-        Whether the weights beyond a threshold have a tail that leaves the standard error itself uncertain.
+        Whether the weights beyond each threshold have so heavy a tail that the standard error is uncertain.
     dof : (m,) float64
-        Degrees of freedom that the spread of the squared weights leaves to the standard error.
+        Degrees of freedom of the standard error, from the spread of the squared weights.
     """
 
     n: int
@@ -69,7 +69,7 @@ class Exceedances:
 
 @dataclass(frozen=True, eq=False)
 class Excesses:
-    """How far rising thresholds are exceeded; each array (m,), in the unit of the loss, squared where it says so.
+    """How far rising thresholds are exceeded: arrays (m,) in the unit of the loss, or in its square where stated.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def excesses_of(sample: TailSample, thresholds: Float) -> Excesses:
 
 
 def quantiles_of(sample: TailSample, tails: Float) -> Float:
-    """For each of ``tails`` (m,) the smallest loss that is exceeded with at most that probability.
+    """For each of ``tails`` (m,) the smallest loss that is exceeded with at most this probability.
 
-    NaN where it lies below the floor of the sample; the largest loss where nothing is seen beyond.
+    It is NaN below the floor of the sample, and the largest loss where no row lies beyond.
     """
     curve = TailCurve.of_rows(sample.n, sample.loss, sample.log_weight)
     places = (curve.index(float(tail)) for tail in tails)
@@ -148,17 +148,17 @@ def intervals(curve: Exceedances, confidence: float, factor: float = 1.0) -> tup
     Parameters
     ----------
     curve : Exceedances
-        What they are for.
+        The curve.
     confidence : float
-        Of each.
+        Confidence of each interval.
     factor : float
-        What quantiles of the normal law are multiplied by.
+        Factor on the quantiles of the normal law.
 
     Notes
     -----
-    Exact for crude draws. Of weights, the one of the log scale, with Student's t where they are heavy; its lower end is
-    also that of a gamma law where they are few, as if their sum were that of a Poisson number of equal ones. Of weights
-    without a hit there is no upper end but the one of a lower threshold.
+    The interval is exact for crude draws. For weights it is on the log scale, with Student's t where they are heavy. If
+    the weights are few, a gamma law also limits its lower end, as for the sum of a Poisson number of equal weights. For
+    weights without a hit the only upper end is the one of a lower threshold.
     """
     return _ends(curve, confidence, factor, np.where(curve.is_heavy, HEAVY_DOF, math.inf))
 
@@ -169,17 +169,17 @@ def band(curve: Exceedances, critical: float, factor: float = 1.0) -> tuple[Floa
     Parameters
     ----------
     curve : Exceedances
-        What they are for.
+        The curve.
     critical : float
         `critical_value` at the confidence of the band.
     factor : float
-        What quantiles of the normal law are multiplied by.
+        Factor on the quantiles of the normal law.
 
     Notes
     -----
-    `intervals`, with the confidence of one of them at which all hold together. The curve falls, so that an end that
-    holds at one threshold holds on its far side too: between two thresholds the curve is below the upper end at the
-    lower of them and above the lower end at the higher one.
+    The band is made of `intervals`, each with the confidence at which all hold together. The curve falls, so an end
+    that holds at one threshold holds beyond it too: between two thresholds the curve is below the upper end at the
+    lower one and above the lower end at the higher one.
     """
     dof = np.where(curve.is_heavy, np.minimum(curve.dof, HEAVY_DOF), curve.dof)
     low, high = _ends(curve, pointwise_confidence(critical), factor, np.maximum(1.0, dof))
@@ -187,14 +187,14 @@ def band(curve: Exceedances, critical: float, factor: float = 1.0) -> tuple[Floa
 
 
 def critical_value(curve: Exceedances, confidence: float) -> float:
-    """What the largest of the studentised errors at all thresholds stays below with probability ``confidence``.
+    """The value that the largest studentised error of all thresholds stays below with probability ``confidence``.
 
     Notes
     -----
-    Their joint law is about normal, with the covariance ``C_jk = sum w^2 / n - p_j p_k`` over the rows beyond both.
-    It is simulated by independent normal multipliers of the rows, [1]_ sec. 2, of which the rows between two thresholds
-    need only one. Errors that are certain to be 0 are left out. A confidence for which too few maxima are simulated
-    takes the bound of Bonferroni.
+    The joint law of the errors is approximately normal, with the covariance ``C_jk = sum w^2 / n - p_j p_k`` over the
+    rows beyond both thresholds. Independent normal multipliers of the rows simulate it, [1]_ sec. 2; all rows between
+    two thresholds share one multiplier. Errors that are certain to be 0 are left out. If too few maxima are simulated
+    for the confidence, the bound of Bonferroni is taken.
 
     References
     ----------
@@ -224,7 +224,7 @@ def critical_value(curve: Exceedances, confidence: float) -> float:
 
 
 def pointwise_confidence(critical: float) -> float:
-    """Probability that one normal error stays below ``critical``; below 1, of which no interval could be made."""
+    """Probability that one normal error stays below ``critical``, kept below 1, for which there is no interval."""
     return min(math.erf(critical / math.sqrt(2.0)), 1.0 - 2.0**-53)
 
 
@@ -237,7 +237,7 @@ def _ordered(sample: TailSample, thresholds: Float) -> tuple[Whole, Whole]:
 
 
 def _beyond(values: Float, first: Whole) -> Float:
-    """Sums of ``values`` (k,) from each of ``first`` (m,) on, the small ones of the far rows first."""
+    """Sums of ``values`` (k,) from each of ``first`` (m,) on; they start with the small values of the far rows."""
     sums: Float = np.append(np.cumsum(values[::-1])[::-1], 0.0)[first]
     return sums
 
@@ -245,7 +245,7 @@ def _beyond(values: Float, first: Whole) -> Float:
 def _powers(loss: Float, mass: Float, thresholds: Float, first: Whole, most: int) -> Float:
     """``sum mass (loss - x)^r`` over the rows beyond each threshold ``x``, (r, m) for ``r`` up to ``most``.
 
-    From one threshold to the one below it by the binomial theorem: all terms are positive, so nothing cancels.
+    The binomial theorem leads from each threshold to the next lower one: all terms are positive, so nothing cancels.
     """
     found = np.zeros((most + 1, thresholds.size))
     ends = np.append(first[1:], loss.size)
@@ -291,7 +291,7 @@ def _interval(curve: Exceedances, j: int, confidence: float, factor: float, dof:
 
 
 def _gamma_end(value: float, error: float, confidence: float) -> float:
-    """Lower end of the gamma law with mean ``value`` and standard deviation ``error``; ``value`` of many hits."""
+    """Lower end of the gamma law with mean ``value`` and standard deviation ``error``; ``value`` for many hits."""
     from scipy.special import gammaincinv
 
     effective = (value / error) ** 2 if error > 0 else math.inf

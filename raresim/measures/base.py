@@ -30,15 +30,15 @@ class LossScale:
     mean, std : float
         In the unit of the loss.
     source : str
-        How they are known, in words.
+        The source of both, in words.
     draws : int
-        How many draws they were read from; 0 where they are exact.
+        Number of draws that they were estimated from; 0 where they are exact.
     skewness, kurtosis : float
-        Third and fourth standardised moment of these draws: what the error of ``std`` is read from.
+        Third and fourth standardised moments of these draws, which give the error of ``std``.
     khat : float or None
-        Shape of the tail of their squares: from 0.5 on ``std`` has no standard error. None where it is not seen.
+        Tail index of the squared draws: from 0.5 on ``std`` has no standard error. None where it is unknown.
     evaluations : int
-        What the draws cost.
+        Evaluations of the loss that the draws took.
     """
 
     mean: float
@@ -59,19 +59,20 @@ class LossScale:
 
     @property
     def std_error(self) -> float:
-        """Of the mean."""
+        """Standard error of the mean."""
         return self.std / math.sqrt(self.draws) if self.draws else 0.0
 
 
 Interval = Literal["standard", "betting"]
-"""Exact for counts and on the log scale for weights; or one that holds at every look, from a bound on the weights."""
+"""``standard`` is exact for counts and on the log scale for weights; ``betting`` holds at every look and needs bounded
+weights."""
 
 
 Quantity = Literal["probability", "value_at_risk", "expected_shortfall"]
 
 Keeps = Literal["counts", "losses", "draws"]
-"""What a measure is read from: sums over the rows of each event; the weighted losses beyond a floor; or these and their
-draws, risk factors and components."""
+"""What a measure needs: sums over the rows of each event; the weighted losses beyond a floor; or these losses with
+their draws, risk factors and components."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,15 @@ class Unsure:
     Parameters
     ----------
     std_error : float
-        Of the threshold, in the unit of the loss.
+        Standard error of the threshold, in the unit of the loss.
     sigmas : float
-        How many standard deviations it is from the mean.
+        Distance of the threshold from the mean, in standard deviations.
     std : float
         The standard deviation, in the unit of the loss.
     draws : int
-        From how many draws.
+        Number of draws that the threshold was estimated from.
     khat : float or None
-        Shape of the tail of their squares; from 0.5 on ``std_error`` cannot be believed.
+        Tail index of the squared draws; from 0.5 on ``std_error`` cannot be believed.
     """
 
     std_error: float
@@ -106,23 +107,25 @@ class Question:
     Parameters
     ----------
     event : Event
-        The event, its threshold in loss units; of a quantile, what the search before the tuning found.
+        The event, with its threshold in loss units; for a quantile, the threshold that the search before the tuning
+        found.
     note : str
         How the threshold was resolved; empty where it was given in loss units.
     confidence : float
-        Of the interval.
+        Confidence of the interval.
     reference : Reference or None
         The known answer.
     interval : "standard" or "betting"
-        How it is made.
+        Kind of the interval.
     quantity : str
-        What is wanted: the probability of the event, or the value at risk or the expected shortfall at ``tail``.
+        The number that is asked for: the probability of the event, or the value at risk or expected shortfall at
+        ``tail``.
     tail : float or None
         One minus the level of a value at risk or an expected shortfall; None for a probability.
     asked : bool
-        Whether the user asked for this number: one that the program adds of itself does not set the verdict of the run.
+        Whether the user asked for this number: a number that the program adds does not set the verdict of the run.
     unsure : Unsure or None
-        How well the threshold is known, where it is estimated too.
+        The error of the threshold, if it is estimated too.
     """
 
     event: Event
@@ -138,7 +141,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What a measure's exhibits are read from, when all numbers of the run are known.
+    """All that a measure's exhibits are made from, when the numbers of the run are known.
 
     Parameters
     ----------
@@ -147,16 +150,16 @@ class Answered:
     own : tuple of Estimate
         The answers to the measure's own questions, in their order.
     estimates : tuple of Estimate
-        Those of all measures of the run.
+        The answers to the questions of all measures of the run.
     session : Session
         The run: inputs and bound loss, and what evaluates further losses.
     factor : float
-        What a quantile of the normal law is multiplied by in intervals of this run: more than 1 where it chose the
-        size of its own sample.
+        Factor on the quantile of the normal law in intervals of this run: more than 1 if the run chose its own sample
+        size.
     left : int
-        Losses that the exhibits may still evaluate.
+        Evaluations of the loss that the exhibits may still make.
     scale : callable or None
-        Gives the loss's mean and standard deviation, once a measure's `questions` have asked for them.
+        Gives mean and standard deviation of the loss, if a measure's `questions` asked for them.
     """
 
     sample: TailSample
@@ -206,12 +209,12 @@ class Measure(ABC):
 
     @property
     def tails(self) -> tuple[float, ...]:
-        """Tail probabilities whose quantiles of the loss have to be known, roughly, before the proposal is tuned."""
+        """Tail probabilities for which approximate quantiles of the loss are needed before the proposal is tuned."""
         return ()
 
     @property
     def sigmas(self) -> tuple[float, ...]:
-        """Thresholds in standard deviations of the loss from its mean, where these are those of the model."""
+        """Thresholds given in standard deviations of the loss from its mean, both taken from the model."""
         return ()
 
     @abstractmethod
@@ -221,9 +224,9 @@ class Measure(ABC):
         Parameters
         ----------
         scale : callable
-            Gives the loss's mean and standard deviation where they are needed.
+            Gives mean and standard deviation of the loss where they are needed.
         quantile : callable
-            Gives, for each of `tails`, about the loss that is reached with that probability.
+            Gives, for each of `tails`, an approximate loss that is reached with that probability.
         """
 
     def check_loss(self, loss: Loss) -> None:
@@ -232,33 +235,33 @@ class Measure(ABC):
         Raises
         ------
         FieldError, DataError
-            When it lacks something.
+            When the loss lacks something that they need.
         """
         return
 
     def check_inputs(self, inputs: Inputs) -> None:
-        """Raise `FieldError` or `DataError`, before anything is drawn, where it does not go with ``inputs``."""
+        """Raise `FieldError` or `DataError`, before anything is drawn, if the measure does not fit ``inputs``."""
         return
 
     def check_moments(self, loss: Loss, inputs: Inputs) -> None:
-        """Raise `FieldError`, before anything is drawn, where moments of a bound ``loss`` are known and not enough."""
+        """Raise `FieldError`, before anything is drawn, if known moments of a bound ``loss`` exclude the measure."""
         return
 
     def floor(self, climbed: Callable[[float], TailSample], loss: Loss) -> float:
-        """The smallest loss whose rows the exhibits need, where that is below what the numbers need; else infinite.
+        """The smallest loss whose rows the exhibits need, if the numbers need only larger ones; else infinite.
 
         Parameters
         ----------
         climbed : callable
-            Gives rows of the target, weighted, beyond the quantile of a tail probability: few, and no part of the
+            Gives a few weighted rows of the target beyond the quantile of a tail probability; they are no part of the
             estimate.
         loss : Loss
-            Bound.
+            Bound to its inputs.
         """
         return math.inf
 
     def after(self, budget: int) -> int:
-        """Losses that the exhibits may evaluate, at most, of ``budget`` for the whole run."""
+        """Evaluations of the loss that the exhibits may make, of ``budget`` for the whole run."""
         return 0
 
     def exhibits(self, answered: Answered) -> list[Exhibit]:

@@ -1,4 +1,4 @@
-"""Moments given an event, from weighted rows: ratio estimates with errors by their influence functions."""
+"""Moments given an event: ratio estimates from weighted rows, with errors by their influence functions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from raresim.numerics.arrays import Bool, Float
 MOST_KHAT = 1.0
 """Tail index of influence values above which not even their mean is known, and no error is given.
 
-Above 0.5 they have no variance, but samples of light tails show 0.7: squares of normals with weights, for one.
+Above 0.5 they have no variance, but samples with light tails, such as weighted squares of normals, show 0.7.
 """
 
 ROUNDING = 1e-12
-"""Distance of a share from 0 and 1, and of a correlation from -1 and 1, up to which it is taken to be there."""
+"""Distance up to which a share counts as 0 or 1, and a correlation as -1 or 1."""
 
 NEAREST = 10
-"""Rows, at least, whose mean stands for that on the threshold."""
+"""Least number of rows whose mean replaces the mean on the threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +54,16 @@ class Given:
     estimated : bool
         Whether the threshold is a value at risk of the same sample.
     confidence : float
-        Of the intervals.
+        Confidence of the intervals.
     factor : float
-        What their quantiles are multiplied by.
+        Factor on their quantiles.
 
     Notes
     -----
-    ``m = sum w v / sum w`` over the rows of the event has the influence function ``w 1(L >= x) (v - m) / P``. Where the
-    threshold is an estimated quantile, it moves with the sample and ``m`` with it: to first order, ``m`` is replaced in
-    the influence function by ``E[v | L = x]``, as in that of an expected shortfall. Intervals take Student's t with the
-    effective number of rows.
+    ``m = sum w v / sum w`` over the rows of the event has the influence function ``w 1(L >= x) (v - m) / P``. If the
+    threshold is an estimated quantile, it moves with the sample, and ``m`` with it: to first order ``E[v | L = x]``
+    replaces ``m`` in the influence function, as for an expected shortfall. Intervals use Student's t with the effective
+    number of rows.
     """
 
     sample: TailSample
@@ -74,7 +74,7 @@ class Given:
 
     @cached_property
     def inside(self) -> Bool:
-        """Which of the kept rows (k,) are in the event."""
+        """Whether each kept row (k,) is in the event."""
         return np.asarray(self.sample.loss >= self.threshold)
 
     @cached_property
@@ -84,12 +84,12 @@ class Given:
 
     @cached_property
     def probability(self) -> float:
-        """Of the event, dimensionless."""
+        """Probability of the event, dimensionless."""
         return float(self.weight.sum()) / self.sample.n
 
     @cached_property
     def quantile(self) -> float:
-        """Standard errors on either side of an estimate; infinite where one row decides."""
+        """Half-width of an interval in standard errors; infinite where one row decides."""
         from scipy.special import stdtrit
 
         dof = effective(self.weight) - 1.0
@@ -100,11 +100,11 @@ class Given:
         return float(self.weight @ np.where(self.inside, values, 0.0)) / (self.probability * self.sample.n)
 
     def error(self, centred: Float) -> float:
-        """Standard error of an estimate with the influence values ``centred`` (k,), weights left out."""
+        """Standard error of an estimate with the influence values ``centred`` (k,), without weights."""
         return self.sample.error_of_sum(self._influence(centred))
 
     def honest_error(self, centred: Float) -> float:
-        """As `error`, NaN where the values have too heavy a tail for one."""
+        """As `error`, but NaN where the tail of the values is too heavy for a standard error."""
         influence = self._influence(centred)
         return math.nan if _is_heavy(influence[self.inside]) else self.sample.error_of_sum(influence)
 
@@ -113,7 +113,7 @@ class Given:
         return influence
 
     def _on_threshold(self, values: Float) -> float:
-        """``E[v | L = x]`` where the threshold is estimated and is no atom of the loss, else 0."""
+        """``E[v | L = x]`` if the threshold is estimated and no atom of the loss, else 0."""
         if not self._nearest.size:
             return 0.0
         weight = self.sample.weight[self._nearest]
@@ -121,7 +121,7 @@ class Given:
 
     @cached_property
     def _nearest(self) -> NDArray[np.intp]:
-        """The rows whose losses are nearest to an estimated threshold; none where it is given, or an atom."""
+        """The rows with losses nearest to an estimated threshold; none if the threshold is given or an atom."""
         distance = np.abs(self.sample.loss - self.threshold)
         if not self.estimated or np.count_nonzero(distance == 0.0) > 1:
             return np.empty(0, dtype=np.intp)
@@ -171,7 +171,7 @@ class Given:
         return rho, self.honest_error(influence / spread)
 
     def shares(self, label: NDArray[np.intp], count: int) -> Moments:
-        """Shares of the event's probability of rows labelled 0 to ``count - 1``; intervals on the logit scale."""
+        """Shares of the event's probability for the labels 0 to ``count - 1``; intervals on the logit scale."""
         share = np.array([self.mean((label == k).astype(np.float64)) for k in range(count)])
         error = np.array([self.error((label == k) - share[k]) for k in range(count)])
         spread = share * (1.0 - share)
@@ -187,7 +187,7 @@ class Given:
 
 
 def _is_heavy(influence: Float) -> bool:
-    """Whether influence values (j,) have a tail that leaves their mean square unknown."""
+    """Whether influence values (j,) have so heavy a tail that their mean square is unknown."""
     size = np.abs(influence[influence != 0.0])
     if not size.size or bounded(float(size.max() / size.mean()), size.size):
         return False

@@ -1,4 +1,4 @@
-"""Who contributes to a value at risk or an expected shortfall: Euler contributions with errors, which add up to it."""
+"""Euler contributions to a value at risk and an expected shortfall, which add up to it, with standard errors."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ if TYPE_CHECKING:
 Of = Literal["value_at_risk", "expected_shortfall", "both"]
 
 NOISE = 2.0
-"""Standard errors below which a small contribution is not told from nothing."""
+"""Standard errors within which a small contribution counts as indistinguishable from 0."""
 
 ROUNDING = 1e-9
-"""Share of the sizes of all contributions up to which a gap to the total is not worth a word."""
+"""Largest gap to the total, as a share of the sizes of all contributions, that is not reported."""
 
 MOST_WITHOUT = 100
-"""Names, the largest first, for which the loss without them is looked at."""
+"""Number of names, the largest first, with an incremental number."""
 
 MOST_BARS = 20
 """Names in a figure."""
 
 DEEPEST = 64.0
-"""Rows are kept down to the quantile of this many times the tail, at most, for the loss without its largest part."""
+"""For incremental numbers, rows are kept down to the quantile of at most this many times the tail."""
 
 FURTHER = 4.0
-"""Standard deviations of the loss, where it is beyond without a part, that rows are kept down from its mean there."""
+"""Where the loss without a part is in its own tail, rows are kept down to the mean loss less this many standard
+deviations."""
 
 CAUTION_ROWS = 100
 """Effective rows below which contributions are read with caution."""
@@ -78,27 +79,27 @@ class Contributions(Measure):
     Parameters
     ----------
     level : float
-        Confidence of both, 0.999; or
+        Confidence of both numbers, such as 0.999; or
     tail : float
-        one minus it, 0.001. Exactly one of the two is given.
+        one minus the level, such as 0.001. Exactly one of the two is given.
     of : "value_at_risk", "expected_shortfall" or "both"
-        Which of the two is shared.
+        The number that is shared among the parts.
     by : str or sequence of str
-        Columns of the loss's positions file; the contributions are also summed by the values of each.
+        Columns of the loss's positions file; contributions are also summed for each value of each column.
     window : float, optional
-        Half-width of the window around the value at risk in which contributions to it are read, as a share of it:
-        0.05 takes losses within 5 % of it. Chosen from the sample where it is left out.
+        Half-width of the window around the value at risk that contributions to it are estimated from, as a share of the
+        value at risk: 0.05 takes losses within 5 % of it. Left out, the sample decides.
     min_share : float
-        Share of the total below which a name that is within two standard errors of 0 is put into one row with all
-        such names; 0 shows every name.
+        Names with less than this share of the total that are within two standard errors of 0 are shown together in one
+        row; 0 shows every name.
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Notes
     -----
     `raresim.measures.allocation.Allocation` has the formulas. ``marginal`` is the contribution divided by the weight,
-    the rate at which the number grows with the position. ``incremental`` is how much smaller the number would be
-    without it, from the same rows, with nothing in its place.
+    the rate at which the number grows with the position. ``incremental`` is how much smaller the number would be, by
+    the same rows, without the position and with nothing in its place.
     """
 
     kind: ClassVar[str] = "contributions"
@@ -134,7 +135,7 @@ class Contributions(Measure):
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """Which numbers are shared, in the order of the questions."""
+        """The numbers that are shared, in the order of the questions."""
         if self.of == "both":
             return ("value_at_risk", "expected_shortfall")
         return (self.of,)
@@ -150,14 +151,18 @@ class Contributions(Measure):
         if not loss.has_components:
             raise FieldError(
                 "kind",
-                f"contributions needs a loss with parts, and one of kind {loss.kind!r} has none"
-                + ("; return what each part loses, and name them in `components`" if loss.kind == "python" else ""),
+                f"contributions needs a loss with parts, and a loss of kind {loss.kind!r} has none"
+                + (
+                    "; return the loss of each part, and name the parts in `components`"
+                    if loss.kind == "python"
+                    else ""
+                ),
             )
         for column in self.by:
             loss.component_groups(column)
 
     def floor(self, climbed: Callable[[float], TailSample], loss: Loss) -> float:
-        """Where the rows begin in which the loss without its largest parts is beyond its own value at risk."""
+        """The smallest loss of rows where the loss without one of its largest parts exceeds its own value at risk."""
         sample = climbed(min(1.0, DEEPEST * self.beyond))
         tail = TailCurve.of_rows(sample.n, sample.loss, sample.log_weight)
         at = tail.index(self.beyond)
@@ -236,11 +241,11 @@ class _Report:
         self._without: dict[bytes, Without | None] = {}
 
     def exhibit(self, name: str, title: str, held: list[Group], weights: Float | None, min_share: float) -> Exhibit:
-        """The contributions of ``held``, those of both numbers below each other."""
+        """The contributions of ``held`` to both numbers, in one table."""
         level = percent(self.measure.beyond)
         statuses = [answer.verdict.status for answer in self.answers.values()]
         if self.is_empty:
-            note = "No row of the sample lies at or beyond the value at risk: there is nothing to be shared."
+            note = "No row of the sample lies at or beyond the value at risk: there is nothing to share."
             return Exhibit(name, f"{title} at {level}", COLUMNS, (), (note,), worst(statuses))
         rows: list[Row] = []
         notes: list[str] = []
@@ -258,7 +263,7 @@ class _Report:
     def _shared(
         self, quantity: Quantity, answer: Estimate, held: list[Group], min_share: float, notes: list[str]
     ) -> tuple[Shares, list[Group]]:
-        """What each group has, largest first; those too small to be resolved as one, last."""
+        """The contribution of each group, largest first; those that are too small are summed in the last."""
         shares = self._shares(quantity, held)
         size = np.abs(shares.value)
         small = (size <= NOISE * shares.std_error) & (size < min_share * abs(answer.value))
@@ -274,18 +279,18 @@ class _Report:
             )
             notes.append(
                 f"{small.sum()} of {len(held)} names have less than {min_share:.3g} of the {WORDS[quantity]} each and "
-                f"are within {NOISE:g} standard errors of 0: they are one row, other."
+                f"are within {NOISE:g} standard errors of 0: they share the row other."
             )
         if shares.drift.any():
             notes.append(
-                f"Half the window gives another contribution to the {WORDS[quantity]} for "
-                f"{np.count_nonzero(shares.drift)} of {len(groups)} rows; their standard errors allow for it."
+                f"Half the window gives a different contribution to the {WORDS[quantity]} for "
+                f"{np.count_nonzero(shares.drift)} of {len(groups)} rows; their standard errors include the difference."
             )
         shares, moved = shares.adding_up_to(answer.value)
         if moved > ROUNDING:
             notes.append(
-                f"Contributions to the {WORDS[quantity]} were moved by {moved:.2g} of their sizes to add up: they come "
-                f"from the first {self.answered.sample.n:,} rows, the total from all."
+                f"Contributions to the {WORDS[quantity]} were changed by {moved:.2g} of their sizes to add up: they "
+                f"come from the first {self.answered.sample.n:,} rows, the total from all rows."
             )
         return shares, groups
 
@@ -336,13 +341,13 @@ class _Report:
         return found.expected_shortfall, found.expected_shortfall_error
 
     def _ess(self, quantity: Quantity) -> float:
-        """Effective rows that a contribution is read from."""
+        """Effective rows that contributions are estimated from."""
         if quantity == "value_at_risk":
             return self.allocation.window.ess
         return effective(self.answered.sample.weight * self.allocation.beyond)
 
     def _quantile(self, quantity: Quantity) -> float:
-        """What a standard error is multiplied by in an interval: Student's t for few effective rows."""
+        """Half-width of an interval in standard errors: the quantile of Student's t for few effective rows."""
         from scipy.special import stdtrit
 
         dof = max(1.0, self._ess(quantity) - 1.0)
@@ -350,7 +355,7 @@ class _Report:
 
     @property
     def _wider(self) -> float:
-        """A tail whose losses are those that count without the largest part."""
+        """A tail large enough to hold the losses that count without the largest part."""
         return min(0.25, math.sqrt(math.sqrt(self.measure.beyond)))
 
     def _notes(self, rows: list[Row]) -> list[str]:
@@ -359,8 +364,8 @@ class _Report:
         notes = []
         if window.half_width == 0:
             notes.append(
-                f"Means given a loss equal to the value at risk are those of the {window.at.size:,} rows at {q:.6g}, "
-                f"{window.ess:,.0f} effective ones."
+                f"Means given a loss equal to the value at risk come from the {window.at.size:,} rows at {q:.6g}, "
+                f"{window.ess:,.0f} effective rows."
             )
         else:
             notes.append(
@@ -370,7 +375,9 @@ class _Report:
             if q - window.half_width < sample.floor:
                 notes.append(f"Losses below {sample.floor:.6g} were not kept: the window is cut off there.")
             if self.measure.window is not None and window.half_width > self.measure.window * abs(q):
-                notes.append(f"The window was widened from {self.measure.window:g} of it to hold {FEWEST} rows.")
+                notes.append(
+                    f"The window was widened from {self.measure.window:g} of the value at risk to hold {FEWEST} rows."
+                )
         notes += [
             f"Contributions to the {WORDS[quantity]} rest on {self._ess(quantity):,.0f} effective rows: use more "
             "evaluations."
@@ -379,9 +386,9 @@ class _Report:
         ]
         if any(found is None for found in self._without.values()):
             notes.append(
-                "An incremental number is missing where its losses were hardly drawn or not kept: without a large part "
-                f"the losses that count are smaller. Add `{{kind: value_at_risk, tail: {self._wider:.1g}}}` to the "
-                "measures, and such losses are drawn and kept."
+                "An incremental number is missing where the losses that it needs were hardly drawn or not kept: "
+                "without a large part, smaller losses count. To have them drawn and kept, add `{kind: value_at_risk, "
+                f"tail: {self._wider:.1g}}}` to the measures."
             )
         if len(rows) - len(self.answers) > MOST_WITHOUT * len(self.answers):
             notes.append(f"Incremental numbers are given for the {MOST_WITHOUT} largest contributions.")

@@ -1,4 +1,4 @@
-"""The tail of the loss as its weighted rows show it: probabilities, quantiles and means beyond them, with errors."""
+"""The tail of the loss from weighted rows: probabilities, quantiles and means beyond them, with errors."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from raresim.measures.intervals import clopper_pearson, weighted_lower, weighted
 from raresim.numerics.arrays import Float
 
 FEW = 0.02
-"""Share of the sum of the weights below a quantile that the largest of all may have for their number to be large."""
+"""The weights below a quantile count as many if the largest of all weights is at most this share of their sum."""
 
 LARGE = 0.25
-"""Tail probability above which a quantile is read from shares of the weights."""
+"""Tail probability above which a quantile is computed from shares of the weights."""
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How sure an interval is to be.
+    """The confidence of an interval and how it is computed.
 
     Parameters
     ----------
     confidence : float
-        Of the interval.
+        Confidence of the interval.
     crude : bool
         Whether the rows are draws of the target, whose number of hits has a binomial law.
     dof : int or None
-        Degrees of freedom of a standard error; None where they are many.
+        Degrees of freedom of the standard error; None where they are many.
     factor : float
-        What its quantiles are multiplied by.
+        Factor on the quantiles of the law.
     """
 
     confidence: float
@@ -45,7 +45,7 @@ class Certainty:
 
     @property
     def quantile(self) -> float:
-        """Standard errors on either side of the estimate."""
+        """Half-width of the interval in standard errors."""
         from scipy.special import ndtri, stdtrit
 
         p = 0.5 + 0.5 * self.confidence
@@ -59,15 +59,15 @@ class Quantile:
     Parameters
     ----------
     value, low, high : float
-        In the unit of the loss; ``high`` is infinite where the rows do not say how far it may be.
+        Estimate and interval, in the unit of the loss; ``high`` is infinite where the rows give no upper end.
     std_error : float
-        Half the interval in units of its quantile.
+        Half the length of the interval, divided by the quantile of its law.
     hits : int
         Rows at and beyond the value.
     tail_error : float
-        Relative error of the probability that they estimate.
+        Relative error of the probability of at least the value.
     at : int or None
-        The number of its loss in the curve; None where it lies below all rows.
+        Index of the value in the curve; None where it lies below all rows.
     """
 
     value: float
@@ -81,20 +81,21 @@ class Quantile:
 
 @dataclass(frozen=True, eq=False)
 class TailCurve:
-    """Atoms of the loss from the largest down, with sums over the rows at and above each.
+    """Distinct losses from the largest down, with the sums of weights at each.
 
     Parameters
     ----------
     n : int
         Rows in all, those below the floor included.
     loss : (k,) float64
-        Falling; each once.
+        Falling, without repeats.
     weight, square : (k,) float64
         Sums of the weights of the rows there, and of their squares, relative to all weights.
     count : (k,) int64
-        Their number.
+        Number of rows at each loss.
     as_shares : bool
-        Whether the weights are divided by their mean: estimates are shares of the sum of all, see `for_tail`.
+        Whether the weights are divided by their mean, so that estimates are shares of the sum of all weights; see
+        `for_tail`.
     """
 
     n: int
@@ -106,7 +107,7 @@ class TailCurve:
 
     @classmethod
     def of(cls, rows: WeightedLosses) -> Self:
-        """From rows by themselves, or from bins, each as an atom at its mean loss."""
+        """The curve of single rows, or of bins, each taken as an atom at its mean loss."""
         if rows.bins is not None:
             bins = rows.bins
             full = bins.sum_w > 0
@@ -119,7 +120,7 @@ class TailCurve:
 
     @classmethod
     def of_rows(cls, n: int, loss: Float, log_weight: Float) -> Self:
-        """From the rows that reach a floor, ``loss`` (k,) and ``log_weight`` (k,) in nats, of ``n``."""
+        """The curve of the rows among ``n`` that reach a floor: ``loss`` (k,) and ``log_weight`` (k,) in nats."""
         order = np.argsort(-loss, kind="stable")
         loss, weight = loss[order], np.exp(log_weight[order])
         first = np.flatnonzero(np.r_[True, loss[1:] != loss[:-1]]) if loss.size else np.empty(0, np.intp)
@@ -130,10 +131,10 @@ class TailCurve:
         return cls(n, loss[first], weights, squares, count)
 
     def for_tail(self, tail: float, bounded: bool) -> TailCurve:
-        """The curve from which a quantile with the probability ``tail`` is read.
+        """The curve from which the quantile with tail probability ``tail`` is computed.
 
-        That of shares where the tail is large, the weights are ``bounded`` by a share of draws from the target, and no
-        row is missing: see `raresim.measures.often.often`. Else this one.
+        It is the curve of shares if the tail is large, a share of draws from the target bounds the weights
+        (``bounded``) and no row is missing, see `raresim.measures.often.often`; otherwise it is this curve.
         """
         if tail <= LARGE or not bounded or self.as_shares or int(self.count.sum()) < self.n:
             return self
@@ -146,7 +147,7 @@ class TailCurve:
 
     @cached_property
     def odds_errors(self) -> Float:
-        """Standard errors (k,) of the logarithm of the odds of `beyond`, of a curve of shares; 0 where it is one."""
+        """Standard errors (k,) of the log odds of `beyond`, for a curve of shares; 0 where `beyond` is one."""
         inside, squares = np.cumsum(self.weight), np.cumsum(self.square)
         outside, rest = self.n - inside, squares[-1] - squares
         known = outside > 1e-9 * self.n
@@ -180,10 +181,10 @@ class TailCurve:
         return np.sqrt(np.maximum(0.0, second - 1.0) / max(1, self.n - 1))
 
     def value_at_risk(self, tail: float, certainty: Certainty) -> Quantile:
-        """The smallest loss that is exceeded with at most the probability ``tail``.
+        """The smallest loss that is exceeded with a probability of at most ``tail``.
 
-        The interval has every ``x`` for which neither ``P(loss > x)`` is surely above ``tail`` nor ``P(loss >= x)``
-        surely below it, each by the end of its own interval. Both ends are losses that were seen.
+        The interval holds every ``x`` unless the interval of ``P(loss > x)`` lies above ``tail`` or that of ``P(loss >=
+        x)`` lies below it. Both ends are observed losses.
         """
         at = self.index(tail)
         if at is None:
@@ -195,26 +196,26 @@ class TailCurve:
         return Quantile(float(self.loss[at]), low, high, half, int(self.hits[at]), float(self.errors[at]), at)
 
     def index(self, tail: float) -> int | None:
-        """Where the value at risk is: the last loss such that those above it have at most ``tail``; None below all."""
+        """Index of the value at risk: the last loss exceeded with at most ``tail``; None if it is below all rows."""
         k = int(np.searchsorted(self.above, tail * (1.0 + 1e-12), side="right")) - 1
         if k < 0 or (k == self.loss.size - 1 and self.beyond[k] < tail):
             return None
         return k
 
     def ess(self, at: int | None) -> float:
-        """What the rows at and above a loss are worth, were their weights equal: ``(sum w)^2 / sum w^2``."""
+        """Effective number of the rows at and above a loss, ``(sum w)^2 / sum w^2``."""
         if at is None:
             return 0.0
         return float(self.weight[: at + 1].sum() ** 2 / self.square[: at + 1].sum())
 
     def gap(self, at: int | None) -> float:
-        """Distance between the losses on either side of one: how exactly bins tell where it is."""
+        """Distance between the two neighbours of a loss, which is the resolution of bins."""
         if at is None or self.loss.size < 2:
             return math.nan
         return float(self.loss[max(at - 1, 0)] - self.loss[min(at + 1, self.loss.size - 1)])
 
     def excess(self, at: int) -> tuple[float, float]:
-        """``E[(loss - x)+]`` of the loss ``x`` numbered ``at``, and its standard error."""
+        """``E[(loss - x)+]`` for the loss ``x`` at index ``at``, and its standard error."""
         over = self.loss[:at] - self.loss[at]
         mean = float(self.weight[:at] @ over) / self.n
         if self.as_shares:
@@ -225,12 +226,12 @@ class TailCurve:
         return mean, math.sqrt(max(0.0, second - mean * mean) / max(1, self.n - 1))
 
     def shortfall(self, at: int, tail: float) -> tuple[float, float]:
-        """The expected shortfall of a value at risk, the loss numbered ``at``, and its standard error."""
+        """The expected shortfall, and its standard error, for the value at risk at index ``at``."""
         mean, error = self.excess(at)
         return float(self.loss[at]) + mean / tail, error / tail
 
     def _exact(self, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
-        """Numbers of the largest and the smallest loss in the interval, by the binomial law of the hits.
+        """Indices of the largest and the smallest loss in the interval, by the binomial law of the hits.
 
         None where the interval is open on that side.
         """
@@ -245,7 +246,7 @@ class TailCurve:
         return first, None if last == self.loss.size - 1 and self.hits[last] <= most else last
 
     def _on_log_scale(self, at: int, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
-        """As `_exact`, by intervals of the logarithms; from the value at risk, numbered ``at``, outwards."""
+        """As `_exact`, by intervals on the log scale, searched outwards from the value at risk at index ``at``."""
         if self.as_shares and self._outside[0][at] * FEW < 1.0:
             return self._by_few_below(at, tail, certainty)
         size, level = self.beyond, tail
@@ -261,14 +262,14 @@ class TailCurve:
 
     @cached_property
     def _outside(self) -> tuple[Float, Float, float]:
-        """Sums (k,) of the weights below each loss and of their squares, relative to the largest weight; and that."""
+        """Sums (k,) of weights below each loss and of their squares, over the largest weight; and this weight."""
         largest = float((self.square / self.weight).max())
         outside = np.maximum(self.n - np.cumsum(self.weight), 0.0) / largest
         squares = np.maximum(self.square.sum() - np.cumsum(self.square), 0.0) / largest**2
         return outside, squares, largest
 
     def _by_few_below(self, at: int, tail: float, certainty: Certainty) -> tuple[int | None, int | None]:
-        """As `_exact`, where few weights lie below the value at risk, numbered ``at``: by gamma laws of their sum."""
+        """As `_exact`, by gamma laws of the sum of the few weights below the value at risk at index ``at``."""
         sums, squares, largest = self._outside
         confidence = math.erf(certainty.quantile / math.sqrt(2.0))
 
@@ -281,5 +282,5 @@ class TailCurve:
         return first, last if last < size else None
 
     def _unseen(self, confidence: float) -> float:
-        """Upper end of the probability beyond the largest loss, were a row there to weigh as those at it do."""
+        """Upper end of the probability beyond the largest loss, if a row there has the weight of the rows at it."""
         return -math.log(0.5 * (1.0 - confidence)) * float(self.square[0] / self.weight[0]) / self.n

@@ -1,4 +1,4 @@
-"""The curve of exceedance probabilities: how often each of many losses is exceeded, and what is lost beyond it."""
+"""The exceedance curve: how often each of many thresholds is exceeded, and by how much."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from raresim.record.verdict import Status
 from raresim.registry import member
 
 Kind = Literal["loss", "aep", "oep"]
-"""What one draw of the loss is: any loss, the sum of a year's events, or the largest of them."""
+"""What one draw of the loss is: any loss, the sum of a year's events, or the largest event of a year."""
 
 POINTS, FROM_TAIL, TO_TAIL = 100, 0.1, 1e-4
 MOST_POINTS = 1_000
 
 ASKED = 5
-"""Thresholds that become estimates of their own, with a verdict; the others are read from the same rows."""
+"""Number of thresholds with an estimate and a verdict of their own; the others are computed from the same rows."""
 
 _AXIS = {"loss": "P(loss > x)", "aep": "P(sum of a year > x)", "oep": "P(largest of a year > x)"}
 _HOW = {True: "exact (Clopper-Pearson)", False: "on the log scale"}
@@ -76,21 +76,21 @@ class Exceedance(Measure):
     Parameters
     ----------
     thresholds : list of float, optional
-        Where, in the unit of the loss, rising. Without it the program chooses ``points`` quantiles of the sample.
+        Thresholds in the unit of the loss, rising. Left out, the program chooses ``points`` quantiles of the sample.
     points : int, optional
-        How many it chooses, even on the logarithm of the probability; 100 when left out.
+        Number of points that the program chooses, evenly spaced in the log probability; 100 when left out.
     from_tail, to_tail : float, optional
-        Probabilities at which the chosen points begin and end. When left out 0.1 and 0.0001, or as far as
-        ``return_periods`` go.
+        Probabilities at which the chosen points begin and end; when left out 0.1 and 0.0001, or as far as
+        ``return_periods`` reach.
     return_periods : list of float, optional
-        In years, rising: the loss of each is found and its row marked.
+        Return periods in years, rising: the table marks the loss of each.
     events_per_year : float
-        Draws of the loss in a year, at least on average: a return period is ``1 / (events_per_year P(loss > x))``.
+        Mean number of draws of the loss in a year: a return period is ``1 / (events_per_year P(loss > x))``.
     curve : "loss", "aep" or "oep"
-        What a draw of the loss is: any loss; the sum of a year's events; or the largest event of a year. The last two
-        are years by themselves.
+        What a draw of the loss is: any loss; the sum of a year's events; or the largest event of a year. With the last
+        two, one draw is one year.
     confidence : float
-        Of intervals and band, between 0 and 1.
+        Confidence of intervals and band, between 0 and 1.
 
     Raises
     ------
@@ -99,12 +99,12 @@ class Exceedance(Measure):
 
     Notes
     -----
-    Losses beyond ``x`` are strictly larger, as in the value at risk, which is the smallest ``x`` with
-    ``P(loss > x) <= tail``. Beside the probability stand the partial moments ``E[(loss - x)+]``, the stop-loss premium,
-    and ``E[((loss - x)+)^2]``, and the mean of the losses beyond ``x``.
+    Losses beyond ``x`` are strictly larger, as in the value at risk, which is the smallest ``x`` with ``P(loss > x) <=
+    tail``. The tables also have the partial moments ``E[(loss - x)+]``, the stop-loss premium, and ``E[((loss -
+    x)+)^2]``, and the mean of the losses beyond ``x``.
 
-    The losses at powers of ten and at ends that were left out have a verdict each, which is not that of the run unless
-    the run asks for nothing else.
+    The program adds the losses at powers of ten and at ends that were left out. Each has a verdict of its own, which
+    does not count for the run unless the run asks for nothing else.
     """
 
     kind: ClassVar[str] = "exceedance"
@@ -140,7 +140,8 @@ class Exceedance(Measure):
                 if not years * self.events_per_year > 1.0:
                     raise FieldError(
                         "return_periods",
-                        f"must be above {1 / self.events_per_year:g} years, that of any loss, got {years:.15g}",
+                        f"must be above {1 / self.events_per_year:g} years, the mean time between losses, got "
+                        f"{years:.15g}",
                     )
         if self.thresholds is None:
             self._check_ends()
@@ -153,7 +154,7 @@ class Exceedance(Measure):
 
     @property
     def tails(self) -> tuple[float, ...]:
-        """Of the return periods; where the program chooses the points also of their ends, or powers of ten."""
+        """Tails of the return periods; for points that the program chooses, also their ends and powers of ten."""
         marked = tuple(self._marked)
         if self.thresholds is not None:
             return marked
@@ -178,7 +179,7 @@ class Exceedance(Measure):
         ]
 
     def exhibits(self, answered: Answered) -> list[Exhibit]:
-        """``exceedance`` with the curve, and ``partial_moments`` with what is lost beyond each threshold."""
+        """The curve (``exceedance``) and the losses beyond each threshold (``partial_moments``)."""
         marks, notes = self._marks(answered)
         grid, more = self._grid(answered)
         x = np.unique(np.append(grid, list(marks)))
@@ -193,17 +194,17 @@ class Exceedance(Measure):
 
     @property
     def _marked(self) -> dict[float, str]:
-        """Tail probability of each return period, the largest first, and what its row is called."""
+        """Tail probability of each return period, the largest first, and the mark of its row."""
         return {self._tail(years): f"{years:g} years" for years in self.return_periods or ()}
 
     @property
     def _named(self) -> set[float | None]:
-        """Tail probabilities that the user named; the others are points that the curve adds of itself."""
+        """Tail probabilities that the user named; the program adds the others."""
         return {*self._marked, self.from_tail, self.to_tail}
 
     @property
     def _asked(self) -> list[float]:
-        """The ends and some thresholds between: all of few."""
+        """The thresholds with an estimate of their own: all if they are few, else the ends and some between."""
         given = list(self.thresholds or ())
         if len(given) <= ASKED:
             return given
@@ -220,18 +221,18 @@ class Exceedance(Measure):
         if first <= last:
             field = "from_tail" if self.to_tail is None else "to_tail"
             raise FieldError(
-                field, f"the curve must go from a larger probability to a smaller, got {first:.15g} to {last:.15g}"
+                field, f"the curve must go from a larger to a smaller probability, got {first:.15g} to {last:.15g}"
             )
         for tail, name in self._marked.items():
             if not last <= tail <= first:
                 field = "from_tail" if tail > first else "to_tail"
                 raise FieldError(
                     "return_periods",
-                    f"must lie on the curve: {name} are a probability of {tail:g}, and {field} ends it",
+                    f"must lie on the curve: {name} are a probability of {tail:g}, beyond its end, {field}",
                 )
 
     def _marks(self, answered: Answered) -> tuple[dict[float, str], list[str]]:
-        """The losses found at `tails` and what their rows are called, and a note of those that cannot be read."""
+        """The losses found at `tails` with the marks of their rows, and notes on missing or untrusted ones."""
         found: dict[float, list[str]] = {}
         missed, doubtful = [], []
         for tail, estimate in zip(self.tails, answered.own[len(self._asked) :], strict=True):
@@ -245,13 +246,13 @@ class Exceedance(Measure):
         notes = [f"Not in the table, because the sample does not reach them: {', '.join(missed)}."] if missed else []
         if doubtful:
             notes.append(
-                f"Not trusted, and no part of the verdict of the run, because the curve added them: "
+                "Not trusted, but outside the verdict of the run, because the program added them: "
                 f"{', '.join(doubtful)}."
             )
         return {x: ", ".join(names) for x, names in found.items()}, notes
 
     def _grid(self, answered: Answered) -> tuple[Float, list[str]]:
-        """The thresholds that the sample can answer, and notes on the choice and on those that it cannot."""
+        """The thresholds that the sample reaches, and notes on their choice and on those that were left out."""
         sample = answered.sample
         if self.thresholds is not None:
             given = np.array(self.thresholds, dtype=np.float64)
@@ -263,11 +264,11 @@ class Exceedance(Measure):
         tails = np.geomspace(first, last, int(self.points or POINTS))
         x = quantiles_of(sample, tails)
         notes = [
-            f"The thresholds are quantiles of the sample at {tails.size} probabilities, even on the log scale, from "
-            f"{first:g} to {last:g}; equal ones are one row."
+            f"The thresholds are quantiles of the sample at {tails.size} probabilities, evenly spaced on the log scale "
+            f"from {first:g} to {last:g}; equal thresholds share one row."
         ]
         if np.isnan(x).any():
-            notes.append(f"The curve begins late: losses below {sample.floor:g} were not kept.")
+            notes.append(f"The curve begins at {sample.floor:g}: smaller losses were not kept.")
         return x[np.isfinite(x)], notes
 
     def _exceedance(
@@ -310,8 +311,8 @@ class Exceedance(Measure):
             notes=(
                 "stop_loss is E[(loss - x)+], second_moment E[((loss - x)+)^2], mean_beyond E[loss | loss > x]; each "
                 "has its standard error.",
-                "Where the loss has no variance, no error of stop_loss or mean_beyond can be believed, and without a "
-                "fourth moment none of second_moment; what is seen of the tail cannot tell.",
+                "If the loss has no variance, the errors of stop_loss and mean_beyond are not reliable; if it has no "
+                "fourth moment, the error of second_moment is not. The sample cannot show whether these moments exist.",
             ),
             status=status,
         )
@@ -320,21 +321,24 @@ class Exceedance(Measure):
         level = f"{100 * self.confidence:g} %"
         notes = [
             f"lower and upper hold at {level} for each threshold by itself, {_HOW[curve.is_crude]}; band_lower and "
-            f"band_upper at {level} for all at once. Between two thresholds the curve is below band_upper of the lower "
-            "and above band_lower of the higher."
+            f"band_upper hold at {level} for all thresholds at once. Between two thresholds the curve is below "
+            "band_upper of the lower one and above band_lower of the higher one."
         ]
         alone = f"{100 * pointwise_confidence(critical):.4g} %"
-        notes.append(f"The band takes {critical:.3g} standard errors; an interval so wide holds at {alone} alone.")
+        notes.append(
+            f"The band is {critical:.3g} standard errors wide on each side; a single interval of this width holds at "
+            f"{alone}."
+        )
         if curve.is_heavy.any():
             notes.append(
                 f"The weights beyond {np.count_nonzero(curve.is_heavy)} of {curve.thresholds.size} thresholds have a "
-                f"heavy tail: Student's t with {HEAVY_DOF} degrees of freedom takes the place of the normal law there."
+                f"heavy tail: Student's t with {HEAVY_DOF} degrees of freedom replaces the normal law there."
             )
         if (curve.hits == 0).any():
             notes.append("No draw was beyond the last threshold: its upper ends are bounds.")
         if self.thresholds is not None and np.isin(sample.loss, self.thresholds).any():
             notes.append(
-                "Some losses equal a threshold. They are not beyond it here, and count where a probability is asked "
+                "Some losses equal a threshold. They do not count as beyond it here, but they count in a probability "
                 "of losses of at least the threshold."
             )
         return notes
@@ -363,7 +367,7 @@ def _rising(field: str, values: Sequence[float]) -> Float:
 
 
 def _rows(*columns: NDArray[Any]) -> tuple[tuple[float | None, ...], ...]:
-    """Rows of a table, None for what is not finite."""
+    """Rows of a table, with None for numbers that are not finite."""
     return tuple(
         tuple(v if math.isfinite(v) else None for v in row) for row in zip(*(c.tolist() for c in columns), strict=True)
     )

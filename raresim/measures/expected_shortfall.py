@@ -20,9 +20,9 @@ class ExpectedShortfall(AtLevels):
     level : float or a list of them
         The confidence, such as 0.975; exactly one of ``level`` and ``tail``.
     tail : float or a list of them
-        One minus the level, such as 0.025: what is computed with.
+        One minus the level, such as 0.025; computations use the tail.
     confidence : float
-        Of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     reference : Reference or a list of them
         Known answers, one per level, in the unit of the loss.
 
@@ -33,9 +33,10 @@ class ExpectedShortfall(AtLevels):
 
     Notes
     -----
-    The mean of the worst share ``1 - level`` of all outcomes: right also where a loss has a probability of its own, of
-    which ``E[loss | loss >= VaR]`` takes too much ([1]_). The error is that of the mean of ``w (loss - VaR)+``, because
-    to first order that of the value at risk plays no part; the interval is that of its logarithm.
+    This is the mean of the worst share ``1 - level`` of all outcomes. It is also right where the value at risk is an
+    atom of the loss, of which ``E[loss | loss >= VaR]`` counts too much ([1]_). The standard error is computed from the
+    mean of ``w (loss - VaR)+``, because to first order the error of the value at risk has no effect; the interval is
+    computed on the log scale.
 
     References
     ----------

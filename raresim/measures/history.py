@@ -24,7 +24,7 @@ def columns_of(table: ReturnsTable, names: tuple[str, ...] | None) -> ReturnsTab
     Raises
     ------
     FieldError
-        When the factors have no names, or one has no column.
+        When the factors have no names, or a factor has no column.
     """
     if names is None:
         raise FieldError("history_file", "needs inputs with named factors: a fit to data, or marginals with names")
@@ -51,11 +51,11 @@ class Days:
     distance : (k,) float64
         Mahalanobis distance from the scenario, dimensionless.
     usual : (k,) float64
-        The same from the mean of the history: how unusual the day itself was.
+        Mahalanobis distance from the mean of the history: how unusual the day itself was.
     losses : list of float or None
-        Of these days.
+        Losses of these days.
     note : str
-        What they were taken from, or why there are none.
+        The source of the days, or why there are none.
     """
 
     dates: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Days:
         return cls(dates, x, distance[rows], usual[rows], prices.known(x), f"History: {table.describe()}.")
 
     def exhibit(self) -> list[Exhibit]:
-        """The table; none where nobody asked for days."""
+        """The table of days; none if no days were asked for."""
         if not self.note:
             return []
         columns = ("rank", "date", "distance", "distance_from_mean", "loss")
@@ -97,9 +97,9 @@ class Days:
             )
         ]
         how = (
-            "Distance is Mahalanobis's, from the most likely scenario, with the covariance of the history (columns in "
-            "their own standard deviations, shrunk by Ledoit and Wolf). A day of the history whose distance from its "
-            "mean is much smaller than its distance from the scenario says that the history holds nothing like it."
+            "Distance is the Mahalanobis distance from the most likely scenario, with the covariance of the history "
+            "(columns in their own standard deviations, shrunk by Ledoit and Wolf). If even the nearest day is much "
+            "closer to the mean of the history than to the scenario, the history holds nothing like the scenario."
         )
         notes = (self.note, how) if rows else (self.note,)
         return [

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 
 LOOK_INFLATION = 1.05
-"""Widening of an interval whose sample size was chosen by looking at the sample."""
+"""Factor on the length of an interval whose sample size was chosen by looking at the sample."""
 
 HEAVY_KHAT = 0.3
-"""Pareto shape of the weights from which a standard error is too uncertain for the quantile of a normal law."""
+"""Pareto shape of the weights from which the standard error is too uncertain for the quantile of a normal law."""
 
 HEAVY_DOF = 15
-"""Degrees of freedom that stand for this: `experiments/trust/intervals.py` has the coverage of it and of rivals."""
+"""Degrees of freedom of Student's t in that case; `experiments/trust/intervals.py` has its coverage and that of
+rivals."""
 
 
 def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]:
-    """Exact interval of a binomial proportion: it covers at least as often as it says for every proportion.
+    """Exact interval of a binomial proportion: its coverage is at least the confidence for every proportion.
 
     Parameters
     ----------
     hits, n : int
-        Hits among draws.
+        Number of hits and number of draws.
     confidence : float
-        Of the interval.
+        Confidence of the interval.
 
     References
     ----------
@@ -40,25 +41,25 @@ def clopper_pearson(hits: int, n: int, confidence: float) -> tuple[float, float]
 def zero_hits_bound(n: int, confidence: float) -> float:
     """One-sided upper limit of a probability after ``n`` draws without a hit: about ``3 / n`` at 95 %.
 
-    It is reported in place of the interval. Two-sided, `clopper_pearson` of no hit ends at ``3.7 / n``.
+    It is reported in place of the interval. The two-sided `clopper_pearson` interval without a hit ends at ``3.7 / n``.
     """
     return -math.expm1(math.log1p(-confidence) / n)
 
 
 def log_scale(value: float, relative_error: float, confidence: float, dof: int | None = None) -> tuple[float, float]:
-    """Interval of a positive estimate whose logarithm is taken to be normal: ``value exp(-+ z r)``.
+    """Interval of a positive estimate with an approximately normal logarithm: ``value exp(-+ z r)``.
 
     Parameters
     ----------
     value : float
         The estimate.
     relative_error : float
-        Its standard error divided by it, the standard error of its logarithm to first order.
+        Standard error divided by the estimate; to first order the standard error of its logarithm.
     confidence : float
-        Of the interval.
+        Confidence of the interval.
     dof : int, optional
-        Degrees of freedom of the standard error, where it comes from few replicates or from weights with a heavy tail:
-        Student's t takes the place of the normal law, and nothing is bounded without one.
+        Degrees of freedom of the standard error, if it comes from few replicates or from weights with a heavy tail:
+        Student's t then replaces the normal law. With 0 degrees of freedom the interval is unbounded.
     """
     from scipy.special import ndtri, stdtrit
 
@@ -71,20 +72,21 @@ def log_scale(value: float, relative_error: float, confidence: float, dof: int |
 
 
 def weighted_upper(total: float, squares: float, confidence: float) -> float:
-    """Upper end for a sum of few independent weights whose largest is 1, as for a Poisson number of them.
+    """Upper end of the mean of a sum of few independent weights, Poisson in number, whose largest is 1.
 
     Parameters
     ----------
     total, squares : float
         Sum of the weights, and of their squares.
     confidence : float
-        Of the two-sided interval.
+        Confidence of the two-sided interval.
 
     Notes
     -----
-    The gamma law with the mean ``total + 1`` and the variance ``squares + 1``: as if one more of the largest weight had
-    been seen. For equal weights it is the exact upper end of a Poisson mean; for others it was conservative in all
-    cases of [1]_. Where the largest weight seen stands in for the largest possible, it is less so.
+    It is a quantile of the gamma law with the mean ``total + 1`` and the variance ``squares + 1``, as if one more row
+    with the largest weight had been seen. For equal weights it is the exact upper end of a Poisson mean; for unequal
+    weights it was conservative in all cases of [1]_. It is less conservative where the largest observed weight replaces
+    the largest possible one.
 
     References
     ----------
@@ -98,7 +100,7 @@ def weighted_upper(total: float, squares: float, confidence: float) -> float:
 
 
 def weighted_lower(total: float, squares: float, confidence: float) -> float:
-    """Lower end for a sum of few independent weights, as `weighted_upper` is the upper one: 0 without any."""
+    """Lower end that belongs to `weighted_upper`: 0 without any weights."""
     from scipy.special import gammaincinv
 
     if not total > 0:

@@ -1,4 +1,4 @@
-"""Levels of quantiles: given as a confidence or as a tail, computed with as a tail."""
+"""Levels of quantiles: given as a confidence or as a tail, and computed as a tail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raresim.record.event import Event
 from raresim.record.records import Reference
 
 LOWEST_LEVEL = 0.1
-"""A level below this is taken for a tail by mistake; the quantile can be asked for by its tail."""
+"""A level below this is refused as a tail given by mistake; `tail` gives such a quantile."""
 
 Levels = float | Sequence[float] | None
 
@@ -30,7 +30,7 @@ def tail_of(level: float | None, tail: float | None) -> float:
     Raises
     ------
     FieldError
-        When both or neither are given, or one is not between 0 and 1.
+        When both or neither are given, or the number is not between 0 and 1.
     """
     (found,) = tails_of(level, tail, one=True)
     return found
@@ -46,10 +46,10 @@ def tails_of(level: Levels, tail: Levels, one: bool = False) -> tuple[float, ...
         raise FieldError(name, f"must be one number, got {given!r}")
     listed: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # a list where several
     if not listed:
-        raise FieldError(name, "must name at least one")
+        raise FieldError(name, "must name at least one number")
     tails = tuple(_tail(name, value) for value in listed)
     if len(set(tails)) < len(tails):
-        raise FieldError(name, f"must not name the same twice, got {given!r}")
+        raise FieldError(name, f"must not name the same number twice, got {given!r}")
     return tails
 
 
@@ -90,7 +90,7 @@ def questions_at(
 
 @dataclass(frozen=True, kw_only=True)
 class AtLevels(Measure):
-    """A number at one or several levels, read from the weighted losses: what value at risk and shortfall share."""
+    """A number at one or several levels of the losses: common part of value at risk and expected shortfall."""
 
     quantity: ClassVar[Quantity]
     keeps: ClassVar[Keeps] = "losses"

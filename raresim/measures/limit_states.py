@@ -42,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Share:
-    """Of an event's probability, with standard error and interval; dimensionless."""
+    """A share of an event's probability, with standard error and interval; dimensionless."""
 
     value: float
     std_error: float
@@ -65,11 +65,11 @@ def exhibits(
     loss : Loss
         Bound to its inputs.
     questions, estimates : sequence of Question, Estimate
-        What was asked, and the answers.
+        The questions and their answers.
     summary : Summary
-        Of the estimate stage.
+        Summary of the estimate stage.
     factor : float
-        What distances in intervals are multiplied by.
+        Factor on the half-widths of intervals.
     method : str
         The kind of method.
 
@@ -85,9 +85,9 @@ def exhibits(
     statuses = [estimate.verdict.status for estimate in estimates]
     if summary.states is None:
         note = (
-            f"Shares are not available: they are read from single draws with weights, and the rows of {method} with "
-            "these options are none. Use auto, cross_entropy, importance, design_point or crude, with draws "
-            "'independent' and without control variates."
+            f"Shares are not available: they need single weighted draws, and the rows of {method} with these options "
+            "are not such draws. Use auto, cross_entropy, importance, design_point or crude, with draws 'independent' "
+            "and without control variates."
         )
         return (Exhibit("limit_states", TITLE, COLUMNS, (), (note,), worst(statuses)),)
     rows: list[tuple[str | float | None, ...]] = []
@@ -97,7 +97,7 @@ def exhibits(
         if question.tail is not None:
             notes.append(f"{estimate.label} has no threshold that is known beforehand: ask for a probability there.")
         elif not summary.tail.hits[k]:
-            notes.append(f"No draw reached the event, {estimate.label}: there is nothing to be shared.")
+            notes.append(f"No draw reached the event, {estimate.label}: there is nothing to share.")
         else:
             table = _rows(names, k, estimate, summary, loss.at_least, factor)
             rows += table
@@ -112,25 +112,25 @@ def exhibits(
         )
         notes.append(f"A share is the probability that the limit state fails, given the event; {several}.")
         notes.append(
-            "Decisive is the part of it in which the event would not have happened otherwise: exactly as many limit "
-            f"states fail as the event takes, {loss.at_least} of {len(names)}."
+            "Decisive is the part of the share in which the event would not have happened without this limit state: "
+            f"exactly as many limit states fail as the event needs, {loss.at_least} of {len(names)}."
         )
     return (Exhibit("limit_states", TITLE, COLUMNS, tuple(rows), tuple(notes), worst(statuses), tuple(plots)),)
 
 
 def share_of(event: TailMoments, k: int, parts: TailMoments, j: int, confidence: float, factor: float) -> Share:
-    """The share of part ``j`` in event ``k``, both of the same rows.
+    """The share of part ``j`` in event ``k``, from the same rows.
 
     Parameters
     ----------
     event, parts : TailMoments
-        Of the events, and of parts of them.
+        Moments of the events, and of parts of them.
     k, j : int
-        Which of them; the event has a hit.
+        Indices of the event, which has a hit, and of the part.
     confidence : float
-        Of the interval.
+        Confidence of the interval.
     factor : float
-        What its distances are multiplied by.
+        Factor on its half-widths.
     """
     from scipy.special import stdtrit
 
@@ -167,7 +167,7 @@ def _rows(
     for j, name in enumerate(names):
         at = 2 * m * k + j
         shares = [share_of(summary.tail, k, parts, at + i, estimate.confidence, factor) for i in (0, m)]
-        if at_least == m:  # each of them fails in every row of the event, and decides
+        if at_least == m:  # each limit state fails in every row of the event, and decides it
             shares = [Share(1.0, 0.0, 1.0, 1.0)] * 2
         cells = [_or_none(x) for s in shares for x in (s.value, s.std_error, s.low, s.high)]
         found.append((name, estimate.threshold, *cells, float(parts.hits[at])))

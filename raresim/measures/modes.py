@@ -28,43 +28,43 @@ from raresim.search.explorer import Explorer
 Labels = NDArray[np.intp]
 
 MAX_EVALUATIONS, MAX_SHARE, FEW = 2000, 0.2, 300
-"""Losses that all scenarios together may take: the first; or this share of the draws of the estimate if that is less.
+"""Evaluations that all scenarios together may take: the first, or this share of the estimate's draws if that is less.
 
-A share of few draws buys nothing: then up to the third, but never more than there were draws.
+Where that share is below the third, they may take the third, but never more than there were draws.
 """
 
 CLIMBING = 0.75
-"""Share of them that goes into climbs; what is left tells regions apart and prices scenarios."""
+"""Share of these evaluations for climbs; the rest tells regions apart and evaluates scenarios."""
 
 CLIMBS = 4
-"""Climbs of a round; of the first there is one."""
+"""Climbs in a round; the first round has one."""
 
 STEPS = 3
-"""Steps of a climb, about; a round has no more climbs than it can pay for."""
+"""Approximate steps of a climb; a round has no more climbs than its evaluations allow."""
 
 MOST_CLIMBS = 32
 UNEXPLAINED = 0.01
-"""Share of the event's probability beyond no tangent plane at which climbs end."""
+"""Climbs end when at most this share of the event's probability lies beyond no tangent plane."""
 
 BESIDE = 0.05
 """Distance from a tangent plane, in standard deviations, up to which a draw still counts as beyond it."""
 
 PILOT = 200
-"""Draws of the target, at most, from which climbs start where the kept draws are no standard normals."""
+"""Largest number of draws of the target from which climbs start, if the kept draws are no standard normals."""
 
 
 @dataclass(eq=False)
 class Prices:
-    """Losses of scenarios, and how many were evaluated.
+    """Evaluates losses of scenarios, and counts the evaluations.
 
     Parameters
     ----------
     explorer : Explorer
         Evaluates at standard normals, as a stage of the run.
     n : int
-        Draws of the estimate.
+        Number of draws of the estimate.
     left : int
-        What the run's budget leaves.
+        Evaluations that are left of the run's budget.
     """
 
     explorer: Explorer
@@ -82,16 +82,16 @@ class Prices:
 
     @property
     def most(self) -> int:
-        """Losses that may be evaluated in all."""
+        """Evaluations allowed in total."""
         return min(MAX_EVALUATIONS, self.left, max(int(MAX_SHARE * self.n), min(FEW, self.n)))
 
     @property
     def left_to_climb(self) -> int:
-        """Losses that climbs may still take."""
+        """Evaluations that climbs may still take."""
         return max(0, int(CLIMBING * self.most) - self.evaluations)
 
     def __call__(self, u: Float) -> Float:
-        """Losses (n,) at standard normals (n, l); ``-inf`` where the user's function failed and that is bounded."""
+        """Losses (n,) at standard normals (n, l); ``-inf`` where the user's function failed and is bounded."""
         with collecting():  # what fails here is no row of the estimate
             return self._counted(self.explorer(u, "scenarios"))
 
@@ -111,7 +111,7 @@ class Prices:
         return loss
 
     def known(self, x: Float) -> list[float | None]:
-        """As `at`, None where there is no loss for whatever reason, or no evaluation is left."""
+        """As `at`, with None where there is no loss for any reason, or no evaluation is left."""
         if not len(x) or self.evaluations + len(x) > self.most:
             return [None] * len(x)
         try:
@@ -131,13 +131,13 @@ class Modes:
     mode : tuple of int
         The region of each.
     label : (j,) int
-        The region of each draw of the event: that of the tangent plane that it lies furthest beyond.
+        The region of each draw of the event, by the tangent plane that the draw lies furthest beyond.
     unexplained : float
         Share of the event's probability beyond none of these planes.
     climbs : int
-        How many there were.
+        Number of climbs.
     problem : str
-        Why there are fewer points than might be; empty where nothing went wrong.
+        Why points may be missing; empty where nothing went wrong.
     """
 
     points: tuple[DesignPoint, ...] = ()
@@ -149,17 +149,17 @@ class Modes:
 
     @property
     def count(self) -> int:
-        """Regions."""
+        """Number of regions."""
         return max(self.mode, default=0) + 1
 
 
 def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
-    """Climb from the densest point known; again from draws that lie beyond no tangent plane; join what is one region.
+    """Climb from the densest known point, then from draws beyond no tangent plane; join points of the same region.
 
     Parameters
     ----------
     prices : Prices
-        Evaluates.
+        Evaluates losses.
     goal : float
         The threshold.
     u : (j, l) float64
@@ -169,8 +169,8 @@ def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
 
     Notes
     -----
-    Two points are one region where the loss halfway between them reaches the threshold, see `climbing.regions`. Of two
-    regions beyond one tangent plane the farther one is not looked for.
+    Two points belong to one region if the loss halfway between them reaches the threshold, see `climbing.regions`. If
+    two regions lie beyond the same tangent plane, the search does not look for the farther one.
     """
     found, problem = Search((), (), (), 0), ""
     share, radius = weight / weight.sum(), np.linalg.norm(u, axis=1)
@@ -197,7 +197,7 @@ def find_modes(prices: Prices, goal: float, u: Float, weight: Float) -> Modes:
 
 
 def _first_start(prices: Prices, goal: float, u: Float, share: Float, radius: Float) -> Float:
-    """The mean of the draws, which is denser than any of them where the event is convex, or else the densest draw."""
+    """The mean of the draws, which is denser than every draw if the event is convex, or else the densest draw."""
     mean = (share @ u)[None]
     densest = u[[radius.argmin()]]
     is_denser = np.linalg.norm(mean) < radius.min() and prices.left_to_climb > 0
@@ -205,7 +205,7 @@ def _first_start(prices: Prices, goal: float, u: Float, share: Float, radius: Fl
 
 
 def _on_rays(prices: Prices, goal: float, starts: Float) -> Search:
-    """Where the event begins on the way from the origin to each start in it: all that few evaluations can find."""
+    """The first point of the event on the line from the origin to each start: few evaluations can find no more."""
     if prices.left_to_climb < HALVINGS * len(starts):
         return Search((), (), (), 0)
     low, high, loss = np.zeros(len(starts)), np.ones(len(starts)), np.full(len(starts), goal)
@@ -222,7 +222,7 @@ def _on_rays(prices: Prices, goal: float, starts: Float) -> Search:
 
 
 def find_points(prices: Prices, goal: float, rows: int) -> Modes:
-    """Design points from a pilot of the target, where the standard normals of the ``rows`` draws are not known."""
+    """Design points from a pilot of the target, if the standard normals of the ``rows`` draws are unknown."""
     dim, pilot = prices.inputs.latent_dim, min(PILOT, prices.left_to_climb // 4)
     u = np.asfortranarray(prices.explorer.generator().standard_normal((pilot, dim)))
     nothing = np.zeros(rows, dtype=np.intp)
@@ -237,7 +237,7 @@ def find_points(prices: Prices, goal: float, rows: int) -> Modes:
 
 def _spent(prices: Prices) -> str:
     return (
-        "The search for design points ended before all draws were explained, so that there may be further modes: all "
+        "The search for design points ended before all draws were explained, so there may be further modes: all "
         f"scenarios together may take {prices.most:,} evaluations, because the estimate took {prices.n:,} draws."
     )
 

@@ -9,30 +9,30 @@ from raresim.accumulators.tail import TailMoments
 from raresim.measures.intervals import weighted_upper
 
 OFTEN = 0.05
-"""Probability from which an event is one that the target hits often."""
+"""Probability from which the target hits an event often."""
 
 FEW = 0.02
-"""Share of a sum of weights that the largest possible weight may have for their number to be large."""
+"""Weights count as many if the largest possible weight is at most this share of their sum."""
 
 LEAST_WORTH = 20.0
-"""What the weights outside the event have to be worth for a lower end of their sum."""
+"""Effective number of weights outside the event from which their sum has a lower end."""
 
 
 @dataclass(frozen=True)
 class Often:
-    """The probability of a common event, read from the weights inside and outside of it.
+    """The probability of a common event, from the weights inside and outside the event.
 
     Parameters
     ----------
     value, relative_error : float
-        At most one, and its standard error divided by it.
+        The probability, at most one, and its standard error divided by it.
     outside : float
         One minus the value, exact where that is small.
     odds_error : float or None
         Standard error of the logarithm of the odds; None where the weights outside are too few for one.
     outside_ends : tuple of float
-        Moments of the few weights outside: their sum and that of their squares, relative to the largest possible
-        weight, that weight divided by the rows, and the standard error of ``outside`` relative to it.
+        For the few weights outside: the sums of the weights and of their squares, relative to the largest possible
+        weight; that weight divided by the number of rows; and the relative error of ``outside``.
     """
 
     value: float
@@ -43,13 +43,13 @@ class Often:
 
     @property
     def kind(self) -> str:
-        """How the interval is made."""
+        """The kind of the interval, in words."""
         return "log scale of the odds" if self.odds_error is not None else "gamma law of the few draws outside"
 
     def interval(self, confidence: float, dof: int | None, factor: float) -> tuple[float, float]:
-        """Symmetric for the logarithm of the odds; or from the upper end of the few weights outside.
+        """The interval, symmetric in the log odds, or from the upper end of the few weights outside.
 
-        ``factor`` multiplies the quantile, of Student's t where there are degrees of freedom ``dof``.
+        ``factor`` multiplies the quantile, which is Student's t if there are degrees of freedom ``dof``.
         """
         from scipy.special import expit, ndtri, stdtrit
 
@@ -66,28 +66,28 @@ class Often:
 
 
 def often(inside: TailMoments, outside: TailMoments | None, k: int, log_bound: float | None) -> Often | None:
-    """The probability of event ``k`` if it is common; None where the plain mean of its weights is the better estimate.
+    """The probability of event ``k`` if it is common; None if the plain mean of its weights is the better estimate.
 
     Parameters
     ----------
     inside, outside : TailMoments
-        Of the rows in each event, and of those that are not in it.
+        Moments of the rows in each event, and of the rows outside it.
     k : int
-        Which event.
+        Index of the event.
     log_bound : float or None
-        Log of the largest weight that there can be, in nats; None where there is no bound.
+        Log of the largest possible weight, in nats; None where there is no bound.
 
     Notes
     -----
-    A proposal for the far tail makes weights that are uneven where the target mostly is, and the mean of those in a
-    common event may even be above one. All weights together have the mean one, and that is known: a control variate.
-    With the coefficient for which the estimate never leaves [0, 1] it is the share ``A / (A + B)`` of the sums inside
-    and outside ([1]_, section 9.2). The sums are of different rows, so the squared error of the logarithm of the odds
-    ``A / B`` is ``sum w^2 / A^2 + sum w^2 / B^2``, to first order. It takes a share of draws from the target, without
-    which a part of the outside may not be drawn at all; that share also bounds the weights.
+    A proposal for the far tail has uneven weights where most of the target lies, and their mean over a common event may
+    even exceed one. The mean of all weights is known to be one and serves as a control variate. With the coefficient
+    that keeps the estimate within [0, 1], the estimate is the share ``A / (A + B)`` of the sums of weights inside and
+    outside ([1]_, section 9.2). The sums come from different rows, so to first order the squared error of the log odds
+    ``A / B`` is ``sum w^2 / A^2 + sum w^2 / B^2``. This needs a share of draws from the target, without which a part of
+    the outside may never be drawn; that share also bounds the weights.
 
-    Where the sum outside is that of few weights, by the largest that there can be, the probability is next to one, and
-    its interval begins at one minus the upper end of that sum, as for a Poisson number of the largest weights.
+    If the sum outside has few weights, measured by the largest possible weight, the probability is close to one. Its
+    interval then begins at one minus the upper end of that sum, as for a Poisson number of the largest weights.
 
     References
     ----------
@@ -113,7 +113,7 @@ def often(inside: TailMoments, outside: TailMoments | None, k: int, log_bound: f
 
 
 def sums(of: TailMoments, k: int, log_bound: float) -> tuple[float, float]:
-    """Sums of the weights of event ``k`` and of their squares, relative to the largest weight that there can be."""
+    """Sums of the weights of event ``k`` and of their squares, relative to the largest possible weight."""
     if not of.hits[k]:
         return 0.0, 0.0
     shrink = math.exp(float(of.peak[k]) - log_bound)

@@ -37,19 +37,19 @@ class Probability(Measure):
         Exactly one of the two. A number is in the unit of the loss; ``"5 sigma"`` is five standard deviations of
         the loss from its mean: ``mean + 5 std`` above, ``mean - 5 std`` below.
     sigma : "model" or float
-        Whose standard deviation. ``model``: of the loss under the input law, in closed form where there is one, else
-        from a pilot sample of the target, of which as many draws are made as the asked error needs, at most a fiftieth
-        of the budget or 10,000; the error that is left of the threshold is in the interval. A number: the standard
-        deviation itself, in the unit of the loss, around mean zero.
+        The standard deviation that is counted. ``model`` is the one of the loss under the input law, in closed form
+        where there is one, else from a pilot sample of the target with as many draws as the asked error needs, at most
+        a fiftieth of the budget or 10,000; the interval includes the remaining error of the threshold. A number is the
+        standard deviation itself, in the unit of the loss, around mean zero.
     confidence : float
-        Of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     reference : Reference or a list of them
         Known answers, one per threshold.
     interval : "standard" or "betting"
-        With ``betting`` it holds for samples of any size and at every look of the run together, because the weights
-        have a bound: one without a proposal, one over the share of the draws that are made from the target with it. It
-        is not quite twice as wide where that bound is below a hundredth of the probability times the draws, and far
-        wider where it is not, as for rare events. A method without such a share is refused once it has tuned.
+        A ``betting`` interval holds for samples of any size and at all looks of the run together. It needs a bound on
+        the weights: one without a proposal, and one over the share of draws from the target with a proposal. It is
+        nearly twice as wide if that bound is below a hundredth of the probability times the draws, and far wider
+        otherwise, as for rare events. A method without such a share is refused once it has tuned.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class Probability(Measure):
 
     @property
     def direction(self) -> Direction:
-        """Which side of the threshold is the event."""
+        """The side of the threshold on which the event lies."""
         return "above" if self.above is not None else "below"
 
     @property
@@ -170,7 +170,7 @@ class Probability(Measure):
 
 
 def _parse(field: str, threshold: Threshold) -> tuple[float, bool]:
-    """The number, and whether it counts standard deviations."""
+    """The number, and whether it is in standard deviations."""
     if isinstance(threshold, str):
         match = _SIGMAS.fullmatch(threshold)
         if not match:

@@ -1,4 +1,4 @@
-"""The scenarios that stand for an event: its likeliest point, and a likeliest point, medoid and mean of each mode."""
+"""The scenarios of an event: its likeliest point, and likeliest point, medoid and mean of each mode."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Scenario:
     Parameters
     ----------
     name : str
-        As in the table.
+        Name in the table.
     mode : int
-        From 1, by falling share of the event's probability.
+        Number of the mode, from 1, by falling share of the event's probability.
     x : (d,) float64
         The risk factors.
     loss : float or None
-        There; None where it is not known.
+        Loss at this point; None where it is unknown.
     radius : float or None
         Distance from the origin of standard normal space; None where it is not known.
     how : str
-        What it is.
+        What the point is, in words.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Found:
     given : Given
         The rows of the event.
     prices : Prices
-        What evaluates further losses.
+        Evaluates further losses.
     modes : Modes
         What the climbs found.
     shares : Moments
-        Of the event's probability, one for each mode that is shown, then that of the others where there are any.
+        Share of the event's probability of each mode that is shown, then of the other modes together, if any.
     scenarios : tuple of Scenario
         In the order of the table.
     """
@@ -78,7 +78,7 @@ class Found:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the factors: their own, or x1, x2, ..."""
+        """Names of the factors: their own, or x1, x2, ..."""
         return self.inputs.names or tuple(f"x{j + 1}" for j in range(self.inputs.dim))
 
     @classmethod
@@ -115,13 +115,13 @@ class _Choice:
     given : Given
         The rows.
     prices : Prices
-        What evaluates further losses.
+        Evaluates further losses.
     rank : (k,) int
         The mode of each kept row, from 0 by falling share; -1 outside the event.
     radius : (k,) float64 or None
-        Of each kept row in standard normal space; None where it is not known.
+        Distance of each kept row from the origin of standard normal space; None where it is unknown.
     nearest : dict
-        Of each mode the design point nearest to the origin, where it has one.
+        For each mode that has a design point, the one nearest to the origin.
     """
 
     given: Given
@@ -131,7 +131,7 @@ class _Choice:
     nearest: dict[int, DesignPoint]
 
     def scenarios(self, count: int) -> tuple[Scenario, ...]:
-        """The most likely one; of each mode its own likeliest point, where that is another, its medoid and its mean."""
+        """The most likely scenario; for each mode its likeliest point (if another), its medoid and its mean."""
         likeliest = [self._likeliest(k) for k in range(count)]
         first = min(likeliest, key=lambda s: math.inf if s.radius is None else s.radius)
         chosen = [replace(first, name="most likely")]
@@ -141,7 +141,7 @@ class _Choice:
         return tuple(chosen)
 
     def _likeliest(self, k: int) -> Scenario:
-        """The design point of a mode, or its densest draw where there is none or that is denser."""
+        """The design point of a mode, or its densest draw if there is no design point or the draw is denser."""
         name, rows = f"mode {k + 1} likeliest", np.flatnonzero(self.rank == k)
         sample, point = self.given.sample, self.nearest.get(k)
         far = sample.loss if self.radius is None else self.radius
@@ -153,7 +153,7 @@ class _Choice:
         return self._draw(name, k, row, how)
 
     def _typical(self, k: int) -> list[Scenario]:
-        """The draw nearest to the mean of a mode, which is its medoid in squared distances, and the mean itself."""
+        """The medoid of a mode, which is the draw nearest to its mean in squared distance, and the mean itself."""
         rows: Bool = self.rank == k
         sample = self.given.sample
         weight = sample.weight[rows] / sample.weight[rows].sum()

@@ -24,7 +24,7 @@ Cell = str | float | None
 MOST_BARS = 20
 
 CORRELATED = 8
-"""Factors whose correlations are shown: those whose means the event moves most."""
+"""Number of factors with correlations shown: the factors whose means the event moves most."""
 
 SCENARIO_COLUMNS = (
     "scenario",
@@ -74,28 +74,29 @@ def _notes(found: Found) -> tuple[str, ...]:
     hits = int(found.given.inside.sum())
     notes = [
         "The most likely scenario is the point of the event with the largest density in standard normal space, where "
-        "every input law is a map of independent standard normals: the design point. That point does not depend on the "
-        "units or transformations of the factors, as the densest point in their own space would.",
-        f"radius: distance from the origin of the {dim} standard normals; as_far: probability that they lie at least "
-        "that far out (chi-square tail); beyond_plane: Phi(-radius), the probability of everything beyond the plane "
-        "that touches the event there.",
+        "every input law is a map of independent standard normals: the design point. It does not depend on the units "
+        "or transformations of the factors; the densest point in their own space would.",
+        f"radius: distance from the origin of the {dim} standard normals; as_far: probability of a distance of at "
+        "least the radius (chi-square tail); beyond_plane: Phi(-radius), the probability beyond the plane that "
+        "touches the event at this point.",
     ]
     points = len(modes.points)
     if points:
         notes.append(
             f"{modes.climbs} climb{'s' if modes.climbs != 1 else ''} from the densest of {hits:,} draws of the event "
-            f"found {points} design point{'s' if points > 1 else ''}, in {found.prices.evaluations:,} evaluations. "
-            "Modes are apart where the loss halfway between their design points falls below the threshold; a draw "
-            "belongs to the mode whose tangent plane it lies furthest beyond; "
-            f"{100 * modes.unexplained:.2g} % of the event's probability lies beyond none, as in events that bend "
-            "around the origin."
+            f"found {points} design point{'s' if points > 1 else ''}, in {found.prices.evaluations:,} evaluations. Two "
+            "modes are separate if the loss halfway between their design points is below the threshold; a draw "
+            f"belongs to the mode whose tangent plane it lies furthest beyond; {100 * modes.unexplained:.2g} % of the "
+            "event's probability lies beyond no tangent plane, as in events that bend around the origin."
         )
     else:
-        notes.append("No climb came to a design point: the densest draw stands for it, and modes are not told apart.")
+        notes.append("No climb reached a design point: the densest draw replaces it, and modes are not told apart.")
     if modes.problem:
         notes.append(modes.problem)
     if found.prices.failed:
-        notes.append(f"{found.prices.failed:,} of the losses evaluated for the scenarios failed, and count as safe.")
+        notes.append(
+            f"{found.prices.failed:,} of the losses evaluated for the scenarios failed and count as outside the event."
+        )
     return tuple(notes)
 
 
@@ -111,7 +112,7 @@ def factors_exhibit(found: Found, usual: Usual, days: Days) -> Exhibit:
     values = np.column_stack([usual.mean, usual.std, first.x, shift, *(s.x for s in found.scenarios[1:]), *days.x])
     rows = tuple((name, *_row(numbers)) for name, numbers in zip(found.names, values, strict=True))
     plot = _profile("The most likely scenario", found.names, shift)
-    notes = ["Everything is in the units of the risk factors; a shift counts their usual standard deviations."]
+    notes = ["All values are in the units of the risk factors; a shift is in their usual standard deviations."]
     if days.dates:
         notes.append(f"day_1 to day_{len(days.dates)}: {', '.join(days.dates)}.")
     return Exhibit("scenario_factors", "Risk factors of the scenarios", columns, rows, tuple(notes), plots=plot)
@@ -142,16 +143,16 @@ def moments_exhibit(found: Found, usual: Usual) -> Exhibit:
     notes = [
         f"Given the event: weighted ratio estimates from its {int(given.inside.sum()):,} draws, with "
         f"{100 * given.confidence:g} % intervals from influence functions"
-        + (", in which the value at risk is estimated too." if given.estimated else "."),
+        + (", which include the error of the value at risk." if given.estimated else "."),
         _source(usual.drawn is None),
     ]
     if np.isnan([mean.std_error, std.std_error]).any():
-        notes.append("No interval is given where the draws are too few, or their tails too heavy for an error.")
+        notes.append("No interval is given where the draws are too few or their tails too heavy for a standard error.")
     return Exhibit("scenario_moments", "Risk factors given the event", columns, rows, tuple(notes), plots=plots)
 
 
 def correlations_exhibit(found: Found, usual: Usual) -> list[Exhibit]:
-    """Correlations of the factors that the event moves most; none where there is only one."""
+    """Correlations of the factors that the event moves most; none if there is only one factor."""
     x = found.given.sample.x
     shift = np.abs(usual.shift(np.array([found.given.mean(column) for column in x.T])))
     varies = np.isfinite(shift)
@@ -170,14 +171,14 @@ def correlations_exhibit(found: Found, usual: Usual) -> list[Exhibit]:
 
 def _source(is_closed: bool) -> str:
     if is_closed:
-        return "The usual values are those of the input law, in closed form."
-    return "The usual values are from draws of the input law, of which no loss was evaluated."
+        return "The usual values come from the input law in closed form."
+    return "The usual values come from draws of the input law, without evaluating the loss."
 
 
 def _profile(
     title: str, names: Sequence[str], y: Float, low: Float | None = None, high: Float | None = None
 ) -> tuple[EvidencePlot, ...]:
-    """Shifts of the factors that are moved most, in the order of the table."""
+    """Shifts of the factors that move most, in the order of the table."""
     known = np.flatnonzero(np.isfinite(y))
     shown = np.sort(known[np.argsort(-np.abs(y[known]), kind="stable")][:MOST_BARS])
     if not shown.size:
@@ -188,7 +189,7 @@ def _profile(
 
 
 def _ends(y: Float, low: Float | None, high: Float | None, shown: NDArray[np.intp]) -> tuple[Float, Float, Float]:
-    """Those shown, with the ends of their intervals; the value itself where there is none."""
+    """The values shown, with the ends of their intervals, or the value itself where there is no interval."""
     y, low, high = (y if v is None else v for v in (y, low, high))
     low, high = (np.where(np.isfinite(end), end, y)[shown] for end in (low, high))
     return y[shown], low, high

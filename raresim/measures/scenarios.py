@@ -32,7 +32,7 @@ from raresim.registry import member
 from raresim.search.explorer import Explorer
 
 MOST_MODES = 16
-"""Modes that are shown where the user names no number."""
+"""Largest number of modes shown if the user gives none."""
 
 
 @member("measure")
@@ -43,36 +43,35 @@ class Scenarios(Measure):
     Parameters
     ----------
     above : float or str
-        The event is ``loss >= above``: in the unit of the loss, or ``"5 sigma"`` as in `Probability`. Exactly one of
-        ``above``, ``level`` and ``tail``.
+        The event is ``loss >= above``, with ``above`` in the unit of the loss, or ``"5 sigma"`` as in `Probability`.
+        Exactly one of ``above``, ``level`` and ``tail`` is given.
     level : float
         The event is a loss of at least the value at risk at this confidence, such as 0.999.
     tail : float
         One minus the level.
     sigma : "model" or float
-        Whose standard deviation ``above`` counts, as in `Probability`.
+        The standard deviation that ``above`` counts, as in `Probability`.
     modes : int, optional
-        How many failure modes are shown at most, those with the largest shares; the others are taken together. All that
-        were found, up to 16, where it is left out.
+        Largest number of failure modes shown, by falling share; the others are taken together. Left out, all modes
+        found are shown, up to 16.
     history : int
-        How many of the nearest days are listed; 0 for none.
+        Number of nearest days that are listed; 0 for none.
     history_file : ReturnsSource, optional
-        The history, with a column for each risk factor by its name. Without it, the table that the inputs were fitted
+        The history, with a column named after each risk factor. Left out, it is the table that the inputs were fitted
         to.
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Raises
     ------
     FieldError
-        When not exactly one threshold is given, or an option is out of its range.
+        When not exactly one threshold is given, or an option is outside its range.
 
     Notes
     -----
     The most likely scenario is the point of the event with the largest density in standard normal space, the design
-    point of [1]_. In the space of the factors the densest point is another one after each change of variables, from
-    returns to prices say; this one is not. How modes are found is said in
-    `raresim.measures.modes`.
+    point of [1]_. The densest point in the space of the factors changes with every change of variables, for example
+    from returns to prices; the design point does not. `raresim.measures.modes` describes how modes are found.
 
     References
     ----------
@@ -108,7 +107,7 @@ class Scenarios(Measure):
             object.__setattr__(self, "modes", checks.whole("modes", self.modes))
         object.__setattr__(self, "history", checks.whole("history", self.history, 0))
         if self.history_file is not None and self.history == 0:
-            raise FieldError("history", "must be at least 1 where a history_file is given, got 0")
+            raise FieldError("history", "must be at least 1 if history_file is given, got 0")
 
     def _probability(self) -> Probability:
         return Probability(above=self.above, sigma=self.sigma, confidence=self.confidence)
@@ -146,7 +145,7 @@ class Scenarios(Measure):
         given = Given(answered.sample, threshold, self.above is None, self.confidence, answered.factor)
         status = own.verdict.status
         if not given.probability > 0:
-            note = f"No draw reached the event, {own.label}: there is nothing to show of it."
+            note = f"No draw reached the event, {own.label}: there is nothing to show."
             return [Exhibit("scenarios", f"Scenarios of {own.label}", SCENARIO_COLUMNS, (), (note,), status)]
         explorer = Explorer(answered.session, 1.0, "standard")
         found = Found.of(given, Prices(explorer, answered.sample.n, answered.left), self.modes or MOST_MODES)

@@ -1,4 +1,4 @@
-"""How the numbers of a run change with the parameters of its inputs: derivatives from the rows that it drew."""
+"""How the numbers of a run change with the parameters of its inputs: derivatives from the rows of the run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from raresim.record.verdict import Status
 from raresim.registry import member
 
 TOGETHER = ("mean", "loc", "std", "scale", "correlation", "loadings", "specific")
-"""Parameters of which there is one for each factor, in the order in which they are shown."""
+"""Parameters that each factor has, in the order in which they are shown."""
 
 MOST_ALONE = 40
-"""Parameters up to which each is shown by itself where none are named; others are changed together."""
+"""If no parameters are named, up to this many are shown one by one; more are changed together."""
 
 CHANGE, NEAR = 1e-3, (1e-4, 1e-2)
-"""Change of the log density, root mean square over the rows, that a step is to make; and between which it may be."""
+"""Root mean square change of the log density over the rows that a step aims at, and the range that is accepted."""
 
 ROWS = 5_000
-"""Rows that the step is chosen by."""
+"""Number of rows that decide the step."""
 
 
 @member("measure")
@@ -44,32 +44,33 @@ ROWS = 5_000
 class Sensitivities(Measure):
     r"""Derivatives of every probability, value at risk and expected shortfall of the run.
 
-    With respect to the parameters of the inputs, to thresholds and to tail probabilities, without further evaluations.
+    Derivatives are with respect to the parameters of the inputs, to thresholds and to tail probabilities. They take no
+    further evaluations.
 
     Parameters
     ----------
     parameters : sequence of str, optional
-        Names such as ``mean``, ``mean.x1``, ``std``, ``correlation``, ``dof``, ``x1.scale``; a name stands for all
-        parameters whose path ends so, which are changed together, and ``volatility`` for every ``std`` and ``scale``.
-        By default all that there are: scales together, correlations together, the others one by one.
+        Names such as ``mean``, ``mean.x1``, ``std``, ``correlation``, ``dof``, ``x1.scale``. A name stands for all
+        parameters whose path ends with it, which are changed together; ``volatility`` stands for every ``std`` and
+        ``scale``. By default all parameters: scales together, correlations together, the others one by one.
     per : float
-        The change that effects are also given for: a share of a parameter that is changed by a factor, or what is added
-        to one that may be zero (a mean, a correlation).
+        The change of a parameter for which effects are also given: a relative change, or an absolute one for a
+        parameter that may be zero (a mean, a correlation).
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Notes
     -----
-    With the density ``p`` of the risk factors ``x``, of which the loss ``L(x)`` is a function that does not change, and
-    the score ``s = d log p(x) / d theta`` [1]_:
+    The loss ``L(x)`` is a fixed function of the risk factors ``x`` with density ``p``. With the score ``s = d log p(x)
+    / d theta`` [1]_:
 
     .. math::
         \frac{d P(L \ge t)}{d \theta} = E[s; L \ge t], \quad
         \frac{d VaR}{d \theta} = \frac{E[s; L > VaR]}{f(VaR)}, \quad
         \frac{d ES}{d \theta} = \frac{E[s (L - VaR)^+]}{1 - a}
 
-    The score is the central difference of the density over the density, for all laws. Errors are those of influence
-    functions, in which the value at risk and the density ``f`` of the loss there are estimates too.
+    For all laws the score is the central difference of the density divided by the density. Errors come from influence
+    functions, which include the errors of the value at risk and of the density ``f`` of the loss there.
 
     References
     ----------
@@ -148,12 +149,12 @@ class Sensitivities(Measure):
         return scores
 
     def names(self, inputs: Inputs, notes: list[str] | None = None) -> list[str]:
-        """The parameters that are shown; ``notes`` takes a sentence for each part of the law that has none.
+        """The parameters that are shown; ``notes`` gets a sentence for each part of the law without any.
 
         Raises
         ------
         FieldError
-            When a name that was given is not a parameter of ``inputs``.
+            When a given name is no parameter of ``inputs``.
         """
         found = leaves(inputs)
         if self.parameters is not None:
@@ -221,16 +222,16 @@ COLUMNS = (
 )
 
 _HOW = (
-    "A derivative is per unit of the parameter; where several parameters with different values (no value is shown) are "
-    "changed together, per unit added to all, or per unit of the factor that all are multiplied by. The elasticity is "
-    "the change in per cent where the parameter changes by 1 %. Each parameter is changed with all others, as they "
-    "were given, held fixed: of a Student t law the variance changes with dof, the scale does not."
+    "A derivative is per unit of the parameter. If several parameters with different values are changed together, no "
+    "value is shown and the derivative is per unit added to all, or per unit of the factor on all. The elasticity is "
+    "the change in per cent when the parameter changes by 1 %. Each parameter is changed with all others held fixed as "
+    "they were given: dof changes the variance of a Student t law, not its scale."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A row of the table, with what the plots need."""
+    """A row of the table, with the numbers that the plots need."""
 
     cells: tuple[str | float | None, ...]
     status: Status
@@ -250,13 +251,13 @@ class Score:
     name : str
         The parameter.
     value : float or None
-        What it is; None where several differ.
+        Value of the parameter; None where several differ.
     by_factor : bool
-        Whether it is changed by a factor.
+        Whether the parameter is changed by a factor.
     values : (k,) float64
-        Per unit of the parameter; of the factor where there is no one value.
+        Score of each row per unit of the parameter, or of the factor where there is no single value.
     step : float
-        Half the distance of the two laws, relative where by a factor.
+        Step of the central difference, relative if the parameter is changed by a factor.
     """
 
     name: str
@@ -267,7 +268,7 @@ class Score:
 
     @classmethod
     def of(cls, parameter: Parameter, inputs: Inputs, at: LogDensity, middle: Float) -> Score:
-        """By the central difference of the density, ``(p(theta + h) - p(theta - h)) / (2 h p)``.
+        """The score by the central difference of the density, ``(p(theta + h) - p(theta - h)) / (2 h p)``.
 
         The step makes the log density of a row change by `CHANGE`, which leaves an error below 1e-5.
         """
@@ -291,13 +292,14 @@ class Derivative:
     Parameters
     ----------
     score : Score
-        Of the parameter, or what stands for it.
+        Score of the parameter, or its replacement for a threshold or a tail.
     value, error : float
-        In units of the number per unit of the parameter.
+        Derivative and standard error, in units of the number per unit of the parameter.
     elasticity, elasticity_error : float or None
-        ``d log number / d log parameter``; None where one of them is zero or the parameter has no one value.
+        ``d log number / d log parameter``, with its standard error; None if one of the two is zero or the parameter has
+        no single value.
     weights : mapping
-        How even the rows' parts in it are.
+        Diagnostics of how evenly the rows contribute to the derivative.
     """
 
     score: Score
@@ -311,7 +313,7 @@ class Derivative:
     def of(
         cls, reading: Reading, score: Score, value: float, influence: Float, weights: dict[str, float | None]
     ) -> Derivative:
-        """From the influence (k,) of each row on the derivative ``value``."""
+        """The derivative ``value``, with the influence (k,) of each row on it."""
         number, sample = reading.value, reading.sample
         theta = 1.0 if score.value is None and score.by_factor else score.value
         elasticity = elasticity_error = None
@@ -328,7 +330,7 @@ def derivative(reading: Reading, score: Score) -> Derivative:
     Raises
     ------
     NoRateError
-        When the density of the loss at a value at risk is not known.
+        When the density of the loss at a value at risk is unknown.
     """
     sample, s = reading.sample, score.values
     weights = reading.weights(s)
@@ -350,7 +352,7 @@ def derivative(reading: Reading, score: Score) -> Derivative:
 
 
 def own_parameters(reading: Reading, missing: dict[str, list[str]]) -> list[Derivative]:
-    """The derivative with respect to the threshold of a probability, or to the tail of the other two."""
+    """The derivative with respect to the threshold of a probability, or to the tail of a quantile or shortfall."""
     name = "threshold" if reading.tail is None else "tail"
     try:
         return [_own(reading)]
@@ -381,7 +383,7 @@ def _own(reading: Reading) -> Derivative:
 
 
 def _shown(found: Sequence[Leaf]) -> list[str]:
-    """Scales, correlations and loadings together; the others entry by entry while they are few, else by their ends."""
+    """Scales, correlations and loadings together; the others one by one if few, else grouped by last name."""
     ends: dict[str, list[str]] = {}
     for leaf in found:
         entries = [f"{leaf.name}.{label}" for label in leaf.labels] or [leaf.name]

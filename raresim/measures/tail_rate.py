@@ -1,4 +1,4 @@
-"""How fast the tail of the loss falls: its density at a threshold, read from weighted rows around it."""
+"""How fast the tail of the loss falls at a threshold, from the weighted rows around it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from raresim.numerics.arrays import Bool, Float
 from raresim.record.event import Event
 
 WIDTH, WIDEST, WIDTH_ROWS = 0.4, 0.7, 1e4
-"""Half of the window, in nats of tail probability, where the rows beyond the threshold are worth `WIDTH_ROWS`; it
-shrinks with the fourth root of what they are worth, so that its bias vanishes beside the error, and is never wider than
-the second."""
+"""Half-width of the window, in nats of tail probability, for `WIDTH_ROWS` effective rows beyond the threshold. It falls
+with the fourth root of their number, so that the bias vanishes beside the error, and is at most the second."""
 
 FEWEST = 20.0
-"""Rows beyond the threshold, by what they are worth, below which no density is read."""
+"""Effective rows beyond the threshold below which no density is given."""
 
 DISTINCT = 0.5
-"""Share of different losses in the window below which the loss is taken to move by steps."""
+"""Share of distinct losses in the window below which the loss is taken to move in steps."""
 
 CENTRAL = ((-1, -0.5), (1, 0.5))
 FORWARD = ((0, -1.5), (1, 2.0), (2, -0.5))
-"""Steps from the threshold with the coefficients of a derivative there that is exact for parabolas."""
+"""Steps from the threshold, with coefficients of a difference that gives the derivative of parabolas exactly."""
 
 
 class NoRateError(ValueError):
-    """The sample does not say how fast the tail falls; the text says why."""
+    """Raised when the sample does not show how fast the tail falls; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +38,23 @@ class TailRate:
     Parameters
     ----------
     value : float
-        Per unit of the loss, positive.
+        The rate, per unit of the loss, positive.
     influence : (k,) float64
-        Of each kept row on it, weights included, for a threshold that is given.
+        Influence of each kept row on the rate, weights included, for a given threshold.
     slope : float
-        Its own derivative at the threshold: what it changes by where the threshold is estimated too.
+        Derivative of the rate at the threshold, which matters if the threshold is estimated too.
     half : float
-        Of the window, in the unit of the loss.
+        Half-width of the window, in the unit of the loss.
     window : (k,) bool
-        The rows that lie in it.
+        Whether each kept row lies in the window.
     is_central : bool
-        Whether it lies on both sides; else there are no rows below the threshold, and it lies beyond.
+        Whether the window lies on both sides of the threshold; otherwise it lies beyond, for lack of rows below.
 
     Notes
     -----
     The log of the tail probability is much closer to a straight line than the density, so its difference over a wide
     window has a small bias: none for an exponential tail, and for a power tail with exponent 4 at most 1.2 % of the
-    rate where the rows beyond are worth a thousand, 0.4 % where they are worth ten thousand.
+    rate with a thousand effective rows beyond, 0.4 % with ten thousand.
     """
 
     value: float
@@ -72,19 +71,19 @@ class TailRate:
         Raises
         ------
         NoRateError
-            When too few rows lie beyond it, or the losses there are steps.
+            When too few rows lie beyond the threshold, or the loss moves in steps there.
         """
         beyond = sample.loss > threshold
         worth = effective(sample.weight[beyond])
         if worth < FEWEST:
-            raise NoRateError(f"the rows beyond {threshold:.6g} are worth only {worth:.0f} ({FEWEST:.0f} wanted)")
+            raise NoRateError(f"only {worth:.0f} effective rows lie beyond {threshold:.6g} ({FEWEST:.0f} wanted)")
         half = _half(sample, threshold, min(WIDEST, WIDTH * (WIDTH_ROWS / worth) ** 0.25))
         is_central = threshold - half >= sample.floor
         stencil = CENTRAL if is_central else FORWARD
         first, last = (threshold + step * half for step in (stencil[0][0], stencil[-1][0]))
         window = (sample.loss >= first) & (sample.loss <= last)
         if np.unique(sample.loss[window]).size < DISTINCT * np.count_nonzero(window):
-            raise NoRateError(f"the loss moves by steps around {threshold:.6g}")
+            raise NoRateError(f"the loss moves in steps around {threshold:.6g}")
         nodes = [-1, 0, 1] if is_central else [0, 1, 2]
         hits = {j: sample.loss > threshold + j * half for j in nodes}
         tails = {j: sample.mean(hit.astype(np.float64)) for j, hit in hits.items()}
@@ -98,7 +97,7 @@ class TailRate:
         return cls(rate, sample.weight * influence, -bend / half**2, half, window, is_central)
 
     def mean_here(self, sample: TailSample, values: Float) -> float:
-        """``E[values | L = threshold]`` of values (k,) of the rows: their weighted mean in the window."""
+        """``E[values | L = threshold]`` for values (k,) of the rows: their weighted mean in the window."""
         weight = sample.weight[self.window]
         return float(weight @ values[self.window] / weight.sum())
 
@@ -118,16 +117,16 @@ def rate_at(event: Event, loss: Float, log_weight: Float, probability: float, si
     event : Event
         The event.
     loss, log_weight : (n,) float64
-        Of weighted draws; weights in nats.
+        Losses of weighted draws, and their log weights in nats.
     probability : float
-        Of the event.
+        Probability of the event.
     sigmas, std : float
-        How many standard deviations of the loss the threshold is from the mean, and the standard deviation.
+        Distance of the threshold from the mean of the loss in standard deviations, and the standard deviation.
 
     Notes
     -----
-    Where the draws do not tell, the tail is taken to fall as that of a normal law does at the same probability, with
-    its score ``z`` rising evenly from the mean to the threshold.
+    If the draws do not show the rate, the tail is taken to fall like that of a normal law at the same probability, with
+    a normal score ``z`` that rises linearly from the mean to the threshold.
     """
     from scipy.special import ndtri
 

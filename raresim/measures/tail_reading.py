@@ -1,4 +1,4 @@
-"""The numbers of a run, read once more from the rows that were kept, with what each row has to do with them."""
+"""The numbers of a run, computed again from the rows that were kept, with the influence of each row on them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 STEP = 0.01
-"""Share of the tail that the rows at a value at risk have to have for it to be a step of the loss."""
+"""Share of the tail from which the rows at a value at risk make it a step of the loss."""
 
 SURE = 3.0
-"""Standard errors by which the tail at a step has to differ from the one asked for."""
+"""Standard errors by which the tail at a step must differ from the asked tail."""
 
 
 class UnreadableError(ValueError):
-    """The rows that were kept do not hold the number; the text says why."""
+    """Raised when the kept rows do not determine the number; the text says why."""
 
 
 class BelowFloorError(UnreadableError):
-    """The value at risk lies below the losses that were kept."""
+    """Raised when the value at risk lies below the losses that were kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +44,15 @@ class Reading:
     Parameters
     ----------
     sample : TailSample
-        The rows, weighted for the law that the number is of.
+        The rows, weighted for the law that the number belongs to.
     quantity : str
         ``probability``, ``value_at_risk`` or ``expected_shortfall``.
     threshold : float
-        Of the event; for the last two, the value at risk.
+        Threshold of the event; for a quantile or shortfall, the value at risk.
     tail : float or None
         One minus the level; None for a probability.
     hit : (k,) bool
-        The rows in the event: those beyond the value at risk.
+        Whether each row is in the event, or beyond the value at risk.
     """
 
     sample: TailSample
@@ -63,12 +63,12 @@ class Reading:
 
     @classmethod
     def of(cls, sample: TailSample, estimate: Estimate) -> Reading:
-        """``estimate`` as ``sample`` has it.
+        """``estimate``, computed again from ``sample``.
 
         Raises
         ------
         UnreadableError
-            When it does not hold the event.
+            When the sample does not hold the event.
         """
         threshold = estimate.threshold
         if estimate.level is not None:
@@ -95,7 +95,7 @@ class Reading:
 
     @cached_property
     def terms(self) -> Float:
-        """What each row (k,) adds to the probability, or to the mean excess of a shortfall, with its weight."""
+        """What each row (k,), with its weight, adds to the probability, or to the mean excess of a shortfall."""
         return self.sample.weight * (self.excess if self.quantity == "expected_shortfall" else self.hit)
 
     @cached_property
@@ -108,23 +108,23 @@ class Reading:
 
     @cached_property
     def rate(self) -> TailRate:
-        """How fast the tail falls at the threshold; raises `NoRateError` where the rows do not say."""
+        """How fast the tail falls at the threshold; raises `NoRateError` where the rows do not show it."""
         return TailRate.of(self.sample, self.threshold)
 
     @property
     def steps(self) -> bool:
-        """Whether the loss has a probability of its own at the value at risk, which then stays where it is."""
+        """Whether the loss has an atom at the value at risk, which then does not move with the sample."""
         here = self.sample.weight[self.sample.loss == self.threshold]
         return self.tail is not None and here.size > 1 and bool(here.sum() > STEP * self.tail * self.sample.n)
 
     @cached_property
     def quantile_influence(self) -> Float:
-        """Influence (k,) of each row on the value at risk; zeros where that is a step.
+        """Influence (k,) of each row on the value at risk; zeros where the loss has a step there.
 
         Raises
         ------
         NoRateError
-            When the rows do not say how fast the tail falls, or at which of two steps the value at risk lies.
+            When the rows do not show how fast the tail falls, or at which of two steps the value at risk lies.
         """
         if self.tail is None:
             raise ValueError("a probability has no quantile")
@@ -144,7 +144,7 @@ class Reading:
         return self.terms if self.tail is None else self.terms / self.tail
 
     def weights(self, factor: Float | None = None) -> dict[str, Any]:
-        """How even the terms are, each times ``factor`` (k,): what the checks of a verdict look at."""
+        """How even the terms are, each times ``factor`` (k,): the diagnostics that the checks of a verdict use."""
         terms = np.abs(self.terms if factor is None else self.terms * factor)
         logs = np.log(terms[terms > 0])
         if not logs.size:

@@ -1,4 +1,4 @@
-"""Weighted losses beyond a floor: what quantiles, curves, contributions and scenarios are read from."""
+"""Weighted losses beyond a floor, from which quantiles, curves, contributions and scenarios are computed."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class TailSample:
-    """Rows of the estimate with a loss of at least ``floor``; those below are only counted.
+    """Rows of the estimate with a loss of at least ``floor``; the rows below are only counted.
 
     Parameters
     ----------
     n : int
-        Independent rows in all, those below the floor included.
+        Number of independent rows, including those below the floor.
     floor : float
-        In the unit of the loss.
+        Smallest loss that was kept, in the unit of the loss.
     loss, log_weight : (k,) float64
-        Of the kept rows, in the order in which they were drawn; in the unit of the loss and in nats.
+        Losses and log weights of the kept rows, in the order of drawing; in the unit of the loss and in nats.
     row : (k,) int64
-        The number of each among the ``n``, from 0, rising.
+        Index of each kept row among the ``n``, from 0, rising.
     u : (k, l) float64
-        Their draws, in the space of the proposal; (k, 0) where these were not kept.
+        Draws of the kept rows, in the space of the proposal; (k, 0) where they were not kept.
     x : (k, d) float64
-        Their risk factors; (k, 0) where these were not kept.
+        Risk factors of the kept rows; (k, 0) where they were not kept.
     components : (k, m) float64
-        What each part of the portfolio lost; (k, 0) where the loss has no parts.
+        Loss of each part of the portfolio; (k, 0) where the loss has no parts.
 
     Notes
     -----
@@ -53,23 +53,23 @@ class TailSample:
 
     @cached_property
     def weight(self) -> Float:
-        """Weights (k,) with the mean one over all ``n`` rows in expectation."""
+        """Weights (k,); over all ``n`` rows their expected mean is one."""
         return np.exp(self.log_weight)
 
     def mean(self, values: Float) -> float:
-        """``sum w values / n`` of values (k,) of the kept rows."""
+        """``sum w values / n`` for values (k,) of the kept rows."""
         return float(self.weight @ values) / self.n
 
     def error_of_mean(self, values: Float) -> float:
-        """Standard error of `mean`: rows that are not kept count as zeros."""
+        """Standard error of `mean`, with zeros for the rows that were not kept."""
         terms = self.weight * values
         mean = float(terms.sum()) / self.n
         return math.sqrt(max(0.0, float(np.square(terms).sum()) / self.n - mean * mean) / max(1, self.n - 1))
 
     def error_of_sum(self, influence: Float) -> float:
-        """Standard error of an estimate with influence values (k,) of the kept rows, weights included, and 0 of others.
+        """Standard error of an estimate from influence values (k,) of the kept rows, weights included.
 
-        ``sqrt(sum (g - mean g)^2) / n`` over all ``n`` rows.
+        ``sqrt(sum (g - mean g)^2) / n`` over all ``n`` rows, with 0 for rows that were not kept.
         """
         mean = float(influence.sum()) / self.n
         return math.sqrt(max(0.0, float(np.square(influence).sum()) / self.n - mean * mean) / max(1, self.n - 1))

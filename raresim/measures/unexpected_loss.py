@@ -30,7 +30,7 @@ class UnexpectedLoss(Measure):
     tail : float or a list of them
         One minus the level.
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Raises
     ------
@@ -39,9 +39,9 @@ class UnexpectedLoss(Measure):
 
     Notes
     -----
-    The expected loss ``EL`` is the mean of the loss: in closed form where there is one, else that of the draws of the
-    target that the run begins with. The unexpected loss is ``VaR - EL``. Both parts come from draws of their own, so
-    their squared errors add.
+    The expected loss ``EL`` is the mean of the loss, in closed form where there is one, else over the draws of the
+    target that the run begins with. The unexpected loss is ``VaR - EL``. The two come from different draws, so their
+    squared errors add.
     """
 
     kind: ClassVar[str] = "unexpected_loss"
@@ -68,7 +68,7 @@ class UnexpectedLoss(Measure):
 
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         if answered.scale is None:
-            raise ValueError("the mean of the loss was asked for and is not there")
+            raise ValueError("the mean of the loss was asked for and is missing")
         scale = answered.scale()
         z = Certainty(self.confidence).quantile
         mean, error = scale.mean, scale.std_error
@@ -88,7 +88,8 @@ class UnexpectedLoss(Measure):
         worst = overall([estimate.verdict for estimate in answered.own]).status
         notes = (
             f"Expected loss: {scale.source}.",
-            f"Unexpected loss is the value at risk less the expected loss. Intervals hold {100 * self.confidence:g} %.",
+            "Unexpected loss is the value at risk minus the expected loss. Intervals are at "
+            f"{100 * self.confidence:g} %.",
         )
         return [Exhibit("unexpected_loss", "Expected and unexpected loss", COLUMNS, tuple(rows), notes, worst)]
 

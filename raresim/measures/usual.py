@@ -1,4 +1,4 @@
-"""The risk factors without any event: what a scenario is compared with."""
+"""The risk factors without any event, with which a scenario is compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raresim.distributions.base import Inputs
 from raresim.numerics.arrays import Float
 
 DRAWS, NORMALS = 20_000, 4_000_000
-"""Draws of the inputs, and normals that they may take, where the law has no moments in closed form."""
+"""Largest numbers of draws of the inputs, and of normals in them, if the law has no moments in closed form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,11 @@ class Usual:
     inputs : Inputs
         The law.
     mean, std : (d,) float64
-        In the units of the factors.
+        Means and standard deviations, in the units of the factors.
     drawn : (n, d) float64 or None
-        Draws that they were taken from; None where they are in closed form.
+        Draws that gave both; None where they are in closed form.
     rng : numpy.random.Generator
-        For such draws.
+        The generator of such draws.
     """
 
     inputs: Inputs
@@ -38,7 +38,7 @@ class Usual:
 
     @classmethod
     def of(cls, inputs: Inputs, rng: np.random.Generator) -> Usual:
-        """In closed form, or else from draws of the inputs, of which no loss is evaluated."""
+        """The moments in closed form, or else from draws of the inputs without evaluating the loss."""
         moments = []
         for row in np.eye(inputs.dim):
             known = inputs.linear_moments(row)
@@ -50,7 +50,7 @@ class Usual:
         return cls(inputs, mean, std, None, rng)
 
     def correlations(self, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], bool]:
-        """Of pairs of factors, and whether they are in closed form."""
+        """Correlations of pairs of factors, and whether they are in closed form."""
         found = []
         if self.drawn is None:
             for i, j in pairs:
@@ -68,7 +68,7 @@ class Usual:
         return [float((centred[:, i] * centred[:, j]).mean() / (spread[i] * spread[j])) for i, j in pairs], False
 
     def shift(self, x: Float) -> Float:
-        """How far ``x`` (d,) is from the means, in standard deviations; NaN where there are none."""
+        """Distance of ``x`` (d,) from the means, in standard deviations; NaN where there are none."""
         known = np.isfinite(self.std) & (self.std > 0)
         shift: Float = np.where(known, (x - self.mean) / np.where(known, self.std, 1.0), np.nan)
         return shift

@@ -20,9 +20,9 @@ class ValueAtRisk(AtLevels):
     level : float or a list of them
         The confidence, such as 0.999; exactly one of ``level`` and ``tail``.
     tail : float or a list of them
-        One minus the level, such as 1e-3: what is computed with.
+        One minus the level, such as 1e-3; computations use the tail.
     confidence : float
-        Of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     reference : Reference or a list of them
         Known answers, one per level, in the unit of the loss.
 
@@ -33,8 +33,8 @@ class ValueAtRisk(AtLevels):
 
     Notes
     -----
-    The interval holds every ``x`` whose tail probability has ``tail`` in its own interval ([1]_): exact for draws of
-    the target, on the log scale for weighted ones.
+    The interval holds every ``x`` for which the interval of the tail probability contains ``tail`` ([1]_); that
+    interval is exact for draws of the target and on the log scale for weighted draws.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What the numbers of a run would be with other parameters: the rows that it drew, weighed anew."""
+"""The numbers of a run under other parameters of the inputs, from the same rows with new weights."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class WhatIf(Measure):
     Parameters
     ----------
     change : mapping of str to float or str
-        Name of a parameter, as in `Sensitivities`, to what it becomes: a number, or a text that says by how much it
-        changes: ``"* 1.1"``, ``"+ 0.05"``, ``"- 0.05"``. Changes are made one after the other.
+        Maps the name of a parameter, as in `Sensitivities`, to its new value or to a change: ``"* 1.1"``, ``"+ 0.05"``,
+        ``"- 0.05"``. Changes are made one after the other.
     name : str
-        Of the table, ``what_if_NAME``; by default made from the changes.
+        Name of the table, ``what_if_NAME``; by default made from the changes.
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Raises
     ------
@@ -55,9 +55,10 @@ class WhatIf(Measure):
 
     Notes
     -----
-    Each row is weighed by the density of the changed law over that of the inputs. The further apart they are, the fewer
-    rows carry the weight: every number has a verdict of its own, by the checks that a run's own numbers have. What the
-    changed law makes likely and the run did not look for is not in the rows, and no check of them can tell.
+    The weight of each row is multiplied by the density of the changed law over the density of the inputs. The further
+    apart the two laws are, the fewer rows carry the weight, so every number has a verdict by the same checks as the
+    run's own numbers. Losses that the changed law makes likely and the run did not look for are not in the rows, and no
+    check can show that.
     """
 
     kind: ClassVar[str] = "what_if"
@@ -89,12 +90,12 @@ class WhatIf(Measure):
         return ", ".join(f"{name} {_shown(given)}" for name, given in self.change.items())
 
     def changed(self, inputs: Inputs) -> Inputs:
-        """The law that is asked about.
+        """The changed law of the inputs.
 
         Raises
         ------
         FieldError
-            When a parameter is not there, or there is no such law.
+            When a parameter does not exist, or there is no such law.
         """
         return functools.reduce(lambda law, item: _changed(law, *item), self.change.items(), inputs)
 
@@ -120,7 +121,7 @@ class WhatIf(Measure):
     def _row(
         self, estimate: Estimate, sample: TailSample, other: TailSample, factor: float
     ) -> tuple[tuple[str | float | None, ...], Status, str]:
-        """Cells, how far they may be believed, and what there is to say."""
+        """The cells of a row, their status, and a note."""
         empty: dict[str, Any] = dict.fromkeys(COLUMNS)
         empty |= {"estimate": estimate.label, "quantity": estimate.kind}
         try:
@@ -179,20 +180,20 @@ COLUMNS = (
 )
 
 _HOW = (
-    "The same rows, weighed by the density of the changed inputs over that of the inputs: no loss was evaluated anew. "
-    "Both numbers of a ratio come from them, so that much of their error cancels. The verdict on each number is that "
-    "of the run, or what its new weights show where that is worse; losses that the changed inputs make likely and that "
-    "the run never drew cannot be seen."
+    "The rows of the run with new weights, multiplied by the density of the changed inputs over the density of the "
+    "inputs: no loss was evaluated again. Both numbers of a ratio come from the same rows, so much of their error "
+    "cancels. The verdict on each number is the worse of the run's verdict and the checks of the new weights; losses "
+    "that the changed inputs make likely and the run never drew cannot be seen."
 )
 
 
 def reweighted(sample: TailSample, inputs: Inputs, law: Inputs) -> TailSample:
-    """``sample``, of which ``inputs`` are the target, weighed for ``law``.
+    """``sample``, drawn for the target ``inputs``, with the weights for ``law``.
 
     Raises
     ------
     NoDensityError
-        When a law has no density, or the draws do not reach everything that ``law`` does.
+        When a law has no density, or ``law`` reaches where the draws do not.
     """
     at = log_density_at(inputs, sample.u, sample.x)
     before = at(inputs)
@@ -222,7 +223,7 @@ def _interval(reading: Reading, error: float | None, certainty: Certainty) -> tu
 
 
 def _ratio(base: Reading, reading: Reading, certainty: Certainty) -> dict[str, float | None]:
-    """The changed number divided by the run's, with an interval that knows that both come from the same rows."""
+    """The changed number divided by the run's, with an interval that allows for their common rows."""
     cells: dict[str, float | None] = {"ratio": None, "ratio_lower": None, "ratio_upper": None}
     if not base.value:
         return cells
@@ -241,9 +242,10 @@ def _ratio(base: Reading, reading: Reading, certainty: Certainty) -> dict[str, f
 
 
 def _bound(sample: TailSample, base: Reading) -> float:
-    """What a value at risk or an expected shortfall is at most, where the former is below the floor.
+    """Upper bound of a value at risk or an expected shortfall, if the value at risk is below the floor.
 
-    ``c + E[(L - c)+] / a`` is least at the value at risk, and the expected shortfall there: at the floor it is more.
+    ``c + E[(L - c)+] / a`` is smallest at the value at risk ``c``, where it is the expected shortfall; at the floor it
+    is larger.
     """
     if base.quantity == "value_at_risk" or base.tail is None or math.isinf(sample.floor):
         return sample.floor
@@ -286,8 +288,8 @@ def _refuse(parameter: Parameter, sign: str) -> None:
     if parameter.only_relative and sign != "*":
         raise FieldError(
             parameter.name,
-            "must be changed by a factor, such as '* 1.1': these inputs have a scale that it is proportional to, and "
-            "the scale may be given by its own name",
+            "must be changed by a factor, such as '* 1.1': it is proportional to the scale of these inputs; give "
+            "the scale itself by its name",
         )
 
 

@@ -35,9 +35,9 @@ app = typer.Typer(
 
 
 def _count(least: int) -> Callable[[str], int]:
-    """What reads a count on the command line as a config does: ``1e6`` is one."""
+    """A reader of a count on the command line, as in a config: ``1e6`` is a count."""
 
-    def read(given: str | int) -> int:  # a default is given as it is
+    def read(given: str | int) -> int:  # a default comes as a number
         text = str(given)
         value = numerals.count(text)
         if value is None:
@@ -53,7 +53,7 @@ File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_
 
 
 def _number(given: str | float) -> float:
-    """What reads a number on the command line as a config does."""
+    """Read a number on the command line as in a config."""
     value = numerals.number(str(given))
     if value is None:
         raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
@@ -62,7 +62,9 @@ def _number(given: str | float) -> float:
 
 Workers = Annotated[
     int | None,
-    typer.Option(help="Workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False),
+    typer.Option(
+        help="Number of workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 
@@ -90,7 +92,7 @@ def _exits(verb: Callable[P, int]) -> Callable[P, None]:
             _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
             code = ExitCode.INTERNAL
         except KeyboardInterrupt as stop:
-            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the run under way was not written"])]))
+            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the unfinished run was not saved"])]))
             code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
         raise typer.Exit(code)
 
@@ -118,10 +120,10 @@ def run(
     ] = None,
     workers: Workers = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an unfinished run of this config; begin where there is none.")
+        bool, typer.Option("--resume", help="Go on with an unfinished run of this config; begin one if there is none.")
     ] = False,
     require: Annotated[
-        Literal["trusted"] | None, typer.Option(help="Exit with 10 when the verdict is caution.", show_default=False)
+        Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Debug = False,
@@ -180,7 +182,7 @@ def extend(
 
 
 def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
-    """What ``--resume`` says of a run that needs none."""
+    """The answer of ``--resume`` to a run that is finished already."""
     from raresim.report.run import read
 
     found = read(folder)
@@ -201,7 +203,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Have the first SIGINT or SIGTERM raise `Interrupted`; a second one ends the process at once."""
+    """Raise `Interrupted` at the first SIGINT or SIGTERM; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -288,7 +290,7 @@ def check(
 def report(
     run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
 ) -> int:
-    """Rebuild figures and page from a run folder alone; of an unfinished run, with the estimate so far."""
+    """Rebuild figures and page from a run folder alone; for an unfinished run, with the estimate so far."""
     from raresim import report as reports
     from raresim.shell import unfinished
 
@@ -314,12 +316,12 @@ def compare(
     ],
     methods: Annotated[
         str | None,
-        typer.Option(help="Kinds to run FILE with, joined by commas. Default: all.", show_default=False),
+        typer.Option(help="Kinds of methods to run FILE with, joined by commas. Default: all.", show_default=False),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
-            help="Run each method with so many seeds, from the config's on.",
+            help="Run each method with so many seeds, beginning with the config's.",
             parser=_count(1),
             metavar="COUNT",
             show_default=False,
@@ -328,18 +330,18 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of table, figure and runs. Default with FILE: runs/NAME/compare-TIME.", show_default=False
+            help="Folder for table, figure and runs. Default with FILE: runs/NAME/compare-TIME.", show_default=False
         ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     workers: Workers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Debug = False,
 ) -> int:
     """Compare finished runs of one problem, or methods on the problem of a config.
 
-    With RUN_DIR... the folders are read and nothing else. With FILE each method is run and its folder kept; the method
-    of the config has its own options, all others their defaults.
+    With RUN_DIR... only these folders are read. With FILE each method is run and its folder kept; the method of the
+    config keeps its options, all others have their defaults.
     """
     from raresim.report import comparison, overlay
     from raresim.report.run import read
@@ -395,7 +397,7 @@ def _run_methods(
     workers: int | None,
     quiet: bool,
 ) -> tuple[list[Path], list[Failure], Path]:
-    """Run each method on the problem of ``file``: the folders of those that ran, why others did not, the folder."""
+    """Run each method on the problem of ``file``; returns the run folders, the failures and the parent folder."""
     from raresim.config import load as configs
     from raresim.registry import lookup, members
     from raresim.report.comparison import Failure
@@ -441,16 +443,17 @@ def _run_methods(
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
     level: Annotated[
-        float, typer.Option(help="Level of the VaR: 0.99.", parser=_number, metavar="NUMBER", show_default=False)
+        float,
+        typer.Option(help="Level of the VaR, such as 0.99.", parser=_number, metavar="NUMBER", show_default=False),
     ],
     es_level: Annotated[
         float | None,
         typer.Option(
-            help="Level of the ES. Default: that of the VaR.", parser=_number, metavar="NUMBER", show_default=False
+            help="Level of the ES. Default: the level of the VaR.", parser=_number, metavar="NUMBER", show_default=False
         ),
     ] = None,
     date: Annotated[
-        str | None, typer.Option(help="Column of the dates. Default: by its usual name.", show_default=False)
+        str | None, typer.Option(help="Column of the dates. Default: found by its usual name.", show_default=False)
     ] = None,
     loss: Annotated[str | None, typer.Option(help="Column of the losses, likewise.", show_default=False)] = None,
     var: Annotated[str | None, typer.Option(help="Column of the VaR, likewise.", show_default=False)] = None,
@@ -459,20 +462,22 @@ def backtest(
         str | None, typer.Option(help="Column of the VaR at the level of the ES.", show_default=False)
     ] = None,
     pnl: Annotated[
-        bool, typer.Option("--pnl", help="The realised column is profit and loss, profits positive.")
+        bool, typer.Option("--pnl", help="The realised column is profit and loss, with profits positive.")
     ] = False,
     alpha: Annotated[
         float, typer.Option(help="Significance level of each test.", parser=_number, metavar="NUMBER")
     ] = 0.05,
     tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the simulated critical values.", parser=_count(0), metavar="COUNT")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the simulated critical values.", parser=_count(0), metavar="COUNT")
+    ] = 1,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Where the results go (JSON).", show_default=False)
+        Path | None, typer.Option("--json", help="File for the results (JSON).", show_default=False)
     ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Where the figure goes (PNG).", show_default=False)] = None,
+    figure: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     debug: Debug = False,
 ) -> int:
-    """Test forecasts of VaR and ES against realised losses; exits with 0 whatever the verdict is."""
+    """Test forecasts of VaR and ES against realised losses; exits with 0 for any verdict."""
     from raresim.backtests.backtest import backtest as judged
     from raresim.data import ForecastSource
     from raresim.shell import terminal
@@ -483,7 +488,7 @@ def backtest(
     source = ForecastSource(file=file, date=date, loss=loss, var=var, es=es, es_var=es_var, pnl=pnl)
     try:
         found = judged(source, level=level, es_level=es_level, alpha=alpha, tail=tail, seed=seed)
-    except DataError as error:  # the file is all that this verb is given
+    except DataError as error:  # the file is the only input of this verb
         raise ConfigError(str(error)) from error
     terminal.show_backtest(found)
     if json_file is not None:
@@ -506,7 +511,7 @@ def list_kinds(
     ] = None,
     debug: Debug = False,
 ) -> int:
-    """List what may stand under `kind`."""
+    """List the values that `kind` may have."""
     import inspect
 
     from raresim.registry import FAMILIES, families_called, members
@@ -544,7 +549,7 @@ def explain_term(
     ] = None,
     debug: Debug = False,
 ) -> int:
-    """Explain a word of the shell's tables, result.json or the report, or a key of a config; without one, list all."""
+    """Explain a word of the shell's tables, result.json or the report, or a key of a config; without any, list all."""
     from raresim.config import keys
     from raresim.report import glossary
 

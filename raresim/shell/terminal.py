@@ -1,4 +1,4 @@
-"""What a run shows in the shell: its progress while it goes, its numbers at the end."""
+"""The output of a run in the shell: its progress while it runs, its numbers at the end."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from raresim.run.result import Result
 
 FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
-"""Seconds to the first progress line where there is no terminal, and between two of them."""
+"""Without a terminal, seconds before the first progress line and between two lines."""
 
 STAGES = ("explore", "tune", "estimate", "audit")
 
 MOST_DETAILED = 3
-"""Numbers that are printed with all that stands behind them; more are listed."""
+"""Up to so many numbers are printed with all their details; more are listed."""
 
 MOST_DECISIONS = 6
-"""Sentences of a method's decisions that are printed; the report has all."""
+"""Number of a method's decisions that are printed; the report has all."""
 
 MOST_SHARES = 10
-"""Limit states that are printed; the report has all."""
+"""Number of limit states that are printed; the report has all."""
 
 KIND_WORDS = {
     "raised": "raised",
@@ -52,19 +52,19 @@ KIND_WORDS = {
     "infinite": "infinite",
     "died": "ended their process",
 }
-"""How rows failed, by the keys of ``result.json``."""
+"""Words for the kinds of failed rows, by the keys of ``result.json``."""
 
 STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold red", "bound_only": "bold red"}
 
 VERDICT_STYLES = {"not rejected": "bold green", "doubtful": "bold yellow", "rejected": "bold red"}
-"""Of a backtest."""
+"""Styles of the verdicts of a backtest."""
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
-    """Tell progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet.
+    """Show progress on standard error: a bar in a terminal, plain lines elsewhere, nothing if quiet.
 
-    Both go on by themselves while a slow loss is called: the time that a stage has taken is always there.
+    Both are updated while a slow loss is called, so the time that a stage has taken is always shown.
     """
     console = Console(stderr=True)
     if quiet:
@@ -77,7 +77,7 @@ def progress(quiet: bool) -> Iterator[Report]:
             TextColumn("{task.fields[note]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
             console=console,
             transient=True,
-            expand=True,  # the note takes what is left, and is cut there
+            expand=True,  # the note takes the remaining width, and is cut there
         ) as bars:
             yield _Bars(bars)
     else:
@@ -86,7 +86,7 @@ def progress(quiet: bool) -> Iterator[Report]:
 
 
 class _Stage:
-    """How far a stage is: the estimate, whose rows are counted, or steps whose number nobody knows before."""
+    """The progress of a stage: the rows of the estimate, or steps whose number is unknown beforehand."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -95,7 +95,7 @@ class _Stage:
         self.ended: float | None = None
 
     def hear(self, done: int, total: int) -> None:
-        """Take what is told; less than before is that of another step."""
+        """Record the progress; a smaller count than before belongs to another step."""
         self.ended, self.heard = None, time.monotonic()
         self.steps += done < self.done
         if done < self.done or not done or not self.total:
@@ -107,7 +107,7 @@ class _Stage:
         self.ended = self.ended or time.monotonic()
 
     def text(self) -> str:
-        """For instance ``step 3: 512 of 1,000, 12 s``; of the estimate ``45 %, 30 s left``."""
+        """For instance ``step 3: 512 of 1,000, 12 s``; for the estimate ``45 %, 30 s left``."""
         now = time.monotonic() if self.ended is None else self.ended
         seconds = duration(round(now - self.begun))
         if self.total <= 1:
@@ -143,7 +143,7 @@ class _Stages:
 
 
 class _Words(ProgressColumn):
-    """What a `_Stage` says at this moment."""
+    """The present text of a `_Stage`."""
 
     max_refresh = 0.5
 
@@ -171,7 +171,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line now and then, also where nothing is told for long."""
+    """A line from time to time, even if no progress is reported for long."""
 
     def __init__(self) -> None:
         self._stages = _Stages()
@@ -212,12 +212,12 @@ class _Lines:
 
 
 def _console() -> Console:
-    """Prints text as it is: names and notes may look like rich's markup."""
+    """A console that prints text unchanged: names and notes may look like rich's markup."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def show_result(result: Result, folder: Path) -> None:
-    """Print the verdict first, then the numbers, what they cost, and where the report is."""
+    """Print the verdict first, then the numbers, their cost, and the path of the report."""
     console = _console()
     status = str(result.verdict.status)
     console.print(Text(f"{status.replace('_', ' ').upper()}", style=STYLES[status]), Text(result.name, style="bold"))
@@ -249,7 +249,7 @@ def show_result(result: Result, folder: Path) -> None:
 
 
 def _listed(estimates: Sequence[Estimate]) -> Table:
-    """Many numbers, a line or two for each; the report has what stands behind them."""
+    """Many numbers, with one or two lines each; the report has the details."""
     table = Table(
         "number\nverdict",
         Column("estimate\nreference", justify="right"),
@@ -372,7 +372,7 @@ def _two_columns(title: str) -> Table:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print a table for each question: a run takes two lines, so that it fits 80 columns; then what did not run."""
+    """Print a table for each question, with two lines a run so that it fits 80 columns; then the runs that failed."""
     console = _console()
     for k, label in enumerate(comparison.labels):
         rows = [row for row in comparison.rows if row.measure == k]
@@ -430,7 +430,7 @@ def _over_seeds(spreads: Sequence[Spread]) -> Table:
 
 
 def show_backtest(found: Backtest) -> None:
-    """Print the verdict and why, the number of exceedances, the tests, and how much those of ES rest on the tail."""
+    """Print verdict and reasons, exceedances, tests, and how much the tests of ES depend on the tail law."""
     console = _console()
     style = VERDICT_STYLES[found.verdict]
     console.print(Text(found.verdict.upper(), style=style), Text(found.forecasts.name, style="bold"))

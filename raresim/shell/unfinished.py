@@ -1,7 +1,7 @@
-"""The folder of a run that is not finished: ``RUN.partial`` beside the place where its run folder will be.
+"""The folder of an unfinished run: ``RUN.partial``, beside the place of the future run folder.
 
-It holds the checkpoint, its previous generation, a lock, and ``so-far/``, a run folder with the estimate so far where
-one was asked for. It is removed when the run folder is there, whole.
+It holds the checkpoint, its previous generation, a lock, and ``so-far/``, a run folder with the estimate so far if one
+was asked for. It is removed when the run folder is complete.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ DEFAULT_SECONDS = Execution().checkpoint or 10.0
 
 
 def partial_of(folder: Path) -> Path:
-    """Where the run that will be in ``folder`` keeps its state; the same for such a place itself."""
+    """The place where the run for ``folder`` keeps its state; such a place itself is returned unchanged."""
     folder = folder if folder.name else folder.absolute()
     return folder if folder.name.endswith(SUFFIX) else folder.with_name(folder.name + SUFFIX)
 
 
 def final_of(partial: Path) -> Path:
-    """Where the run folder will be."""
+    """The place of the future run folder."""
     return partial.with_name(partial.name.removesuffix(SUFFIX))
 
 
 def identity_of(config: Config, experiment: Experiment) -> dict[str, Any]:
-    """What a state of this run belongs to: the resolved config, the files it reads, and what computes it."""
+    """The identity of this run's state: the resolved config, the hashes of its files, and the versions of libraries."""
     import numba
     import numpy
     import scipy
@@ -72,7 +72,7 @@ def identity_of(config: Config, experiment: Experiment) -> dict[str, Any]:
 
 
 def newest(parent: Path, digest: str) -> Path | None:
-    """The run folder-to-be in ``parent`` whose unfinished run of the config ``digest`` was saved last, or None."""
+    """The future run folder in ``parent`` of the unfinished run of config ``digest`` that was saved last, or None."""
     saved = [
         *parent.glob(f"*-{digest[:8]}{SUFFIX}/{CHECKPOINT}"),
         *parent.glob(f"*-{digest[:8]}-*{SUFFIX}/{CHECKPOINT}"),
@@ -83,10 +83,10 @@ def newest(parent: Path, digest: str) -> Path | None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """A run folder-to-be that no other run has: ``folder``, or where that is taken its name with -2, -3, ... added.
+    """A future run folder that no other run has: ``folder``, or, if it is taken, its name with -2, -3, ... added.
 
-    The place is taken by making its ``.partial`` folder, which only one of several runs that begin in the same moment
-    can do. It is given back afterwards where nothing was saved in it.
+    The run takes the place by making its ``.partial`` folder, in which only one of several runs can succeed that begin
+    at the same moment. The place is released afterwards if nothing was saved in it.
     """
     with _room_for(folder) as parent:
         place = next(parent / name for name in _names(folder.name) if _claim(parent / name))
@@ -98,12 +98,12 @@ def claimed(folder: Path) -> Iterator[Path]:
 
 
 def place_for(stated: Path | None, place: Path, resume: bool) -> AbstractContextManager[Path]:
-    """The run folder-to-be: the one that was ``stated``, or a `claimed` one at ``place``.
+    """The future run folder: the one that was ``stated``, or a `claimed` one at ``place``.
 
     Raises
     ------
     ConfigError
-        When the stated one exists, or has an unfinished run that is not to be gone on with.
+        When the stated folder exists, or has an unfinished run and ``resume`` is false.
     """
     if stated is None:
         return claimed(place)
@@ -115,9 +115,9 @@ def place_for(stated: Path | None, place: Path, resume: bool) -> AbstractContext
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder that nobody else has made: ``folder``, or where that exists its name with -2, -3, ... added.
+    """A new folder: ``folder``, or, if it exists, its name with -2, -3, ... added.
 
-    It is removed afterwards where it is still empty.
+    It is removed afterwards if it is still empty.
     """
     with _room_for(folder) as parent:
         place = next(parent / name for name in _names(folder.name) if _make(parent / name))
@@ -130,16 +130,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _room_for(folder: Path) -> Iterator[Path]:
-    """The folder around ``folder``, made where it is not there, and afterwards removed where it is then empty."""
+    """The parent of ``folder``, which is made if it is missing, and then removed afterwards if it is empty."""
     if not os.path.lexists(folder):
-        refuse_existing(folder)  # where it cannot be made
+        refuse_existing(folder)  # also if it cannot be made
     parent = folder.parent.absolute()
     missing = [path for path in (parent, *parent.parents) if not path.exists()]
     parent.mkdir(parents=True, exist_ok=True)
     try:
         yield parent
     finally:
-        with suppress(OSError):  # one is not empty
+        with suppress(OSError):  # a folder is not empty
             for path in missing:
                 path.rmdir()
 
@@ -160,13 +160,13 @@ def _names(first: str) -> Iterator[str]:
 
 
 def _claim(folder: Path) -> bool:
-    """Whether ``folder`` is now this run's."""
+    """Whether ``folder`` now belongs to this run."""
     partial = partial_of(folder)
     if os.path.lexists(folder):
         return False
     if not _make(partial):
         return False
-    if os.path.lexists(folder):  # the run that had it has just finished
+    if os.path.lexists(folder):  # the run that owned it has just finished
         partial.rmdir()
         return False
     return True
@@ -179,7 +179,7 @@ def held(partial: Path) -> Iterator[None]:
     Raises
     ------
     CheckpointError
-        When another run is at work in it.
+        When another run is using it.
     """
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / "lock").open("w") as lock:
@@ -191,7 +191,7 @@ def held(partial: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CheckpointError(f"{partial}: another run is at work in it; wait for it or end it") from None
+            raise CheckpointError(f"{partial}: another run is using it; wait for that run or end it") from None
         yield
 
 
@@ -201,14 +201,14 @@ def state_of(partial: Path) -> State | None:
 
 
 def so_far(partial: Path) -> Path | None:
-    """Write the estimate so far as a run folder in ``partial`` and return its path; None where there is no estimate.
+    """Write the estimate so far as a run folder in ``partial`` and return its path; None if there is no estimate.
 
     Raises
     ------
     CheckpointError
         When the checkpoint is damaged.
     ConfigError
-        When there is none.
+        When there is no checkpoint.
     """
     state = state_of(partial)
     if state is None:
@@ -222,14 +222,14 @@ def so_far(partial: Path) -> Path | None:
 
 
 def described(partial: Path) -> str:
-    """How far the run in ``partial`` is, in words, where it has no estimate yet."""
+    """The progress of the run in ``partial``, in words, while it has no estimate yet."""
     state = state_of(partial)
     known = state.journal.evaluations if state else 0
     return f"{partial}: the run is in its search, {known:,} evaluations are kept; there is no estimate yet"
 
 
 def refuse_partial(folder: Path) -> None:
-    """Raise `ConfigError` when there is an unfinished run of what would be ``folder``."""
+    """Raise `ConfigError` if there is an unfinished run for ``folder``."""
     partial = partial_of(folder)
     if partial.exists():
         raise ConfigError(f"{partial}: holds an unfinished run; --resume goes on with it, or remove it")
@@ -243,7 +243,7 @@ def compute(
     checkpoint: Checkpoint | None = None,
     extension: Extension | None = None,
 ) -> Result:
-    """Run ``config`` where its ``execution`` says; rows that end it are saved beside ``folder``."""
+    """Run ``config`` with its ``execution``; failed rows that end the run are saved beside ``folder``."""
     folder = folder.absolute()
     experiment = experiment or config.experiment()
     execution = config.execution()
@@ -262,7 +262,7 @@ def compute(
 
 
 def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
-    """``error``, saying where the rows that failed were saved and how to replay them."""
+    """``error``, with the file of the failed rows and how to replay them."""
     if error.failures is None:
         return error
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -273,35 +273,37 @@ def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
 
 
 def complete(config: Config, folder: Path, report: Report, finished: Finished | None = None) -> Result:
-    """Run ``config`` into the run folder ``folder``, from where an earlier attempt was saved if there was one.
+    """Run ``config`` into the run folder ``folder``, continuing an earlier attempt that was saved, if there is one.
 
     Parameters
     ----------
     config : Config
-        What is run.
+        The config to run.
     folder : Path
-        Where the run folder is to be.
+        Place of the future run folder.
     report : callable
-        Told the progress.
+        Called with the progress.
     finished : Finished, optional
         The run that this one extends.
 
     Raises
     ------
     ConfigError
-        When ``folder`` is called like the place of an unfinished run.
+        When ``folder`` has the name of a place for unfinished runs.
     CheckpointError
-        When what was saved is damaged, or belongs to another run.
+        When the saved state is damaged or belongs to another run.
     OSError
-        With the path, when something cannot be written; what was saved before is unchanged.
+        With the path, when something cannot be written; the state saved before is unchanged.
     KeyboardInterrupt
-        When it comes, with notes on what was saved and how to go on.
+        When the run is interrupted, with notes on what was saved and how to go on.
     """
     seconds = config.execution().checkpoint
     folder = folder.absolute()  # a loss may change the working folder
     partial = partial_of(folder)
     if partial == folder:
-        raise ConfigError(f"{folder}: a run folder must not end in {SUFFIX!r}, where unfinished runs are")
+        raise ConfigError(
+            f"{folder}: the name of a run folder must not end in {SUFFIX!r}, which is for unfinished runs"
+        )
     if seconds is None and not (partial / CHECKPOINT).exists() and finished is None:
         result = compute(config, folder, report)
         report("report", 0, 1, "figures and page")
@@ -335,14 +337,14 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
             raise
         except Exception:
             if is_new and not (checkpoint and (checkpoint.progress or checkpoint.journal.evaluations)):
-                clear(folder, is_new_parent)  # nothing is lost with it
+                clear(folder, is_new_parent)  # nothing that was computed is lost
             raise
         clear(folder)
     return result
 
 
 def _seen_from(folder: Path, other: Path) -> str:
-    """The path of ``other`` relative to ``folder``, where there is one."""
+    """The path of ``other`` relative to ``folder``, or its full path if there is none."""
     try:
         return os.path.relpath(other, folder)
     except ValueError:  # on another drive
@@ -351,21 +353,21 @@ def _seen_from(folder: Path, other: Path) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A finished run that is to be extended: its last state, and by how much."""
+    """A finished run to be extended: its last state, and the size of the extension."""
 
     state: State
     extension: Extension
 
 
 def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> tuple[Config, Finished]:
-    """The config of the finished run in ``run_dir`` with a budget larger by ``evaluations``, and where it begins.
+    """The config of the finished run in ``run_dir``, with ``evaluations`` added to its budget, and its last state.
 
     Raises
     ------
     ConfigError
-        When the folder is not that of a finished run that was saved, or its config cannot be read any more.
+        When the folder holds no finished run with a saved state, or its config cannot be read any more.
     CheckpointError
-        When its state is damaged, or its data, its loss or the libraries have changed.
+        When the state is damaged, or the data, the loss or the libraries have changed.
     """
     from raresim.config import load as configs
 
@@ -390,7 +392,7 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
 
 
 def clear(folder: Path, with_parent: bool = False) -> None:
-    """Remove what an unfinished run of ``folder`` has saved; and the folder around it, where that is then empty."""
+    """Remove the saved state of an unfinished run for ``folder``; with ``with_parent`` also an empty parent folder."""
     shutil.rmtree(partial_of(folder), ignore_errors=True)
     if with_parent:
         with suppress(OSError):
@@ -398,7 +400,7 @@ def clear(folder: Path, with_parent: bool = False) -> None:
 
 
 def _farewell(partial: Path) -> list[str]:
-    """What an interrupted run leaves, and how to go on."""
+    """Lines that say what an interrupted run leaves, and how to go on."""
     try:
         if state_of(partial) is None:
             clear(final_of(partial))
