@@ -5,11 +5,16 @@ import threading
 import time
 from concurrent import futures
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from raresim import PythonLoss
+from raresim import Crude, Probability, PythonLoss, StandardNormal
 from raresim.engine.executors import Executor
 from raresim.errors import FieldError
+from tests.problems import Case, solve
+
+MORE_THAN_ONE = Probability(above=1.5)
 
 
 def square_slowly_if_even(k):
@@ -87,3 +92,24 @@ def test_function_that_has_no_home_cannot_go_to_processes():
     loss = PythonLoss(function=lambda x: x[:, 0])
     with pytest.raises(FieldError, match="cannot be sent to other processes"):
         pickle.dumps(loss)
+
+
+def threads_of_linear_algebra(x):
+    """The number of them, as the loss of each row."""
+    return np.full(len(x), max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "timeout"),
+    [("serial", 1, None), ("threads", 2, None), ("processes", 2, None), ("serial", 1, 20.0)],
+)
+def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout, monkeypatch):
+    """Sums in another order would change the last digits; as the tests have one thread already, two are asked for."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    loss = PythonLoss(function=threads_of_linear_algebra, timeout=timeout)
+    case = Case("threads", StandardNormal(dim=2), loss, MORE_THAN_ONE, [0.0])
+    with threadpool_limits(2, "blas"), Executor.of(kind, workers) as executor:
+        assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
+        result = solve(case, 1, executor, method=Crude(), max_evaluations=2_000)
+    assert result.estimates[0].diagnostics["hits"] == 0
+    assert result.evaluations["estimate"] == 2_000

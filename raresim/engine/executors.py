@@ -226,9 +226,9 @@ def _first(waiting: deque[tuple[A, futures.Future[B]]]) -> B:
 
 def _begin_worker() -> None:
     """One thread for linear algebra; the parent answers to signals, and a worker ends when the parent has."""
-    from threadpoolctl import threadpool_limits
+    from raresim.numerics.surroundings import one_thread
 
-    threadpool_limits(1)
+    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
