@@ -1,8 +1,8 @@
 """What a run may hold in memory, worked out from its config before anything of it is allocated.
 
 A run is a stream of blocks, so hardly anything grows with the number of draws: what does is named here. The figures are
-upper limits for the shipped methods (`tests/test_memory.py` holds them against what runs take). What a user's own loss
-allocates beyond a copy of its arguments cannot be known.
+upper limits for the shipped methods (`tests/config/test_memory.py` holds them against what runs take). What a user's
+own loss allocates beyond a copy of its arguments cannot be known.
 """
 
 from __future__ import annotations

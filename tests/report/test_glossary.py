@@ -32,7 +32,7 @@ from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
 from raresim.run.result import Result
 from raresim.run.rounds import Round
 from raresim.shell import cli, terminal
-from tests.test_report_fit import evidence
+from tests.report.test_report_fit import evidence
 
 CONFIG = """\
 seed: 1

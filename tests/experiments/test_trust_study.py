@@ -14,7 +14,7 @@ import raresim
 from raresim.losses.python import ROWS_AGAIN
 from raresim.record.verdict import Status
 
-STUDIES = Path(__file__).parents[1] / "experiments"
+STUDIES = Path(__file__).parents[2] / "experiments"
 NAMES = ("problems", "targets", "runs", "suite", "rows", "trials", "libraries", "verdicts", "run", "cells")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.statistical import assert_within_error
 
-STUDY = Path(__file__).parents[1] / "experiments" / "methods"
+STUDY = Path(__file__).parents[2] / "experiments" / "methods"
 BLOCK_BYTES = 1 << 25
 
 

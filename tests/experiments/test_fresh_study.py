@@ -12,7 +12,7 @@ import pytest
 
 from raresim.losses.python import ROWS_AGAIN
 
-STUDIES = Path(__file__).parents[1] / "experiments"
+STUDIES = Path(__file__).parents[2] / "experiments"
 NAMES = (
     *("problems", "targets", "runs", "suite", "trials", "libraries", "verdicts", "exact_tails", "branches"),
     *("random_problems", "rows", "fresh_trials", "fresh_tables", "fresh"),

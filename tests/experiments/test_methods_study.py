@@ -14,7 +14,7 @@ from scipy import special, stats
 
 from raresim.losses.python import ROWS_AGAIN
 
-STUDY = Path(__file__).parents[1] / "experiments" / "methods"
+STUDY = Path(__file__).parents[2] / "experiments" / "methods"
 NAMES = ("problems", "targets", "runs", "summary", "run")
 
 

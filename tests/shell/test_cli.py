@@ -433,7 +433,7 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "raresim.shell.cli", "run", str(config), "-q"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     runs = [subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
     for run in runs:
         _, errors = run.communicate()

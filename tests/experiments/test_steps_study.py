@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-STUDIES = Path(__file__).parents[1] / "experiments"
+STUDIES = Path(__file__).parents[2] / "experiments"
 NAMES = ("problems", "targets", "runs", "rows", "steps")
 
 

@@ -151,7 +151,7 @@ SIGNATURES = """
 import sys
 from raresim.engine.executors import Executor
 from tests.problems import PROBLEMS, solve
-from tests.test_jit import as_blocks, kernels
+from tests.numerics.test_jit import as_blocks, kernels
 with Executor.of("threads", 2) as executor:
     for case in PROBLEMS:
         if case.name in {"normal-d3-3", "correlated-4", "student-3-1e-05", "two-sided-d3-4"}:

@@ -21,7 +21,7 @@ from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.report import build, fit, glossary, grid, style
 from raresim.report.page import EVIDENCE_ERRORS, EVIDENCE_NATS, FIT_FIGURES, MOST_ROWS
 from raresim.report.run import read
-from tests.test_report import HOSTILE, Page, bound_only, page, png_size, refused
+from tests.report.test_report import HOSTILE, Page, bound_only, page, png_size, refused
 
 FIGURES = {"convergence", "losses"}  # of a run without a hit, which has the fewest others
 SECTION = "How well the inputs fit"

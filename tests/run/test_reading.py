@@ -19,7 +19,7 @@ from raresim.record.records import Reference
 from raresim.run.audit import Audit
 from raresim.run.estimation import Look, Sample
 from raresim.run.reading import Lost, convergence, estimates, inflation
-from tests.test_verdict import NONE, REPLICATES, TUNED, UNAUDITED
+from tests.diagnostics.test_verdict import NONE, REPLICATES, TUNED, UNAUDITED
 
 N = 2000
 W = 1e-3 * np.linspace(0.5, 1.5, 400)

@@ -16,7 +16,7 @@ from raresim import StandardNormal
 from tests.helpers import normals
 from tests.statistical import assert_within_error
 
-STUDIES = Path(__file__).parents[1] / "experiments"
+STUDIES = Path(__file__).parents[2] / "experiments"
 NAMES = ("problems", "targets", "runs", "suite", "exact_tails", "branches", "random_problems")
 
 

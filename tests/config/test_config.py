@@ -22,7 +22,7 @@ from raresim.engine.executors import Executor
 from raresim.errors import ConfigError, DataError, RaresimError
 from raresim.run.result import Result
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 LOSSES = """
 import time

@@ -20,7 +20,7 @@ from raresim.report import overlay
 from raresim.report.comparison import Failure, Row, compare, names_of
 from raresim.report.run import Run, read
 from raresim.shell import cli, terminal
-from tests.test_report import draws, estimate_entry, write_run
+from tests.report.test_report import draws, estimate_entry, write_run
 
 CONFIG = """\
 name: case
