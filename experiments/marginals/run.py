@@ -1,7 +1,7 @@
 """How exact is the map from a standard normal to each law, and what does a draw cost?
 
-``python experiments/marginals/run.py`` writes table.md and table.csv beside this file; ``--quick`` maps fewer points and
-leaves SciPy out, in under 30 s, writes nothing and fails where a law misses its bar by more than half.
+``python experiments/marginals/run.py`` writes table.md and table.csv beside this file; ``--quick`` maps fewer points,
+leaves SciPy out, writes nothing and fails where a law misses its bar by more than half.
 """
 
 from __future__ import annotations

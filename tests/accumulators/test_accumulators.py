@@ -62,12 +62,14 @@ def test_tail_of_pieces_merges_to_the_whole(sample, at):
     assert_same_tail(merged([tail_of(*piece) for piece in pieces(sample, at)]), tail_of(*sample))
 
 
+@pytest.mark.slow
 @given(rows, rows, rows)
 def test_tail_merge_is_associative(a, b, c):
     a, b, c = tail_of(*a), tail_of(*b), tail_of(*c)
     assert_same_tail(a.merge(b).merge(c), a.merge(b.merge(c)))
 
 
+@pytest.mark.slow
 @given(rows, rows)
 def test_tail_merge_commutes(a, b):
     a, b = tail_of(*a), tail_of(*b)

@@ -77,6 +77,7 @@ def test_independence_is_mutual_information_of_neighbours():
     assert coverage.independence(exceeds).statistic == pytest.approx(2 * 199 * mutual_information(table), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_exact_p_values_are_those_of_all_sequences(seed):
     n, tail = 10, 0.2
@@ -297,6 +298,7 @@ def rejections(rng, law, histories, days, tail, scale):
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.08, false_fail=7e-7, false_pass=1e-3)
 @pytest.mark.parametrize("law", [Tail("normal"), Tail("t", 5.0)], ids=str)
 def test_no_test_rejects_right_forecasts_more_often_than_it_says(law, seed):
@@ -318,6 +320,7 @@ def test_simulated_p_values_reject_as_often_as_they_say(law, seed):
         assert_count(rejected, 8000, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.25, false_fail=4e-7, false_pass=1e-3)
 def test_a_var_and_es_that_are_a_fifth_too_small_are_found_in_a_year(seed):
     """At 97.5 %, normal losses: 80 % of the years by the number of exceedances, exactly, and 89 % by Z2."""
@@ -790,6 +793,7 @@ def test_the_level_is_required(tmp_path):
     assert "--level" in stderr
 
 
+@pytest.mark.slow
 def test_oil_of_the_readme(tmp_path):
     """Two models of crude oil, by `experiments/backtest/oil.py`: the normal one is rejected, Student's is doubtful."""
     script = "import runpy; runpy.run_path('experiments/backtest/oil.py', run_name='__main__')"

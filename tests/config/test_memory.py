@@ -245,6 +245,7 @@ def peak(file, folder, *overrides):
     return int(python(PEAK, file, *overrides, "--out", folder).splitlines()[-1]) * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel keeps no mark of the peak")
 def test_twenty_million_draws_stay_within_the_limit(file, tmp_path):
     """They would be 3.2 GB: a run of as many holds hardly more than a run of one in 200, and less than was foreseen."""

@@ -607,6 +607,7 @@ def test_the_right_copula_has_the_better_likelihood(seed):
     assert min(aic, key=aic.get) == "clayton"
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_of_fits(seed):
     """Of 60 fits of 400 rows each; the ratio of two standard deviations is within 5 of its own errors of 1."""
     thetas, stated, rhos, by_tau = [], [], [], []

@@ -120,6 +120,7 @@ def test_the_density_beyond_a_sphere_is_tested(with_a_normal, seed):
             assert all(abs(c.ratio - 1.0) < 0.1 for c in seen)
 
 
+@pytest.mark.slow
 def test_a_right_density_passes(seed):
     """Within four errors, 400 times; a hundred times as often would be 3 at most."""
     laws = [shifted(3, 5.0), shifted(40, 4.0), pair(4), pair(20)]
@@ -193,6 +194,7 @@ class WrongNormal(LowRankNormal):
         out -= math.log(2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LowRankNormal, WrongNormal])
 def test_a_normal_law_with_many_wide_directions_is_tested(kind, seed):
     """Its weights are alike in no cylinder: forty directions with standard deviations up to three."""
@@ -206,6 +208,7 @@ def test_a_normal_law_with_many_wide_directions_is_tested(kind, seed):
         assert all(abs(c.z) > 5.0 for c in seen)
 
 
+@pytest.mark.slow
 def test_a_tilt_of_a_hundred_coordinates_is_tested(seed):
     """No cylinder holds weights that are alike there."""
     found = [canary(sampler(tilted(100), seed(840 + k)), 7) for k in range(20)]

@@ -200,6 +200,7 @@ def successes(n, p, k):
     return Case(f"binomial-{n}", inputs, PythonLoss(function=total), measure, [stats.binom.sf(k - 1, n, p)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [12, 18])
 @pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_sum_of_bernoulli_factors_is_exact_within_its_error(k, seed):
@@ -211,6 +212,7 @@ def test_sum_of_bernoulli_factors_is_exact_within_its_error(k, seed):
     assert estimate.relative_error <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_over_many_seeds(seed):
     """40 runs from the tilt by which 0.28 of the factors jump, the bins above 0.9: a bias of 0.7 errors would show."""

@@ -105,6 +105,7 @@ def test_error_is_that_of_pairs_where_both_members_hit_alike(seed):
     assert (a / b) ** 2 == pytest.approx(2.0, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     case, method = linear_normal(3, 3.0), Importance(proposal=LAWS[3], draws="antithetic")

@@ -80,6 +80,7 @@ def test_estimate_is_exact(law, how, seed):
     assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("paired", "size"), [(False, 32), (True, 64)])
 @pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 def test_small_batches_have_no_bias(paired, size, seed):
@@ -105,6 +106,7 @@ def test_variance_that_is_left_is_that_of_the_residuals(seed):
     assert batches**2 * 1000 * 512 == pytest.approx(residual.var() / case.exact[0] ** 2, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """80 runs of 20 batches of 256 draws."""

@@ -73,6 +73,7 @@ def first_of_each(problems, n, **limits):
 # The answers.
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.2, false_fail=2e-7, false_pass=1e-2)
 def test_the_same_problems_made_common_fail_as_often_as_they_say(problems, seed):
     """Two draws in a hundred of each fail, which 400,000 plain draws know to about a per cent."""
@@ -91,6 +92,7 @@ def test_the_same_problems_made_common_fail_as_often_as_they_say(problems, seed)
     assert_within_error(np.array(share), answer, np.sqrt(answer * (1.0 - answer) / n))
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.9, false_fail=2e-7, false_pass=1e-2)
 def test_rare_problems_of_few_dimensions_fail_as_often_as_they_say(problems, seed):
     """Wide normals, whose weights have a bound, see every region however rare it is."""
@@ -123,6 +125,7 @@ def finer(monkeypatch):
     forget()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("finer")
 def test_answers_are_those_of_more_nodes(problems):
     independent = [problem for problem in problems if problem.form not in {"desks", "polygon"}]
@@ -201,6 +204,7 @@ def test_sums_with_heavy_tails_are_those_of_other_formulas():
     assert exact_tails.t_sum_tail(-2.0, 5.0, 2) == pytest.approx(1.0 - exact_tails.t_sum_tail(2.0, 5.0, 2))
 
 
+@pytest.mark.slow
 def test_tables_of_sums_are_as_exact_as_they_say(monkeypatch):
     def tails():
         exact_tails._lognormal_table.cache_clear()
@@ -270,6 +274,7 @@ def test_transforms_increase_and_keep_zero():
         assert ((moved >= 0.0) == (y >= 0.0)).all(), shape
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_kth_largest_column(problems, seed):
     for problem in first_of_each(problems, 4, most=60):
         x = rows_of(problem, wide(seed(3)))
@@ -280,6 +285,7 @@ def test_the_loss_is_the_kth_largest_column(problems, seed):
         assert np.array_equal(problem.loss(x), np.sort(columns, axis=1)[:, -k])
 
 
+@pytest.mark.slow
 def test_a_number_makes_the_same_problem_again_and_after_pickling(problems, monkeypatch, seed):
     for module in (exact_tails, branches, study):
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -297,12 +303,14 @@ def test_a_number_makes_the_same_problem_again_and_after_pickling(problems, monk
             )
 
 
+@pytest.mark.slow
 def test_rows_in_either_order_of_memory_have_the_same_loss(problems, seed):
     for problem in first_of_each(problems, 1, most=40):
         x = rows_of(problem, wide(seed(5), 50))
         assert problem.loss(np.ascontiguousarray(x)) == pytest.approx(problem.loss(x), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_problems_spread_as_announced(problems):
     kinds = Counter(problem.kind for problem in problems)
     assert 0.18 <= kinds["one"] / OPEN <= 0.26
@@ -324,6 +332,7 @@ def test_problems_spread_as_announced(problems):
     assert np.mean([isinstance(problem.inputs, StandardNormal) for problem in problems]) > 0.7
 
 
+@pytest.mark.slow
 def test_kinds_are_what_they_say(problems):
     for problem in problems:
         in_steps = any(branch.is_stepped for branch in problem.columns.branches)

@@ -162,6 +162,7 @@ def test_draws_without_a_density_are_not_weighed(law):
         log_density_at(law, u, mapped(law, u))
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=0.01)
 @pytest.mark.parametrize("law", [p for p in LAWS if p.id not in WITHOUT_DENSITY])
 def test_scores_give_the_derivatives_that_moved_draws_have(law, seed):

@@ -391,6 +391,7 @@ def test_18_10_a_worker_that_dies_is_an_error_of_the_loss(function, options, how
     assert failures.x[0, 0] > dying.DEADLY
 
 
+@pytest.mark.slow
 def test_18_10_a_row_that_kills_its_worker_is_bounded_and_the_others_count(two_processes, seed):
     def nan_instead(x):
         return np.where(x[:, 0] > dying.DEADLY, np.nan, dying.total(x))
@@ -404,6 +405,7 @@ def test_18_10_a_row_that_kills_its_worker_is_bounded_and_the_others_count(two_p
     assert wanted.failed["rows"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_failure", ["retry", "error"])
 def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run(
     on_failure, two_processes, tmp_path, monkeypatch, seed

@@ -521,6 +521,7 @@ def test_laws_that_are_given_cannot_be_fitted(cls):
         cls.fit([1.0, 2.0, 3.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "law",
     [

@@ -183,6 +183,7 @@ def test_one_in_a_million_of_twenty_factors_is_known_to_a_few_thousandths(method
     assert result.verdict.status == "trusted"
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.04, false_fail=8e-7, false_pass=0.1)
 def test_t_loss_at_several_levels_from_one_sample(seed):
     tails = [0.025, 1e-3, 1e-4]

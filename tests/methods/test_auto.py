@@ -360,6 +360,7 @@ def test_awkward_losses_end_without_an_exception(case, seed):
             assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
 def test_a_loss_that_rises_and_drops_seldom_hides_its_nearest_tooth(seed):
     """Climbs may jump over the tooth that holds most of the probability: 4 of 900 runs were trusted and missed it."""

@@ -220,6 +220,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert estimate.diagnostics["rows"] >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """From ten runs of 200 draws a level each to 4e-3."""

@@ -351,6 +351,7 @@ def test_levels_of_the_pilot_plan_the_replicates(seed):
     assert population.variance(3.0) == pytest.approx(4 * 3 * 9 / 500)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=0.1)
 def test_the_error_of_few_replicates_is_not_the_smaller_for_stopping(seed):
     """Asked for an error that some fifteen runs give: ended where their spread happens to be small, they would miss."""

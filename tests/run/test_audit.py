@@ -172,6 +172,7 @@ def test_draws_of_the_target_that_hit_are_counted(seed):
     assert check(result, "nominal_hits").status is Status.UNTRUSTED
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=0.1)
 def test_a_region_that_replicates_do_not_come_to_is_found(seed):
     """The farther of two half-spaces has 30 % of the event and a loss that rises twenty times as fast."""
@@ -270,6 +271,7 @@ def test_unknown_extent_is_refused():
 # --- digits ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_change_no_digit_of_the_audit(seed):
     one = experiment(two_sided(3, 4.0), seed(811), relative_error=0.05)
     results = [one.run()]

@@ -137,6 +137,7 @@ def test_estimate_and_audit_of_a_round_have_draws_of_their_own(seed, monkeypatch
         assert not set(one) & set(other)
 
 
+@pytest.mark.slow
 def test_an_estimate_has_no_draw_of_an_earlier_round(seed, monkeypatch):
     """Its rows and hits are those of its own stage, though the proposal is fitted to all that was drawn before."""
     blind(monkeypatch)
@@ -579,6 +580,7 @@ def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: Any) -> Path:
     return tmp_path / "long.yaml"
 
 
+@pytest.mark.slow
 def test_an_estimate_that_is_interrupted_before_or_after_its_audit_on_the_way_goes_on(long, tmp_path) -> None:
     stages = Stages()
     whole = run(long, tmp_path / "whole", stages)

@@ -352,6 +352,7 @@ def test_soundings_begin_from_nothing(seed, monkeypatch):
     assert known == []
 
 
+@pytest.mark.slow
 def test_workers_change_no_digit_of_the_soundings(seed):
     one = experiment(two_sided(3, 4.0), seed(5860), relative_error=0.05)
     stored = []
