@@ -1,16 +1,24 @@
-# `make demo` and `make test` set up everything they need on a fresh clone; a second call is quick.
+# Each target sets up everything it needs on a fresh clone; a second call is quick.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# A file is run by one process, which makes what its tests share once.
+SPREAD := -n auto --dist loadscope
 
-.PHONY: demo test lint clean
+# A test may start processes; without a cache of bytecode each would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-all lint clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest $(SPREAD)
 
 lint: $(READY)
 	$(BIN)/ruff check .

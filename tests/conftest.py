@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from tests.statistical import declared
 
+COLLECTED, RATES = pytest.StashKey(), pytest.StashKey()
+"""The files of a run, and how many of their tests declare a rate of false failures, with the sum of these rates."""
+
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=200)
 settings.register_profile("reseeded", deadline=None, max_examples=200)
 settings.register_profile("nightly", deadline=None, max_examples=5000)
@@ -24,6 +27,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     asked = config.getoption("--hypothesis-profile") or os.environ.get("HYPOTHESIS_PROFILE")
     settings.load_profile(asked or ("reseeded" if config.getoption("--reseed") else "fixed"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Before any are deselected; where parts of files are asked for, no file counts as collected."""
+    marks = [mark for item in items if (mark := item.get_closest_marker("statistical"))]
+    parts = any("::" in argument for argument in config.args)
+    config.stash[COLLECTED] = set() if parts else {item.path for item in items}
+    config.stash[RATES] = len(marks), sum(mark.kwargs["false_fail"] for mark in marks)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Assertions and shortcuts that every test may use; nothing here knows a particular problem."""
 
+import functools
 import math
 import os
 import subprocess
@@ -43,8 +44,14 @@ def examples(family):
     return [
         pytest.param(example, id=f"{kind}-{k}")
         for kind, cls in registry.members(family).items()
-        for k, example in enumerate(cls.examples())
+        for k, example in enumerate(_examples_of(cls))
     ]
+
+
+@functools.cache
+def _examples_of(cls):
+    """Made once in a process: some are fitted to data, and others compute tables that they keep."""
+    return tuple(cls.examples())
 
 
 def block(n, d, fill=np.nan):

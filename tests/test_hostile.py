@@ -213,6 +213,7 @@ class _Bomb:
         return os.mkdir, ("unpickled",)
 
 
+@pytest.mark.slow
 def test_only_run_imports_code_and_nothing_unpickles(tmp_path: Path) -> None:
     (tmp_path / "trap.py").write_text("import pathlib\npathlib.Path('ran').touch()\ndef f(x): return x[:, 0]\n")
     (tmp_path / "case.yaml").write_text(
@@ -264,6 +265,7 @@ def test_a_page_that_does_not_escape_would_be_noticed() -> None:
     assert hostile_pages.extra(benign.replace(f"'{hostile_pages.BENIGN}", "'x' onclick='y"), benign) > 0
 
 
+@pytest.mark.slow
 def test_figures_survive_hostile_names(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "all"
     hostile_pages.poison(whole, folder, " ".join(hostile_pages.PAYLOADS[-10:]))

@@ -47,10 +47,10 @@ from raresim.record.verdict import Status
 from raresim.report.run import read
 from raresim.run.checkpoint import State
 from raresim.run.estimation import Progress
+from tests.accumulators.test_accumulators import assert_same_tail, cuts, merged, pieces, rows, tail_of
+from tests.diagnostics.test_verdict import GOOD, REPLICATES, STATED, TUNED
 from tests.helpers import logpdf
 from tests.problems import linear_normal, solve
-from tests.test_accumulators import assert_same_tail, cuts, merged, pieces, rows, tail_of
-from tests.test_verdict import GOOD, REPLICATES, STATED, TUNED
 
 
 def one_in(divisor):

@@ -19,12 +19,27 @@ Tail = Callable[[Any, bool], Any]
 
 @dataclass(frozen=True)
 class Case:
-    """A law, its tail in mpmath, the same law in SciPy, and whether it has to meet the bar for common laws' cost."""
+    """A law and the same law outside of raresim.
+
+    Parameters
+    ----------
+    law : Marginal
+        The law.
+    tail : Tail
+        Its tail in mpmath.
+    scipy : object
+        The law in SciPy, None where it has none.
+    common : bool
+        Whether the law has to meet the bar for the cost of common laws.
+    density : callable, optional
+        The density in mpmath of which ``tail`` is the integral, where each integral takes seconds.
+    """
 
     law: Marginal
     tail: Tail
     scipy: Any
     common: bool = False
+    density: Callable[[Any], Any] | None = None
 
 
 def _of_survival(survival: Callable[[Any], Any], distribution: Callable[[Any], Any]) -> Tail:
@@ -170,8 +185,14 @@ def cases() -> list[Case]:
             m.NormalInverseGaussian(a=2.0, b=0.5),
             _quadrature(_nig(2.0, 0.5), 1.0),
             stats.norminvgauss(2.0, 0.5),
+            density=_nig(2.0, 0.5),
         ),
-        Case(m.VarianceGamma(nu=0.5, theta=-0.2), _quadrature(_vg(0.5, -0.2), 1.0), None),
+        Case(
+            m.VarianceGamma(nu=0.5, theta=-0.2),
+            _quadrature(_vg(0.5, -0.2), 1.0),
+            None,
+            density=_vg(0.5, -0.2),
+        ),
     ]
 
 

@@ -49,24 +49,24 @@ MODULES = (
 )
 
 TESTS = (
-    "verdict",
-    "ess",
-    "psis",
-    "canary",
-    "audit",
-    "intervals",
-    "accumulators",
-    "antithetic",
-    "control_variates",
-    "estimation",
-    "reading",
-    "estimators",
-    "information",
-    "importance",
-    "properties",
-    "experiment",
-    "failures",
-    "subset_simulation",
+    "diagnostics/test_verdict",
+    "diagnostics/test_ess",
+    "diagnostics/test_psis",
+    "diagnostics/test_canary",
+    "run/test_audit",
+    "measures/test_intervals",
+    "accumulators/test_accumulators",
+    "estimators/test_antithetic",
+    "estimators/test_control_variates",
+    "run/test_estimation",
+    "run/test_reading",
+    "estimators/test_estimators",
+    "information/test_information",
+    "methods/test_importance",
+    "test_properties",
+    "run/test_experiment",
+    "losses/test_failures",
+    "methods/test_subset_simulation",
 )
 
 ELSEWHERE = "not (executor or process or worker)"
@@ -131,7 +131,7 @@ def prepare(folder: Path) -> None:
         "source_paths": ["raresim"],
         "only_mutate": [f"raresim/{module}.py" for module in MODULES],
         "also_copy": ["configs", "experiments", "tests", "README.md", "Makefile"],
-        "pytest_add_cli_args_test_selection": [f"tests/test_{name}.py" for name in TESTS],
+        "pytest_add_cli_args_test_selection": [f"tests/{name}.py" for name in TESTS],
         "pytest_add_cli_args": [
             "-p",
             "mutation",
@@ -319,15 +319,17 @@ with the reason; *score without* leaves them out.{few}
 
 Not mutated: docstrings, annotations and constants at module level (mutmut changes functions alone), arguments of
 decorators, and the two kernels that numba compiles, `compress` and `add_winnings`, which have tests against NumPy
-(`tests/test_accumulators.py`, `tests/test_jit.py`). Properties are, as functions (the script says how).
+(`tests/accumulators/test_accumulators.py`, `tests/numerics/test_jit.py`). Properties are, as functions (the script says
+how).
 
 Tests: {tests}, without those that take more than {slowest:g} s, that are marked slow, or that start processes, to which
 the choice of a mutant does not pass; 25 examples of each property. More tests would kill more.
 
 The tests were written with survivors in view, some of them in this sample, so it flatters. Before there were
-`tests/test_reading.py`, `tests/test_estimators.py`, `tests/test_ess.py` and the arithmetic in others, 286 of the first
-328 mutants that ran were killed, in the cheapest modules to run. A pass over 2,262 mutants after most of these tests,
-the greater part of which had not been run before, killed 2,181: 96 %, with equivalent ones counted as survivors.
+`tests/run/test_reading.py`, `tests/estimators/test_estimators.py`, `tests/diagnostics/test_ess.py` and the arithmetic
+in others, 286 of the first 328 mutants that ran were killed, in the cheapest modules to run. A pass over 2,262 mutants
+after most of these tests, the greater part of which had not been run before, killed 2,181: 96 %, with equivalent ones
+counted as survivors.
 
 ## Survivors
 

@@ -1,8 +1,8 @@
 """The memory that a run may need, computed from its config before anything is allocated.
 
 A run is a stream of blocks, so hardly anything grows with the number of draws: the exceptions are listed here. The
-figures are upper limits for the shipped methods (`tests/test_memory.py` compares them with real runs). The memory that
-a user's loss allocates, beyond a copy of its arguments, is unknown.
+figures are upper limits for the shipped methods, which `tests/config/test_memory.py` compares with real runs. The
+memory that a user's loss allocates, beyond a copy of its arguments, is unknown.
 """
 
 from __future__ import annotations

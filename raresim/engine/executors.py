@@ -226,9 +226,9 @@ def _first(waiting: deque[tuple[A, futures.Future[B]]]) -> B:
 
 def _begin_worker() -> None:
     """Give linear algebra one thread, leave interrupts to the parent, and end this worker when the parent has ended."""
-    from threadpoolctl import threadpool_limits
+    from raresim.numerics.surroundings import one_thread
 
-    threadpool_limits(1)
+    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -81,9 +81,9 @@ def _serve(pipe: Connection, answer: Callable[[Any], Any]) -> None:
     A copy takes milliseconds, while a fresh process has to import everything. Without `os.fork` this process itself
     answers, and may die.
     """
-    from threadpoolctl import threadpool_limits
+    from raresim.numerics.surroundings import one_thread
 
-    threadpool_limits(1)
+    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while hasattr(os, "fork"):
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # about threads, which are idle

@@ -16,6 +16,17 @@ def usual_arithmetic() -> Iterator[None]:
         yield
 
 
+def one_thread() -> None:
+    """Limit linear algebra to one thread in this process, once for all: with more of them, last digits change.
+
+    NumPy and SciPy each have a library of their own, and only a library that is loaded can be limited.
+    """
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Usual arithmetic inside; afterwards the working folder is what it was before.

@@ -11,7 +11,7 @@ from raresim.engine.executors import Executor
 from tests.statistical import assert_within_error
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SLOW = {"gaussian-5-sigma-d1000"}
+SLOW = {"gaussian-5-sigma-d1000", "joint-clayton-copula", "portfolio-measures", "stocks-t-copula"}
 FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 """Laws of real data, whose probabilities have no exact answer."""
 

@@ -63,8 +63,8 @@ def bug(where, *caught_by):
 # --- densities and weights ---------------------------------------------------------------------------
 
 LAWS = "tests/conformance/test_distributions.py"
-MIXTURE = "tests/test_mixture.py"
-ENGINE = "tests/test_engine.py"
+MIXTURE = "tests/distributions/test_mixture.py"
+ENGINE = "tests/engine/test_engine.py"
 
 
 @bug("raresim.distributions.normal:Normal.log_det", f"{ENGINE}::test_log_weight_is_the_target_over_the_proposal")
@@ -83,7 +83,10 @@ def factor_transposed(lower_affine):
     return upper_affine
 
 
-@bug("raresim.distributions.student_t:stretch", "tests/test_student_t.py::test_coordinates_share_one_mixing_variable")
+@bug(
+    "raresim.distributions.student_t:stretch",
+    "tests/distributions/test_student_t.py::test_coordinates_share_one_mixing_variable",
+)
 def mixing_variable_for_each_coordinate(stretch):
     """The coordinates of a multivariate t law are stretched independently."""
 
@@ -145,7 +148,7 @@ def flipped_ratio(log_weight):
 
 @bug(
     "raresim.engine.problem:Problem.target",
-    "tests/test_problem.py::test_draws_live_in_the_space_of_the_problem[physical-2-student_t]",
+    "tests/engine/test_problem.py::test_draws_live_in_the_space_of_the_problem[physical-2-student_t]",
 )
 def standard_normals_in_physical_space(target):
     """Draws of the risk factors themselves are weighed by the density of standard normals."""
@@ -154,7 +157,7 @@ def standard_normals_in_physical_space(target):
 
 @bug(
     "raresim.proposals.gaussian:Gaussian.fit",
-    "tests/test_cross_entropy.py::test_every_covariance_and_number_of_starts_gives_the_answer[1-full]",
+    "tests/methods/test_cross_entropy.py::test_every_covariance_and_number_of_starts_gives_the_answer[1-full]",
 )
 def density_before_the_floor(fit):
     """Draws are made with the floored covariance, weighed with the one before."""
@@ -180,7 +183,7 @@ def floor_forgotten(floored):
 
 @bug(
     "raresim.distributions.histogram_tilt:HistogramTilt.logpdf",
-    "tests/test_histogram_tilt.py::test_ratios_of_one_are_the_standard_normal",
+    "tests/distributions/test_histogram_tilt.py::test_ratios_of_one_are_the_standard_normal",
 )
 def histogram_not_normalised(logpdf):
     """The density of a tilt by bins is multiplied by the share of a bin, not by its ratio to the normal one."""
@@ -194,7 +197,7 @@ def histogram_not_normalised(logpdf):
 
 
 @bug(
-    "raresim.search.archive:Archive.log_weight", "tests/test_search_archive.py::test_weights_are_the_balance_heuristic"
+    "raresim.search.archive:Archive.log_weight", "tests/search/test_archive.py::test_weights_are_the_balance_heuristic"
 )
 def archive_weighed_by_its_last_law(log_weight):
     """Draws of several laws are weighed as if all came from the last."""
@@ -205,14 +208,14 @@ def archive_weighed_by_its_last_law(log_weight):
 
 @bug(
     "raresim.methods.sequential:pooled_weights",
-    "tests/test_sequential.py::test_pooled_weights_are_the_target_over_the_mixture",
+    "tests/methods/test_sequential.py::test_pooled_weights_are_the_target_over_the_mixture",
 )
 def levels_weighed_by_the_last(pooled_weights):
     """Draws of all levels of sequential importance sampling are weighed by the law of the last."""
     return lambda loss, goal, widths, log_masses: pooled_weights(loss, goal, widths[-1:], log_masses[-1:])
 
 
-@bug("raresim.methods.levels:Fit.__call__", "tests/test_levels.py::test_fit_sees_the_elites_with_their_weights")
+@bug("raresim.methods.levels:Fit.__call__", "tests/methods/test_levels.py::test_fit_sees_the_elites_with_their_weights")
 def elites_without_weights(call):
     """A proposal is fitted to the elites of another as if they were draws of the target."""
 
@@ -224,7 +227,7 @@ def elites_without_weights(call):
 
 # --- sums over the draws -----------------------------------------------------------------------------
 
-SUMS = "tests/test_accumulators.py"
+SUMS = "tests/accumulators/test_accumulators.py"
 NUMPY = f"{SUMS}::test_tail_numbers_agree_with_numpy_on_the_whole_sample"
 
 
@@ -245,7 +248,7 @@ def below_taken_for_above(masks):
     return lambda events, loss: [loss >= e.threshold for e in events]
 
 
-@bug("raresim.record.event:Event.sign", "tests/test_problem.py::test_event_has_a_side_and_a_label")
+@bug("raresim.record.event:Event.sign", "tests/engine/test_problem.py::test_event_has_a_side_and_a_label")
 def search_climbs_to_the_wrong_side(sign):
     """The losses of an event below are not turned round for a search."""
     return property(lambda self: 1.0)
@@ -385,7 +388,8 @@ def kl_without_log_n(weighted_kl):
 
 @bug(
     "raresim.losses.python:PythonLoss.__call__",
-    "tests/test_python_loss.py::test_what_is_wrong_is_said_in_full[must be finite, got nan for 1 of 50 rows, first ]",
+    "tests/losses/test_python_loss.py"
+    "::test_what_is_wrong_is_said_in_full[must be finite, got nan for 1 of 50 rows, first ]",
 )
 def nan_counted_as_safe(call):
     """A loss that is NaN is taken for no loss."""
@@ -408,7 +412,7 @@ def nan_counted_as_safe(call):
 
 @bug(
     "raresim.distributions.independent:Independent.sums_in_one_region",
-    "tests/test_linear.py::test_one_region_is_claimed_where_it_is_proven",
+    "tests/losses/test_linear.py::test_one_region_is_claimed_where_it_is_proven",
 )
 def half_space_of_factors_for_one_of_normals(sums_in_one_region):
     """The event of a linear loss is taken for one region whatever the map from standard normals bends it into."""
@@ -417,7 +421,7 @@ def half_space_of_factors_for_one_of_normals(sums_in_one_region):
 
 # --- lines and rays ------------------------------------------------------------------------------------
 
-LINE = "tests/test_line_sampling.py::test_share_of_a_line_is_exact"
+LINE = "tests/methods/test_line_sampling.py::test_share_of_a_line_is_exact"
 
 
 @bug("raresim.search.roots:_scan", f"{LINE}[both]")
@@ -461,20 +465,23 @@ def one_stream_for_all_stages(stream):
 
 @bug(
     "raresim.engine.session:Session.plan",
-    "tests/test_subset_simulation.py::test_no_replicate_shares_a_stream_with_the_pilot",
+    "tests/methods/test_subset_simulation.py::test_no_replicate_shares_a_stream_with_the_pilot",
 )
 def stages_not_counted(plan):
     """Every stage of a run is the first."""
     return lambda self, n_samples, fixed_rows=None: replace(plan(self, n_samples, fixed_rows), stage=0)
 
 
-@bug("raresim.numerics.blocks:Plan.then", "tests/test_blocks.py::test_a_continued_plan_starts_where_the_first_ended")
+@bug(
+    "raresim.numerics.blocks:Plan.then",
+    "tests/numerics/test_blocks.py::test_a_continued_plan_starts_where_the_first_ended",
+)
 def further_look_draws_again(then):
     """The blocks of a further look are numbered from 0, so that the first look's draws count twice."""
     return lambda self, n_samples: replace(then(self, n_samples), first_block=0)
 
 
-@bug("raresim.methods.auto:_Search.run", "tests/test_auto.py::test_tuning_draws_stay_out_of_the_estimate")
+@bug("raresim.methods.auto:_Search.run", "tests/methods/test_auto.py::test_tuning_draws_stay_out_of_the_estimate")
 def tuning_draws_in_the_estimate(run):
     """The draws that a proposal was fitted to are pooled with the fresh ones."""
 
@@ -509,7 +516,7 @@ class _Pooled(Estimator):
         return self.earlier.merge(self.fresh(block)) if block.first == 0 else self.fresh(block)
 
 
-@bug("raresim.run.estimation:_worst", "tests/test_estimation.py::test_every_event_gets_the_asked_error")
+@bug("raresim.run.estimation:_worst", "tests/run/test_estimation.py::test_every_event_gets_the_asked_error")
 def first_event_decides(worst):
     """A run ends when the first of its events has the asked error."""
     return lambda total, job: total.tail.relative_error(0)
@@ -520,7 +527,7 @@ def first_event_decides(worst):
 
 @bug(
     "raresim.marginals.tails:log_hazard",
-    "tests/test_marginal_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
+    "tests/marginals/test_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
 )
 def quantile_of_the_other_tail(log_hazard):
     """The upper quantile of a law is read from its lower tail."""
@@ -529,14 +536,14 @@ def quantile_of_the_other_tail(log_hazard):
 
 @bug(
     "raresim.numerics.normal_scores:log_tail",
-    "tests/test_marginal_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
+    "tests/marginals/test_tails.py::test_map_from_a_normal_is_exact_in_both_tails[weibull]",
 )
 def upper_tail_by_subtraction(log_tail):
     """A tail probability is one less the distribution function, which has no digits far out."""
     return lambda u: np.log1p(-np.minimum(special.ndtr(np.abs(u)), 1.0 - 1e-16))
 
 
-@bug("raresim.copulas.nataf:_pair", "tests/test_copulas.py::test_nataf_of_lognormals_is_in_closed_form")
+@bug("raresim.copulas.nataf:_pair", "tests/copulas/test_copulas.py::test_nataf_of_lognormals_is_in_closed_form")
 def correlation_of_factors_given_to_their_normals(pair):
     """The correlation of skewed factors is used as that of the normals beneath them."""
     return lambda expansions, i, j, wanted: wanted
@@ -544,7 +551,7 @@ def correlation_of_factors_given_to_their_normals(pair):
 
 @bug(
     "raresim.distributions.lognormal_sum:lognormal_moments",
-    "tests/test_linear.py::test_18_6_moments_of_revalued_normals_are_closed_forms",
+    "tests/losses/test_linear.py::test_18_6_moments_of_revalued_normals_are_closed_forms",
 )
 def revalued_without_convexity(lognormal_moments):
     """The mean of ``exp(x)`` is taken for ``exp`` of the mean."""
@@ -553,14 +560,14 @@ def revalued_without_convexity(lognormal_moments):
 
 @bug(
     "raresim.measures.contributions:Contributions.floor",
-    "tests/test_contributions.py::test_18_16_the_largest_names_have_their_incremental_numbers[crude]",
+    "tests/measures/test_contributions.py::test_18_16_the_largest_names_have_their_incremental_numbers[crude]",
 )
 def rows_kept_for_the_whole_alone(floor):
     """Rows that the loss without its largest part needs are not kept."""
     return lambda self, climbed, loss: np.inf
 
 
-@bug("raresim.data.names:_places", "tests/test_names.py::test_18_5_weights_are_aligned_by_name")
+@bug("raresim.data.names:_places", "tests/data/test_names.py::test_18_5_weights_are_aligned_by_name")
 def names_ignored(places):
     """Numbers that carry names are taken by place."""
     return lambda field, labels, names, remedy="": list(range(len(names)))
@@ -568,7 +575,7 @@ def names_ignored(places):
 
 @bug(
     "raresim.distributions.covariances:_ledoit_wolf",
-    "tests/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility",
+    "tests/data/test_data.py::test_18_2_a_quiet_column_keeps_its_volatility",
 )
 def raw_units_shrunk_to_one_variance(ledoit_wolf):
     """The target of the shrinkage has the same variance for all columns, whatever their units."""
@@ -584,7 +591,7 @@ def raw_units_shrunk_to_one_variance(ledoit_wolf):
 
 @bug(
     "raresim.distributions.student_t:StudentT.linear_moments",
-    "tests/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
+    "tests/distributions/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
 )
 def scale_taken_for_sigma(linear_moments):
     """A threshold in sigma counts the scale of a t law, which is less than its standard deviation."""
@@ -593,7 +600,7 @@ def scale_taken_for_sigma(linear_moments):
 
 @bug(
     "raresim.distributions.student_t:StudentT.fit",
-    "tests/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
+    "tests/distributions/test_student_t.py::test_fitted_law_has_mean_and_covariance_of_the_data",
 )
 def covariance_taken_for_scale(fit):
     """A t law is fitted with the covariance of the data as its scale matrix."""
@@ -605,7 +612,10 @@ def covariance_taken_for_scale(fit):
     return classmethod(too_wide)
 
 
-@bug("raresim.distributions.masses:log_normal_mass", "tests/test_line_sampling.py::test_mass_is_exact_in_both_tails")
+@bug(
+    "raresim.distributions.masses:log_normal_mass",
+    "tests/methods/test_line_sampling.py::test_mass_is_exact_in_both_tails",
+)
 def line_counts_the_safe_side(log_normal_mass):
     """The weight of a line is the probability on the wrong side of its boundary."""
     return lambda a, b: special.log_ndtr(a)
@@ -613,7 +623,7 @@ def line_counts_the_safe_side(log_normal_mass):
 
 @bug(
     "raresim.distributions.masses:log_chi_tail",
-    "tests/test_directional_sampling.py::test_mass_of_radii_agrees_with_the_chi_law",
+    "tests/methods/test_directional_sampling.py::test_mass_of_radii_agrees_with_the_chi_law",
 )
 def one_degree_of_freedom_short(log_chi_tail):
     """The radius of ``d`` normals is given ``d - 1`` degrees of freedom."""
@@ -622,8 +632,8 @@ def one_degree_of_freedom_short(log_chi_tail):
 
 # --- intervals ---------------------------------------------------------------------------------------
 
-INTERVALS = "tests/test_intervals.py"
-STAGE = "tests/test_estimation.py"
+INTERVALS = "tests/measures/test_intervals.py"
+STAGE = "tests/run/test_estimation.py"
 
 
 @bug("raresim.measures.intervals:log_scale", f"{INTERVALS}::test_log_scale_interval_is_the_normal_one_of_the_logarithm")
@@ -729,8 +739,8 @@ def bets_with_all_of_the_error_on_each_side(interval):
 
 # --- the tail of the weights, and the verdict --------------------------------------------------------
 
-PSIS = "tests/test_psis.py"
-VERDICT = "tests/test_verdict.py"
+PSIS = "tests/diagnostics/test_psis.py"
+VERDICT = "tests/diagnostics/test_verdict.py"
 
 
 @bug("raresim.diagnostics.psis:khat", f"{PSIS}::test_shape_agrees_with_arviz")
@@ -772,7 +782,10 @@ def unknown_shape_passes(tail):
     return lenient
 
 
-@bug("raresim.methods.grids:Trial.facts", "tests/test_grids.py::test_change_of_the_grid_is_stored_where_it_is_known")
+@bug(
+    "raresim.methods.grids:Trial.facts",
+    "tests/methods/test_grids.py::test_change_of_the_grid_is_stored_where_it_is_known",
+)
 def grid_always_settled(facts):
     """The verdict is told that a finer grid changes nothing."""
     return property(lambda self: {"grid_step": self.step, "grid_change": 0.0})
@@ -780,7 +793,7 @@ def grid_always_settled(facts):
 
 @bug(
     "raresim.methods.auto:_Search.coverage",
-    "tests/test_auto.py::test_failing_mass_that_the_proposal_misses_is_counted",
+    "tests/methods/test_auto.py::test_failing_mass_that_the_proposal_misses_is_counted",
 )
 def nothing_uncovered(coverage):
     """The verdict is not told of failing draws that the proposal hardly covers."""
@@ -795,8 +808,8 @@ def best_check_decides(worst):
 
 # --- the audit and the canary ------------------------------------------------------------------------
 
-AUDIT = "tests/test_audit.py"
-CANARY = "tests/test_canary.py"
+AUDIT = "tests/run/test_audit.py"
+CANARY = "tests/diagnostics/test_canary.py"
 
 
 @bug("raresim.estimators.base:OfDraws.through", f"{AUDIT}::test_good_estimates_pass[cross_entropy]")
@@ -814,13 +827,13 @@ def every_climb_from_the_target(width):
     return lambda self, block: 1.0
 
 
-@bug("raresim.run.reach:_distance", "tests/test_reach.py::test_three_replicates_have_to_come_near[1-True]")
+@bug("raresim.run.reach:_distance", "tests/run/test_reach.py::test_three_replicates_have_to_come_near[1-True]")
 def one_replicate_is_enough(distance):
     """A region that one replicate found by luck counts as one that all come to."""
     return lambda parts, asked: np.min([distance([part], asked) for part in parts], axis=0)
 
 
-LINES = "tests/test_line_sampling.py"
+LINES = "tests/methods/test_line_sampling.py"
 
 
 @bug(
@@ -876,7 +889,7 @@ def verdict_of_the_first_run(judge):
 
 # --- climbing to rare events -------------------------------------------------------------------------
 
-MARKOV = "tests/test_markov.py"
+MARKOV = "tests/search/test_markov.py"
 
 
 @bug("raresim.search.markov:beyond", f"{MARKOV}::test_moves_keep_a_truncated_normal")
@@ -912,7 +925,7 @@ def level_one_draw_off(next_level):
 
 @bug(
     "raresim.methods.splitting:Splitting.run",
-    "tests/test_splitting.py::test_last_particle_is_unbiased_with_a_poisson_number_of_killed",
+    "tests/methods/test_splitting.py::test_last_particle_is_unbiased_with_a_poisson_number_of_killed",
 )
 def killed_one_short(run):
     """The share of a level of splitting counts one particle more than was killed."""
@@ -925,7 +938,7 @@ def killed_one_short(run):
     return short
 
 
-@bug("raresim.methods.sequential:_resampled", "tests/test_sequential.py::test_mean_of_runs_is_exact[linear]")
+@bug("raresim.methods.sequential:_resampled", "tests/methods/test_sequential.py::test_mean_of_runs_is_exact[linear]")
 def survivors_drawn_alike(resampled):
     """Draws go on to the next level whatever their weights."""
     return lambda log_w, rng: rng.permutation(log_w.size)
@@ -933,7 +946,7 @@ def survivors_drawn_alike(resampled):
 
 @bug(
     "raresim.methods.sequential:Scheduled.run",
-    "tests/test_sequential.py::test_runs_of_few_draws_are_unbiased[around]",
+    "tests/methods/test_sequential.py::test_runs_of_few_draws_are_unbiased[around]",
 )
 def levels_from_their_own_draws(run):
     """Every run of sequential importance sampling chooses its levels by the draws that it weighs with them."""
@@ -945,7 +958,9 @@ def levels_from_their_own_draws(run):
     return choosing
 
 
-@bug("raresim.methods.sequential:_Levels.run", "tests/test_sequential.py::test_ancestors_tell_the_spread_of_runs")
+@bug(
+    "raresim.methods.sequential:_Levels.run", "tests/methods/test_sequential.py::test_ancestors_tell_the_spread_of_runs"
+)
 def masses_of_the_pilot_for_all(run):
     """All runs take the pilot's masses of the levels for their own: they agree, and share its error."""
 
@@ -956,13 +971,19 @@ def masses_of_the_pilot_for_all(run):
     return agreed
 
 
-@bug("raresim.search.markov:Guide.log_target", "tests/test_markov.py::test_guided_moves_keep_a_truncated_normal[4]")
+@bug(
+    "raresim.search.markov:Guide.log_target",
+    "tests/search/test_markov.py::test_guided_moves_keep_a_truncated_normal[4]",
+)
 def guide_taken_for_the_target(log_target):
     """Proposals of another law than the target's are accepted as if they were the target's."""
     return lambda self, u: np.zeros(len(u))
 
 
-@bug("raresim.methods.grids:_log_moments", "tests/test_grids.py::test_a_change_that_cancels_in_the_estimate_is_seen")
+@bug(
+    "raresim.methods.grids:_log_moments",
+    "tests/methods/test_grids.py::test_a_change_that_cancels_in_the_estimate_is_seen",
+)
 def grid_judged_by_the_mean_alone(log_moments):
     """A grid is fine enough when its gaps and its misses cancel."""
     return lambda tail, k: log_moments(tail, k)[:1]
@@ -970,7 +991,7 @@ def grid_judged_by_the_mean_alone(log_moments):
 
 @bug(
     "raresim.estimators.replicates:Replicates.__call__",
-    "tests/test_subset_simulation.py::test_estimator_gives_the_same_row_in_another_process",
+    "tests/methods/test_subset_simulation.py::test_estimator_gives_the_same_row_in_another_process",
 )
 def error_of_one_run(call):
     """The draws of a run, which depend on each other, are counted as independent rows."""
@@ -986,7 +1007,7 @@ def error_of_one_run(call):
 
 @bug(
     "raresim.methods.cross_entropy:_upper_quantile",
-    "tests/test_cross_entropy.py::test_levels_take_a_share_of_the_draws_and_measure_themselves",
+    "tests/methods/test_cross_entropy.py::test_levels_take_a_share_of_the_draws_and_measure_themselves",
 )
 def level_at_the_other_quantile(upper_quantile):
     """A level of the cross-entropy method is the quantile of ``rarity`` from below."""
@@ -995,13 +1016,13 @@ def level_at_the_other_quantile(upper_quantile):
 
 # --- estimators --------------------------------------------------------------------------------------
 
-CONTROLS = "tests/test_control_variates.py"
-PAIRS = "tests/test_antithetic.py"
+CONTROLS = "tests/estimators/test_control_variates.py"
+PAIRS = "tests/estimators/test_antithetic.py"
 
 
 @bug(
     "raresim.estimators.conditional_sum:_of_those_after",
-    "tests/test_asmussen_kroese.py::test_weight_is_the_sum_of_conditional_probabilities",
+    "tests/methods/test_asmussen_kroese.py::test_weight_is_the_sum_of_conditional_probabilities",
 )
 def maximum_with_the_summand_itself(of_those_after):
     """The largest of the other summands takes in the one that is integrated out."""
@@ -1015,7 +1036,7 @@ def maximum_with_the_summand_itself(of_those_after):
 
 @bug(
     "raresim.estimators.sobol:SobolReplicates.__call__",
-    "tests/test_sobol.py::test_interval_covers_and_the_error_is_that_between_seeds",
+    "tests/methods/test_sobol.py::test_interval_covers_and_the_error_is_that_between_seeds",
 )
 def one_scramble_for_all_nets(call):
     """Every net is scrambled by the same random numbers."""
@@ -1024,7 +1045,7 @@ def one_scramble_for_all_nets(call):
 
 @bug(
     "raresim.search.roots:log_shares",
-    "tests/test_line_sampling.py::test_cones_divide_the_space",
+    "tests/methods/test_line_sampling.py::test_cones_divide_the_space",
 )
 def cones_overlap(log_shares):
     """Lines along several directions are not cut where the part of another direction begins."""
@@ -1087,7 +1108,7 @@ def coefficients_from_the_same_draws(log_controlled_mean):
 
 # --- quantiles and means beyond them -----------------------------------------------------------------
 
-CURVE = "tests/test_curve.py"
+CURVE = "tests/measures/test_curve.py"
 
 
 @bug("raresim.measures.curve:TailCurve.index", f"{CURVE}::test_value_at_risk_of_a_die")
@@ -1153,14 +1174,14 @@ def bins_hold_counts(with_rows):
 
 @bug(
     "raresim.measures.levels:level_of",
-    "tests/test_quantile_measures.py::test_a_level_is_the_decimal_number_that_is_written",
+    "tests/measures/test_quantile_measures.py::test_a_level_is_the_decimal_number_that_is_written",
 )
 def level_by_subtraction(level_of):
     """One minus the tail in doubles."""
     return lambda tail: 1.0 - tail - 1e-15
 
 
-WALKS = "tests/test_search_walks.py"
+WALKS = "tests/search/test_walks.py"
 
 
 @bug("raresim.search.climbing:_is_beside_a_third", f"{WALKS}::test_all_sides_of_a_polygon_are_found")
@@ -1186,9 +1207,9 @@ def one_large_term_is_all(between):
 
 # --- searches and audits that a loss's scale cannot fool, and rounds ---------------------------------
 
-HITS = "tests/test_search_hits.py"
-SOUNDINGS = "tests/test_soundings.py"
-ROUNDS = "tests/test_rounds.py"
+HITS = "tests/search/test_hits.py"
+SOUNDINGS = "tests/run/test_soundings.py"
+ROUNDS = "tests/run/test_rounds.py"
 
 
 @bug("raresim.search.hits:_Search.draw", f"{HITS}::test_planes_of_any_slopes_are_both_found[1000000.0-10]")
@@ -1337,7 +1358,7 @@ def every_round_extended(is_extended):
 
 @bug(
     "raresim.distributions.beyond_sphere:BeyondSphere.sample",
-    "tests/test_beyond_sphere.py::test_distances_follow_the_chi_law_beyond_the_radius",
+    "tests/distributions/test_beyond_sphere.py::test_distances_follow_the_chi_law_beyond_the_radius",
 )
 def sphere_without_its_tail(sample):
     """Draws are put on the sphere itself, not beyond it."""
@@ -1367,7 +1388,10 @@ def ring_without_an_end(log_probability):
 # --- events and thresholds ---------------------------------------------------------------------------
 
 
-@bug("raresim.measures.often:often", "tests/test_often.py::test_18_1_the_odds_are_those_of_the_sums_inside_and_outside")
+@bug(
+    "raresim.measures.often:often",
+    "tests/measures/test_often.py::test_18_1_the_odds_are_those_of_the_sums_inside_and_outside",
+)
 def odds_without_what_is_outside(often):
     """The error of the odds is that of the weights in the event alone."""
 
@@ -1380,7 +1404,7 @@ def odds_without_what_is_outside(often):
 
 @bug(
     "raresim.measures.base:LossScale.error_at",
-    "tests/test_probability.py::test_18_4_intervals_hold_although_the_threshold_is_estimated",
+    "tests/measures/test_probability.py::test_18_4_intervals_hold_although_the_threshold_is_estimated",
 )
 def standard_deviation_without_an_error(error_at):
     """A threshold of five standard deviations is as well known as the mean."""
@@ -1389,7 +1413,7 @@ def standard_deviation_without_an_error(error_at):
 
 @bug(
     "raresim.run.locate:Located.floor",
-    "tests/test_quantile_measures.py::test_18_3_var_and_es_near_and_below_the_median_are_read[0.9-crude]",
+    "tests/measures/test_quantile_measures.py::test_18_3_var_and_es_near_and_below_the_median_are_read[0.9-crude]",
 )
 def floor_at_the_median(floor):
     """Rows below the median are never kept, whatever is read from them."""

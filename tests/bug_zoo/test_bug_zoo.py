@@ -32,17 +32,20 @@ def run():
     forked.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_bug_is_seen(bug, run):
     code, output = run(bug.caught_by, bug.name)
     assert code == FAILED, f"{bug.name} ({bug.what}): exit code {code}\n{output}"
 
 
+@pytest.mark.slow
 def test_nothing_is_seen_without_a_bug(run):
     code, output = run(sorted({test for bug in BUGS for test in bug.caught_by}))
     assert code == 0, output
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_outside_of_its_tests_has_seen_nothing(run):
     code, output = run(BUGS[0].caught_by, "no such bug")
     assert code not in (0, FAILED), output
@@ -58,6 +61,7 @@ def test_bugs_are_many_and_each_is_in_a_place_of_its_own_name():
         assert 1 <= len(bug.caught_by) <= 3
 
 
+@pytest.mark.slow
 def test_a_bug_is_in_every_module_that_imports_it():
     """The broken function replaces copies under other names too, here `estimate_stage` of the path."""
     code = (
@@ -99,6 +103,7 @@ def test_nothing():
 """
 
 
+@pytest.mark.slow
 @forks
 def test_a_forked_run_finds_what_a_fresh_one_does(run, tmp_path):
     """The same modules of this project were imported when the bug was seeded, and no kernel was made."""
@@ -125,6 +130,7 @@ def test_endless():
 """
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
 def test_an_interrupted_run_leaves_no_process_behind(name, tmp_path):

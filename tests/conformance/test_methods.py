@@ -12,13 +12,14 @@ from tests.statistical import assert_within_error
 EXACT = stats.norm.sf(3.0)
 
 
-@pytest.fixture(params=examples("method"))
+@pytest.fixture(scope="module", params=examples("method"))
 def method(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(method, seed):
+    """The run of a method that all of its tests look at."""
     case = linear_normal(3, 3.0)
     return solve(case, seed(81), method=method, relative_error=0.02, max_evaluations=5_000_000)
 

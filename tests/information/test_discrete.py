@@ -126,6 +126,7 @@ def test_jensen_shannon_is_the_square_of_scipys_distance(pair):
     assert jensen_shannon(p, q) == pytest.approx(squared, rel=1e-9, abs=ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1e-3, 0.5, 0.999, 1 - 1e-9, 1 + 1e-12, 1 + 1e-6, 1.5, 2.0, 40.0])
 @given(pair=several_laws(2))
 def test_renyi_to_many_digits(alpha, pair):
@@ -141,6 +142,7 @@ def test_renyi_to_many_digits(alpha, pair):
     assert renyi(p, q, alpha) == pytest.approx(exact(formula, p, q), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_chi_square_is_pearsons_statistic(pair):
     p, q = (0.999 * law + 0.001 / law.size for law in pair)
@@ -236,6 +238,7 @@ def test_kl_is_cross_entropy_less_entropy(pair):
         assert close(kl(p, q), cross_entropy(p, q) - entropy(p))
 
 
+@pytest.mark.slow
 @given(st.data(), several_laws(2))
 def test_processing_data_cannot_make_laws_easier_to_tell_apart(data, pair):
     p, q = pair
@@ -245,6 +248,7 @@ def test_processing_data_cannot_make_laws_easier_to_tell_apart(data, pair):
         assert divergence(*after) <= divergence(p, q) + 1e-9
 
 
+@pytest.mark.slow
 @given(st.data(), tables())
 def test_processing_data_cannot_add_information(data, table):
     channel = data.draw(channels(table.shape[1]))

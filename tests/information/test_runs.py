@@ -177,6 +177,7 @@ def test_first_level_is_the_target_itself(seed):
     assert_within_error(row.cross_entropy, exact, deviation / math.sqrt(row.evaluations))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 20])
 @pytest.mark.statistical(effect=0.15, false_fail=2e-7, false_pass=1e-3)
 def test_entropy_of_the_optimal_law_is_that_of_a_truncated_normal(d, seed):
