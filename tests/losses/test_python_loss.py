@@ -694,12 +694,14 @@ DEFINED = {
 @pytest.mark.parametrize("text", DEFINED.values(), ids=DEFINED)
 def test_look_finds_what_bind_will_find(write, text):
     path = write(text)
-    PythonLoss(function=path).look()
+    PythonLoss(function=path).look(INPUTS)
     bound(path)
 
 
 def test_look_does_not_run_the_file(write, tmp_path):
-    PythonLoss(function=write(f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef loss(x): return x")).look()
+    PythonLoss(function=write(f"open({str(tmp_path / 'ran')!r}, 'w').close()\ndef loss(x): return x")).look(
+        StandardNormal(dim=2)
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -712,7 +714,7 @@ def test_look_does_not_run_the_file(write, tmp_path):
 )
 def test_look_says_what_is_missing(write, text, message):
     with pytest.raises(FieldError) as caught:
-        PythonLoss(function=write(text)).look()
+        PythonLoss(function=write(text)).look(INPUTS)
     assert str(caught.value).startswith(message)
 
 
