@@ -619,13 +619,8 @@ def outcomes(shared: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return outcome_of
 
 
-SLOW_FLIPS = {"FittedInputs.choose"}
-"""Of fits of every candidate to every column."""
-
-
-@pytest.mark.parametrize(
-    "field", [pytest.param(field, marks=pytest.mark.slow if field in SLOW_FLIPS else []) for field in FLIPS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("field", FLIPS)
 def test_a_flipped_field_changes_the_result(field: str, shared: Path, outcomes: Any) -> None:
     changes, path, value = FLIPS[field]
     content = copy.deepcopy(BASE | changes)

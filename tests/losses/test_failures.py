@@ -380,6 +380,7 @@ def two_processes():
         yield pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "options", "how"), DYING.values(), ids=DYING)
 def test_18_10_a_worker_that_dies_is_an_error_of_the_loss(function, options, how, two_processes, seed):
     with pytest.raises(LossError) as caught:
@@ -432,6 +433,7 @@ def test_18_10_a_pool_of_somebody_else_that_breaks_is_said(seed):
         run(dying.segmentation_fault, executor=Executor(pool, 1), seed=seed(634), n=4000, on_failure="bound")
 
 
+@pytest.mark.slow
 def test_18_10_the_shell_says_which_row_killed_its_worker(tmp_path):
     (tmp_path / "losses.py").write_text(
         "import ctypes\nimport multiprocessing\n\n\n"
@@ -643,6 +645,7 @@ COVERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_beyond", [2.0, 0.5])
 @pytest.mark.parametrize("name", COVERED)
 @pytest.mark.statistical(effect=1, false_fail=3e-7, false_pass=1e-3)
@@ -859,6 +862,7 @@ def test_a_function_may_print(capsys, seed):
     assert "hello" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_global_generator_is_the_users_own(seed):
     """A run neither seeds it nor draws from it."""
     before = np.random.get_state()[1].tobytes()  # noqa: NPY002  # it is what is tested

@@ -301,6 +301,7 @@ def mixture_oracle(parts):
     return lambda x: sum(w * mp.npdf(x, m, s) for w, m, s in parts), tail
 
 
+@pytest.mark.slow
 def test_mixture_is_exact_in_both_tails_and_nested_ones_are_flattened():
     inner = Mixture(weights=[0.25, 0.75], components=[Normal(mean=-4.0, std=0.5), Normal(mean=0.5, std=1.0)])
     law = Mixture(weights=[0.2, 0.8], components=[Normal(mean=1.0, std=3.0), inner])
@@ -309,6 +310,7 @@ def test_mixture_is_exact_in_both_tails_and_nested_ones_are_flattened():
     assert_exact(law, *mixture_oracle([(0.2, 1, 3), (0.2, -4, 0.5), (0.6, 0.5, 1)]), [*US, -0.8, -0.7, 0.1])
 
 
+@pytest.mark.slow
 def test_smooth_mixture_is_tabulated_and_exact():
     law = Mixture(weights=[0.9, 0.1], components=[Normal(mean=0.05, std=1.0), Normal(mean=-1.0, std=2.5)])
     assert law._table is not None
@@ -540,6 +542,7 @@ def test_fit_recovers_the_law(law, seed):
     assert fit.log_likelihood >= float(law.logpdf(x).sum())
 
 
+@pytest.mark.slow
 def test_fit_of_normal_data_ends_next_to_the_normal_law(seed):
     """Neither law has the normal as a member: both must come close to its likelihood and say what they found."""
     x = np.random.default_rng(seed(812)).normal(0.3, 2.0, 300)

@@ -193,6 +193,7 @@ def test_what_is_left_without_a_name(seed):
         assert_within_error(found.expected_shortfall, exact, found.expected_shortfall_error, scale=SIGMA * Z)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=55e-7, false_pass=1e-3)
 def test_what_needs_rows_that_were_not_kept_is_not_made_up():
     """Closer and closer to the VaR: a number is right or there is none; a name of nothing changes nothing."""

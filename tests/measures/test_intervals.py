@@ -253,6 +253,7 @@ def test_ends_of_an_interval_of_bets_solve_their_equation(seed):
     assert money(y, wide[1], smaller=True) == pytest.approx(20, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=0.1)
 def test_interval_of_bets_holds_at_every_look(seed):
     """A mean that is the true one is never given up in 95 % of 2,000 samples, at 200 looks each."""

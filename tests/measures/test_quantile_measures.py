@@ -491,6 +491,7 @@ def test_18_3_var_and_es_near_and_below_the_median_are_read(method, tail, seed):
     assert found.evaluations["total"] < 400_000
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=0.1)
 def test_18_3_a_curve_that_begins_at_the_median_is_whole(seed):
     ends = Exceedance(from_tail=0.5, to_tail=0.01)

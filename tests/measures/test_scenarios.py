@@ -562,6 +562,7 @@ def exhibits_of_run(loss, measure, dim=5, **options):
     return result, {exhibit.name: exhibit for exhibit in result.exhibits}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [Scenarios(above=3.0), Scenarios(tail=1e-4)], ids=["above", "tail"])
 @pytest.mark.parametrize("method", ["auto", "cross_entropy"])
 def test_run_finds_both_modes(measure, method, tmp_path):

@@ -163,8 +163,12 @@ EXACT = [
     student(3.0, 1e-5),
 ]
 
+SLOW = {"largest", "largest_rotated", "rough", "shell_d100"}
 
-@pytest.mark.parametrize("case", EXACT, ids=lambda case: case.name)
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=pytest.mark.slow if c.name in SLOW else []) for c in EXACT]
+)
 @pytest.mark.statistical(effect=3, false_fail=6e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """A region lost of two halves the answer. Two seeds beyond the half-spaces: one in fifty has large weights there.
@@ -182,6 +186,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert any(believed) or case.name == "rough"
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=8e-7, false_pass=1e-3)
 def test_both_sides_are_found(seed):
     """Eight seeds, the first with a single start on one side, within the event: a lost side halves the answer."""
@@ -228,6 +233,7 @@ def test_every_corner_is_found(seed):
     assert np.median(spent) <= 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "most"),
     [
@@ -495,6 +501,7 @@ def digits(result):
     return [(e.value, e.std_error, e.interval) for e in result.estimates], result.search["decisions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [two_sided(3, 4.0), linear_normal(100, 4.0), case_of(largest, 4.0, 20, None)], ids=lambda case: case.name
 )

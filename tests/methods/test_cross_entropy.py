@@ -114,6 +114,7 @@ def test_kl_of_the_optimal_proposal_falls_while_tuning(seed):
 # --- several regions ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_both_sides_of_a_two_sided_event_are_found(seed):
     """30 seeds at d = 3: missing a side halves the answer; each run lies within 5 errors of 2 %."""

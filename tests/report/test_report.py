@@ -539,6 +539,7 @@ def test_figures_are_images_of_a_sane_size(built: dict[str, Path], name: str) ->
     assert len(images) == len(files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trusted", "several", "hostile"])
 def test_same_folder_gives_same_bytes(built: dict[str, Path], name: str, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
@@ -557,6 +558,7 @@ def test_user_style_changes_nothing(built: dict[str, Path], run: Path) -> None:
     assert (run / "report.html").read_bytes() == (built["trusted"] / "report.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_second_process_gives_same_bytes(built: dict[str, Path], run: Path) -> None:
     code = "import sys; from pathlib import Path; from raresim.report import build; build(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], check=True)
@@ -791,6 +793,7 @@ def test_lone_surrogate_does_not_stop_the_page(run: Path) -> None:
     assert "?" in page(build(run).parent).words
 
 
+@pytest.mark.slow
 def test_only_numbered_starts_are_counted(run: Path) -> None:
     shared = levels(5.0)[0] | {"start": "all"}
     edit(run / "result.json", iterations=[shared, *levels(5.0)[:-1], levels(5.0)[-1] | {"iteration": 0}])
@@ -798,6 +801,7 @@ def test_only_numbered_starts_are_counted(run: Path) -> None:
     assert any(alt.startswith("All 4 starts reached the threshold") for alt in alternatives)
 
 
+@pytest.mark.slow
 def test_stale_figures_are_removed(run: Path) -> None:
     build(run)
     edit(run / "result.json", iterations=[])
@@ -998,6 +1002,7 @@ def exhibited(run: Path, *exhibits: dict[str, Any]) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -> None:
     seen = page(build(exhibited(run, EXHIBIT)).parent)
     section = seen.words[seen.words.index("Shares of a loss") :]
@@ -1288,6 +1293,7 @@ def test_probability_below_the_smallest_double_is_written_out(run: Path) -> None
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"convergence"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [awkward_weights, huge_weights, few_losses, shortfall_alone, many_and_tiny])
 def test_awkward_numbers_still_give_a_page(run: Path, change: Callable[..., set[str]]) -> None:
     figures = change(run, np.random.default_rng(3))

@@ -232,6 +232,7 @@ def test_unknown_columns_have_no_link(run: Path) -> None:
 # ------------------------------------------------------------------ figures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 12])
 def test_figures_have_a_sane_size(run: Path, n: int) -> None:
     for picture in drawn(give(run, evidence(n))):
@@ -241,6 +242,7 @@ def test_figures_have_a_sane_size(run: Path, n: int) -> None:
         assert 250 <= height <= 1200
 
 
+@pytest.mark.slow
 def test_same_folder_gives_same_bytes(run: Path, tmp_path: Path) -> None:
     build(give(run, evidence(3)))
     copy = tmp_path / "elsewhere"
@@ -250,6 +252,7 @@ def test_same_folder_gives_same_bytes(run: Path, tmp_path: Path) -> None:
         assert (copy / old.relative_to(run)).read_bytes() == old.read_bytes()
 
 
+@pytest.mark.slow
 def test_at_most_twelve_panels_of_each_form(run: Path) -> None:
     for n, more in (
         (12, ""),
@@ -329,6 +332,7 @@ def test_tick_labels_differ(ticks: list[float], labels: list[str]) -> None:
     assert grid.tick_labels(ticks) == labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 12])
 @pytest.mark.parametrize("scale", [1e-7, 0.03, 1e6])
 @pytest.mark.parametrize("long", ["", "W" * 60], ids=["short", "long"])
@@ -399,6 +403,7 @@ def test_hostile_text_stays_text(run: Path) -> None:
     assert str(run) not in html
 
 
+@pytest.mark.slow
 def test_lone_surrogate_and_long_text_do_not_stop_the_page(run: Path) -> None:
     for text in ("\ud800", "x" * 20_000, "", "\n\t"):
         texts = {"title": text, "x_label": text, "y_label": text}

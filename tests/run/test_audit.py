@@ -102,6 +102,7 @@ def test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone(seed):
     assert sum(share is None or share < 0.05 for share in from_target) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "d"),
     [

@@ -367,6 +367,7 @@ def test_18_13_what_is_no_count_is_refused(option: str, given: str, words: str) 
     assert words in " ".join(stderr.replace("\u2502", "").replace("|", "").split())
 
 
+@pytest.mark.slow
 def test_18_13_an_extended_run_can_be_extended_and_a_method_compared_that_an_override_changed(
     config: Path, tmp_path: Path
 ) -> None:
@@ -430,6 +431,7 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "datetime", Frozen)
 
 
+@pytest.mark.slow
 def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "raresim.shell.cli", "run", str(config), "-q"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -443,6 +445,7 @@ def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, t
     assert len({json.dumps(json.loads((f / "result.json").read_text())["estimates"]) for f in folders}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", ["10.0", "null"])
 def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     checkpoint: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -458,6 +461,7 @@ def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     assert str(tmp_path) not in stdout
 
 
+@pytest.mark.slow
 def test_18_11_extensions_of_the_same_second_take_the_next_name(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,6 +510,7 @@ def test_18_14_check_names_noise_without_importing_the_loss(config: Path, tmp_pa
     assert "doubtful" not in call("check", crude(tmp_path, loss="{kind: python, function: losses.py:fine}"))[1]
 
 
+@pytest.mark.slow
 def test_18_15_report_names_the_runs_below_a_folder_the_newest_first(config: Path, tmp_path: Path) -> None:
     names = ["c", "a", "b"]
     for age, name in enumerate(names):
