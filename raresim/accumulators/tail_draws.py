@@ -12,7 +12,7 @@ from raresim.accumulators.weighted_losses import PIECES, Whole
 from raresim.numerics.arrays import Float
 
 NUMBERS = 2**23
-"""Coordinates of all draws that are kept (64 megabytes)."""
+"""Coordinates of all draws that are kept (64 megabytes), or what the parts of the portfolio lose in all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +40,13 @@ class TailDraws(Accumulator):
     u: tuple[Float, ...]
 
     @classmethod
-    def of_block(cls, u: Float, loss: Float, log_weight: Float, floor: float) -> Self:
-        """Copy the rows of one block that reach the floor; a row without a loss does not."""
+    def of_block(cls, u: Float, loss: Float, log_weight: Float, floor: float, parts: int = 0) -> Self:
+        """Copy the rows of one block that reach the floor; a row without a loss does not.
+
+        There are fewer where the portfolio has so many ``parts`` that what they lose is more than a draw.
+        """
         at = np.flatnonzero(loss >= floor).astype(np.int64)
-        most = max(1, NUMBERS // u.shape[1])
+        most = max(1, NUMBERS // max(u.shape[1], parts))
         whole = cls(loss.size, most, False, (loss[at],), (log_weight[at],), (at,), (np.ascontiguousarray(u[at]),))
         return whole.cut()
 

@@ -32,14 +32,16 @@ from raresim.engine.executors import Execution
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.files import yaml_tree
 from raresim.files.yaml_tree import Loc, Tree
+from raresim.losses.base import Loss
 from raresim.losses.python import PythonLoss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
+from raresim.models.base import Model
 from raresim.run import presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
-from raresim.run.experiment import Experiment
+from raresim.run.experiment import EITHER, Experiment
 from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
@@ -112,13 +114,20 @@ class Config:
 
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and fitted; a user's loss is not imported before the run."""
-        names = ("inputs", "loss", "measures", "method", "stop", "seed", "audit")
+        parts = ("model",) if self.has_model else ("inputs", "loss")
+        names = (*parts, "measures", "method", "stop", "seed", "audit")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
-        self.demand(values["inputs"], values["method"], values["stop"])
+        inputs = values["model"].inputs if self.has_model else values["inputs"]
+        self.demand(inputs, values["method"], values["stop"])
         try:
             return Experiment(**values, name=self.checked_name(), preset=getattr(self.model, "preset"))  # noqa: B009
         except FieldError as error:
             raise self.explain(error) from None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model stands in place of inputs and loss."""
+        return getattr(self.model, "model") is not None  # noqa: B009
 
     @property
     def tails(self) -> list[float]:
@@ -129,8 +138,7 @@ class Config:
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
         self.checked_name()
-        inputs, law = self._outline_inputs()
-        loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        inputs, law, loss = self._outline_parts()
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
             bound = loss
@@ -138,7 +146,8 @@ class Config:
                 loss.look()
             else:
                 bound = loss.bind(typing.cast(Inputs, inputs))
-                inputs = dataclasses.replace(inputs, notes=tuple(bound.notes(typing.cast(Inputs, inputs))))
+                notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)))
+                inputs = dataclasses.replace(inputs, notes=notes)
         if not measures:
             raise self.tree.error(("measures",), "must name at least one")
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
@@ -167,7 +176,7 @@ class Config:
     @property
     def doubts(self) -> list[str]:
         """What the text of the user's function says against it, a sentence each; nothing is imported."""
-        loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        loss = None if self.has_model else self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         return loss.doubts() if isinstance(loss, PythonLoss) else []
 
     @property
@@ -230,6 +239,17 @@ class Config:
     def explain(self, error: FieldError) -> ConfigError:
         """The `ConfigError` for an argument that a run found wrong: at its key where that is the only one so called."""
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
+
+    def _outline_parts(self) -> tuple[Outline, Inputs | None, Loss]:
+        """What is known of the inputs, their law where it need not be fitted, and the loss."""
+        if not self.has_model:
+            return *self._outline_inputs(), self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        model: Model = self._build(getattr(self.model, "model"), ("model",))  # noqa: B009
+        with self.located(("model",)):
+            law, loss = model.inputs, model.loss
+        lines = (*model.describe(), *law.describe())
+        known = (f"model {model.kind}", law.dim, law.latent_dim, law.names, lines, law.are_returns, None)
+        return Outline(*known, law.returns, law.keeps_to_data, tuple(model.notes())), law, loss
 
     def _outline_inputs(self) -> tuple[Outline, Inputs | None]:
         """What is known of the inputs, and their law where it need not be fitted."""
@@ -375,8 +395,22 @@ def load(
     for assignment in later:
         yaml_tree.override(tree, assignment)
     filled = presets.fill(tree)
+    missing = _parts_wrong(tree)
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(messages(tree, error))) from None
+        raise ConfigError("\n".join([*missing, *messages(tree, error)])) from None
+    if missing:
+        raise ConfigError("\n".join(missing))
     return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled))
+
+
+def _parts_wrong(tree: Tree) -> list[str]:
+    """What is wrong with the choice between inputs and loss, and a model: a line each."""
+    given = [name for name in ("inputs", "loss") if name in tree.data]
+    if "model" in tree.data:
+        place, others = tree.place(("model",)), " and ".join(given)
+        return [f"{place}: model: must be left out where {others} are given: {EITHER}"] if given else []
+    missing = [name for name in ("inputs", "loss") if name not in given]
+    either = f"; {EITHER}" if len(missing) == 2 else ""
+    return [f"{tree.place((name,))}: {name}: is required but missing{either}" for name in missing]

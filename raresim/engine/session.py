@@ -20,6 +20,7 @@ from raresim.record.event import Event
 if TYPE_CHECKING:
     from raresim.estimators.weighted_draws import Beyond
     from raresim.measures.base import Question
+    from raresim.methods.scheme import Scheme
     from raresim.run.asked import Asked
     from raresim.run.estimation import Progress
 
@@ -43,6 +44,8 @@ class Session:
     ``relative_error`` is that of the events' probabilities; where more than these is wanted, ``asked`` says what.
     ``questions`` are those of the events, where some are answered by a quantile.
 
+    ``scheme`` is the way to draw that the model of the run offers; None where it has none.
+
     ``before`` is where an earlier attempt at the estimate stage got to, and ``keep`` is told how far it is.
     """
 
@@ -61,6 +64,7 @@ class Session:
     asked: Asked | None = None
     before: Progress | None = None
     keep: Callable[[Progress], None] | None = None
+    scheme: Scheme | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)

@@ -99,7 +99,8 @@ class WeightedDraws(OfDraws):
             floor = self.beyond.floor
             summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, floor))
             if self.beyond.draws:
-                summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor))
+                many = len(self.sampler.problem.loss.component_names)
+                summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor, many))
         if states is not None:
             at_least = self.sampler.problem.loss.at_least
             parts = failing_states(self.events, in_event, log_weight, states, at_least)

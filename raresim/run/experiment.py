@@ -30,6 +30,7 @@ from raresim.measures import limit_states
 from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
+from raresim.models.base import Model
 from raresim.numerics.surroundings import undisturbed
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Estimate
@@ -48,6 +49,8 @@ from raresim.run.provenance import compile_seconds, durations, environment, fing
 from raresim.run.refusals import check_seed, refuse_below, refuse_betting, refuse_bound, refuse_guarantee, refuse_rows
 from raresim.run.result import Arrays, Result
 
+EITHER = "a run takes either inputs and loss, or a model, which has both"
+
 
 @typed
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +63,8 @@ class Experiment:
         The joint law of the risk factors.
     loss : Loss
         A function of them; larger is worse.
+    model : Model, optional
+        Both together, such as a credit tape, instead of inputs and loss.
     measures : sequence of Measure
         What is to be estimated, at least one.
     method : Method
@@ -76,8 +81,8 @@ class Experiment:
         The preset that the levels come from: title and horizon are printed, nothing is computed from them.
     """
 
-    inputs: Inputs
-    loss: Loss
+    inputs: Inputs = None  # type: ignore[assignment]  # a model has both
+    loss: Loss = None  # type: ignore[assignment]
     measures: Sequence[Measure]
     seed: int = field(metadata={"advice": "choose one, such as 1: with the same seed a run gives the same digits"})
     method: Method = field(default_factory=Auto)
@@ -85,8 +90,10 @@ class Experiment:
     name: str = "run"
     audit: Extent = "quick"
     preset: Name | None = None
+    model: Model | None = None
 
     def __post_init__(self) -> None:
+        self._take_model()
         if not self.measures:
             raise FieldError("measures", "must name at least one")
         check_seed(self.seed)
@@ -96,6 +103,19 @@ class Experiment:
         refuse_betting(self.loss, self.method, self.measures)
         refuse_rows(self.loss, self.method, self.measures)
         refuse_below(self.loss, self.measures)
+
+    def _take_model(self) -> None:
+        """Inputs and loss from the model; raises `FieldError` where not exactly one of the two ways is used."""
+        given = [name for name in ("inputs", "loss") if getattr(self, name) is not None]
+        if self.model is None:
+            if missing := [name for name in ("inputs", "loss") if name not in given]:
+                raise FieldError(missing[0], f"is required but missing: {EITHER}")
+            return
+        built = {"inputs": self.model.inputs, "loss": self.model.loss}
+        if other := [name for name in given if getattr(self, name) is not built[name]]:
+            raise FieldError("model", f"must be left out where {' and '.join(other)} are given: {EITHER}")
+        for name, part in built.items():
+            object.__setattr__(self, name, part)
 
     @undisturbed()
     def run(
@@ -210,6 +230,7 @@ class Experiment:
         if explored:
             explore += explored[0].evaluations
             session.max_evaluations -= explored[0].evaluations
+        session.scheme = None if self.model is None else self.model.scheme
         session.reserved = reserve(self.audit, session.max_evaluations, problem)
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned)
@@ -272,7 +293,8 @@ class Experiment:
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
-        return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, self.loss.files())]
+        paths = self.loss.files() if self.model is None else self.model.files()
+        return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, paths)]
 
     def _result(
         self,
@@ -317,6 +339,7 @@ class Experiment:
             method=self.method.kind,
             description={
                 **({"preset": [PRESETS[self.preset].title, PRESETS[self.preset].horizon]} if self.preset else {}),
+                **({"model": [*self.model.describe(), *self.model.notes()]} if self.model else {}),
                 "inputs": self.inputs.describe(),
                 "loss": found.loss.describe(),
                 "method": self.method.describe(),
@@ -387,9 +410,9 @@ class _Outcome:
 
 
 def estimate(
-    inputs: Inputs | int,
-    loss: Loss | Callable[..., Any],
-    measures: Measure | Sequence[Measure],
+    inputs: Inputs | Model | int,
+    loss: Loss | Callable[..., Any] | None = None,
+    measures: Measure | Sequence[Measure] = (),
     method: Method | str = "auto",
     *,
     seed: int,
@@ -403,10 +426,11 @@ def estimate(
 
     Parameters
     ----------
-    inputs : Inputs or int
-        The joint law of the risk factors; ``d`` stands for ``d`` independent standard normals.
+    inputs : Inputs, Model or int
+        The joint law of the risk factors; ``d`` stands for ``d`` independent standard normals. A model, such as a
+        credit tape, stands for inputs and loss.
     loss : Loss or callable
-        A loss model, or a function of an ``(n, d)`` array that returns ``(n,)``; larger is worse.
+        A loss, or a function of an ``(n, d)`` array that returns ``(n,)``; larger is worse. Left out beside a model.
     measures : Measure or sequence of them
         What to estimate.
     method : Method or str
@@ -444,12 +468,17 @@ def estimate(
     <Status.TRUSTED: 'trusted'>
     """
     workers = argument("workers", workers, int)
-    inputs = argument("inputs", inputs, Inputs | int)
+    inputs = argument("inputs", inputs, Inputs | Model | int)
+    if isinstance(inputs, Model) and loss is not None:
+        raise FieldError("loss", f"must be left out beside a model: {EITHER}; give measures by name, `measures=`")
     measures = list(measures) if isinstance(measures, Iterator) else measures
     measures = argument("measures", measures, Measure | Sequence[Measure])
+    if isinstance(inputs, Model):
+        parts: dict[str, Any] = {"model": inputs}
+    else:
+        parts = {"inputs": StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs, "loss": _loss_of(loss)}
     experiment = Experiment(
-        inputs=StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs,
-        loss=_loss_of(loss),
+        **parts,
         measures=measures if isinstance(measures, Sequence) else [measures],
         method=_method_of(method),
         stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),
