@@ -294,6 +294,13 @@ class Config:
             except DataError as error:
                 raise DataError(f"{self.tree.place(loc)}: {error}") from None
 
+    def _fitted_from(self, model: BaseModel, loc: Loc, least: float) -> Any:
+        """As `_build`, of a law that is fitted to no value below ``least`` where the config says nothing else."""
+        fit = getattr(model, "fit", None)
+        if fit is not None and fit.least is None:
+            model = model.model_copy(update={"fit": fit.model_copy(update={"least": least})})
+        return self._build(model, loc)
+
     def _fit(self, model: BaseModel, cls: type, loc: Loc) -> Any:
         """The law fitted to the data that ``model`` names."""
         source = self._build(getattr(model, "fit"), (*loc, "fit"))  # noqa: B009
@@ -322,7 +329,9 @@ class Config:
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
         if value is None or not marks & {"path", "function"}:
-            return self._build(value, loc)
+            field = next((f for f in dataclasses.fields(class_of(model)) if f.name == name), None)
+            least = None if field is None else field.metadata.get("least")
+            return self._build(value, loc) if least is None else self._fitted_from(value, loc, least)
         path_text, colon, function = str(value).rpartition(":") if "function" in marks else (str(value), "", "")
         if "function" in marks and not colon:
             return value
