@@ -21,6 +21,7 @@ from raresim.models.dependence import Choice, Dependence, Factors, Loading, choo
 from raresim.models.factors import CreditFactors
 from raresim.models.header import Header
 from raresim.models.tape import Tape
+from raresim.models.two_step import TwoStep
 from raresim.numerics.arrays import frozen
 from raresim.registry import member
 
@@ -150,6 +151,10 @@ class Credit(Model):
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
         return DefaultLoss(tape, book, inputs.dim, path=self.tape if isinstance(self.tape, Path) else None)
+
+    @property
+    def scheme(self) -> TwoStep:
+        return TwoStep(self.inputs, self.loss)
 
     def notes(self) -> list[str]:
         return list(self.told)

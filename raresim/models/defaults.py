@@ -81,6 +81,16 @@ class DefaultLoss(Loss):
     def __call__(self, x: Float, out: Float) -> None:
         default_losses(x, seeds(x), self.book, out)
 
+    def at_mean_severity(self, x: Float, out: Float) -> None:
+        """Write the loss of each row into ``out`` (n,), with the mean severity of each obligor that defaults."""
+        nothing = np.zeros(self.tape.size)
+        default_losses(x, seeds(x), self.book._replace(money=self.severity, a=nothing, b=nothing), out)
+
+    @property
+    def severity(self) -> Float:
+        """What each obligor is expected to lose at default (m,)."""
+        return self.tape.severity
+
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
         default_parts(x, seeds(x), self.book, parts)

@@ -271,7 +271,7 @@ class Experiment:
             return self._shown(found, sample, estimates)
 
     def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        rows = reading.tail_sample(sample.summary, found.session.problem)
+        rows = reading.tail_sample(sample.summary, found.job.read_with or found.session.problem)
         shown: list[Exhibit] = []
         factor = reading.inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
