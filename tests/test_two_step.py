@@ -186,14 +186,13 @@ def test_numbers_of_the_number_of_defaults_are_exact(seed):
     factor = np.linspace(-9, 9, 4001)
     law = exact_law(model, factor, stats.norm.pdf(factor) * (factor[1] - factor[0]))
     beyond = law[::-1].cumsum()[::-1]
-    tail = 0.001
-    var = int(np.argmax(beyond[1:] <= tail))
+    var, tail = 18, math.sqrt(beyond[18] * beyond[19])  # well between two steps of the law
     shortfall = var + float((law * np.maximum(np.arange(61) - var, 0)).sum()) / tail
     measures = [
         raresim.Probability(above=12.0),
         raresim.Probability(above=25.0),
-        raresim.ValueAtRisk(level=0.999),
-        raresim.ExpectedShortfall(level=0.999),
+        raresim.ValueAtRisk(tail=tail),
+        raresim.ExpectedShortfall(tail=tail),
     ]
     method = raresim.Auto(scheme="only")
     result = raresim.estimate(model, measures=measures, method=method, seed=seed(926), relative_error=0.03)

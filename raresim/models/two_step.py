@@ -180,9 +180,10 @@ class _Search:
             expected = 0.0 if asked is None else 2.0 * n / max(ess, 1.0) / asked**2
             if batch > 1 and ess >= ENOUGH * n and (batch + 1) * n > AFFORDED * expected:
                 break
+        nearest = min(float(np.linalg.norm(point)) for point, _ in modes)
         self.decide(
-            f"a loss of {level:,.6g}: the likeliest factors are {min(np.linalg.norm(p) for p, _ in modes):.2f} standard "
-            f"deviations away, in {len(modes)} place{'s' * (len(modes) > 1)}; a batch of the fitted factors is worth "
+            f"a loss of {level:,.6g}: the likeliest factors are {nearest:.2f} standard deviations away, in {len(modes)} "
+            f"place{'s' * (len(modes) > 1)}; a batch of the fitted factors is worth "
             f"{ess / n:.0%} of its size"
         )
         self.places = max(self.places, len(modes))
