@@ -182,8 +182,8 @@ class _Search:
                 break
         nearest = min(float(np.linalg.norm(point)) for point, _ in modes)
         self.decide(
-            f"a loss of {level:,.6g}: the likeliest factors are {nearest:.2f} standard deviations away, in {len(modes)} "
-            f"place{'s' * (len(modes) > 1)}; a batch of the fitted factors is worth "
+            f"a loss of {level:,.6g}: the likeliest factors are {nearest:.2f} standard deviations away, in "
+            f"{len(modes)} place{'s' * (len(modes) > 1)}; a batch of the fitted factors is worth "
             f"{ess / n:.0%} of its size"
         )
         self.places = max(self.places, len(modes))
