@@ -155,7 +155,15 @@ class Credit(Model):
         shock = len(inputs.factors) if inputs.has_shock else -1
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
-        return DefaultLoss(tape, book, inputs.dim, path=self.tape if isinstance(self.tape, Path) else None)
+        loadings = self.dependence.loadings
+        independent = loadings if inputs.root is None else loadings @ inputs.root
+        return DefaultLoss(
+            tape,
+            book,
+            inputs.dim,
+            frozen(np.array(independent)),
+            path=self.tape if isinstance(self.tape, Path) else None,
+        )
 
     @property
     def scheme(self) -> TwoStep:

@@ -62,7 +62,7 @@ class CreditControls:
         found = [
             Control("expected loss", "EL", tape.expected_loss, None, "nothing: the sum of pd times ead times lgd"),
         ]
-        tails = [e for e in estimates if e.direction == "above" and math.isfinite(e.value)]
+        tails = [e for e in estimates if e.direction == "above" and math.isfinite(e.value) and _loss_of(e) > 0]
         found += self._exact(tails)
         if not self.inputs.has_shock:
             found += self._large_pool(tails)
