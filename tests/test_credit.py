@@ -154,3 +154,34 @@ def test_a_thousand_rows_hold_no_table_of_rows_and_obligors():
     x = draws(model, 20, 3)
     np.testing.assert_allclose(model.loss.components(x).sum(axis=1), losses(model.loss, x))
     assert model.inputs.dim == 2
+
+
+@pytest.mark.statistical(effect=0.1, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 4.0}], ids=["gaussian", "t"])
+def test_closed_moments_are_those_of_draws(options, seed):
+    """Four standard errors of the variance, from the fourth moment of the draws themselves."""
+    table = Table(
+        id=range(12),
+        ead=[1.0 + k for k in range(12)],
+        pd=np.linspace(0.02, 0.2, 12).tolist(),
+        lgd_mean=[0.5] * 12,
+        lgd_std=[0.2] * 12,
+        rho=[0.3] * 12,
+        sector=[*"xyz"] * 4,
+    )
+    model, n = Credit(tape=table, between_sectors=0.5, **options), 400_000
+    mean, std = model.loss.moments(model.inputs)
+    loss = losses(model.loss, draws(model, n, seed(915)))
+    assert mean == model.obligors.expected_loss
+    assert_within_error(loss.mean() / mean, 1.0, std / mean / math.sqrt(n))
+    squares = np.square(loss - mean)
+    assert_within_error(squares.mean() / std**2, 1.0, squares.std() / std**2 / math.sqrt(n))
+
+
+def test_standard_deviation_of_a_homogeneous_pool_is_closed():
+    """One pair of obligors says it all: the bivariate normal law has its probability."""
+    m, pd, rho = 40, 0.03, 0.25
+    both = float(stats.multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf([special.ndtri(pd)] * 2))
+    exact = math.sqrt(m * pd * (1 - pd) + m * (m - 1) * (both - pd * pd))
+    model = pool(m, pd, rho=rho)
+    np.testing.assert_allclose(model.loss.moments(model.inputs), (m * pd, exact), rtol=1e-6)

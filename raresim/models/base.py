@@ -54,8 +54,11 @@ class Model(ABC):
         """A way to draw that knows the structure; None where the model has none."""
         return None
 
-    def controls(self, estimates: Sequence[Estimate]) -> tuple[Control, ...]:
-        """Numbers in closed form or by recursion to hold the estimates against, each with what it assumes."""
+    def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
+        """Numbers in closed form or by recursion to hold the estimates against, each with what it assumes.
+
+        ``preset`` names the rules by which capital is reported, where the run has one.
+        """
         return ()
 
     def notes(self) -> list[str]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raresim.record.exhibits import Exhibit
+
+if TYPE_CHECKING:
+    from raresim.record.records import Estimate
+
+COLUMNS = ("control", "number", "value", "estimate", "difference", "allowed", "assumes")
 
 
 @dataclass(frozen=True)
@@ -31,3 +40,30 @@ class Control:
     estimate: float | None
     assumes: str
     within: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """Distance of the estimate from it, relative to the estimate; None where there is nothing to compare."""
+        return None if not self.estimate else self.value / self.estimate - 1.0
+
+
+def exhibit(controls: Sequence[Control], status: str) -> Exhibit:
+    """The table of the controls, with the ``status`` of the run."""
+    rows = tuple((c.name, c.quantity, c.value, c.estimate, c.gap, c.within, c.assumes) for c in controls)
+    notes = (
+        "Numbers that are known without sampling, each under what it assumes. The difference is that of the control "
+        "from the estimate, relative to the estimate; beside what is allowed, a control that is further off, by more "
+        "than four standard errors of the estimate, makes the verdict caution.",
+    )
+    return Exhibit("controls", "Controls", COLUMNS, rows, notes, status)
+
+
+def gaps(estimate: Estimate, controls: Sequence[Control]) -> dict[str, float]:
+    """What the verdict on ``estimate`` looks at: the worst control that knows how far off it may be, as diagnostics."""
+    known = [
+        (abs(c.gap), c.within) for c in controls if c.quantity == estimate.label and c.gap is not None and c.within
+    ]
+    if not known:
+        return {}
+    gap, within = max(known, key=lambda pair: pair[0] - pair[1])
+    return {"control_gap": gap, "control_allowed": within}

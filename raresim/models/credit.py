@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,13 +16,19 @@ from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.models.barriers import barriers
 from raresim.models.base import Model
+from raresim.models.controls import Control
+from raresim.models.credit_controls import CreditControls
 from raresim.models.defaults import DefaultLoss, book_of
 from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence, read_correlation
 from raresim.models.factors import CreditFactors
 from raresim.models.header import Header
 from raresim.models.tape import Tape
+from raresim.models.two_step import TwoStep
 from raresim.numerics.arrays import frozen
 from raresim.registry import member
+
+if TYPE_CHECKING:
+    from raresim.record.records import Estimate
 
 Copula = Literal["gaussian", "t", "mixture"]
 
@@ -149,7 +155,22 @@ class Credit(Model):
         shock = len(inputs.factors) if inputs.has_shock else -1
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
-        return DefaultLoss(tape, book, inputs.dim, path=self.tape if isinstance(self.tape, Path) else None)
+        loadings = self.dependence.loadings
+        independent = loadings if inputs.root is None else loadings @ inputs.root
+        return DefaultLoss(
+            tape,
+            book,
+            inputs.dim,
+            frozen(np.array(independent)),
+            path=self.tape if isinstance(self.tape, Path) else None,
+        )
+
+    @property
+    def scheme(self) -> TwoStep:
+        return TwoStep(self.inputs, self.loss)
+
+    def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
+        return CreditControls(self.inputs, self.loss, self.dependence.common_share).of(estimates, preset)
 
     def notes(self) -> list[str]:
         return list(self.told)

@@ -12,7 +12,9 @@ import numpy as np
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
+from raresim.models.factors import CreditFactors
 from raresim.models.own_risk import Book, Words, default_losses, default_parts, seeds_of
+from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.numerics.arrays import Float, frozen
 
@@ -49,8 +51,8 @@ class DefaultLoss(Loss):
         Their numbers.
     factors : int
         How many there are: common ones, the shock and the seed.
-    known : tuple of float, optional
-        Mean and standard deviation of the loss; None where the second has no closed form.
+    independent : (m, k) float64
+        Loadings on factors that are independent of each other.
     path : Path, optional
         The file that the tape was read from.
 
@@ -70,7 +72,7 @@ class DefaultLoss(Loss):
     tape: Tape
     book: Book
     factors: int
-    known: tuple[float, float] | None = None
+    independent: Float
     path: Path | None = None
 
     def bind(self, inputs: Inputs) -> DefaultLoss:
@@ -80,6 +82,16 @@ class DefaultLoss(Loss):
 
     def __call__(self, x: Float, out: Float) -> None:
         default_losses(x, seeds(x), self.book, out)
+
+    def at_mean_severity(self, x: Float, out: Float) -> None:
+        """Write the loss of each row into ``out`` (n,), with the mean severity of each obligor that defaults."""
+        nothing = np.zeros(self.tape.size)
+        default_losses(x, seeds(x), self.book._replace(money=self.severity, a=nothing, b=nothing), out)
+
+    @property
+    def severity(self) -> Float:
+        """What each obligor is expected to lose at default (m,)."""
+        return self.tape.severity
 
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
@@ -101,7 +113,7 @@ class DefaultLoss(Loss):
         return {}
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
-        return self.known
+        return moments_of(self.tape, inputs, self.book, self.independent) if isinstance(inputs, CreditFactors) else None
 
     def files(self) -> list[Path]:
         return [] if self.path is None else [self.path]

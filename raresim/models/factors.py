@@ -19,6 +19,9 @@ from raresim.numerics.interpolation import PiecewisePolynomial
 SHOCK, OWN = "shock", "own_risk"
 """Names of the last two factors."""
 
+STEP = 1e-4
+"""Half the difference of standard normals by which the slope of the shock is taken."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CreditFactors(Inputs):
@@ -108,6 +111,22 @@ class CreditFactors(Inputs):
         elif self.variance is not None:
             self.variance.from_normal(u, out)
             np.sqrt(out, out=out)
+
+    def pulled_back(self, v: Float, slope: Float) -> Float:
+        """The gradient in standard normals ``v`` (n, k) of what has the gradient ``slope`` (n, d) in the factors.
+
+        It is without the column of ``own_risk``, (n, k).
+        """
+        k = len(self.factors)
+        out = np.array(slope[:, :-1])
+        if self.root is not None:
+            out[:, :k] = slope[:, :k] @ self.root
+        if self.has_shock:
+            low, high = np.empty(len(v)), np.empty(len(v))
+            self.shock(v[:, k] - STEP, low)
+            self.shock(v[:, k] + STEP, high)
+            out[:, k] *= (high - low) / (2.0 * STEP)
+        return out
 
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:
         if self.has_shock:

@@ -205,3 +205,45 @@ def default_parts(x: Float, own: Words, book: Book, out: Float) -> None:
                 out[first + i, k] = 0.0
                 if exceeds(word, tau[i]):
                     out[first + i, k] = money if a == 0.0 else money * severity_draw(word, a, b, state)
+
+
+@kernel
+def losses_given(own: Words, q: Float, book: Book, c: Float, loss: Float, mean_loss: Float) -> None:
+    """Losses of rows whose obligors default with the probabilities ``q`` (n, m).
+
+    ``mean_loss`` (n,) has what those that default are expected to lose, ``c`` (m,), in place of what is drawn.
+    """
+    state = np.empty(1, np.uint64)
+    for i in range(q.shape[0]):
+        loss[i], mean_loss[i] = 0.0, 0.0
+        for k in range(q.shape[1]):
+            word = mixed(own[i] + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15))
+            if float(word) < q[i, k] * 2.0**64:
+                a = book.a[k]
+                loss[i] += book.money[k] if a == 0.0 else book.money[k] * severity_draw(word, a, book.b[k], state)
+                mean_loss[i] += c[k]
+
+
+@kernel
+def parts_given(own: Words, q: Float, book: Book, out: Float) -> None:
+    """As `losses_given`, with what each obligor loses in ``out`` (n, m)."""
+    state = np.empty(1, np.uint64)
+    for i in range(q.shape[0]):
+        for k in range(q.shape[1]):
+            word = mixed(own[i] + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15))
+            out[i, k] = 0.0
+            if float(word) < q[i, k] * 2.0**64:
+                a = book.a[k]
+                out[i, k] = book.money[k] if a == 0.0 else book.money[k] * severity_draw(word, a, book.b[k], state)
+
+
+@kernel
+def picks_of(own: Words, shares: Float, pick: Places) -> None:
+    """Which of several laws each row is drawn from, with the probabilities ``shares`` (j,), by its generator."""
+    for i in range(own.shape[0]):
+        left = float(mixed(own[i] ^ np.uint64(0xA0761D6478BD642F))) * 2.0**-64
+        j = 0
+        while j < shares.shape[0] - 1 and left >= shares[j]:
+            left -= shares[j]
+            j += 1
+        pick[i] = j

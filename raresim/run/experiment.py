@@ -13,7 +13,7 @@ from typing import Any
 from raresim.arguments.checks import one_of
 from raresim.arguments.typed import argument, typed
 from raresim.diagnostics.canary import Canary
-from raresim.diagnostics.verdict import overall
+from raresim.diagnostics.verdict import judge, overall
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.executors import Executor
@@ -30,7 +30,9 @@ from raresim.measures import limit_states
 from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
+from raresim.models import controls as model_controls
 from raresim.models.base import Model
+from raresim.models.controls import Control, gaps
 from raresim.numerics.surroundings import undisturbed
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Estimate
@@ -271,7 +273,7 @@ class Experiment:
             return self._shown(found, sample, estimates)
 
     def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        rows = reading.tail_sample(sample.summary, found.session.problem)
+        rows = reading.tail_sample(sample.summary, found.job.read_with or found.session.problem)
         shown: list[Exhibit] = []
         factor = reading.inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
@@ -324,12 +326,17 @@ class Experiment:
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
+        controls = self.model.controls(estimates, self.preset) if self.model and not outcome.interrupted else ()
+        estimates = tuple(_controlled(estimate, controls, search) for estimate in estimates)
         primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
             asked, factor = (found.loss, found.questions, estimates), reading.inflation(sample)
             of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
             exhibits = (*of_states, *self._exhibits(found, sample, estimates))
+        if controls:
+            status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
+            exhibits = (model_controls.exhibit(controls, str(status)), *exhibits)
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown
@@ -407,6 +414,16 @@ class _Outcome:
     audited: Audit
     tested: Canary | None
     interrupted: bool = False
+
+
+def _controlled(estimate: Estimate, controls: Sequence[Control], search: Mapping[str, Any]) -> Estimate:
+    """``estimate``, judged with the controls of the model."""
+    found = gaps(estimate, controls)
+    if not found:
+        return estimate
+    diagnostics = {**estimate.diagnostics, **found}
+    error = estimate.relative_error if diagnostics["hits"] else None
+    return replace(estimate, diagnostics=diagnostics, verdict=judge(diagnostics, error, search))
 
 
 def estimate(
