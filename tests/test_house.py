@@ -28,6 +28,7 @@ FLOORS = (
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),
+    ("models",),
     ("run",),
     ("config",),
     ("shell",),
