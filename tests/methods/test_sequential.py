@@ -133,6 +133,7 @@ def test_runs_of_few_draws_are_unbiased(evaluate, goal, d, exact, seed):
     assert_mean_is(np.exp(values), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=3e-7, false_pass=1e-3)
 def test_every_threshold_of_known_levels_is_unbiased(seed):
     thresholds = [1.0, 4.0, 3.0]
@@ -163,6 +164,7 @@ def test_a_pilot_is_only_as_large_as_the_budget_pays_for():
     assert method.pilot(100).samples == 400
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.0, false_fail=1e-7, false_pass=1e-3)
 def test_ancestors_tell_the_spread_of_runs(seed):
     """Root of the mean variance that 80 runs tell of themselves, and that of the pilot, against their spread."""
