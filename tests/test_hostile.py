@@ -330,6 +330,7 @@ def arrays(folder: Path, content: bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_archives_that_unpack_to_too_much_are_refused(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "run")
     packed = io.BytesIO()

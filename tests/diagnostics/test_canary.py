@@ -171,6 +171,7 @@ def drawn(law, seed, n=10_000):
     return u
 
 
+@pytest.mark.slow
 def test_a_window_far_out_is_known_too(seed):
     """Of 200 coordinates, and of e^-60: what a law that is tilted there says of it, to its error."""
     law = tilted(200)

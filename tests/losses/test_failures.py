@@ -425,6 +425,7 @@ def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run
     assert found.failed["retried"] > 0
 
 
+@pytest.mark.slow
 def test_18_10_a_pool_of_somebody_else_that_breaks_is_said(seed):
     with (
         futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
@@ -529,6 +530,7 @@ def everything(result):
     return [parts[k] for k in ("estimates", "failed", "verdict", "iterations")], failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_executor_finds_the_same_failures(method, executors, seed):
     expected = everything(run(partial, method, on_failure="bound", seed=seed(612)))
@@ -603,6 +605,7 @@ def test_a_row_that_failed_is_never_beyond_a_level():
         np.testing.assert_array_equal(np.flatnonzero(seen == -np.inf), BAD)
 
 
+@pytest.mark.slow
 def test_auto_draws_from_the_target_too_where_rows_failed(seed):
     found = run(
         lambda x: np.where(x[:, 0] < -1.0, np.nan, total(x)),
@@ -800,6 +803,7 @@ def call(*arguments):
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_bounded_run_keeps_its_rows_and_says_so(tmp_path):
     code, stdout, _ = call("run", write(tmp_path, ", on_failure: bound"), "--out", tmp_path / "out", "-q")
     assert code in (0, 20)

@@ -120,6 +120,7 @@ def vg_oracle(nu, theta=0.0, loc=0.0, scale=1.0):
     return mixed_normal(log_mixing, theta, loc, scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [(1.5, -0.5), (0.6, 0.1, 0.001, 0.01), (40.0, 25.0, -2.0, 3.0), (1.0, 0.999)])
 def test_normal_inverse_gaussian_is_exact_in_both_tails(given):
     names = ("a", "b", "loc", "scale")
@@ -133,6 +134,7 @@ def test_normal_inverse_gaussian_density_is_scipys():
         np.testing.assert_allclose(NormalInverseGaussian(a=a, b=b).logpdf(x), stats.norminvgauss(a, b).logpdf(x), 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"nu": 0.2, "theta": -0.3}, {"nu": 0.7, "theta": 0.002, "loc": 0.001, "scale": 0.01}, {"nu": 3.0, "theta": 0.5}],
@@ -250,6 +252,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), BOUNDS)
 def test_truncated_normal_is_exact_in_both_tails(low, high):
     density, tail = truncated_normal_oracle(low, high)
@@ -332,6 +335,7 @@ def test_mixture_with_a_gap_and_edges_is_solved_for_each_draw():
     np.testing.assert_allclose(x[4:], far, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_mixture_moments_are_those_of_the_density():
     law = Mixture(weights=[0.3, 0.7], components=[Lognormal(s=0.5), Normal(mean=-1.0, std=2.0)])
     x = np.linspace(-30.0, 90.0, 2_400_001)

@@ -172,6 +172,7 @@ def test_chance_of_a_larger_error_is_that_of_the_gamma_law(error, confidence, hi
     assert chance_of_more(hits, error) == pytest.approx(1 - inside, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=3e-7, false_pass=0.1)
 @pytest.mark.parametrize("p", [0.5, 1e-2, 1e-4])
 def test_estimate_of_a_guarantee_is_off_as_often_as_it_says_at_any_probability(p, seed):

@@ -168,6 +168,7 @@ def test_normal_loss(method, tail, seed):
     assert es.threshold == var.value
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.004, false_fail=3e-7, false_pass=0.1)
 @pytest.mark.parametrize("method", ["auto", "cross_entropy"])
 def test_one_in_a_million_of_twenty_factors_is_known_to_a_few_thousandths(method, seed):

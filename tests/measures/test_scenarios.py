@@ -272,6 +272,7 @@ def test_mean_of_a_student_t_with_shared_mixing_given_a_large_loss():
     assert_within_error(found.value, shape @ weights / scale * shortfall, found.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimated", [False, True])
 @pytest.mark.statistical(effect=0.1, false_fail=1e-6, false_pass=0.02)
 def test_intervals_of_conditional_means_cover(estimated):

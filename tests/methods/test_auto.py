@@ -198,6 +198,7 @@ def test_both_sides_are_found(seed):
         assert result.search["regions"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_paraboloid_is_exact(seed):
     """Its probability is an integral over the chi-square law of the other coordinates."""
@@ -210,6 +211,7 @@ def test_paraboloid_is_exact(seed):
         assert_within_error(estimate.value, exact, estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=2e-7, false_pass=1e-3)
 def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
     """The hardest shape for a mixture: weights may be heavy between its components, and the verdict may say so."""
@@ -221,6 +223,7 @@ def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
         assert 0.6 < estimate.value / 1e-5 < 1.6
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=4e-7, false_pass=1e-3)
 def test_every_corner_is_found(seed):
     """Four regions whose nearest points no gradient leads to: a corner that is lost takes a quarter of the answer."""
@@ -286,6 +289,7 @@ def test_physical_inputs_and_losses_are_explored_in_standard_space(seed):
 # --- how a run may end -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "threshold", "d"),
     [

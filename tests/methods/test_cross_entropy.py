@@ -360,6 +360,7 @@ def test_mixtures_give_the_answer(case, proposal, seed):
     assert result.search["regions"] == (2 if case.name.startswith("two") else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_one_start_of_a_mixture_finds_both_sides(seed):
     """10 seeds of a single start: a side that is missed halves the answer, 10 of its errors."""

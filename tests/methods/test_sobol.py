@@ -233,6 +233,7 @@ def test_estimate_is_exact_in_physical_space(seed):
         assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_a_thousand_coordinates_are_served(seed):
     case = linear_normal(1000, 4.0)

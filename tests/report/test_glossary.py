@@ -333,10 +333,12 @@ def in_backtest(capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {explain(name).name for name in (*heads, *(test.name for test in found.tests))}
 
 
+@pytest.mark.slow
 def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> None:
     assert len(in_json(results)) > 40
 
 
+@pytest.mark.slow
 def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     of = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["tuned"].to_dict())}
     repaired = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["repaired"].to_dict())}

@@ -134,6 +134,7 @@ def test_run_without_evidence_says_nothing_about_it(run: Path) -> None:
     assert read(run).evidence == Evidence()
 
 
+@pytest.mark.slow
 def test_empty_evidence_is_no_evidence(run: Path) -> None:
     before = build(run).read_bytes()
     assert build(give(run, Evidence())).read_bytes() == before
@@ -188,6 +189,7 @@ def test_long_tables_end_with_what_is_left(run: Path, n_rows: int, more: str) ->
     assert more in told
 
 
+@pytest.mark.slow
 def test_tables_alone_and_plots_alone_are_enough(run: Path) -> None:
     told = captions(give(run, Evidence(TABLES)))
     assert "Kendall's tau" in told
@@ -216,6 +218,7 @@ def test_every_head_links_to_a_word_of_the_glossary(run: Path) -> None:
         assert glossary.explain(name)
 
 
+@pytest.mark.slow
 def test_heads_mean_what_they_mean_for_a_fit(run: Path) -> None:
     html = build(give(run, evidence())).read_text(encoding="utf-8")
     part = html[html.index('<h2 id="fit">') : html.index('<h2 id="provenance">')]
@@ -308,6 +311,7 @@ AWKWARD: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["quantiles", "stability"])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_numbers_still_give_a_figure(run: Path, name: str, form: str) -> None:
@@ -388,6 +392,7 @@ def test_clipped_text_keeps_its_ends_and_its_width() -> None:
 # ------------------------------------------------------------------ hostile text
 
 
+@pytest.mark.slow
 def test_hostile_text_stays_text(run: Path) -> None:
     table = EvidenceTable(HOSTILE, (HOSTILE, "value"), ((HOSTILE, HOSTILE), (HOSTILE, 1.0)))
     texts = {"title": HOSTILE, "x_label": HOSTILE, "y_label": HOSTILE}

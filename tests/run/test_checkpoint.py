@@ -371,6 +371,7 @@ def test_state_of_another_run_is_refused_with_what_differs(tmp_path: Path, ticks
         assert "another run is using it" in stderr
 
 
+@pytest.mark.slow
 def test_estimate_so_far_is_caution_and_needs_no_loss(tmp_path: Path, ticks: Ticks) -> None:
     path = written(tmp_path, "crude", above=2.0, stop="{relative_error: null, max_evaluations: 100000}")
     ticks.reset(stop=20)

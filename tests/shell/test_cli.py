@@ -96,6 +96,7 @@ def test_run_leaves_a_whole_folder_and_tells_where(config: Path, tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_default_folder_is_named_after_config_time_and_hash(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_failing_loss_is_one_message_and_leaves_the_rows_that_failed(
     assert [path.name for path in (tmp_path / "sub").glob("*")] == left
 
 
+@pytest.mark.slow
 def test_error_while_writing_leaves_what_the_run_can_be_resumed_from(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +247,7 @@ def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Pat
     assert "inputs: is required but missing" in stderr
 
 
+@pytest.mark.slow
 def test_report_rebuilds_the_same_bytes(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     call("run", config, "--out", out, "-q")
@@ -342,6 +345,7 @@ def test_rows_are_called_what_they_are(unit: str, words: str, capsys: pytest.Cap
     assert "standard errors away" not in printed  # there is none to divide by
 
 
+@pytest.mark.slow
 def test_18_13_counts_are_written_alike_in_a_config_and_on_the_command_line(config: Path, tmp_path: Path) -> None:
     short = ["stop.max_evaluations=2e4", "execution.workers=1e0", "execution.executor=serial", "-q"]
     assert call("run", config, *short, "--out", tmp_path / "a")[0] == 0
