@@ -122,7 +122,7 @@ REFUSED = [
     ),
     (
         lambda: asking(Importance(proposal=Normal(mean=2.0, dim=1), defensive=0.1, draws="sobol"), BETTING).run(),
-        "interval: must not be 'betting' here: the rows of this method are no independent draws",
+        "interval: must not be 'betting' here: the rows of this method are not independent draws",
     ),
     (
         lambda: Experiment(inputs=ONE, loss=Linear(weights="equal"), measures=[UP], seed=-1),
@@ -246,7 +246,7 @@ REFUSED_TOGETHER = {
             "loss={kind: python, function: losses.py:f}",
             "stop.max_evaluations=1e4",
         ],
-        "stop.max_evaluations: must be above 10,000: the standard deviation of this loss is estimated from as many",
+        "stop.max_evaluations: must be above 10,000: that many draws estimate the standard deviation of this loss",
     ),
     "what if": (
         ["measures=[{kind: probability, above: 3.0}, {kind: what_if, change: {volatile: 2.0}}]"],

@@ -1,4 +1,4 @@
-"""What a fit of a copula to pseudo-observations says, and the search for its one parameter."""
+"""The result of a fit of a copula to pseudo-observations, and the search for its one parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raresim.marginals.likelihood import Criteria
 from raresim.numerics.arrays import Float
 
 _GRID = 24
-"""Points of the first search."""
+"""Number of grid points of the first search."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def maximise(total: Callable[[float], float], low: float, high: float) -> tuple[
 
 
 def std_error_of(total: Callable[[float], float], at: float, low: float, high: float) -> float:
-    """Standard error from the second derivative of the log likelihood; NaN where this is not negative."""
+    """Standard error from the second derivative of the log likelihood; NaN if that is not negative."""
     step = min(1e-3 * at, 0.5 * (at - low), 0.5 * (high - at))
     if step <= 0:
         return math.nan

@@ -1,4 +1,4 @@
-"""Ranks of observations: normal scores, Kendall's tau, and the correlation that it gives."""
+"""Ranks of observations: normal scores, Kendall's tau, and the correlation from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pseudo_scores(values: ArrayLike) -> Float:
     table = _table(values)
     for j, column in enumerate(table.T):
         if column.min() == column.max():
-            raise DataError(f"column {j} is constant ({column[0]:g}): its ranks say nothing")
+            raise DataError(f"column {j} is constant ({column[0]:g}): its ranks hold no information")
     ranks = stats.rankdata(table, axis=0)
     return np.asfortranarray(special.ndtri(ranks / (table.shape[0] + 1.0)))
 
@@ -52,7 +52,7 @@ def kendall_matrix(values: ArrayLike) -> Float:
         for j in range(i):
             tau[i, j] = tau[j, i] = stats.kendalltau(table[:, i], table[:, j]).statistic
     if np.isnan(tau).any():
-        raise DataError("Kendall's tau is not defined where a column is constant")
+        raise DataError("Kendall's tau is not defined if a column is constant")
     return tau
 
 
@@ -83,7 +83,7 @@ def correlation_by_kendall(v: Float) -> tuple[Float, Float]:
 
 
 def refuse_dependent_scores(kind: str | None, names: Sequence[str], scores: Float) -> None:
-    """Raise `DataError` where a correlation matrix of ``scores`` (n, d) would be singular, naming the columns."""
+    """Raise `DataError`, with the columns, if a correlation matrix of ``scores`` (n, d) would be singular."""
     if kind in (None, "gaussian", "t"):
         remedy = "no copula of their ranks can be fitted; leave such columns out with `columns`, or use more rows"
         refuse_dependencies(names, scores, remedy)
@@ -111,7 +111,7 @@ def _table(values: ArrayLike) -> Float:
 
 @kernel
 def count_below(first: np.ndarray, second: np.ndarray, out: Float) -> None:
-    """Count, for each point, the points not above it in either rank, itself included, by a Fenwick tree.
+    """For each point count the points that are not above it in either rank, itself included, with a Fenwick tree.
 
     ``first`` is in ascending order.
     """

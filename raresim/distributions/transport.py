@@ -1,8 +1,8 @@
-"""Draws of a law as a map from independent standard normals, with the coordinate that matters most first.
+"""Draws of a law as a map from independent standard normals, with the most important coordinate first.
 
-Points that fill the unit cube more evenly than random ones (`raresim.estimators.sobol`) are most even in their first
-coordinates. Where a proposal is a shifted target, the shift shows the direction of the event, and a reflection turns
-the first normal into that direction.
+Points that fill the unit cube more evenly than random points (`raresim.estimators.sobol`) are most even in their first
+coordinates. If a proposal is a shifted target, the shift shows the direction of the event, and a reflection turns the
+first normal into that direction.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Transport:
 
     @classmethod
     def of(cls, law: Distribution, target: Distribution) -> Transport:
-        """The map of ``law``, turned in the direction in which its components are shifted from ``target``.
+        """The map of ``law``, turned to the direction in which its components are shifted from ``target``.
 
         Raises
         ------
@@ -54,19 +54,19 @@ class Transport:
                 kinds = ", ".join(kind for kind, of_kind in known if of_kind.mapped)
                 raise FieldError(
                     "draws",
-                    f"must not be 'sobol': a law of kind {each.kind} has no map from uniforms; those with one are "
+                    f"must not be 'sobol': a law of kind {each.kind} has no map from uniforms; these laws have one: "
                     f"{kinds} and mixtures of them",
                 )
         return cls(shares, laws, tuple(_mirror(each, target) for each in laws))
 
     @property
     def n_normals(self) -> int:
-        """Number of standard normals that a draw takes."""
+        """Number of standard normals per draw."""
         return max(v.size for v in self.mirrors)
 
     @property
     def n_uniforms(self) -> int:
-        """Coordinates of a point: one that picks the component where there are several, then the normals."""
+        """Coordinates of a point: one that picks the component if there are several, then the normals."""
         return self.n_normals + (len(self.laws) > 1)
 
     def __call__(self, pick: Float, z: Float, x: Float) -> None:
@@ -75,7 +75,7 @@ class Transport:
         Parameters
         ----------
         pick : (n,) float64
-            Uniforms on [0, 1) that pick the component; not used where there is only one.
+            Uniforms on [0, 1) that pick the component; not used if there is only one.
         z : (n, n_normals) float64, Fortran order
             Independent standard normals; overwritten.
         x : (n, d) float64, Fortran order
@@ -106,9 +106,9 @@ def _map(law: Distribution, mirror: Float, z: Float, x: Float) -> None:
 
 
 def _mirror(law: Distribution, target: Distribution) -> Float:
-    """The reflection that turns the first of the normals that ``lead`` is about along it; those before are left alone.
+    """The reflection that turns the first normal of the law's ``lead`` along it; normals before it are left alone.
 
-    Of a Student t law the first normal is the mixing variable, of an exponential tail the tail.
+    In a Student t law the first normal is the mixing variable, in an exponential tail the tail.
     """
     direction = law.lead(target)
     return arrays.frozen(np.concatenate([np.zeros(law.n_normals - direction.size), _towards(direction)]))

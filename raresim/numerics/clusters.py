@@ -1,4 +1,4 @@
-"""How weighted rows lie together: clusters of them, and the directions in which they spread most."""
+"""How weighted rows lie together: their clusters, and the directions in which they spread most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raresim.numerics.arrays import Float, Index
 def seeds(u: Float, weight: Float, k: int, rng: np.random.Generator) -> Float:
     """Up to ``k`` rows of ``u`` (n, d), drawn by weight times squared distance from those before: k-means++ of [1]_.
 
-    Fewer where no row that weighs something is left beside them.
+    There are fewer if no other row with a positive weight is left.
 
     References
     ----------
@@ -52,15 +52,15 @@ def settled(u: Float, weight: Float, centres: Float, steps: int) -> tuple[Index,
 
 
 def one_hot(label: Index, k: int) -> Float:
-    """Shares (n, k): one in the cluster of each row, else zero."""
+    """Shares (n, k): one in the cluster of each row, zero elsewhere."""
     shares: Float = (label[:, None] == np.arange(k)).astype(np.float64)
     return shares
 
 
 def principal(centred: Float, n: float = 1.0) -> tuple[Float, Float]:
-    """Eigenvalues, the smallest first, of ``centred' centred / n`` and unit eigenvectors as columns.
+    """Eigenvalues of ``centred' centred / n``, in ascending order, and unit eigenvectors as columns.
 
-    Of rows ``centred`` (m, d). Where there are fewer rows than columns, the ``m`` that the rows span.
+    The rows are ``centred`` (m, d). With fewer rows than columns, the result has only the ``m`` that the rows span.
     """
     m, d = centred.shape
     if m >= d:
@@ -73,7 +73,7 @@ def principal(centred: Float, n: float = 1.0) -> tuple[Float, Float]:
 
 
 def noise_edge(d: int, n: float) -> float:
-    """About the largest eigenvalue of the covariance of ``n`` draws of ``d`` independent standard normals, [1]_.
+    """Approximate largest eigenvalue of the covariance of ``n`` draws of ``d`` independent standard normals, [1]_.
 
     References
     ----------

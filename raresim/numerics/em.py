@@ -1,4 +1,4 @@
-"""Expectation maximisation: the frame, to which each family of laws brings its two steps."""
+"""Expectation maximisation: the loop, to which each family of laws brings its two steps."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def climb(
     steps: int,
     gain: float,
 ) -> tuple[Law, float]:
-    """Steps of [1]_ from ``start``: the law where they end, and the mean log density of the rows under it.
+    """Take steps of [1]_ from ``start``; returns the final law and the mean log density of the rows under it.
 
     Parameters
     ----------
     start : Law
-        Where to begin.
+        Law to begin with.
     expect : callable
-        The expectation step: what the rows are to the components of a law, and their mean log density in nats.
+        The expectation step: shares of the rows in the components of a law, and their mean log density in nats.
     maximise : callable
-        The maximisation step: the law that fits these rows best; None where none is left.
+        The maximisation step: the law that fits these shares best; None if no component is left.
     steps : int
-        Steps at most.
+        Largest number of steps.
     gain : float
-        Mean log density below which a further step is not worth it.
+        Gain of the mean log density below which the steps end.
 
     References
     ----------

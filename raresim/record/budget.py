@@ -9,18 +9,18 @@ from raresim.record.codec import Infinite
 
 @dataclass(frozen=True)
 class Budget:
-    """What an event costs crude Monte Carlo and a proposal, in the one currency; without a hit the cost is infinite.
+    """What an event costs crude Monte Carlo and a proposal, in nats, bits and draws; infinite without a hit.
 
     Parameters
     ----------
     event_nats, event_bits : float
         Self-information ``-log P`` of the event, equal to KL(optimal || target).
     crude_draws : float
-        ``exp`` of it: draws of the target for about one effective hit.
+        ``exp(event_nats)``: draws of the target for about one effective hit.
     proposal_nats, proposal_bits : float
         KL(optimal || proposal).
     proposal_draws : float
-        ``exp`` of it: draws of the proposal for about one effective hit.
+        ``exp(proposal_nats)``: draws of the proposal for about one effective hit.
     saved_share : float
         ``1 - KL(optimal || proposal) / -log P``: the share of the cost that tuning saved.
     """

@@ -1,7 +1,7 @@
-"""Records as JSON and back, by the fields of their dataclasses: the one place that knows how either is done.
+"""Records as JSON and back, by the fields of their dataclasses: the one place that writes and reads them.
 
-JSON has no number that is not finite, so such a number is stored as null. A field says by its annotation what null
-stands for: ``float`` reads NaN, `Infinite` reads infinity, `Vanishing` minus infinity, and ``float | None`` reads None.
+JSON holds only finite numbers, so any other number is stored as null. The annotation of a field says what null stands
+for: ``float`` reads NaN, `Infinite` reads infinity, `Vanishing` minus infinity, and ``float | None`` reads None.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from raresim.errors import ConfigError, visible
 T = TypeVar("T")
 
 Infinite = Annotated[float, math.inf]
-"""A number that is infinite where it is not finite."""
+"""A number that is infinite if it is not finite."""
 
 Vanishing = Annotated[float, -math.inf]
-"""A logarithm, which is minus infinity where its number is 0."""
+"""A logarithm; it is minus infinity if its number is 0."""
 
 SHOWN = 40
-"""Characters of a value that an error message shows."""
+"""Largest number of characters of a value in an error message."""
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: dataclasses and mappings as objects, what is not finite as null.
+    """``value`` in the types of JSON: dataclasses and mappings become objects, numbers that are not finite null.
 
     Raises
     ------
@@ -63,14 +63,14 @@ def shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Stored:
-    """A JSON value and where it stands, so that every complaint can say so.
+    """A JSON value and its place, which every complaint names.
 
     Parameters
     ----------
     where : str
         The file and the path in it: ``result.json.estimates[0].interval``.
     value : object
-        What JSON holds there.
+        The value that JSON holds there.
     """
 
     where: str
@@ -81,12 +81,12 @@ class Stored:
         return ConfigError(f"{self.where}: must be {allowed}, got {shown(self.value)}")
 
     def child(self, key: str, default: Any = None) -> Stored:
-        """The entry ``key`` of an object; ``default`` where there is none.
+        """The entry ``key`` of an object; ``default`` if there is none.
 
         Raises
         ------
         ConfigError
-            When the value is no object.
+            When the value is not an object.
         """
         if not isinstance(self.value, dict):
             raise self.wants("an object")
@@ -98,7 +98,7 @@ class Stored:
         Raises
         ------
         ConfigError
-            When the value is no list.
+            When the value is not a list.
         """
         if self.value is None:
             return []
@@ -107,7 +107,7 @@ class Stored:
         return [Stored(f"{self.where}[{k}]", item) for k, item in enumerate(self.value)]
 
     def number(self) -> float | None:
-        """The number; None for null and for what is not finite.
+        """The number; None for null and for a number that is not finite.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Stored:
         Raises
         ------
         ConfigError
-            When the value is no object, or an entry is a text.
+            When the value is not an object, or an entry is a text.
         """
         self.child("")
         inner = {key: self.child(key) for key, item in self.value.items() if not isinstance(item, dict | list)}
@@ -137,22 +137,22 @@ class Stored:
 
 
 def read(wanted: Any, stored: Stored) -> Any:
-    """The value of type ``wanted`` that `plain` made ``stored`` of.
+    """The value of type ``wanted`` from which `plain` made ``stored``.
 
-    An entry that is not there, or null, has the default of its field; without a default a sequence or mapping is empty,
-    a number is what null stands for, and everything else is missing.
+    A missing entry, or null, takes the default of its field. Without a default, a sequence or mapping is empty, a
+    number is what null stands for, and anything else is an error.
 
     Parameters
     ----------
     wanted : type or annotation
-        A record, or what its fields may be annotated with.
+        A record, or a type with which its fields may be annotated.
     stored : Stored
-        JSON of it.
+        The JSON value and its place.
 
     Raises
     ------
     ConfigError
-        That names the place, what is there and what is allowed.
+        With the place, what is there and what is allowed.
     """
     origin, inner = get_origin(wanted), get_args(wanted)
     if origin is Annotated:
@@ -188,7 +188,7 @@ def _record(wanted: Any, stored: Stored) -> Any:
 
 
 def entry_of(kind: Any, stored: Stored, key: str) -> Any:
-    """`read` for the entry ``key`` of an object, whose complaint about one that is not there says so."""
+    """`read` for the entry ``key`` of an object; if there is no such entry, the complaint says so."""
     entry = stored.child(key)
     if key not in stored.value and not _may_be_empty(kind):
         raise ConfigError(f"{entry.where}: missing")

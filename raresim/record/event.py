@@ -15,9 +15,9 @@ class Event:
     Parameters
     ----------
     threshold : float
-        In the unit of the loss.
+        Threshold in the unit of the loss.
     direction : "above" or "below"
-        Which side is the event.
+        The side of the threshold on which the event lies.
     """
 
     threshold: float

@@ -1,4 +1,4 @@
-"""What a fit to data, or a method, shows for itself: tables and plots, as plain values that a run folder can hold."""
+"""Evidence for a fit to data, or for a method: tables and plots, as plain values that a run folder can hold."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class EvidencePlot:
     Parameters
     ----------
     form : {"quantiles", "stability", "line", "points", "bars", "curve", "band", "marks"}
-        Observed against fitted quantiles with a band; a parameter with its band against the share in the tail; points
-        joined in their order, with or without a band; points alone; or horizontal bars of ``y`` from 0, the first on
-        top, with their intervals. A curve has a log axis and a band; a second band and marked points that follow it
-        lie over it.
+        "quantiles": observed against fitted quantiles with a band. "stability": a parameter with its band against the
+        share in the tail. "line": points joined in order, with or without a band. "points": points alone. "bars":
+        horizontal bars of ``y`` from 0 with their intervals, the first on top. "curve": a curve on a log axis with a
+        band. "band" and "marks" after it: a second band and marked points over the curve.
     title, x_label, y_label : str
-        What it shows, and what is on the axes.
+        The title, and the labels of the axes.
     x, y, low, high : tuple of float
-        Points and their band; ``low`` and ``high`` are empty where there is none.
+        Points and their band; ``low`` and ``high`` are empty without a band.
     labels : tuple of str
-        What each bar is called; empty for other forms.
+        Names of the bars; empty for other forms.
     """
 
     form: str
@@ -46,11 +46,11 @@ class EvidencePlot:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What shows how well a law fits its data, or how a method came to its proposal."""
+    """Tables and plots that show how well a law fits its data, or how a method came to its proposal."""
 
     tables: tuple[EvidenceTable, ...] = ()
     plots: tuple[EvidencePlot, ...] = ()
 
     def and_(self, other: Evidence) -> Evidence:
-        """Both, this one first."""
+        """Tables and plots of both, these first."""
         return Evidence(self.tables + other.tables, self.plots + other.plots)

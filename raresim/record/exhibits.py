@@ -15,21 +15,21 @@ class Exhibit:
     Parameters
     ----------
     name : str
-        Of its file in the run folder, without the ending: ``contributions``.
+        Name of its file in the run folder, without the ending: ``contributions``.
     title : str
-        Above it in the report.
+        Heading in the report.
     columns : tuple of str
         Names of the columns, as in the file: lower case, with underscores.
     rows : tuple of tuple
-        Texts and numbers; None where there is no number.
+        Texts and numbers; None for a missing number.
     notes : tuple of str
-        Sentences below it: how it was made, what it leaves out.
+        Sentences below the table: how it was made, what it leaves out.
     status : Status
-        Of the number that it belongs to.
+        Status of the number that it belongs to.
     plots : tuple of EvidencePlot
-        Of the same numbers.
+        Plots of the same numbers.
     evaluations : int
-        Losses that were evaluated for it after the estimate.
+        Evaluations of the loss for it, after the estimate.
     """
 
     name: str

@@ -34,7 +34,7 @@ FIT_FORMS = ("quantiles", "stability")
 TRACE_FORMS = ("line", "points")
 EXHIBIT_FORMS = (*TRACE_FORMS, "bars", "curve", "band", "marks")
 EXHIBIT_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
-"""Figures are called after exhibits: a name that could lead elsewhere is refused."""
+"""Allowed names of exhibits, after which figures are named: a name that could lead elsewhere is refused."""
 
 STATUSES = ("finished", "interrupted")
 
@@ -45,13 +45,13 @@ def fields_of(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        That names the file and what is wrong with it: the folder is incomplete, broken, unfinished or of another
-        version of the format.
+        With the file and what is wrong with it: the folder is incomplete, broken, unfinished or of another version of
+        the format.
     """
     run_folders.refuse_no_run(folder)
     manifest = _json(folder / "manifest.json")
     if (status := read(str, manifest.child("status"))) not in STATUSES:
-        raise ConfigError(f"{manifest.where}: a report needs a finished run, this one is {status!r}; resume it first")
+        raise ConfigError(f"{manifest.where}: a report needs a finished run, got {status!r}; resume the run first")
     stored = _json(folder / "result.json")
     if (version := stored.child("schema_version").value) != SCHEMA_VERSION:
         raise ConfigError(
@@ -76,7 +76,7 @@ def fields_of(folder: Path) -> dict[str, Any]:
 
 
 def _evidence(path: Path, forms: tuple[str, ...]) -> Evidence:
-    """Empty without the file: most inputs are not fitted, and many methods leave nothing of their way."""
+    """The evidence; empty without the file: most inputs are not fitted, and many methods store no evidence."""
     if not os.path.lexists(path):
         return Evidence()
     stored = _json(path)
@@ -87,7 +87,7 @@ def _evidence(path: Path, forms: tuple[str, ...]) -> Evidence:
 
 
 def _exhibits(path: Path) -> tuple[Exhibit, ...]:
-    """None without the file: most measures are single numbers."""
+    """The exhibits; none without the file: most measures are single numbers."""
     if not os.path.lexists(path):
         return ()
     stored = _json(path).child("exhibits")
@@ -100,7 +100,7 @@ def _exhibits(path: Path) -> tuple[Exhibit, ...]:
 
 
 def _refuse_tables(stored: Stored) -> None:
-    """Raise `ConfigError` for a table without columns, and for a row that has more or fewer cells than columns."""
+    """Raise `ConfigError` for a table without columns, or with a row whose number of cells differs."""
     for table in stored.items():
         columns, rows = table.child("columns"), table.child("rows")
         if not columns.items():
@@ -111,7 +111,7 @@ def _refuse_tables(stored: Stored) -> None:
 
 
 def _refuse_plots(stored: Stored, forms: tuple[str, ...]) -> None:
-    """Raise `ConfigError` for a plot of another form than ``forms``, and for one whose numbers do not go together."""
+    """Raise `ConfigError` for a plot whose form is not in ``forms``, or whose numbers do not fit together."""
     for plot in stored.items():
         form = plot.child("form")
         if entry_of(str, plot, "form") not in forms:
@@ -128,7 +128,7 @@ def _refuse_plots(stored: Stored, forms: tuple[str, ...]) -> None:
 
 
 def _numbers(plot: Stored, key: str) -> list[Stored]:
-    """The entries of a list of numbers, which has to be there."""
+    """The entries of a list of numbers, which must be there."""
     numbers = plot.child(key)
     if key not in plot.value:
         raise ConfigError(f"{numbers.where}: missing")
@@ -156,7 +156,7 @@ def _convergence(path: Path, n_estimates: int) -> tuple[ConvergencePoint, ...]:
 
 
 def _log(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """What the run noted, an object a line; nothing without the file."""
+    """The events that the run noted, one object a line; empty without the file."""
     if not os.path.lexists(path):
         return ()
     lines = [line for line in _text(path).splitlines() if line]
@@ -164,7 +164,7 @@ def _log(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 _UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, RuntimeError, zipfile.BadZipFile)
-"""What numpy and zipfile raise for archives that are broken, encrypted, or whose arrays claim to be huge."""
+"""Exceptions of numpy and zipfile for archives that are broken, encrypted, or whose arrays claim to be huge."""
 
 
 def arrays_in(path: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -223,7 +223,7 @@ def _text(path: Path) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file of the folder itself: a link could bring any other file into the page."""
+    """The bytes of a file in the folder itself: a link could bring any other file into the page."""
     if not os.path.lexists(path) or path.is_dir():
         raise ConfigError(f"{path}: missing; the run folder is incomplete")
     try:

@@ -1,4 +1,4 @@
-"""What a run says, as plain values that a run folder holds."""
+"""The outcome of a run, as plain values that a run folder holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raresim.record.records import ConvergencePoint, Estimate, Iteration
 from raresim.record.verdict import Status, Verdict
 
 SCHEMA_VERSION = 1
-"""Of ``result.json``."""
+"""Version of the format of ``result.json``."""
 
 RESULT = (
     "name",
@@ -40,7 +40,7 @@ RESULT = (
 """The fields of an outcome that ``result.json`` holds, in its order."""
 
 TEXTS = ("config.yaml", "resolved.yaml")
-"""The config as it was given, and with every default: files of a run that began with one."""
+"""The config as given, and with every default: files of a run that began with a config."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +62,18 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run says. Two outcomes are equal when a run folder holds the same of them.
+    """The outcome of a run. Two outcomes are equal if run folders of both hold the same.
 
     Parameters
     ----------
     estimates : tuple of Estimate
-        In the order in which they were asked for.
+        Estimates in the order in which they were asked for.
     verdict : Verdict
-        The worst of theirs.
+        The worst of their verdicts.
     evaluations : mapping
-        Loss evaluations of each stage and in all.
+        Loss evaluations of each stage and in total.
     failed : mapping
-        Rows to which the user's loss gave no number, by stage and kind; empty where every row has a loss.
+        Rows to which the user's loss gave no number, by stage and kind; empty if every row has a loss.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Outcome:
     failed: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``result.json``: plain numbers, strings, lists and dicts; what is not finite is None."""
+        """The content of ``result.json``: plain numbers, strings, lists and dicts; None if not finite."""
         held: dict[str, Any] = plain({name: getattr(self, name) for name in RESULT})
         return {"schema_version": SCHEMA_VERSION} | held
 
@@ -109,7 +109,7 @@ class Outcome:
             return NotImplemented
         return self.content() == other.content()
 
-    __hash__ = None  # type: ignore[assignment]  # mappings in it may change
+    __hash__ = None  # type: ignore[assignment]  # its mappings may change
 
     def content(self, status: str = "interrupted") -> dict[str, bytes]:
         """The content of a run folder without figures and page, by file name; ``status`` goes into the manifest."""

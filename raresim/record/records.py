@@ -1,4 +1,4 @@
-"""What a run says of each number, and of the way to it."""
+"""Records of a run: each number, and the way to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raresim.record.codec import Infinite
 from raresim.record.verdict import Status, Verdict
 
 SMALLEST = float(np.finfo(np.float64).tiny)
-"""The smallest probability that a double holds with all its digits."""
+"""The smallest probability that a double holds with full precision."""
 
 
 @typed
@@ -42,30 +42,30 @@ class Iteration:
     Parameters
     ----------
     start : int or str
-        Which start, or a word for a level that is not that of one: "all" shares it among them, "pooled" draws from all
-        of them together, other methods have words of their own.
+        Number of the start. A word marks a level of several starts: "all" belongs to all of them, "pooled" draws from
+        all of them together; other methods have words of their own.
     iteration : int
         Number of the level in its start.
     level : float
         Intermediate threshold, in the unit of the loss.
     rarity : float
-        Share of the draws at or beyond it.
+        Share of the draws at or beyond the level.
     evaluations, elites : int
         Draws, and draws at or beyond the level.
     ess : float
         Effective number of elites.
     kl_optimal_proposal : float
-        KL from the law conditioned on the level to the law that was drawn from, in nats.
+        KL from the law conditioned on the level to the law of its draws, in nats.
     kl_step : float
-        KL from the fitted law to the one drawn from, in nats; NaN where it has no closed form.
+        KL from the fitted law to the law of the draws, in nats; NaN without a closed form.
     cross_entropy, entropy : float
-        Of the law conditioned on the level against the one drawn from, and of itself, in nats: their difference is
-        ``kl_optimal_proposal``.
+        Cross-entropy of the law conditioned on the level against the law of the draws, and its own entropy, in nats:
+        their difference is ``kl_optimal_proposal``.
     log_probability : float
         Log of the estimated probability of the level, in nats.
     note : str
-        Why the start ended here, when it did not reach the threshold. On other levels it says what a fit lacks of the
-        components or covariances that were asked for, because there were too few elites.
+        Why the start ended here without reaching the threshold. On other levels, which of the asked components or
+        covariances a fit lacks because there were too few elites.
     """
 
     start: int | str
@@ -92,26 +92,26 @@ class Estimate:
     kind, label, direction : str
         The measure, the event as printed, and its side.
     threshold : float
-        In the unit of the loss.
+        Threshold in the unit of the loss.
     threshold_note : str
-        How the threshold was resolved.
+        How the threshold was found.
     value : float
         The probability, dimensionless; 0 without a hit.
     log_value : float
-        Its natural logarithm in nats, exact where the value itself is below the smallest double; minus infinity
-        without a hit, NaN for a measure that is no probability.
+        Its natural logarithm in nats, exact even if the value is below the smallest double; minus infinity without a
+        hit, NaN for a measure that is not a probability.
     std_error, relative_error : float
-        Standard error, and the same divided by the value; infinite without a hit.
+        Standard error, and standard error divided by the value; infinite without a hit.
     interval : tuple of float
-        At the given confidence.
+        Ends of the interval at the given confidence.
     interval_kind : str
         How the interval was made.
     holds_confidence : bool
-        Whether it may be called by its confidence; else that is nominal, because the weights may have no variance.
+        Whether the interval holds at its confidence; otherwise it is nominal: the weights may have no variance.
     information : Budget
         What the event costs crude Monte Carlo and the proposal.
     asked : bool
-        Whether the user asked for it; else the program added it, and its verdict is not that of the run.
+        Whether the user asked for it; otherwise the program added it, and its verdict does not count for the run.
     """
 
     kind: str
@@ -151,7 +151,7 @@ class Estimate:
 
     @property
     def has_error(self) -> bool:
-        """Whether the value has a standard error to compare it by."""
+        """Whether the value has a standard error with which it can be compared."""
         return math.isfinite(self.value) and math.isfinite(self.std_error) and self.std_error > 0
 
     @property
@@ -166,7 +166,7 @@ class Estimate:
 
     @property
     def is_exactly_the_reference(self) -> bool:
-        """Whether nine digits are those of the reference, which an exact method may reach without an error to tell."""
+        """Whether nine digits agree with the reference: an exact method may reach it without a standard error."""
         return self.reference is not None and math.isclose(self.value, self.reference.value, rel_tol=1e-9)
 
     @property

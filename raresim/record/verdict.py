@@ -1,4 +1,4 @@
-"""A verdict: how far a number may be believed, with the reasons."""
+"""A verdict: how far a number can be believed, with the reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How far a number may be believed, best first."""
+    """How far a number can be believed, best first."""
 
     TRUSTED = "trusted"
     CAUTION = "caution"
@@ -17,7 +17,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One reason of a verdict: what was looked at, what was seen, what follows."""
+    """One reason of a verdict: its name, the value seen, and what follows."""
 
     name: str
     value: float | None
@@ -27,7 +27,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The worst of the checks, what it speaks about, and what to do.
+    """The worst of the checks, its scope, and what to do.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class Verdict:
     scope : str
         What a trusted number is trusted for.
     hidden_mass_bound : float or None
-        Probability of failure that may still lie where no draw of the search went (95 %); None where nothing was
-        searched or nothing can hide.
+        Probability of failure that may still lie where no draw of the search went (95 % confidence); None if nothing
+        was searched or nothing can hide.
     checks : tuple of Check
         Every check, in a fixed order.
     advice : tuple of str

@@ -1,4 +1,4 @@
-"""Figure: realised losses day by day against the VaR and ES that were forecast for them."""
+"""Figure: realised losses day by day against their forecast VaR and ES."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 BAR_DAYS = 400
-"""Days up to which a loss is a bar; more would be a black band."""
+"""Largest number of days for which losses are drawn as bars; more would be a black band."""
 
 
 def draw(found: Backtest) -> style.Picture:
-    """Losses as bars or dots, forecasts as lines, and the days that exceed marked."""
+    """Losses as bars or dots, forecasts as lines, and the days of exceedances marked."""
     f = found.forecasts
     with style.applied():
         title = f"{f.name}: {found.n_exceedances} of {f.n_days:,} losses exceed the VaR at {found.level:g}, " + (
@@ -64,6 +64,6 @@ def draw(found: Backtest) -> style.Picture:
             figure,
             "backtest",
             title,
-            "Of right forecasts the marked days are as many as expected and scattered, and their mean is the ES.",
+            "If the forecasts are right, marked days are scattered, as many as expected, and lose the ES on average.",
             "Losses by day with the forecast VaR" + (" and ES." if f.es is not None else "."),
         )

@@ -14,11 +14,11 @@ FORMS = ("bars",)
 
 NAME_SIZE = 8.0
 WIDEST_NAME = 2.2
-"""Points of a name, and inches that it may take."""
+"""Points of a name, and the inches that it may take."""
 
 
 def draw(plot: EvidencePlot, name: str) -> style.Picture:
-    """The bars of ``plot``; ``name`` is that of the file."""
+    """The bars of ``plot``; ``name`` is the name of the file."""
     y, low, high = (np.array(values, dtype=np.float64) for values in (plot.y, plot.low, plot.high))
     labels = [style.clipped(label, WIDEST_NAME, NAME_SIZE) for label in plot.labels]
     margin = 0.15 + max((style.width_of(label, NAME_SIZE) for label in labels), default=0.0)
@@ -36,5 +36,5 @@ def draw(plot: EvidencePlot, name: str) -> style.Picture:
     axes.grid(visible=False, axis="y")
     style.linear(axes.xaxis)
     axes.set_xlabel(style.clipped(plot.y_label, style.WIDTH - margin, 9.0))
-    caption = "Bars are the numbers, lines their intervals; what reaches over zero is not told from nothing."
+    caption = "Bars are the numbers, lines their intervals: one that contains zero leaves the sign of its number open."
     return style.finish(figure, name, plot.title, caption, f"Bars: {', '.join(plot.labels)}.")

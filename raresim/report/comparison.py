@@ -1,4 +1,4 @@
-"""Finished runs of one problem side by side: what each came to, and what it paid for it.
+"""Finished runs of one problem side by side: the answer of each, and its price.
 
 Only run folders are read: no user code is imported, nothing is unpickled.
 """
@@ -29,23 +29,23 @@ class Row:
     Parameters
     ----------
     measure : int
-        Number of the question.
+        Index of the question.
     label, run, method, seed : str
         The question, the run's short name, its method and its seed.
     value, lower, upper, relative_error : float or None
         Estimate, ends of its interval and relative error, dimensionless; None without a hit.
     evaluations, seconds : float or None
-        Of the whole run, tuning included.
+        Evaluations and seconds of the whole run, tuning included.
     work : float or None
         Squared relative error times evaluations, in evaluations; smaller is better.
     reference, standard_errors : float or None
-        A value from elsewhere, and how many standard errors the estimate lies above it.
+        A value from elsewhere, and the estimate minus this value, in standard errors.
     covers : bool or None
         Whether the interval contains the reference.
     verdict : str
-        Of this estimate.
+        Verdict of this estimate.
     holds_confidence : bool
-        Whether the interval may be called by its confidence.
+        Whether the interval holds at its confidence.
     """
 
     measure: int
@@ -69,9 +69,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """A method that did not run on the problem, and why.
+    """A method that did not run on the problem, with the reason.
 
-    ``exit_code`` is 0 where the method does not fit the problem, else that of the error in the user's loss or data.
+    ``exit_code`` is 0 if the method does not fit the problem, else the code of the error in the user's loss or data.
     """
 
     run: str
@@ -81,18 +81,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Spread:
-    """Several runs of one method that differ in the seed alone.
+    """Several runs of one method that differ only in the seed.
 
     Parameters
     ----------
     measure : int
-        Number of the question.
+        Index of the question.
     method : str
-        What they have in common.
+        The method, with the same options in all runs.
     runs, trusted : int
-        How many there are, and how many were trusted.
+        Number of runs, and of trusted runs.
     mean : float
-        Of the estimates.
+        Mean of the estimates.
     between : float
         Standard deviation of the estimates divided by their mean: the error that the seeds show.
     reported : float or None
@@ -100,7 +100,7 @@ class Spread:
     work : float or None
         Square of ``between`` times the mean evaluations.
     covered : int or None
-        Intervals that contain the reference.
+        Number of intervals that contain the reference.
     """
 
     measure: int
@@ -116,20 +116,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a comparison says.
+    """The content of a comparison.
 
     Parameters
     ----------
     labels : tuple of str
         The questions.
     rows : tuple of Row
-        Question by question, in the order of the runs.
+        Rows by question, then in the order of the runs.
     spreads : tuple of Spread
-        For each question and each method, with the same options, that was run with several seeds.
+        One for each question and each method, with the same options, that was run with several seeds.
     failures : tuple of Failure
         Methods that did not run.
     notes : tuple of str
-        What keeps the runs from being comparable digit by digit, and whose intervals are not what they are called.
+        What keeps the runs from being comparable digit by digit, and which intervals do not hold at their confidence.
     """
 
     labels: tuple[str, ...]
@@ -156,7 +156,7 @@ def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failur
     runs : sequence of Run
         At least one.
     names : sequence of str
-        A short name for each, all different.
+        A short name for each run, all different.
     failures : sequence of Failure
         Methods that did not run.
 
@@ -172,7 +172,7 @@ def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failur
         [_row(k, label, run, name) for run, name in zip(runs, names, strict=True)] for k, label in enumerate(labels)
     ]
     notes += [
-        f"the interval of {row.run} is at its confidence in name only: its weights may have no variance"
+        f"the interval of {row.run} does not hold at its confidence: its weights may have no variance"
         for row in (row for answers in rows for row in answers)
         if not row.holds_confidence
     ]
@@ -192,7 +192,7 @@ def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failur
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """The method of each run where that tells them apart, else with its seed, its folder, else the whole path."""
+    """The method of each run if that tells them apart, else with its seed, its folder, or its whole path."""
     for naming in (
         lambda run: run.method,
         lambda run: f"{run.method}, seed {run.seed}",
@@ -241,7 +241,7 @@ def _known(x: float) -> float | None:
 
 
 def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
-    """Places of the runs with one method and its options, one for each seed."""
+    """Indices of the runs that share a method and its options, one for each seed."""
     groups: dict[tuple[str, tuple[str, ...]], dict[str, int]] = {}
     for place, run in enumerate(runs):
         options = (run.method, tuple(run.description.get("method", ())))
@@ -250,7 +250,7 @@ def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
 
 
 def _spread(rows: list[Row]) -> Spread:
-    """Runs without a hit count as zero: to leave them out would make the mean too large."""
+    """The spread of the runs. A run without a hit counts as zero: without it the mean would be too large."""
     values = [row.value or 0.0 for row in rows]
     mean = math.fsum(values) / len(values)
     between = math.sqrt(math.fsum((value / mean - 1.0) ** 2 for value in values) / (len(values) - 1))
@@ -271,10 +271,10 @@ def _spread(rows: list[Row]) -> Spread:
 
 
 def _differences(first: Run, other: Run) -> list[str]:
-    """Notes on what differs; raises where the two runs answer different questions."""
+    """Notes on what differs; raises if the two runs answer different questions."""
     for part in ("inputs", "loss"):
         if _part(first, other, part) != _part(other, first, part):
-            raise ConfigError(f"{other.folder}: another {part} section than in {first.folder}: nothing to compare")
+            raise ConfigError(f"{other.folder}: its {part} section differs from {first.folder}: nothing to compare")
     changed = _hashes(first).items() ^ _hashes(other).items()
     if changed:
         raise ConfigError(
@@ -290,7 +290,7 @@ def _differences(first: Run, other: Run) -> list[str]:
 
 
 def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
-    """Thresholds in standard deviations that a run estimated for itself may differ by their own noise."""
+    """Notes on thresholds in standard deviations: estimates of them by the runs may differ by noise."""
     if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
         if _known(a.threshold) == _known(b.threshold) or (a.level is not None and a.level == b.level):
             return []
@@ -304,7 +304,7 @@ def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
 
 
 def _part(run: Run, beside: Run, part: str) -> Any:
-    """What identifies a part of the problem: its config where both runs have one, else how the run described it."""
+    """What identifies a part of the problem: its config if both runs have one, else the description by the run."""
     if "resolved.yaml" in run.texts and "resolved.yaml" in beside.texts:
         tree, _ = yaml_tree.read(run.folder / "resolved.yaml")
         return _without_folders(tree.data.get(part))
@@ -312,7 +312,7 @@ def _part(run: Run, beside: Run, part: str) -> Any:
 
 
 def _without_folders(value: Any) -> Any:
-    """Paths reduced to their last part: a file is known by its hash, wherever it lies."""
+    """``value`` with paths reduced to their last part: a file is identified by its hash, wherever it lies."""
     if isinstance(value, dict):
         return {key: _without_folders(item) for key, item in value.items()}
     if isinstance(value, list):

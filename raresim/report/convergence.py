@@ -19,7 +19,7 @@ MOST_PANELS = 4
 
 
 def draw(run: Run) -> style.Picture | str:
-    """The primary estimate large, up to three others small beneath it."""
+    """The primary estimate in a large panel, up to three others in small panels below it."""
     primary = run.primary
     traces = {id(e): run.traces[k] for k, e in enumerate(run.estimates) if k in run.traces}
     if id(primary) not in traces:
@@ -54,7 +54,7 @@ def draw(run: Run) -> style.Picture | str:
 
 
 def _telling(trace: Trace) -> Trace:
-    """Without the first points whose interval reaches up to a probability of one, unless there are no others."""
+    """``trace`` without the first points whose interval reaches a probability of one, unless there are no others."""
     begins = int(np.argmax(trace.upper < 1.0))
     return Trace(*(getattr(trace, f.name)[begins:] for f in fields(trace)))
 
@@ -69,7 +69,7 @@ def _path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = Fals
     if floor is not None:
         lower, value, upper = (np.log10(np.where(a > 0, a, floor)) for a in (lower, value, upper))
     axes.fill_between(x, lower, upper, color=style.BLUE, alpha=0.18, label=_band(estimate))
-    is_point = bool(x[0] == x[-1])  # which neither a line nor a band can show
+    is_point = bool(x[0] == x[-1])  # neither a line nor a band can show one point
     look: dict[str, Any] = {"color": style.BLUE, "marker": "o" if is_point else None, "markersize": 4.0}
     if is_point:
         axes.vlines(x, lower, upper, color=style.BLUE, alpha=0.35, linewidth=5.0)
@@ -97,7 +97,7 @@ def _path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = Fals
 
 
 def _log_floor(lower: Array, value: Array, upper: Array, reference: float) -> float | None:
-    """Foot of a log axis, which stands for zero, or None where an ordinary axis shows the path better."""
+    """Lower end of a log axis, which stands for zero; None if an ordinary axis shows the path better."""
     positive = value[value > 0] if np.any(value > 0) else upper[upper > 0]
     everything = np.concatenate([lower, value, upper])
     if positive.size == 0 or np.nanmin(everything) < 0:

@@ -1,4 +1,4 @@
-"""A panel with a curve of probabilities on a log axis, its bands, and marked points: several plots over each other."""
+"""A panel with a curve of probabilities on a log axis, its bands, and marked points: several plots in one panel."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raresim.report import grid, style
 __all__ = ["CAPTION", "FORMS", "panels"]
 
 FORMS = ("curve", "band", "marks")
-"""Forms of `EvidencePlot` that are drawn here: a curve, and what lies over the curve before it."""
+"""Forms of `EvidencePlot` that are drawn here: a curve, and the forms drawn over the curve before them."""
 
 CAPTION = (
     "The pale band holds for the whole curve at once, the darker one at each point by itself; orange points are the"
-    " losses that were asked for by their probability. A curve that falls along a straight line on this axis has an"
-    " exponential tail, one that bends up a heavier one."
+    " losses asked for by probability. A straight falling line on this axis means an exponential tail, a curve that"
+    " bends up a heavier one."
 )
 
 FOOT = 10.0
@@ -26,7 +26,7 @@ FOOT = 10.0
 
 
 def panels(plots: tuple[EvidencePlot, ...]) -> list[grid.Panel]:
-    """A panel for each plot of form ``curve``, with the plots of the other `FORMS` that follow it over it."""
+    """A panel for each plot of form ``curve``, with the plots of the other `FORMS` that follow it drawn over it."""
     groups: list[list[EvidencePlot]] = []
     for plot in plots:
         if plot.form == "curve":
@@ -49,7 +49,7 @@ def _panel(given: EvidencePlot, *overlays: EvidencePlot) -> grid.Panel:
 
 
 def _logarithms(plot: EvidencePlot, foot: float) -> EvidencePlot:
-    """``log10`` of what is on the y axis; a point at zero is left out, and the end of a band there is far below."""
+    """``log10`` of the y values; a point at zero is left out, and the end of a band there lies far below."""
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.log10(np.array(plot.y, dtype=np.float64))
         ends = (np.log10(np.maximum(np.array(end, dtype=np.float64), foot * foot)) for end in (plot.low, plot.high))

@@ -1,4 +1,4 @@
-"""Figure: cross-entropy falling towards the entropy that it cannot go below, level by level and for the event."""
+"""Figure: cross-entropy falling towards the entropy, its lower limit, level by level and for the event."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ POOLED = "pooled"
 
 
 def draw(run: Run) -> style.Picture | str:
-    """Both quantities per level on the left, for the event before and after tuning on the right."""
+    """Both quantities per level on the left; for the event before and after tuning on the right."""
     if not run.iterations:
-        return "This method has no levels, so there is no cross-entropy to make smaller."
+        return "This method has no levels, so there is no cross-entropy to reduce."
     if sum(_is_known(row) for row in run.iterations) < 2:
-        return "The cross-entropy of fewer than two levels is known, so there is no path to show."
+        return "The cross-entropy is known for fewer than two levels, so there is no path to show."
     event = run.entropies
     title = _finding(event)
     figure = style.canvas(3.3, title)
@@ -55,7 +55,7 @@ def _is_known(row: Iteration) -> bool:
 
 
 def _levels(axes: Axes, iterations: tuple[Iteration, ...]) -> None:
-    """Every start as a path from the level that all share to the pooled one."""
+    """Each start as a path from the level that all starts share to the pooled level."""
     numbered = sorted({row.start for row in iterations if isinstance(row.start, int)})
     before = [row for row in iterations if isinstance(row.start, str) and row.start != POOLED]
     after = [row for row in iterations if row.start == POOLED]
@@ -81,7 +81,7 @@ def _levels(axes: Axes, iterations: tuple[Iteration, ...]) -> None:
 
 
 def _event(axes: Axes, event: Entropies) -> None:
-    """A fall from one height to another above the floor."""
+    """A bar that falls from one height to another above the floor."""
     height = max(event.target - event.optimal, 1e-9)
     axes.axhline(event.optimal, **style.DASHED, linewidth=1.2)
     axes.plot([0.16, 0.16], [event.target, event.proposal], color=style.BLUE)

@@ -1,4 +1,4 @@
-"""Figures: what the measures of a run show beside their numbers."""
+"""Figures: the plots of the measures of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["draw"]
 
 
 def draw(run: Run) -> Mapping[str, list[style.Picture]]:
-    """The pictures of each exhibit by its name: one for each set of bars, and one grid of all other plots."""
+    """The pictures of each exhibit by name: one for each set of bars, and one grid of all other plots."""
     return {exhibit.name: _pictures(exhibit) for exhibit in run.exhibits}
 
 

@@ -77,7 +77,7 @@ def _stability(axes: Axes, plot: EvidencePlot, limits: grid.Limits) -> None:
 
 
 def _quantile_limits(plot: EvidencePlot) -> grid.Limits:
-    """The band at the ends may be many times as wide as the sample, and is cut off there."""
+    """Limits from the sample: the band at its ends may be many times as wide, and is cut off there."""
     x, y, _, _ = grid.points(plot)
     return grid.padded(np.concatenate([x, y]))
 
@@ -92,7 +92,7 @@ def _common_limits(plots: list[EvidencePlot]) -> grid.Limits:
 
 
 def _headings(plots: list[EvidencePlot]) -> list[str]:
-    """The titles, without what all of them say after a colon."""
+    """The titles, without a text after the colon that all of them share."""
     parts = [plot.title.partition(": ") for plot in plots]
     if all(part[0] and part[1] for part in parts) and len({part[2] for part in parts}) == 1:
         return [part[0] for part in parts]
@@ -118,7 +118,7 @@ def _quantiles_finding(plots: list[EvidencePlot]) -> str:
 
 
 def _stability_finding(plots: list[EvidencePlot]) -> str:
-    """In how many tails one shape lies in the bands of all shares."""
+    """The number of tails in which one shape lies in the bands of all shares."""
     bands = [(low, high) for x, _, low, high in map(grid.points, plots) if x.size]
     level = sum(
         np.nanmax(np.append(low, -grid.LARGEST)) <= np.nanmin(np.append(high, grid.LARGEST)) for low, high in bands

@@ -25,18 +25,18 @@ class Term:
     Parameters
     ----------
     name : str
-        As the word stands in a sentence.
+        The word as it stands in a sentence.
     aliases : tuple of str
         Other spellings: column heads, keys of ``result.json`` (``parent.key`` where the key alone is ambiguous), rows
         of the shell's table.
     definition : str
         Two to four sentences.
     formula : str
-        In ASCII; empty where there is none.
+        The formula in ASCII; empty without one.
     unit : str
-        Of the number; empty for a word that is not one.
+        Unit of the number; empty for a word that is not a number.
     where : str
-        Where it appears in a run.
+        Places in a run where the word appears.
     reading : str
         What is good, what is bad, what to do.
     """
@@ -56,14 +56,14 @@ def explain(term: str, others: Iterable[str] = ()) -> Term:
     Parameters
     ----------
     term : str
-        What is looked for.
+        The word to look up.
     others : iterable of str
-        Further words that can be explained: one of them may be the nearest.
+        Further words that can be explained; the nearest name may be one of them.
 
     Raises
     ------
     FieldError
-        When there is none, with the nearest name.
+        When there is no such term; the message gives the nearest name.
     """
     found = find(term)
     if found is None:
@@ -75,7 +75,7 @@ def explain(term: str, others: Iterable[str] = ()) -> Term:
 
 
 def find(term: str) -> Term | None:
-    """As `explain`, None where there is no such term."""
+    """As `explain`, but None for an unknown term."""
     return _BY_SPELLING.get(spelling(term))
 
 
@@ -85,7 +85,7 @@ def spelling(term: str) -> str:
 
 
 def page(term: Term, width: int = 80) -> str:
-    """All that is known of a term, as plain text of ``width`` columns."""
+    """The whole entry of a term, as plain text of ``width`` columns."""
     parts = [
         _wrapped("", f"{term.name} (also: {', '.join(term.aliases)})" if term.aliases else term.name, width),
         _wrapped("", term.definition, width),

@@ -1,4 +1,4 @@
-"""A grid of small panels, one per `EvidencePlot`, and what its panels have in common."""
+"""A grid of small panels, one per `EvidencePlot`, and what the panels share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raresim.report.run import Array
 __all__ = ["LARGEST", "MOST_PANELS", "Limits", "Panel", "band", "draw", "finite", "padded", "points", "tick_labels"]
 
 MOST_PANELS = 12
-LARGEST = 1e100  # beyond it the distance of two points may be too large for a double, and nothing is a return
+LARGEST = 1e100  # above it a distance of two points may overflow a double, and no number is meaningful
 PLOT_HEIGHT = {1: 2.7, 2: 1.9, 3: 1.2}  # inches, by panels in a row
 TICK_SIZE = {1: 9.0, 2: 8.0, 3: 7.5}
 
@@ -28,7 +28,7 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its plot, the range of its y axis, and what draws it; ``plot.y`` is ``log10`` of it where `is_log`."""
+    """One panel: its plot, the range of its y axis, and its drawing function; ``plot.y`` is a ``log10`` if `is_log`."""
 
     plot: EvidencePlot
     heading: str
@@ -38,12 +38,12 @@ class Panel:
 
 
 def draw(name: str, panels: list[Panel], finding: str, caption: str, what: str, file: str) -> style.Picture:
-    """The first `MOST_PANELS` panels; labels that all of them share stand at the grid's left and lower edges only."""
+    """The first `MOST_PANELS` panels; labels that all of them share stand only at the grid's left and lower edges."""
     shown = panels[:MOST_PANELS]
     n, columns = len(shown), len(shown) if len(shown) <= 3 else 2 if len(shown) == 4 else 3
     size, plot_height = TICK_SIZE[columns], PLOT_HEIGHT[columns]
     is_shared = len({(panel.plot.x_label, panel.plot.y_label) for panel in shown}) == 1
-    label = 0.18  # inches that a line of text beside an axis takes
+    label = 0.18  # inches of a line of text beside an axis
     row_height = plot_height + 0.52 + (0.0 if is_shared else label)
     height = 0.37 + math.ceil(n / columns) * row_height + (label if is_shared else 0.0)
     figure = style.canvas(height, finding)
@@ -80,23 +80,23 @@ def draw(name: str, panels: list[Panel], finding: str, caption: str, what: str, 
 
 
 def band(axes: Axes, x: Array, low: Array, high: Array, limits: tuple[float, float]) -> None:
-    """The shaded band; where only one end is known, the other is open."""
+    """The shaded band; if only one end is known, the other is open."""
     low = np.where(np.isnan(low) & ~np.isnan(high), -LARGEST, low)
     high = np.where(np.isnan(high) & ~np.isnan(low), LARGEST, high)
-    far = 50 * (limits[1] - limits[0])  # out of sight, and near enough to be drawn
+    far = 50 * (limits[1] - limits[0])  # out of sight, but still near enough to draw
     low, high = (np.clip(end, limits[0] - far, limits[1] + far) for end in (low, high))
     axes.fill_between(x, low, high, color=style.BLUE, alpha=0.18)
 
 
 def points(plot: EvidencePlot) -> tuple[Array, Array, Array, Array]:
-    """The points that can be drawn, by their place on the x axis, with their band; each ``(k,)``."""
+    """The points that can be drawn, sorted by x, with their band; each ``(k,)``."""
     stored = finite(plot)
     x, y, low, high = stored[:, np.argsort(stored[0], kind="stable")]
     return x, y, low, high
 
 
 def finite(plot: EvidencePlot) -> Array:
-    """The points that can be drawn and their band, in the order in which they were stored; ``(4, k)``."""
+    """The points that can be drawn and their band, in the order in which they are stored; ``(4, k)``."""
     none = (math.nan,) * len(plot.x)
     stored = np.array([plot.x, plot.y, plot.low or none, plot.high or none], dtype=np.float64)
     stored = np.where(np.abs(stored) <= LARGEST, stored, np.nan)
@@ -126,7 +126,7 @@ def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float])
 
 
 def tick_labels(ticks: list[float]) -> list[str]:
-    """With as many digits as it takes to tell them apart; powers from a million on, which are shorter."""
+    """Labels with enough digits to tell the ticks apart; powers from a million on, which are shorter."""
     for digits in range(4, 18):
         labels = [f"{x:,.0f}" if 1e4 <= abs(x) < 1e6 and x == int(x) else f"{x:.{digits}g}" for x in ticks]
         if len(set(labels)) == len(labels):

@@ -1,4 +1,4 @@
-"""Figure: what one effective hit costs crude Monte Carlo and this proposal, in draws and in bits."""
+"""Figure: the price of one effective hit for crude Monte Carlo and for this proposal, in draws and in bits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class _Bar:
 
 
 def draw(run: Run) -> style.Picture | str:
-    """A bar for the event, a bar for what the proposal left of it, on a common axis of draws."""
+    """A bar for the event and a bar for the cost that remains with the proposal, on a common axis of draws."""
     information = run.primary.information
     event, proposal = information.event_nats, information.proposal_nats
     if not math.isfinite(event):
-        return "No event was seen, so its information is only known from below."
+        return "No event was seen, so only a lower limit of its information is known."
     if event <= 0:
         return "The event is certain, so it carries no information."
     bars = [
@@ -59,10 +59,10 @@ def draw(run: Run) -> style.Picture | str:
         _figure(bars, information.saved_share, title, rows),
         "information",
         title,
-        "The length of a bar is an amount of information, the axis how many draws it stands for: exp of it in nats,"
-        " two to the power of it in bits, so that each bit doubles them."
+        "The length of a bar is an amount of information, and the axis shows the draws that it stands for: exp of the"
+        " nats, or two to the power of the bits, so that each bit doubles them."
         + (
-            " A proposal pays only its divergence from the optimal one: the shorter the blue bar, the better."
+            " A proposal pays only its divergence from the optimal proposal: the shorter the blue bar, the better."
             if len(bars) > 1
             else ""
         ),

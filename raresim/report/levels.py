@@ -1,4 +1,4 @@
-"""Figure: how the tuning climbed to the threshold, and how far its proposal still is from the optimal one."""
+"""Figure: how tuning climbed to the threshold, and how far its proposal still is from the optimal proposal."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def draw(run: Run) -> style.Picture | str:
 
 def _caption(staged: bool, has_divergence: bool) -> str:
     if staged:
-        left = "the level that the draws of all batches so far reach, stage by stage; the threshold is dashed"
-        right = "how far the proposal of a batch is from the optimal one"
+        left = "the level that all batches so far have reached, stage by stage; the threshold is dashed"
+        right = "how far the proposal of a batch is from the optimal proposal"
     elif has_divergence:
         left = (
             "each start raises its level until the threshold (dashed) is reached; a flat line is a start that stalled"
         )
-        right = "how far the proposal of each level is from the optimal one for that level"
+        right = "how far the proposal of each level is from the optimal proposal for that level"
     else:
         left = "each start raises its level until the threshold (dashed) is reached"
     if not has_divergence:
@@ -98,7 +98,7 @@ def _unit(estimate: Estimate) -> str:
 
 
 def _staged(starts: dict[int | str, list[Iteration]]) -> bool:
-    """Whether the rows are named stages of one climb, not climbs from several starts."""
+    """Whether the rows are named stages of one climb, instead of climbs from several starts."""
     return len(starts) > 1 and not any(isinstance(start, int) for start in starts)
 
 
@@ -119,4 +119,4 @@ def _finding(starts: dict[int | str, list[Iteration]], primary: Estimate, thresh
         who = "search" if staged else "start"
         finding = f"The {who} {'reached' if reached else 'did not reach'} the threshold"
     kl = run.diagnostics.get("kl_optimal_proposal") if run.unit == "draw" else None
-    return finding if kl is None else f"{finding}; the proposal ends {tables.amount(kl)} nats from the optimal one"
+    return finding if kl is None else f"{finding}; the proposal ends {tables.amount(kl)} nats from the optimal proposal"

@@ -1,4 +1,4 @@
-"""Figure: losses as the target makes them and as the proposal made them."""
+"""Figure: the distribution of losses under the target and under the proposal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raresim.report.words import ROWS
 __all__ = ["draw"]
 
 BINS = 60
-FEWEST = 5  # draws in a bin before its weighted height means anything
+FEWEST = 5  # smallest number of draws in a bin whose weighted height is shown
 MOST_LINES = 6
 
 
@@ -23,9 +23,9 @@ def draw(run: Run) -> style.Picture | str:
     usable = np.isfinite(run.arrays.loss)
     loss, log_weight = run.arrays.loss[usable], run.arrays.log_weight[usable]
     if loss.size == 0 and run.unit != "draw":
-        return f"The numbers rest on {ROWS[run.unit].many}, and the losses along them were not kept."
+        return f"The numbers come from {ROWS[run.unit].many}, and the losses along them were not kept."
     if loss.size < 20 or np.ptp(loss) == 0:
-        return "Too few kept draws with different losses for a histogram (arrays.npz)."
+        return "The kept draws have too few different losses for a histogram (arrays.npz)."
     lines = [(e, t) for e in run.estimates if (t := run.threshold_of(e)) is not None]
     lines = sorted(lines, key=lambda line: line[0] is not primary)[:MOST_LINES]
     edges = _edges(loss, [t for _, t in lines])
@@ -53,9 +53,9 @@ def draw(run: Run) -> style.Picture | str:
         figure,
         "losses",
         title,
-        "The dark line is the loss distribution of the model, the blue one what was sampled instead, so"
-        " that the event beyond the threshold (bold dashes) is common. Where the dark line is absent or"
-        " ragged, the proposal hardly went and the run says nothing."
+        "The dark line is the loss distribution of the model. The blue line is the sampled distribution, under which"
+        " the event beyond the threshold (bold dashes) is common. Where the dark line is absent or ragged, the"
+        " proposal made hardly any draws and the run says nothing."
         if not is_crude
         else "The loss distribution as sampled, without any change of measure; the dashed line is the threshold.",
         "Histogram of losses on a logarithmic scale, target and proposal, with the threshold.",
@@ -63,7 +63,7 @@ def draw(run: Run) -> style.Picture | str:
 
 
 def _edges(loss: Array, thresholds: list[float]) -> Array:
-    """Bins over nearly all draws and all thresholds; for few distinct losses, one bin around each."""
+    """Bins over nearly all draws and all thresholds; if there are few distinct losses, one bin around each."""
     atoms = np.unique(loss)
     if atoms.size <= BINS:
         between = (atoms[1:] + atoms[:-1]) / 2
@@ -75,13 +75,13 @@ def _edges(loss: Array, thresholds: list[float]) -> Array:
 
 
 def _log_density(loss: Array, log_weight: Array, edges: Array, *, fewest: int) -> Array:
-    """Weighted histogram density as ``log10``, NaN where fewer than ``fewest`` draws fell; ``(BINS,)``."""
+    """Weighted histogram density as ``log10``, NaN for bins with fewer than ``fewest`` draws; ``(BINS,)``."""
     n_bins = edges.size - 1
     place = np.searchsorted(edges, loss, side="right") - 1
     inside = (place >= 0) & (place < n_bins) & np.isfinite(log_weight)
     place, log_weight = place[inside], log_weight[inside]
     peak = np.full(n_bins, -np.inf)
-    np.maximum.at(peak, place, log_weight)  # of each bin, whose weights may differ by hundreds of decades
+    np.maximum.at(peak, place, log_weight)  # per bin: weights of different bins may differ by hundreds of decades
     mass = np.bincount(place, np.exp(log_weight - peak[place]), n_bins)
     is_shown = np.bincount(place, minlength=n_bins) >= fewest
     log_mass = np.log(mass, where=is_shown, out=np.full(n_bins, np.nan)) + np.where(is_shown, peak, 0.0)

@@ -1,4 +1,4 @@
-"""Figure: several runs of one problem on common axes, the estimates and their errors against what was spent."""
+"""Figure: several runs of one problem on common axes, estimates and errors against evaluations."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)))
 
 
 def draw(runs: Sequence[Run], names: Sequence[str]) -> style.Picture | str:
-    """The rarest question of the first run: running estimates above, relative errors beneath."""
+    """The rarest question of the first run: running estimates above, relative errors below."""
     k = runs[0].index(runs[0].primary)
     shown = [(run, name) for run, name in zip(runs, names, strict=True) if _has_path(run, k)][:MOST_RUNS]
     if not shown:
-        return "No run has a path with a hit to draw."
+        return "No run has a path with a hit, so there is nothing to draw."
     with style.applied():
         primary = runs[0].estimates[k]
         title = f"{primary.label}: {len(shown)} run{'s' if len(shown) > 1 else ''} on common axes"
@@ -88,7 +88,7 @@ def _log10(values: Array) -> Array:
 
 
 def _range(estimates: list[Estimate], reference: float) -> tuple[float, float]:
-    """Around all final estimates and the intervals that may be believed: others would leave no room for these."""
+    """Range of all final estimates and of the intervals that hold: other intervals would take all the room."""
     believed = [e for e in estimates if e.verdict.status in ("trusted", "caution")] or estimates
     seen = [*(e.value for e in estimates), *(end for e in believed for end in (e.lower, e.upper))]
     ends = [x for x in seen if 0 < x < math.inf]

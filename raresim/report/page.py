@@ -1,4 +1,4 @@
-"""The page: what stands where and in which words; the layout itself is in ``page.html.j2``."""
+"""The page: which part stands where, and in which words; the layout itself is in ``page.html.j2``."""
 
 from __future__ import annotations
 
@@ -88,19 +88,19 @@ ITERATION_COLUMNS = {
 
 COUNTS = ("evaluations", "elites", "ess")
 AMOUNTS = ("kl_optimal_proposal", "kl_step", "cross_entropy", "entropy", "log_probability")
-"""Iteration columns that are whole numbers, and those that are nats; the others are losses and shares."""
+"""Columns of iterations that are whole numbers, and those in nats; the others are losses and shares."""
 
 EVIDENCE_NATS = ("log likelihood", "AIC", "BIC")
 EVIDENCE_ERRORS = ("std error",)
-"""Columns or rows of the evidence that are compared by their differences, and columns that need few digits."""
+"""Columns or rows of the evidence that are compared by differences, and columns that need few digits."""
 
 MOST_ROWS, MOST_NAMES = 40, 100
-"""Rows of a table that are shown; of one that has a row for each name, more."""
+"""Rows of a table that are shown, and rows of a table with one row for each name."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure on the page, or the sentence that stands where there is none."""
+    """A figure on the page, or the sentence in its place if there is none."""
 
     name: str
     uri: str
@@ -110,7 +110,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class FitTable:
-    """A table of the evidence as it is printed: heads with the term that each links to, and where numbers stand."""
+    """A table of the evidence as printed: column heads with the term that each links to, and the rows."""
 
     title: str
     heads: list[tuple[str, str, bool]]
@@ -120,7 +120,7 @@ class FitTable:
 
 @dataclass(frozen=True)
 class ShownExhibit:
-    """An exhibit as it is printed: its badge, table, notes and pictures."""
+    """An exhibit as printed: its badge, table, notes and pictures."""
 
     name: str
     title: str
@@ -132,7 +132,7 @@ class ShownExhibit:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of the sampling behind each estimate: its head, the term, the key, how it is written."""
+    """A column of the table of the sampling behind each estimate: its head, term, key and format."""
 
     title: str
     term: str
@@ -153,7 +153,7 @@ class Amount:
 
 
 def write(run: Run) -> Path:
-    """Draw the figures, render the page, and put both into the folder; returns the page's path."""
+    """Draw the figures, render the page, write both into the folder, and return the path of the page."""
     pictures = _pictures(run)
     page = run.folder / "report.html"
     html = _html(run, {name: _panel(name, picture) for name, picture in pictures.items()})
@@ -262,7 +262,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
-    """An exhibit with its pictures: of the many rows of a curve one in so many, with the last; of names the first."""
+    """An exhibit with its pictures and some of its rows: every so many of a curve and its last, the first names."""
     columns = tuple(column.replace("_", " ") for column in exhibit.columns)
     is_curve = bool(exhibit.rows) and isinstance(exhibit.rows[0][0], int | float)
     step = max(1, -(-len(exhibit.rows) // MOST_ROWS)) if is_curve else 1
@@ -275,19 +275,19 @@ def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
 
 
 def _style_hash() -> str:
-    """The page's own style sheet as its policy names it: no other style is applied."""
+    """Hash of the page's own style sheet for its security policy: no other style is applied."""
     template = (Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8")
     sheet = STYLE_SHEET.findall(template)[0]
     return f"sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode('ascii')}"
 
 
 def _visible(value: Any) -> Any:
-    """Plain text made `visible`; what is already markup is the page's own."""
+    """Plain text made `visible`; markup is the page's own and stays."""
     return visible(value) if type(value) is str else value
 
 
 def _percent(x: float | None) -> str:
-    return tables.percent(x).replace(" ", "\u00a0")  # the sign stays on the line of its number
+    return tables.percent(x).replace(" ", "\u00a0")  # keeps the sign on the line of its number
 
 
 def _badge(verdict: Verdict) -> dict[str, str]:
@@ -343,7 +343,7 @@ def _standing(estimate: Estimate) -> str:
 
 
 def _hidden(run: Run) -> dict[str, str] | None:
-    """What the nominal draws leave open: the bound, its size beside the estimate, and the cautious limit."""
+    """The bound on what the search may have missed, its size beside the estimate, and the cautious upper limit."""
     bound = run.verdict.hidden_mass_bound
     if bound is None:
         return None
@@ -357,7 +357,7 @@ def _hidden(run: Run) -> dict[str, str] | None:
 
 
 def _stages(run: Run) -> list[dict[str, Any]]:
-    """Evaluations by stage with their share, in the order of the run; without stages that did not run."""
+    """Evaluations by stage with their shares, in the order of the run; stages that did not run are left out."""
     counts = {stage: n for stage, n in run.evaluations.items() if stage != "total" and n}
     total = sum(counts.values())
     ordered = [s for s in STAGES if s in counts] + [s for s in counts if s not in STAGES]
@@ -373,7 +373,7 @@ def _stages(run: Run) -> list[dict[str, Any]]:
 
 
 def _failed(run: Run) -> dict[str, Any]:
-    """Rows without a loss, in words, and how much wider they make the intervals; empty where every row has one."""
+    """Rows without a loss, in words, and how much they widen the intervals; empty if every row has a loss."""
     if not run.failed:
         return {}
     by_kind = run.failed.get("kinds", {})
@@ -388,7 +388,7 @@ def _failed(run: Run) -> dict[str, Any]:
 
 
 def _sampling(run: Run) -> list[Column]:
-    """What is known of the rows behind each estimate; a replicate is an estimate of its own, not a weight."""
+    """Columns about the rows behind each estimate; a replicate is an estimate of its own and has no weight."""
     rows = ROWS[run.unit]
     hits = Column(rows.hits.capitalize(), "hits", "hits", "count")
     speedup = Column("Speed-up over crude", "speed-up over crude", "speedup_over_crude", "multiple")
@@ -411,13 +411,13 @@ def _sampling(run: Run) -> list[Column]:
 
 
 def _crude_draws(run: Run) -> float | None:
-    """Draws that crude Monte Carlo needs for the same relative error: the speed-up times what the run took."""
+    """Draws that crude Monte Carlo needs for the same relative error: the speed-up times the evaluations of the run."""
     speedup, total = run.primary.diagnostics.get("speedup_over_crude"), run.evaluations.get("total")
     return None if speedup is None or total is None else speedup * total
 
 
 def _budget(run: Run) -> list[Amount]:
-    """The information budget of the primary estimate; empty in a folder that holds none, or without a hit."""
+    """The information budget of the primary estimate; empty if the folder holds none, or without a hit."""
     of = run.primary.information
     if not is_known(of.event_nats):
         return []
@@ -445,14 +445,14 @@ def _budget(run: Run) -> list[Amount]:
         )
     moved = run.diagnostics.get("kl_proposal_target")
     if moved is not None:
-        meaning = "how far the proposal, without its defensive share, moved from the model"
+        meaning = "how far the proposal, without its defensive share, is from the target"
         rows.append(Amount("KL(proposal \u2016 target)", "KL(proposal || target)", moved, None, "", meaning))
     return rows
 
 
 def _paid(run: Run) -> str:
     if not run.is_weighted:
-        return "the same, because the target itself was drawn from"
+        return "the same, because the draws come from the target itself"
     by_variance = run.primary.diagnostics.get("draws_per_effective_hit")
     rows = ROWS[run.unit]
     paid = f"what the proposal still pays{'' if run.unit == 'draw' else f', in {rows.many}'}; 0 is perfect"
@@ -463,7 +463,7 @@ def _paid(run: Run) -> str:
 
 
 def _cross_entropies(run: Run) -> list[Amount]:
-    """What tuning made smaller, for the event itself, and how small it can get."""
+    """The cross-entropy of the event before and after tuning, and its lower limit."""
     event = run.entropies
     if event is None:
         return []
@@ -476,7 +476,7 @@ def _cross_entropies(run: Run) -> list[Amount]:
 
 
 def _checks(run: Run) -> list[tuple[str, list[Check]]]:
-    """The checks of each estimate, the primary first, then what only the verdict of the run lists."""
+    """The checks of each estimate, the primary first, then those that only the verdict of the run lists."""
     ordered = [run.primary, *(e for e in run.estimates if e is not run.primary)]
     groups = [(e.label, list(e.verdict.checks)) for e in ordered]
     listed = {check for _, checks in groups for check in checks}
@@ -485,7 +485,7 @@ def _checks(run: Run) -> list[tuple[str, list[Check]]]:
 
 
 def _columns(run: Run) -> list[tuple[str, str]]:
-    """Columns of the table of iterations that hold anything."""
+    """Columns of the table of iterations that are not empty."""
     return [
         (field, title)
         for field, title in ITERATION_COLUMNS.items()
@@ -501,10 +501,10 @@ def _cell(column: str, x: float) -> str:
 
 
 def _fit_table(table: EvidenceTable, most: int = MOST_ROWS) -> FitTable:
-    """Numbers stand to the right; a column with none holds names."""
+    """The table as printed: numbers are aligned right; a column without numbers holds names."""
     heads = []
     for j, column in enumerate(table.columns):
-        own = f"evidence.{column}"  # a word such as value means something else in the other tables
+        own = f"evidence.{column}"  # a word such as value has another meaning in the other tables
         is_number = any(isinstance(row[j], int | float) for row in table.rows)
         term = own if spelling(column) and Words.is_known(own) else column
         heads.append((column[:1].upper() + column[1:], term, is_number))
@@ -527,14 +527,14 @@ def _fit_cell(column: str, row: tuple[str | float | None, ...], cell: str | floa
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Provenance as title, key and text: the known ones in a fixed order, then whatever else the manifest holds."""
+    """Provenance as title, key and text: the known entries in a fixed order, then the others of the manifest."""
     known = [(title, key, _plain(manifest[key], key)) for key, title in FACTS.items() if manifest.get(key) is not None]
     rest = sorted(set(manifest) - set(FACTS) - {"files", "status"})
     return known + [(key.replace("_", " "), key, _plain(manifest[key])) for key in rest if manifest[key] is not None]
 
 
 def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
-    """One row per input file; what is not a name, a size or a digest goes into ``more``."""
+    """One row per input file; any value other than a name, a size or a digest goes into ``more``."""
     files = manifest.get("files")
     rows = []
     for entry in files if isinstance(files, list) else []:

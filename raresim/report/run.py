@@ -1,4 +1,4 @@
-"""A run folder as the report reads it: the stored outcome, its verdicts worked out again from the stored numbers."""
+"""A run folder as the report reads it: the stored outcome, with verdicts recomputed from the stored numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Entropies:
-    """Entropy of the optimal law of the event, and its cross-entropy against target and last level's law, in nats."""
+    """Entropy of the optimal law of the event, and its cross-entropy against the target and the last level, in nats."""
 
     optimal: float
     target: float
@@ -39,7 +39,7 @@ class Entropies:
 
 @dataclass(frozen=True)
 class Trace:
-    """How one estimate developed with the evaluations of the estimate stage; all arrays ``(m,)``."""
+    """The path of one estimate over the evaluations of the estimate stage; all arrays ``(m,)``."""
 
     evaluations: Array
     value: Array
@@ -55,9 +55,9 @@ class Run(Outcome):
     Parameters
     ----------
     folder : Path
-        Where it is.
+        Path of the folder.
     stored_status : Status
-        What the folder says of the run; ``verdict`` and those of the estimates follow from the stored numbers.
+        The status of the run as stored; ``verdict`` and the verdicts of the estimates follow from the stored numbers.
     """
 
     folder: Path
@@ -65,25 +65,25 @@ class Run(Outcome):
 
     @property
     def unit(self) -> str:
-        """What an independent row of the estimate is; a folder from before there were other units holds draws."""
+        """What an independent row of the estimate is; an old folder without this entry holds draws."""
         unit: str = self.search.get("unit", "draw")
         return unit
 
     @property
     def decisions(self) -> tuple[str, ...]:
-        """What the method decided, a sentence each."""
+        """The decisions of the method, a sentence each."""
         return tuple(self.search.get("decisions", ()))
 
     @functools.cached_property
     def traces(self) -> Mapping[int, Trace]:
-        """The path of each estimate that has one, by its number."""
+        """The path of each estimate that has one, by its index."""
         points: dict[int, list[tuple[float, ...]]] = {}
         for p in self.convergence:
             points.setdefault(p.estimate, []).append((p.evaluations, p.value, p.std_error, p.lower, p.upper))
         return {index: Trace(*np.array(rows, dtype=np.float64).T) for index, rows in sorted(points.items())}
 
     def index(self, estimate: Estimate) -> int:
-        """The number of ``estimate`` in the run."""
+        """The index of ``estimate`` in the run."""
         return next(k for k, e in enumerate(self.estimates) if e is estimate)
 
     @property
@@ -97,7 +97,7 @@ class Run(Outcome):
 
     @property
     def is_weighted(self) -> bool:
-        """Whether draws came from a proposal; a method that tunes may also have ended with the target itself."""
+        """Whether draws came from a proposal; a method that tunes may have ended with the target itself."""
         log_weight = self.arrays.log_weight
         return self.method != "crude" and (log_weight.size == 0 or bool(np.any(log_weight != 0)))
 
@@ -114,7 +114,7 @@ class Run(Outcome):
         return Entropies(optimal, target, proposal)
 
     def threshold_of(self, estimate: Estimate) -> float | None:
-        """Where the tail of ``estimate`` begins; an expected shortfall begins at its value at risk."""
+        """The loss at which the tail of ``estimate`` begins; for an expected shortfall, its value at risk."""
         if is_known(estimate.threshold):
             return estimate.threshold
         if estimate.kind == "value_at_risk":
@@ -131,7 +131,7 @@ class Run(Outcome):
         return float(loss[order[max(0, n_tail - 1)]])
 
     def is_hit(self, estimate: Estimate) -> npt.NDArray[np.bool_]:
-        """Which kept draws are in the tail of ``estimate``, ``(k,)``."""
+        """Which of the kept draws are in the tail of ``estimate``, ``(k,)``."""
         threshold, loss = self.threshold_of(estimate), self.arrays.loss
         if threshold is None:
             return np.zeros(loss.shape, dtype=np.bool_)
@@ -160,13 +160,13 @@ def read(folder: Path) -> Run:
 
 
 def _numbers(stored: Stored) -> dict[str, Any]:
-    """The entries that are numbers, and those that are tables of numbers themselves."""
+    """The entries that are numbers, and the entries that are tables of numbers themselves."""
     tables = {key: stored.child(key).numbers() for key, value in stored.value.items() if isinstance(value, dict)}
     return stored.numbers() | tables
 
 
 def _search(stored: Stored) -> Mapping[str, Any]:
-    """The facts of the search, with those checked that the page prints."""
+    """The facts of the search; those that the page prints are checked."""
     unit, decisions = stored.child("unit"), stored.child("decisions")
     if unit.value is not None and unit.value not in UNITS:
         raise unit.wants(f"one of {', '.join(UNITS)}")
@@ -176,7 +176,7 @@ def _search(stored: Stored) -> Mapping[str, Any]:
 
 
 def _judged(where: str, estimate: Estimate, search: Mapping[str, Any]) -> Estimate:
-    """The estimate with the verdict of its stored numbers; the stored one where the folder lacks some of them."""
+    """The estimate with the verdict of its stored numbers; with the stored verdict if the folder lacks some of them."""
     diagnostics = Stored(f"{where}.diagnostics", estimate.diagnostics)
     numbers = diagnostics.numbers()
     if "audit" not in search:

@@ -1,8 +1,8 @@
 """How every figure looks, and the few drawing helpers they share. The only file that sets up matplotlib.
 
-Figures are drawn in coordinates that are already logarithms where an axis is logarithmic, with ticks placed
-here: matplotlib's own log axes typeset their labels as formulas, which is slow and would read a ``$`` in a
-user's text as one.
+On a logarithmic axis, figures are drawn in coordinates that are already logarithms, with ticks placed here:
+matplotlib's own log axes typeset their labels as formulas, which is slow and would read a ``$`` in a user's text as
+a formula.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ __all__ = [
     "width_of",
 ]
 
-# Okabe and Ito's palette, which every common kind of colour vision tells apart; dashes and markers repeat it
+# Okabe and Ito's palette, which every common kind of colour vision can tell apart; dashes and markers repeat it
 BLUE, ORANGE, GREEN, PURPLE, SKY, OCHRE = "#0072b2", "#d55e00", "#009e73", "#aa5f8f", "#56b4e9", "#b8860b"
 SERIES = (BLUE, GREEN, PURPLE, OCHRE, SKY, "#4d4d4d")
 DASHED: dict[str, Any] = {"color": ORANGE, "linestyle": (0, (5, 3))}  # thresholds and references
 INK, GREY, FAINT = "#1f2933", "#5f6b7a", "#dfe3e8"
 
 WIDTH = 7.6  # inches
-TITLE_LENGTH = 84  # characters of the bold title that fit the width
+TITLE_LENGTH = 84  # characters of the bold title that fit into the width
 DPI = 132
 
 STYLE: dict[Any, Any] = {
@@ -67,7 +67,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 9.0,
     "axes.titlesize": 9.0,
     "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # a fixed place; looking for a free one costs a layout pass per panel
+    "axes.titley": 1.0,  # a fixed place; a search for a free one costs a layout pass per panel
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -94,8 +94,8 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u207
 class Picture:
     """One finished figure.
 
-    ``title`` says what was found and is drawn into the figure; ``caption`` says how to read it; ``alt`` is
-    for readers who do not see it.
+    ``title`` says what was found and is drawn into the figure; ``caption`` says how to read it; ``alt`` is its text for
+    readers who do not see it.
     """
 
     name: str
@@ -136,13 +136,13 @@ def panel(figure: Figure, left: float, bottom: float, right: float, top: float) 
 def finish(figure: Figure, name: str, title: str, caption: str, alt: str) -> Picture:
     """Render to PNG without a time or a version inside."""
     buffer = io.BytesIO()
-    light = {"compress_level": 2}  # an eighth larger than the default, and a tenth of the drawing time saved
+    light = {"compress_level": 2}  # an eighth larger than the default, but a tenth of the drawing time is saved
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs=light)
     return Picture(name, title, caption, f"{title}. {alt}", buffer.getvalue())
 
 
 def safe(text: str) -> str:
-    """``text`` on one line, with ``?`` for what the font cannot draw."""
+    """``text`` on one line, with ``?`` for characters that the font cannot draw."""
     font = get_font(findfont("DejaVu Sans"))
     return "".join(c if font.get_char_index(ord(c)) else "?" for c in " ".join(text.split()))
 
@@ -155,7 +155,7 @@ def width_of(text: str, size: float) -> float:
 
 
 def clipped(text: str, inches: float, size: float) -> str:
-    """``text`` made `safe`, with dots for its middle where it is wider than ``inches`` at ``size`` points."""
+    """``text`` made `safe`, with dots for its middle if it is wider than ``inches`` at ``size`` points."""
     text = safe(text[:1000])
     for kept in range(min(len(text), 200), 0, -1):
         short = text if kept == len(text) else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"

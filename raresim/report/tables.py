@@ -27,7 +27,7 @@ MISSING = "n/a"
 
 
 def in_brackets(unit: str) -> str:
-    """`` (USD)`` for an axis; empty where the unit is none, or that of the loss, whose name nobody has stated."""
+    """`` (USD)`` for an axis; empty without a unit, or for the loss if the user gave its unit no name."""
     return "" if unit in ("", "dimensionless", "loss") else f" ({unit})"
 
 
@@ -57,12 +57,12 @@ def number_of_log(log_x: float | None, digits: int = 4) -> str:
 
 
 def interval(lower: float | None, upper: float | None) -> str:
-    """``[2.810e-07, 2.920e-07]``, with as many digits as it takes to tell the ends apart."""
+    """``[2.810e-07, 2.920e-07]``, with enough digits to tell the ends apart."""
     return f"[{value(lower, lower, upper)}, {value(upper, lower, upper)}]"
 
 
 def value(x: float | None, lower: float | None, upper: float | None) -> str:
-    """An estimate with the digits that its own interval has."""
+    """An estimate with as many digits as its interval."""
     if not _is_finite(x) or not _is_finite(lower) or not _is_finite(upper):
         return number(x)
     digits, largest = digits_of(lower, upper), max(abs(lower), abs(upper))
@@ -72,7 +72,7 @@ def value(x: float | None, lower: float | None, upper: float | None) -> str:
 
 
 def digits_of(lower: float, upper: float) -> int:
-    """Significant digits at which ``upper - lower`` shows two of its own; at least 4, at most 12."""
+    """Significant digits at which ``upper - lower`` shows two digits; at least 4, at most 12."""
     largest = max(abs(lower), abs(upper))
     width = abs(upper - lower)
     if width == 0 or largest == 0:
@@ -81,14 +81,14 @@ def digits_of(lower: float, upper: float) -> int:
 
 
 def confidence(estimate: Estimate) -> str:
-    """The confidence of an interval, called nominal where it does not hold; empty where there is none."""
+    """The confidence of an interval, called nominal if it does not hold; empty without an interval."""
     if not math.isfinite(estimate.confidence):
         return ""
     return f"{'' if estimate.holds_confidence else 'nominal '}{percent(estimate.confidence)}"
 
 
 def percent(x: float | None) -> str:
-    """``0.0098`` as ``0.98 %``; shares close to one keep what sets them apart: ``99.99 %``."""
+    """``0.0098`` as ``0.98 %``; shares close to one keep the digits that differ from it: ``99.99 %``."""
     if not _is_finite(x):
         return number(x)
     if 0.9 < x < 1:
@@ -128,7 +128,7 @@ def amount(information: float | None) -> str:
 
 
 def draws(stored: float | None, nats: float | None) -> str:
-    """Draws that ``nats`` stand for: the stored number, or from its logarithm where no double could hold it."""
+    """The number of draws that ``nats`` stand for: as stored, or from ``nats`` if it overflows a double."""
     return multiple(stored) if _is_finite(stored) else number_of_log(nats, 2)
 
 

@@ -1,4 +1,4 @@
-"""Figure: what a method saw on its way to the proposal, one small panel per plot that it left."""
+"""Figure: the plots that a method stored on its way to the proposal, one small panel each."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from raresim.report.run import Array, Run
 __all__ = ["draw", "panel"]
 
 LOG_SPAN = 1e3
-"""Ratio of the largest to the smallest value from which on a positive quantity is drawn on a log scale."""
+"""Ratio of the largest to the smallest value above which a positive quantity is drawn on a log scale."""
 
 
 def draw(run: Run) -> style.Picture | str:
-    """The plots of ``trace.json``: joined points with their band where they have one, or points alone."""
+    """The plots of ``trace.json``: joined points with their band if they have one, or points alone."""
     plots = run.trace.plots
     if not plots:
-        return "The method left no plots of its way to the proposal."
+        return "The method stored no plots of its way to the proposal."
     title = plots[0].title if len(plots) == 1 else "What the method saw on its way to the estimate"
     return grid.draw(
         "trace",
         [panel(plot, "" if len(plots) == 1 else plot.title) for plot in plots],
         title,
-        "What the method went by when it decided, as it stored it. A shaded band, where there is one, is the"
+        "The numbers by which the method decided, as stored. A shaded band, where there is one, is the"
         " uncertainty of the line; an axis with powers of ten is logarithmic.",
         "Plots",
         "trace.json",
@@ -36,7 +36,7 @@ def draw(run: Run) -> style.Picture | str:
 
 
 def panel(plot: EvidencePlot, heading: str) -> grid.Panel:
-    """A panel of joined points or of points alone, on a log axis where they span decades."""
+    """A panel of joined points or of points alone, on a log axis if the values span decades."""
     _, y, low, high = grid.finite(plot)
     is_log = bool(y.size) and float(y.min()) > 0 and float(y.max()) > LOG_SPAN * float(y.min())
     if is_log:
@@ -54,7 +54,7 @@ def panel(plot: EvidencePlot, heading: str) -> grid.Panel:
 
 
 def _log10(values: tuple[float, ...], foot: float) -> tuple[float, ...]:
-    """``log10`` of each, ``foot`` standing in for what is below it; NaN stays."""
+    """``log10`` of each value, with ``foot`` for anything below it; NaN stays."""
     with np.errstate(divide="ignore"):
         logs: Array = np.log10(np.maximum(np.array(values, dtype=np.float64), foot))
     return tuple(logs.tolist())

@@ -1,4 +1,4 @@
-"""Figure: whether a few heavy rows carry the estimate; of replicates, how far apart they lie."""
+"""Figure: whether a few heavy rows carry the estimate; for replicates, how far apart they lie."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BINS = 40
 
 
 def draw(run: Run) -> style.Picture | str:
-    """Weights of the hits on the left, share of the heaviest on the right."""
+    """Weights of the hits on the left, share of the heaviest hits on the right."""
     primary = run.primary
     if primary.is_bound:
         return "No event was seen, so there are no weights of hits to show."
@@ -44,17 +44,17 @@ def draw(run: Run) -> style.Picture | str:
         figure,
         "weights",
         title,
-        f"Left: bars show how many {rows.hits} have which weight, the line how much of the estimate they carry."
-        f" Under a high line there should be many {rows.hits}; a line that stands where the bars have run out means"
-        f" that a handful of {rows.many} decides the answer. Right: what the heaviest of them carry together; a curve"
-        " that starts high is the same warning. k-hat is the tail index of the weights: below 0.5 their"
+        f"Left: the bars show how many {rows.hits} have which weight, the line the share of the estimate they carry."
+        f" Under a high line there should be many {rows.hits}; a line that is high where there are no bars means"
+        f" that a handful of {rows.many} decides the answer. Right: the share that the heaviest of them carry together;"
+        " a curve that starts high is the same warning. k-hat is the tail index of the weights: below 0.5 their"
         " variance is finite, from 0.7 on the interval does not hold.",
         f"Histogram of log weights of {tables.count(log_weight.size)} kept {rows.hits}. {_facts(khat, share)}.",
     )
 
 
 def _replicates(run: Run) -> style.Picture | str:
-    """The estimate of each replicate, the smallest first, around the estimate and its interval."""
+    """The estimate of each replicate in ascending order, with the estimate and its interval."""
     primary = run.primary
     n, reached = (primary.diagnostics.get(key) for key in ("rows", "hits"))
     logs = np.sort(run.arrays.top_log_weight[np.isfinite(run.arrays.top_log_weight)]) / math.log(10)
@@ -84,9 +84,9 @@ def _replicates(run: Run) -> style.Picture | str:
         figure,
         "weights",
         title,
-        "Each point is the estimate of a sample of its own; the number that is reported is their mean, its interval"
-        " comes from their spread. One replicate far above all others would carry the mean alone, and many that came"
-        " to nothing mean that the sample of each is too small.",
+        "Each point is the estimate of one replicate; the reported number is their mean, and its interval comes from"
+        " their spread. A single replicate far above all others would carry the mean alone; many replicates at zero"
+        " mean that the sample of each is too small.",
         f"Estimates of {tables.count(logs.size)} replicates from {tables.number_of_log(float(logs[0]) * math.log(10))}"
         f" to {tables.number_of_log(float(logs[-1]) * math.log(10))}.",
     )
@@ -117,7 +117,7 @@ def _histogram(axes: Axes, log_weight: Array, rows: Rows) -> None:
 
 
 def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | None, rows: Rows) -> None:
-    if top.size == 0 or share is None:  # the kept draws stand in for what was not stored
+    if top.size == 0 or share is None:  # the kept draws replace what was not stored
         top = np.sort(log_weight)[::-1][:1000]
         peak = float(top[0])
         carried = np.exp(top - peak) / float(np.sum(np.exp(log_weight - peak)))
@@ -135,7 +135,7 @@ def _concentration(axes: Axes, top: Array, log_weight: Array, share: float | Non
 
 
 def _finding(khat: float | None, share: float | None, rows: Rows, passed: Collection[str]) -> str:
-    """The title; ``passed`` are the checks that were, whatever the numbers by themselves would say."""
+    """The title; ``passed`` are the checks that passed, even if the numbers alone would look worse."""
     if khat is not None and khat >= 0.5 and {"khat", "max_share"} <= set(passed):
         return f"No single {rows.one} dominates, and the error of the weights is known"
     if khat is not None and khat >= 0.7:

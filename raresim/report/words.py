@@ -1,4 +1,4 @@
-"""The words of a page: each one that is linked gets its entry in the glossary at the end."""
+"""The words of a page: each linked word gets its entry in the glossary at the end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["ROWS", "Rows", "Words"]
 
 @dataclass(frozen=True)
 class Rows:
-    """What the independent rows of an estimate are called.
+    """Names of the independent rows of an estimate.
 
-    ``one`` is a row, ``hit`` one that counts for the event where that has a word of its own, ``hits`` many of them.
+    ``one`` is a row, ``hit`` a row that counts for the event if it has a name of its own, ``hits`` several of them.
     """
 
     one: str
@@ -27,12 +27,12 @@ class Rows:
         return f"{self.one}s"
 
     def counted(self, number: str) -> str:
-        """A number, already in words, of rows."""
+        """``number``, already in words, with the name of the rows."""
         return f"{number} {self.one if number == '1' else self.many}"
 
     @property
     def effective(self) -> str:
-        """Several that count, of equal weight."""
+        """Several rows that count, of equal weight."""
         return f"effective {self.hit}s"
 
 
@@ -42,7 +42,7 @@ ROWS = {
     "direction": Rows("direction", "direction", "directions in the event"),
     "replicate": Rows("replicate", "replicate", "replicates in the event"),
 }
-"""By the unit of a row, see `raresim.estimators.base.Unit`."""
+"""Names by the unit of a row, see `raresim.estimators.base.Unit`."""
 
 
 class Words:
@@ -52,7 +52,7 @@ class Words:
         self._linked: dict[str, Term] = {}
 
     def anchor(self, name: str) -> str:
-        """The id of the entry that explains ``name``, which is then part of the page; empty where nothing does."""
+        """The id of the entry that explains ``name``, which joins the page; empty if no entry does."""
         if not self.is_known(name):
             return ""
         term = explain(name)

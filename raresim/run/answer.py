@@ -1,4 +1,4 @@
-"""What every number has that is read from the estimate stage: its weights, its error's worth, and its last form."""
+"""What all numbers of the estimate stage share: facts about their weights, trust in their error, the final record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer:
     interval_kind : str
         How the interval was made.
     doubt : str
-        Why the interval may not be called by its confidence; empty where it may.
+        Why the interval does not hold at its confidence; empty if it does.
     judged_error : float or None
         The relative error that the verdict looks at; None without a hit.
     """
@@ -84,7 +84,7 @@ class Answer:
 def diagnostics_of(
     rows: int, hits: int, ess: float, share: float, weights: Mapping[str, Any], spent: Budget, faster: float | None
 ) -> dict[str, Any]:
-    """What is stored of every number: its rows and hits, the largest ``share`` of one, and what it cost."""
+    """What is stored with every number: its rows and hits, the largest ``share`` of one row, and its cost."""
     return {
         "rows": rows,
         "hits": hits,
@@ -100,12 +100,12 @@ def diagnostics_of(
 
 
 def inflation(sample: Sample) -> float:
-    """How far intervals are widened because the sample chose its own size."""
+    """Factor by which intervals are widened because the sample chose its own size."""
     return 1.0 if sample.waits or (sample.planned and sample.looks == 1) else LOOK_INFLATION
 
 
 def weights_of(k: int, sample: Sample) -> dict[str, Any]:
-    """What is known of the tail of the weights of event ``k``; of replicates without single weights there is none."""
+    """What is known of the tail of the weights of event ``k``; replicates without single weights have no k-hat."""
     tail, drawn = sample.summary.tail, sample.summary.drawn
     moments = drawn or tail
     weights = int(moments.hits[k])
@@ -118,33 +118,33 @@ def weights_of(k: int, sample: Sample) -> dict[str, Any]:
 
 
 def is_heavy(weights: Mapping[str, Any], unit: Unit) -> bool:
-    """Whether the tail of the weights leaves the standard error itself uncertain."""
+    """Whether the tail of the weights makes the standard error itself uncertain."""
     if weights["khat"] is None:
         return unit != "replicate" and not bounded(weights["max_to_mean"], weights["weights"])
     return bool(weights["khat"] >= HEAVY_KHAT)
 
 
 def holds(weights: Mapping[str, Any], unit: Unit) -> bool:
-    """Whether an interval of the log scale may be called by its confidence: the weights are seen to have a variance."""
+    """Whether an interval on the log scale holds at its confidence: the weights show that they have a variance."""
     if weights["khat"] is None and unit == "replicate":
         return True
     return tail_is_trusted(weights["khat"], weights["max_to_mean"], weights["weights"])
 
 
 def dof_of(tail: TailMoments, unit: Unit, heavy: bool) -> int | None:
-    """Degrees of freedom of the standard error; None where they are too many to matter."""
+    """Degrees of freedom of the standard error; None if they are too many to matter."""
     few = [tail.n - 1] if unit == "replicate" else []
     return min([*few, HEAVY_DOF] if heavy else few, default=None)
 
 
 def of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:
-    """How large a loss is beside the positions, where the search stored their sizes."""
+    """Size of the loss divided by the gross positions, if the search stored their size; else empty."""
     gross = search.get("assumptions", {}).get("gross")
     return {"share_of_gross": abs(loss) / gross} if gross else {}
 
 
 def speedup(log_value: float, relative_error: float, total: int) -> float | None:
-    """Draws that crude Monte Carlo needs for the same relative error, divided by those of the run."""
+    """Draws that crude Monte Carlo needs for the same relative error, divided by the evaluations of the run."""
     if not (math.isfinite(relative_error) and relative_error > 0 and log_value < 0):
         return None
     log_speedup = -log_value - 2.0 * math.log(relative_error) - math.log(total)

@@ -1,4 +1,4 @@
-"""How precise an answer has to be for a run to end, and how precise it is."""
+"""The error at which a run may end, and the error that its sample has so far."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from raresim.measures.curve import Certainty, TailCurve
 from raresim.run.locate import Located
 
 TAIL_ERROR = 0.1
-"""Relative error of the probability beyond a quantile that is always asked for: the verdict wants no more."""
+"""Relative error that is always asked of the probability beyond a quantile; the verdict asks no more."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the sample is to reach.
+    """The errors that the sample has to reach.
 
     Parameters
     ----------
     relative_error : float
-        Of each answer.
+        Asked relative error of each answer.
     questions : tuple of Question
-        In the order of the events.
+        The questions, in the order of the events.
     planned : tuple of float
-        For each event, the relative error of its probability that is expected to do.
+        For each event, the relative error of its probability that is expected to be enough.
     least : tuple of float
-        For each event, the size of a loss that an error is at least compared with, in the unit of the loss: that of the
-        answer alone means nothing where the answer is next to zero, between losses of either sign.
+        For each event, the smallest size of a loss that an error is divided by, in the unit of the loss. An answer
+        next to zero, between losses of either sign, is no scale for its own error.
     """
 
     relative_error: float
@@ -38,10 +38,10 @@ class Asked:
     least: tuple[float, ...]
 
     def ratio(self, total: Summary, error_of: Callable[[int], float], bounded: bool) -> float:
-        """The largest error of any answer, divided by the one asked for; infinite where one has none yet.
+        """The largest error of any answer divided by the asked error; infinite while an answer has no error.
 
-        ``error_of`` gives the relative error of the probability of an event by its number; ``bounded`` is whether
-        weights have a bound.
+        ``error_of`` gives the relative error of the probability of an event from its index; ``bounded`` says whether
+        the weights have a bound.
         """
         found = _errors(total, self.questions, self.least, error_of, bounded)
         return max(max(error / self.relative_error, tail_error / TAIL_ERROR) for error, tail_error in found)
@@ -50,7 +50,7 @@ class Asked:
 def worst_error(
     total: Summary, questions: Sequence[Question], error_of: Callable[[int], float], bounded: bool
 ) -> float:
-    """The largest relative error of any answer; infinite while one has none. See `Asked.ratio` for the arguments."""
+    """The largest relative error of any answer; infinite while one has no error. Arguments as in `Asked.ratio`."""
     return max(error for error, _ in _errors(total, questions, [0.0] * len(questions), error_of, bounded))
 
 
@@ -61,7 +61,7 @@ def _errors(
     error_of: Callable[[int], float],
     bounded: bool,
 ) -> Iterator[tuple[float, float]]:
-    """Of each answer `errors_of`; of a probability its relative error, and nothing that it is read from."""
+    """For each answer the pair `errors_of`; for a probability its relative error and 0."""
     curve = None if total.losses is None else TailCurve.of(total.losses)
     for k, question in enumerate(questions):
         if question.tail is None or curve is None:
@@ -71,12 +71,12 @@ def _errors(
 
 
 def errors_of(curve: TailCurve, question: Question, least: float = 0.0) -> tuple[float, float]:
-    """Relative errors of a value at risk or an expected shortfall, and of what it is read from beyond the quantile.
+    """Relative errors of a value at risk or expected shortfall, and of the tail beyond the quantile it is read from.
 
-    The first is relative to a loss of at least the size ``least``.
+    The first error is divided by the size of the answer, or by ``least`` if that is larger.
     """
     if question.tail is None:
-        raise ValueError("a probability is not read from the curve")
+        raise ValueError("a probability is not read from the curve of losses")
     found = curve.value_at_risk(question.tail, Certainty(question.confidence))
     if found.at is None:
         return math.inf, math.inf

@@ -1,7 +1,7 @@
 """The audit stage: samplers that never saw the proposal look for failing draws that the estimate would hardly make.
 
 Climbs follow the loss, as most searches do. Soundings (`raresim.run.soundings`) ask only whether a draw is in the
-event. The two fail differently, and the worse of them decides.
+event. The two fail in different cases, and the worse of the two findings decides.
 """
 
 from __future__ import annotations
@@ -33,42 +33,42 @@ from raresim.run.soundings import cost as cost_of_soundings
 from raresim.search.hits import SPENT
 
 Extent = Literal["off", "quick", "full"]
-"""Off: none, and no verdict better than caution. Quick: soundings and two climbs, of thirty draws a level or, where
-that is more, for three tenths of the evaluations before them. Full: four climbs, of a hundred draws a level or for as
-many evaluations as before them."""
+"""Off: no audit, and no verdict better than caution. Quick: soundings and two climbs, of thirty draws a level or of as
+many as three tenths of the evaluations before the audit pay for. Full: four climbs, of a hundred draws a level or of as
+many as the evaluations before the audit pay for. The larger number counts."""
 
 RARITY = 0.2
-"""Share of a level's draws that sets the next level. A region of the event is lost where none of its draws is among
-them: for the same evaluations that is least often at about this share."""
+"""Share of a level's draws that sets the next level. A region of the event is lost if none of these draws lies in it:
+at equal cost in evaluations this happens least often at about this share."""
 
 MOST_LEVELS = 20
-"""Levels that a climb is given evaluations for, at most: to a probability of about 1e-14."""
+"""Largest number of levels for which a climb has evaluations: enough for a probability of about 1e-14."""
 
 USUAL_LEVELS = 10
-"""Levels that evaluations are held back for at least: to a probability of about 1e-7."""
+"""Smallest number of levels for which evaluations are held back: enough for a probability of about 1e-7."""
 
 SPARE = 0.8
-"""Share of its evaluations that a climb is planned to take: the number of its levels is not known before."""
+"""Share of its evaluations that a climb is planned to use: its number of levels is not known in advance."""
 
 SHOWN = 300
 """Failing draws of a climb that are kept for the figure."""
 
 MOST_ROWS = 100
-"""Failing draws of a climb that are asked about where each takes evaluations: lines or rays through them."""
+"""Failing draws of a climb that are checked if each check takes evaluations, for lines or rays through the draw."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much an audit may take.
+    """Limits of an audit.
 
     Parameters
     ----------
     climbs : int
         Independent runs of subset simulation.
     share : float
-        Evaluations of the climbs relative to those before the audit, where that pays for more than ``least`` draws.
+        Evaluations of the climbs relative to those before the audit, if that pays for more than ``least`` draws.
     least, most : int
-        Draws of a level; where soundings and ``least`` cannot be paid for, there is no audit.
+        Draws of a level; without a budget for soundings and ``least``, there is no audit.
     """
 
     climbs: int
@@ -81,7 +81,7 @@ SIZES: Mapping[Extent, Size] = {"quick": Size(2, 0.3, 30, 1000), "full": Size(4,
 
 
 def described(extent: Extent) -> str:
-    """What an audit of this extent is, in a line."""
+    """One line that describes an audit of this extent."""
     if extent == "off":
         return "off: the verdict is caution at best, unless nothing can be missed"
     size = SIZES[extent]
@@ -92,10 +92,10 @@ def described(extent: Extent) -> str:
 
 
 def reserve(extent: Extent, left: int, problem: Problem) -> int:
-    """Evaluations that are held back for the audit, of ``left`` for estimate and audit together.
+    """Evaluations that are held back for the audit, out of ``left`` for estimate and audit together.
 
-    What soundings and the smallest climbs may take, or a share of what is left where that is more; never above a
-    quarter.
+    This is the cost of soundings and of the smallest climbs, or a share of ``left`` if that is more; never above a
+    quarter of ``left``.
     """
     if extent == "off":
         return 0
@@ -108,34 +108,34 @@ def reserve(extent: Extent, left: int, problem: Problem) -> int:
 
 @dataclass(frozen=True, eq=False)
 class ClimbSeen:
-    """What one climb says of each event.
+    """What one climb shows of each event.
 
     Parameters
     ----------
     outcome : str
-        How it ended.
+        How the climb ended.
     reached : bool
-        Whether it came to the rarest event of its side.
+        Whether the climb came to the rarest event of its side.
     samples, evaluations : int
-        Draws of a level, and losses evaluated.
+        Draws of a level, and evaluations of the loss.
     nominal : int
-        Those of its first level where they are draws of the target, else 0.
+        Draws of the first level if they come from the target, else 0.
     nominal_hits : (m,) int64
-        How many of these are in each event.
+        How many of these draws are in each event.
     failing : (m,) int64
-        Its draws in each event.
+        Draws of the climb in each event.
     log_probability : (m,) float64
-        Its own estimates, in nats; ``-inf`` where it has none.
+        The climb's own estimates, in nats; ``-inf`` for an event without one.
     uncovered : (m,) float64
-        Share of the event's probability, by its own weights, at draws of which one alone would have added more than
-        `UNCOVERED` of the estimate; NaN without a failing draw.
+        Share of the event's probability, by the climb's own weights, at draws where a single row would have added more
+        than `UNCOVERED` of the estimate; NaN without a failing draw.
     influence : (m,) float64
-        Mean share of the estimate that one row of it at a failing draw adds, all of it at most; NaN without one.
+        Mean share of the estimate that one row at a failing draw adds, at most 1; NaN without a failing draw.
     loss, log_influence : (j,) float64
-        Of failing draws, for the figure: their losses, and the log of the share of the first event's estimate that one
-        row there would have added.
+        For the figure: the losses of failing draws, and the log of the share of the first event's estimate that one row
+        there would have added.
     thin : Thin
-        Failing draws at which one row would be heaviest.
+        Failing draws at which a single row would be heaviest.
     """
 
     outcome: str
@@ -155,7 +155,7 @@ class ClimbSeen:
 
 @dataclass(frozen=True, eq=False)
 class Climbs(Accumulator):
-    """Climbs, in their order."""
+    """The climbs of an audit, in order."""
 
     seen: tuple[ClimbSeen, ...]
 
@@ -170,21 +170,21 @@ class Audit:
     Parameters
     ----------
     extent : Extent
-        What was asked for.
+        The extent that was asked for.
     why : str
-        Why there was none; empty where there was one.
+        Why there was no audit; empty if there was one.
     needed : bool
         Whether the estimate could have missed something.
     climbs : tuple of ClimbSeen
-        Empty where there was none.
+        The climbs; empty if there was no audit.
     soundings : tuple of Sounded
         One for each side of the loss that has an event with an estimate.
     signs, log_values : tuple of float
-        Of each event: its side, and the log of its estimate in nats.
+        For each event: its side, and the log of its estimate in nats.
     rows : int
-        Of the estimate, where each is a single draw, line or ray; else 0.
+        Rows of the estimate if each is a single draw, line or ray; else 0.
     errors : tuple of float
-        Of each event: the relative error of the estimate.
+        For each event: the relative error of the estimate.
     """
 
     extent: Extent
@@ -203,7 +203,7 @@ class Audit:
 
     @property
     def samples(self) -> int | None:
-        """Draws of a level; None where there was no audit."""
+        """Draws of a level; None if there was no audit."""
         return self.climbs[0].samples if self.climbs else None
 
     def facts(self) -> dict[str, Any]:
@@ -230,9 +230,9 @@ class Audit:
 
     @property
     def missed(self) -> Float | None:
-        """Failing draws (k, d) of standard normal space that the estimate hardly makes; None where that is little.
+        """Failing draws (k, d) of standard normal space that the estimate hardly makes; None if they carry little.
 
-        Little is what the verdict allows (`raresim.diagnostics.verdict`: `SEEN_MISSED`, `missed_allowed`).
+        The verdict says what is little (`raresim.diagnostics.verdict`: `SEEN_MISSED`, `missed_allowed`).
         """
         found = [self.diagnostics(k) for k in range(len(self.log_values))]
         sounded = any((d.get("soundings_uncovered") or 0.0) >= SEEN_MISSED for d in found)
@@ -246,12 +246,12 @@ class Audit:
 
     @property
     def thin(self) -> Float | None:
-        """Failing draws (k, d) of standard normal space at which one row would be heaviest; None without one."""
+        """Failing draws (k, d) of standard normal space at which a single row would be heaviest; None without one."""
         return _joined([thin.u for thin in self._thin])
 
     @property
     def agrees(self) -> bool:
-        """Whether rows through the failing draws scatter as the error of each event says."""
+        """Whether, for each event, rows through the failing draws scatter as much as its error says."""
         return all(error_is_audited(self.diagnostics(k), self.facts()) for k in range(len(self.log_values)))
 
     @property
@@ -259,7 +259,7 @@ class Audit:
         return [s.thin for s in self.soundings] + [c.thin for c in self.climbs]
 
     def diagnostics(self, k: int) -> dict[str, Any]:
-        """What soundings and climbs on its side say of event ``k``; empty where there were none."""
+        """What soundings and climbs on the event's side say of event ``k``; empty without an audit."""
         if not self.log_values or self.log_values[k] == -math.inf:
             return {}
         return self._of_soundings(k) | self._of_climbs(k)
@@ -305,7 +305,7 @@ class Audit:
         }
 
     def evidence(self, events: Sequence[Event]) -> Evidence:
-        """A table of the climbs, and where their failing draws lie."""
+        """A table of the climbs, and a plot of their failing draws."""
         if not self.climbs:
             return self._sounded_evidence(events)
         columns = (
@@ -376,12 +376,12 @@ class Audit:
         return Evidence((EvidenceTable("Audit: soundings from a widened target", columns, rows),))
 
     def _error_ratio(self, k: int, found: Sequence[ClimbSeen]) -> float | None:
-        """The relative error of event ``k`` by the climbs that found it, over the one by the rows of the estimate.
+        """The relative error of event ``k`` from the climbs that found it, over the error from the estimate's rows.
 
-        Rows through draws of the target given the event are met in proportion to their weight ``w``: the mean of ``w``
-        over them is ``E[w^2] / E[w]``. The few that carry much are among them as often as they matter, while a sample
-        of rows has none of them for long. For ``E[w]`` the estimate is taken, two errors above it. Climbs from a wide
-        target have no say in it: their few draws are weighed themselves.
+        Rows through draws of the target given the event occur in proportion to their weight ``w``: the mean of ``w``
+        over them is ``E[w^2] / E[w]``. The few heavy rows are among them as often as they matter, while a sample of
+        rows may miss them for long. ``E[w]`` is the estimate plus two errors. Climbs from a widened target do not
+        count here: their few draws have weights of their own.
         """
         plain = [c for c in found if c.nominal]
         if not plain or not self.rows:
@@ -398,33 +398,33 @@ class Audit:
 def audit(
     session: Session, job: Estimator, sample: Sample, extent: Extent, spent: int, left: int, samples: int | None = None
 ) -> Audit:
-    """Climb to the events from the target, and ask of each failing draw whether the estimate could have missed it.
+    """Climb to the events from the target, and check at each failing draw whether the estimate could have missed it.
 
     Parameters
     ----------
     session : Session
         Problem, events and executor.
     job, sample : Estimator and Sample
-        How the rows of the estimate were made, and what they came to.
+        How the rows of the estimate were made, and the outcome of the estimate stage.
     extent : Extent
-        How thorough.
+        How thorough the audit is.
     spent, left : int
-        Evaluations before the audit, and those that it may take at most.
+        Evaluations before the audit, and the most that it may use.
     samples : int, optional
-        Draws of a level, where an earlier run that this one extends has fixed them: its climbs are then known.
+        Draws of a level, if an earlier run that this one extends has fixed them: its climbs are then known.
 
     Notes
     -----
-    A sample that misses a failure region cannot tell: its weights look cleaner for it. Another sampler that reaches the
-    region can. Each of its failing draws is asked what share of the estimate one row of the estimate there would have
-    added, ``w / (n p)``. Where that is small for all, the region is one that the estimate has seen in proportion. Where
-    it is large, rows there are rare and heavy, and that none was drawn says nothing.
+    A sample that misses a failure region cannot tell: its weights even look cleaner. Another sampler that reaches the
+    region can. At each of its failing draws the audit computes the share of the estimate that one row there would have
+    added, ``w / (n p)``. If this share is small everywhere, the estimate has seen the region in proportion. If it is
+    large, rows there are rare and heavy, and the lack of such rows in the sample proves nothing.
 
-    Climbs follow the loss, as the searches of most methods do: a region that is steep and far goes under among the
-    draws of the first levels. Every second climb therefore begins with a widened target, for which such regions are
-    less rare beside the others, and weighs its draws; in ten dimensions it has two thirds of the levels. Replicates of
-    a population method begin with the target themselves: all climbs begin with a widened one, and each failing draw is
-    asked whether enough replicates came near it (`raresim.run.reach.Reach`).
+    Climbs follow the loss, as the searches of most methods do: in the first levels, draws of a steep, distant region
+    are outnumbered. Every second climb therefore begins with a widened target, in which such regions are less rare
+    relative to others, and weighs its draws; in ten dimensions it has two thirds of the levels. Replicates of a
+    population method begin with the target themselves: there, all climbs begin with a widened target, and the audit
+    checks at each failing draw whether enough replicates came near it (`raresim.run.reach.Reach`).
     """
     if job.gapless:
         return Audit(extent, job.gapless, needed=False)
@@ -472,26 +472,26 @@ def audit(
 
 
 def _sides(signs: Sequence[float], log_values: Sequence[float]) -> list[float]:
-    """The signs of the events that the estimate has met: climbs take turns between them."""
+    """The signs of the events that the estimate has met; climbs take turns between them."""
     return sorted({sign for sign, log_value in zip(signs, log_values, strict=True) if log_value > -math.inf})
 
 
 def _cost(samples: int, levels: float) -> float:
-    """Evaluations that a climb takes, roughly."""
+    """Approximate number of evaluations of a climb."""
     return samples * (1.0 + (1.0 - RARITY) * levels)
 
 
 def _spread(log_value: float, samples: int) -> float:
-    """Standard deviation of the log of a climb's estimate, roughly.
+    """Approximate standard deviation of the log of a climb's estimate.
 
-    That of independent draws, ``sqrt(levels (1 - rarity) / (rarity samples))``, twice for the correlation of chains.
+    For independent draws it is ``sqrt(levels (1 - rarity) / (rarity samples))``; it is doubled for correlated chains.
     """
     levels = max(1.0, log_value / math.log(RARITY))
     return 2.0 * math.sqrt(levels * (1.0 - RARITY) / (RARITY * samples))
 
 
 def _joined(draws: Sequence[Float]) -> Float | None:
-    """All of the ``draws`` (k, d); None where there is none."""
+    """All ``draws`` (k, d) in one array; None without any."""
     some = [u for u in draws if len(u)]
     return np.concatenate(some) if some else None
 
@@ -502,7 +502,7 @@ def _finite(x: float) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class _AuditClimb(Job[Climbs]):
-    """One climb, from draws of the target, in standard normal space whatever the space of the proposal."""
+    """One climb, from draws of the target, always in standard normal space."""
 
     problem: Problem
     seed: int
@@ -538,13 +538,13 @@ class _AuditClimb(Job[Climbs]):
         return Climbs((self._seen(done, sign, min(goals), width, block),))
 
     def width(self, block: Block) -> float:
-        """Standard deviation of the law that a climb begins with."""
+        """Standard deviation of the law with which a climb begins."""
         number = block.index // len(self.sides)
         widened = isinstance(self.job, Reach) or number % 2 == 0
         return widening(self.problem.inputs.latent_dim) if widened else 1.0
 
     def _seen(self, done: Climb, sign: float, easiest: float, width: float, block: Block) -> ClimbSeen:
-        """What a climb in units of ``width`` says of the events on its side, the ``easiest`` of them first."""
+        """What a climb in units of ``width`` says of the events on its side, the easiest of them at ``easiest``."""
         z, loss, log_weight = (np.concatenate(part) for part in zip(*done.shells(), strict=True))
         log_mean = log_weight - math.log(loss.size)
         failing = loss >= easiest

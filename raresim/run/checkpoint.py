@@ -1,4 +1,4 @@
-"""What an interrupted run goes on from: one file, written atomically, in two generations.
+"""The file from which an interrupted run goes on, written atomically, with the generation before it kept beside it.
 
 A checkpoint holds the losses of the search (`raresim.engine.journal`), the sums of the estimate stage after its last
 whole chunk, and the files of a run folder with the estimate so far. Nothing in it is code, and nothing is unpickled: it
@@ -61,15 +61,15 @@ CLASSES: dict[str, type] = {
         WeightedLosses,
     )
 }
-"""What a stored state may consist of, beside numbers, texts and arrays."""
+"""Records of which a stored state may consist, beside numbers, texts and arrays."""
 
 DTYPES = ("<f8", "<i8", "|u1")
 
 PLAIN = re.compile(r"[a-z][a-z_]*\.[a-z]{2,5}")
-"""Names of the files that a state may hold: they are written into a run folder, and nowhere else."""
+"""Names of the files that a state may hold. They are written into a run folder and nowhere else."""
 
 Identity = Mapping[str, Any]
-"""What a state belongs to: plain values by name. Two runs with the same identity go the same way."""
+"""Plain values by name that identify a run: two runs with the same identity take the same path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +79,20 @@ class State:
     Parameters
     ----------
     identity : mapping
-        Whose state it is.
+        Identity of the run.
     generation : int
-        Counts the savings of a run.
+        Number of times that the run was saved.
     journal : Journal
         The losses of the search.
     progress : Progress or None
-        The estimate stage; None while the search goes on.
+        State of the estimate stage; None during the search.
     files : mapping of str to bytes
-        A run folder with the estimate so far; empty while the search goes on, and when the run is finished.
+        A run folder with the estimate so far; empty during the search and once the run is finished.
     origin : mapping
-        Of a finished run: ``folder``, what the paths of its config start from, as seen from the run folder, and
-        ``overrides``, the changes to it.
+        For a finished run: ``folder``, the path from the run folder to the folder that paths of its config start from,
+        and ``overrides``, the changes to the config.
     rounds : tuple of Progress
-        The estimate stages of the rounds before, whole.
+        The estimate stages of earlier rounds, each of them complete.
     """
 
     identity: Identity
@@ -117,7 +117,7 @@ class State:
 
     @classmethod
     def of_bytes(cls, content: bytes) -> Self:
-        """The state that `to_bytes` wrote; raises `ValueError` that says what is wrong with other content."""
+        """The state that `to_bytes` wrote; for other content, a `ValueError` that says what is wrong."""
         if not content.startswith(MAGIC):
             raise ValueError("it is not a checkpoint of this version of the format, or its beginning is damaged")
         digest, _, body = content[len(MAGIC) :].partition(b"\n")
@@ -137,7 +137,7 @@ class State:
 
 
 def _pack(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
-    """``value`` as JSON, its arrays put into ``arrays`` and referred to by type, shape and place."""
+    """``value`` as JSON, with its arrays moved to ``arrays`` and referred to by type, shape and position."""
     if isinstance(value, np.ndarray):
         value = np.ascontiguousarray(value)
         if value.dtype.str not in DTYPES:
@@ -173,17 +173,17 @@ def _unpack(value: Any, raw: bytes) -> Any:
 
 
 def previous_of(path: Path) -> Path:
-    """Where the generation before the one at ``path`` is."""
+    """Path of the generation before the one at ``path``."""
     return path.with_name(f"{path.name}.previous")
 
 
 def load(path: Path) -> State | None:
-    """The newest whole generation at ``path``, or None where there is no checkpoint at all.
+    """The newest undamaged generation at ``path``, or None if there is no checkpoint at all.
 
     Raises
     ------
     CheckpointError
-        When there are files, but none is whole. A damaged one beside a whole one is a warning.
+        When there are files, but all are damaged. A damaged file beside a good one gives a warning.
     """
     states, faults = [], []
     for place in (path, previous_of(path)):
@@ -203,7 +203,7 @@ def load(path: Path) -> State | None:
 
 
 def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
-    """Raise `CheckpointError` that says in what the two identities differ."""
+    """Raise `CheckpointError` that says how the two identities differ."""
     there, here = _flat(found), _flat(wanted)
     gone = object()
     differing = [k for k in sorted({*there, *here}) if there.get(k, gone) != here.get(k, gone)]
@@ -225,18 +225,18 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 class Checkpoint:
-    """Saves a run every few seconds, from a thread of its own, and once more when it ends or is interrupted.
+    """Saves a run every few seconds in a thread of its own, and once more when it ends or is interrupted.
 
     Parameters
     ----------
     path : Path
-        The file; the generation before it is beside it.
+        The file; the generation before it is kept beside it.
     identity : mapping
-        Whose state it is.
+        Identity of the run.
     seconds : float
-        Between two savings.
+        Time between two savings, in seconds.
     before : State, optional
-        What to go on from.
+        The state from which the run goes on.
     """
 
     def __init__(self, path: Path, identity: Identity, seconds: float = 10.0, before: State | None = None) -> None:
@@ -255,17 +255,17 @@ class Checkpoint:
         self._thread: threading.Thread | None = None
 
     def keep(self, progress: Progress) -> None:
-        """Note how far the estimate stage is; raises the `OSError` of a saving that failed."""
+        """Record how far the estimate stage is; raises the `OSError` of a failed saving."""
         self.progress = progress
         if self._failure is not None:
             raise self._failure
 
     def begin_round(self, number: int) -> Progress | None:
-        """What is known of the estimate stage of round ``number``, from 0; None where it has not begun."""
+        """The state of the estimate stage of round ``number``, from 0; None if it has not begun."""
         return self.rounds[number] if number < len(self.rounds) else self.progress
 
     def end_round(self, number: int) -> None:
-        """The stages of ``number`` rounds are whole, and another one begins."""
+        """Record that ``number`` rounds are complete and another one begins."""
         if number > len(self.rounds) and self.progress is not None:
             self.rounds, self.progress = (*self.rounds, self.progress), None
 
@@ -276,7 +276,7 @@ class Checkpoint:
             try:
                 files = self.files_of(progress)
             except (ArithmeticError, ValueError) as error:  # the sums are what counts
-                warnings.warn(f"{self.path}: holds no estimate so far: {error}", stacklevel=2)
+                warnings.warn(f"{self.path}: does not hold the estimate so far: {error}", stacklevel=2)
                 files = {}
         state = State(self.identity, self._generation + 1, self.journal, progress, files, rounds=rounds)
         replace_file(self.path, state.to_bytes(), previous_of(self.path))

@@ -1,4 +1,4 @@
-"""The estimate stage: fresh draws from a frozen proposal, until the asked error or the budget."""
+"""The estimate stage: fresh draws from a frozen proposal, until the asked error or the end of the budget."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from raresim.run.asked import Asked, worst_error
 
 GROWTH = 8
 SETTLINGS = 2
-"""Times that the rows are doubled for the largest weights: the share of one falls by the same factor."""
+"""How often the rows may be doubled because of the largest weights: each time, the share of one row halves."""
 
 KNOWN_ROWS = 10
-"""Rows that a variance known before is worth: the one of subset simulation is right within a third."""
+"""Number of rows that a variance known in advance counts for: subset simulation gets it right within a third."""
 
 HISTORY_STEP, TEXT_STEP = 1.1, 1.2
 MARGIN = 1.1
-"""Draws planned beyond what the known variance asks for, so that a second look is rare."""
+"""Factor on the draws that the known variance asks for, so that a second look is rare."""
 
 
 @typed
@@ -46,8 +46,8 @@ class Stop:
     Parameters
     ----------
     relative_error : float or None
-        Standard error divided by the estimate, asked of every measure; None: the budget is spent. Where a value at risk
-        or an expected shortfall is next to zero, between losses of either sign, it is divided by a quarter of the
+        Standard error divided by the estimate, asked of every measure; None: spend the budget. If a value at risk or an
+        expected shortfall is next to zero, between losses of either sign, the error is divided by a quarter of the
         distance to losses half as likely and twice as likely, or of the mean excess.
     max_evaluations : int
         Loss evaluations of the whole run, tuning included.
@@ -69,7 +69,7 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """The moments after a part of the rows, and what these cost; ``upper`` and ``outside`` as in `Summary`."""
+    """The moments after a part of the rows, and their cost; ``upper`` and ``outside`` as in `Summary`."""
 
     evaluations: int
     tail: TailMoments
@@ -79,28 +79,28 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far the estimate stage is, after a whole chunk: it can go on from here.
+    """State of the estimate stage after a whole chunk: the stage can go on from here.
 
     Parameters
     ----------
     plan : Plan or Growing
-        Of the look under way.
+        Plan of the current look.
     chunks : int
         Chunks of it that are done.
     total : Summary or None
-        Of all rows so far; None before the first.
+        Sums over all rows so far; None before the first.
     looks : int
-        Number of the look under way, from one.
+        Number of the current look, from one.
     rows : int
-        Rows of all looks, this one's included.
+        Rows of all looks, including the current one.
     history : tuple of Look
         The moments so far, at growing numbers of rows.
     failures : Failures
-        Rows of this stage that gave no number.
+        Rows of this stage without a number.
     settling : int
-        Which of the looks that are made for the largest weights, not for the asked error, is under way; 0 for none.
+        Number of the current look among those made for the largest weights, not for the asked error; 0 for none.
     audited : int or None
-        Draws of a level of the audit that followed; None where none has.
+        Draws of a level of the audit that followed; None if none has followed.
     """
 
     plan: Plan | Growing
@@ -121,27 +121,27 @@ class Sample:
     Parameters
     ----------
     summary : Summary
-        Of all rows.
+        Sums over all rows.
     history : tuple of Look
         The moments so far, at growing numbers of rows.
     looks : int
-        How often the result was held against the asked error.
+        How often the result was compared with the asked error.
     planned : bool
-        Whether the size of the first look came from draws that are not in the sample.
+        Whether the size of the first look came from draws outside the sample.
     unit : Unit
         What a row is.
     resolution : float
-        Relative error of a row's weight beside the spread of rows.
+        Relative error from the resolution of a row's weight, added to the error from the spread of rows.
     known : tuple of float
-        Relative variance of a row for each event, as known before any was drawn; empty where it is not.
+        Relative variance of a row for each event, known before any was drawn; empty if unknown.
     waits : tuple of Wait
-        How long the wanted hits of each event took, where the stage ends with a number of them.
+        Rows until the wanted hits of each event, if the stage ends with a number of hits.
     progress : Progress or None
-        Where the stage ended: it can be gone on with.
+        The end of the stage, from which it can go on.
     reached : bool
-        Whether it ended with what was asked for, not with its budget.
+        Whether the stage ended with what was asked for, not with its budget.
     weight_bound : float or None
-        Log of the largest weight that a row can have, in nats; None where it is not needed.
+        Log of the largest weight that a row can have, in nats; None if it is not needed.
     """
 
     summary: Summary
@@ -157,11 +157,11 @@ class Sample:
     weight_bound: float | None = None
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
-        """What is read of event ``k`` at the end or at a look where it is common; None where it is not."""
+        """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""
         return None if at.upper is not None else often(at.tail, at.outside, k, self.weight_bound)
 
     def relative_error(self, tail: TailMoments, k: int) -> float:
-        """Of the estimate of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
+        """Relative error of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
         return math.hypot(_spread(tail, k, self.known), self.resolution)
 
 
@@ -172,13 +172,13 @@ class Wanted:
     Parameters
     ----------
     questions : sequence of Question
-        Those of the events, where a quantile answers some of them.
+        The questions of the events, if a quantile answers some of them.
     asked : Asked or None
         The errors that are asked where more than the events' probabilities is wanted.
     betting : bool
         Whether an interval is read from bets.
     keep : callable or None
-        Is told how far the stage is.
+        Called with the state of the stage.
     """
 
     questions: Sequence[Question] = ()
@@ -194,11 +194,11 @@ class Extension:
     Parameters
     ----------
     evaluations : int
-        How many, at least one.
+        Number of added evaluations, at least one.
     rows : int
         Rows that the finished run had planned.
     tuned_for : int
-        The budget that the search goes by: that of the first run.
+        The budget for which the search is tuned: that of the first run.
     """
 
     evaluations: int
@@ -208,12 +208,12 @@ class Extension:
     def begin(self, before: Progress, first: Progress) -> Progress:
         """Where the added rows begin.
 
-        A run that ends with its budget alone becomes the run with the larger one; any other gets one more look.
+        A run that ends only with its budget becomes the run with the larger budget; any other gets one more look.
 
         Parameters
         ----------
         before : Progress
-            Of the finished run, or of an earlier attempt to extend it.
+            State of the finished run, or of an earlier attempt to extend it.
         first : Progress
             A run with the larger budget, before its first row.
         """
@@ -252,16 +252,16 @@ def estimate(
     explored : int
         Evaluations spent before tuning.
     reserved : int
-        Evaluations that are left to the stage after it.
+        Evaluations held back for the stage after it.
     before : Progress, optional
-        Where an earlier attempt at the stage got to.
+        State that an earlier attempt at the stage reached.
     extension : Extension, optional
         What is added to the finished stage that ``before`` is.
 
     Raises
     ------
     FieldError
-        When nothing is left of the budget, or a run that ends with a number of hits is to be extended.
+        When nothing is left of the budget, or a run that ends with a number of hits is extended.
 
     Notes
     -----
@@ -272,14 +272,14 @@ def estimate(
     `GROWTH` times the draws), there are few of them, and the interval is widened by
     `raresim.measures.intervals.LOOK_INFLATION`. Which of the two happened is part of the result.
 
-    Where the largest weights do not pass the verdict's checks, as many rows are made once more, and at most `SETTLINGS`
-    times: these are further looks.
+    If the largest weights do not pass the verdict's checks, the rows are doubled, at most `SETTLINGS` times: these are
+    further looks.
 
-    Where ``tuned.goals`` are given, the number of hits ends the stage, the error plays no part, and what is read is
-    exact however many looks there were: rows after the last wanted hit of an event do not count for it.
+    If ``tuned.goals`` are given, the number of hits ends the stage and the error plays no part. The result is exact
+    however many looks there were: rows after the last wanted hit of an event do not count for it.
     """
     if tuned.goals and extension is not None:
-        raise FieldError("guarantee", "must not be given for a run that is extended: its end is a number of hits")
+        raise FieldError("guarantee", "must not be given for a run that is extended: it ends with a number of hits")
     spent = explored + tuned.evaluations
     budget = stop.max_evaluations - spent - reserved
     if budget < 1:
@@ -303,7 +303,7 @@ def estimate(
         while True:
             session.report("estimate", at.total.tail.n if at.total else 0, at.rows, history.words)
             total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
-            why = "once more, for the largest weights; " if at.settling else ""
+            why = "another look for the largest weights; " if at.settling else ""
             session.note("estimate", at.plan, why + history.text(total))
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
@@ -326,7 +326,7 @@ def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
     Raises
     ------
     FieldError
-        When an interval is to be read from bets, and the weights of independent draws have no bound.
+        When an interval is asked from bets, and the weights of independent draws have no bound.
     """
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
     shares = bool(session.problem.loss.limit_state_names)
@@ -339,7 +339,7 @@ def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
         )
         return tuned.estimator or draws
     if tuned.estimator is not None:
-        raise FieldError("interval", "must not be 'betting' here: the rows of this method are no independent draws")
+        raise FieldError("interval", "must not be 'betting' here: the rows of this method are not independent draws")
     log_bound = log_weight_bound(tuned.proposal, session.problem.target)
     if log_bound is None:
         raise FieldError(
@@ -373,7 +373,7 @@ def _first(
     """The stage before its first row. A sample of known size begins like any longer one."""
     size = _first_size(tuned.variances, target, affordable, job, asked)
     size = max(size, min(affordable, tuned.rows))
-    if tuned.goals:  # as many hits take at least as many rows
+    if tuned.goals:  # so many hits take at least so many rows
         size = min(affordable, max(goal.hits for goal in tuned.goals))
     plan: Plan | Growing = session.plan(size, job.block_rows)
     if target is None:
@@ -383,7 +383,7 @@ def _first(
 
 @dataclass(eq=False)
 class _History:
-    """Keeps the moments at growing numbers of rows, tells progress, and has it saved."""
+    """Keeps the moments at growing numbers of rows, reports progress, and saves it."""
 
     session: Session
     wanted: Wanted
@@ -415,12 +415,12 @@ class _History:
         return self.at
 
     def _is_whole(self, total: Summary) -> bool:
-        """Whether the chunk just done would be the same if there were more rows: a run can be extended from there."""
+        """Whether the last chunk would be the same with more rows: a run can be extended from there."""
         plan = self.at.plan
         return isinstance(plan, Plan) or total.tail.n < plan.n_samples or plan.whole(self.at.chunks - 1)
 
     def text(self, total: Summary) -> str:
-        """The relative error so far against the one asked for, or the hits against those wanted."""
+        """The relative error so far beside the asked error, or the hits so far beside the wanted hits."""
         if total.arrivals is not None:
             missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
             return f"{wanted - missing:,} of {wanted:,} hits"
@@ -433,10 +433,10 @@ class _History:
 
 
 def _spread(tail: TailMoments, k: int, known: Sequence[float]) -> float:
-    """Relative error of the estimate of event ``k``, by the spread of its rows and what was known of it before.
+    """Relative error of the estimate of event ``k``, from the spread of its rows and the variance known before.
 
-    A few rows may have a small spread by chance; a run would stop and be trusted for it. Where the variance of a row
-    was roughly known before, the two are pooled, and the known one counts as `KNOWN_ROWS` rows. It never lowers the
+    A few rows may have a small spread by chance; a run would stop there and be trusted. If the variance of a row was
+    roughly known in advance, the two are pooled, with the known one counted as `KNOWN_ROWS` rows. It never lowers the
     error.
     """
     seen, n = tail.relative_error(k), tail.n
@@ -460,7 +460,7 @@ def _error(total: Summary, k: int, job: Estimator) -> float:
 
 
 def _ratio(total: Summary, target: float, asked: Asked | None, job: Estimator) -> float:
-    """The largest error divided by the asked one; where numbers of hits are wanted, infinite until they are there."""
+    """The largest error divided by the asked error; infinite until all wanted hits are there, if hits are wanted."""
     if total.arrivals is not None:
         return math.inf if any(total.arrivals.missing) else 0.0
     if asked is None:
@@ -469,7 +469,7 @@ def _ratio(total: Summary, target: float, asked: Asked | None, job: Estimator) -
 
 
 def _further(total: Summary, ratio: float) -> int:
-    """Rows of the next look, after one that ended with an error of ``ratio`` times the asked one."""
+    """Rows of the next look, after one that ended with an error of ``ratio`` times the asked error."""
     if total.arrivals is None:
         return _next_size(total.tail.n, ratio)
     pairs = zip(total.arrivals.wanted, total.arrivals.missing, strict=True)
@@ -477,7 +477,7 @@ def _further(total: Summary, ratio: float) -> int:
 
 
 def weights_settled(total: Summary, audited: bool = False) -> bool:
-    """Whether the largest weights of every event would be trusted, whose error the audit may have confirmed."""
+    """Whether the largest weights of every event would be trusted; an audit may have confirmed the error."""
     drawn = total.drawn or total.tail
     return all(
         (audited or tail_is_trusted(khat(total.top.largest(k), n), n * drawn.max_share(k), n))
@@ -500,7 +500,7 @@ def _first_size(
 
 
 def _next_size(n: int, ratio: float) -> int:
-    """Further rows: what the variance so far asks for, within a factor `GROWTH`."""
+    """Further rows that the variance so far asks for, within a factor `GROWTH`."""
     times = min(MARGIN * ratio**2, GROWTH)
     return max(math.ceil(n * (times - 1)), n // 10, 1)
 
@@ -508,8 +508,8 @@ def _next_size(n: int, ratio: float) -> int:
 def _rows_to(hits: int, missing: int, n: int) -> int:
     """Further rows for ``missing`` more hits after ``hits`` among ``n``, within a factor `GROWTH`.
 
-    Too few by one standard deviation, of the rate so far and of the hits to come: the last looks are short, and few
-    rows come after the last hit that counts.
+    The number is one standard deviation too small, of the rate so far and of the hits to come: the last looks are
+    short, and few rows come after the last hit that counts.
     """
     most = n * (GROWTH - 1)
     if not hits or not missing:

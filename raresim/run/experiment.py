@@ -60,7 +60,7 @@ EITHER = "a run takes either inputs and loss, or a model, which has both"
 @typed
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
-    """What is asked, of what, and how.
+    """A question, the inputs and loss that it is about, and the method that answers it.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ class Experiment:
     name : str
         Names the run folder.
     audit : "off", "quick" or "full"
-        How thoroughly failing draws are looked for that the estimate could have missed; see `raresim.run.audit`.
+        How thoroughly to look for failing draws that the estimate could have missed; see `raresim.run.audit`.
     preset : str, optional
-        The preset that the levels come from: title and horizon are printed, nothing is computed from them.
+        The preset that the levels come from. Its title and horizon are printed; nothing is computed from them.
     """
 
     inputs: Inputs = None  # type: ignore[assignment]  # a model has both
@@ -102,7 +102,7 @@ class Experiment:
         refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
 
     def check(self) -> Loss:
-        """Raise the error with which a run of it would not begin; else the loss bound to the inputs. Nothing is drawn.
+        """Return the loss bound to the inputs, or raise the error that would stop a run before its first draw.
 
         Raises
         ------
@@ -143,15 +143,15 @@ class Experiment:
         Parameters
         ----------
         executor : Executor, optional
-            Where chunks are computed, the calling thread by default. It cannot change a digit.
+            Where chunks are computed, by default in the calling thread. It cannot change a digit.
         report : callable, optional
             Told the progress: stage, rows done, rows in all, a line of text.
         provenance, texts : mapping, optional
             Further entries of the manifest, and further files of the run folder.
         checkpoint : Checkpoint, optional
-            Where the run is saved while it goes on, and what it goes on from.
+            Where the run is saved on its way, and the state that it goes on from.
         extension : Extension, optional
-            What is added to the finished run that ``checkpoint`` goes on from; the budget of ``stop`` holds it already.
+            What is added to the finished run in ``checkpoint``; the budget of ``stop`` includes it.
 
         Raises
         ------
@@ -202,9 +202,9 @@ class Experiment:
             return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
 
     def _search(self, executor: Executor, report: Report, budget: int, is_new: bool) -> Found:
-        """Explore where that is needed, and tune, of ``budget`` evaluations for the whole run.
+        """Explore if needed, then tune, with ``budget`` evaluations for the whole run.
 
-        The loss of a run that goes on, which ``is_new`` denies, was looked at for noise when it began.
+        ``is_new`` is false for a run that goes on: its loss was checked for noise when it began.
         """
         loss = self.check()
         loss = loss.watched() if is_new else loss
@@ -243,7 +243,7 @@ class Experiment:
         return Found(loss, questions, places, session, wanted, tuned, job, explore, reserved, after, scale)
 
     def _beyond(self, questions: Sequence[Question], located: Located | None, problem: Problem) -> Beyond | None:
-        """The rows of the estimate that its measures are read from; None where counts of events are enough."""
+        """The rows of the estimate that its measures are read from; None if counts of events are enough."""
         if all(measure.keeps == "counts" for measure in self.measures):
             return None
         floors = [q.event.threshold for q in questions if q.tail is None]
@@ -255,8 +255,8 @@ class Experiment:
     def _exhibits(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
         """What the measures show beside their numbers.
 
-        Parts of the loss are asked for from here, not from a worker: where workers may die of it, from a process of its
-        own. Further losses are a stage of the run like others.
+        Parts of the loss are computed in this process, or in a process of their own if workers may die of it. Further
+        losses are a stage of the run like others.
         """
         if found.session.beyond is None:
             return ()
@@ -277,7 +277,7 @@ class Experiment:
         return tuple(shown)
 
     def _so_far(self, found: Found, progress: Progress, searching: Failures) -> _Outcome:
-        """What an estimate stage that got to ``progress`` has come to."""
+        """The outcome of an estimate stage that has reached ``progress``."""
         gapless = found.job.gapless
         unaudited = Audit(self.audit, gapless or "the run was interrupted", needed=not gapless)
         failures = searching.merge(progress.failures)
@@ -381,7 +381,7 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """A run after its estimate, or in the midst of it.
+    """A run after its estimate, or on its way to it.
 
     Parameters
     ----------
@@ -390,13 +390,13 @@ class _Outcome:
     failures : Failures
         Rows of all stages to which the user's loss gave no number.
     estimating : int
-        How many of them are the estimate's.
+        How many of these rows belong to the estimate.
     audited : Audit
-        What followed.
+        The audit that followed.
     tested : Canary or None
-        The test of the proposal's density; None where it has none.
+        The test of the proposal's density; None if the proposal has none.
     interrupted : bool
-        Whether the estimate is one so far.
+        Whether the run was interrupted, with the estimate so far.
     """
 
     sample: Sample
@@ -444,19 +444,19 @@ def estimate(
     method : Method or str
         A method, or the ``kind`` of one with its default options.
     seed : int
-        Of every random stream.
+        Seed of every random stream.
     relative_error : float or None
         Standard error divided by the estimate at which to stop; None: spend the budget.
     max_evaluations : int
-        Loss evaluations in all.
+        Largest number of loss evaluations in total.
     workers : int
         Threads; they cannot change a digit.
     name : str
         Names the run.
     audit : "off", "quick" or "full"
-        How thoroughly failing draws are looked for that the estimate could have missed, by soundings and climbs that
-        never see what is drawn from: not at all, which leaves the verdict at caution; by climbs of thirty draws a
-        level or, where that is more, for three tenths of the evaluations before them; or by four larger ones.
+        How thoroughly to look for failing draws that the estimate could have missed, with soundings and climbs that
+        never see the proposal. "off": not at all; the verdict is caution at best. "quick": climbs of thirty draws a
+        level, or more if three tenths of the evaluations before them pay for more. "full": four larger climbs.
 
     Returns
     -------
@@ -499,7 +499,7 @@ def estimate(
 
 
 def _loss_of(loss: Any) -> Any:
-    """A loss; of a function, or the text ``file.py:name``, the loss that calls it."""
+    """A loss; a function, or the text ``file.py:name``, becomes the loss that calls it."""
     if not isinstance(loss, str) and (isinstance(loss, type) or not callable(loss)):
         return loss
     try:
@@ -509,7 +509,7 @@ def _loss_of(loss: Any) -> Any:
 
 
 def _method_of(method: Any) -> Any:
-    """A method; of the kind of one, that with its default options."""
+    """A method; the name of a kind becomes that method with its default options."""
     if not isinstance(method, str):
         return method
     try:

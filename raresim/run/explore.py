@@ -1,4 +1,4 @@
-"""Before the search: what the loss is like, and what is asked of it."""
+"""Before the search: the scale of the loss, and the questions of all measures."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from raresim.numerics.blocks import Block
 from raresim.run.locate import Located
 
 EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
-"""Draws of the target that give the loss's standard deviation where it has no closed form; and the share of the budget
-up to which there may be more, where the asked error of a threshold in standard deviations needs them."""
+"""Draws of the target for the standard deviation of a loss without a closed form; and the largest share of the budget
+for more draws, if the asked error of a threshold in standard deviations needs them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class _Explore(Job[Several[Any]]):
 
 
 def scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float]) -> Callable[[], LossScale]:
-    """The loss's mean and standard deviation, from a pilot sample (put into ``explored``) where there is no formula.
+    """Mean and standard deviation of the loss: in closed form, or from a pilot sample that is put into ``explored``.
 
-    Thresholds at ``sigmas`` standard deviations want more draws, as far as a share of the budget goes.
+    Thresholds at ``sigmas`` standard deviations need more draws, up to a share of the budget.
     """
     problem = session.problem
 
@@ -67,18 +67,18 @@ def scale_of(session: Session, explored: list[LossScale], sigmas: Sequence[float
 
 
 def refuse_budget(max_evaluations: int) -> None:
-    """Raise `FieldError` where the budget does not pay for the pilot that gives the loss's standard deviation."""
+    """Raise `FieldError` if the budget does not pay for the pilot that gives the standard deviation of the loss."""
     if max_evaluations <= EXPLORE_DRAWS:
         raise FieldError(
             "max_evaluations",
-            f"must be above {EXPLORE_DRAWS:,}: the standard deviation of this loss is estimated from as many "
-            "draws; or give the threshold in loss units, or sigma as a number",
+            f"must be above {EXPLORE_DRAWS:,}: that many draws estimate the standard deviation of this loss; "
+            "or give the threshold in loss units, or sigma as a number",
             ("stop",),
         )
 
 
 def _read_scale(found: Several[Any], evaluations: int) -> LossScale:
-    """What the draws of the pilot sample say."""
+    """Mean and standard deviation from the draws of the pilot sample."""
     moments, kept = found.parts
     source = f"model standard deviation, from {moments.n:,} draws"
     scale = LossScale(moments.mean, moments.std, source, moments.n, evaluations=evaluations)
@@ -90,9 +90,9 @@ def _read_scale(found: Several[Any], evaluations: int) -> LossScale:
 
 
 def draws_for(scale: LossScale, sigmas: float, relative_error: float | None) -> int:
-    """Draws from which ``mean + sigmas std`` is known so well that the probability beyond it has the asked error.
+    """Draws after which ``mean + sigmas std`` is known well enough for the asked error of the probability beyond it.
 
-    The tail is taken to fall there as that of a normal law does, ``-d log P / dk = phi(k) / Phi(-k)``.
+    The tail is assumed to fall there as a normal law does, ``-d log P / dk = phi(k) / Phi(-k)``.
     """
     if relative_error is None or not scale.draws or not (math.isfinite(scale.std) and scale.std > 0):
         return 0
@@ -101,7 +101,7 @@ def draws_for(scale: LossScale, sigmas: float, relative_error: float | None) -> 
 
 
 def once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list[int]]]:
-    """The questions of all measures, alike ones once, and for each measure the places of its own."""
+    """The questions of all measures, equal ones once, and for each measure the indices of its own."""
     questions: list[Question] = []
     places: list[list[int]] = []
     for of_measure in asked:
@@ -125,7 +125,7 @@ def once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list
 
 
 def climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]:
-    """The draws of the climbs beyond the quantile of a tail probability, as rows."""
+    """A function that gives the draws of the climbs beyond the quantile of a tail probability, as rows."""
 
     def rows(tail: float) -> TailSample:
         draws, floor = located.draws, located.quantile(tail)

@@ -1,4 +1,4 @@
-"""What a result stores of search, failures and entropies."""
+"""What a result stores about search, failures and entropies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
 
 
 def failed_facts(failures: Failures, searching: int, evaluations: int) -> dict[str, Any]:
-    """What is stored of rows without a loss in ``result.json``; empty where every row has one at the first try."""
+    """What ``result.json`` stores about rows without a loss; empty if every row has one at the first try."""
     if not failures.total and not failures.retried:
         return {}
     return {
@@ -52,7 +52,7 @@ def failed_facts(failures: Failures, searching: int, evaluations: int) -> dict[s
 def entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
     """Entropy of the optimal law and its cross-entropy against target and proposal, in nats, from the last level.
 
-    Empty where no level was drawn at the threshold itself, or its entropy is not known.
+    Empty if no level was drawn at the threshold itself, or its entropy is unknown.
     """
     last = tuned.iterations[-1] if tuned.iterations else None
     if last is None or last.level != estimate.threshold or math.isnan(last.entropy):
@@ -65,13 +65,13 @@ def entropies(tuned: Tuned, estimate: Estimate) -> dict[str, float]:
 
 
 def rarity(estimate: Estimate) -> float:
-    """The self-information of its event in nats; infinite where no row hit it."""
+    """The self-information of the event in nats; infinite if no row hit it."""
     nats = estimate.information.event_nats
     return math.inf if math.isnan(nats) else nats
 
 
 def canary_of(session: Session, tuned: Tuned) -> Canary | None:
-    """Where the proposal is a law of standard normal space, what regions of known probability say of its density."""
+    """The test of the density of a proposal in standard normal space on regions of known probability; else None."""
     if tuned.proposal is None or session.problem.space != "standard":
         return None
     return canary(Sampler(session.problem, tuned.proposal, session.seed), session.plan(1).stage)

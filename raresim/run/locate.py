@@ -1,4 +1,4 @@
-"""Where a quantile of the loss lies, roughly: what a proposal can be tuned to before it is known."""
+"""Rough quantiles of the loss, so that a proposal can be tuned before they are known."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from raresim.numerics.streams import stream
 
 CLIMBS = 2
 SAMPLES, LEAST = 1000, 100
-"""Draws of a level of each climb: wanted, and where the budget is small, at least."""
+"""Draws of a level of each climb: the usual number, and the smallest for a small budget."""
 
 SHARE = 0.1
-"""Of the evaluations of the run, at most."""
+"""Largest share of the run's evaluations."""
 
 RARITY = 0.1
 
 BEYOND = 0.3
-"""How far beyond the rarest quantile the climbs go, as a share of its probability: its slope is read from there."""
+"""How far beyond the rarest quantile the climbs go, as a share of its probability: the slope is read from there."""
 
 FLOOR, MOST_FLOOR = 4.0, 0.5
-"""The floor of the rows that are kept has this many times the largest tail probability, at most the second. It lies
-surely below a quantile whose tail is at most half of that; beside larger tails every row is kept."""
+"""Rows are kept from a floor with this many times the largest tail probability, which is at most the second number. The
+floor surely lies below a quantile whose tail is at most half of that; for larger tails every row is kept."""
 
 
 NEAR = 0.25
@@ -42,7 +42,7 @@ NEAR = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Climbed(Accumulator):
-    """Weighted losses of climbs; the log weights of each have the mean one over its rows."""
+    """Weighted losses of climbs; in each climb the weights average to one over its rows."""
 
     n: int
     loss: Float
@@ -69,13 +69,13 @@ class Located:
     Parameters
     ----------
     curve : TailCurve
-        Of all their draws.
+        The curve of all their draws.
     evaluations : int
-        What they took.
+        Evaluations of all climbs.
     reached : int
-        Climbs that came to the rarest quantile.
+        Number of climbs that came to the rarest quantile.
     draws : Climbed, optional
-        The draws themselves, where they were wanted.
+        The draws themselves, if they were asked for.
     """
 
     curve: TailCurve
@@ -84,14 +84,14 @@ class Located:
     draws: Climbed | None = None
 
     def quantile(self, tail: float) -> float:
-        """The loss that is exceeded with about the probability ``tail``: the smallest that was seen where none is."""
+        """The loss that is exceeded with a probability of about ``tail``; else the smallest loss that was seen."""
         at = self.curve.index(tail)
         return float(self.curve.loss[-1 if at is None else at])
 
     def steepness(self, tail: float) -> float:
         """``-d log P(loss > x) / d log x`` at the quantile, over a factor four of the tail; infinite at an atom.
 
-        ``x`` is the quantile's size, or what `least` says where that is more.
+        ``x`` is the size of the quantile, or `least` if that is larger.
         """
         more = _more(tail)
         low, high = self.quantile(more), self.quantile(0.5 * tail)
@@ -99,38 +99,38 @@ class Located:
         return math.log(more / (0.5 * tail)) * at / (high - low) if high > low and at > 0 else math.inf
 
     def least(self, tail: float) -> float:
-        """Size of a loss that an error of the quantile is at least compared with; 0 where the quantile's own will do.
+        """Smallest size of a loss by which an error of the quantile is divided; 0 if the quantile's own size will do.
 
-        A quantile next to zero, between losses of either sign, says nothing of the scale of the loss: that is the
-        distance between the quantiles at half the tail and at twice the tail (or half way to one).
+        A quantile next to zero, between losses of either sign, is no scale of the loss. The scale is the distance
+        between the quantiles at half the tail and at twice the tail (or half way to one).
         """
         low, high = self.quantile(_more(tail)), self.quantile(0.5 * tail)
         return NEAR * (high - low) if low < 0.0 < high else 0.0
 
     def least_shortfall(self, tail: float) -> float:
-        """As `least`, of the mean of the losses beyond the quantile; their distance from it is the scale."""
+        """As `least`, for the mean of the losses beyond the quantile; the scale is their distance from the quantile."""
         return NEAR * self.excess(tail) if self.quantile(tail) < 0.0 else 0.0
 
     def excess(self, tail: float) -> float:
-        """The mean of what a loss beyond the quantile has beyond it."""
+        """Mean excess of the losses beyond the quantile over it."""
         at = self.curve.index(tail)
         return self.curve.excess(at)[0] / tail if at else 0.0
 
     def floor(self, tails: Sequence[float]) -> float:
-        """A loss that lies surely below the quantiles of all tails; below every loss where a tail is large."""
+        """A loss that surely lies below the quantiles of all tails; below every loss if a tail is large."""
         if 2.0 * max(tails) > MOST_FLOOR:
             return -math.inf
         return self.quantile(min(MOST_FLOOR, FLOOR * max(tails)))
 
 
 def _more(tail: float) -> float:
-    """Twice the tail, and no more than half way from it to one."""
+    """Twice the tail, but at most half way from it to one."""
     return min(2.0 * tail, 0.5 * (1.0 + tail))
 
 
 @dataclass(frozen=True, eq=False)
 class _Find(Job[Climbed]):
-    """One climb to a probability."""
+    """One climb to a given probability."""
 
     sampler: Sampler
     samples: int
@@ -163,12 +163,12 @@ class _Find(Job[Climbed]):
 
 
 def expected_cost(tails: Sequence[float]) -> int:
-    """Evaluations that `locate` takes, where the budget allows them: 0 without a tail."""
+    """Evaluations that `locate` takes if the budget allows them: 0 without a tail."""
     return round(CLIMBS * SAMPLES * (1.0 + (1.0 - RARITY) * _levels(tails))) if tails else 0
 
 
 def refuse_budget(tails: Sequence[float], max_evaluations: int) -> None:
-    """Raise `FieldError` where the share of the budget that `locate` may take does not pay for its climbs."""
+    """Raise `FieldError` if the share of the budget that `locate` may use does not pay for its climbs."""
     levels = _levels(tails)
     if _affordable(levels, max_evaluations) < LEAST:
         least = math.ceil(LEAST * CLIMBS * (1.0 + levels) / SHARE)
@@ -190,7 +190,7 @@ def _levels(tails: Sequence[float]) -> float:
 
 
 def locate(session: Session, tails: Sequence[float], keep: bool = False) -> Located:
-    """Climb to the rarest of ``tails`` and read all their quantiles.
+    """Climb to the rarest of ``tails`` and read the quantiles of all.
 
     Parameters
     ----------
@@ -199,18 +199,18 @@ def locate(session: Session, tails: Sequence[float], keep: bool = False) -> Loca
     tails : sequence of float
         Tail probabilities, at least one.
     keep : bool
-        Whether the draws of the climbs are wanted too.
+        Whether to keep the draws of the climbs.
 
     Raises
     ------
     FieldError
-        When the budget does not pay for it.
+        When the budget does not pay for the climbs.
 
     Notes
     -----
-    What is found has only to be near: the estimate reads its quantiles from rows of its own, wherever they lie. A
-    probability that is off by a third leaves the proposal nearly as good. The climbs know no threshold: a level that
-    is set by their own draws is what a quantile is.
+    The quantiles need only be near: the estimate reads its own from rows of its own, wherever they lie. If a
+    probability is off by a third, the proposal is nearly as good. The climbs need no threshold: each sets its levels
+    from its own draws, and such a level is a quantile.
     """
     problem = session.problem
     until = math.log(BEYOND * min(tails))

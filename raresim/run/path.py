@@ -1,4 +1,4 @@
-"""The path of a run after its search: estimate and audit, and another search where the audit asks for it."""
+"""The path of a run after its search: estimate and audit, and another search if the audit asks for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserve
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A run after its search: what is asked, where each measure's numbers are in it, what is drawn from, the cost.
+    """A run after its search: the questions, the indices of each measure's numbers, the proposal and the cost.
 
-    ``rounds`` are those before this one; ``tuned`` counts the search of all.
+    ``rounds`` are the earlier rounds; ``tuned`` counts the searches of all rounds.
     """
 
     loss: Loss
@@ -43,9 +43,9 @@ class Found:
 
 @dataclass(eq=False)
 class Rounds:
-    """The rounds of a run while it goes on: estimate and audit, and another search where the audit asks for it.
+    """The rounds of a run on its way: estimate and audit, and another search if the audit asks for it.
 
-    ``searching`` are the rows that failed before the estimate that goes on, and ``estimating`` is how many did in it.
+    ``searching`` are the rows that failed before the current estimate; ``estimating`` counts those that failed in it.
     """
 
     stop: Stop
@@ -59,7 +59,7 @@ class Rounds:
     estimating: int = 0
 
     def run(self) -> tuple[Sample, Audit]:
-        """All rounds; the estimate and the audit of the last."""
+        """Run all rounds; return the estimate and the audit of the last one."""
         on: Progress | None = None
         while True:
             sample, audited, held, left = self.round(on)
@@ -90,7 +90,7 @@ class Rounds:
         return self.extension is not None and self.is_last
 
     def round(self, on: Progress | None) -> tuple[Sample, Audit, int, int]:
-        """An estimate that goes on from ``on``, and its audit; evaluations that it held back, and that are left."""
+        """An estimate that goes on from ``on``, and its audit; the evaluations held back by it, and those left."""
         found, stop, checkpoint = self.found, self.stop, self.checkpoint
         if self.extension and not self.is_extended:  # as it was before anything was added
             stop = replace(stop, max_evaluations=self.extension.tuned_for)
@@ -117,13 +117,13 @@ class Rounds:
         return sample, audited, held, left - audited.evaluations
 
     def search_on(self, missed: Float, rows: int) -> None:
-        """Go on with the search from failing draws ``missed`` (k, d) that the last round hardly made.
+        """Continue the search from failing draws ``missed`` (k, d) that the last round hardly made.
 
-        Its estimate makes so many ``rows`` at least.
+        The next estimate makes at least ``rows`` rows.
         """
         session, again = self.found.session, self.found.tuned.again
         if again is None:
-            raise ValueError("the method has no other round")
+            raise ValueError("the method has no further round")
         tuned = replace(again(missed), rows=rows)
         self.found = replace(
             self.found, tuned=tuned, job=estimator_of(session, tuned, self.found.wanted), reserved=session.reserved

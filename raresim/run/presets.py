@@ -1,4 +1,4 @@
-"""Levels, horizon and names by which capital is reported: what a preset fills into a config, and nothing else."""
+"""Levels, horizon and names for regulatory reports: values that a preset fills into a config, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ RETURN_PERIODS = (2, 5, 10, 20, 25, 30, 50, 75, 100, 150, 200, 250, 500, 1000, 5
 
 @dataclass(frozen=True)
 class Preset:
-    """What one fills in.
+    """The values of one preset.
 
     Parameters
     ----------
     title : str
-        What it is called, with its source.
+        Its title, with the source.
     horizon : str
-        Over which the loss has to be; raresim changes no loss to fit it.
+        Horizon that the loss must have; raresim changes no loss to fit it.
     measures : tuple of mapping
-        As in a config, where it names none.
+        Measures as in a config, used if the config names none.
     levels : mapping
-        From the kind of a measure to the level that it gets where it names none.
+        From the kind of a measure to its level if the config gives none.
     """
 
     title: str
@@ -76,9 +76,9 @@ PRESETS: Mapping[Name, Preset] = {
 
 
 def fill(tree: Tree) -> list[str]:
-    """Fill in what the config's ``preset`` stands for, and tell what: a line for each value.
+    """Fill in the values of the config's ``preset``, and return a line for each value.
 
-    Measures that are named keep what they say; one that names neither level nor threshold gets the preset's.
+    Given measures keep their values; a measure without level and threshold gets the preset's level.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def fill(tree: Tree) -> list[str]:
     if name not in PRESETS:
         raise _no_such(tree, name)
     preset = PRESETS[name]
-    lines = [f"preset {name}: {preset.title}", f"horizon: {preset.horizon}, a name: the loss has to be that of it"]
+    lines = [f"preset {name}: {preset.title}", f"horizon: {preset.horizon}, a name only: the loss must have it"]
     if "measures" not in tree.data:
         tree.data["measures"] = [dict(measure) for measure in preset.measures]
         tree.places[("measures",)] = f"{tree.place(('preset',))}: preset {name}"

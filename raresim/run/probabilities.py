@@ -25,13 +25,13 @@ from raresim.run.audit import Audit
 from raresim.run.estimation import Look, Sample
 
 AFFORDABLE = 100
-"""Draws, divided by the largest possible weight over the estimate, from which an interval of bets is not far wider than
-others: one side of it is at least ``3.7 x bound / (estimate x draws)`` wide, relative to the estimate, at 95 %."""
+"""Draws x estimate / largest possible weight, from which on an interval of bets is not much wider than others. One side
+of it is at least ``3.7 x bound / (estimate x draws)`` wide, relative to the estimate, at 95 %."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Rows without a loss: those of the stages before the estimate, and those of the estimate."""
+    """Rows without a loss: the number before the estimate, and the number in the estimate."""
 
     searching: int = 0
     estimating: int = 0
@@ -83,7 +83,7 @@ def estimate(
     seen = answer.holds(weights, sample.unit) or error_is_audited(diagnostics, search["audit"])
     doubt = ""
     if not (crude or not hits or bets is not None or seen):
-        doubt = "of weights " + (
+        doubt = "from weights " + (
             "too few to see their tail" if weights["khat"] is None else "that may have no variance"
         )
     elif of_threshold > 0 and not threshold_is_known(diagnostics):
@@ -111,8 +111,8 @@ def estimate(
 def path(k: int, question: Question, sample: Sample, crude: bool) -> Iterator[ConvergencePoint]:
     """The probability of event ``k`` after growing parts of its draws.
 
-    The intervals are those of a sample of fixed size; where a number of hits or bets make the last one, those of the
-    draws alone.
+    The intervals are those of a sample of fixed size. If the last interval comes from a number of hits or from bets,
+    the others come from the draws alone.
     """
     heavy = answer.is_heavy(answer.weights_of(k, sample), sample.unit)
     of_threshold = _of_threshold(question, sample, _read(k, sample, sample.summary)[1], {})
@@ -131,9 +131,9 @@ def path(k: int, question: Question, sample: Sample, crude: bool) -> Iterator[Co
 
 
 def _read(k: int, sample: Sample, at: Summary | Look) -> tuple[float, float, float, Often | None]:
-    """Log, value and relative error of a probability; and how it was read where the event is common.
+    """Log, value and relative error of a probability; and its reading as a common event, or None.
 
-    Else it is the mean of the weights, which is at most one like the probability, by whatever chance it is more.
+    Otherwise it is the mean of the weights, cut at one because chance can push the mean above any probability.
     """
     common = sample.common(at, k)
     if common is not None:
@@ -152,9 +152,9 @@ def _interval(
     factor: float = 1.0,
     common: Often | None = None,
 ) -> tuple[tuple[float, float], str]:
-    """The interval, its distances from the estimate widened by ``factor`` on the log scale, and how it was made.
+    """The interval, widened around the estimate by ``factor`` on the log scale, and how it was made.
 
-    Of an event that is ``common`` the way that it is read by.
+    A ``common`` event has the interval of its own reading.
     """
     if common is not None:
         kind = common.kind if dof is None else f"{common.kind}, t with {dof:,} degrees of freedom"
@@ -172,9 +172,9 @@ def _interval(
 
 
 def _of_threshold(question: Question, sample: Sample, value: float, diagnostics: dict[str, Any]) -> float:
-    """Relative error that a threshold which is itself estimated gives to a probability ``value``; 0 where it is known.
+    """Relative error that an estimated threshold adds to a probability ``value``; 0 if the threshold is known.
 
-    Writes to ``diagnostics`` what the verdict looks at. By the delta method: the log of the probability falls with the
+    Writes what the verdict looks at to ``diagnostics``. By the delta method, the log of the probability falls with the
     threshold at the rate that the rows show.
     """
     unsure = question.unsure
@@ -190,7 +190,7 @@ def _of_threshold(question: Question, sample: Sample, value: float, diagnostics:
 def _with_threshold(
     interval: tuple[float, float], value: float, error: float, confidence: float
 ) -> tuple[float, float]:
-    """``interval`` with the relative ``error`` of another source: distances on the log scale add as squares."""
+    """``interval`` with the relative ``error`` of another source: distances on the log scale add in squares."""
     more = Certainty(confidence).quantile * error
     low, high = interval
     down = math.hypot(math.log(value / low), more) if low > 0 else math.inf
@@ -199,7 +199,7 @@ def _with_threshold(
 
 
 def _noted(question: Question, value: float) -> str:
-    """How the threshold came about, and whether it is one of a tail at all."""
+    """How the threshold was found, and a doubt if it is not in a tail."""
     if value <= 0.5:
         return question.note
     side = "below" if question.event.direction == "above" else "above"
@@ -208,7 +208,7 @@ def _noted(question: Question, value: float) -> str:
 
 
 def _guaranteed(wait: Wait, alone: tuple[float, float], kind: str, hits: int) -> tuple[tuple[float, float], str]:
-    """The interval of the wait for the wanted hits, and how it was made; that of the draws where they did not come."""
+    """The interval of the wait for the wanted hits, and how it was made; of the draws alone if too few hits came."""
     goal = wait.goal
     if wait.time is None:
         return alone, f"{kind}; no guarantee: the budget ended after {hits:,} of {goal.hits:,} hits"
@@ -217,7 +217,7 @@ def _guaranteed(wait: Wait, alone: tuple[float, float], kind: str, hits: int) ->
 
 
 def _of_bets(bets: Bets, k: int, value: float, confidence: float) -> tuple[tuple[float, float], str]:
-    """The interval of the bets, and how it was made."""
+    """The interval from the bets, and how it was made."""
     bound = math.exp(bets.log_bound)
     kind = f"betting: holds at every look, weights of at most {bound:.3g}"
     wide = "wide: the bound divided by the estimate is above a hundredth of the draws"
@@ -226,7 +226,7 @@ def _of_bets(bets: Bets, k: int, value: float, confidence: float) -> tuple[tuple
 
 
 def _widening(alone: tuple[float, float], interval: tuple[float, float]) -> float:
-    """How much wider ``interval`` is than ``alone``, relative to that; infinite where that is a point."""
+    """How much wider ``interval`` is than ``alone``, relative to the latter; infinite if that is a point."""
     width, more = alone[1] - alone[0], interval[1] - alone[1]
     return more / width if width > 0 else math.inf if more > 0 else 0.0
 
@@ -240,9 +240,9 @@ def _upper_end(
     heavy: bool,
     factor: float = 1.0,
 ) -> float:
-    """Upper end of the interval from the moments in which every row without a loss is in the event.
+    """Upper end of the interval from the moments with every row without a loss counted in the event.
 
-    What fails is not what the proposal was made for: a few large weights may make up the most of it.
+    The proposal was not made for rows that fail: a few large weights may make up most of their sum.
     """
     relative_error = sample.relative_error(upper, k)
     end = _interval(upper, k, relative_error, confidence, crude, answer.dof_of(upper, sample.unit, heavy), factor)[0][1]

@@ -16,7 +16,7 @@ from raresim.numerics.streams import BIT_GENERATOR, STREAM_VERSION
 
 
 def durations(begun: float, ends: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of each stage that has ended or goes on, and in all, from the moments at which stages ended."""
+    """Seconds of each stage that has ended or begun, and of the whole run, from the times at which stages ended."""
     now, last = time.perf_counter(), begun
     seconds = {}
     for stage in ("tune", "estimate", "audit"):

@@ -25,22 +25,22 @@ from raresim.run.audit import Audit
 from raresim.run.estimation import Look, Sample
 
 SECTIONS, LEAST_OF_SECTION = 16, 20
-"""Parts of the rows that cross-check an error, and rows beyond the quantile that each has to have."""
+"""Number of parts of the rows for a cross-check of an error, and rows beyond the quantile that each part must have."""
 
 MOST_SORTED = 2_000_000
-"""Losses that are sorted for the convergence of a quantile, over all its points."""
+"""Total number of losses sorted for the convergence of a quantile, over all its points."""
 
 
 @dataclass(frozen=True, eq=False)
 class Losses:
-    """The weighted losses of a sample, sorted once for all that is read from them.
+    """The weighted losses of a sample, sorted once for all readings.
 
     Parameters
     ----------
     rows : WeightedLosses
-        As the estimate stage kept them.
+        The rows that the estimate stage kept.
     looks : sequence of Look
-        After which parts of them.
+        The looks after parts of the rows.
     """
 
     rows: WeightedLosses
@@ -48,7 +48,7 @@ class Losses:
 
     @cached_property
     def curve(self) -> TailCurve:
-        """Of all rows."""
+        """The curve of all rows."""
         return TailCurve.of(self.rows)
 
     @cached_property
@@ -58,7 +58,7 @@ class Losses:
 
     @cached_property
     def sofar(self) -> list[tuple[int, TailCurve]]:
-        """Evaluations and the curve after some of the looks, as far as rows are kept by themselves."""
+        """Evaluations and the curve after some of the looks, as long as rows are kept one by one."""
         loss, log_weight, row = self.joined
         looks = [look for look in self.looks if look.tail.n <= self.rows.among]
         curves = []
@@ -69,13 +69,13 @@ class Losses:
 
     @cached_property
     def sections(self) -> list[TailCurve]:
-        """`SECTIONS` parts of the rows: every sixteenth, as components of a mixture stand one after the other."""
+        """`SECTIONS` parts of the rows: every sixteenth row, because components of a mixture stand in sequence."""
         loss, log_weight, row = self.joined
         parts = ((row % SECTIONS == k, len(range(k, self.rows.among, SECTIONS))) for k in range(SECTIONS))
         return [TailCurve.of_rows(n, loss[at], log_weight[at]) for at, n in parts]
 
     def sectioned_error(self, question: Question, tail: float, value: float, bounded: bool) -> float | None:
-        """Standard error of ``value`` from the spread of the parts' around it ([1]_); None where they are too few.
+        """Standard error of ``value`` from the spread of the values of the parts ([1]_); None if parts are too small.
 
         References
         ----------
@@ -92,7 +92,7 @@ class Losses:
         return math.sqrt(sum(squares) / (SECTIONS * (SECTIONS - 1)) * self.rows.among / self.rows.n)
 
     def excess_weights(self, floor: float) -> dict[str, Any]:
-        """How even the weights of an expected shortfall are: those of the rows times what is beyond ``floor``."""
+        """How even the weights of an expected shortfall are: weights of the rows times their excess over ``floor``."""
         loss, log_weight, _ = self.joined
         beyond = loss > floor
         return evenness(log_weight[beyond] + np.log(loss[beyond] - floor)) if beyond.any() else {}
@@ -108,7 +108,7 @@ def estimate(
     total: int,
     audited: Audit,
 ) -> Estimate:
-    """A value at risk or an expected shortfall; counts and weights are those at and beyond the value at risk."""
+    """A value at risk or expected shortfall; its counts and weights are of the rows at and beyond the value at risk."""
     crude, curve = not search["weighted"], losses.curve.for_tail(tail, sample.weight_bound is not None)
     certainty = _certainty(k, question, sample, crude, answer.inflation(sample))
     found = curve.value_at_risk(tail, certainty)
@@ -151,7 +151,7 @@ def estimate(
         judged_error=relative_error,
         interval=interval,
         interval_kind=kind,
-        doubt="of weights that may have no variance" if doubtful else "",
+        doubt="from weights that may have no variance" if doubtful else "",
         information=spent,
         diagnostics=diagnostics,
         level=level_of(tail),
@@ -163,7 +163,7 @@ def estimate(
 def path(
     k: int, question: Question, tail: float, losses: Losses, sample: Sample, crude: bool
 ) -> Iterator[ConvergencePoint]:
-    """The number of question ``k`` after growing parts of its draws, with intervals of a sample of fixed size."""
+    """The answer to question ``k`` after growing parts of its draws, with intervals of a sample of fixed size."""
     certainty = _certainty(k, question, sample, crude)
     for evaluations, sofar in losses.sofar:
         curve = sofar.for_tail(tail, sample.weight_bound is not None)
@@ -175,9 +175,9 @@ def path(
 def _answer(
     question: Question, found: Quantile, tail: float, curve: TailCurve, certainty: Certainty
 ) -> tuple[float, float, tuple[float, float]]:
-    """Value, standard error and interval of a value at risk, ``found``, or of the expected shortfall beyond it.
+    """Value, standard error and interval of the value at risk ``found``, or of the expected shortfall beyond it.
 
-    To first order the error of the second is that of the mean excess, which is positive and skewed as a probability is.
+    To first order the error of the shortfall is the error of the mean excess, positive and skewed like a probability.
     """
     if question.quantity == "value_at_risk" or found.at is None:
         return found.value, found.std_error, (found.low, found.high)
@@ -189,6 +189,6 @@ def _answer(
 
 
 def _certainty(k: int, question: Question, sample: Sample, crude: bool, factor: float = 1.0) -> Certainty:
-    """How sure the interval of a quantile is to be, after what the weights of its event look like."""
+    """The certainty of the interval of a quantile, given the weights of its event."""
     heavy = not crude and answer.is_heavy(answer.weights_of(k, sample), sample.unit)
     return Certainty(question.confidence, crude, answer.dof_of(sample.summary.tail, sample.unit, heavy), factor)

@@ -1,4 +1,4 @@
-"""Where replicates ended, and whether a draw lies far from all of it."""
+"""Where replicates ended, and whether a draw lies far from all of them."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 
 AXES = 8
-"""Directions in which distances are taken, at most: those in which the draws lie farthest."""
+"""Largest number of directions in which distances are measured: those in which the draws lie farthest."""
 
 FEW = 3
-"""Replicates that have to have come near a draw: what one or two found by luck is not in the others' estimates."""
+"""Replicates that must have come near a draw: a region that one or two found by luck is missing in the others."""
 
 MOST = 0.8
-"""Share of the replicates whose own draws say what is near: the others may be those one or two."""
+"""Share of the replicates whose own draws define what is near: the others may be those one or two."""
 
 FARTHER = 1.5
-"""How much farther than any of their draws one is that replicates did not come near."""
+"""How many times farther than any of their own draws a draw must lie to count as not reached."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """The part of the space that replicates came to.
+    """The part of the space that replicates reached.
 
     Parameters
     ----------
     ends : Ends
-        Where they ended.
+        Where the replicates ended.
     events : tuple of Event
         The events.
 
     Notes
     -----
-    Replicates are independent and alike: how far the draws of one lie from those of others shows how far the draws of a
-    further one may. One of another sampler that lies much farther from all but `FEW` is in a region that replicates do
-    not come to. Their spread cannot say so: it is small just because they do not.
+    Replicates are independent and alike: the distances between draws of different replicates show how far the draws of
+    a further replicate may lie. A draw of another sampler that lies much farther from all but `FEW` is in a region that
+    replicates do not reach. Their spread cannot show this: it is small precisely because they do not reach the region.
     """
 
     ends: Ends
@@ -50,9 +50,9 @@ class Reach:
     cost_through = 0.0
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        """As `Estimator.through`, of draws ``u`` (k, d): ``inf`` for one that replicates did not come near.
+        """As `Estimator.through`, for draws ``u`` (k, d): ``inf`` for a draw that replicates did not come near.
 
-        ``-inf`` for the others, and NaN where fewer than two replicates reached the event.
+        ``-inf`` for the others, and NaN if fewer than two replicates reached the event.
         """
         log_rows = np.full((len(self.events), len(u)), math.nan)
         for k, event in enumerate(self.events):
@@ -63,8 +63,8 @@ class Reach:
 
 
 def far_from(parts: Sequence[Float], u: Float) -> Bool:
-    """Which of the draws ``u`` (k, d) lie farther from ``parts``, (n, d) each, than most of those from the others."""
-    most = max(map(len, parts))  # more of one climb, whose draws are alike, would turn the axes towards it
+    """Which of the draws ``u`` (k, d) lie farther from ``parts``, (n, d) each, than most of these from each other."""
+    most = max(map(len, parts))  # more draws of one climb, which are alike, would turn the axes towards it
     axes = _axes(np.concatenate([*parts, u[evenly(len(u), most)]]))
     near = [part @ axes for part in parts]
     usual = [_distance(near[:k] + near[k + 1 :], part).max() for k, part in enumerate(near)]
@@ -79,7 +79,7 @@ def _axes(u: Float) -> Float:
 
 
 def _distance(parts: Sequence[Float], asked: Float) -> Float:
-    """From each of the rows ``asked`` (k, d) to the `FEW`-th nearest of ``parts``, each taken at its nearest draw."""
+    """From each row of ``asked`` (k, d) the distance to the `FEW`-th nearest of ``parts``, each by its nearest draw."""
     from scipy.spatial import KDTree
 
     each = np.array([KDTree(part).query(asked)[0] for part in parts])

@@ -27,7 +27,7 @@ def estimates(
     Parameters
     ----------
     questions : sequence of Question
-        In the order of the sample's events.
+        Questions, in the order of the sample's events.
     sample : Sample
         The estimate stage.
     search : mapping
@@ -41,8 +41,8 @@ def estimates(
 
     Notes
     -----
-    A row without a loss is in no event for the estimate and the lower end of the interval, and in every event for the
-    upper end. Each end has its own sampling error: whatever these rows are, the interval covers at its confidence.
+    A row without a loss counts in no event for the estimate and the lower end of the interval, and in every event for
+    the upper end. Each end has its own sampling error: whatever these losses are, the interval keeps its coverage.
     """
     lost, audited = lost or Lost(), audited or Audit("off")
     losses = _losses(sample)
@@ -67,5 +67,5 @@ def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> t
 
 
 def _losses(sample: Sample) -> Losses | None:
-    """The weighted losses, where they were kept."""
+    """The weighted losses, if they were kept."""
     return None if sample.summary.losses is None else Losses(sample.summary.losses, sample.history)

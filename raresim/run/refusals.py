@@ -1,6 +1,6 @@
-"""What parts of an experiment do not go together, and what to do instead: the same for ``check`` and for ``run``.
+"""Which parts of an experiment do not go together, and what to do instead: the same for ``check`` and for ``run``.
 
-What one method, loss or measure refuses is its own affair; here is what follows from what each of them says of itself.
+Each method, loss and measure holds its own refusals; the ones here follow from what several parts say of themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raresim.search.goals import TWO_SIDES
 
 
 def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: Stop, seed: int, audit: Extent) -> None:
-    """Raise `FieldError` where parts of an experiment do not go together, whatever its inputs."""
+    """Raise `FieldError` if parts of an experiment do not go together, whatever the inputs are."""
     if not measures:
         raise FieldError("measures", "must name at least one", ())
     if not 0 <= seed < 2**64:
@@ -31,7 +31,7 @@ def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: 
         raise FieldError(
             "on_failure",
             f"cannot be 'bound' with method {method.kind}: its rows are whole lines or rays, and one failed evaluation "
-            "leaves nothing of a boundary to find; use 'retry', or another method such as auto",
+            "hides where the line enters the event; use 'retry', or another method such as auto",
             ("loss",),
         )
     with about("method"):
@@ -49,22 +49,22 @@ def refuse_for(
     method: Method,
     max_evaluations: int,
 ) -> None:
-    """Raise `FieldError` or `DataError` where a part does not go with the inputs, before anything is drawn.
+    """Raise `FieldError` or `DataError` if a part does not go with the inputs, before anything is drawn.
 
     Parameters
     ----------
     latent_dim, dim : int
         Coordinates of a draw in standard normal and in physical space.
     inputs : Inputs or None
-        The law; None where it is not fitted yet, and what depends on it is not looked at.
+        The law; None if it is not fitted yet: checks that need it are then skipped.
     loss : Loss
-        Bound to the inputs, or what `Loss.look` gives.
+        The loss bound to the inputs, or the result of `Loss.look`.
     measures : sequence of Measure
-        What is asked.
+        The measures of the experiment.
     method : Method
         How draws are chosen.
     max_evaluations : int
-        Of the whole run. What a pilot for quantiles or a standard deviation leaves of them is not known before.
+        Evaluations of the whole run. The share of a pilot for quantiles or a standard deviation is not known yet.
     """
     with about("method"):
         method.cost(latent_dim, dim)
@@ -81,7 +81,7 @@ def refuse_for(
 
 
 def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
-    """Raise `FieldError` where events lie on a side of the loss to which another part does not go."""
+    """Raise `FieldError` if events lie on a side of the loss that another part does not support."""
     sides = {measure.direction for measure in measures if measure.asks}
     if loss.has_limit_states and "below" in sides:
         raise FieldError(
@@ -93,7 +93,7 @@ def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> No
     if "below" in sides and any(measure.keeps != "counts" for measure in measures):
         raise FieldError(
             "measures",
-            "must be on the upper side of the loss: what is read from its largest values does not go with `below`; "
+            "must be on the upper side of the loss: a measure read from the largest losses does not go with `below`; "
             "put it into an experiment of its own, or turn the sign of the loss",
             (),
         )
@@ -102,20 +102,20 @@ def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> No
 
 
 def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
-    """Raise `FieldError` where a measure is read from rows that ``loss`` or ``method`` does not give."""
+    """Raise `FieldError` if a measure is read from rows that ``loss`` or ``method`` does not give."""
     for k, measure in enumerate(measures):
         if measure.bets and loss.may_fail:
             raise FieldError(
                 "interval",
-                "must not be 'betting' where loss.on_failure is 'bound': a row without a loss is no bet won or lost; "
-                "use 'retry' or 'error'",
+                "must not be 'betting' where loss.on_failure is 'bound': a row without a loss neither wins nor loses "
+                "its bet; use 'retry' or 'error'",
                 ("measures", k),
             )
         if measure.keeps != "counts" and not method.weighs_draws:
             raise FieldError(
                 "measures",
-                f"must be probabilities with method {method.kind} and these options, got {measure.kind}: it is read "
-                "from single draws with weights, and the rows of this method are none; use auto, cross_entropy, "
+                f"must be probabilities with method {method.kind} and these options, got {measure.kind}: it needs "
+                "single weighted draws, and the rows of this method are not such draws; use auto, cross_entropy, "
                 "importance or crude, with draws 'independent' and without control variates",
                 (),
             )
@@ -123,14 +123,14 @@ def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> Non
             raise FieldError(
                 "measures",
                 f"must be probabilities where loss.on_failure is 'bound', got {measure.kind}: rows without a loss "
-                "leave its upper end open; use 'retry' or 'error'",
+                "leave its upper end unbounded; use 'retry' or 'error'",
                 (),
             )
     if not any(measure.asks for measure in measures):
         kinds = ", ".join(measure.kind for measure in measures)
         raise FieldError(
             "measures",
-            f"must ask for a number, such as a probability or a value_at_risk: {kinds} are of the others",
+            f"must ask for a number, such as a probability or a value_at_risk: {kinds} only show more about one",
             (),
         )
 
@@ -138,7 +138,7 @@ def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> Non
 def _refuse_budget(
     dim: int, inputs: Inputs | None, loss: Loss, measures: Sequence[Measure], method: Method, max_evaluations: int
 ) -> None:
-    """Raise `FieldError` where the budget does not pay for what a run begins with."""
+    """Raise `FieldError` if the budget does not pay for the first stages of a run."""
     if tails := [tail for measure in measures for tail in measure.tails]:
         locate.refuse_budget(tails, max_evaluations)
     if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:

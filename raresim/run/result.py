@@ -1,4 +1,4 @@
-"""The outcome of a run in Python, and the run folder that it is saved to and read back from."""
+"""The outcome of a run in Python, and the run folder to which it is saved and from which it is read."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Result(Outcome):
     def save(self, directory: str | Path) -> Path:
         """Write the run folder, with figures and report, and return its path.
 
-        Everything is written to a temporary sibling that is renamed at the end, so a folder that exists is whole.
+        Everything is written to a temporary sibling that is renamed at the end: a folder that exists is complete.
 
         Raises
         ------
         ConfigError
             When ``directory`` exists and is not empty.
         OSError
-            With the path of what could not be written; ``directory`` is then not there.
+            With the path that could not be written; ``directory`` does then not exist.
         """
         final = Path(directory)
         refuse_existing(final)
@@ -62,19 +62,19 @@ class Result(Outcome):
 def read_run(folder: str | Path) -> Result:
     """Read a run folder back: the `Result` that was saved there.
 
-    It is equal to that result. Where a free table such as ``diagnostics`` held a number that was not finite, which JSON
-    cannot store, it has None.
+    It equals that result, except that a free table such as ``diagnostics`` has None for a number that was not finite,
+    which JSON cannot store.
 
     Parameters
     ----------
     folder : str or Path
-        A run folder. Its figures and page are not read, and no code of it is run.
+        A run folder. Its figures and page are not read, and none of its code is run.
 
     Raises
     ------
     ConfigError
-        That names the file and what is wrong with it, when the folder is incomplete, broken, of an unfinished run or of
-        another version of the format.
+        When the folder is incomplete, broken, of an unfinished run or of another version of the format. The message
+        names the file and what is wrong with it.
     """
     folder = Path(folder)
     held = fields_of(folder)
@@ -82,7 +82,7 @@ def read_run(folder: str | Path) -> Result:
 
 
 def _failures(path: Path, counted: Mapping[str, Any]) -> Failures:
-    """The rows without a loss that are in the folder, with the counts of all of them."""
+    """The rows without a loss that are stored in the folder, with the counts of all such rows."""
     if not os.path.lexists(path):
         return Failures.nothing()
     stored = arrays_in(path)
@@ -102,7 +102,7 @@ def _failures(path: Path, counted: Mapping[str, Any]) -> Failures:
 
 
 def default_folder(name: str, leaf: str) -> Path:
-    """``runs/NAME/LEAF``, below the working folder; raises `ConfigError` where a link would lead out of it."""
+    """``runs/NAME/LEAF``, below the working folder; raises `ConfigError` if a link would lead out of it."""
     folder = Path("runs") / name / leaf
     for part in (folder.parent, folder):
         if part.is_symlink():
@@ -111,7 +111,7 @@ def default_folder(name: str, leaf: str) -> Path:
 
 
 def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
-    """Make the run folder ``final`` of ``files``, with figures and page: whole, or not at all.
+    """Make the run folder ``final`` from ``files``, with figures and page: complete, or not at all.
 
     An empty folder in its place is replaced.
     """
@@ -127,7 +127,7 @@ def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
                 os.fsync(file.fileno())
         try:
             report.build(draft)
-        except ConfigError as error:  # it speaks of the draft
+        except ConfigError as error:  # its text names the draft
             raise OSError(str(error).replace(str(draft), str(final))) from error
         draft.chmod(0o755)
         with naming(final):
@@ -141,7 +141,7 @@ def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `ConfigError` when ``folder`` is there and holds something, or could not be made after the run."""
+    """Raise `ConfigError` if ``folder`` exists and is not empty, or could not be made after the run."""
     try:
         mode = os.lstat(folder).st_mode
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""Rounds of a run: where an audit finds mass that the proposal does not cover, search, estimate and audit begin again.
+"""Rounds of a run: if an audit finds mass that the proposal does not cover, search, estimate and audit begin again.
 
-What an earlier round drew is in no later estimate: its failing draws are where the search goes on from, the estimate
-has draws of its own, and so has the audit. The verdict is that of the last round alone.
+Draws of an earlier round are in no later estimate: the search goes on from its failing draws, while estimate and audit
+draw anew. The verdict is that of the last round alone.
 
-An estimate that takes more than a part of the budget is audited once on the way: where another round is needed, the
-rest pays for it. Where it is not, the same estimate goes on, and is audited anew at its end.
+An estimate that takes more than a part of the budget is audited once on the way. If another round is needed, the rest
+of the budget pays for it. If not, the same estimate goes on, and is audited anew at its end.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from raresim.run.audit import Audit
 from raresim.run.estimation import Sample, weights_settled
 
 MOST = 3
-"""Rounds of a run, at most."""
+"""Largest number of rounds of a run."""
 
 ON_THE_WAY = 0.3
-"""Share of the evaluations left after which an estimate is audited on the way."""
+"""Share of the remaining evaluations after which an estimate is audited on the way."""
 
 NEXT_AUDIT = 1.25
-"""How many times the evaluations of its audit a round leaves for that of the next one."""
+"""Evaluations that a round leaves for the next audit, as a multiple of those of its own audit."""
 
 SEARCHING = 0.75
-"""Share of a round that search and trials may take, at most: the rest is its estimate's."""
+"""Largest share of a round for search and trials: the rest is for its estimate."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Round:
     values : tuple of float
         The estimate of each event's probability.
     missed : int
-        Failing draws of the audit that the search goes on from (`missed_by`); 0 where the estimate goes on.
+        Failing draws of the audit from which the search goes on (`missed_by`); 0 if the estimate goes on.
     estimate, audit : int
-        Evaluations of both; 0 of an estimate that goes on.
+        Evaluations of both; 0 for an estimate that goes on.
     """
 
     values: tuple[float, ...]
@@ -53,7 +53,7 @@ class Round:
 
     @property
     def evaluations(self) -> int:
-        """Of estimate and audit: the search counts those of all rounds."""
+        """Evaluations of estimate and audit: the search counts those of all rounds."""
         return self.estimate + self.audit
 
     def facts(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Round:
 
 
 def ended(sample: Sample, audited: Audit, missed: Float | None) -> Round:
-    """The round of ``sample``, whose audit found ``missed`` (k, d); None: the estimate goes on."""
+    """The record of the round of ``sample``, whose audit found ``missed`` (k, d); None: the estimate goes on."""
     tail = sample.summary.tail
     values = tuple(math.exp(tail.log_probability(k)) for k in range(tail.hits.size))
     if missed is None:
@@ -71,15 +71,15 @@ def ended(sample: Sample, audited: Audit, missed: Float | None) -> Round:
 
 
 def repairs(rounds: Sequence[Round]) -> int:
-    """How many of the ``rounds`` another search followed."""
+    """How many of the ``rounds`` were followed by another search."""
     return sum(r.missed > 0 for r in rounds)
 
 
 def held_on_the_way(tuned: Tuned, rounds: Sequence[Round], left: int, reserved: int) -> int:
-    """Evaluations that an estimate leaves for what an audit on the way may ask for, of those that are ``left``.
+    """Evaluations, of those that are ``left``, that an estimate leaves for another round after an audit on the way.
 
-    Those that are ``reserved`` for the audit at least; these alone where no other round can follow or one was on the
-    way already.
+    At least those that are ``reserved`` for the audit; exactly those if no other round can follow or one audit on the
+    way was made already.
     """
     if tuned.again is None or repairs(rounds) + 1 >= MOST or (rounds and not rounds[-1].missed):
         return reserved
@@ -87,31 +87,31 @@ def held_on_the_way(tuned: Tuned, rounds: Sequence[Round], left: int, reserved: 
 
 
 def reserved_next(reserved: int, audited: Audit) -> int:
-    """Evaluations held back for the audit of another round, after one that had ``reserved`` so many for its own."""
+    """Evaluations held back for the audit of another round, after one with ``reserved`` for its own audit."""
     return min(reserved, math.ceil(NEXT_AUDIT * audited.evaluations))
 
 
 def missed_by(
     tuned: Tuned, sample: Sample, audited: Audit, rounds: Sequence[Round], left: int, reserved: int
 ) -> Float | None:
-    """Failing draws (k, d) that another round begins with; None where there is none.
+    """Failing draws (k, d) with which another round begins; None if there is none.
 
-    Those that the estimate hardly draws; where there are none, and its largest weights would not be trusted, those at
-    which one row would be heaviest.
+    These are the draws that the estimate hardly makes. Without such draws, and if its largest weights would not be
+    trusted, they are the draws at which a single row would be heaviest.
 
     Parameters
     ----------
     tuned : Tuned
-        What the round drew from.
+        The proposal of the round.
     sample : Sample
-        Its estimate.
+        The estimate of the round.
     audited : Audit
-        Its audit.
+        The audit of the round.
     rounds : sequence of Round
-        Those before.
+        The rounds before.
     left, reserved : int
         Evaluations that are left, and those held back for the next audit (`reserved_next`): another round needs twice
-        as many, and room for the smallest estimate.
+        the reserve, and room for the smallest estimate.
     """
     least = max(reserved, math.ceil(tuned.least / (1.0 - SEARCHING)))
     if tuned.again is None or repairs(rounds) + 1 >= MOST or left < reserved + least:

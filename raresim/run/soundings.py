@@ -1,9 +1,8 @@
 """Soundings: an audit that looks for failure regions without following the loss, and weighs what it finds.
 
-It begins from nothing, with draws of a widened target of which it asks only whether they are in the event
-(`raresim.search.hits`). Around the nearest point of each region it then draws typical failing points, and asks of each
-what share of the estimate one row there would have added. A loss whose slope hides a region from climbs does not hide
-it here.
+They start afresh, with draws of a widened target, and ask only whether each is in the event (`raresim.search.hits`).
+Around the nearest point of each region they then draw typical failing points, and compute the share of the estimate
+that one row at each would have added. A loss whose slope hides a region from climbs does not hide it here.
 """
 
 from __future__ import annotations
@@ -35,32 +34,32 @@ from raresim.search.hits import Hits, Region, bends_seen, cost_by_hits, find_by_
 from raresim.search.limit_states import cost_along_states, regions_along_states
 
 HITS = 44
-"""Hits of the widened target that are wanted: a region with a tenth of them is among them with 99 %."""
+"""Wanted hits of the widened target: a region with a tenth of the hits is among them with a probability of 99 %."""
 
 LARGER = 12
-"""How many times what is held back for them soundings may take, where that is left."""
+"""Soundings may use this many times the evaluations held back for them, if so many are left."""
 
 DRAWS = 32
 """Draws around each nearest point."""
 
 FEWEST = 4
-"""Nearest points around which evaluations are left to draw, whatever the search takes."""
+"""Nearest points for which evaluations are kept back to draw around them, whatever the search uses."""
 
 BEFORE = 0.3
-"""How far before the tangent plane half of these begin."""
+"""How far before the tangent plane half of these draws begin."""
 
 INSIDE, CLOSE = 1.05, 0.3
-"""Around a nearest point where none of these fails: how far out the centre of others is, and their spread."""
+"""If none of these draws fails: distance of the centre of further draws, relative to the point, and their spread."""
 
 WITHIN = 0.97
-"""Where draws beyond the sphere of a region begin, relative to its nearest point."""
+"""Radius at which draws beyond the sphere of a region begin, relative to its nearest point."""
 
 KEPT = 64
 """Failing draws that the estimate draws least, kept for another round of the search."""
 
 
 def cost(problem: Problem) -> int:
-    """Evaluations that soundings of one side of the loss may take."""
+    """Largest number of evaluations of soundings on one side of the loss."""
     dim = problem.inputs.latent_dim
     return 1500 + 20 * dim + (cost_along_states(dim) if problem.loss.limit_state_names else 0)
 
@@ -72,10 +71,10 @@ class Thin:
     Parameters
     ----------
     u : (k, d) float64
-        The draws, in standard normal space: first those that the estimate hardly draws, the one that stands for most
-        at the head, then the others, the heaviest at the head.
+        The draws, in standard normal space: first those that the estimate hardly makes, by decreasing mass, then the
+        others, by decreasing share.
     share : (k,) float64
-        What one row there would add, as a share of the estimate.
+        Share of the estimate that one row at each draw would add.
     """
 
     u: Float
@@ -88,7 +87,7 @@ class Thin:
 
     @classmethod
     def of(cls, u: Float, log_share: Float, mass: Float) -> Self:
-        """Of the draws ``u`` (n, d), of which each stands for ``mass`` (n,) and would add ``exp(log_share)`` (n,)."""
+        """From draws ``u`` (n, d) that stand for ``mass`` (n,); one row there would add ``exp(log_share)`` (n,)."""
         missed = log_share > math.log(UNCOVERED)
         order = np.lexsort((np.where(missed, -mass, -log_share), ~missed))[:KEPT]
         return cls(u[order], np.exp(np.minimum(log_share[order], 700.0)))
@@ -102,33 +101,33 @@ class Thin:
 
 @dataclass(frozen=True, eq=False)
 class Sounded:
-    """What soundings on one side of the loss say of its events.
+    """What soundings on one side of the loss show of its events.
 
     Parameters
     ----------
     sign : float
-        The side.
+        The side of the loss.
     width : float
         Standard deviation of the widened target.
     draws, hits : int
-        Draws of it, and those in the rarest event.
+        Draws of the widened target, and those in the rarest event.
     regions, climbs : int
-        Nearest points found, and looked for.
+        Nearest points found, and searches for them.
     ended : str
         Why the search ended.
     evaluations : int
-        Losses that all this took.
+        Evaluations of the loss in total.
     failing : (m,) int64
         Draws around the points that are in each event.
     log_probability : (m,) float64
-        Estimates from them, in nats; ``-inf`` without one.
+        Estimates from these draws, in nats; ``-inf`` without one.
     relative_error : (m,) float64
-        Of these; infinite without one.
+        Relative errors of these estimates; infinite without one.
     uncovered : (m,) float64
-        Share of the estimate that they find where one row alone would have added more than `UNCOVERED` of it; NaN
-        where nothing was asked.
+        Share of the estimate that they find where a single row would have added more than `UNCOVERED` of it; NaN if
+        nothing was checked.
     thin : Thin
-        Draws in the rarest event at which one row would be heaviest.
+        Draws in the rarest event at which a single row would be heaviest.
     """
 
     sign: float
@@ -148,7 +147,7 @@ class Sounded:
 
 @dataclass(frozen=True, eq=False)
 class Soundings(Accumulator):
-    """Of each side, in order."""
+    """The soundings of each side, in order."""
 
     seen: tuple[Sounded, ...]
 
@@ -158,7 +157,7 @@ class Soundings(Accumulator):
 
 @dataclass(frozen=True, eq=False)
 class Sound(Job[Soundings]):
-    """One side of the loss: block ``k`` is side ``k``.
+    """The soundings as a job: block ``k`` is side ``k`` of the loss.
 
     Parameters
     ----------
@@ -169,17 +168,17 @@ class Sound(Job[Soundings]):
     job : Estimator or Reach
         Says what a row of the estimate at a draw would have added.
     events : tuple of Event
-        What is asked for.
+        The events of the run.
     sides : tuple of float
-        The signs to look on.
+        The signs of the sides.
     log_sizes : tuple of float
-        Of each event: log of the number of rows times the estimate; ``-inf`` where the estimate saw nothing.
+        For each event: log of the number of rows times the estimate; ``-inf`` if the estimate saw nothing.
     log_values : tuple of float
         Log of the estimates, in nats.
     most : int
-        Evaluations that may be spent.
+        Largest number of evaluations.
     most_rows : int
-        Failing draws that are asked about where each takes evaluations.
+        Failing draws that are checked if each check takes evaluations.
     """
 
     problem: Problem
@@ -218,14 +217,14 @@ class Sound(Job[Soundings]):
         if silent.any() and self.most - found.evaluations - len(u) >= DRAWS * np.count_nonzero(silent):
             close = [r for r, is_silent in zip(found.regions, silent, strict=True) if is_silent]
             more = _drawn(evaluate, sampler.problem.target, _closer(close), DRAWS * len(close), rng)
-            more[2][~silent[_nearest(found.regions, more[0])]] = -math.inf  # where others have failing draws
+            more[2][~silent[_nearest(found.regions, more[0])]] = -math.inf  # regions with failing draws of their own
             u, loss, log_mass = (np.concatenate(both) for both in zip((u, loss, log_mass), more, strict=True))
         return Soundings((self._read(sign, mine, found, u, loss, log_mass, block),))
 
     def _along_states(
         self, sampler: Sampler, block: Block, sign: float, goal: float, rng: np.random.Generator
     ) -> tuple[list[Region], int]:
-        """The regions that the limit states show, where the loss has them, and what they took."""
+        """The regions that the limit states show, if the loss has limit states, and the evaluations used."""
         bound, dim = self.problem.loss, sampler.problem.dim
         if not bound.limit_state_names:
             return [], 0
@@ -259,7 +258,7 @@ class Sound(Job[Soundings]):
     def _read(
         self, sign: float, mine: list[int], found: Hits, u: Float, loss: Float, log_mass: Float, block: Block
     ) -> Sounded:
-        """What draws ``u`` (n, d) around the points say, each of which stands for ``exp(log_mass)`` of the target."""
+        """What draws ``u`` (n, d) around the points show; each stands for ``exp(log_mass)`` of the target."""
         easiest = min(sign * self.events[k].threshold for k in mine)
         failing = np.flatnonzero(loss >= easiest)
         some, log_rows, more = self._rows_through(u[failing], block, self.most - found.evaluations - len(u))
@@ -289,7 +288,7 @@ class Sound(Job[Soundings]):
         return replace(result, regions=len(found.regions), evaluations=evaluations, thin=thin)
 
     def _rows_through(self, u: Float, block: Block, left: int) -> tuple[Index, Float, int]:
-        """See `rows_through`; of ``left`` evaluations."""
+        """See `rows_through`; with at most ``left`` evaluations."""
         cost = self.job.cost_through
         most = min(self.most_rows, max(1, int(left / cost))) if cost else len(u)
         return rows_through(self.job, self.problem, u, block, most)
@@ -309,14 +308,14 @@ def rows_through(
     u : (k, d) float64
         The draws.
     block : Block
-        For losses that have to be evaluated.
+        The block, for losses that have to be evaluated.
     most : int
-        Draws that are asked about where each takes evaluations; they are taken evenly from ``u``.
+        Largest number of draws that are checked if each check takes evaluations; they are taken evenly from ``u``.
 
     Returns
     -------
-    which draws were asked about (j,), the log weights (m, j) of each event in nats, and the evaluations that it took.
-    A weight is infinite where the line or ray through a failing draw misses it between two points of its grid.
+    the indices (j,) of the checked draws, the log weights (m, j) for each event in nats, and the evaluations used.
+    A weight is infinite if the line or ray through a failing draw misses it between two points of its grid.
     """
     chosen = len(u) if not job.cost_through else most
     some = np.unique(np.linspace(0, len(u) - 1, min(chosen, len(u))).round().astype(np.intp))
@@ -334,28 +333,28 @@ def rows_through(
 def _drawn(
     evaluate: Callable[[Float], Float], target: Distribution, law: Distribution, n: int, rng: np.random.Generator
 ) -> tuple[Float, Float, Float]:
-    """Draws (n, d) of ``law``, their losses (n,), and the log of what each stands for of the target (n,)."""
+    """Draws (n, d) of ``law``, their losses (n,), and the log of the mass of the target that each stands for (n,)."""
     u = np.empty((n, law.dim), order="F")
     law.sample(rng, u)
     return u, evaluate(u), log_density(target, u) - log_density(law, u) - math.log(n)
 
 
 def _nearest(regions: Sequence[Region], u: Float) -> Index:
-    """Which of the regions has its nearest point nearest to each of the draws ``u`` (n, d)."""
+    """Index of the region whose nearest point is nearest to each of the draws ``u`` (n, d)."""
     apart = u[:, None, :] - np.array([region.point for region in regions])
     return np.asarray(np.argmin(np.square(apart).sum(axis=2), axis=1))
 
 
 def _closer(regions: Sequence[Region]) -> Distribution:
-    """What is drawn close to the nearest points of regions in which nothing failed: of narrow corners, say."""
+    """The law of draws close to the nearest points of regions in which nothing failed, such as narrow corners."""
     laws = [Normal(mean=INSIDE * region.point, std=CLOSE) for region in regions]
     return Mixture(weights=np.full(len(laws), 1.0 / len(laws)), components=laws)
 
 
 def _laws(regions: Sequence[Region]) -> Distribution:
-    """What is drawn around the regions, all alike: half the target beyond each tangent plane, half normal at its point.
+    """The law of draws around all regions alike: half target beyond the tangent plane, half normal around the point.
 
-    Of a region that bends around the origin, half of what is beyond its sphere instead of beyond a plane.
+    For a region that bends around the origin, the first half lies beyond its sphere instead of a plane.
     """
     laws: list[Distribution] = []
     for region in regions:

@@ -1,1 +1,1 @@
-"""Finding where a loss is large and fitting laws to it: what the method ``auto`` is made of."""
+"""Search kit: find where a loss is large, and fit laws to it. Methods, the audit and scenarios are built on it."""

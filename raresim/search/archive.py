@@ -1,4 +1,4 @@
-"""All evaluations of a search, weighted as one sample of all the laws they were drawn from."""
+"""All evaluations of a search, weighted as one sample from all the laws that they were drawn from."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Archive:
 
     Notes
     -----
-    The weight of a draw is ``p(u) / sum_j (n_j / N) q_j(u)``, the balance heuristic of [1]_. Laws that were fitted to
-    earlier draws are too dense at just these draws, so that sums of these weights are biased low: they serve for
-    fitting and for choosing levels, never for the estimate.
+    The weight of a draw is ``p(u) / sum_j (n_j / N) q_j(u)``, the balance heuristic of [1]_. Laws fitted to earlier
+    draws are too dense at exactly these draws, so sums of these weights are biased low: they serve to fit laws and to
+    choose levels, never for the estimate.
 
     References
     ----------
@@ -36,11 +36,11 @@ class Archive:
     u: Float = field(init=False)
     loss: Float = field(default_factory=lambda: np.empty(0))
     states: Float | None = None
-    """Limit states of the draws (n, m), where the loss has them."""
+    """Limit states of the draws (n, m), if the loss has them."""
     laws: list[Distribution] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     searched: list[int] = field(default_factory=list)
-    """Laws that a proposal keeps as a defence: the first, and the last with which the event was looked for."""
+    """Laws that a proposal keeps as a defence: the first law, and the last law of the search for the event."""
     _log_p: Float = field(default_factory=lambda: np.empty(0))
     _log_sum: Float = field(default_factory=lambda: np.empty(0))
 
@@ -53,7 +53,7 @@ class Archive:
         return int(self.loss.size)
 
     def add(self, law: Distribution, u: Float, loss: Float, states: Float | None = None) -> slice:
-        """Add draws of ``law`` (n, d) with their losses (n,) and limit states (n, m); the rows that they take."""
+        """Add draws of ``law`` (n, d) with losses (n,) and limit states (n, m); returns their rows in the archive."""
         first = self.size
         n = loss.size
         log_p = log_density(self.target, u)
@@ -80,11 +80,11 @@ class Archive:
         return self._log_p - self._log_sum + math.log(self.size)
 
     def keep_searched(self) -> None:
-        """The search is over: its first and its last law are the defence of every proposal from now on."""
+        """End the search: from now on its first and its last law are the defence of every proposal."""
         self.searched = sorted({0, len(self.laws) - 1})
 
     def level(self, goal: float, ess: float) -> float:
-        """The largest loss, at most ``goal``, beyond which the draws are worth ``ess`` equally weighted ones."""
+        """The largest loss, at most ``goal``, beyond which the effective number of draws is ``ess``."""
         order = np.argsort(-self.loss)
         log_weight = self.log_weight[order]
         weight = np.exp(log_weight - log_weight.max())
@@ -95,9 +95,9 @@ class Archive:
         return min(goal, float(self.loss[order[k]]))
 
     def variance(self, law: Distribution, hit: Bool, ess: float) -> float:
-        """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,); NaN where hits are worth less.
+        """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,).
 
-        They have to be worth ``ess`` equally weighted ones.
+        NaN if the effective number of hits is below ``ess``.
         """
         log_weight = self.log_weight[hit]
         if effective_of_logs(log_weight) < ess:

@@ -14,43 +14,43 @@ from raresim.search.fitting import capped, mixed
 
 LAYERS = np.array([0.775, 0.075, 0.075, 0.075])
 """Shares of the proposal's layers: the fitted laws, their broad copies, laws of the search, and laws around the nearest
-points of the regions, where there are any."""
+points of the regions, if there are any."""
 
 LEAST_LAYERS = np.array([0.3, 0.075, 0.075, 0.075])
 """Smallest shares of the layers, once draws decide on them."""
 
 LEAST, LEAST_TILT = 0.1, 0.02
-"""Smallest share of a fitted mixture, and of a tilt while shares are fitted: what few draws reject may be needed."""
+"""Smallest share of a fitted mixture, and of a tilt while shares are fitted: a few draws may reject it by chance."""
 
 DROPPED = 0.04
-"""Share below which a tilt is left out of a proposal."""
+"""Share below which a proposal leaves out a tilt."""
 
 STEPS, LAYER_STEPS = 50, 200
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A fitted law, and a copy that is nowhere narrower than the target where there is one."""
+    """A fitted law, and a copy of it, if there is one, that is nowhere narrower than the target."""
 
     name: str
     law: Distribution
     broad: Distribution | None = None
     parts: int = 0
     goal: float = 0.0
-    """The event that it is for, where there are several."""
+    """The event that it is for, if there are several."""
 
     def __str__(self) -> str:
         return f"mixture of {self.parts}, {self.name}" if self.parts else self.name
 
 
 def drawn_from(candidates: Sequence[Candidate], shares: Float) -> Bool:
-    """Which candidates a proposal is made of."""
+    """Which candidates are part of a proposal."""
     mixtures = np.array([c.parts > 0 for c in candidates])
     return mixtures | (shares >= DROPPED)
 
 
 def carried(shares: Float, old: Sequence[Candidate], new: Sequence[Candidate]) -> Float:
-    """Shares for the candidates ``new``: those that candidates of the same names had, and a fair one for the others."""
+    """Shares of the candidates ``new``: a candidate of the same name passes on its share, others get a fair one."""
     known = {c.name: s for c, s in zip(old, shares, strict=True)}
     carried = np.array([known.get(c.name, 1.0 / len(new)) for c in new])
     total: Float = carried / carried.sum()
@@ -60,10 +60,10 @@ def carried(shares: Float, old: Sequence[Candidate], new: Sequence[Candidate]) -
 def layers(
     candidates: Sequence[Candidate], shares: Float, archive: Archive, cover: Distribution | None
 ) -> list[Distribution]:
-    """What a proposal is made of: fitted laws by their shares, their broad copies, laws of the search, and ``cover``.
+    """The layers of a proposal: fitted laws by their shares, their broad copies, laws of the search, and ``cover``.
 
-    The laws of the search are the first of the archive and the last with which the event was looked for: no failing
-    point that they could find gets a weight far above theirs. ``cover`` is fitted to nothing.
+    The laws of the search are the first law of the archive and its last in the search for the event: no failing point
+    that they could find has a weight far above theirs. ``cover`` is not fitted to anything.
     """
     kept = drawn_from(candidates, shares)
     fitted = mixed(shares[kept].tolist(), [c.law for c, k in zip(candidates, kept, strict=True) if k])
@@ -82,36 +82,36 @@ def proposal(
 ) -> Distribution:
     """The law to draw from: `layers` with the shares ``of_layers``."""
     made = layers(candidates, shares, archive, cover)
-    if of_layers.size < len(made):  # points that were found after the last refit
+    if of_layers.size < len(made):  # points found after the last refit
         of_layers = np.append((1.0 - LAYERS[-1]) * of_layers / of_layers.sum(), LAYERS[-1])
     return mixed(of_layers[: len(made)].tolist(), made)
 
 
 def searching(candidates: Sequence[Candidate]) -> Distribution:
-    """The law to look for the next level with: mostly the broad copies."""
+    """The law of the search for the next level: mostly the broad copies."""
     broad = [c.broad for c in candidates if c.broad is not None]
     fitted = mixed([1.0] * len(candidates), [c.law for c in candidates])
     return mixed([0.7, 0.3], [mixed([1.0] * len(broad), broad), fitted]) if broad else fitted
 
 
 def fitted_shares(candidates: Sequence[Candidate], shares: Float, u: Float, log_weight: Float) -> Float:
-    """Shares (k,) with the largest weighted likelihood of draws that the candidates were not fitted to.
+    """Shares (k,) with the largest weighted likelihood of draws to which the candidates were not fitted.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        Fitted to other draws.
+        Candidates fitted to other draws.
     shares : (k,)
-        Where expectation-maximisation begins.
+        Shares with which expectation-maximisation begins.
     u : (n, d)
         Fresh draws in the event.
     log_weight : (n,)
-        Their log weights, in nats.
+        Log weights of the draws, in nats.
 
     Notes
     -----
     The weighted likelihood of held-out draws in the event is minus the cross-entropy from the optimal proposal: the
-    family with the smallest divergence gets most of the draws, and none is bet on alone.
+    family with the smallest divergence gets most of the draws, but every family keeps some.
     """
     logs = np.stack([log_density(c.law, u) for c in candidates], axis=1)
     weight = capped(np.exp(log_weight - log_weight.max()))
@@ -126,25 +126,25 @@ def fitted_shares(candidates: Sequence[Candidate], shares: Float, u: Float, log_
 
 
 def fitted_layers(laws: Sequence[Distribution], shares: Float, u: Float, log_weight: Float, log_p: Float) -> Float:
-    """Shares (k,) of the layers with the smallest variance of the estimate, as fresh draws tell it.
+    """Shares (k,) of the layers that give the estimate the smallest variance, as seen by fresh draws.
 
     Parameters
     ----------
     laws : sequence of Distribution
         `layers`, fitted to other draws.
     shares : (k,)
-        Where the search for them begins.
+        Shares with which the minimisation begins.
     u : (n, d)
         Fresh draws in the event.
     log_weight, log_p : (n,)
-        Their log weights, and the target's log density there, in nats.
+        Log weights of the draws, and the target's log density there, in nats.
 
     Notes
     -----
     The second moment of an estimate from the mixture ``q``, ``E_p[p / q; event]``, is convex in the shares [1]_. The
-    likelihood, by which fitted laws get theirs, hardly sees the few draws at which ``q`` is far too small, and these
-    are what a broad layer is for. The multiplicative step is the one of A-optimal designs, with the square root for
-    which it never goes up [2]_; draws that carry too much are capped.
+    likelihood, which sets the shares of fitted laws, hardly sees the few draws at which ``q`` is far too small, and a
+    broad layer is there for these draws. The multiplicative step is the one of A-optimal designs, with the square root
+    that keeps it from ever going up [2]_; draws that carry too much are capped.
 
     References
     ----------

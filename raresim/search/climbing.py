@@ -1,4 +1,4 @@
-"""Walks uphill in the loss from several points at once: the nearest points of failure regions, one by one."""
+"""Walks uphill in the loss from several points at once, towards the nearest points of failure regions."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ MAX_MOVE = 5.0
 MAX_NORM = 15.0
 
 WIDE = 0.25
-"""Distance over which differences are taken: so wide that small noise and small jumps do not decide."""
+"""Distance over which differences are taken: wide enough that small noise and small jumps do not decide."""
 
 STEPS = Steps(difference=WIDE, outwards=True, most_ahead=2.0 * MAX_NORM)
 
 FRACTIONS = (1.0, 0.5, 0.2)
 CLOSE = 0.7
-"""A walk that is in the event ends where its next move is shorter than this."""
+"""A walk in the event ends if its next move is shorter than this."""
 
 LINEAR = 0.02
-"""A walk also ends where a full step came this close to the goal, relative to the loss it had to gain."""
+"""A walk also ends if a full step came this close to the goal, relative to the loss that it had to gain."""
 
 TOGETHER = 0.5
-"""Distance at which two walks are taken to go to the same place."""
+"""Distance below which two walks are assumed to go to the same place."""
 
 ROUNDS = 8
 
 BESIDE = 0.1
-"""A point from which the linearised loss reaches the goal within this distance is next to the event."""
+"""A point from which the linearised loss reaches the goal within this distance counts as next to the event."""
 
 AXIS_TIP = 4.0
 AXIS_LIMIT = 7.0
@@ -44,16 +44,16 @@ AXIS_STEPS = 7
 
 @dataclass(frozen=True, eq=False)
 class Climbs:
-    """Where walks ended.
+    """The ends of walks uphill.
 
     Parameters
     ----------
     points : (k, d)
-        The ends that lie in the event, or next to it.
+        Ends that lie in the event, or next to it.
     directions : (k, d)
-        Unit gradient of the loss there.
+        Unit gradient of the loss at these points.
     started, flat : int
-        Walks begun, and those that ended because the loss did not change.
+        Number of walks, and of walks that ended because the loss did not change.
     """
 
     points: Float
@@ -71,18 +71,18 @@ def climb(evaluate: Evaluate, starts: Float, losses: Float, goal: float, most: f
     evaluate : callable
         The loss.
     starts : (k, d)
-        Where walks begin.
+        Points where walks begin.
     losses : (k,)
-        The loss there.
+        The loss at the starts.
     goal : float
-        What the loss has to reach.
+        The loss that walks have to reach.
     most : float
-        Evaluations that no round may exceed: walks that could are ended before.
+        Largest number of evaluations of a round: walks that could exceed it are ended before.
 
     Notes
     -----
-    Of some fractions of the step of `raresim.search.hlrf` the one with the best merit is taken. All walks move
-    together: a round is one call for the gradients and one for the candidates.
+    Several fractions of the step of `raresim.search.hlrf` are tried, and the one with the best merit is taken. All
+    walks move together: a round is one call for the gradients and one for the candidates.
     """
     walks = _Walks(starts.copy(), losses.astype(np.float64), goal)
     spent = 0
@@ -97,9 +97,9 @@ def climb(evaluate: Evaluate, starts: Float, losses: Float, goal: float, most: f
 
 @dataclass(eq=False)
 class _Walks:
-    """Where walks are, and which of them go on.
+    """Positions of the walks, and which of them go on.
 
-    ``slack`` is how far below the goal the loss may be at a point that counts as in the event.
+    ``slack``: a point whose loss is below the goal by no more than this counts as in the event.
     """
 
     at: Float
@@ -133,7 +133,7 @@ class _Walks:
             self.step(evaluate, walk[~arrived], aim[~arrived], steep[~arrived])
 
     def step(self, evaluate: Evaluate, walk: Index, aim: Float, steep: Float) -> None:
-        """Move the walks of numbers ``walk`` towards ``aim`` (k, d), where that is better than staying."""
+        """Move the walks with indices ``walk`` towards ``aim`` (k, d), if that is better than to stay."""
         here, value = self.at[walk], self.value[walk]
         move = aim - here
         length = np.sqrt(np.square(move).sum(axis=1))
@@ -156,7 +156,7 @@ class _Walks:
 
 
 def _followers(at: Float, value: Float, active: Bool, goal: float) -> list[int]:
-    """Active walks that have come as near as `TOGETHER` to one that is as high: they would end where it ends."""
+    """Active walks within `TOGETHER` of one that is at least as high: they would end where it ends."""
     order = np.lexsort((np.square(at).sum(axis=1), -np.minimum(value, goal))).tolist()
     followers = []
     for place, k in enumerate(order):
@@ -167,7 +167,7 @@ def _followers(at: Float, value: Float, active: Bool, goal: float) -> list[int]:
 
 
 def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: float) -> Float:
-    """Where the coordinate axes enter the event, within `AXIS_LIMIT` of the origin.
+    """Points where the coordinate axes enter the event, within `AXIS_LIMIT` of the origin.
 
     Parameters
     ----------
@@ -176,11 +176,11 @@ def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: 
     dim : int
         Number of coordinates.
     goal : float
-        What the loss has to reach.
+        The loss that has to be reached.
     centre : float
         The loss at the origin.
     usual : float
-        A loss that few random draws exceed: axes are only followed where it is exceeded on more than one.
+        A loss that few random draws exceed: axes are only followed if it is exceeded on more than one.
 
     Returns
     -------
@@ -189,9 +189,9 @@ def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: 
 
     Notes
     -----
-    Sums and maxima of independent factors fail along axes, and a search of random draws never finds all of them. The
-    roots are found by bisection, for all axes at once: losses that grow by orders of magnitude, or in jumps, are as
-    good as linear ones.
+    Sums and maxima of independent factors fail along axes, and random draws never find all of these. The roots are
+    found by bisection, on all axes at once, which works for losses that grow by orders of magnitude, or in jumps, as
+    well as for linear ones.
     """
     axes = np.concatenate([np.eye(dim), -np.eye(dim)])
     at_tip = evaluate(AXIS_TIP * axes)
@@ -210,7 +210,7 @@ def axis_roots(evaluate: Evaluate, dim: int, goal: float, centre: float, usual: 
 
 
 def peaks(u: Float, loss: Float, most: int, apart: float = 0.7) -> Bool:
-    """The rows with the largest losses, none within an angle of cosine ``apart`` of a larger one; at most ``most``."""
+    """The rows with the largest losses, at most ``most``, with pairwise cosines of their directions below ``apart``."""
     unit = u / np.maximum(np.sqrt(np.square(u).sum(axis=1)), 1e-12)[:, None]
     open_ = np.isfinite(loss)
     chosen = np.zeros(loss.size, dtype=bool)
@@ -225,12 +225,12 @@ def peaks(u: Float, loss: Float, most: int, apart: float = 0.7) -> Bool:
 
 
 def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
-    """Groups of points that lie in one failure region: halfway between two of them the loss still reaches ``goal``.
+    """Groups of points in one failure region: halfway between two points of it the loss still reaches ``goal``.
 
     Halfway is meant on the sphere: the midpoint is moved out to the larger of the two distances from the origin, and a
-    little further, so that a ring or a shell is one region. Where that is nearer to a third of the points than to the
-    two, it may be in the region of that one alone, as between two sides of a polygon with another in the middle: then
-    only the third can join them.
+    little further, so that a ring or a shell is one region. If a third point is nearer to it than the two, it may lie
+    in the region of the third alone, as between two sides of a polygon with another side in the middle: then only the
+    third point can join the two.
     """
     groups: list[list[int]] = []
     for i, point in enumerate(points):
@@ -251,7 +251,7 @@ def regions(evaluate: Evaluate, points: Float, goal: float) -> list[list[int]]:
 
 
 def _within(u: Float) -> Float:
-    """Rows that are not further from the origin than `MAX_NORM`."""
+    """Rows within `MAX_NORM` of the origin."""
     norm = np.sqrt(np.square(u).sum(axis=1))
     shortened: Float = u * np.minimum(1.0, MAX_NORM / np.maximum(norm, 1e-12))[:, None]
     return shortened

@@ -1,7 +1,7 @@
 """Design points: the likeliest points of an event in standard normal space, by a gradient search from several starts.
 
-The event is ``loss >= goal``. Its nearest point to the origin is where the density of the event is largest, and
-``Phi(-beta)`` of its distance ``beta`` is the first-order reliability method's guess of the probability (FORM).
+The event is ``loss >= goal``. The density of the event is largest at its nearest point to the origin. With the distance
+``beta`` of that point, ``Phi(-beta)`` is the probability's approximation by the first-order reliability method (FORM).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from raresim.search.hlrf import Evaluate, Steps, penalty_of
 Rows = NDArray[np.intp]
 
 CENTRAL_UP_TO = 20
-"""Dimension up to which a gradient takes differences on both sides."""
+"""Largest dimension in which a gradient takes differences on both sides."""
 
 DIFFERENCE = 1e-3
 """Step of a difference, in standard deviations."""
 
 SHORTER = 0.5 ** np.arange(1, 6)
-"""The steps that are tried where the whole one does not lower the merit function."""
+"""Shares of the step that are tried if the whole step does not lower the merit function."""
 
 ARMIJO = 0.1
 """Share of the predicted decrease that a step must bring."""
 
 FARTHEST = 12.0
-"""Radius beyond which no step goes: a standard normal is there with probability 1e-33."""
+"""Largest radius of a step: a standard normal lies beyond it with probability 1e-33."""
 
 STEPS = Steps(difference=DIFFERENCE, central_up_to=CENTRAL_UP_TO, most_reach=FARTHEST, exact=True)
 
@@ -41,34 +41,34 @@ SAME_POINT = 1.0
 """Distance below which two points stand for the same region."""
 
 MOST_PAIRED = 12
-"""Design points up to which the event is looked for between any two."""
+"""Largest number of design points between all pairs of which the event is looked for."""
 
 BETWEEN = 6.0
-"""Nats by which the density there may be below that at the nearest design point."""
+"""Nats by which the density there may be below the density at the nearest design point."""
 
 BEFORE_PLANES = 0.95
-"""Share of the way to the planes at the design points on which a point between two has to lie."""
+"""A point between two design points must lie within this share of the way to their planes."""
 
 BISECTIONS = 6
 
 RADII = np.arange(1.0, 9.0)
-"""Where a start's direction is looked along for the event."""
+"""Radii at which the direction of a start is searched for the event."""
 
 ELITES = 0.1
-"""Share of a pilot from whose largest losses starts are taken."""
+"""Share of a pilot, with the largest losses, from which starts are taken."""
 
 UNSEEN = 0.22
 """Expected number of regions not found at which a search for several ends: eight climbs to two, 44 to seven."""
 
 STRETCHES = np.array([1.0, 1.01, 1.03, 1.1, 1.3, 1.6, 2.0, 3.0])
-"""How far outwards a climb that did not converge is looked along for the event."""
+"""How far outwards the event is looked for from the end of a climb that did not converge."""
 
 HALVINGS = 10
 """Bisections that then bring it back to the event's boundary."""
 
 
 class Step(NamedTuple):
-    """One point of a climb: which start and iteration, its loss and distance, and what it took to get there."""
+    """One point of a climb: its start and iteration, its loss and distance, and the evaluations spent on it."""
 
     start: int
     iteration: int
@@ -79,24 +79,24 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DesignPoint:
-    """Where a climb ended.
+    """The end of a climb.
 
     Parameters
     ----------
     u : (d,) float64
         The point.
     loss : float
-        There, signed.
+        Signed loss at the point.
     direction : (d,) float64
-        Of steepest ascent of the loss, of length one.
+        Direction of steepest ascent of the loss, of length one.
     slope : float
         Length of the gradient, loss per standard deviation.
     start : int
-        Which start came here.
+        Index of the start that led here.
     note : str
-        Why the climb ended before it converged; empty where it did.
+        Why the climb ended before it converged; empty if it converged.
     reached : bool
-        Whether the point is on the event's boundary, be it the nearest of its region or not.
+        Whether the point is on the event's boundary, even if it is not the nearest of its region.
     nearest : bool
         Whether it is the nearest of its region although no climb converged there, as in a corner of two limit states.
     """
@@ -127,7 +127,7 @@ class DesignPoint:
 
 
 Settle = Callable[["Search", Sequence[DesignPoint]], "Search"]
-"""From climbs, and design points that are known, to the same with ends that did not converge at nearest points."""
+"""From climbs and known design points to the same climbs, with ends that did not converge moved to nearest points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +137,14 @@ class Search:
     Parameters
     ----------
     ends : tuple of DesignPoint
-        Where each start ended.
+        The end of each climb.
     points : tuple of DesignPoint
-        Those of them on the event's boundary, one for each region: first those that converged, then those that are
-        nearest otherwise, each nearest first.
+        Ends on the event's boundary, one for each region: first those that converged, then other nearest points, each
+        group nearest first.
     steps : tuple of Step
-        The way there.
+        The points on the way.
     evaluations : int
-        Losses that were evaluated.
+        Number of evaluations of the loss.
     """
 
     ends: tuple[DesignPoint, ...]
@@ -153,7 +153,7 @@ class Search:
     evaluations: int
 
     def and_(self, later: Search, looked: int) -> Search:
-        """Both, the starts of ``later`` numbered after these; ``looked`` losses went into choosing its starts."""
+        """Both searches, with the starts of ``later`` numbered after these; ``looked`` evaluations chose its starts."""
         n = len(self.ends)
         ends = (*self.ends, *(replace(end, start=n + end.start) for end in later.ends))
         share = looked // max(1, len(later.ends))
@@ -168,12 +168,12 @@ class Search:
 
     @property
     def reached(self) -> int:
-        """Starts that came to the event's boundary."""
+        """Number of starts that came to the event's boundary."""
         return sum(end.reached for end in self.ends)
 
     @property
     def outcome(self) -> str:
-        """The end in words."""
+        """The outcome in words."""
         settled = sum(end.settled for end in self.ends)
         notes = "; ".join(sorted({end.note for end in self.ends if not end.settled}))
         text = f"{self.reached} of {len(self.ends)} starts reached the threshold"
@@ -181,12 +181,12 @@ class Search:
 
 
 def gradient_cost(dim: int) -> int:
-    """Losses that one gradient takes, that of the point itself not counted."""
+    """Evaluations of one gradient, without the one at the point itself."""
     return STEPS.cost(dim)
 
 
 def unseen_share(found: int, climbs: int) -> float:
-    """Expected share of the regions that ``climbs`` climbs, ended in ``found`` of them, have missed; 0 for one region.
+    """Expected share of the regions that ``climbs`` climbs to ``found`` regions have missed; 0 for one region.
 
     References
     ----------
@@ -199,7 +199,7 @@ def unseen_share(found: int, climbs: int) -> float:
 def slope_direction(u: Float, loss: Float) -> Float:
     """Direction (d,) of the mean gradient of the loss's ranks over draws ``u`` (n, d) of the target.
 
-    Of standard normals ``E[f(u) u] = E[grad f(u)]`` ([1]_), so no difference is taken and plateaus do no harm.
+    For standard normals ``E[f(u) u] = E[grad f(u)]`` ([1]_), so no difference is taken and plateaus do no harm.
 
     References
     ----------
@@ -212,18 +212,18 @@ def slope_direction(u: Float, loss: Float) -> Float:
 
 
 def start_directions(u: Float, loss: Float, k: int, taken: Float | None = None) -> Float:
-    """Directions (k, d) to start from: the mean slope, the largest loss, and large losses far from those taken.
+    """Start directions (k, d): the mean slope, the largest loss, and large losses far from directions taken before.
 
     Parameters
     ----------
     u : (n, d) float64
         Draws of the target.
     loss : (n,) float64
-        Their losses, signed.
+        Losses of the draws, signed.
     k : int
-        How many.
+        Number of directions.
     taken : (j, d) float64, optional
-        Directions that earlier starts took: only others are given then.
+        Directions of earlier starts: the result then has only other directions.
     """
     best = np.argsort(-loss, kind="stable")[: max(k, math.ceil(ELITES * loss.size))]
     elites = u[best] / np.maximum(np.linalg.norm(u[best], axis=1), 1e-300)[:, None]
@@ -236,7 +236,7 @@ def start_directions(u: Float, loss: Float, k: int, taken: Float | None = None) 
 
 
 def start_points(evaluate: Evaluate, goal: float, directions: Float) -> tuple[Float, int]:
-    """The first point of the event along each direction, or that of the largest loss; and the losses that took."""
+    """The first point of the event along each direction, or the point of largest loss; and the evaluations spent."""
     k, d = directions.shape
     grid = (RADII[:, None, None] * directions).reshape(-1, d)
     loss = evaluate(np.asfortranarray(grid)).reshape(RADII.size, k)
@@ -254,28 +254,28 @@ def explore(
     rounds: int = 16,
     settle: Settle | None = None,
 ) -> Search:
-    """Search from the largest losses of a pilot; once more, in other directions, while there may be more regions.
+    """Search from the largest losses of a pilot, and again in other directions while there may be more regions.
 
     Parameters
     ----------
     evaluate : callable
         See `Evaluate`.
     goal : float
-        The threshold, signed as the losses are.
+        The threshold, with the sign of the losses.
     u : (n, d) float64
         Draws of the target.
     loss : (n,) float64
-        Their losses, signed.
+        Losses of the draws, signed.
     starts : int
         Climbs of a round.
     max_evaluations : int
-        Losses that may be evaluated.
+        Largest number of evaluations of the loss.
     rounds : int
-        Rounds at most. There is another one after one that found a second or a later region, while fewer than two
-        climbs have come to each, and while more than `UNSEEN` are expected not to have been found, by `unseen_share`.
+        Largest number of rounds. Another one follows if the last found a second or later region, while fewer than two
+        climbs have come to each region, and while `unseen_share` expects more than `UNSEEN` regions not to be found.
     settle : callable, optional
-        What is made of the climbs of a round that did not converge; without it each counts for a region of its own
-        where none converged.
+        Treats the climbs of a round that did not converge; without it, and if none converged, each of them counts as a
+        region of its own.
     """
     directions = start_directions(u, loss, starts)
     found = Search((), (), (), 0)
@@ -306,18 +306,18 @@ def find_design_points(
     max_iterations: int = 30,
     tolerance: float = 1e-3,
 ) -> Search:
-    """Climb from every start to a point of ``loss >= goal`` that is nearest to the origin.
+    """Climb from every start to a point of ``loss >= goal`` nearest to the origin.
 
     Parameters
     ----------
     evaluate : callable
         See `Evaluate`.
     goal : float
-        The threshold, signed as the losses are.
+        The threshold, with the sign of the losses.
     starts : (k, d) float64
-        Where the climbs begin.
+        Points where the climbs begin.
     max_evaluations : int
-        Losses that may be evaluated.
+        Largest number of evaluations of the loss.
     max_iterations : int
         Steps after which a climb gives up.
     tolerance : float
@@ -325,8 +325,8 @@ def find_design_points(
 
     Notes
     -----
-    The step of `raresim.search.hlrf` is shortened until its merit ``|u|^2 / 2 + c |goal - loss|`` falls. The climbs go
-    side by side, so an iteration is two or three calls; one that comes close to the end of another stops there.
+    The step of `raresim.search.hlrf` is shortened until its merit ``|u|^2 / 2 + c |goal - loss|`` falls. The climbs run
+    side by side, so an iteration is two or three calls; a climb that comes close to the end of another stops there.
     """
     climbs = _Climbs(evaluate, goal, np.array(starts, dtype=np.float64), max_evaluations, tolerance)
     for iteration in range(1, max_iterations + 1):
@@ -360,7 +360,7 @@ class _Climbs:
         self.active = np.arange(k)
 
     def step(self, iteration: int) -> bool:
-        """One iteration of every active climb; whether any goes on."""
+        """One iteration of every active climb; returns whether any goes on."""
         active, d = self.active, self.u.shape[1]
         first = int(iteration == 1)
         if self.evaluations + active.size * (gradient_cost(d) + 1 + SHORTER.size + first) > self.max_evaluations:
@@ -389,12 +389,12 @@ class _Climbs:
         return self.active.size > 0
 
     def look(self, u: Float) -> Float:
-        """The losses at the rows of ``u``, counted."""
+        """The losses at the rows of ``u``; they are counted."""
         self.evaluations += len(u)
         return self.evaluate(np.asfortranarray(u))
 
     def distances(self) -> tuple[Float, Float]:
-        """Of every active point: along the gradient to the touching plane's edge of the event, and across it."""
+        """For every active point: distance along the gradient to the linearised edge, and distance from its ray."""
         u, a = self.u[self.active], self.direction[self.active]
         with np.errstate(invalid="ignore"):
             gap = (self.goal - self.loss[self.active]) / np.maximum(self.slope[self.active], 1e-300)
@@ -402,7 +402,7 @@ class _Climbs:
         return gap, np.linalg.norm(u - along[:, None] * a, axis=1)
 
     def advance(self, who: Rows, gap: Float, spent: Rows) -> Rows:
-        """Move each of ``who`` by the longest step that lowers its merit; those that found none."""
+        """Move each of ``who`` by the longest step that lowers its merit; returns those for which no step did."""
         u, a, slope = self.u[who], self.direction[who], self.slope[who]
         move, penalty = STEPS.aims(u, a, gap) - u, penalty_of(u, slope)
         downhill = np.einsum("ij,ij->i", u, move) - penalty * slope * np.abs(gap)
@@ -431,19 +431,19 @@ class _Climbs:
         return stuck
 
     def record(self, who: Rows, iteration: int, spent: Rows) -> None:
-        """Note where each of ``who`` is now."""
+        """Record the position of each of ``who``."""
         for k in who:
             radius = float(np.linalg.norm(self.u[k]))
             self.steps.append(Step(int(k), iteration, float(self.loss[k]), radius, int(spent[k])))
 
     def end(self, who: Rows, note: str) -> None:
-        """Let ``who`` climb no further, and say why."""
+        """End the climbs ``who``, and say why."""
         for k in who:
             self.notes[k] = note
         self.active = np.setdiff1d(self.active, who)
 
     def join(self, ended: Rows) -> None:
-        """End the climbs that are close to one of ``ended``: they would end there too."""
+        """End the climbs close to one of ``ended``: they would end there too."""
         for k in ended:
             near = self.active[np.linalg.norm(self.u[self.active] - self.u[k], axis=1) < 0.5 * SAME_POINT]
             for field_ in (self.u, self.loss, self.direction, self.slope):
@@ -451,7 +451,7 @@ class _Climbs:
             self.end(near, "")
 
     def bring_to_boundary(self) -> None:
-        """Move the climbs that did not converge along their rays to where the event begins, if it is near."""
+        """Move climbs that did not converge along their rays to where the event begins, if that is near."""
         self.reached[:] = [not note for note in self.notes]
         who = looked = np.flatnonzero(~self.reached)
         cost = who.size * (STRETCHES.size + HALVINGS)
@@ -484,7 +484,7 @@ class _Climbs:
             self.direction[k] = unit(self.u[k])
 
     def ends(self) -> tuple[DesignPoint, ...]:
-        """Where each climb ended."""
+        """The end of each climb."""
         return tuple(
             DesignPoint(
                 u=self.u[k],
@@ -500,7 +500,7 @@ class _Climbs:
 
 
 def distinct(ends: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
-    """Of the points on the boundary one for each region, in the order of `Search.points`."""
+    """One of the points on the boundary for each region, in the order of `Search.points`."""
     kept: list[DesignPoint] = []
     for point in sorted((end for end in ends if end.reached), key=lambda p: (not p.converged, not p.nearest, p.beta)):
         if all(np.linalg.norm(point.u - other.u) >= SAME_POINT for other in kept):
@@ -509,7 +509,7 @@ def distinct(ends: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
 
 
 def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most: float) -> tuple[Float, int]:
-    """Where the event begins halfway between two design points, nearer than their planes have it; losses evaluated.
+    """Points halfway between two design points where the event begins before their planes; and the evaluations spent.
 
     Parameters
     ----------
@@ -518,20 +518,20 @@ def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most
     goal : float
         The threshold, signed.
     points : (k, d) float64
-        Design points; more than `MOST_PAIRED` are not looked between.
+        Design points; for more than `MOST_PAIRED`, nothing is searched.
     most : float
-        Losses that may be evaluated; nothing is looked for where they may not do.
+        Largest number of evaluations; if they may not suffice, nothing is searched.
 
     Returns
     -------
     (j, d) float64 and int
-        Points that reach the goal, where the density is not more than `BETWEEN` nats below the largest at ``points``.
+        Points that reach the goal, with a density at most `BETWEEN` nats below the largest at ``points``.
 
     Notes
     -----
-    A sum of heavy tails mostly fails by one large term, which its design points stand for. What two terms make together
-    is little, but far from either, and without draws of its own it has the largest weights. Events beyond planes have
-    nothing there that these do not reach.
+    A sum of heavy tails mostly fails by one large term, for which its design points stand. Two terms together fail
+    rarely, but far from either point, and without draws of its own this part has the largest weights. Events beyond
+    planes have nothing there that draws around these points do not reach.
     """
     k, d = points.shape
     first, second = np.triu_indices(k if k <= MOST_PAIRED else 0, 1)
@@ -551,7 +551,7 @@ def between(evaluate: Callable[[Float], Float], goal: float, points: Float, most
 
 
 def bisected(inside: Callable[[Float], NDArray[np.bool_]], low: Float, high: Float, steps: int) -> Float:
-    """Where an event begins between ``low`` and ``high`` (k,), which is in it: by halving, all at once."""
+    """Where an event begins between ``low`` and ``high`` (k,), with ``high`` in it: by bisection, all at once."""
     for _ in range(steps if len(high) else 0):
         middle = 0.5 * (low + high)
         hit = inside(middle)
@@ -560,6 +560,6 @@ def bisected(inside: Callable[[Float], NDArray[np.bool_]], low: Float, high: Flo
 
 
 def unit(v: Float) -> Float:
-    """``v`` at length one; the first axis where it has none."""
+    """``v`` at length one; the first axis for a zero vector."""
     length = float(np.linalg.norm(v))
     return v / length if length > 0 and math.isfinite(length) else np.eye(1, v.size)[0]

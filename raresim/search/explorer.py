@@ -21,12 +21,12 @@ from raresim.search.archive import Archive
 S = TypeVar("S", bound=Accumulator)
 
 LEAST_POINTS = 16
-"""Points of a block at least: fewer are not worth a worker's way."""
+"""Smallest number of points of a block: fewer do not pay for their way to a worker."""
 
 
 @dataclass(frozen=True, eq=False)
 class Losses(Accumulator):
-    """Losses of given points, in their order."""
+    """Losses of given points, in order."""
 
     loss: Float
 
@@ -36,7 +36,7 @@ class Losses(Accumulator):
 
 @dataclass(frozen=True, eq=False)
 class EvaluatePoints(Job[Losses]):
-    """The loss, times ``sign``, at ``points`` (n, d)."""
+    """The loss times ``sign`` at ``points`` (n, d)."""
 
     sampler: Sampler
     points: Float
@@ -49,7 +49,7 @@ class EvaluatePoints(Job[Losses]):
 
 @dataclass(frozen=True, eq=False)
 class States(Accumulator):
-    """Losses (n,) of given points and their limit states (n, m), in their order."""
+    """Losses (n,) of given points and their limit states (n, m), in order."""
 
     loss: Float
     states: Float
@@ -60,7 +60,7 @@ class States(Accumulator):
 
 @dataclass(frozen=True, eq=False)
 class EvaluateStates(Job[States]):
-    """The loss and its limit states, times ``sign``, at ``points`` (n, d)."""
+    """The loss and its limit states times ``sign`` at ``points`` (n, d)."""
 
     sampler: Sampler
     points: Float
@@ -74,19 +74,19 @@ class EvaluateStates(Job[States]):
 
 @dataclass(eq=False)
 class Explorer:
-    """Evaluates and draws for a search, counts what that takes, and keeps what was drawn.
+    """Evaluates and draws for a search, counts the evaluations, and keeps the draws.
 
-    Every call is a stage of the run: workers share it, its journal keeps it, and what fails is treated as in other
-    stages. No digit depends on the workers.
+    Every call is a stage of the run: its workers share the call, its journal records it, and failures are treated as in
+    other stages. No digit depends on the workers.
 
     Parameters
     ----------
     session : Session
         The run.
     sign : float
-        Losses times ``sign`` are larger where they are rarer.
+        Sign that makes larger losses rarer.
     space : "standard" or "physical", optional
-        Where points lie; without it, where the draws of the run do.
+        The space of the points; by default the space of the run's draws.
     """
 
     session: Session
@@ -101,7 +101,7 @@ class Explorer:
 
     @cached_property
     def archive(self) -> Archive:
-        """All that `draw` has drawn."""
+        """All draws made by `draw`."""
         return Archive(self.problem.target)
 
     @property
@@ -110,7 +110,7 @@ class Explorer:
         return self.problem.dim
 
     def generator(self) -> np.random.Generator:
-        """A random stream of its own, for choices that evaluate nothing."""
+        """A random stream of its own, for choices without evaluations."""
         return stream(self.session.seed, self.session.plan(1).stage, 0)
 
     def __call__(self, points: Float, note: str = "points") -> Float:
@@ -125,7 +125,7 @@ class Explorer:
     def states(self, points: Float, note: str = "points") -> tuple[Float, Float]:
         """Signed losses (n,) and limit states (n, m) at ``points`` (n, d), from one evaluation each.
 
-        A loss without limit states is one of itself: (n, 1).
+        A loss without limit states has itself as the only one: (n, 1).
         """
         found = self._fold(EvaluateStates(self._sampler, points, self.sign), self._plan(len(points)), note)
         return found.loss, found.states
@@ -138,7 +138,7 @@ class Explorer:
         return u, self._fold(EvaluatePoints(self._sampler, u, self.sign), plan, note, "tune").loss
 
     def draw(self, law: Distribution, n: int, note: str) -> slice:
-        """Draw ``n`` times from ``law``, evaluate, and add to the archive; the rows there."""
+        """Draw ``n`` times from ``law``, evaluate, and add to the archive; returns the rows there."""
         u = np.empty((n, self.dim), order="F")
         law.sample(self.generator(), u)
         if not self.problem.loss.limit_state_names:
@@ -147,7 +147,7 @@ class Explorer:
         return self.archive.add(law, u, loss, states)
 
     def _plan(self, n: int) -> Plan:
-        """The stage of ``n`` points, in blocks so small that workers share even a few gradients."""
+        """The stage of ``n`` points, in blocks small enough that workers share even a few gradients."""
         return self.session.plan(n, min(max(LEAST_POINTS, -(-n // 16)), block_rows(n, self.dim)))
 
     def _fold(self, job: Job[S], plan: Plan, note: str, name: str = "explore") -> S:

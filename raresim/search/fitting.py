@@ -1,4 +1,4 @@
-"""Weighted EM for mixtures of exponentially modified normals, with covariances that few draws can bear."""
+"""Weighted EM for mixtures of exponentially modified normals, with covariances that few draws can support."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from raresim.numerics.em import climb
 from raresim.numerics.jit import kernel
 
 Rest = Literal["unit", "pooled"]
-"""Variance of the directions that the draws say nothing of: that of the target, or one level for all of them."""
+"""Variance in directions about which the draws say nothing: one as in the target, or one pooled level for all."""
 
 EM_STEPS = 25
 EM_TOLERANCE = 1e-3
@@ -37,7 +37,7 @@ MIN_RATE, MAX_RATE = 0.3, 200.0
 CENTRAL = 0.5
 
 FEW = 8.0
-"""Effective draws below which a component that was found by walking uphill keeps its place and shape."""
+"""Effective draws below which a component found by walking uphill keeps its place and shape."""
 
 NOISE_SIGMAS = 3.0
 FLAT = 5
@@ -46,27 +46,27 @@ KMEANS_RUNS = 3
 LLOYD_STEPS = 6
 LEAST_SHARE = 1e-3
 MOST_ROWS = 3000
-"""Draws that a fit looks at."""
+"""Largest number of draws in a fit."""
 
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Numbers of components that are tried."""
 
 MANY_BEGUN, FEW_COUNTS = 6, (1, 3, 8)
-"""Components that are given to begin with, above which few numbers of others are tried beside them."""
+"""Above this many given components, only a few numbers of others are tried beside them."""
 
 WIDE = 30
-"""Coordinates above which a covariance is one variance along the tail and one across: more would be noise."""
+"""Above this many coordinates a covariance has one variance along the tail and one across: more would fit noise."""
 
 FULL_ROWS = 8
-"""Effective draws for each coordinate from which all variances are fitted even above `WIDE` coordinates."""
+"""Effective draws per coordinate from which all variances are fitted even above `WIDE` coordinates."""
 
 MOST_WIDE = 4
-"""Components that are tried from clusters above `WIDE` coordinates."""
+"""Largest number of components that are tried from clusters above `WIDE` coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Where the means of ``components`` may lie: ``centre`` (d,) plus the span of ``basis`` (d, r)."""
+    """The space of the means of ``components``: ``centre`` (d,) plus the span of ``basis`` (d, r)."""
 
     centre: Float
     basis: Float
@@ -74,23 +74,23 @@ class Frame:
 
     @property
     def freedom(self) -> float:
-        """Free parameters of a mean in it, with its share of those of the directions."""
+        """Free parameters of a mean in it, with its share of the parameters of the directions."""
         d, r = self.basis.shape
         return float(r + d * (r + 1) / self.components)
 
     def nearest(self, mean: Float) -> Float:
-        """The point of the frame that is nearest to ``mean``."""
+        """The point of the frame nearest to ``mean``."""
         inside: Float = self.centre + self.basis @ (self.basis.T @ (mean - self.centre))
         return inside
 
 
 class Seen(NamedTuple):
-    """Draws as a component sees them.
+    """Quantities of draws under a component.
 
     Parameters
     ----------
     log_density : (n,) float64
-        In nats.
+        Log density, in nats.
     h, log_mills : (n,) float64
         ``h`` of the law's formula, and ``log Phi(h) + h^2 / 2``; empty without a tail.
     steepness : float
@@ -105,7 +105,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One component while it is fitted: as `ExponentiallyModifiedNormal`, with ready-made products."""
+    """One component during the fit: as `ExponentiallyModifiedNormal`, with precomputed products."""
 
     share: float
     mean: Float
@@ -116,7 +116,7 @@ class Part:
     rate: float
     anchor: Float | None = None
     freedom: float = math.nan
-    """Free parameters of the mean: less than ``d`` where it was shrunk to an anchor or lies in a frame."""
+    """Free parameters of the mean: less than ``d`` if it was shrunk to an anchor or lies in a frame."""
     frame: Frame | None = None
 
     def law(self) -> ExponentiallyModifiedNormal:
@@ -131,7 +131,7 @@ class Part:
         )
 
     def broad(self) -> ExponentiallyModifiedNormal:
-        """A normal around the same mean, nowhere narrower than the target."""
+        """A normal law around the same mean, nowhere narrower than the target."""
         mean = self.mean if self.tail is None else self.mean + self.tail / self.rate
         return ExponentiallyModifiedNormal(
             mean=mean,
@@ -141,7 +141,7 @@ class Part:
         )
 
     def see(self, u: Float) -> Seen:
-        """What a step of EM needs to know of draws ``u`` (n, d), in Fortran order."""
+        """The quantities of draws ``u`` (n, d), in Fortran order, that a step of EM needs."""
         d, k, mean = self.mean.size, self.values.size, frozen(self.mean.view())
         precision = 1.0 / self.values - 1.0 / self.bulk
         log_norm = -0.5 * (float(np.log(self.values).sum()) + (d - k) * math.log(self.bulk) + d * LOG_2PI)
@@ -168,7 +168,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted mixture and how well it explains what it was fitted to.
+    """A fitted mixture, and how well it explains the draws of the fit.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class Fit:
     log_likelihood : float
         Weighted mean log density, in nats.
     parameters : float
-        Free parameters.
+        Number of free parameters.
     ess : float
         Effective number of draws.
     """
@@ -197,12 +197,12 @@ class Fit:
         return mixed([p.share for p in self.parts], [p.law() for p in self.parts])
 
     def broad(self) -> Distribution:
-        """Its components as normals that are nowhere narrower than the target."""
+        """Its components as normal laws that are nowhere narrower than the target."""
         return mixed([p.share for p in self.parts], [p.broad() for p in self.parts])
 
 
 def mixed(shares: Sequence[float], laws: Sequence[Distribution]) -> Distribution:
-    """The mixture of ``laws``, or the law itself where it is alone."""
+    """The mixture of ``laws``, or the law itself if there is only one."""
     if len(laws) == 1:
         return laws[0]
     total = math.fsum(shares)
@@ -210,7 +210,7 @@ def mixed(shares: Sequence[float], laws: Sequence[Distribution]) -> Distribution
 
 
 def capped(weight: Float) -> Float:
-    """Weights that add to one, none of which carries more than `MAX_SHARE`."""
+    """Weights that sum to one, none above `MAX_SHARE`."""
     weight = weight / weight.sum()
     most = max(MAX_SHARE, 1.0 / max(1, int(np.count_nonzero(weight))))
     heavy = weight > most
@@ -224,25 +224,25 @@ def capped(weight: Float) -> Float:
 
 
 def radial(u: Float, weight: Float) -> tuple[Distribution, Distribution]:
-    """A law that is the same in all directions, with the squared radii's mean and variance; a copy with wider tails.
+    """A law that is equal in all directions, with mean and variance of the squared radii; and a copy with wider tails.
 
     Parameters
     ----------
     u : (n, d)
         Draws in the event.
     weight : (n,)
-        Their weights.
+        Weights of the draws.
 
     Notes
     -----
-    For events on all sides, such as a norm beyond a limit. The squared radius is gamma distributed; the copy falls no
-    faster than the target, whose squared radius has shape ``d / 2`` and mean ``d``.
+    It serves events on all sides, such as a norm beyond a limit. The squared radius is gamma distributed; the copy
+    falls no faster than the target, whose squared radius has shape ``d / 2`` and mean ``d``.
     """
     d = u.shape[1]
     share, square = capped(weight), np.square(u).sum(axis=1)
     spread = float(share @ square)
     variance = float(share @ np.square(square - spread))
-    shape = max(0.5 * d, spread * spread / max(variance, FLOOR * spread * spread))  # below it there is a pole at zero
+    shape = max(0.5 * d, spread * spread / max(variance, FLOOR * spread * spread))  # a smaller shape has a pole at zero
     axis, wide = np.eye(d)[0], max(spread, float(d))
 
     def law(shape: float, spread: float) -> VonMisesFisherNakagami:
@@ -254,20 +254,20 @@ def radial(u: Float, weight: Float) -> tuple[Distribution, Distribution]:
 def fit_mixture(
     u: Float, weight: Float, rest: Rest, rng: np.random.Generator, begin: Sequence[Sequence[Part]] = ()
 ) -> Fit:
-    """The mixture with the best BIC over growing numbers of components and the given beginnings.
+    """The mixture with the best BIC over growing numbers of components and the given start components.
 
     Parameters
     ----------
     u : (n, d)
         Draws in the event.
     weight : (n,)
-        Their weights; they need not add to one.
+        Weights of the draws; they need not sum to one.
     rest : "unit" or "pooled"
-        Variance of directions in which nothing is seen.
+        Variance in directions about which the draws say nothing.
     rng : numpy.random.Generator
-        For the beginnings of the clusters.
+        For the initial clusters.
     begin : sequence of sequence of Part
-        Further components to begin with, as from walks uphill.
+        Further components to start from, such as those of walks uphill.
     """
     if weight.size > MOST_ROWS:
         rows = rng.choice(weight.size, MOST_ROWS, replace=False)
@@ -297,13 +297,13 @@ def fit_mixture(
 
 
 def beginnings(u: Float, weight: Float, shares: Float, rest: Rest, frame: Frame | None = None) -> list[Part]:
-    """Components for EM to begin with, one for each column of ``shares`` (n, k) that holds more than one row."""
+    """Components from which EM starts, one for each column of ``shares`` (n, k) that holds more than one row."""
     parts = [p for k in range(shares.shape[1]) if (p := _first_part(u, weight * shares[:, k], rest)) is not None]
     return parts if frame is None else [replace(p, frame=frame) for p in parts]
 
 
 def _at_mean(u: Float, weight: Float) -> Part:
-    """The target moved to the mean of draws that are too few to show more."""
+    """The target moved to the mean of the draws, if they are too few to show more."""
     return Part(1.0, weight @ u, np.zeros((u.shape[1], 0)), np.zeros(0), 1.0, None, 0.0)
 
 
@@ -313,11 +313,11 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
     Parameters
     ----------
     u : (n, d)
-        Draws.
+        The draws.
     weight : (n,)
-        Weights that add to one.
+        Weights that sum to one.
     parts : sequence of Part
-        Where to begin.
+        Components to start from.
     rest : "unit" or "pooled"
         See `fit_mixture`.
     """
@@ -346,7 +346,7 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
 
 
 def _parameters(part: Part, d: int) -> float:
-    """Free parameters of a component: mean, rate or bulk, and directions with variances of their own; none if kept."""
+    """Free parameters of a component: mean, rate or bulk, and directions with variances of their own; 0 if kept."""
     mean = d if math.isnan(part.freedom) else part.freedom
     if mean == 0.0:
         return 0.0
@@ -371,7 +371,7 @@ def _first_part(u: Float, weight: Float, rest: Rest) -> Part | None:
 
 
 def _update(u: Float, weight: Float, part: Part, seen: Seen, rest: Rest) -> Part | None:
-    """The maximisation step of one component; None where it has died."""
+    """The maximisation step of one component; None if it has died."""
     total = float(weight.sum())
     n = effective(weight)
     if part.anchor is not None and n < FEW:
@@ -402,9 +402,9 @@ def _update(u: Float, weight: Float, part: Part, seen: Seen, rest: Rest) -> Part
 
 @kernel
 def tail_moments(h: Float, log_mills: Float, root: float, weight: Float, expected: Float) -> tuple[float, float]:
-    """Weighted mean of the exponential parts ``expected`` (n,), given the draws, and of their variances.
+    """Weighted means of the exponential parts, whose expectations go to ``expected`` (n,), and of their variances.
 
-    They are normal laws of variance ``1 / root^2`` around ``h / root``, cut off at zero.
+    Given a draw, the exponential part has a normal law of variance ``1 / root^2`` around ``h / root``, cut off at zero.
     """
     first, variance = 0.0, 0.0
     for i in range(h.size):
@@ -426,10 +426,10 @@ def weighted_residuals(u: Float, root: Float, location: Float, expected: Float, 
 
 
 def _shrunk(mean: Float, anchor: Float, n: float) -> tuple[Float, float]:
-    """``mean`` (d,) with what lies across ``anchor`` shrunk by what noise explains, and its free parameters.
+    """``mean`` (d,) with its part across ``anchor`` shrunk by what noise explains, and its free parameters.
 
-    The positive part of [1]_: the mean of ``n`` draws has noise of variance ``1 / n`` along each coordinate. Nothing is
-    kept of what is within the spread of such noise.
+    This is the positive-part estimator of [1]_: the mean of ``n`` draws has noise of variance ``1 / n`` along each
+    coordinate, and a part within the spread of such noise is removed.
 
     References
     ----------
@@ -452,20 +452,20 @@ def _covariance(
     Parameters
     ----------
     residual : (m, d)
-        Draws less what is expected of them, each times the root of its weight; the weights add to one.
+        Draws minus their expectation, each times the square root of its weight; the weights sum to one.
     n : float
-        What the draws are worth.
+        Effective number of draws.
     rest : "unit" or "pooled"
         See `fit_mixture`.
     tail : (d,), optional
         Direction of the exponential part.
     extra : float
-        Variance along it that the residuals have lost.
+        Variance along the tail that the residuals have lost.
 
     Notes
     -----
     Eigenvalues that noise explains (inside the bulk of [1]_ at aspect ratio ``d / n``) are set to one common level.
-    Those below it are too small on average and are raised by the width of the bulk.
+    Eigenvalues below the bulk are too small on average and are raised by its width.
 
     References
     ----------
@@ -485,9 +485,9 @@ def _covariance(
 
 @kernel
 def settle(n: float, pooled: bool, keep: Bool, values: Float) -> float:
-    """Level of the bulk of eigenvalues ``values`` (d,), the smallest first; which lie outside, to ``keep`` (d,).
+    """Level of the bulk of eigenvalues ``values`` (d,), in ascending order; ``keep`` (d,) marks those outside of it.
 
-    Those below the bulk are raised.
+    Eigenvalues below the bulk are raised in place.
     """
     d = values.size
     for k in range(d):
@@ -516,7 +516,7 @@ def settle(n: float, pooled: bool, keep: Bool, values: Float) -> float:
 def _two_variances(
     residual: Float, n: float, rest: Rest, tail: Float | None, extra: float
 ) -> tuple[Float, Float, float]:
-    """One variance along the tail and one across it; the latter is that of the target unless the draws deny it."""
+    """One variance along the tail and one across it; the latter is the target's unless the draws deny it."""
     d = residual.shape[1]
     total = float(np.square(residual).sum())
     if tail is None:
@@ -532,9 +532,9 @@ def _two_variances(
 
 
 def wide_directions(u: Float, weight: Float) -> Float:
-    """Directions (d, k) along which weighted rows spread further than the target does, beyond what noise explains.
+    """Directions (d, k) in which weighted rows spread more than the target does, beyond what noise explains.
 
-    Several regions show as such directions. In up to `FLAT` dimensions these are all directions.
+    Several regions show up as such directions. In up to `FLAT` dimensions all directions are returned.
     """
     d = u.shape[1]
     if d <= FLAT:
@@ -548,7 +548,7 @@ def wide_directions(u: Float, weight: Float) -> Float:
 
 
 def _clusters(seen: Float, weight: Float, k: int, rng: np.random.Generator) -> Float:
-    """Hard shares (n, k) of rows ``seen`` (n, j): the best of some runs of weighted k-means++ with Lloyd's steps."""
+    """Hard shares (n, k) of rows ``seen`` (n, j): the best of several runs of weighted k-means++ with Lloyd's steps."""
     if k == 1:
         return np.ones((seen.shape[0], 1))
     runs = [settled(seen, weight, seeds(seen, weight, k, rng), LLOYD_STEPS) for _ in range(KMEANS_RUNS)]

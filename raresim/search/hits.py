@@ -1,9 +1,9 @@
-"""Failure regions from the hits of a widened target: a search that asks of a row only whether it is in the event.
+"""Failure regions from the hits of a widened target: a search that asks only whether a row is in the event.
 
 A plane at distance ``b`` from the origin is hit by ``N(0, w^2 I)`` with probability ``Phi(-b / w)``, whatever the
 dimension and however steep the loss is beyond it. Walks uphill follow the loss instead: below the threshold a flat
-region hides a steep one. Here no increasing transform of the loss, nor of one of several losses whose maximum it is,
-changes which draws are hits; gradients are taken inside the event alone, where the part that fails is the one seen.
+region hides a steep one. Here an increasing transform of the loss, or of one of several losses whose maximum it is,
+does not change which draws are hits. Gradients are taken only inside the event, where the failing part is visible.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from raresim.search.nearest import HALVINGS, Evaluate, edge_between, nearest_poi
 
 WIDTHS = (4.2, 6.0)
 NARROWER = (3.0, 2.0, 1.4)
-"""Standard deviations of the widened target: taken in turn while hits are few; from the first, back where most hit."""
+"""Standard deviations of the widened target: the wider ones while hits are few, the narrower ones if most draws hit."""
 
 RUNG = 40
-"""Draws of a width before the next one is tried, and of each batch after that."""
+"""Draws of a width before the next one is tried, and draws of each later batch."""
 
 FEW, MANY = 0.08, 0.6
-"""Share of hits from which a width is wide enough, and above which it is narrowed."""
+"""Share of hits at which a width is wide enough, and share above which it is narrowed."""
 
 SINGLE = 0.02
-"""Regions hit once, as a share of the hits, at which the search ends: Good and Turing's estimate of what is unseen."""
+"""Share of regions hit once, relative to hits, at which the search ends: Good and Turing's estimate of the unseen."""
 
 FOR_EACH = 12
-"""Hits that are wanted for each region that was found: where there are many, small ones are rare among the hits."""
+"""Wanted hits per region found: if there are many regions, small ones are rare among the hits."""
 
 MOST_HITS = 160
 MOST_DRAWS = 1500
@@ -42,88 +42,88 @@ SLACK = 0.5
 """How far short of a region's tangent plane a hit of that region may lie."""
 
 CHORD = np.array([0.5, 0.75, 0.9])
-"""Where the way from a region's nearest point to a hit has to be in the event."""
+"""Points on the way from a region's nearest point to a hit that must be in the event."""
 
 ARC = np.array([0.3, 0.5, 0.65, 0.8, 0.9])
-"""The same of the arc to the edge on the ray of the hit."""
+"""The same for the arc to the edge on the ray of the hit."""
 
 COMPARABLE = 1.8
-"""Distance of an edge, relative to the nearest point of a region, up to which the arc between them tells."""
+"""Largest distance of an edge, relative to the nearest point of a region, at which the arc between them is checked."""
 
 OUTWARDS = 1.01
 SAME = 1.0
 """Distance below which two nearest points are one."""
 
 SPENT = "evaluations spent"
-"""How a search ends that was not allowed more."""
+"""Ending of a search that had no evaluations left."""
 
-KNOWN, JOINED_ALL = "climbs lead to what is known", "regions are not told apart"
-"""How a search ends that a region which bends kept from explaining its hits."""
+KNOWN, JOINED_ALL = "further climbs only lead to known points", "regions cannot be told apart"
+"""Endings of a search in which a region that bends left hits unexplained."""
 
 PROBES, PROBE = 8, 0.1
-"""Draws of the target at which slopes are looked along where wide draws are mostly hits; step of a difference."""
+"""Draws of the target at which slopes are followed if most wide draws are hits; step of a difference."""
 
 RADII = np.arange(2.0, 10.0)
-"""Where the ray along a slope is looked at."""
+"""Radii at which the ray along a slope is checked."""
 
 ALIKE = 3
-"""Hits beside a region's tangent plane that lead to a known point of it, after which no further ones are looked for."""
+"""Hits beside a region's tangent plane that led to a known point of it, after which no further points are sought."""
 
 NEIGHBOURS = 3
-"""Regions that are asked whether a new point lies in them, the nearest in direction first."""
+"""Regions that are checked for whether a new point lies in them, the nearest in direction first."""
 
 TRIED = 4
-"""Known regions that are held against those before; more only where one of these was joined."""
+"""Known regions that are compared with those before; more only if one of these was joined."""
 
 LEAST_BENT, SPARE, BENT = 5, 1.25, 0.05
-"""Points of a region from which its directions are looked at, how many times as many there have to be as directions and
-one more, and the smallest extent of a direction, relative to the largest."""
+"""Smallest number of points from which the directions of a region are read; smallest ratio of points to directions plus
+one; and smallest extent of a direction, relative to the largest."""
 
 FARTHEST = 30.0
-"""How much farther than the root of the number of its directions a sphere may be: beyond it is nothing to be drawn."""
+"""Largest radius of a sphere relative to the root of the number of its directions: no draws lie beyond it."""
 
 RETURNED = 8
-"""Climbs in a row that end at a known point, after which the search ends."""
+"""Climbs in a row to a known point, after which the search ends."""
 
 SLOPES, SLOPE = 4, 1.0
-"""Hits at which slopes are looked at before the next draws, which are not widened along them; step of a difference
-where a short one shows none."""
+"""Hits at which slopes are taken before the next draws, which are not widened along them; step of a difference if a
+short one shows no slope."""
 
 ELSEWHERE = 0.3
-"""Share of a slope that has to lie across known directions for it to be another one."""
+"""Share of a slope that must lie across known directions for it to count as a new one."""
 
 BY_CHANCE = 0.003
-"""Chance of as many wide draws in the event as there are beyond tangent planes, below which a region bends towards the
-origin or around it."""
+"""If so many wide draws in the event beyond tangent planes are less likely than this, a region bends towards the origin
+or around it."""
 
 PAST = 0.3
-"""Share of hits up to which draws mostly miss what hides other regions."""
+"""Largest share of hits at which draws mostly miss the event that hides other regions."""
 
 BESIDE, BESIDE_CLIMBS = 8, 16
-"""Times `RUNG` draws that are made beside what hides other regions, and nearest points that are looked for there."""
+"""Batches of `RUNG` draws beside the event that hides other regions, and nearest points that are sought there."""
 
 JOINED = 8
-"""Points in a row that lie in a known region, after which the search ends, if they are as many as tell how it bends:
-regions are not told apart."""
+"""Points in a row in a known region, after which the search ends because regions cannot be told apart; at least as many
+as show how the region bends."""
 
 
 @dataclass(eq=False)
 class Region:
-    """A failure region as a search of hits sees it.
+    """A failure region as a search by hits sees it.
 
     Parameters
     ----------
     point : (d,) float64
-        The nearest point to the origin that was found on its edge.
+        The nearest point to the origin found on its edge.
     hits : int
-        How many hits lay in it.
+        Number of hits in it.
     more : list of (d,) float64
-        Further points of its edge, where it bends around the origin.
+        Further points of its edge, if it bends around the origin.
     alike : int
         Hits beside its tangent plane that led to a known point.
     sphere : ((d, k), float), optional
-        Directions in which it bends around the origin, orthonormal, and how far away it is there; None where it does
-        not, as far as it is known.
+        Orthonormal directions in which it bends around the origin, and its distance in these; None if it is not known
+        to bend.
     """
 
     point: Float
@@ -143,16 +143,16 @@ class Region:
         return np.array([self.point, *self.more])
 
     def add(self, point: Float) -> None:
-        """A further point (d,) of it."""
+        """Add a further point (d,) of it."""
         if np.linalg.norm(point) < self.beta:
             self.point, point = point, self.point
         self.more.append(point)
         self.look_round()
 
     def look_round(self) -> None:
-        """Read from its points whether it bends around the origin: they lie in fewer directions than there are points.
+        """Read from its points whether it bends around the origin: they then lie in fewer directions than their number.
 
-        The nearest of them says how far away it is there.
+        The nearest point gives the distance.
         """
         points = self.points
         if len(points) < LEAST_BENT:
@@ -168,18 +168,18 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What a search of hits found.
+    """What a search by hits found.
 
     Parameters
     ----------
     regions : tuple of Region
-        Nearest first.
+        Regions, nearest first.
     width : float
         Standard deviation of the widened target.
     draws, hits : int
-        Draws of that width, and those in the event.
+        Draws of that width, and how many of them are in the event.
     climbs, evaluations : int
-        Nearest points looked for, and losses evaluated in all.
+        Nearest points sought, and evaluations of the loss in total.
     ended : str
         Why the search ended.
     """
@@ -198,7 +198,7 @@ class Hits:
         return np.array([region.point for region in self.regions])
 
     def describe(self, known: int = 0) -> str:
-        """A sentence about it; ``known`` points were there before."""
+        """A sentence about the search; ``known`` points were there before."""
         many = f"{self.draws:,} draws with standard deviation {self.width:g}"
         if not self.hits:
             return f"none of {many} was in the event ({self.evaluations:,} evaluations)"
@@ -219,7 +219,7 @@ def find_by_hits(
     bends: int = 0,
     unseen: float = SINGLE,
 ) -> Hits:
-    """Draw from a widened target until its hits are explained by the regions that were found.
+    """Draw from a widened target until the regions found explain its hits.
 
     Parameters
     ----------
@@ -228,26 +228,26 @@ def find_by_hits(
     dim : int
         Number of coordinates.
     goal : float
-        What the loss has to reach.
+        The loss that has to be reached.
     rng : numpy.random.Generator
-        For the draws.
+        Generator of the draws.
     hits : int
-        Hits that are wanted at least.
+        Smallest number of hits.
     most : float
-        Evaluations that this may take, roughly.
+        Approximate largest number of evaluations.
     known : sequence of Region
-        Those that are known; they count and change as the others do.
+        Known regions; they count and change like the others.
     climbs : int
-        Nearest points that may be looked for.
+        Largest number of nearest points to seek.
     bends : int
-        Further points that are looked for in a region that bends around the origin.
+        Further points to seek in a region that bends around the origin.
     unseen : float
-        Share of the hits that may be in regions hit once at the end; 1: it ends with ``hits``, whatever they show.
+        Share of the hits that may be in regions hit once at the end; 1: the search ends with ``hits`` in any case.
 
     Notes
     -----
-    The search ends with enough hits of which few lie in a region of their own: the share of regions hit once estimates
-    the share of hits in regions not seen [1]_.
+    The search ends with enough hits, few of which lie in a region of their own: the share of regions hit once estimates
+    the share of hits in regions not yet seen [1]_.
 
     References
     ----------
@@ -265,7 +265,7 @@ def find_by_hits(
         ended = search.explain(seen, climbs)
         if search.around_spheres():
             search.hits, (width, seen, draws) = 0, search.ladder(rng)
-            ended = "no hit beside spheres" if not len(seen) else ""
+            ended = "no hit outside known spheres" if not len(seen) else ""
             continue
         once = sum(region.hits == 1 for region in search.regions)
         if ended:
@@ -279,7 +279,7 @@ def find_by_hits(
         elif search.evaluations >= most:
             ended = SPENT
         elif search.hits >= MOST_HITS or draws >= MOST_DRAWS:
-            ended = "as many draws as it takes"
+            ended = "limit of draws reached"
         else:
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
@@ -328,14 +328,14 @@ class _Search:
         return u[self.inside(u)]
 
     def is_bending(self) -> bool:
-        """Whether a region bends around the origin, and it is not known yet in how many directions."""
+        """Whether a region bends around the origin in a number of directions that is not known yet."""
         return any(
             region.sphere is None and LEAST_BENT <= len(region.more) < self.bends and region.alike < ALIKE
             for region in self.regions
         )
 
     def around_spheres(self) -> bool:
-        """Whether a region was seen to bend around the origin since the last call: it would hide all others."""
+        """Whether a region was found to bend around the origin since the last call: it would hide all others."""
         spheres = [region.sphere[0] for region in self.regions if region.sphere]
         if len(spheres) == self.spheres:
             return False
@@ -354,7 +354,7 @@ class _Search:
         return bool(self.wide > PAST * RUNG and bdtr(RUNG - self.wide, RUNG, left) < BY_CHANCE)
 
     def ladder(self, rng: np.random.Generator) -> tuple[float, Float, int]:
-        """A width at which neither few nor most draws are hits, the hits and the number of draws there."""
+        """A width at which neither few nor most draws are hits, with the hits and the number of draws there."""
         for width in WIDTHS:
             seen = self.draw(width, RUNG, rng)
             self.wide = len(seen) if width == WIDTHS[0] else self.wide
@@ -371,9 +371,9 @@ class _Search:
         return width, seen, RUNG
 
     def probe(self, rng: np.random.Generator) -> None:
-        """Look along the slopes at draws of the target: where most wide draws hit one region, others are not alone.
+        """Follow the slopes at draws of the target: most wide draws hit one region, which may hide others.
 
-        What is steep hides there. At ordinary draws it is what is flat that is seen, and what is hidden by it is steep.
+        A hidden region is steep, while ordinary draws show the flat one.
         """
         for u in rng.standard_normal((PROBES, self.dim)):
             if self.evaluations >= self.most / 2:
@@ -394,9 +394,9 @@ class _Search:
                     self.regions.append(Region(point, 0))
 
     def slope(self, u: Float) -> Float:
-        """The unit vector along which the loss rises at ``u`` (d,), by differences; zero where unknown.
+        """The unit vector along which the loss rises at ``u`` (d,), by differences; zero if unknown.
 
-        Short ones, which hardly come into another event; where these show nothing, as between steps, longer ones.
+        Short differences hardly reach another event; if they show no slope, as between steps, longer ones are taken.
         """
         for step in (PROBE, SLOPE):
             seen = self.look(np.concatenate([u[None], u + step * np.eye(self.dim)]))
@@ -408,10 +408,10 @@ class _Search:
         return np.zeros(self.dim)
 
     def beside(self, rng: np.random.Generator) -> None:
-        """Look beside an event that most wide draws hit, and that hides all others.
+        """Look beside an event that most wide draws hit and that hides all others.
 
-        Directions along which the loss changes at these hits are widened no more, one after another, until few draws
-        hit it. What is still hit without any move in these directions may be another event.
+        One after another, directions along which the loss changes at these hits are no longer widened, until few draws
+        hit the event. Hits that remain without any move in these directions may belong to another event.
         """
         before, hits, climbs, known = self.kept, self.hits, self.climbs + BESIDE_CLIMBS, len(self.regions)
         self.joined = self.returned = looked = 0
@@ -450,7 +450,7 @@ class _Search:
         return sum(1 + region.hits for region in self.regions[known:]) > before
 
     def explain(self, seen: Float, climbs: int) -> str:
-        """Count each hit to its region, or find the nearest point of a new one; why the search ends, or nothing."""
+        """Count each hit in its region, or find the nearest point of a new one; returns why the search ends, or ''."""
         for u in seen[np.argsort(np.square(seen).sum(axis=1))]:
             self.hits += 1
             region, straight = self.explained(u)
@@ -460,7 +460,7 @@ class _Search:
                     self.bend(region, u)
                 continue
             if self.climbs >= climbs or self.evaluations + HALVINGS + gradient_cost(self.dim) > self.most:
-                return "as many climbs as it takes" if self.climbs >= climbs else SPENT
+                return "limit of climbs reached" if self.climbs >= climbs else SPENT
             self.climbs += 1
             point = nearest_point(self.look, self.goal, u, self.most - self.evaluations)
             near = [r for r in self.regions if np.linalg.norm(r.point - point) < SAME]
@@ -485,7 +485,7 @@ class _Search:
         return ""
 
     def bend(self, region: Region, u: Float) -> None:
-        """Look for a further point of a ``region`` that bends, from a hit ``u`` (d,) in it."""
+        """Seek a further point of a ``region`` that bends, from a hit ``u`` (d,) in it."""
         if region.sphere or len(region.more) >= self.bends or region.alike >= ALIKE or self.evaluations >= self.most:
             return
         point = nearest_point(self.look, self.goal, u, self.most - self.evaluations)
@@ -495,12 +495,12 @@ class _Search:
             region.add(point)
 
     def explained(self, u: Float) -> tuple[Region | None, bool]:
-        """The region that a hit ``u`` (d,) lies in, as ways to its nearest point tell, and whether a straight one does.
+        """The region of a hit ``u`` (d,), from paths to its nearest point, and whether a straight path shows it.
 
-        The straight one tells where the hit is beyond the tangent plane there. A region that bends towards the origin
-        has hits that are not. Of these the edge is looked for on the way to the axis of the point and on the ray, and
-        whether it comes nearer all the way along the arc from there: between two regions it goes out first. From an
-        edge that is much farther away, as on rays in many dimensions, it would hardly do so, and is not asked.
+        A straight path decides if the hit is beyond the tangent plane there. A region that bends towards the origin has
+        hits that are not. For these, the edge is found on the way to the axis of the point and on the ray, and the arc
+        from the point to the edge must stay in the event: between two regions the edge goes out first. An edge that is
+        much farther away, as on rays in many dimensions, would hardly pass this check and is not checked.
         """
         for region in self.regions:
             if region.sphere and self.is_round(region.sphere, u):
@@ -524,14 +524,14 @@ class _Search:
         return None, False
 
     def is_round(self, sphere: tuple[Float, float], u: Float) -> bool:
-        """Whether ``u`` (d,) is beyond a ``sphere``, and its edge in the event on the way there."""
+        """Whether ``u`` (d,) is beyond a ``sphere`` whose edge, on the way there, is in the event."""
         basis, radius = sphere
         seen = basis.T @ u
         length = float(np.linalg.norm(seen))
         return length >= radius and bool(self.inside((OUTWARDS**3 * radius / length * (basis @ seen))[None])[0])
 
     def join_known(self) -> None:
-        """Make one region of known ones that arcs join, where some of the first ones are."""
+        """Join known regions that arcs connect, if some of the first ones are connected."""
         known, self.regions = self.regions, []
         joined = 0
         for number, region in enumerate(known):
@@ -547,7 +547,7 @@ class _Search:
             alike.hits += region.hits
 
     def joined_to(self, point: Float) -> Region | None:
-        """The known region that a nearest point (d,) of its own lies in, as the arcs between them say."""
+        """The known region in which a nearest point (d,) lies, judged by the arcs between them."""
         near = sorted(self.regions, key=lambda r: -float(unit(r.point) @ point))
         for region in near[:NEIGHBOURS]:
             if self.inside(_arc(region.point, point)).all():
@@ -556,10 +556,10 @@ class _Search:
 
 
 def explaining(inside: Callable[[Float], Bool], points: Float, u: Float) -> int | None:
-    """Which of the nearest ``points`` (k, d), at least one, has ``u`` (d,) in its region; None where none is seen to.
+    """Index of the nearest ``points`` (k, d), at least one, whose region holds ``u`` (d,); None if no region shows it.
 
-    It is beyond the tangent plane there, farther than beyond others, and the straight way between is in the event, of
-    which ``inside`` tells.
+    The draw must be beyond the tangent plane of the point, farther than beyond others, and the straight path between
+    them must be in the event, which ``inside`` decides.
     """
     length = np.sqrt(np.square(points).sum(axis=1))
     beyond = points @ u / np.maximum(length, 1e-12) - length
@@ -571,23 +571,23 @@ def explaining(inside: Callable[[Float], Bool], points: Float, u: Float) -> int 
 
 
 def bends_seen(dim: int) -> int:
-    """Points of a region from which it is seen in how many of ``dim`` directions it bends around the origin."""
+    """Points of a region that show in how many of ``dim`` directions it bends around the origin."""
     return math.ceil(SPARE * (dim + 1.0)) + 1
 
 
 def cost_by_hits(dim: int) -> int:
-    """Evaluations that a search by hits may take: draws and climbs, and points of a region that bends."""
+    """Largest number of evaluations of a search by hits: draws, climbs, and points of a region that bends."""
     return 1500 + 20 * dim + (dim + 20) * bends_seen(dim)
 
 
 def points_of(regions: Sequence[Region], dim: int) -> Float:
-    """The nearest point of each region (k, dim), and further ones of those that bend otherwise than on a sphere."""
+    """The nearest point of each region (k, dim), and further points of regions that bend other than on a sphere."""
     parts = [r.points if r.sphere is None else r.point[None] for r in regions]
     return np.concatenate([np.empty((0, dim)), *parts])
 
 
 def _arc(a: Float, b: Float) -> Float:
-    """Points on the way from ``a`` to ``b`` (d,), in directions and distances between theirs, a little further out."""
+    """Points on the way from ``a`` to ``b`` (d,), at directions and distances between theirs, a little further out."""
     length, towards = np.linalg.norm([a, b], axis=1), np.stack([unit(a), unit(b)])
     angle = math.acos(min(1.0, max(-1.0, float(towards[0] @ towards[1]))))
     if angle < 1e-6 or angle > math.pi - 1e-6:

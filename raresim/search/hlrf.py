@@ -1,9 +1,9 @@
 """The step of Hasofer, Lind, Rackwitz and Fiessler towards the nearest point of an event, for several walks at once.
 
-A step goes to the point nearest to the origin of the plane on which the linearised loss reaches the goal, [1]_; a merit
-function says how much of it is taken, [2]_ sec. 4. How differences are taken, how far a step may go and what the merit
-counts are options: a search for design points follows a smooth loss until it has converged, walks uphill only have to
-come near through noise and jumps.
+A step goes to the nearest point to the origin on the plane where the linearised loss reaches the goal, [1]_; a merit
+function decides how much of the step is taken, [2]_ sec. 4. The kind of differences, the longest step and the terms of
+the merit are options: a search for design points follows a smooth loss until it has converged, while walks uphill only
+need to come near through noise and jumps.
 
 References
 ----------
@@ -23,25 +23,25 @@ import numpy as np
 from raresim.numerics.arrays import Float
 
 Evaluate = Callable[[Float], Float]
-"""From draws (n, d) in Fortran order to their losses (n,), signed so that larger is rarer, in an array of its own."""
+"""From draws (n, d) in Fortran order to their losses (n,) in a new array, signed so that larger is rarer."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How gradients and steps are made.
+    """Options for gradients and steps.
 
     Parameters
     ----------
     difference : float
         Distance over which a gradient is taken, in standard deviations.
     central_up_to : int
-        Dimension up to which differences are taken on both sides.
+        Largest dimension in which differences are taken on both sides.
     outwards : bool
-        Whether a one-sided difference goes away from the origin along each coordinate; else towards larger ones.
+        Whether a one-sided difference goes away from the origin along each coordinate; else towards larger values.
     most_ahead : float
-        Distance along the gradient to the plane on which the linearised loss reaches the goal, at most.
+        Largest distance along the gradient to the plane on which the linearised loss reaches the goal.
     most_reach : float
-        Distance of that plane from the origin, at most.
+        Largest distance of that plane from the origin.
     exact : bool
         Whether the merit also counts a loss beyond the goal, so that a step ends on the boundary of the event.
     """
@@ -54,13 +54,13 @@ class Steps:
     exact: bool = False
 
     def cost(self, dim: int) -> int:
-        """Losses that one gradient takes, that of the point itself not counted."""
+        """Evaluations of one gradient, without the one at the point itself."""
         return 2 * dim if dim <= self.central_up_to else dim
 
     def gradients(self, evaluate: Evaluate, u: Float, loss: Float) -> Float:
-        """Gradients (k, d) of the loss at the rows of ``u`` (k, d), whose ``loss`` is known: differences in one call.
+        """Gradients (k, d) of the loss at the rows of ``u`` (k, d), with known ``loss``, by differences in one call.
 
-        A component is 0 where a point that it takes has no loss.
+        A component is 0 if a point that it needs has no loss.
         """
         k, d = u.shape
         sides = (
@@ -79,14 +79,14 @@ class Steps:
             return np.where(known, (seen - loss[:, None]) / sides, 0.0)
 
     def aims(self, u: Float, unit: Float, ahead: Float) -> Float:
-        """Where steps go, (k, d): the nearest points of the planes across ``unit`` (k, d) that lie ``ahead`` (k,)."""
+        """Ends of steps (k, d): the nearest points of the planes across ``unit`` (k, d) that lie ``ahead`` (k,)."""
         along: Float = (u * unit).sum(axis=1)
         reach = along + np.clip(ahead, -self.most_ahead, self.most_ahead)
         aims: Float = np.clip(reach, -self.most_reach, self.most_reach)[:, None] * unit
         return aims
 
     def merit(self, u: Float, loss: Float, goal: float, penalty: Float) -> Float:
-        """What a step has to lower: half the squared norm of ``u`` (..., d), and ``penalty`` times what lacks."""
+        """The merit to lower: half the squared norm of ``u`` (..., d), plus ``penalty`` times the loss's shortfall."""
         with np.errstate(over="ignore"):
             lacks = np.abs(goal - loss) if self.exact else np.maximum(goal - loss, 0.0)
             merit: Float = 0.5 * np.square(u).sum(axis=-1) + penalty * lacks
@@ -94,6 +94,6 @@ class Steps:
 
 
 def penalty_of(u: Float, slope: Float) -> Float:
-    """The weight of what lacks in the merit, (k,): twice what makes the step lower it, at the points ``u`` (k, d)."""
+    """Weight of the shortfall in the merit (k,): twice the value from which a step at ``u`` (k, d) lowers the merit."""
     penalty: Float = 2.0 * np.maximum(np.sqrt(np.square(u).sum(axis=1)), 1.0) / slope
     return penalty

@@ -1,9 +1,9 @@
-"""Design points of a system from the columns of its limit states: each by its own levels and gradients.
+"""Design points of a system from the columns of its limit states: each column by its own levels and gradients.
 
-A system fails where at least ``k`` of its limit states reach the goal. The value of its loss, the ``k``-th largest
-column, says little of that: below the goal the flatter limit states hide the steeper ones. Here every column is
-linearised by itself, all of them from one set of differences, and is known by the distance to its own plane and the
-direction of that: how steep it is plays no part.
+A system fails where at least ``k`` of its limit states reach the goal. Its loss, the ``k``-th largest column, says
+little about them: below the goal the flatter limit states hide the steeper ones. Here every column is linearised
+separately, all of them from one set of differences, and is described by the distance and the direction of its own
+plane: its steepness plays no part.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from raresim.search.hits import Region
 from raresim.search.nearest import least_distance
 
 Evaluate = Callable[[Float], tuple[Float, Float]]
-"""From points (n, d) to losses (n,) and limit states (n, m), larger is rarer; ``-inf`` where there are none."""
+"""From points (n, d) to losses (n,) and limit states (n, m); larger is rarer, ``-inf`` for a missing value."""
 
 Target = tuple[int, ...]
-"""Columns that are to reach the goal together, in rising order."""
+"""Columns that are to reach the goal together, in ascending order."""
 
 NEAR = 3.0
-"""Distance from the origin at which climbs begin where their start is further away."""
+"""Distance from the origin at which climbs begin if their start is further away."""
 
 OWN_STARTS = 4
-"""Starts of its own for a target whose columns are not linear, beside those that all share."""
+"""Starts of its own for a target with columns that are not linear, beside the starts that all targets share."""
 
 MOST_TARGETS = 64
 """Choices of ``k`` columns that are climbed from a start: the nearest ones, and some at random."""
@@ -42,10 +42,10 @@ MOST_TARGETS = 64
 RANDOM_TARGETS = 4
 
 MOST_CHOICES = 400
-"""Choices of ``k`` columns that are all looked at; where there are more, they are built up column by column."""
+"""Largest number of choices of ``k`` columns that are all checked; more are built up column by column."""
 
 SEEDS = 8
-"""Columns that these begin with, and points from which choices with one column exchanged are looked at."""
+"""Columns with which these choices begin, and points from which one column is exchanged."""
 
 NEGLIGIBLE = 12.0
 """Nats by which the density at a choice's nearest point may be below that of the nearest of all."""
@@ -54,7 +54,7 @@ TOLERANCE = 1e-3
 """Distance from the planes, and from the nearest point on them, at which a climb has converged."""
 
 STRAIGHT = 1e-6
-"""A full step that misses its planes by at most this share of its length: the columns are linear on the way."""
+"""If a full step misses its planes by at most this share of its length, the columns are linear on the way."""
 
 ITERATIONS = 12
 
@@ -62,7 +62,7 @@ TOGETHER = 0.5
 """Distance below which two points are one."""
 
 BUNDLED = 6
-"""Planes of earlier points that a step may have to respect too, where its own do not do: for corners."""
+"""Planes of earlier points that a step may have to respect, if its own planes do not suffice: for corners."""
 
 SMOOTHING = 0.7
 """Standard deviation of the draws around a point from which a stepped column is linearised."""
@@ -71,49 +71,49 @@ ROUNDS = 5
 """Steps of a climb on smoothed columns."""
 
 MIXED = 0.1
-"""Share of such draws on either side of a column's edge from which the edge itself is fitted, not the level."""
+"""Share of these draws on either side of a column's edge from which the edge is fitted instead of the level."""
 
 NOISE = 2.0
-"""Standard errors below which a fitted slope is taken for none."""
+"""A fitted slope below this many standard errors counts as zero."""
 
 WIDER = (2.0, 3.0, 4.5)
 RUNG = 60
-"""Where no start reaches the goal on a stepped column: draws of so many times the target's spread, of each so many."""
+"""If no start reaches the goal on a stepped column: multiples of the target's spread, and draws of each."""
 
 STARTS = 100
 """Draws of a widened target among which climbs begin."""
 
 STRETCHES = np.array([0.6, 0.8, 0.9, 1.0, 1.01, 1.03, 1.1, 1.2, 1.35, 1.6, 2.0])
-"""Where a ray is looked along for the event, relative to a climb's end."""
+"""Radii, relative to the end of a climb, at which its ray is checked for the event."""
 
 HALVINGS = 10
 
 APART = 1.5
-"""Distance below which two points of the same stepped columns are one: draws leave them uncertain by as much."""
+"""Distance below which two points of the same stepped columns are one: draws leave them uncertain by that much."""
 
 AGREED = 3
-"""Climbs on draws that came to one place after which no more are begun."""
+"""Number of climbs on draws to one place after which no more are begun."""
 
 FEWER = (1, 2, 3, 5, 8, 13, 21, 34)
-"""Numbers of coordinates, the largest ones, that the end of a climb on draws is tried with: the others may be noise."""
+"""Numbers of largest coordinates with which the end of a climb on draws is tried: the other ones may be noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class SystemPoint:
-    """Where a climb ended.
+    """The end of a climb.
 
     Parameters
     ----------
     u : (d,) float64
         The point.
     states : (m,) float64
-        The columns there, signed.
+        The columns at the point, signed.
     failing : tuple of int
         Columns that reach the goal there, to within `TOLERANCE` standard deviations.
     target : tuple of int
-        The columns that it was looked for.
+        The columns of the climb.
     note : str
-        Why the climb ended before it converged; empty where it did.
+        Why the climb ended before it converged; empty if it converged.
     """
 
     u: Float
@@ -140,11 +140,11 @@ class SystemSearch:
     Parameters
     ----------
     points : tuple of SystemPoint
-        Of the event, at least `TOGETHER` apart: first those that converged, nearest first.
+        Points of the event, at least `TOGETHER` apart: first those that converged, nearest first.
     missed : tuple of (tuple of int, str)
         Columns for which no point was found, and why.
     evaluations : int
-        Evaluations that it took.
+        Number of evaluations.
     """
 
     points: tuple[SystemPoint, ...]
@@ -152,7 +152,7 @@ class SystemSearch:
     evaluations: int
 
     def describe(self) -> str:
-        """A sentence about it."""
+        """A sentence about the search."""
         spent = f"({self.evaluations:,} evaluations)"
         if not self.points:
             return f"the search along limit states reached no design point {spent}"
@@ -168,8 +168,8 @@ class SystemSearch:
 class Planes(NamedTuple):
     """Every column linearised at a point.
 
-    ``normals`` (m, d) have length one, or are 0 where a column is flat. The linearised column reaches the goal where
-    ``normals @ v >= offsets`` (m,): the distance of its plane from the origin. ``slopes`` (m,) are the lengths of the
+    ``normals`` (m, d) have length one, or are 0 for a flat column. The linearised column reaches the goal at ``v`` if
+    ``normals @ v >= offsets`` (m,), the distances of the planes from the origin. ``slopes`` (m,) are the lengths of the
     gradients.
     """
 
@@ -200,30 +200,30 @@ def find_system_points(
     evaluate : callable
         See `Evaluate`.
     goal : float
-        What the columns have to reach.
+        The value that the columns have to reach.
     at_least : int
-        How many of them.
+        Number of columns that must reach it.
     starts : (n, d) float64
-        Draws among which climbs begin: those with the largest losses, and with the largest of a column.
+        Draws among which climbs begin: those with the largest losses, and with the largest values of a column.
     max_evaluations : int
-        Evaluations that may be spent.
+        Largest number of evaluations.
     rng : numpy.random.Generator
         Advanced in place.
     states : (n, m) float64, optional
-        The columns at ``starts``, where they are known.
+        The columns at ``starts``, if known.
 
     Notes
     -----
-    The step goes to the point nearest to the origin of the half-spaces beyond the linearised columns, [1]_ for one
-    column; for several it is a least-distance problem, solved exactly by [2]_, ch. 23. It is shortened until the merit
+    The step goes to the nearest point to the origin of the half-spaces beyond the linearised columns: [1]_ for one
+    column; for several a least-distance problem, solved exactly by [2]_, ch. 23. It is shortened until the merit
     ``|u|^2 / 2 + c sum_j max(0, distance to plane j)`` falls, [3]_. One set of differences at a start serves all
-    columns and all choices of them; where a full step lands on its planes, the columns are linear there and the climb
-    has ended. Only other columns take starts and differences of their own. Where no step lowers the merit, planes of
-    earlier points are added: a column with a corner of its own.
+    columns and all choices of them; if a full step lands on its planes, the columns are linear there and the climb
+    has ended. Only other columns need starts and differences of their own. If no step lowers the merit, planes of
+    earlier points are added, for a column with a corner of its own.
 
-    A column whose small differences are mostly zero while wide ones are not is stepped. It is linearised by least
-    squares on draws around the point: its level, and near its edge whether the edge is passed. Climbs with such columns
-    end with a bisection of their ray.
+    A column counts as stepped if its small differences are mostly zero while wide ones are not. It is linearised by
+    least squares on draws around the point: its level or, near its edge, whether the edge is passed. Climbs with such
+    columns end with a bisection of their ray.
 
     References
     ----------
@@ -247,15 +247,15 @@ def regions_along_states(
     evaluate : callable
         See `Evaluate`.
     goal : float
-        What the columns have to reach.
+        The value that the columns have to reach.
     at_least : int
-        How many of them.
+        Number of columns that must reach it.
     dim : int
         Number of coordinates.
     rng : numpy.random.Generator
         Advanced in place.
     most : int
-        Evaluations that this may take.
+        Largest number of evaluations.
     """
     starts = np.asfortranarray(widening(dim) * rng.standard_normal((min(STARTS, most // 4), dim)))
     found = find_system_points(evaluate, goal, at_least, starts, most, rng)
@@ -263,13 +263,13 @@ def regions_along_states(
 
 
 def cost_along_states(dim: int) -> int:
-    """Evaluations that `regions_along_states` is given, at most."""
+    """Largest number of evaluations of `regions_along_states`."""
     return 2000 + 40 * dim
 
 
 @dataclass(eq=False)
 class _Climb:
-    """The way of one target from one start; ``planes`` are those at ``u`` where they are known."""
+    """The climb of one target from one start; ``planes`` are those at ``u``, if known."""
 
     target: Target
     u: Float
@@ -301,18 +301,18 @@ class _Search:
 
     @property
     def left(self) -> int:
-        """Evaluations that may still be spent."""
+        """Evaluations that are left."""
         return self.budget - self.evaluations
 
     def look(self, points: Float) -> Float:
-        """Columns (n, m) at ``points`` (n, d), counted."""
+        """Columns (n, m) at ``points`` (n, d); they are counted."""
         self.evaluations += len(points)
         return self.evaluate(np.asfortranarray(points))[1]
 
     # --- the order of things ---
 
     def begin(self, starts: Float, states: Float | None) -> None:
-        """All climbs, as far as the budget goes."""
+        """Run all climbs that the budget allows."""
         if states is None:
             starts = starts[: max(0, self.left)]
             states = self.look(starts) if len(starts) else None
@@ -338,7 +338,7 @@ class _Search:
         self.climb_steps([t for t in targets if self.stepped[list(t)].any()], common, at)
 
     def common_starts(self) -> Float:
-        """Where all targets begin: the largest loss, its mirror image, and a random point."""
+        """Starts of all targets: the largest loss, its mirror image, and a random point."""
         best = self.pool[int(np.argmax(combined(self.pool_states, self.at_least)))]
         best = best if best.any() else unit(self.rng.standard_normal(self.dim))
         other = NEAR / 2.0 * unit(self.rng.standard_normal(self.dim))
@@ -346,7 +346,7 @@ class _Search:
         return starts[: max(0, self.left // (2 * self.dim + 1))]
 
     def are_stepped(self, points: Float, at: Float, narrow: Float) -> Bool:
-        """Which columns (m,) small differences do not move where wide ones do, or nothing moves."""
+        """Which columns (m,) wide differences move and small ones do not, or no difference moves."""
         moves = self.differences(points, at, WIDE) != 0
         still = ((narrow == 0) & moves).sum(axis=(0, 2)) > 0.5 * moves.sum(axis=(0, 2))
         flat = ~narrow.any(axis=(0, 2))
@@ -367,13 +367,13 @@ class _Search:
         return slopes
 
     def planes_at(self, points: Float, at: Float, slopes: Float) -> list[Planes]:
-        """The planes at ``points`` (k, d), where the columns are ``at`` (k, m) and have the ``slopes`` (k, m, d)."""
+        """The planes at ``points`` (k, d), with columns ``at`` (k, m) and slopes ``slopes`` (k, m, d)."""
         return [_planes(u, own, self.goal - here) for u, own, here in zip(points, slopes, at, strict=True)]
 
     # --- which columns ---
 
     def targets(self, planes: list[Planes]) -> list[Target]:
-        """The choices of columns that are climbed."""
+        """The choices of columns to climb."""
         m, k = len(self.stepped), self.at_least
         if k == 1:
             return [(j,) for j in range(m)]
@@ -393,7 +393,7 @@ class _Search:
         return sorted(chosen, key=lambda t: (chosen[t], t))
 
     def choices(self, planes: Planes) -> list[Target]:
-        """All choices of ``k`` columns, or those built up from each of the nearest by the nearest one more."""
+        """All choices of ``k`` columns, or choices built up from each of the nearest columns, nearest first."""
         m, k = len(self.stepped), self.at_least
         if math.comb(m, k) <= MOST_CHOICES:
             return list(itertools.combinations(range(m), k))
@@ -408,7 +408,7 @@ class _Search:
         return sorted(found)
 
     def distance(self, target: Target, planes: Planes) -> float:
-        """From the origin to where the linearised columns reach the goal together; infinite where they do not.
+        """Distance from the origin to where the linearised columns reach the goal together; infinite if they never do.
 
         A flat column is left out: nothing is known of it.
         """
@@ -427,7 +427,7 @@ class _Search:
     # --- smooth columns ---
 
     def climb_from(self, u: Float, states: Float, planes: Planes, targets: Iterable[Target]) -> None:
-        """Begin a climb of each target at ``u`` (d,), and let it take its first step."""
+        """Begin a climb of each target at ``u`` (d,) with its first step."""
         begun = []
         for target in targets:
             if not planes.are_usable(target):
@@ -444,7 +444,7 @@ class _Search:
         self.advance(begun)
 
     def go_on(self) -> None:
-        """Let all climbs under way end, the nearest first where the budget is short."""
+        """Run all climbs to their ends, the nearest first if the budget is short."""
         for _ in range(ITERATIONS):
             self.follow()
             active = [c for c in self.climbs if not c.ended]
@@ -469,7 +469,7 @@ class _Search:
                 climb.end(f"not converged in {ITERATIONS} iterations")
 
     def follow(self) -> None:
-        """End the climbs that are close to the end of another one of the same target."""
+        """End the climbs close to the end of another climb of the same target."""
         for climb in self.climbs:
             near = (
                 c
@@ -481,14 +481,14 @@ class _Search:
                 climb.end()
 
     def aim(self, climb: _Climb) -> tuple[Float, Float] | None:
-        """Where the whole step goes, with the multipliers of the target's planes."""
+        """The aim of the whole step, with the multipliers of the target's planes."""
         planes, chosen = climb.planes, list(climb.target)
         if planes is None or not planes.are_usable(chosen):
             return None
         return least_distance(planes.normals[chosen], planes.offsets[chosen])
 
     def gaps(self, climb: _Climb, states: Float) -> Float:
-        """How far each column of the target is from the goal at ``states`` (..., m), along its slope at the climb."""
+        """Distance of each column of the target from the goal at ``states`` (..., m), by its slope at the climb."""
         if climb.planes is None:
             raise ValueError("the climb has no planes")
         chosen = list(climb.target)
@@ -496,7 +496,7 @@ class _Search:
         return gap
 
     def advance(self, climbs: list[_Climb]) -> None:
-        """One step of each climb whose planes are known."""
+        """One step of each climb with known planes."""
         going, aims, penalties = [], [], []
         for climb in climbs:
             aim = self.aim(climb)
@@ -537,7 +537,7 @@ class _Search:
         self.shorten(short)
 
     def lands_on_planes(self, climb: _Climb, v: Float, gaps: Float, slack: float) -> bool:
-        """Whether the columns at ``v`` (d,) are where their planes have them, as far as these hold it back."""
+        """Whether the columns at ``v`` (d,) agree with their planes, for the planes that hold the step back."""
         planes, chosen = climb.planes, list(climb.target)
         if planes is None:
             return False
@@ -546,7 +546,7 @@ class _Search:
         return bool((np.abs(gaps[held]) < slack).all() and (gaps < slack).all())
 
     def keep_planes(self, climb: _Climb) -> None:
-        """Remember the planes at the climb's place."""
+        """Store the planes at the climb's position."""
         if climb.planes is not None:
             chosen = list(climb.target)
             climb.earlier.append((climb.planes.normals[chosen], climb.planes.offsets[chosen]))
@@ -557,7 +557,7 @@ class _Search:
         return 0.5 * float(u @ u) + penalty * float(np.maximum(self.gaps(climb, states), 0.0).sum())
 
     def shorten(self, short: list[tuple[_Climb, Float, float, float]]) -> None:
-        """Try shorter steps, and whole ones to where planes of earlier points meet too."""
+        """Try shorter steps, and whole steps to where planes of earlier points meet too."""
         if not short:
             return
         tried, owners = [], []
@@ -588,7 +588,7 @@ class _Search:
                 climb.end("no step lowers the merit function")
 
     def corner(self, climb: _Climb) -> Float | None:
-        """Where the target's planes here and at earlier points meet, nearest to the origin."""
+        """The nearest point to the origin at which the target's planes here and at earlier points meet."""
         if climb.planes is None or not climb.earlier:
             return None
         chosen = list(climb.target)
@@ -598,7 +598,7 @@ class _Search:
         return None if found is None or np.linalg.norm(found[0]) > FARTHEST else found[0]
 
     def swap_columns(self) -> None:
-        """From each point found, climb the choices that are as near with one column exchanged, and were not tried."""
+        """From each point found, climb untried choices with one column exchanged that are as near."""
         tried = {c.target for c in self.climbs}
         ends = sorted((c for c in self.climbs if c.reached), key=lambda c: float(np.linalg.norm(c.u)))
         for climb in ends[:SEEDS]:
@@ -634,7 +634,7 @@ class _Search:
         self.go_on()
 
     def own_value(self, target: Target, states: Float) -> Float:
-        """How far the last column of the target is (n,), each in the unit of its own spread over the pool."""
+        """Value of the last column of the target (n,), each column in the unit of its spread over the pool."""
         chosen = list(target)
         columns = np.where(np.isfinite(self.pool_states[:, chosen]), self.pool_states[:, chosen], np.nan)
         spread = np.nanstd(columns, axis=0) if len(columns) > 1 else np.ones(len(chosen))
@@ -644,7 +644,7 @@ class _Search:
     # --- stepped columns ---
 
     def climb_steps(self, targets: list[Target], common: Float, at: Float) -> None:
-        """Climbs of targets with stepped columns: from points beyond the edge, or from where the level is largest."""
+        """Climbs of targets with stepped columns: from points beyond the edge, or from the largest levels."""
         for target in targets:
             share = self.left // max(1, len(targets))
             cost = self.draws + 2 * HALVINGS + STRETCHES.size
@@ -664,7 +664,7 @@ class _Search:
 
     @property
     def draws(self) -> int:
-        """Draws from which a stepped column is linearised."""
+        """Number of draws from which a stepped column is linearised."""
         return 2 * self.dim + 20
 
     def reaches(self, target: Target, states: Float) -> Bool:
@@ -694,7 +694,7 @@ class _Search:
         return [(common[i], at[i]) for i in order[:2]]
 
     def drawn_in(self, target: Target, points: Float) -> tuple[Float, Float]:
-        """``points`` (k, d) in the target's event, drawn towards the origin to where it begins; columns there."""
+        """``points`` (k, d) in the target's event, moved towards the origin to where it begins; columns there."""
 
         def inside(share: Float) -> Bool:
             return self.reaches(target, self.look(share[:, None] * points))
@@ -704,7 +704,7 @@ class _Search:
         return edges, self.look(edges)
 
     def climb_smoothed(self, target: Target, u: Float, states: Float) -> None:
-        """Steps on columns that are linearised over draws around the point; then along the ray to the edge."""
+        """Steps on columns linearised over draws around the point, then along the ray to the edge."""
         climb = _Climb(target, u, states, None)
         best: tuple[Float, Float] | None = None
         if self.reaches(target, states[np.newaxis])[0]:
@@ -736,7 +736,7 @@ class _Search:
         self.climbs.append(climb)
 
     def without_noise(self, target: Target, u: Float, states: Float) -> tuple[Float, Float]:
-        """``u`` (d,) with as few of its coordinates as the target's event can do with, and the columns there."""
+        """``u`` (d,) with as few non-zero coordinates as keep it in the target's event, and the columns there."""
         order = np.argsort(-np.abs(u), kind="stable")
         ways = [np.where(np.isin(np.arange(u.size), order[:r]), u, 0.0) for r in FEWER if r < u.size]
         tried = np.array([f * way for way in ways for f in (1.0, 1.05)])
@@ -752,8 +752,8 @@ class _Search:
     def planes_of_draws(self, u: Float) -> Planes:
         """The planes of all columns by least squares on draws around ``u`` (d,).
 
-        Where draws lie on both sides of a column's edge, whether they are beyond it is fitted, and the plane is where
-        half of them are; elsewhere its level. Slopes that are not told from none are none.
+        If draws lie on both sides of a column's edge, the side is fitted, and the plane lies where half of the draws
+        are beyond; otherwise the level is fitted. Slopes within their noise count as zero.
         """
         n = self.draws
         moves = SMOOTHING * self.rng.standard_normal((n, self.dim))
@@ -773,7 +773,7 @@ class _Search:
         return _planes(u, slopes, short)
 
     def on_ray(self, target: Target, u: Float) -> tuple[Float, Float] | None:
-        """Where the target's event begins on the ray through ``u`` (d,), near it, and the columns there."""
+        """The point where the target's event begins on the ray through ``u`` (d,), near it, and the columns there."""
         length = float(np.linalg.norm(u))
         if length == 0.0 or self.left < STRETCHES.size + HALVINGS + 1:
             return None
@@ -839,7 +839,7 @@ class _Search:
 
 
 def _planes(u: Float, slopes: Float, short: Float) -> Planes:
-    """Planes at ``u`` (d,) from slopes (m, d) and how far the columns are short of the goal there (m,)."""
+    """Planes at ``u`` (d,) from slopes (m, d) and the shortfalls of the columns from the goal there (m,)."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         largest = np.abs(slopes).max(axis=1)
         scaled = np.where(largest[:, None] > 0, slopes / largest[:, None], 0.0)
@@ -850,7 +850,7 @@ def _planes(u: Float, slopes: Float, short: Float) -> Planes:
 
 
 def _outwards(climb: _Climb) -> Float:
-    """A move (d,) that goes one beyond each plane of the climb's columns, or along its ray where it knows none."""
+    """A move (d,) to one unit beyond each plane of the climb's columns, or along its ray without known planes."""
     if climb.planes is None:
         return unit(climb.u)
     normals = climb.planes.normals[list(climb.target)]
@@ -859,7 +859,7 @@ def _outwards(climb: _Climb) -> Float:
 
 
 def _drawn_near(points: Float) -> Float:
-    """Points (k, d) no further from the origin than `NEAR`."""
+    """Points (k, d) moved to within `NEAR` of the origin."""
     length = np.sqrt(np.square(points).sum(axis=1))
     near: Float = points * np.minimum(1.0, NEAR / np.maximum(length, 1e-300))[:, None]
     return near

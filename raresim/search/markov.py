@@ -1,7 +1,7 @@
-"""Markov moves of many chains at once on standard normal space: what the population methods climb with.
+"""Markov moves of many chains at once in standard normal space, with which the population methods climb.
 
 A move leaves the law with density proportional to ``f(loss(u)) phi(u)`` unchanged, where ``phi`` is the standard normal
-density: ``f`` is the indicator of a level, or a smooth stand-in for it. All chains take a step together, so a step is
+density and ``f`` the indicator of a level, or a smooth approximation of it. All chains take a step together: a step is
 one call of the loss (a few for the elliptical slice).
 """
 
@@ -21,41 +21,41 @@ Evaluate = Callable[[Float], Float]
 """Losses (n,) of the rows of ``u`` (n, d), in Fortran order; signed so that larger is rarer."""
 
 LogFactor = Callable[[Float], Float]
-"""``log f`` (n,) of losses (n,), in nats; ``-inf`` where a chain may not go."""
+"""``log f`` (n,) of losses (n,), in nats; ``-inf`` at losses that are not allowed."""
 
 Moves = Literal["adaptive", "elliptical_slice"]
 
 FIRST_STEP = 0.6
-"""Share of new noise in a proposal before anything is known: [1]."""
+"""Share of new noise in a proposal before any adaptation: [1]."""
 
 WANTED_ACCEPTANCE = 0.44
-"""Share of accepted proposals that the step is adapted to: [1]."""
+"""Share of accepted proposals to which the step is adapted: [1]."""
 
 MAX_SHRINKS = 60
-"""Proposals after which a slice has shrunk to the chain's own place."""
+"""Number of proposals after which a slice has shrunk to the chain's own place."""
 
 DRAWS_EACH = 80
-"""Draws for each dimension from which a guide has their covariance: with fewer its errors add up, and nothing moves."""
+"""Draws per dimension from which a guide has their covariance: with fewer, its errors add up and no chain moves."""
 
 WIDER = 1.3
-"""The variance of a guide relative to that of its draws: proposals of too narrow a law never come to the rest."""
+"""The variance of a guide relative to that of its draws: proposals of too narrow a law never reach the rest."""
 
 LEAST_VARIANCE = 0.01
-"""Of a guide along any direction: draws with few different ancestors have none at all in most."""
+"""Smallest variance of a guide: draws with few different ancestors have none at all in most directions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """A normal law near the one that chains keep: ``N(mean, I + sum_k (v_k - 1) a_k a_k')``.
+    """A normal law near the law of the chains: ``N(mean, I + sum_k (v_k - 1) a_k a_k')``.
 
     Parameters
     ----------
     mean : (d,) float64
-        Its mean.
+        Mean of the law.
     axes : (k, d) float64
-        Directions ``a_k`` of length one, each across the others.
+        Orthonormal directions ``a_k``.
     variances : (k,) float64
-        Along these, positive; along all others it is 1.
+        Positive variances along these directions; 1 along all others.
     """
 
     mean: Float
@@ -64,9 +64,9 @@ class Guide:
 
     @classmethod
     def of(cls, u: Float) -> Guide | None:
-        """The guide of draws ``u`` (n, d): their covariance, or where they are too few for it their mean alone.
+        """The guide of draws ``u`` (n, d) with their covariance, or with their mean alone if they are too few.
 
-        None where they are too few to tell their mean from none: that of ``n`` draws of the target is ``sqrt(d / n)``.
+        None if their mean could be zero: the mean of ``n`` draws of the target has a length of about ``sqrt(d / n)``.
         """
         n, d = u.shape
         mean = u.mean(axis=0)
@@ -85,7 +85,7 @@ class Guide:
         return z + along @ self.axes
 
     def log_target(self, u: Float) -> Float:
-        """Log density (n,) of standard normals over that of the guide, but for a constant, in nats."""
+        """Log density (n,) of standard normals over that of the guide, up to a constant, in nats."""
         y = u - self.mean
         narrower = np.square(y @ self.axes.T) @ (1.0 / self.variances - 1.0)
         return np.asarray(0.5 * (np.square(y).sum(axis=1) + narrower - np.square(u).sum(axis=1)))
@@ -93,7 +93,7 @@ class Guide:
 
 @dataclass(eq=False)
 class Walk:
-    """The moves of one run: its random numbers, its step and what it has evaluated.
+    """The moves of one run: its random numbers, its step and its evaluations.
 
     Parameters
     ----------
@@ -102,10 +102,10 @@ class Walk:
     rng : numpy.random.Generator
         Advanced by every step.
     moves : "adaptive" or "elliptical_slice"
-        Conditional sampling with an adapted step [1]_, or elliptical slices [2]_, which have nothing to adapt and never
+        Conditional sampling with an adapted step [1]_, or elliptical slices [2]_, which need no adaptation and never
         stay in place, but take several evaluations a step.
     keep_all : bool
-        Whether every evaluated draw is kept in ``seen``, also those that were rejected.
+        Whether every evaluated draw is kept in ``seen``, rejected ones too.
     step, guided_step : float
         Share of new noise in a proposal, without a guide and with one.
 
@@ -136,13 +136,13 @@ class Walk:
         Parameters
         ----------
         u : (n, d) float64
-            Where the chains are.
+            Positions of the chains.
         loss : (n,) float64
-            Their losses.
+            Losses of the chains.
         log_factor : callable
             ``log f``, finite at every chain.
         gain : float
-            How far the share of accepted proposals changes the logarithm of the step; smaller with every step of a
+            How strongly the share of accepted proposals changes the logarithm of the step; smaller with every step of a
             level, so that the adaptation dies out ([1]_ has ``1 / sqrt(k)``). 0 leaves the step as it is.
         """
         return (self._conditional if self.moves == "adaptive" else self._slice)(u, loss, log_factor, gain)
@@ -150,11 +150,11 @@ class Walk:
     def guided(
         self, u: Float, loss: Float, log_factor: LogFactor, guide: Guide, gain: float = 1.0
     ) -> tuple[Float, Float]:
-        """One step of every chain to proposals that leave ``guide`` unchanged, not the target: [1]_.
+        """One step of every chain with proposals that leave ``guide`` unchanged instead of the target: [1]_.
 
-        Where the law that the chains keep is near the guide, a proposal far from a chain is still taken, as one by
-        `advance` is not. The guide has to come from other draws than ``u``: these are nearer to their own mean than any
-        proposal, so few would be taken, and those that lie low would be left behind.
+        If the law of the chains is near the guide, a proposal far from a chain is still accepted, unlike in `advance`.
+        The guide must come from other draws than ``u``: these lie nearer to their own mean than any proposal, so few
+        proposals would be accepted, and chains with low losses would be left behind.
 
         References
         ----------
@@ -175,8 +175,8 @@ class Walk:
     def extend(self, u: Float, loss: Float, n: int, log_factor: LogFactor) -> tuple[Float, Float]:
         """``n`` states of chains that begin at the rows of ``u``, these rows included.
 
-        Chains take turns, one step each, until there are enough: their lengths differ by one at most, or by two where a
-        chain would be left to move alone (one row is another layout, for which kernels would be compiled again).
+        Chains take turns, one step each, until there are enough states: their lengths differ by one at most, or by two
+        if a chain would move alone (one row has another layout, for which kernels would be compiled again).
         """
         k = loss.size
         order = self.rng.permutation(k)
@@ -204,7 +204,7 @@ class Walk:
         return np.where(accepted[:, None], proposed, u), np.where(accepted, new, loss)
 
     def _slice(self, u: Float, loss: Float, log_factor: LogFactor, gain: float) -> tuple[Float, Float]:
-        """A place on the ellipse through ``u`` and a draw of the target: [2] fig. 2, the bracket shrinking to ``u``."""
+        """A place on the ellipse through ``u`` and a draw of the target: [2] fig. 2, the bracket shrinks to ``u``."""
         n, d = u.shape
         noise = self._noise(n, d)
         least = log_factor(loss) + self._log_uniform(n)
@@ -243,7 +243,7 @@ class Walk:
 
 
 def _adapted(step: float, accepted: Bool, gain: float) -> float:
-    """The step after one of which these were accepted."""
+    """The new step, from the proposals ``accepted`` with the old one."""
     return min(1.0, step * math.exp(gain * (float(accepted.mean()) - WANTED_ACCEPTANCE)))
 
 
@@ -257,15 +257,14 @@ def beyond(level: float) -> LogFactor:
 
 
 def next_level(loss: Float, k: int) -> float:
-    """The level that ``k`` of the losses (n,) lie beyond, ``k < n``: just above the ``(k + 1)``-th largest.
+    """The level with ``k`` of the losses (n,) beyond it, ``k < n``: just above the ``(k + 1)``-th largest.
 
-    Were the draws independent, the share ``k /
-    n`` would then be unbiased with the probability that it stands for: that has the law Beta(k + 1, n - k), and the
-    mean of its inverse is ``n / k``. The ``k``-th largest loss itself would give ``n / (k - 1)``, an error of a tenth
-    after some levels of 500 draws.
+    For independent draws the share ``k / n`` is then unbiased for the probability beyond the level: that has the law
+    Beta(k + 1, n - k), and the mean of its inverse is ``n / k``. The ``k``-th largest loss itself would give
+    ``n / (k - 1)``, an error of a tenth after some levels of 500 draws.
 
-    Where losses are tied so that less than half of the ``k`` lie beyond, the tied ones are taken in, unless these are
-    all. The result is the lowest loss itself where none is above it.
+    If ties leave less than half of the ``k`` losses beyond the level, the tied ones are included, unless these are all
+    losses. If no loss is above the lowest, the result is the lowest loss itself.
     """
     largest = float(np.partition(loss, -k - 1)[-k - 1])
     beyond_it, least = np.count_nonzero(loss > largest), float(loss.min())

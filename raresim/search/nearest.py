@@ -1,7 +1,7 @@
-"""The nearest point of a failure region, from a point in it: planes that cut its edge, told by the event alone.
+"""The nearest point of a failure region, from a point in it: planes that cut its edge, found from the event alone.
 
-Outside of the event other regions may hide this one. Gradients are therefore taken a little inside its edge, where what
-fails is what is seen, and each round asks whether points are in the event, never how far they are from it.
+Outside of the event other regions may hide this one. Gradients are therefore taken a little inside its edge, where the
+failing part is visible, and each round asks only whether points are in the event, never how far they are from it.
 """
 
 from __future__ import annotations
@@ -18,64 +18,64 @@ Evaluate = Callable[[Float], Float]
 """Losses (n,), larger is rarer, at points (n, d)."""
 
 DEPTHS = (0.08, 0.01)
-"""How far inside the event a gradient is taken, in standard deviations: near enough for the limit state that ends it
-there to be the one that is seen, however flat others are; the second where it seems to be one that is known."""
+"""How far inside the event a gradient is taken, in standard deviations: near enough to show the limit state that ends
+the event there, however flat others are. The second depth is used if the first shows no slope or a known one."""
 
 STEP = 0.4
 """Step of a difference, relative to the depth."""
 
 NEW = 0.2
-"""Length of the part of a normal that is across all known ones, from which it is another limit state's."""
+"""Smallest length of the part of a unit normal across all known ones that makes it another limit state's."""
 
 ROOM = 1.2
-"""How far out the known planes are held while the next one is looked for."""
+"""How far out the known planes are held while the next one is sought."""
 
 BESIDE = 0.7
-"""How far beside the foot of a plane the event is asked for nearer to the origin, back towards where it came from."""
+"""Distance beside an edge, to and from where the search came, at which the event is sought nearer to the origin."""
 
 ROUNDS = 8
 HALVINGS = 6
 FOOT = 1.02
-"""A point this near to the foot of the tangent plane, relative to its distance, is taken for the nearest."""
+"""A point this near to the foot of the tangent plane, relative to its distance, counts as the nearest."""
 
 AIMS = (1.02, 1.08, 1.2)
-"""How far, relative to the foot of the planes, the event is asked for beyond it."""
+"""Distances beyond the foot of the planes, relative to it, at which the event is checked."""
 
 PARTS = (0.5, 0.25)
-"""Shares of the way to the foot that are tried where the event does not begin there."""
+"""Shares of the way to the foot that are tried if the event does not begin there."""
 
 GAIN = 0.1
-"""Distance that a round of `nearest_point` has to gain for another one to be made."""
+"""Distance that a round of `nearest_point` must gain for another one to follow."""
 
 REACH = 1.0
-"""How far along the axes an edge is looked for where the loss moves in steps."""
+"""How far along the axes an edge is sought if the loss moves in steps."""
 
 FLAT = 0.95
-"""Share of differences that are zero from which a loss moves by steps, and the edges themselves are looked for."""
+"""If at least this share of the differences is zero, the loss moves in steps and the edges themselves are sought."""
 
 
 def nearest_point(look: Evaluate, goal: float, u: Float, most: float = math.inf) -> Float:
-    """A point (d,) of the event's edge near to the origin, from one ``u`` (d,) in the event.
+    """A point (d,) of the event's edge near the origin, from a point ``u`` (d,) in the event.
 
     Parameters
     ----------
     look : callable
         The loss.
     goal : float
-        What it has to reach.
+        The value that it has to reach.
     u : (d,)
-        In the event.
+        A point in the event.
     most : float
-        Evaluations after which no other plane is looked for.
+        Evaluations after which no further plane is sought.
 
     Notes
     -----
-    The edge is found on the ray to the origin, and the gradient a little inside. Where the event is met at the foot of
-    the plane that touches it there, or on the way to it, the search goes on from that edge. Where it is not, as in a
-    corner of several limit states, the part of the point across all planes so far is shrunk until the next one stops
-    it; its gradient is taken where the others have room. The nearest point beyond all of these planes is asked for
-    next: a least-distance problem, [1]_ ch. 23. Of a convex region these are cutting planes; those that an edge nearer
-    to the origin lies before are none, and are dropped.
+    The edge is found on the ray to the origin, and the gradient a little inside. If the foot of the tangent plane
+    there, or a point on the way to it, is in the event, the search goes on from that edge. If not, as in a corner of
+    several limit states, the part of the point across all planes so far is shrunk until the next plane stops it; its
+    gradient is taken with room to the other planes. The nearest point beyond all of these planes is checked next: a
+    least-distance problem, [1]_ ch. 23. For a convex region these are cutting planes; planes beyond an edge that is
+    nearer to the origin are not, and are dropped.
 
     References
     ----------
@@ -104,7 +104,7 @@ def nearest_point(look: Evaluate, goal: float, u: Float, most: float = math.inf)
             if np.linalg.norm(across) < GAIN:
                 break
             roomy = ROOM * held
-            if inside(roomy[None])[0]:  # nothing but the known planes
+            if inside(roomy[None])[0]:  # no limit state beyond the known planes
                 best = min(best, edge_between(inside, np.zeros_like(u), roomy), key=_norm)
                 break
             blocked = edge_between(inside, roomy, roomy + across)
@@ -141,7 +141,7 @@ def _norm(v: Float) -> float:
 
 
 def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known: list[Float]) -> Float | None:
-    """The direction of ascent just inside an ``edge`` (d,); closer where none is seen, or one of the ``known``."""
+    """The direction of ascent just inside an ``edge`` (d,); closer to it if no slope or a ``known`` one is seen."""
     normal = None
     for depth in DEPTHS:
         normal = _normal(look, goal, edge + depth * inwards, STEP * depth)
@@ -151,12 +151,12 @@ def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known:
 
 
 def edge_on_ray(look: Evaluate, goal: float, u: Float) -> Float:
-    """Where the event begins on the ray to ``u`` (d,), which is in it."""
+    """The point where the event begins on the ray to ``u`` (d,), which is in it."""
     return edge_between(lambda at: look(at) >= goal, np.zeros_like(u), u)
 
 
 def _onto(normals: list[Float], at: Float) -> Float:
-    """``at`` (d,) projected on the span of the ``normals``; zero where there are none."""
+    """``at`` (d,) projected on the span of the ``normals``; zero without any."""
     if not normals:
         return np.zeros_like(at)
     span = np.linalg.qr(np.array(normals).T)[0]
@@ -167,7 +167,7 @@ def _onto(normals: list[Float], at: Float) -> Float:
 def least_distance(normals: Float, offsets: Float) -> tuple[Float, Float] | None:
     """The point ``v`` (d,) nearest to the origin with ``normals @ v >= offsets``, and its multipliers (k,).
 
-    None where there is no such point. The least-distance problem of [1]_, ch. 23: non-negative least squares.
+    None if there is no such point. The least-distance problem of [1]_, ch. 23, by non-negative least squares.
 
     References
     ----------
@@ -195,7 +195,7 @@ def least_distance(normals: Float, offsets: Float) -> tuple[Float, Float] | None
 
 
 def edge_between(inside: Callable[[Float], Bool], out: Float, within: Float) -> Float:
-    """The edge (d,) between a point outside and one in the event, by halving."""
+    """The edge (d,) between a point outside and a point in the event, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
@@ -213,7 +213,7 @@ def _as_far(v: Float, radius: float) -> Float:
 
 
 def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None:
-    """The direction (d,) of ascent at a point in the event, by differences of ``step``; None where none is seen."""
+    """The direction (d,) of ascent at a point in the event, by differences of ``step``; None if no slope is seen."""
     d = at.size
     if d <= CENTRAL_UP_TO:
         seen = look(np.concatenate([at + step * np.eye(d), at - step * np.eye(d)]))
@@ -230,9 +230,9 @@ def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None
 
 
 def _edges(look: Evaluate, goal: float, at: Float) -> Float:
-    """What is proportional to a normal (d,) just inside an edge: ``1 / distance`` to it along each axis, signed.
+    """A multiple of the normal (d,) just inside an edge: signed ``1 / distance`` to the edge along each axis.
 
-    For losses that move in steps. Along an axis that meets no edge within `REACH` the normal has no part that matters.
+    For losses that move in steps. Along an axis without an edge within `REACH`, the normal has a negligible part.
     """
     d = at.size
     ways = np.concatenate([np.eye(d), -np.eye(d)])

@@ -1,4 +1,4 @@
-"""Quadratics in place of losses near the threshold, and the normal laws that they tilt the target to."""
+"""Quadratic approximations of losses near the threshold, and the normal laws to which they tilt the target."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from raresim.numerics.arrays import Float
 from raresim.search.ridge import ridge
 
 FULL_QUADRATIC = 25
-"""Coordinates up to which the terms of a quadratic are written out."""
+"""Largest number of coordinates for which the terms of a quadratic are written out."""
 
 ROWS_PER_TERM = 1.3
-"""Rows that a quadratic needs for each of its terms."""
+"""Rows that a quadratic needs per term."""
 
 FEWER_ROWS = 0.7
-"""The same above `FULL_QUADRATIC` coordinates, where few steps keep the fit from following noise."""
+"""The same above `FULL_QUADRATIC` coordinates, where a small number of steps keeps the fit from following noise."""
 
 LSQR_STEPS = 20
 
@@ -27,19 +27,19 @@ LEAST_PRECISION, MOST_TILT = 1e-6, 1e12
 """Smallest precision of a tilt by a quadratic in any direction, and largest tilt that is tried."""
 
 INFEASIBLE = 1e12
-"""In place of a log mean that is infinite."""
+"""Replaces a log mean that is infinite."""
 
 BENT = 1e-3
-"""Precisions that are one but for this are."""
+"""Precisions that differ from one by less than this count as one."""
 
 MOST_ROWS = 4000
 
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """``constant + u . slope + u' bend u`` in place of the margin ``loss - goal``: positive where it expects the event.
+    """``constant + u . slope + u' bend u`` as a model of the margin ``loss - goal``: positive if it expects the event.
 
-    It only ever shapes a proposal; every draw of the estimate is evaluated with the loss itself.
+    It only shapes a proposal; every draw of the estimate is evaluated with the loss itself.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class Quadratic:
         return math.sqrt(float(self.slope @ self.slope) + 2.0 * float(np.square(self.bend).sum()))
 
     def tilted(self) -> LowRankNormal | None:
-        """The standard normal tilted by it, ``phi(u) exp(theta g(u) - psi(theta))``; None where there is none.
+        """The standard normal tilted by it, ``phi(u) exp(theta g(u) - psi(theta))``; None if there is no such tilt.
 
         Notes
         -----
         A tilt by a quadratic is normal, with precision ``I - 2 theta bend`` and mean ``theta precision^-1 slope``. With
-        the ``theta`` for which the quadratic is zero on average, a draw at which it is not negative weighs at most
-        ``exp(psi(theta))``, the Chernoff bound of its probability: [1]_ section 4. There is none where the quadratic is
-        not negative at draws of the target on average, where no tilt brings it to zero, and where it does not bend.
+        the ``theta`` for which the quadratic has mean zero, a draw at which it is not negative has a weight of at most
+        ``exp(psi(theta))``, the Chernoff bound of its probability: [1]_ section 4. There is no tilt if the mean of the
+        quadratic under the target is not negative, if no tilt brings it to zero, or if the quadratic does not bend.
 
         References
         ----------
@@ -104,13 +104,13 @@ class Quadratic:
 
 
 def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
-    """The standard normal tilted so that none of several quadratics is negative on average; None where there is none.
+    """The standard normal tilted so that no quadratic has a negative mean; None if there is no such tilt.
 
     Notes
     -----
-    Among all tilts ``phi(u) exp(theta . g(u) - psi(theta))`` with ``theta >= 0`` it is the one with the smallest
-    ``psi``: where all of the quadratics are not negative, a draw weighs at most ``exp(psi)``. The tilt is normal, with
-    precision ``I - 2 sum_k theta_k bend_k``, and ``psi`` is convex.
+    It is the tilt ``phi(u) exp(theta . g(u) - psi(theta))`` with ``theta >= 0`` and the smallest ``psi``: where no
+    quadratic is negative, a draw has a weight of at most ``exp(psi)``. The tilt is normal, with precision
+    ``I - 2 sum_k theta_k bend_k``, and ``psi`` is convex.
     """
     from scipy.optimize import minimize
 
@@ -123,7 +123,7 @@ def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
     eye = np.eye(slopes.shape[1])
 
     def log_mean(theta: Float) -> tuple[float, Float]:
-        """``psi`` and its gradient, which are the means of the quadratics under the tilt."""
+        """``psi`` and its gradient: the means of the quadratics under the tilt."""
         values, vectors = np.linalg.eigh(eye - 2.0 * np.tensordot(theta, bends, 1))
         if values[0] < LEAST_PRECISION:
             return INFEASIBLE, np.zeros_like(theta)
@@ -144,7 +144,7 @@ def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
 def _normal(precision: Float, vectors: Float, slope: Float) -> LowRankNormal | None:
     """The normal law with this ``precision`` (d,) along ``vectors`` (d, d), and the mean ``slope / precision`` there.
 
-    None where it has the precision of the target in all directions.
+    None if it has the precision of the target in all directions.
     """
     bent = np.abs(precision - 1.0) > BENT
     if not bent.any():
@@ -155,10 +155,10 @@ def _normal(precision: Float, vectors: Float, slope: Float) -> LowRankNormal | N
 
 
 def fit_quadratic(u: Float, margin: Float) -> Quadratic | None:
-    """Fit a quadratic to margins (n,) at draws (n, d); None where there are too few of them, or all are equal.
+    """Fit a quadratic to margins (n,) at draws (n, d); None if these are too few, or all margins equal.
 
     The margins are squeezed by ``asinh`` at their median size, which keeps the zero and tames orders of magnitude. Up
-    to `FULL_QUADRATIC` coordinates the penalty is chosen by `ridge`; above that the few steps of the solver are one.
+    to `FULL_QUADRATIC` coordinates `ridge` chooses the penalty; above that the few steps of the solver act as one.
     """
     finite = np.isfinite(margin)
     u, margin = u[finite][:MOST_ROWS], margin[finite][:MOST_ROWS]

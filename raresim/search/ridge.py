@@ -1,4 +1,4 @@
-"""Ridge regression of losses on draws that were made for other reasons: the direction of ascent."""
+"""Ridge regression of losses on draws made for other purposes, for the direction of ascent."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ PENALTIES = np.logspace(-8, 1, 19)
 """Ridge penalties that are tried, relative to the sum of squares of a standardised column."""
 
 WINSOR = 0.01
-"""Share of the losses at each end that is drawn in: a few huge losses must not decide."""
+"""Share of the losses at each end that is winsorised: a few huge losses must not decide."""
 
 
 def ridge_direction(u: Float, loss: Float) -> Float | None:
-    """Unit vector (d,) along which the loss rises; None where it does not vary.
+    """Unit vector (d,) along which the loss rises; None if it does not vary.
 
     Parameters
     ----------
     u : (n, d)
         Draws.
     loss : (n,)
-        Their losses.
+        Losses of the draws.
 
     Notes
     -----
     Ridge regression of the winsorised losses. The mean of the draws in the event has squared noise ``d / n`` across its
-    direction, and each unit of it costs a factor ``e`` in the variance of the weights; a regression on all draws has
-    far less, and none for a linear loss once ``n > d``.
+    direction, and each unit of it costs a factor ``e`` in the variance of the weights. A regression on all draws has
+    far less noise, and none for a linear loss once ``n > d``.
     """
     finite = np.isfinite(loss)
     u, loss = u[finite], loss[finite]
@@ -45,7 +45,7 @@ def ridge_direction(u: Float, loss: Float) -> Float | None:
 
 
 def ridge(x: Float, y: Float) -> Float:
-    """Coefficients (k,) of centred ``y`` (n,) on centred columns ``x`` (n, k), the penalty by [1]_.
+    """Coefficients (k,) of centred ``y`` (n,) on centred columns ``x`` (n, k), with the penalty of [1]_.
 
     References
     ----------

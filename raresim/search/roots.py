@@ -1,4 +1,4 @@
-"""The probability of events on many rays at once: a scan on a grid, then all boundaries found together."""
+"""The probability of events on many rays at once: a scan on a grid, then all boundaries together."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from raresim.numerics.arrays import Bool, Float, Index
 from raresim.record.event import Event
 
 TOLERANCE = 1e-7
-"""Distance along a ray to which the boundary of an event is found."""
+"""Tolerance along a ray within which the boundary of an event is found."""
 
 HUGE = 1e300
-"""Stands for an infinite loss in the search for a boundary."""
+"""Replaces an infinite loss in the search for a boundary."""
 
 
 class Shares(NamedTuple):
-    """What a scan found.
+    """The result of a scan.
 
     Parameters
     ----------
     log_share : (m, n) float64
-        Log of the probability of each event on each ray, in nats; ``-inf`` where no node of the grid is in it.
+        Log of the probability of each event on each ray, in nats; ``-inf`` if no node of the grid is in the event.
     boundaries : (m, n) int
         How often each ray enters or leaves each event.
     evaluations : int
-        Loss evaluations that the scan took.
+        Loss evaluations of the scan.
     """
 
     log_share: Float
@@ -45,31 +45,30 @@ def log_shares(
     log_mass: Callable[[Float, Float], Float],
     tolerance: float = TOLERANCE,
 ) -> Shares:
-    """The probability of each event along each ray, exact but for what lies between two nodes unseen.
+    """The probability of each event along each ray, exact except for parts that lie unseen between two nodes.
 
     Parameters
     ----------
     loss_at : callable
-        From the indices (k,) of rays and the places (k,) on them to the losses (k,), as an array of its own.
+        From the indices (k,) of rays and the places (k,) on them to the losses (k,), in a new array.
     events : sequence of Event
         The ``m`` events.
     nodes : (j,) or (n, j) float64
         The grid, increasing: one for all rays, or one for each, as from `shifted`.
     low : (n,) float64
-        Where each ray begins; ``-inf`` where it has no end. What lies below is no part of the ray.
+        Beginning of each ray; ``-inf`` for none. Places below it are not part of the ray.
     log_mass : callable
         From two arrays ``a < b`` of places to the log of the probability between them, in nats.
     tolerance : float
-        Of a boundary, along the ray.
+        Tolerance of a boundary, along the ray.
 
     Notes
-    -----
-    Two neighbouring nodes of which one is in the event have a boundary between them, found by Chandrupatla's
-    bracketing ([1]_, through SciPy). It ends with the width of the bracket alone: a loss that moves in steps equals the
-    threshold on whole stretches, and any place there would pass for the boundary if the value could end it. Before the
-    first node and beyond the last a ray is taken to be as it is there. The masses of the parts in the event are added
-    in logs, so nothing cancels however far out they lie. An even number of boundaries between two nodes is not seen:
-    the result is then off by the mass between them.
+    If one of two neighbouring nodes is in the event, there is a boundary between them, found by Chandrupatla's
+    bracketing ([1]_, through SciPy). It stops by the width of the bracket alone: a loss that moves in steps equals the
+    threshold on whole stretches, any place of which would pass for the boundary if the value could stop it. Before the
+    first node and beyond the last, a ray is assumed to stay as it is there. The masses of the parts in the event are
+    added in logs, so nothing cancels however far out they lie. An even number of boundaries between two nodes is not
+    seen: the result is then off by the mass between them.
 
     References
     ----------
@@ -100,15 +99,15 @@ def log_shares(
 
 
 def shifted(nodes: Float, n: int, rng: np.random.Generator) -> Float:
-    """The grid ``nodes`` (j,) on each of ``n`` rays, moved by up to half of its spacing at random: (n, j).
+    """The grid ``nodes`` (j,) on each of ``n`` rays, moved at random by up to half of its spacing: (n, j).
 
-    What is narrower than the spacing is then seen on a share of the rays, and by finer grids on more of them.
+    A part narrower than the spacing is then seen on a share of the rays, and on more of them with finer grids.
     """
     return np.asarray(nodes + ((nodes[1] - nodes[0]) * (rng.random(n) - 0.5))[:, None])
 
 
 def _scan(loss_at: Callable[[Index, Float], Float], places: Float) -> tuple[Float, int]:
-    """The loss at each of ``places`` (n, j), one call a node; those at a ray's beginning are looked at once."""
+    """The loss at each of ``places`` (n, j), one call per node; places at the beginning of a ray are evaluated once."""
     n, j = places.shape
     losses = np.empty((n, j))
     evaluations = 0
@@ -132,7 +131,7 @@ def _boundaries(
     enters: Bool,
     tolerance: float,
 ) -> tuple[Float, int]:
-    """Where each crossed cell enters or leaves its event, and the evaluations that took."""
+    """The places where each crossed cell enters or leaves its event, and the evaluations spent."""
     from scipy.optimize import elementwise
 
     which, rays = crossed[0], crossed[1]

@@ -14,48 +14,48 @@ from raresim.search.explorer import Explorer
 from raresim.search.fitting import WIDE
 
 WALKS, FEW_WALKS = 8, 4
-"""Walks at first: in up to `WIDE` dimensions, and in up to twice `AXES`; beyond these there is one."""
+"""First number of walks: in up to `WIDE` dimensions, and in up to twice `AXES`; beyond these there is one."""
 
 RANDOM_WALKS = 2
-"""Walks that begin at draws of the target: what is high in the first batch is not all."""
+"""Walks that begin at draws of the target: high draws of the first batch may not cover all regions."""
 
 AXES = 150
-"""Coordinates up to which the axes are searched, and walks go on until few regions can be left."""
+"""Largest number of coordinates for which axes are searched, and walks go on until few regions can be left."""
 
 AXIS_RIVALS = 16
-"""Axes are followed where the loss on at least two exceeds that at so many random points as far from the origin."""
+"""Axes are followed if on at least two the loss exceeds the loss at this many random points as far from the origin."""
 
 ALONG_AXIS = 0.85
-"""Cosine with its axis from which the end of a walk still counts as on it."""
+"""Cosine with its axis above which the end of a walk still counts as on it."""
 
 NEAR = 3.0
-"""Distance from the origin at which walks begin where the draws themselves are further away, in many dimensions."""
+"""Distance from the origin at which walks begin if the draws themselves are further away, in many dimensions."""
 
 CORNERED = 4
-"""Coordinates up to which a start in the event is drawn to the origin coordinate by coordinate too."""
+"""Largest number of coordinates for which a start in the event also moves to the origin one coordinate at a time."""
 
 UNSEEN = 0.02, 0.1
-"""Expected number of regions not found at which walks end: twice the asked error, between these two."""
+"""Expected number of regions not found at which walks end: twice the asked error, between these two limits."""
 
 
 @dataclass(frozen=True, eq=False)
 class DesignPoints:
-    """What walks uphill have found.
+    """Design points found by walks uphill.
 
     Parameters
     ----------
     points : (k, d)
         Points where the loss reaches the goal, nearest to the origin in their neighbourhood.
     on_axes, between : int
-        How many of them, the first ones, lie on axes, and how many, the next ones, halfway between two of these.
+        Number of points on axes, which come first, and number halfway between two of these, which come next.
     regions : int
-        Failure regions that they lie in.
+        Number of failure regions in which they lie.
     walks : int
-        Walks begun, those along axes included.
+        Number of walks, with those along axes.
     unseen : float
-        Expected share of the regions that no walk has come to.
+        Expected share of the regions that no walk has reached.
     evaluations : int
-        Loss evaluations that all this took.
+        Loss evaluations in total.
     """
 
     points: Float
@@ -67,7 +67,7 @@ class DesignPoints:
     evaluations: int
 
     def describe(self) -> str:
-        """A sentence about them."""
+        """A sentence about the points."""
         spent = f"({self.evaluations:,} evaluations)"
         if not len(self.points):
             return f"{self.walks} walks uphill reached no design point {spent}"
@@ -80,22 +80,22 @@ class DesignPoints:
 
 
 def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoints:
-    """Walk uphill from high draws, from random ones and along the axes.
+    """Walk uphill from high draws, from random draws and along the axes.
 
     Parameters
     ----------
     explorer : Explorer
-        Evaluates; its archive says where the loss is high.
+        Evaluates the loss; its archive shows where the loss is high.
     goal : float
-        What the loss has to reach.
+        The loss that has to be reached.
     most : int
-        Evaluations that this may take, roughly.
+        Approximate largest number of evaluations.
 
     Notes
     -----
-    Where several regions are found away from the axes, walks go on until ``w`` times the estimate of [1]_ for the share
+    If several regions are found away from the axes, walks go on until ``w`` times the estimate of [1]_ for the share
     not found, ``w (w + 1) / (L (L - 1))`` after ``L`` walks to ``w`` regions, is small. The share alone is not enough:
-    of seven alike, one is not found by 32 walks one time in twenty, and a seventh of the event is lost with it.
+    of seven equal regions, 32 walks miss one in one case of twenty, and a seventh of the event is lost with it.
 
     References
     ----------
@@ -145,7 +145,7 @@ def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoin
 
 
 def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
-    """Where axes enter the event, if the event lies along axes; else none."""
+    """Points where axes enter the event, if the event lies along axes; else none."""
     d = explorer.dim
     nothing = np.empty((0, d))
     if not 3 <= d <= AXES or most < 20 * d:
@@ -168,7 +168,7 @@ def _along_axes(explorer: Explorer, goal: float, most: int) -> Float:
 
 
 def _starting_points(explorer: Explorer, most: int) -> Float:
-    """The highest points of the first batch that lie in different directions, and random ones; not far out."""
+    """The highest points of the first batch in different directions, and random ones; not far out."""
     archive = explorer.archive
     starts = archive.u[peaks(archive.u, archive.loss, most)]
     if explorer.dim <= WIDE:
@@ -180,7 +180,7 @@ def _starting_points(explorer: Explorer, most: int) -> Float:
 
 
 def _away_from(explorer: Explorer, goal: float, known: Float, points: Float) -> Float:
-    """Those of ``points`` (k, d) that do not lie in the region of the nearest of the ``known`` ones."""
+    """Those ``points`` (k, d) that do not lie in the region of the nearest of the ``known`` points."""
     new = []
     for point in points:
         nearest = known[np.square(known - point).sum(axis=1).argmin()]
@@ -190,10 +190,10 @@ def _away_from(explorer: Explorer, goal: float, known: Float, points: Float) -> 
 
 
 def _towards_origin(explorer: Explorer, points: Float, goal: float) -> Float:
-    """Where the event begins on the way from ``points`` (k, d) in it towards the origin, by bisection.
+    """Points where the event begins on the way from ``points`` (k, d) in it towards the origin, by bisection.
 
-    First along the ray; in a few dimensions then along each coordinate: a walk along gradients does not find the
-    nearest point of a corner.
+    The way goes along the ray, then in a few dimensions along each coordinate: a walk along gradients does not find
+    the nearest point of a corner.
     """
     d = explorer.dim
     if not len(points):
@@ -205,7 +205,7 @@ def _towards_origin(explorer: Explorer, points: Float, goal: float) -> Float:
 
 
 def _drawn_in(explorer: Explorer, points: Float, way: Bool, goal: float) -> Float:
-    """``points`` (k, d) in the event with their coordinates ``way`` (d,) shrunk, all alike, to where it begins."""
+    """``points`` (k, d) in the event with their coordinates ``way`` (d,) shrunk by one factor to where it begins."""
 
     def shrunk(share: Float) -> Float:
         return np.where(way, share[:, None] * points, points)
@@ -218,7 +218,7 @@ def _drawn_in(explorer: Explorer, points: Float, way: Bool, goal: float) -> Floa
 
 
 def _apart(points: Float) -> Float:
-    """The points nearest to the origin that are at least one away from each other and from the origin."""
+    """The points nearest to the origin that are at least one unit away from each other and from the origin."""
     kept: list[Float] = []
     for point in points[np.argsort(np.square(points).sum(axis=1), kind="stable")]:
         if all(np.square(point - other).sum() > 1.0 for other in [*kept, np.zeros_like(point)]):

@@ -20,8 +20,8 @@ from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
 from tests.helpers import losses, normals
-from tests.statistical import assert_within_error
 from tests.models.test_credit import Table, exact_law
+from tests.statistical import assert_within_error
 
 
 def lumpy(m=40, **options):

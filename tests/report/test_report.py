@@ -688,7 +688,7 @@ def test_budget_of_several_estimates_has_a_row_for_each(built: dict[str, Path]) 
 
 def test_budget_that_cannot_be_read_is_not_shown(built: dict[str, Path]) -> None:
     assert "Information budget" not in page(built["bound_only"]).words
-    assert "the same, because the target itself was drawn from" in page(built["crude"]).words
+    assert "the same, because the draws come from the target itself" in page(built["crude"]).words
 
 
 @pytest.mark.slow
@@ -723,7 +723,7 @@ def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
     np.savez(run / "arrays.npz", loss=stored["loss"], log_weight=np.zeros(stored["loss"].shape))
     seen = page(build(run).parent)
     assert any((a["alt"] or "").startswith("Crude Monte Carlo pays all") for t, a in seen.tags if t == "img")
-    assert "the same, because the target itself was drawn from" in seen.words
+    assert "the same, because the draws come from the target itself" in seen.words
     assert "Entropy, the floor" not in seen.words
 
 
@@ -855,7 +855,7 @@ def test_rows_are_called_what_they_are(run: Path, unit: str, many: str) -> None:
     assert "hits" not in sampling.lower()
     assert f"fresh {many}, the only ones" in seen.words
     assert f" 1 {many}" not in seen.words
-    assert f"The numbers rest on {many}, and the losses along them were not kept." in seen.words
+    assert f"The numbers come from {many}, and the losses along them were not kept." in seen.words
     assert f"No single {unit} dominates" in alternatives(seen)
     assert f"about 1 {unit} for one effective {unit}" in alternatives(seen)
     assert {file.stem for file in (run / "figures").iterdir()} == {"convergence", "weights", "information"}
@@ -1141,7 +1141,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_unfinished_run_is_refused(run: Path) -> None:
     edit(run / "manifest.json", status="running")
-    assert "needs a finished run, this one is 'running'" in refused(run)
+    assert "needs a finished run, got 'running'" in refused(run)
 
 
 def test_other_schema_version_is_refused(run: Path) -> None:

@@ -158,11 +158,16 @@ def test_a_speedup_beyond_the_doubles_is_infinite(log_speedup, infinite):
     [
         (W, None, "log scale", True),
         (HEAVY, 15, "log scale, t with 15 degrees of freedom", True),
-        (WILD, 15, "not at 90 %: log scale, t with 15 degrees of freedom, of weights that may have no variance", False),
+        (
+            WILD,
+            15,
+            "not at 90 %: log scale, t with 15 degrees of freedom, from weights that may have no variance",
+            False,
+        ),
         (
             np.array([1.0, 1.0, 40.0]),
             15,
-            "not at 90 %: log scale, t with 15 degrees of freedom, of weights too few to see their tail",
+            "not at 90 %: log scale, t with 15 degrees of freedom, from weights too few to see their tail",
             False,
         ),
     ],

@@ -317,7 +317,7 @@ def test_the_search_ends_with_what_it_may_take(most, seed):
 
 def test_the_search_ends_with_the_climbs_it_may_make(seed):
     found = search(lambda u: np.abs(u).max(axis=1) - 4.5, 20, 0.0, seed(5211), climbs=3)
-    assert (found.climbs, found.ended) == (3, "as many climbs as it takes")
+    assert (found.climbs, found.ended) == (3, "limit of climbs reached")
 
 
 @pytest.mark.parametrize("fails", [-math.inf, math.nan])

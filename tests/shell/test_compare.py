@@ -179,12 +179,12 @@ def other_words(run: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (other_loss, "plain: another loss section than in"),
+        (other_loss, "plain: its loss section differs from"),
         (other_data, "plain: its input files differ from those of"),
         (other_threshold, "plain: it asks for P(loss >= 3.5), "),
         (other_side, "plain: it asks for P(loss <= 3), "),
         (one_more, "plain: it has 2 measures and "),
-        (other_words, "plain: another inputs section than in"),
+        (other_words, "plain: its inputs section differs from"),
     ],
 )
 def test_runs_of_different_problems_are_refused(
@@ -217,7 +217,7 @@ def test_interval_that_is_not_what_it_is_called_is_a_note(tmp_path: Path, runs: 
     entry = json.loads((tmp_path / "plain" / "result.json").read_text())["estimates"][0]
     change(tmp_path / "plain", estimates=[entry | {"holds_confidence": False}])
     both = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")], ["a", "b"])
-    assert both.notes == ("the interval of b is at its confidence in name only: its weights may have no variance",)
+    assert both.notes == ("the interval of b does not hold at its confidence: its weights may have no variance",)
     both.save(tmp_path)
     lines = (tmp_path / "compare.csv").read_text().splitlines()
     assert [line.rsplit(",", 1)[1] for line in lines] == ["holds_confidence", "True", "False"]
@@ -254,7 +254,8 @@ def test_figure_shows_every_run_with_a_path(runs: list[Run]) -> None:
     alone = overlay.draw([runs[0], replace(runs[1], convergence=())], ["tuned", "plain"])
     assert not isinstance(alone, str)
     assert "plain" not in alone.alt
-    assert overlay.draw([replace(runs[1], convergence=())], ["plain"]) == "No run has a path with a hit to draw."
+    drawn = overlay.draw([replace(runs[1], convergence=())], ["plain"])
+    assert drawn == "No run has a path with a hit, so there is nothing to draw."
 
 
 def test_figure_of_many_runs_says_what_it_leaves_out(runs: list[Run]) -> None:
