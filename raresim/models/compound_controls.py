@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raresim.errors import FieldError
-from raresim.models.aggregate import REACH, ROUNDINGS, Grid, Rounding, sum_of, tails_of
+from raresim.models.aggregate import ROUNDINGS, Grid, Rounding, sum_of, tails_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.controls import Control
 from raresim.models.occurrence import Occurrence
@@ -77,7 +77,7 @@ class CompoundControls:
             return
         for e in asked:
             tail = 1.0 - float(e.level or 0.0)
-            grid = Grid(of, WIDER * e.value)
+            grid = Grid.fitting(of, WIDER * e.value)
             try:
                 if e.kind == "value_at_risk":
                     theta, _, aliased = grid.tilt()
@@ -96,7 +96,7 @@ class CompoundControls:
 
 def _quantile(grid: Grid, rounding: Rounding, theta: float, tail: float) -> float:
     """The loss that is exceeded with the probability ``tail``; infinite where that is beyond the grid."""
-    at = np.arange(grid.points // REACH + 1, dtype=np.float64) * grid.step
+    at = np.arange(grid.points // grid.reach + 1, dtype=np.float64) * grid.step
     tails = grid.tails(at, rounding, theta)
     k = int(np.argmax(tails <= tail))
     if not tails[k] <= tail:

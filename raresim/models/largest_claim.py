@@ -20,7 +20,7 @@ from raresim.numerics.blocks import Block
 PILOT = 100
 """Rows of each pilot, for each level that rows are drawn for and each line."""
 
-MOST_LEVELS = 4
+MOST_LEVELS = 8
 """Losses that rows are drawn for, at most, spread over those that are asked."""
 
 WORTH = 2.0
@@ -104,8 +104,8 @@ class LargestClaim(Scheme):
             decisions=(
                 "All claims but the largest come from the model; the largest is drawn given that it lifts the sum to "
                 f"{' or '.join(f'{x:,.6g}' for x in levels)}.",
-                f"A pilot of {n:,} rows, {rows.loss.factors.plain_share:.0%} of them from the model itself: one row has "
-                f"a relative variance of {max(variances):.2g}.",
+                f"A pilot of {n:,} rows, {rows.loss.factors.plain_share:.0%} of them from the model itself: one row "
+                f"has a relative variance of {max(variances):.2g}.",
             ),
         )
 

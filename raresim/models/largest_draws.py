@@ -24,7 +24,7 @@ from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, Totals
 from raresim.models.defaults import seeds
 from raresim.models.own_risk import Places
-from raresim.numerics.arrays import Float
+from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
@@ -45,6 +45,8 @@ class Rows(NamedTuple):
         Sum and largest of all other claims.
     many : (n,) float64
         The number of claims of its line.
+    is_drawn : (n,) bool
+        False where the line that was to have the largest claim has none: such a row counts with the weight 0.
     """
 
     totals: Totals
@@ -53,6 +55,7 @@ class Rows(NamedTuple):
     rest: Float
     second: Float
     many: Float
+    is_drawn: Bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ class LargestMakesIt(Loss):
                 found = np.maximum(law.quantile(log_tail, upper=True), need[rows])
                 claim[rows], of_line[rows] = found, counts[rows, i]
                 self.plain.add(i, rows, found, totals, totals.top)
-        found_rows = Rows(totals, line, claim, rest, second, of_line)
+        found_rows = Rows(totals, line, claim, rest, second, of_line, (aim < 0) | (of_line > 0))
         if (aim < 0).any():
             self._of_the_model(x, counts, np.flatnonzero(aim < 0), found_rows)
         return found_rows
@@ -243,6 +246,4 @@ class LargestDraws(OfDraws):
         rng = stream(self.sampler.seed, block.stage, block.index)
         u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
         rows = self.loss.rows(self.loss.factors.to_physical(u, np.empty((len(u), self.loss.factors.dim), order="F")))
-        log_ratio = self.loss.log_ratio(rows)
-        # a row whose number of claims is zero has none that could make the loss
-        return u, rows, np.where(log_ratio > -np.inf, -log_ratio, -np.inf)
+        return u, rows, np.where(rows.is_drawn, -self.loss.log_ratio(rows), -np.inf)
