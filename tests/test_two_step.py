@@ -222,3 +222,11 @@ def test_processes_draw_the_same_rows(seed):
     with raresim.Executor.of("processes", 2) as executor:
         apart = experiment.run(executor)
     assert apart.estimates == experiment.run().estimates
+
+
+def test_a_run_without_audit_has_a_scope():
+    """No draw of the model itself was searched: nothing is said of what lies hidden."""
+    method = raresim.Auto(scheme="only")
+    found = raresim.estimate(lumpy(), measures=raresim.Probability(above=60.0), method=method, seed=5, audit="off")
+    assert found.verdict.scope == "the failure regions that the search found"
+    assert found.verdict.status is Status.CAUTION
