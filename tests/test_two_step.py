@@ -272,3 +272,31 @@ def test_factors_alone_are_drawn_only_where_losses_have_a_unit():
     odd = Credit(tape=Table(id=[1, 2], ead=[1.0, math.pi], pd=[0.1] * 2), lgd=1.0, rho=0.1)
     sampler = Sampler(Problem(odd.inputs, odd.loss), None, 1)
     assert ConditionalDraws.of(sampler, (Event(2.0, "above"),), StandardNormal(dim=1)) is None
+
+
+@pytest.mark.statistical(effect=0.2, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 6.0}], ids=["gaussian", "t"])
+def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives(options, seed):
+    """Of a probability, from twisted rows, against differences of the exact law."""
+    pd = np.linspace(0.005, 0.05, 60)
+
+    def pool(factor=1.0, more=1.0):
+        table = Table(id=range(60), ead=[1.0] * 60, pd=(factor * pd).tolist(), rho=[0.2 * more] * 60)
+        return Credit(tape=table, lgd=1.0, **options)
+
+    def exact(**changes):
+        model = pool(**changes)
+        return ExactLaw.of(model.inputs, model.loss, 18.0, 18.0).probability(18.0)
+
+    result = raresim.estimate(
+        pool(),
+        measures=[raresim.Probability(above=18.0), raresim.Sensitivities()],
+        method=raresim.Auto(scheme="only"),
+        seed=seed(930),
+        relative_error=0.015,
+    )
+    table = next(e for e in result.exhibits if e.name == "sensitivities")
+    found = {row[2]: row for row in table.rows}
+    for name, change in (("pd", "factor"), ("rho", "more")):
+        slope = (exact(**{change: 1.002}) - exact(**{change: 0.998})) / 0.004
+        assert_within_error(found[name][4] / slope, 1.0, found[name][5] / slope)
