@@ -559,8 +559,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         return f"{which}: every {unit} came from the target itself{narrow}", None
     nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
-    if kind == "stated" and not nominal:
-        return "the failure regions that the stated proposal covers", None
+    if not nominal:
+        return f"the failure regions that the {'stated proposal covers' if kind == 'stated' else 'search found'}", None
     hidden = -math.log(0.05) / nominal
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):

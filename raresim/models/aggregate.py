@@ -32,8 +32,8 @@ from raresim.numerics.arrays import Float
 POINTS = 2**16
 """Of the grid."""
 
-REACH = 4
-"""The grid ends at so many times the largest loss that is asked."""
+REACHES = (4, 16, 64, 256)
+"""The grid ends at one of so many times the largest loss that is asked: the first that leaves out little enough."""
 
 ALIASED = 1e-7
 """What the end of the grid may add, as a share of Chernoff's bound of the largest sum."""
@@ -174,20 +174,33 @@ class Grid:
         The largest sum that is asked, positive.
     points : int
         Of the grid.
+    reach : int
+        The grid ends at so many times the largest sum.
     """
 
     of: Sum
     most: float
     points: int = POINTS
+    reach: int = REACHES[0]
+
+    @classmethod
+    def fitting(cls, of: Sum, most: float, points: int = POINTS) -> Grid:
+        """The grid that ends as near to the largest sum as leaves out no more than `ALIASED` of its probability."""
+        for reach in REACHES:
+            grid = cls(of, most, points, reach)
+            _, likely = grid.saddle_point(most)
+            if grid.saddle_point(grid.step * points, "up")[1] <= ALIASED * likely:
+                break
+        return grid
 
     @property
     def step(self) -> float:
         """Of the grid, in the unit of the loss."""
-        return self.most / (self.points // REACH)
+        return self.most / (self.points // self.reach)
 
     def masses(self, rounding: Rounding) -> list[Float]:
         """For each line, the probabilities of what one claim adds, on the grid up to the largest sum."""
-        k = np.arange(self.points // REACH + 1, dtype=np.float64)
+        k = np.arange(self.points // self.reach + 1, dtype=np.float64)
         shift = {"nearest": 0.5, "down": 0.0, "up": 1.0}[rounding]
         edges = np.minimum(np.append(k - shift, k[-1] + 1.0 - shift), k[-1]) * self.step
         out = []
@@ -202,16 +215,16 @@ class Grid:
     def tails(self, at: Float, rounding: Rounding, theta: float) -> Float:
         """``P(S >= x)`` for each ``x`` (n,) up to the largest sum, with claims rounded, on a grid tilted by ``theta``.
 
-        Of claims rounded to the nearest point, half of those that are on the threshold would be below it; an atom
-        there, such as a used-up limit, counts in full.
+        A point stands for sums from half a step below it. What of these is below the threshold is taken off, at the
+        density of the point before; an atom on the threshold, such as a used-up limit, counts in full.
         """
         found, some = self.law(rounding, theta)
         sums = np.append(np.cumsum(found[::-1])[::-1], 0.0)
-        first = np.ceil(at / self.step - 1e-9).astype(np.int64)
-        tails = sums[first] + some
-        if rounding == "nearest":
-            tails -= 0.25 * (found[np.maximum(first - 1, 0)] + found[first + 1])
-        return np.asarray(tails)
+        place = at / self.step
+        if rounding != "nearest":
+            return np.asarray(sums[np.ceil(place - 1e-9).astype(np.int64)] + some)
+        first = np.floor(place + 0.5 + 1e-9).astype(np.int64)
+        return np.asarray(sums[first] + some - (place + 0.5 - first) * found[np.maximum(first - 1, 0)])
 
     def law(self, rounding: Rounding, theta: float) -> tuple[Float, float]:
         """Probabilities of the sums of a period without a claim of ``most``, and that of a period with one."""
@@ -272,7 +285,7 @@ def tails_of(loss: CompoundLoss, thresholds: Sequence[float], points: int = POIN
     out = [Tail(0.0, 0.0, 0.0) if a == math.inf else Tail(1.0, 1.0, 1.0) for a in at]
     if proper.any():
         try:
-            grid = Grid(of, float(at[proper].max()), points)
+            grid = Grid.fitting(of, float(at[proper].max()), points)
             theta, beyond, aliased = grid.tilt()
             each = {way: grid.tails(at[proper], way, theta) for way in ROUNDINGS}
         except FieldError:  # a law of counts with too many values

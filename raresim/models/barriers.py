@@ -51,3 +51,19 @@ def _quantile(p: float, shock: Float, mass: Float) -> float:
     while off(high) > 0:
         high *= 2.0
     return float(optimize.brentq(off, 0.0, high, xtol=1e-14, rtol=1e-14)) if p < 0.5 else 0.0
+
+
+def falls_by_log(pd: Float, barrier: Float, inputs: CreditFactors) -> Float:
+    """What each barrier (m,) falls by the log of its default probability: ``pd / f`` with the density ``f`` there."""
+    from scipy import stats
+
+    inside = np.isfinite(barrier)
+    at = np.where(inside, barrier, 0.0)
+    if not inputs.has_shock:
+        density = stats.norm.pdf(at)
+    elif inputs.dof is not None:
+        density = stats.t.pdf(at, inputs.dof)
+    else:
+        shock, mass = shocks(inputs)
+        density = np.array([float((mass / shock) @ stats.norm.pdf(c / shock)) for c in at])
+    return np.where(inside, pd / density, 0.0)

@@ -13,6 +13,7 @@ from raresim.losses.base import Loss
 if TYPE_CHECKING:
     from raresim.methods.scheme import Scheme
     from raresim.models.controls import Control
+    from raresim.record.exhibits import Exhibit
     from raresim.record.records import Estimate
 
 
@@ -59,6 +60,10 @@ class Model(ABC):
 
         ``preset`` names the rules by which capital is reported, where the run has one.
         """
+        return ()
+
+    def exhibits(self, estimates: Sequence[Estimate], shown: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
+        """Tables of the model's own beside those ``shown`` by the measures, from the numbers ``estimates`` of a run."""
         return ()
 
     def notes(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from raresim.arguments import checks
 from raresim.copulas.base import Copula
@@ -17,12 +17,19 @@ from raresim.marginals.lognormal import Lognormal
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
 from raresim.models.base import Model
+from raresim.models.compound_controls import CompoundControls, return_periods
 from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, View
 from raresim.models.contracts import Contract
+from raresim.models.controls import Control
 from raresim.models.frequencies import CommonEvents, Frequencies, GammaMixing, known
+from raresim.models.largest_claim import LargestClaim
 from raresim.models.lines import Line
+from raresim.record.exhibits import Exhibit
 from raresim.registry import member
+
+if TYPE_CHECKING:
+    from raresim.record.records import Estimate
 
 
 @member("model")
@@ -88,6 +95,18 @@ class Compound(Model):
     @cached_property
     def loss(self) -> CompoundLoss:
         return CompoundLoss(self.frequencies, tuple(self.contracts), self.view)
+
+    @property
+    def scheme(self) -> LargestClaim | None:
+        scheme = LargestClaim(self.loss)
+        return scheme if scheme.serves else None
+
+    def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
+        closed = self.loss.moments(self.inputs)
+        return CompoundControls(self.loss, None if closed is None else closed[0]).of(estimates)
+
+    def exhibits(self, estimates: Sequence[Estimate], shown: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
+        return return_periods(self.loss, estimates, shown)
 
     def notes(self) -> list[str]:
         said = [note for line in self.lines for note in line.notes()]

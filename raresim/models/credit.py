@@ -14,7 +14,7 @@ from raresim.arguments import checks
 from raresim.data import files
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
-from raresim.models.barriers import barriers
+from raresim.models.barriers import barriers, falls_by_log
 from raresim.models.base import Model
 from raresim.models.controls import Control
 from raresim.models.credit_controls import CreditControls
@@ -155,15 +155,10 @@ class Credit(Model):
         shock = len(inputs.factors) if inputs.has_shock else -1
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
-        loadings = self.dependence.loadings
+        loadings, by_pd = self.dependence.loadings, falls_by_log(tape.pd, barrier, inputs)
         independent = loadings if inputs.root is None else loadings @ inputs.root
-        return DefaultLoss(
-            tape,
-            book,
-            inputs.dim,
-            frozen(np.array(independent)),
-            path=self.tape if isinstance(self.tape, Path) else None,
-        )
+        path = self.tape if isinstance(self.tape, Path) else None
+        return DefaultLoss(tape, book, inputs.dim, frozen(np.array(independent)), by_pd, path)
 
     @property
     def scheme(self) -> TwoStep:

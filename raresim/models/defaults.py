@@ -13,7 +13,7 @@ from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.models.factors import CreditFactors
-from raresim.models.own_risk import Book, Words, default_losses, default_parts, seeds_of
+from raresim.models.own_risk import Book, Words, default_losses, default_parts, default_scores, seeds_of
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.numerics.arrays import Float, frozen
@@ -53,6 +53,8 @@ class DefaultLoss(Loss):
         How many there are: common ones, the shock and the seed.
     independent : (m, k) float64
         Loadings on factors that are independent of each other.
+    by_pd : (m,) float64
+        What each barrier falls by the log of its default probability.
     path : Path, optional
         The file that the tape was read from.
 
@@ -73,6 +75,7 @@ class DefaultLoss(Loss):
     book: Book
     factors: int
     independent: Float
+    by_pd: Float
     path: Path | None = None
 
     def bind(self, inputs: Inputs) -> DefaultLoss:
@@ -97,6 +100,12 @@ class DefaultLoss(Loss):
         parts = np.empty((len(x), self.tape.size), order="F")
         default_parts(x, seeds(x), self.book, parts)
         return parts
+
+    def scores(self, x: Float, components: Float) -> Mapping[str, Float]:
+        pd_score, rho_score = np.empty(len(x)), np.empty(len(x))
+        rho = np.einsum("ij,ij->i", self.independent, self.independent)
+        default_scores(x, components, self.book, self.by_pd, rho, pd_score, rho_score)
+        return {"pd": pd_score, "rho": rho_score}
 
     @property
     def component_names(self) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ class ExactLaw:
             return None
         severity = loss.severity
         most = min(FURTHER * high, float(severity.sum()))
-        unit = _common_unit(severity, most)
+        unit = common_unit(severity, most)
         rounds = unit is None
         unit = unit or high / POINTS[0]
         n = int(most / unit) + 2
@@ -122,7 +122,7 @@ class ExactLaw:
         return q + float(law @ np.maximum(at - q, 0.0)) / tail
 
 
-def _common_unit(severity: Float, most: float) -> float | None:
+def common_unit(severity: Float, most: float) -> float | None:
     """The largest unit of which all severities are multiples, found among a few; None where none is large enough."""
     least = float(severity[severity > 0].min())
     for parts in range(1, 5):
@@ -174,29 +174,52 @@ def lattice_law(x: Float, mass: Float, book: Book, first: Places, share: Float, 
     law : (l + 1,) float64
         Probabilities of 0 to l - 1 units, and of more in the last place; added to.
     """
-    m, last = first.shape[0], law.shape[0] - 1
-    p, eta, now = np.empty(m), np.empty(m), np.empty(last + 1)
+    m = first.shape[0]
+    p, eta, now = np.empty(m), np.empty(m), np.empty(law.shape[0])
     for i in range(x.shape[0]):
         probabilities(x[i], book, p, eta)
-        now[:] = 0.0
-        now[0] = 1.0
-        top = 0
-        for k in order:
-            a, s, q = first[k], share[k], p[k]
-            if q == 0.0:
-                continue
-            more = a + 1 if s > 0.0 else a
-            if top + more >= last:  # what goes beyond the end
-                for j in range(max(0, last - more), min(top, last - 1) + 1):
-                    if j + a >= last:
-                        now[last] += q * now[j]
-                    else:
-                        now[last] += q * s * now[j]
-            top = min(top + more, last - 1)
-            for j in range(top, -1, -1):
-                moved = (1.0 - s) * now[j - a] if j >= a else 0.0
-                if s > 0.0 and j > a:
-                    moved += s * now[j - a - 1]
-                now[j] += q * (moved - now[j])
-        for j in range(last + 1):
+        recursion(p, first, share, order, now)
+        for j in range(law.shape[0]):
             law[j] += mass[i] * now[j]
+
+
+@kernel
+def conditional_tails(
+    x: Float, book: Book, first: Places, share: Float, order: Places, levels: Places, out: Float
+) -> None:
+    """The probability of at least ``levels`` (j,) units given each row of factors, into ``out`` (n, j)."""
+    m = first.shape[0]
+    p, eta, now = np.empty(m), np.empty(m), np.empty(levels.max() + 1)
+    for i in range(x.shape[0]):
+        probabilities(x[i], book, p, eta)
+        recursion(p, first, share, order, now)
+        for j in range(levels.shape[0]):
+            out[i, j] = 0.0
+            for k in range(now.shape[0] - 1, levels[j] - 1, -1):
+                out[i, j] += now[k]
+
+
+@kernel
+def recursion(p: Float, first: Places, share: Float, order: Places, now: Float) -> None:
+    """The law ``now`` (l + 1,) of the number of units, obligor by obligor; that of l and more in the last place."""
+    last = now.shape[0] - 1
+    now[:] = 0.0
+    now[0] = 1.0
+    top = 0
+    for k in order:
+        a, s, q = first[k], share[k], p[k]
+        if q == 0.0:
+            continue
+        more = a + 1 if s > 0.0 else a
+        if top + more >= last:  # what goes beyond the end
+            for j in range(max(0, last - more), min(top, last - 1) + 1):
+                if j + a >= last:
+                    now[last] += q * now[j]
+                else:
+                    now[last] += q * s * now[j]
+        top = min(top + more, last - 1)
+        for j in range(top, -1, -1):
+            moved = (1.0 - s) * now[j - a] if j >= a else 0.0
+            if s > 0.0 and j > a:
+                moved += s * now[j - a - 1]
+            now[j] += q * (moved - now[j])

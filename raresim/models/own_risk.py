@@ -238,6 +238,35 @@ def parts_given(own: Words, q: Float, book: Book, out: Float) -> None:
 
 
 @kernel
+def default_scores(
+    x: Float, parts: Float, book: Book, by_pd: Float, rho: Float, pd_score: Float, rho_score: Float
+) -> None:
+    """Scores of each row's defaults by factors on all default probabilities, and on all shares of common variance.
+
+    ``(D_k - p_k) / (p_k (1 - p_k)) dp_k``, summed over obligors with ``p_k = Phi(eta_k)``, where ``by_pd`` (m,) is what
+    a barrier falls by the log of the first factor, and ``rho`` (m,) is R^2.
+    """
+    for i in range(x.shape[0]):
+        pd_score[i], rho_score[i] = 0.0, 0.0
+        over = 1.0 if book.shock < 0 else 1.0 / x[i, book.shock]
+        for k in range(parts.shape[1]):
+            if book.money[k] == 0.0 or not abs(book.barrier[k]) < math.inf:
+                continue
+            common = 0.0
+            for j in range(book.ptr[k], book.ptr[k + 1]):
+                common += book.load[j] * x[i, book.column[j]]
+            eta = (common - book.barrier[k] * over) * book.scale[k]
+            p = 0.5 * math.erfc(-eta * math.sqrt(0.5))
+            rest = 0.5 * math.erfc(eta * math.sqrt(0.5))
+            if p == 0.0 or rest == 0.0:
+                continue
+            density = math.exp(-0.5 * eta * eta) / math.sqrt(2.0 * math.pi)
+            each = density / p if parts[i, k] > 0.0 else -density / rest
+            pd_score[i] += each * by_pd[k] * over * book.scale[k]
+            rho_score[i] += each * 0.5 * (common * book.scale[k] + eta * rho[k] * book.scale[k] * book.scale[k])
+
+
+@kernel
 def picks_of(own: Words, shares: Float, pick: Places) -> None:
     """Which of several laws each row is drawn from, with the probabilities ``shares`` (j,), by its generator."""
     for i in range(own.shape[0]):

@@ -184,6 +184,9 @@ class TwistedDraws(OfDraws):
 
     unit: ClassVar[Unit] = "draw"
 
+    least_rows: ClassVar[int] = 600
+    """So many that no row is too much of a mean excess to be trusted, whose weights are those of the loss beyond."""
+
     sampler: Sampler
     events: tuple[Event, ...]
     aims: tuple[Aim, ...]

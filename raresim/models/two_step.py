@@ -16,9 +16,11 @@ from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal, widening
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
+from raresim.estimators.base import Estimator
 from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme
 from raresim.models.conditional import tail_laws
+from raresim.models.conditional_draws import ConditionalDraws
 from raresim.models.defaults import DefaultLoss
 from raresim.models.factors import CreditFactors
 from raresim.models.twisted_draws import Aim, TwistedDraws
@@ -81,7 +83,9 @@ class TwoStep(Scheme):
     2. *Fit*: factors are drawn around there and weighted by ``phi(v) P(L >= x | v)`` over their density, with the
        probability to the first order of a saddle point. A mixture is fitted to them by weighted maximum likelihood,
        which is the cross-entropy update; batches of it follow until the weights are even.
-    3. *Pilot*: rows of the scheme, which the estimate does not use, say what one is worth.
+    3. *Integration*: where only probabilities are asked and losses are multiples of a unit, what obligors do given the
+       factors is integrated out.
+    4. *Pilot*: rows of the scheme, which the estimate does not use, say what one is worth.
 
     A conditional law counts as one evaluation, as a loss does.
 
@@ -110,14 +114,21 @@ class TwoStep(Scheme):
         aims = [Aim(DEFENSIVE, StandardNormal(dim=search.dim), -math.inf)]
         aims += [Aim((1.0 - DEFENSIVE) / len(levels), search.law(level), level) for level in levels]
         sampler = Sampler(session.problem, None, session.seed)
-        rows = TwistedDraws(sampler, tuple(session.events), tuple(aims), session.beyond)
+        events = tuple(session.events)
+        rows: Estimator = TwistedDraws(sampler, events, tuple(aims), session.beyond)
+        if session.beyond is None:
+            factors = _mixture(np.array([aim.share for aim in aims]), [aim.law for aim in aims])
+            integrated = ConditionalDraws.of(sampler, events, factors)
+            if integrated is not None:
+                search.decide(
+                    "losses are multiples of a unit: given the factors, their probabilities follow by recursion"
+                )
+                rows = integrated
         n = PILOT * len(levels)
         tail = session.fold("tune", rows, session.plan(n), "pilot of the two-step scheme").tail
         search.record("pilot", levels[-1], n, int(tail.hits.min()), n)
         variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-        search.decide(
-            f"a pilot of {n:,} rows of two-step sampling: one row has a relative variance of {max(variances):.2g}"
-        )
+        search.decide(f"a pilot of {n:,} rows: one row has a relative variance of {max(variances):.2g}")
         return Tuned(
             proposal=None,
             iterations=tuple(search.records),

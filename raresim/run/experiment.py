@@ -325,6 +325,8 @@ class Experiment:
             asked, factor = (found.loss, found.questions, estimates), inflation(sample)
             of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
             exhibits = (*of_states, *self._exhibits(found, sample, estimates))
+            if self.model is not None:
+                exhibits = (*exhibits, *self.model.exhibits(estimates, exhibits))
         if controls:
             status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
             exhibits = (model_controls.exhibit(controls, status), *exhibits)

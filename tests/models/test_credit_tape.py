@@ -1,11 +1,17 @@
 """Tapes: what is understood, and what is refused with its place."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from raresim.errors import DataError, FieldError
 from raresim.models import Credit
 from raresim.models.dependence import Loading
+
+TAPES = Path(__file__).parents[1] / "configs" / "credit"
 
 PLAIN = "id,ead,pd,lgd,rho\na,100,0.01,0.45,0.2\nb,200,0.02,0.45,0.1\n"
 
@@ -199,3 +205,11 @@ def test_contributions_go_by_any_further_column(model):
         loss.component_groups("rating")
     with pytest.raises(FieldError, match=r"^by: unknown column of tape.csv 'ratings'; did you mean 'rating'\?"):
         loss.component_groups("ratings")
+
+
+def test_tapes_of_the_configs_are_those_of_their_script(tmp_path):
+    """``configs/credit/tapes.py`` writes them, byte for byte."""
+    done = subprocess.run([sys.executable, str(TAPES / "tapes.py"), str(tmp_path)], check=False)
+    assert done.returncode == 0
+    for name in ("tape.csv", "glasserman_li_21.csv"):
+        assert (tmp_path / name).read_bytes() == (TAPES / name).read_bytes()

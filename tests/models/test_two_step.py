@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, special, stats
 
 import raresim
+from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
@@ -14,6 +15,8 @@ from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.models import Credit
 from raresim.models.conditional import log_mills, probabilities, tail_laws, twist
+from raresim.models.conditional_draws import ConditionalDraws
+from raresim.models.exact_law import ExactLaw
 from raresim.models.twisted_draws import Aim, TwistedDraws
 from raresim.models.two_step import TwoStep
 from raresim.numerics.blocks import Block
@@ -222,3 +225,78 @@ def test_processes_draw_the_same_rows(seed):
     with raresim.Executor.of("processes", 2) as executor:
         apart = experiment.run(executor)
     assert apart.estimates == experiment.run().estimates
+
+
+def test_a_run_without_audit_has_a_scope():
+    """No draw of the model itself was searched: nothing is said of what lies hidden."""
+    method = raresim.Auto(scheme="only")
+    found = raresim.estimate(lumpy(), measures=raresim.Probability(above=60.0), method=method, seed=5, audit="off")
+    assert found.verdict.scope == "the failure regions that the search found"
+    assert found.verdict.status is Status.CAUTION
+
+
+def small_law(model):
+    d = model.inputs.dim - 1
+    return Mixture(weights=[0.2, 0.8], components=[StandardNormal(dim=d), Normal(mean=np.full(d, 1.0), std=1.1)])
+
+
+@pytest.mark.statistical(effect=0.35, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 5.0}], ids=["gaussian", "t"])
+def test_integrated_rows_have_the_mean_of_the_exact_law(options, seed):
+    model = lumpy(**options)
+    problem = Problem(model.inputs, model.loss)
+    events = (Event(20.0, "above"), Event(60.0, "above"))
+    rows = ConditionalDraws.of(Sampler(problem, None, seed(929)), events, small_law(model))
+    assert rows.lattice == 1.0
+    exact = ExactLaw.of(model.inputs, model.loss, 20.0, 60.0)
+    tail = rows(Block(0, 0, 0, 20_000)).tail
+    for k, event in enumerate(events):
+        p = exact.probability(event.threshold)
+        assert_within_error(math.exp(tail.log_probability(k)) / p, 1.0, tail.relative_error(k))
+
+
+def test_integrated_rows_are_exact_given_the_factor():
+    """Of five obligors alike, a binomial law."""
+    model = Credit(tape=Table(id=range(5), ead=[2.0] * 5, pd=[0.1] * 5), lgd=1.0, rho=0.3)
+    law = StandardNormal(dim=1)
+    rows = ConditionalDraws.of(Sampler(Problem(model.inputs, model.loss), None, 1), (Event(5.0, "above"),), law)
+    z = np.array([[-1.0], [0.0], [2.5]], order="F")
+    p = special.ndtr((special.ndtri(0.1) + math.sqrt(0.3) * z[:, 0]) / math.sqrt(0.7))
+    np.testing.assert_allclose(rows.log_weights(z)[0], stats.binom.logsf(2, 5, p), rtol=1e-12)
+    np.testing.assert_allclose(rows.through(np.column_stack([z, z]), Block(0, 0, 0, 1))[0], rows.log_weights(z))
+
+
+def test_factors_alone_are_drawn_only_where_losses_have_a_unit():
+    sampler = Sampler(Problem(beta_severities().inputs, beta_severities().loss), None, 1)
+    assert ConditionalDraws.of(sampler, (Event(5.0, "above"),), StandardNormal(dim=1)) is None
+    odd = Credit(tape=Table(id=[1, 2], ead=[1.0, math.pi], pd=[0.1] * 2), lgd=1.0, rho=0.1)
+    sampler = Sampler(Problem(odd.inputs, odd.loss), None, 1)
+    assert ConditionalDraws.of(sampler, (Event(2.0, "above"),), StandardNormal(dim=1)) is None
+
+
+@pytest.mark.statistical(effect=0.2, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 6.0}], ids=["gaussian", "t"])
+def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives(options, seed):
+    """Of a probability, from twisted rows, against differences of the exact law."""
+    pd = np.linspace(0.005, 0.05, 60)
+
+    def pool(factor=1.0, more=1.0):
+        table = Table(id=range(60), ead=[1.0] * 60, pd=(factor * pd).tolist(), rho=[0.2 * more] * 60)
+        return Credit(tape=table, lgd=1.0, **options)
+
+    def exact(**changes):
+        model = pool(**changes)
+        return ExactLaw.of(model.inputs, model.loss, 18.0, 18.0).probability(18.0)
+
+    result = raresim.estimate(
+        pool(),
+        measures=[raresim.Probability(above=18.0), raresim.Sensitivities()],
+        method=raresim.Auto(scheme="only"),
+        seed=seed(930),
+        relative_error=0.015,
+    )
+    table = next(e for e in result.exhibits if e.name == "sensitivities")
+    found = {row[2]: row for row in table.rows}
+    for name, change in (("pd", "factor"), ("rho", "more")):
+        slope = (exact(**{change: 1.002}) - exact(**{change: 0.998})) / 0.004
+        assert_within_error(found[name][4] / slope, 1.0, found[name][5] / slope)
