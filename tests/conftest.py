@@ -31,7 +31,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Before any are deselected; where parts of files are asked for, no file counts as collected."""
+    """Runs before any are deselected; if only parts of files are asked for, no file counts as collected."""
     marks = [mark for item in items if (mark := item.get_closest_marker("statistical"))]
     parts = any("::" in argument for argument in config.args)
     config.stash[COLLECTED] = set() if parts else {item.path for item in items}
@@ -47,7 +47,7 @@ def seed(pytestconfig):
 
 @pytest.fixture(autouse=True)
 def design(request):
-    """What the test declares, if it is one about random numbers, holds for its assertions."""
+    """The declaration of a test about random numbers applies to its assertions."""
     marker = request.node.get_closest_marker("statistical")
     with declared(**marker.kwargs) if marker else nullcontext():
         yield

@@ -98,7 +98,7 @@ REFUSED = [
     (lambda: Experiment(inputs=ONE, loss=Linear(weights="equal"), measures=[], seed=1), "measures: must name at least"),
     (
         lambda: asking(Crude(guarantee="relative"), UP, Stop(relative_error=None)),
-        "guarantee: needs stop.relative_error, the error that it is about",
+        "guarantee: needs stop.relative_error, the error that it guarantees",
     ),
     (
         lambda: asking(Crude(guarantee="relative"), UP, loss=PythonLoss(function=float, on_failure="bound")),

@@ -21,7 +21,7 @@ TRIAL = 2000
 """Draws from which the size of the sample is planned."""
 
 MIN_ESS = 40.0
-"""Effective rows of the trial below which nothing is planned from it."""
+"""Smallest effective number of rows of the trial from which anything is planned."""
 
 
 @member("method")
@@ -30,8 +30,8 @@ class AsmussenKroese(Method):
     """For a linear loss of independent heavy-tailed factors: the largest summand is integrated out.
 
     The inputs must be independent and continuous (kind independent, standard_normal, or normal with ``std``), the loss
-    linear. It is unbiased for any signs and laws; its error stays small as the threshold grows where the summands'
-    upper tails are heavy (subexponential), and it is no better than crude Monte Carlo in kind where they are light.
+    linear. The estimate is unbiased for any signs and laws. Its error stays small as the threshold grows if the upper
+    tails of the summands are heavy (subexponential); if they are light, it grows as in crude Monte Carlo.
 
     Notes
     -----
@@ -75,10 +75,10 @@ class AsmussenKroese(Method):
             outcome="draws come from the target: nothing was searched for",
             estimator=rows,
             decisions=(
-                "For each summand the probability that it is the largest and the sum in the event is exact given the "
+                "The probability that a summand is the largest and the sum in the event is exact for each, given the "
                 "others.",
-                f"A trial of {trial:,} draws was worth {least:,.0f} equally weighted ones; "
-                + ("its variance plans the sample." if planned else "too few to plan the sample from."),
+                f"A trial of {trial:,} draws has an effective number of {least:,.0f}; "
+                + ("its variance plans the sample." if planned else "these are too few to plan the sample."),
             ),
         )
 
@@ -94,7 +94,7 @@ def summands(problem: Problem) -> tuple[tuple[Marginal, ...], Float]:
     Raises
     ------
     FieldError
-        When the loss is no weighted sum, or the inputs are not independent and continuous.
+        When the loss is not a weighted sum, or the inputs are not independent and continuous.
     """
     loss, inputs = problem.loss, problem.inputs
     weights, laws = loss.factor_weights, inputs.independent_laws

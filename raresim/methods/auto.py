@@ -80,80 +80,80 @@ LEVEL_ESS = 50.0
 """Effective draws beyond a level that is chosen; half as many for each level without progress."""
 
 GOAL_ESS = 20.0
-"""Effective draws in the event that end the search for levels."""
+"""Effective draws in the event at which the search for levels ends."""
 
 ENOUGH = 10.0
 """Effective draws of the first batch in the event that make walks uphill superfluous."""
 
 HITS = 24
-"""Hits of a widened target that the search wants at least: a region with a sixth of them is among them with 99 %."""
+"""Smallest number of hits of a widened target: a region with a sixth of the hits is among them with 99 %."""
 
 LARGER = 4
-"""How many times what usually does a search by hits may take, where several regions need it."""
+"""Largest evaluations of a search by hits as a multiple of the usual ones, if several regions need it."""
 
 HEAVY, MOST_HEAVY = 0.03, 6
-"""Share of a batch's weight from which a failing draw gets a point of its own, and how many of a batch may."""
+"""Share of a batch's weight above which a failing draw gets a point of its own, and largest number in a batch."""
 
 WITHIN = 0.98
-"""Where the law of such a region begins, relative to its nearest point."""
+"""Radius at which the law of such a region begins, relative to its nearest point."""
 
 AGAIN_COST = 60.0
-"""Evaluations for each coordinate, and as if there were twenty more, that climbs from an audit's draws may take."""
+"""Evaluations of climbs from an audit's draws: at most this many times the number of coordinates plus twenty."""
 
 HEAVY_SHARE = 0.2
-"""Share of what the search may take that refits may cost, while draws of the last one had to be covered."""
+"""Share of the search's evaluations for refits while draws of the last refit had to be covered."""
 
 MOST_POINTS, MOST_BEGUN = 80, 24
-"""Points that are kept, and the nearest of them at which components begin to be fitted."""
+"""Points that are kept, and the nearest of them from which fits of components start."""
 LEAST_COVER = 0.3
-"""Share of a point among all, at least, relative to a fair one."""
+"""Smallest share of a point among all, relative to an equal share."""
 
 COMMON = 0.2
-"""Probability from which the target itself is drawn from."""
+"""Probability above which draws come from the target itself."""
 
 OF_COMMON = 0.3
-"""Share of the draws that come from the target where some of several events are as common as that."""
+"""Share of the draws that come from the target if some of several events are that common."""
 
 OF_OTHERS = 1.3
-"""What a run takes beside the search and the estimate, as a factor: its refits and its audit."""
+"""Factor on the evaluations of search and estimate for the refits and the audit of a run."""
 
 LIKELY_VARIANCE = 5.0
-"""Relative variance of one draw of a fitted proposal, roughly, before anything is known."""
+"""Approximate relative variance of one draw of a fitted proposal, before anything is known."""
 
 PILOT_HITS, LEAST_HITS = 20, 8
-"""Hits that a pilot of the target expects where crude Monte Carlo costs the same, and hits that it needs."""
+"""Expected hits in a pilot of the target if crude Monte Carlo costs the same, and hits that the pilot needs."""
 
 STALLED = 6
 """Levels without progress that end the search."""
 
 REFIT_SHARE = 0.25
-"""Draws spent on refits, at most, relative to those that the estimate is expected to need."""
+"""Largest number of draws for refits, relative to the expected draws of the estimate."""
 
 REFIT_GROWTH = 1.6
 MOST_REFITS = 7
 TUNING_SHARE = 0.5
-"""Share of the budget that tuning may take."""
+"""Largest share of the budget for tuning."""
 
 SUBSET_VARIANCE = 20.0
-"""Relative variance per draw of subset simulation, roughly, for each squared decade of the probability."""
+"""Approximate relative variance per draw of subset simulation, per squared decade of the probability."""
 
 LEAST_NEAR, NEAR_PER_TERM = 300, 4
-"""Draws that a quadratic is fitted to: at least, and for each of its terms."""
+"""Draws for the fit of a quadratic: the smallest number, and the number per term."""
 
 SIMULATED, SIMULATIONS, SIMULATED_ESS = 3000, 3, 50.0
-"""Draws of the event of a quadratic, how often, and what they have to be worth."""
+"""Draws of the event of a quadratic, largest number of such batches, and their smallest effective number."""
 
 MOST_TILTS = 6
-"""Regions that get a tilt by a quadratic of their own, those with the most mass."""
+"""Regions that get a tilt by a quadratic of their own: those with the most mass."""
 
 TILTED = 20
-"""Coordinates from which one tilt of all of them is a candidate."""
+"""Number of coordinates from which one tilt of all coordinates is a candidate."""
 
 RADIAL_NATS = 1.0
-"""How much worse, in cross-entropy, a law that sees the radius alone may be at first to be a candidate."""
+"""Nats of cross-entropy by which a law of the radius alone may be worse at first and still be a candidate."""
 
 OF_FAILED = 0.1
-"""Share of the final draws that come from the target where rows failed: the upper end of the interval counts them."""
+"""Share of final draws from the target if rows failed: the upper end of the interval counts these rows."""
 
 
 @member("method")
@@ -348,8 +348,8 @@ class _Search:
     def crude_costs_no_more(self) -> bool:
         """Whether draws of the target need no more evaluations than a search, its estimate and its audit.
 
-        Where the first batch finds that near, a pilot of the target decides. Crude Monte Carlo misses nothing, its
-        interval is exact, and it needs no audit.
+        If the first batch leaves it open, a pilot of the target decides. Crude Monte Carlo misses nothing, its interval
+        is exact, and it needs no audit.
         """
         asked, archive = self.session.relative_error, self.explorer.archive
         if asked is None or self.explorer.evaluations >= self.limit:
@@ -371,7 +371,7 @@ class _Search:
         return enough
 
     def leave_common(self) -> None:
-        """Leave the events that are common to a share of draws from the target: nothing is fitted to them."""
+        """Leave common events to a share of draws from the target: nothing is fitted to them."""
         rare = [goal for goal in self.goals[:-1] if self.probability(goal) <= COMMON] + [self.goal]
         if len(rare) < len(self.goals):
             many = len(self.goals) - len(rare)
@@ -382,7 +382,7 @@ class _Search:
             self.goals, self.of_target = rare, OF_COMMON
 
     def with_target(self, law: Distribution) -> Distribution:
-        """``law`` with the share of draws from the target that common events want."""
+        """``law`` with the share of draws from the target that common events need."""
         return Mixture.defensive(law, self.session.problem.target, self.of_target)
 
     def first_batch(self) -> None:
@@ -402,7 +402,7 @@ class _Search:
             self.around(self.points)
 
     def along_states(self) -> list[Region]:
-        """The regions that limit states show, where the loss has them."""
+        """The regions that limit states show, if the loss has limit states."""
         loss, before = self.session.problem.loss, self.explorer.evaluations
         most = (self.limit - before) // 3
         if not loss.limit_state_names or most < RUNG:
@@ -416,7 +416,7 @@ class _Search:
         return regions
 
     def walk_uphill(self) -> Float:
-        """Design points (k, d) by walks uphill; none where many draws are in the event, or none is higher."""
+        """Design points (k, d) by walks uphill; none if many draws are in the event, or none is higher."""
         archive, d = self.explorer.archive, self.dim
         most = (self.limit - self.explorer.evaluations) // 2
         known = self.ess(self.goal) >= ENOUGH or self.regions
@@ -512,7 +512,7 @@ class _Search:
             self.edges.append(point)
 
     def is_known(self, point: Float) -> bool:
-        """Whether a point near to this one (d,) is known."""
+        """Whether a point near this one (d,) is known."""
         known = self.points
         return bool(len(known)) and float(np.square(known - point).sum(axis=1).min()) < SAME**2
 
@@ -583,10 +583,10 @@ class _Search:
         return candidates, shares, variances
 
     def cover(self) -> Distribution | None:
-        """A law around the nearest point of each region that is known; None without one.
+        """A law around the nearest point of each known region; None without one.
 
-        Of each: a standard normal beyond the plane there, as far as its distance goes, and one around the point. The
-        shares are the masses of the failing draws on the side of each, not below a fair one by more than a factor.
+        Each region has a standard normal beyond its plane, as far as its distance goes, and one around its point. The
+        shares are the masses of the failing draws on its side, at least a fixed part of an equal share.
         """
         points = self.points
         if not len(points):
@@ -608,9 +608,9 @@ class _Search:
         return mixed([1.0] + [1.0] * len(spheres), [around, *spheres])
 
     def cover_heavy(self, u: Float, log_weight: Float, size: int) -> int:
-        """Add points where failing draws ``u`` (n, d) carry much of a batch of ``size``; how many.
+        """Add points where failing draws ``u`` (n, d) carry much of a batch of ``size``; returns their number.
 
-        The nearest point from there, or where that is known, the edge on the ray.
+        Each is the nearest point from the draw or, if that is known, the edge on its ray.
         """
         weight = np.exp(log_weight - log_weight.max())
         share = weight / weight.sum()
@@ -629,7 +629,7 @@ class _Search:
         return len(new)
 
     def shared(self, candidates: list[Candidate], shares: Float, u: Float, loss: Float, log_weight: Float) -> Float:
-        """Shares of the candidates after fresh draws, all events alike."""
+        """Shares of the candidates after fresh draws, all events treated alike."""
         shares = shares.copy()
         for goal in self.goals:
             rivals = np.flatnonzero([c.goal == goal for c in candidates])
@@ -646,7 +646,7 @@ class _Search:
         variance = max(variances)
         if probability > 0 and (1.0 - probability) / probability < variance:
             self.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
-            return self.crude(f"the event has a probability of about {probability:.2g}: weighing gains nothing")
+            return self.crude(f"the event has a probability of about {probability:.2g}: weights gain nothing")
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
         if variance > SUBSET_VARIANCE * levels**2 and self.session.beyond is None:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
@@ -690,7 +690,7 @@ class _Search:
         return candidates
 
     def simulated(self, level: float, fit: Fit) -> Fit | None:
-        """``fit`` again, to draws of which a quadratic says that they are in the event; None where it does not serve.
+        """``fit`` repeated with draws that a quadratic places in the event; None if the quadratic does not serve.
 
         The quadratic is fitted to the draws that are most likely under ``fit``, on both sides of the level. Its event
         can be drawn from as often as a covariance needs.
@@ -718,8 +718,8 @@ class _Search:
     def tilted(self, level: float) -> list[Candidate]:
         """The target tilted by a quadratic, fitted to the draws whose losses are nearest to ``level``.
 
-        Where several regions are known, also a mixture of such tilts, each fitted on the side of a region; where the
-        loss has limit states, one for each choice of them that fails together.
+        If several regions are known, also a mixture of such tilts, each fitted on the side of a region; if the loss has
+        limit states, one for each choice of them that fails together.
         """
         laws = {"tilt by a quadratic": [(1.0, self.tilt_from(self.near(self.explorer.archive.loss, level), level))]}
         if self.explorer.archive.states is not None:
@@ -735,13 +735,13 @@ class _Search:
         return made
 
     def near(self, loss: Float, level: float, among: Index | None = None) -> Index:
-        """Rows of the archive, of those ``among`` which, whose ``loss`` (n,) is nearest to ``level``."""
+        """Rows of the archive, among ``among`` if given, whose ``loss`` (n,) is nearest to ``level``."""
         rows = np.arange(loss.size) if among is None else among
         return rows[np.argsort(np.abs(loss[rows] - level), kind="stable")[: self.enough_near]]
 
     @property
     def enough_near(self) -> int:
-        """Draws that a quadratic is fitted to."""
+        """Number of draws for the fit of a quadratic."""
         return max(LEAST_NEAR, NEAR_PER_TERM * (self.dim + 1) * (self.dim + 2) // 2)
 
     def tilt_from(self, rows: Index, level: float) -> LowRankNormal | None:
@@ -806,12 +806,12 @@ class _Search:
         return effective_of_logs(archive.log_weight[archive.loss >= level])
 
     def probability(self, level: float) -> float:
-        """Of a loss beyond ``level``, from all draws as one sample."""
+        """Probability of a loss beyond ``level``, from all draws as one sample."""
         archive = self.explorer.archive
         return min(1.0, float(np.exp(archive.log_weight[archive.loss >= level]).sum()) / archive.size)
 
     def coverage(self, law: Distribution, probability: float, variance: float) -> dict[str, float]:
-        """What the verdict looks at: failing mass that the proposal would hardly draw, and regions not found."""
+        """Facts for the verdict: failing mass that the proposal would hardly draw, and regions not found."""
         archive, target = self.explorer.archive, self.session.problem.target
         failing = archive.loss >= self.goal
         weight = np.exp(archive.log_weight[failing])
@@ -871,8 +871,8 @@ class _Search:
             law = Mixture.defensive(law, self.session.problem.target, OF_FAILED)
             variances = variances and tuple((1.0 + v) / (1.0 - OF_FAILED) - 1.0 for v in variances)
             self.decide(
-                f"{failed:,} rows failed: {OF_FAILED:.0%} of the draws come from the target, so that no row that "
-                "fails weighs more than ten ordinary ones"
+                f"{failed:,} rows failed: {OF_FAILED:.0%} of the draws come from the target, so that a failed row "
+                "weighs at most ten ordinary rows"
             )
         return Tuned(
             proposal=law,
@@ -892,7 +892,7 @@ class _Search:
         )
 
     def trace(self) -> Evidence:
-        """The refits: what was drawn from, and the relative variance that a draw had."""
+        """The refits: the law of the draws, and the relative variance of a draw."""
         if not self.fits:
             return Evidence()
         columns = ("refit", "evaluations", "relative variance", "candidates")
@@ -918,25 +918,25 @@ class _Search:
         return self.tuned(None, variances, estimator=estimator)
 
     def gave_up(self, why: str) -> Tuned:
-        """The best that can be drawn from when the event was not reached; the verdict says so."""
+        """The best available proposal if the event was not reached; the verdict says so."""
         archive = self.explorer.archive
         if np.count_nonzero(archive.loss >= self.goal) < 2:
-            self.decide(f"{why}, and hardly a draw was in it: draws from the target give a bound")
+            self.decide(f"{why}, and hardly any draw was in the event: draws from the target give a bound")
             return replace(self.tuned(None, None, why), starts=max(self.walks, 1), reached=0)
-        self.decide(f"{why}: the proposal is fitted to the few draws that were in it")
+        self.decide(f"{why}: the proposal is fitted to the few draws in the event")
         candidates = self.fit_all()
         law = proposal(candidates, np.full(len(candidates), 1.0 / len(candidates)), archive, self.cover())
         return self.tuned(self.with_target(law), None, why, reached=False)
 
 
 def _side(u: Float, points: Float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Of each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
+    """For each row of ``u`` (n, d), which of the ``points`` (k, d) has the tangent plane that it exceeds most."""
     length = np.sqrt(np.square(points).sum(axis=1))
     return np.asarray(np.argmax(u @ (points / np.maximum(length, 1e-12)[:, None]).T - length, axis=1))
 
 
 def _apart(points: Sequence[Float]) -> Float:
-    """Those of the ``points`` (d,) that are not near to an earlier one, as rows."""
+    """The ``points`` (d,) that are not near an earlier one, as rows."""
     kept: list[Float] = []
     for point in points:
         if all(np.linalg.norm(point - other) >= SAME for other in kept):
@@ -945,7 +945,7 @@ def _apart(points: Sequence[Float]) -> Float:
 
 
 def _no_narrower(law: LowRankNormal) -> LowRankNormal:
-    """``law``, in no direction narrower than the target."""
+    """``law``, widened to be nowhere narrower than the target."""
     return replace(law, variances=np.maximum(law.variances, 1.0))
 
 
@@ -958,13 +958,13 @@ def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) 
 
 
 def _named(candidates: Sequence[Candidate], shares: Float) -> str:
-    """The candidates that are drawn from, with their shares."""
+    """The candidates in the proposal, with their shares."""
     kept = drawn_from(candidates, shares)
     return ", ".join(f"{s:.0%} {c}" for c, s, k in zip(candidates, shares, kept, strict=True) if k)
 
 
 def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]], bounded: bool) -> float:
-    """Relative variance of one draw; of a common event, where weights are ``bounded``, that of the better estimate.
+    """Relative variance of one draw; for a common event with ``bounded`` weights, that of the better estimate.
 
     See `raresim.measures.often.often`.
     """
@@ -981,7 +981,7 @@ def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]]
 def _around(point: Float, share: float) -> Part:
     """A component that begins at a design point and has the tail of a standard normal behind a plane there.
 
-    Next to the origin, where no direction is the tail's, it is the target moved there.
+    Close to the origin, where no direction is the tail's, it is the target moved to the point.
     """
     distance = math.sqrt(float(point @ point))
     if distance < CENTRAL:

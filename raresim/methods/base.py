@@ -1,4 +1,4 @@
-"""The contract of a method: it chooses what to draw from; the estimate is the same for all."""
+"""The contract of a method: it chooses the proposal; the estimate is the same for all methods."""
 
 from __future__ import annotations
 
@@ -24,50 +24,50 @@ Again = Callable[[Float], "Tuned"]
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What a method hands to the estimate stage.
+    """The result of a method, handed to the estimate stage.
 
     Parameters
     ----------
     proposal : Distribution or None
         The law to draw from; None is the target itself.
     iterations : tuple of Iteration
-        The way there.
+        The levels on the way to the proposal.
     evaluations : int
-        Loss evaluations that tuning took.
+        Loss evaluations of tuning.
     nominal : int
-        Those among them that were drawn from the target.
+        Those of them at draws of the target.
     variances : tuple of float, or None
-        Relative variance of one draw for each event, from draws that the estimate does not use; None: not known.
+        Relative variance of one draw for each event, from draws that the estimate does not use; None if unknown.
     starts, reached : int
-        Climbs that were begun, and those that came to the threshold; 0 when there was no tuning.
+        Number of climbs, and of climbs that reached the threshold; 0 without tuning.
     regions : int
-        Different regions in which they ended.
+        Number of different regions in which they ended.
     outcome : str
-        The tuning's end in words.
+        The outcome of tuning in words.
     gave_up : tuple of Ending
-        Why climbs ended before they came to the threshold, where some did.
+        Why climbs ended before the threshold, if some did.
     kl_proposal_target : float or None
-        KL(proposal || target) in nats where it has a closed form (without the defensive share).
+        KL(proposal || target) in nats, without the defensive share, if it has a closed form.
     estimator : Estimator or None
         How the independent rows of the estimate are made; None: single draws from the proposal.
     facts : mapping of str to float
-        Further numbers that the verdict looks at, stored with the search; see `raresim.diagnostics.verdict`.
+        Further numbers for the verdict, stored with the search; see `raresim.diagnostics.verdict`.
     decisions : tuple of str
-        What the method chose and why, a sentence each, in their order.
+        What the method chose and why, a sentence each, in order.
     trace : Evidence
         Tables and plots of the way to the proposal, beyond ``iterations``.
     goals : tuple of Goal
-        The hits of each event at which the estimate ends; empty where it ends with the asked error.
+        The hits of each event at which the estimate ends; empty if it ends with the asked error.
     again : callable, optional
         Another round of the search, from failing draws (k, d) of standard normal space that the estimate hardly made;
-        ``evaluations`` of what it returns count both rounds. None where the method has none.
+        its result counts ``evaluations`` of both rounds. None if the method has no further round.
     mends : bool
-        Whether another round also serves where the weights are heavy, from failing draws at which one would be so.
+        Whether another round also helps against heavy weights, from failing draws at which a weight would be heavy.
     least : int
-        Evaluations that the estimate of another round takes at least.
+        Smallest number of evaluations for the estimate of another round.
     rows : int
-        Rows of the estimate's first look at least: where the weights of the round before had no tail to be trusted, as
-        many as there, so that no smaller sample passes because it has not met it.
+        Smallest number of rows for the estimate's first look: if the weights of the round before had a tail that was
+        not trusted, as many rows as there, so that no smaller sample passes because it has not met the tail.
     """
 
     proposal: Distribution | None
@@ -93,18 +93,18 @@ class Tuned:
 
     @property
     def weighted(self) -> bool:
-        """Whether rows of the estimate have weights of their own, not those of draws of the target."""
+        """Whether rows of the estimate have weights of their own, unlike draws of the target."""
         return self.proposal is not None or self.estimator is not None
 
 
 @dataclass(frozen=True)
 class Held:
-    """Numbers of eight bytes that a method holds at once, at most.
+    """Largest number of eight-byte numbers that a method holds at once.
 
     Parameters
     ----------
     searching : int
-        While it chooses what to draw from.
+        While the method searches and tunes.
     working : int
         In each worker of the estimate, beside the draws of its blocks.
     """
@@ -114,7 +114,7 @@ class Held:
 
 
 class Method(ABC):
-    """A way to choose what is drawn from.
+    """A way to choose the proposal.
 
     To add one: a frozen dataclass of options in a file of its own in this folder, decorated with
     ``@member("method")``, with a ``kind``, the methods below and ``examples()``.
@@ -123,10 +123,10 @@ class Method(ABC):
     kind: ClassVar[str]
 
     bounds_failures: ClassVar[bool] = True
-    """Whether its estimate can count an evaluation that failed for both ends of the interval."""
+    """Whether its estimate can count a failed evaluation for both ends of the interval."""
 
     both_sides: ClassVar[bool] = False
-    """Whether it goes to events above and below thresholds in one run."""
+    """Whether one run can have events above and below thresholds."""
 
     @property
     def weighs_draws(self) -> bool:
@@ -144,7 +144,7 @@ class Method(ABC):
 
     @abstractmethod
     def cost(self, latent_dim: int, dim: int) -> int:
-        """Loss evaluations that tuning is expected to take, for ``raresim check``.
+        """Expected loss evaluations of tuning, for ``raresim check``.
 
         Parameters
         ----------
@@ -158,35 +158,35 @@ class Method(ABC):
         """
 
     def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
-        """Raise `FieldError` where its options do not go with the other parts of an experiment, whatever the inputs.
+        """Raise `FieldError` if its options do not go with the other parts of an experiment, whatever the inputs are.
 
         Parameters
         ----------
         loss : Loss
-            Not bound.
+            The loss, not bound.
         measures : sequence of Measure
-            What is asked.
+            The measures of the experiment.
         relative_error : float or None
             The error that is asked for.
         """
         return
 
     def refuse_problem(self, problem: Problem) -> None:
-        """Raise `FieldError` where it does not go with inputs and loss; what ``raresim check`` knows of the loss.
+        """Raise `FieldError` if it does not go with inputs and loss, as far as ``raresim check`` knows the loss.
 
-        The loss is bound, except where that would import a user's code.
+        The loss is bound, unless that would import a user's code.
         """
-        _ = problem.target  # which inputs without a density have none of in physical space
+        _ = problem.target  # inputs without a density have no target in physical space, and raise here
 
     def refuse_budget(self, dim: int, max_evaluations: int) -> None:
-        """Raise `FieldError` where ``max_evaluations`` do not pay for what it begins with in ``dim`` dimensions.
+        """Raise `FieldError` if ``max_evaluations`` does not pay for its first step in ``dim`` dimensions.
 
-        Looked at by ``raresim check`` with the budget of the run, and when tuning begins with what is left of it.
+        ``raresim check`` calls it with the budget of the run, and tuning begins with a call for what is left of it.
         """
         return
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
-        """What it holds of ``budget`` evaluations in all; where nothing else is known, all draws some times over.
+        """Memory for ``budget`` evaluations in total; by default, all draws several times over.
 
         Parameters
         ----------
@@ -199,4 +199,4 @@ class Method(ABC):
 
     @abstractmethod
     def describe(self) -> list[str]:
-        """Lines that say in words what the method does."""
+        """Lines that describe in words what the method does."""

@@ -52,37 +52,37 @@ from raresim.search.hits import Region, find_by_hits
 from raresim.search.limit_states import cost_along_states, regions_along_states
 
 MIN_ESS = 20.0
-"""Effective elites below which a fit is noise: the start ends there."""
+"""Effective elites below which a fit is noise and the start ends."""
 
 MAX_STALLED = 3
 """Levels without progress after which a start ends."""
 
 MAX_DOUBLINGS = 3
-"""How often a level may be doubled when its elites are worth less than one per free parameter."""
+"""How often a level may be doubled if it has less than one effective elite per free parameter."""
 
 SAME_REGION = 4.0
 """Symmetrised KL, in nats, below which two starts have found the same region and one stands for both."""
 
 SPLIT_ROWS = 2000
-"""Elites that the directions of the first split are read from."""
+"""Elites from which the directions of the first split are read."""
 
 SPLIT_MARGIN = 1.25
 """How far an eigenvalue of the elites' covariance must stand above the edge of noise to split them."""
 
 KEPT_ELITES = 20_000
-"""Elites of a level that the fit of a mixture begins from, or those that bear its parameters where these are more."""
+"""Elites of a level in the fit of a mixture; more if its parameters need more."""
 
 COVERED = 4.0
-"""Nats that a mixture's density at the nearest point of a region may be below that of a standard normal there."""
+"""Nats by which a mixture's density at the nearest point of a region may be below that of a standard normal there."""
 
 MIN_CLOUD = 1000
-"""Draws around such a point, at least, to which a law is fitted where the mixture does not cover it."""
+"""Smallest number of draws around such a point for the fit of a law, if the mixture does not cover it."""
 
 KMEANS_RUNS = 20
-"""Random beginnings of the clustering of the first elites."""
+"""Random starts of the clustering of the first elites."""
 
 POOLED_SHARE = 0.75
-"""Share of a round's evaluations that tuning may take with its pooled level."""
+"""Largest share of a round's evaluations for tuning, with its pooled level."""
 
 MIN_SHARE = 0.1
 """Smallest share of a pooled component, relative to an equal share."""
@@ -91,12 +91,12 @@ MIN_SHARE = 0.1
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(Method):
-    """For rare events whose shape a known family has: the proposal is fitted level by level, then drawn from.
+    """For rare events whose shape a known family fits: the proposal is fitted level by level, then drawn from.
 
     Parameters
     ----------
     proposal : ProposalFamily
-        The family that is fitted; it says in which space draws are made.
+        The family of the proposal; it decides the space of the draws.
     rarity : float
         Share of a level's draws that sets the next level, between 0 and 0.5.
     samples : int, optional
@@ -108,11 +108,11 @@ class CrossEntropy(Method):
     max_levels : int
         Levels after which a start gives up.
     smoothing : float
-        Share of a fit's means and covariances in the next law, the rest being the law before: above 0 and at most 1,
-        which is no smoothing. Goes with Gaussian and t proposals.
+        Share of a fit's means and covariances in the next law; the rest comes from the law before. Above 0 and at most
+        1, which is no smoothing. For Gaussian and t proposals.
     draws : "independent", "antithetic" or "sobol"
         How the final draws are made: one by one; in pairs that mirror each other about the centre of their component;
-        or at the points of independently scrambled Sobol' nets, which pay where the loss is smooth and few directions
+        or at the points of independently scrambled Sobol' nets, which pay if the loss is smooth and few directions
         matter.
     control_variates : bool
         Whether the components of the final mixture correct the estimate.
@@ -125,20 +125,20 @@ class CrossEntropy(Method):
     Notes
     -----
     Each level draws from the current proposal, raises the level to the ``1 - rarity`` quantile of the losses (never
-    above the threshold) and refits by weighted maximum likelihood to the draws beyond it: [1]_ alg. 3.2. A level whose
-    elites are worth too little is drawn again at the same size and added, up to `MAX_DOUBLINGS` times.
+    above the threshold) and refits by weighted maximum likelihood to the draws beyond it: [1]_ alg. 3.2. If a level has
+    too few effective elites, further draws of the same size are added, up to `MAX_DOUBLINGS` times.
 
-    The first level is drawn once for all starts. Where its elites spread further along some directions than standard
-    normals would, beyond what noise explains ([2]_), they lie in several regions: they are clustered along these
-    directions by k-means, a cluster for each start. So both sides of a two-sided event get starts of their own,
-    where four independent starts would all take the same side one time in eight.
+    The first level is drawn once for all starts. If its elites spread further along some directions than standard
+    normals would, beyond what noise explains ([2]_), they lie in several regions: k-means clusters them along these
+    directions, a cluster for each start. So both sides of a two-sided event get starts of their own, while four
+    independent starts would all take the same side one time in eight.
 
-    Starts that end in the same region are represented by the one with most effective elites. A last, pooled level
+    The start with the most effective elites represents all starts that end in the same region. A last, pooled level
     draws from the mixture of all regions and refits shares and components together. No tuning draw enters the estimate.
 
-    In standard normal space, hits of a widened target show further regions (`raresim.search.hits`). One that the
-    mixture hardly draws gets a law of the family around its nearest point before the pooled level. So does one that an
-    audit's failing draws lead to, in another round with a pooled level of its own (`raresim.run.rounds`).
+    In standard normal space, hits of a widened target show further regions (`raresim.search.hits`). If the mixture
+    hardly draws such a region, it gets a law of the family around the nearest point before the pooled level. In another
+    round, regions to which an audit's failing draws lead get the same, with a pooled level (`raresim.run.rounds`).
 
     References
     ----------
@@ -194,7 +194,7 @@ class CrossEntropy(Method):
         ]
 
     def samples_per_level(self, dim: int) -> int:
-        """Draws per level and start; raises `FieldError` when ``samples`` is too small for the family."""
+        """Draws per level and start; raises `FieldError` if ``samples`` is too small for the family."""
         parameters = self.proposal.n_parameters(dim)
         needed = math.ceil(ELITES_PER_PARAMETER * parameters / self.rarity)
         why = f"{ELITES_PER_PARAMETER} elites for each of the {parameters:,} free parameters"
@@ -242,7 +242,7 @@ class CrossEntropy(Method):
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One evaluated level: its draws can be replayed, its losses and weights are kept."""
+    """One evaluated level: its losses and weights are kept, and its draws can be replayed."""
 
     sampler: Sampler
     plans: tuple[Plan, ...]
@@ -253,7 +253,7 @@ class _Level:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Where a start ended, and why it did not reach the threshold (empty: it did)."""
+    """The end of a start, and why it did not reach the threshold (empty: it did)."""
 
     law: Distribution
     ess: float
@@ -266,22 +266,22 @@ class _Found:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What a tuning knows, from which a proposal is made.
+    """What tuning knows, and makes a proposal from.
 
     Parameters
     ----------
     mixture : Mixture
         A law of the family for each region.
     regions : int
-        How many.
+        Number of regions.
     starts, reached : int
-        Climbs, and those that came to the threshold; a region that hits led to counts as one.
+        Climbs, and climbs that reached the threshold; a region found by hits counts as one.
     outcome : str
         How the starts ended.
     gave_up : tuple of Ending
-        Why climbs did not come there.
+        Why climbs did not reach the threshold.
     points : tuple of Region
-        Regions as hits of a widened target showed them.
+        Regions as shown by hits of a widened target.
     """
 
     mixture: Mixture
@@ -293,7 +293,7 @@ class _Known:
     points: tuple[Region, ...] = ()
 
     def with_laws(self, laws: Sequence[Distribution]) -> _Known:
-        """The same with laws for further regions, each with the share of a fair one before."""
+        """The same with laws for further regions, each with the equal share of a region before."""
         if not laws:
             return self
         old, n = self.mixture.components, len(laws)
@@ -318,16 +318,16 @@ class _Climb:
 
     @property
     def goal(self) -> float:
-        """What the signed loss has to reach."""
+        """The signed loss that has to be reached."""
         return self.event.sign * self.event.threshold
 
     def left(self, share: float = TUNING_SHARE) -> int:
-        """Evaluations that are left to this round of a ``share`` of what it may take."""
+        """Evaluations left to this round from a ``share`` of its budget."""
         return int(share * self.session.of_round(self.before)) - (self.evaluations - self.before)
 
     @property
     def needed_ess(self) -> float:
-        """Effective elites that a fit should have: one for each free parameter."""
+        """Wanted number of effective elites of a fit: one for each free parameter."""
         return max(MIN_ESS, self.method.proposal.n_parameters(self.session.problem.dim))
 
     def run(self) -> Tuned:
@@ -337,7 +337,7 @@ class _Climb:
         first = self.evaluate(None, "all", 0, self.samples * starts)
         nominal = self.evaluations
         if first.record.elites < 2 or first.level == -math.inf:
-            return self.gave_up(first, GaveUp(Ending.ALIKE, "no draw told the tail from the rest"))
+            return self.gave_up(first, GaveUp(Ending.ALIKE, "no draw separates the tail from the rest"))
         if first.level >= self.goal:
             return self.not_rare(first)
         split = self.cells(first)
@@ -362,7 +362,7 @@ class _Climb:
         return self.tuned(self.by_hits(known), nominal)
 
     def tuned(self, known: _Known, nominal: int) -> Tuned:
-        """The pooled level of what is known, and the way to another round."""
+        """The pooled level for the regions ``known``, and the way to another round."""
         known = known.with_laws(self.uncovered(known))
         drawn, variances = self.pool(known.mixture, known.regions)
         simplest, known = _simplest(drawn), replace(known, mixture=drawn)
@@ -410,7 +410,7 @@ class _Climb:
         return self.ended(law, ess, GaveUp(Ending.LEVELS, note))
 
     def refit(self, step: _Level, law: Distribution) -> Distribution:
-        """The family's fit to the elites of a level that was drawn from ``law``."""
+        """The family's fit to the elites of a level, whose draws came from ``law``."""
         family, begun = self.method.proposal, law
         if family.passes > 1:
             kept = self.keep(step, step.level, max(KEPT_ELITES, ELITES_PER_PARAMETER * family.n_parameters(law.dim)))
@@ -427,7 +427,7 @@ class _Climb:
         return smoothed(current, law, self.method.smoothing) if self.method.smoothing < 1 else law
 
     def components(self, tuned: Distribution, regions: int) -> list[str]:
-        """How many components a mixture came out with, in words."""
+        """The number of components of a mixture, in words."""
         family, k = self.method.proposal, len(tuned.parts[1])
         if family.part is family:
             return []
@@ -435,13 +435,13 @@ class _Climb:
         return [f"The {family.kind} proposal has {k} component{'' if k == 1 else 's'} in {within}."]
 
     def closed_kl(self, tuned: Distribution) -> float | None:
-        """KL(tuned || target) in nats, where it has a closed form."""
+        """KL(tuned || target) in nats, if it has a closed form."""
         part = self.method.proposal.part
         closed = type(part).kl is not ProposalFamily.kl and not isinstance(tuned, Mixture)
         return part.kl(tuned, self.session.problem.target) if closed else None
 
     def regions(self, found: list[_Found]) -> tuple[Mixture, int]:
-        """The laws of the regions in which starts ended, each with the share of the starts that ended there."""
+        """The laws of the regions in which starts ended, each with the share of starts that ended there."""
         family = self.method.proposal
         laws: list[Distribution] = []
         sizes: list[int] = []
@@ -455,7 +455,7 @@ class _Climb:
         return Mixture(weights=np.array(sizes) / sum(sizes), components=laws), len(laws)
 
     def along_states(self, known: _Known) -> _Known:
-        """``known`` with the regions that limit states show, where the loss has them."""
+        """``known`` with the regions that limit states show, if the loss has limit states."""
         session, dim, loss = self.session, self.session.problem.dim, self.session.problem.loss
         if session.problem.space != "standard" or self.left() < LEAST_BY_HITS or not loss.limit_state_names:
             return known
@@ -492,7 +492,7 @@ class _Climb:
         return [family.fit(target, family.suffstats(target, cloud, np.ones(n))) for cloud in clouds]
 
     def pool(self, mixture: Mixture, regions: int) -> tuple[Mixture, tuple[float, ...] | None]:
-        """Draw once from all regions together and refit shares and components; relative variances of a draw."""
+        """Draw once from all regions together, refit shares and components; also the relative variances of a draw."""
         family, laws = self.method.proposal.part, tuple(mixture.components)
         samples = self.samples * max(2, regions)
         if samples > self.left(POOLED_SHARE):
@@ -513,7 +513,7 @@ class _Climb:
         return Mixture(weights=shares / shares.sum(), components=refitted), variances
 
     def evaluate(self, law: Distribution | None, start: int | str, iteration: int, samples: int) -> _Level:
-        """Draw a level, evaluate it once, and find the next level; more draws while its elites are worth too little."""
+        """Draw and evaluate a level, and find the next level; more draws while it has too few effective elites."""
         session, sign = self.session, self.event.sign
         sampler = Sampler(session.problem, law, session.seed)
         note = self.progress(start)
@@ -524,7 +524,7 @@ class _Climb:
             self.evaluations += plans[-1].n_samples
             n = rows.loss.size
             if not np.isfinite(rows.loss).any():
-                raise LossError(f"the loss failed for all {n:,} rows of a level: there is nothing to go by")
+                raise LossError(f"the loss failed for all {n:,} rows of a level: no level can be set")
             level = self.goal if start == "pooled" else min(self.goal, _upper_quantile(rows.loss, self.method.rarity))
             tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
             affordable = n <= self.left()
@@ -551,14 +551,14 @@ class _Climb:
     def fit(
         self, level: _Level, current: tuple[Distribution, ...], split: Split, family: ProposalFamily | None = None
     ) -> tuple[Statistics, ...]:
-        """Sufficient statistics of the level's elites for the method's family or another, by replaying its draws."""
+        """Sufficient statistics of the level's elites, for the method's family or another, from its replayed draws."""
         rows, family = level.rows, family or self.method.proposal
         job = Fit(level.sampler, rows, level.level, rows.peak(level.level), family, current, split)
         parts = [self.session.fold("fit", job, plan, self.progress(level.record.start)) for plan in level.plans]
         return functools.reduce(lambda a, b: a.merge(b), parts).parts
 
     def cells(self, first: _Level) -> Split:
-        """The first elites, clustered along the directions in which they spread beyond noise: a cell for each start."""
+        """Clusters of the first elites along directions in which they spread beyond noise: a cell for each start."""
         starts = self.method.starts
         u = self.keep(first, first.level, SPLIT_ROWS).u
         scale = np.ones(u.shape[1])
@@ -582,7 +582,7 @@ class _Climb:
         return stream(self.session.seed, self.session.plan(1).stage, 0)
 
     def variances(self, level: _Level) -> tuple[float, ...] | None:
-        """Relative variance of one draw of the pooled proposal, for each event; None where hits are too few."""
+        """Relative variance of one draw of the pooled proposal, for each event; None if there are too few hits."""
         loss = self.event.sign * level.rows.loss
         tail = TailMoments.of_block(level.rows.log_weight, masks(self.session.events, loss))
         if min(tail.ess(k) for k in range(tail.hits.size)) < 2 * MIN_ESS:
@@ -590,7 +590,7 @@ class _Climb:
         return tuple(tail.n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
 
     def progress(self, start: int | str) -> str:
-        """Where a start has got to, in words."""
+        """The progress of a start, in words."""
         levels = [r.level for r in self.records if r.start == start]
         who = f"start {start}" if isinstance(start, int) else f"{start} starts"
         return f"{who}: level {levels[-1]:.4g} of {self.event.threshold:.4g}" if levels else who
@@ -601,7 +601,7 @@ class _Climb:
         return _Found(law, ess, note)
 
     def not_rare(self, first: _Level) -> Tuned:
-        """The first level reached the event: weighing gains nothing, so the target itself is drawn from."""
+        """The first level reached the event: weights gain nothing, so draws come from the target itself."""
         return Tuned(
             proposal=None,
             iterations=(replace(first.record, note="not rare: drawn from the target"),),
@@ -623,7 +623,7 @@ class _Climb:
 
 
 def _outcome(found: list[_Found]) -> tuple[str, tuple[Ending, ...]]:
-    """How the starts ended, in words, and why those that gave up did."""
+    """The end of the starts, in words, and why some gave up."""
     reached = sum(f.reached for f in found)
     notes = "; ".join(sorted({f.note for f in found if f.note}))
     text = f"{reached} of {len(found)} starts reached the threshold" + (f" ({notes})" if notes else "")
@@ -638,7 +638,7 @@ def _upper_quantile(loss: Float, rarity: float) -> float:
 
 
 def _wide_directions(u: Float, k: int) -> Float:
-    """Up to ``k`` principal directions along which the rows of ``u`` (n, d) spread further than noise explains."""
+    """Up to ``k`` principal directions in which the rows of ``u`` (n, d) spread further than noise explains."""
     n, d = u.shape
     values, axes = principal(u - u.mean(axis=0), n)
     wide = values[::-1][:k] > SPLIT_MARGIN * noise_edge(d, n)
@@ -658,5 +658,5 @@ def _symmetric_kl(family: ProposalFamily, a: Distribution, b: Distribution) -> f
 
 
 def _simplest(mixture: Mixture) -> Distribution:
-    """The component itself when there is only one."""
+    """The mixture, or its component if there is only one."""
     return mixture.components[0] if len(mixture.components) == 1 else mixture

@@ -20,26 +20,26 @@ from raresim.registry import member
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class Crude(Method):
-    """For common events, and as a check of other methods: draws from the target are counted, with an exact interval.
+    """For common events, and to check other methods: counts draws from the target, with an exact interval.
 
     Parameters
     ----------
     guarantee : "relative" or None
-        With ``relative`` the run stops at a number of hits, not at an error that it has seen, and
+        With ``relative`` the run stops at a number of hits instead of an observed error, and
         ``|estimate / P - 1| <= eps`` holds with at least the confidence of the measure, whatever ``P`` is and however
-        few draws there are. ``eps`` is the half-width ``z r`` of a normal interval with the relative standard error
-        ``r`` that is asked of the run: 1.96 % for ``relative_error: 0.01`` at 95 %, for about ``1 / r^2`` hits. Where
-        the budget ends first there is no guarantee, and the interval is that of the draws.
+        few draws there are. ``eps`` is the half-width ``z r`` of a normal interval with the asked relative standard
+        error ``r`` of the run: 1.96 % for ``relative_error: 0.01`` at 95 %, for about ``1 / r^2`` hits. If the budget
+        ends first, there is no guarantee, and the interval is that of the draws.
 
     Raises
     ------
     FieldError
-        When the guarantee is not a known one.
+        When the guarantee is unknown.
 
     Notes
     -----
-    See `raresim.estimators.guarantee`. The estimate ``(k - 1) / t`` is random given the draws: ``t`` is the time that
-    the rows up to hit ``k`` take on a clock of its own stream.
+    See `raresim.estimators.guarantee`. The estimate ``(k - 1) / t`` is random given the draws: ``t`` is the time of the
+    rows up to hit ``k`` on a clock with a stream of its own.
     """
 
     kind: ClassVar[str] = "crude"
@@ -55,7 +55,7 @@ class Crude(Method):
         if self.guarantee is None:
             return
         if relative_error is None:
-            raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
+            raise FieldError("guarantee", "needs stop.relative_error, the error that it guarantees")
         if loss.may_fail:
             raise FieldError(
                 "guarantee",
@@ -83,14 +83,14 @@ class Crude(Method):
             return Tuned(proposal=None)
         error = session.relative_error
         if error is None:
-            raise FieldError("guarantee", "needs stop.relative_error, the error that it is about")
+            raise FieldError("guarantee", "needs stop.relative_error, the error that it guarantees")
         return Tuned(proposal=None, goals=tuple(Goal.of(error, confidence) for confidence in session.confidences))
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return 0
 
     def describe(self) -> list[str]:
-        end = "" if self.guarantee is None else ", stops at a number of hits fixed beforehand"
+        end = "" if self.guarantee is None else ", stops at a number of hits fixed in advance"
         return [f"crude Monte Carlo: draws from the target, counts hits{end}"]
 
     @staticmethod

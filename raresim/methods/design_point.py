@@ -43,10 +43,10 @@ TRIAL = 1000
 """Draws of the proposal from which the size of the sample is planned."""
 
 MIN_ESS = 40.0
-"""Effective hits of the trial below which nothing is planned from it."""
+"""Smallest effective number of hits of the trial from which anything is planned."""
 
 WIDE = 0.25
-"""Share of a region's draws that have unit variance, where the others follow the exponential law."""
+"""Share of a region's draws with unit variance; the others follow the exponential law."""
 
 NARROW = 0.25
 """Variance along the gradient of the normal part under the exponential tail."""
@@ -63,13 +63,13 @@ class DesignPointSampling(Method):
     Parameters
     ----------
     tail : "exponential" or "normal"
-        Law of a region's draws along the gradient: normal with an exponential tail of rate ``beta``, as that of a
-        standard normal beyond a plane, or a standard normal around the design point.
+        Law of a region's draws along the gradient: normal with an exponential tail of rate ``beta``, like a standard
+        normal beyond a plane; or a standard normal around the design point.
     pilot : int
         Draws of the target, at least 100, from whose largest losses the search starts.
     starts : int
-        Climbs of each round of the search; there is another round after one that found a second or later region, and
-        while fewer than two climbs came to each.
+        Climbs of each round of the search. Another round follows if the last found a second or later region, and while
+        fewer than two climbs came to each region.
     defensive : float
         Share of the final draws taken from the target: bounds every weight by its inverse.
     draws : "independent", "antithetic" or "sobol"
@@ -85,12 +85,12 @@ class DesignPointSampling(Method):
 
     Notes
     -----
-    Importance sampling around design points is [1]_; `raresim.search.design_points` has the search. Regions have the
-    shares of their first-order probabilities ``Phi(-beta)``, and so do places between two of them where the event
-    begins before their planes do, as a sum of heavy tails has it. No draw of the search is in the estimate.
+    Importance sampling around design points is [1]_; `raresim.search.design_points` has the search. Regions get shares
+    in proportion to their first-order probabilities ``Phi(-beta)``. So do points between two regions where the event
+    begins before their planes, as for a sum of heavy tails. No draw of the search is in the estimate.
 
     A climb that does not converge, as in a corner of two limit states, is moved to the nearest point of its region, and
-    hits of a widened target show further regions (`raresim.search.hits`). Where the audit finds failing draws that the
+    hits of a widened target show further regions (`raresim.search.hits`). If the audit finds failing draws that the
     proposal hardly makes, nearest points from these are design points of another round (`raresim.run.rounds`).
 
     References
@@ -148,7 +148,7 @@ class DesignPointSampling(Method):
         return drawn_as(self.tuned(session, found), session, self.draws, self.control_variates)
 
     def tuned(self, session: Session, found: Regions) -> Tuned:
-        """What the search came to, for independent draws, and the way to another round of it."""
+        """The result of the search, for independent draws, and the way to another round of it."""
         points, search = found.points, found.search
         tuned = Tuned(
             proposal=None,
@@ -179,7 +179,7 @@ class DesignPointSampling(Method):
         )
 
     def tried(self, session: Session, found: Regions, law: Distribution) -> tuple[Regions, tuple[float, ...] | None]:
-        """``found`` after a trial of the ``law``, and the relative variances of a draw where it tells them."""
+        """``found`` after a trial of the ``law``, and the relative variances of a draw if the trial shows them."""
         sampler = Sampler(session.problem, law, session.seed)
         trial = min(TRIAL, found.left(session, TUNING_SHARE))
         shape = "normal with an exponential tail along the gradient" if self.tail == "exponential" else "normal"
@@ -194,7 +194,7 @@ class DesignPointSampling(Method):
         k = session.events.index(found.event)
         row = iteration("pooled", 0, math.nan, trial, int(tail.hits[k]), tail.hits[k] / trial)
         seen = f"In a trial of {trial:,} draws of the proposal {tail.hits[k] / trial:.1%} hit the rarest event"
-        text = f"{seen}; {'its variance plans the sample' if enough else 'too few to plan the sample from'}."
+        text = f"{seen}; {'its variance plans the sample' if enough else 'these are too few to plan the sample'}."
         return found.and_then(trial, [row], [made, text]), variances
 
     def proposal(self, points: Sequence[DesignPoint]) -> Distribution:
@@ -207,7 +207,7 @@ class DesignPointSampling(Method):
         return Mixture(weights=shares / shares.sum(), components=laws)
 
     def around(self, point: DesignPoint) -> Distribution:
-        """The law of one region: a standard normal at its design point, or one that follows the plane behind it."""
+        """The law of one region: a standard normal at its design point, or a law that follows the plane behind it."""
         normal = Normal(mean=point.u, std=1.0)
         if self.tail == "normal" or point.beta < 1:
             return normal

@@ -24,10 +24,10 @@ TRIAL_RAYS = 256
 """Rays, in whole rows, from which cost, variance and grid are planned."""
 
 LEAST_TRIAL = 16
-"""Rows of the trial at least, where the budget allows."""
+"""Smallest number of rows of the trial, if the budget allows it."""
 
 MIN_HITS = 10
-"""Rows of the trial in the event below which nothing is planned from it."""
+"""Smallest number of trial rows in the event from which anything is planned."""
 
 WIDEST = math.log(1e-30)
 """Log of the probability beyond the trial's grid, at either end."""
@@ -47,10 +47,10 @@ class DirectionalSampling(Method):
     Parameters
     ----------
     system : "orthogonal", "antithetic" or "independent"
-        Rays of a row: those of a random orthogonal basis with their opposites, one with its opposite, or one.
+        Rays of a row: a random orthogonal basis with its opposites, one ray with its opposite, or one ray.
     step : float
-        Spacing of the grid along a ray to begin with, in standard deviations, at most 4. It is halved where a trial
-        sees more on a grid of half of it; what is narrower may be missed.
+        First spacing of the grid along a ray, in standard deviations, at most 4. It is halved if a trial sees more on a
+        grid of half the spacing; narrower parts of the event may be missed.
 
     Raises
     ------
@@ -59,8 +59,8 @@ class DirectionalSampling(Method):
 
     Notes
     -----
-    See `raresim.estimators.directions.Directions` for the estimate and what it misses. Nothing is searched for: every
-    direction is as likely as any other, so no region is overlooked that the grid can see and the rows are enough for.
+    See `raresim.estimators.directions.Directions` for the estimate and what it misses. There is no search: every
+    direction is as likely as any other, so a region is only overlooked if the grid or the number of rows is too coarse.
     """
 
     kind: ClassVar[str] = "directional_sampling"
@@ -92,7 +92,7 @@ class DirectionalSampling(Method):
         return self.trial(latent_dim) * self.rays(latent_dim) * (3 * nodes + 20)
 
     def row_cost(self, dim: int) -> int:
-        """Evaluations that a row of the trial takes at most."""
+        """Largest number of evaluations of a trial row."""
         return 2 * self.rays(dim) * self.grid(dim, WIDEST, self.step).size
 
     def refuse_budget(self, dim: int, max_evaluations: int) -> None:
@@ -121,7 +121,7 @@ class DirectionalSampling(Method):
         ]
 
     def grid(self, dim: int, log_beyond: float, step: float) -> Float:
-        """Radii between which the norm of ``dim`` standard normals lies but for ``exp(log_beyond)`` at either end."""
+        """Radii between which the norm of ``dim`` standard normals lies, except ``exp(log_beyond)`` at either end."""
         from scipy.special import gammainccinv, gammaincinv
 
         beyond = math.exp(max(log_beyond, -700.0))
@@ -149,7 +149,7 @@ class DirectionalSampling(Method):
         cost = trial.summary.evaluations / n
         saved = self.rays(dim) * (rows(trial.step).nodes.size - final.nodes.size)
         low, high = final.nodes[0], final.nodes[-1]
-        text = "their variance plans the sample" if planned else "too few to plan the sample from"
+        text = "their variance plans the sample" if planned else "these are too few to plan the sample"
         hard = "" if dim <= GOOD_UP_TO else f" In {dim} dimensions few directions meet a small event."
         return Tuned(
             proposal=None,
@@ -162,8 +162,8 @@ class DirectionalSampling(Method):
             decisions=(
                 f"Of {n} trial rows of {self.rays(dim)} rays {hit} met the rarest event, at {cost:.3g} evaluations "
                 f"each; {text}.{hard}",
-                f"Each ray is looked at every {trial.step:.3g} standard deviations from {low:.3g} to {high:.3g}, then "
-                "the boundaries between are found: what is narrower along a ray may be missed.",
+                f"Each ray is evaluated every {trial.step:.3g} standard deviations from {low:.3g} to {high:.3g}, then "
+                "the boundaries in between are found: a narrower part of the event may be missed.",
                 trial.decision,
             ),
         )

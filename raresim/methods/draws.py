@@ -1,4 +1,4 @@
-"""How the rows of an estimate are made from a law that is already chosen: an option that several methods share."""
+"""How the rows of an estimate are made from a chosen law: an option that several methods share."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Draws = Literal["independent", "antithetic", "sobol"]
 """Single draws; pairs that mirror each other; or the points of scrambled Sobol' nets."""
 
 Trait = Literal["symmetric", "mapped", "blends"]
-"""What a family says of its laws; see `ProposalFamily`."""
+"""Properties of the laws of a family; see `ProposalFamily`."""
 
 FIRST_SHARE = 1 / 8
-"""Rows of the first replicates in all, in those that independent rows would take: further ones follow where needed."""
+"""Rows of the first replicates together, relative to those that independent rows would need; more follow if needed."""
 
 POINTS = (2**6, 2**10, 2**18)
-"""Draws of a replicate: at least, where nothing is known of the variance, and at most."""
+"""Draws of a replicate: the smallest number, the number if no variance is known, and the largest."""
 
 BATCH = (2**8, 2**10, 2**18)
-"""Draws of a batch with control variates, likewise: its coefficients come from half of them."""
+"""Draws of a batch with control variates, likewise: half of them give its coefficients."""
 
 LINES = (2**4, 2**6, 2**14)
 """Lines of a replicate, likewise."""
@@ -48,12 +48,12 @@ def are_single(draws: Draws, control_variates: bool) -> bool:
 
 
 def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None = None) -> None:
-    """Raise `FieldError` unless the two options go together, and with ``law`` where it is known."""
+    """Raise `FieldError` unless the two options go together, and with ``law`` if it is known."""
     checks.one_of("draws", draws, Draws)
     if control_variates and draws == "sobol":
         raise FieldError(
             "control_variates",
-            "must be false where draws is 'sobol': the points meet the shares of the components already",
+            "must be false where draws is 'sobol': the points already match the shares of the components",
         )
     if law is None:
         return
@@ -72,18 +72,18 @@ def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None 
 
 
 def refuse_family(draws: Draws, control_variates: bool, family: ProposalFamily, defensive: float) -> None:
-    """As `refuse_draws`, for a law that a tuning will find in ``family``."""
+    """As `refuse_draws`, for a law that tuning will find in ``family``."""
     refuse_draws(draws, control_variates)
     needed: Mapping[Draws, Trait] = {"antithetic": "symmetric", "sobol": "mapped"}
     if draws in needed and not getattr(family, needed[draws]):
         allowed = ", ".join(kinds_of(needed[draws]))
-        raise FieldError("draws", f"goes with proposal {allowed} where it is {draws!r}, got {family.kind}")
+        raise FieldError("draws", f"goes with proposal {allowed} if it is {draws!r}, got {family.kind}")
     if control_variates and defensive == 0:
         raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
 
 
 def kinds_of(trait: Trait) -> list[str]:
-    """The kinds of proposal families that say of themselves that they are so."""
+    """The kinds of proposal families with this property."""
     return [kind for kind, family in members("proposal_family").items() if getattr(family, trait)]
 
 
@@ -97,30 +97,30 @@ def estimator_for(
     variances: Sequence[float] | None = None,
     relative_error: float | None = None,
 ) -> Estimator | None:
-    """The estimator of a law that has been chosen; None for independent draws without controls.
+    """The estimator of a chosen law; None for independent draws without controls.
 
     Parameters
     ----------
     sampler : Sampler
-        With the law to draw from; None is the target itself.
+        Sampler with the law of the draws; None is the target itself.
     events : sequence of Event
-        What is counted.
+        The counted events.
     draws : {"independent", "antithetic", "sobol"}
         How draws depend on each other.
     control_variates : bool
-        Whether the components of the law, a mixture, correct the estimate. Draws from the target alone have none, and
-        nothing to correct.
+        Whether the components of the law, a mixture, correct the estimate. Draws from the target alone have no
+        components, and need no correction.
     budget : int
-        Loss evaluations that are left for it.
+        Loss evaluations that are left for the estimate.
     variances : sequence of float, optional
         Relative variance of one independent draw for each event.
     relative_error : float, optional
-        Asked of the estimate; it sizes the replicates where the variances are known.
+        Asked relative error of the estimate; it sizes the replicates if the variances are known.
 
     Raises
     ------
     FieldError
-        When the law does not allow it, or the budget is too small.
+        When the law does not allow the options, or the budget is too small.
     """
     target = sampler.problem.target
     law = sampler.proposal or target
@@ -139,9 +139,9 @@ def estimator_for(
 
 
 def row_variances(job: Estimator | None, variances: Sequence[float] | None) -> tuple[float, ...] | None:
-    """What ``variances`` of independent draws say of the rows of ``job``, to plan by; None: nothing.
+    """Variances of the rows of ``job`` from ``variances`` of independent draws, for planning; None: unknown.
 
-    A pair is planned as two independent draws. What a net or a batch gains is not known before some were drawn.
+    A pair is planned as two independent draws. The gain of a net or a batch is unknown before some were drawn.
     """
     if variances is None or (job is not None and job.unit == "replicate"):
         return None
@@ -149,9 +149,9 @@ def row_variances(job: Estimator | None, variances: Sequence[float] | None) -> t
 
 
 def drawn_as(tuned: Tuned, session: Session, draws: Draws, control_variates: bool) -> Tuned:
-    """``tuned`` with the estimator of its law, and with its variances as those of the estimator's rows.
+    """``tuned`` with the estimator of its law, and with the variances of the estimator's rows.
 
-    The laws of its later rounds are drawn from likewise.
+    Its later rounds draw from their laws in the same way.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _least(draws: Draws, control_variates: bool) -> int:
 
 
 def told_of(draws: Draws, control_variates: bool) -> str:
-    """The two options in words, to be put after what they speak of; empty for independent draws without controls."""
+    """The two options in words, as a suffix; empty for independent draws without controls."""
     how = "" if draws == "independent" else f", {draws}"
     return f"{how}, components as control variates" if control_variates else how
 
@@ -220,7 +220,7 @@ def _size(
     sizes: tuple[int, int, int],
     cost: float = 1.0,
 ) -> int:
-    """Rows of one replicate, a power of two: the first replicates take `FIRST_SHARE` of the independent ones."""
+    """Rows of one replicate, a power of two: the first replicates take `FIRST_SHARE` of the independent rows."""
     least, wanted, most = sizes
     needed = math.ceil(replicates * least * cost)
     if budget < needed:

@@ -1,4 +1,4 @@
-"""How fine the grid along lines and rays has to be: halved until half of it changes nothing."""
+"""How fine the grid along lines and rays must be: it is halved until that changes nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 
 SETTLED = 0.01
-"""Relative change of all moments of the trial, from one grid to the next, at which the coarser one is kept."""
+"""Relative change of all moments of the trial from one grid to the next at which the coarser grid is kept."""
 
 HALVINGS = 3
-"""How often a grid may be halved."""
+"""Largest number of times that a grid is halved."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class Trial:
     Parameters
     ----------
     step : float
-        Spacing of the grid that was settled on.
+        Spacing of the chosen grid.
     summary : Summary
-        Of the trial rows on that grid.
+        Sums over the trial rows on that grid.
     evaluations : int
-        Losses that were evaluated on all grids.
+        Evaluations of the loss on all grids.
     change : float
-        Largest relative change of an estimate or its second moment from that grid to one of half the spacing; NaN where
+        Largest relative change of an estimate or its second moment from that grid to one of half the spacing; NaN if
         none was tried.
     """
 
@@ -42,17 +42,15 @@ class Trial:
 
     @property
     def facts(self) -> dict[str, float]:
-        """Numbers for the verdict: ``grid_step``, and ``grid_change`` where it is known."""
+        """Numbers for the verdict: ``grid_step``, and ``grid_change`` if it is known."""
         known = {} if math.isnan(self.change) else {"grid_change": self.change}
         return {"grid_step": self.step} | known
 
     @property
     def decision(self) -> str:
-        """The grid in words."""
+        """The choice of the grid in words."""
         if math.isnan(self.change):
-            return (
-                f"The spacing of {self.step:.3g} was held against no finer one: no trial met the event, or no budget."
-            )
+            return f"The spacing of {self.step:.3g} was not compared with a finer one: no hit in a trial, or no budget."
         if self.change <= SETTLED:
             return f"Half the spacing of {self.step:.3g} changes the trial's estimates by {self.change:.2%} at most."
         return (
@@ -62,24 +60,24 @@ class Trial:
 
 
 def settle(session: Session, rows: Callable[[float], Estimator], step: float, n: int, name: str, budget: int) -> Trial:
-    """Try ``n`` rows on a grid of spacing ``step``, and the same rows on finer ones until nothing changes.
+    """Try ``n`` rows on a grid of spacing ``step``, and the same rows on finer grids until nothing changes.
 
     Parameters
     ----------
     session : Session
-        The run's means.
+        The run, which evaluates.
     rows : callable
         From the spacing to the estimator.
     step : float
-        Spacing to begin with.
+        First spacing.
     n : int
         Rows of the trial.
     name : str
-        What is told of it.
+        Name of the trial in progress reports.
     budget : int
-        Evaluations that a finer grid may come to, all grids together.
+        Largest number of evaluations at which a finer grid is tried, for all grids together.
     """
-    few = max(1, -(-n // 16))  # a row is a whole line or ray: so that workers share even these
+    few = max(1, -(-n // 16))  # a row is a whole line or ray: small blocks let workers share even these
     plan = session.plan(n, min(few, rows(step).block_rows or few))
     summary = session.fold("tune", rows(step), plan, name)
     spent, change = summary.evaluations, math.nan
@@ -96,10 +94,10 @@ def settle(session: Session, rows: Callable[[float], Estimator], step: float, n:
 
 
 def _change(coarse: TailMoments, fine: TailMoments) -> float:
-    """Largest relative change of an estimate or its second moment; NaN where neither has a hit: nothing was compared.
+    """Largest relative change of an estimate or its second moment; NaN without a hit in either: nothing was compared.
 
-    Where the event has gaps, those that a grid does not see add to the estimate what parts that it does not see take
-    away. The second moment weighs lines with the one and the other differently, and tells.
+    In an event with gaps, unseen gaps add to the estimate what unseen parts take away. The second moment weighs lines
+    with gaps and lines with parts differently, and so shows the change.
     """
     pairs = [(_log_moments(coarse, k), _log_moments(fine, k)) for k in range(coarse.hits.size)]
     if any(a[0] == b[0] == -math.inf for a, b in pairs):
@@ -108,11 +106,11 @@ def _change(coarse: TailMoments, fine: TailMoments) -> float:
 
 
 def _log_moments(tail: TailMoments, k: int) -> tuple[float, float]:
-    """Log of the mean weight, and of the mean square but for a constant."""
+    """Log of the mean weight, and log of the mean square up to a constant."""
     log_mean = tail.log_probability(k)
     return log_mean, (2.0 * log_mean - math.log(tail.ess(k)) if log_mean > -math.inf else -math.inf)
 
 
 def _difference(coarse: float, fine: float) -> float:
-    """Relative difference of two numbers whose logs are given; 1 where the second is zero."""
+    """Relative difference of two numbers given by their logs; 1 if the second is zero."""
     return abs(math.expm1(coarse - fine)) if fine > -math.inf else 1.0

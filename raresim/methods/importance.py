@@ -23,26 +23,26 @@ from raresim.registry import member
 @member("method")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Importance(Method):
-    """For a law that is known to suit the event: draw from the stated ``q``, weigh every draw by ``p/q``.
+    """For a law that is known to suit the event: draw from the given ``q``, weigh every draw by ``p/q``.
 
     Parameters
     ----------
     proposal : Distribution
-        The law ``q``, of the dimension of its space.
+        The law ``q``, with the dimension of its space.
     space : "standard" or "physical"
-        Whether ``q`` is a law of the standard normals that the inputs map, or of the risk factors.
+        Whether ``q`` is a law of the standard normals behind the inputs, or of the risk factors.
     defensive : float
-        Share of the draws that is taken from the target instead: bounds every weight by its inverse.
+        Share of the draws taken from the target instead: bounds every weight by its inverse.
     draws : "independent", "antithetic" or "sobol"
         Single draws; pairs that mirror each other about the centre of their component; or the points of independently
-        scrambled Sobol' nets, which pay where the loss is smooth and few directions matter.
+        scrambled Sobol' nets, which pay if the loss is smooth and few directions matter.
     control_variates : bool
         Whether the components of ``q``, a mixture (a defensive share makes one), correct the estimate.
 
     Raises
     ------
     FieldError
-        When ``defensive`` is not a share below one, the dimension of ``q`` is not that of the space, or ``q`` does not
+        When ``defensive`` is not a share below one, ``q`` does not have the dimension of the space, or ``q`` does not
         allow the draws or the control variates.
 
     Notes

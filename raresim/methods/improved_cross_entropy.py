@@ -36,16 +36,16 @@ from raresim.search.archive import Archive
 from raresim.search.goals import rarest
 
 WIDEST, NARROWEST = 1e3, 1e-9
-"""Of the smoothing, in spreads of the margins that were seen first."""
+"""Largest and smallest smoothing, in spreads of the margins of the first draws."""
 
 ACCURACY = 1e-9
-"""Of a level's smoothing, relative."""
+"""Relative tolerance of a level's smoothing."""
 
 SLOW, STALLED = 0.8, 0.99
-"""Of the smoothing and of the median loss's distance from the threshold, of what they were a level before."""
+"""A level brings little, or nothing, if smoothing and the median loss's distance to the threshold keep this share."""
 
 NEGLIGIBLE = 1e-9
-"""Weight, relative to the largest, of a row that a fit leaves out."""
+"""Weight, relative to the largest, below which a fit leaves out a row."""
 
 
 @member("method")
@@ -56,11 +56,11 @@ class ImprovedCrossEntropy(Method):
     Parameters
     ----------
     proposal : ProposalFamily
-        The family that is fitted; it says in which space draws are made.
+        The family of the proposal; it decides the space of the draws.
     target_cov : float
-        Coefficient of variation of a level's weights: larger takes fewer, bolder levels.
+        Coefficient of variation of a level's weights: a larger value takes fewer, bolder levels.
     pooled : bool
-        Whether a level is chosen and fitted from all draws so far, or from its own alone.
+        Whether a level is chosen and fitted from all draws so far, or only from its own.
     samples : int, optional
         Draws per level. Without it: enough for five effective elites per free parameter, at least 1,000.
     defensive : float
@@ -78,14 +78,14 @@ class ImprovedCrossEntropy(Method):
     With ``m`` the margin by which the loss is beyond the threshold, a level aims at the density in proportion to
     ``Phi(m / sigma) p``, which is the optimal one at ``sigma = 0`` and the target at infinity: [1]_ sec. 4. No draw is
     thrown away as a non-elite. Each level takes the smallest ``sigma`` at which its weights have the coefficient of
-    variation ``target_cov``, and the climb ends where they have it with the event itself, ``sigma = 0``. A family that
-    cannot come so near to the optimal density ends it too: when `MAX_STALLED` levels brought little and the event has
-    five effective hits for each free parameter of a component.
+    variation ``target_cov``. The climb ends when this holds with the event itself, ``sigma = 0``. It also ends if the
+    family cannot come so near to the optimal density: when `MAX_STALLED` levels brought little and the event has five
+    effective hits for each free parameter of a component.
 
-    Pooled draws are weighted by ``p`` over the mixture of all laws that were drawn from, each with its share of the
-    draws (the balance heuristic, [2]_). Their effective number is then asked to be what ``target_cov`` leaves of the
-    draws of one level, ``samples / (1 + target_cov^2)``. All draws are kept in memory until the climb ends, and none
-    enters the estimate.
+    Pooled draws are weighted by ``p`` over the mixture of all laws of the draws, each with its share of the draws (the
+    balance heuristic, [2]_). The asked effective number of draws is then what ``target_cov`` leaves of the draws of one
+    level, ``samples / (1 + target_cov^2)``. All draws are kept in memory until the climb ends, and none enters the
+    estimate.
 
     References
     ----------
@@ -161,7 +161,7 @@ class ImprovedCrossEntropy(Method):
 
 @dataclass(frozen=True)
 class _Step:
-    """One level: its median loss and smoothing, effective draws at it and in the event, components of its fit."""
+    """One level: median loss and smoothing, effective draws at it and in the event, components of its fit."""
 
     level: float
     sigma: float
@@ -188,17 +188,17 @@ class _Climb:
 
     @property
     def enough(self) -> float:
-        """Effective hits that bear a fit."""
+        """Effective hits that support a fit."""
         parameters = self.method.proposal.part.n_parameters(self.session.problem.dim)
         return max(MIN_ESS, ELITES_PER_PARAMETER * parameters)
 
     @property
     def needed(self) -> float:
-        """Effective draws at which weights have the coefficient of variation that was asked for."""
+        """Effective draws at which weights have the asked coefficient of variation."""
         return self.samples / (1.0 + self.method.target_cov**2)
 
     def run(self) -> Tuned:
-        """Climb, one fit per level, until the event itself is seen well enough."""
+        """Climb, one fit per level, until the event itself has enough effective draws."""
         session, method = self.session, self.method
         method.refuse_budget(session.problem.dim, session.max_evaluations)
         target = session.problem.target
@@ -237,7 +237,7 @@ class _Climb:
         return self.tuned(pool, law, GaveUp(Ending.LEVELS, f"threshold not reached in {method.max_levels} levels"))
 
     def idles(self, share: float) -> bool:
-        """Whether no one of the last levels left less than ``share`` of the way, in smoothing or median loss."""
+        """Whether each of the last levels left at least ``share`` of the way, in smoothing and in median loss."""
         last = self.steps[-MAX_STALLED - 1 :]
         return len(last) > MAX_STALLED and all(
             b.sigma >= share * a.sigma and self.goal - b.level >= share * (self.goal - a.level)
@@ -272,14 +272,14 @@ class _Climb:
         return math.exp(brentq(to_spare, low, high, xtol=ACCURACY))
 
     def fit(self, law: Distribution, u: Float, log_weight: Float) -> Distribution:
-        """The family's fit to the pool, without the rows that weigh nothing."""
+        """The family's fit to the pool, without rows of negligible weight."""
         weight = np.exp(log_weight - log_weight.max())
         kept = weight > NEGLIGIBLE
         rng = stream(self.session.seed, self.session.plan(1).stage, 0)
         return self.method.proposal.refit(law, np.asfortranarray(u[kept]), weight[kept], rng)
 
     def record(self, rows: LevelRows, pool: Archive, law: Distribution, fitted: Distribution) -> None:
-        """Write down a level: what its own draws say, and the probability that all draws give it."""
+        """Record a level: what its own draws show, and its probability from all draws."""
         step, sign = self.steps[-1], self.event.sign
         tail = TailMoments.of_block(rows.log_weight, [rows.loss >= step.level])
         cross_entropy = rows.cross_entropy(step.level)
@@ -302,11 +302,11 @@ class _Climb:
         )
 
     def progress(self) -> str:
-        """How far the climb has got, in words."""
+        """The progress of the climb, in words."""
         return f"level {self.records[-1].level:.4g} of {self.event.threshold:.4g}" if self.records else "first level"
 
     def tuned(self, pool: Archive, law: Distribution, why: str = "") -> Tuned:
-        """The outcome; ``why`` the event was not reached, in words (empty: it was)."""
+        """The outcome; ``why`` says in words why the event was not reached (empty: it was)."""
         if why and self.records:
             self.records[-1] = replace(self.records[-1], note=why)
         proposal = Mixture.defensive(law, self.session.problem.target, self.method.defensive)
@@ -315,7 +315,7 @@ class _Climb:
         k = len(law.parts[1])
         decisions = (
             f"The proposal is a {self.method.proposal.kind} of {k} component{'' if k == 1 else 's'}, fitted in "
-            f"{len(self.steps)} levels; the last fit saw {pool.size:,} draws of {len(pool.laws)} laws.",
+            f"{len(self.steps)} levels; the last fit used {pool.size:,} draws of {len(pool.laws)} laws.",
         )
         return Tuned(
             proposal=proposal,
@@ -353,13 +353,13 @@ class _Climb:
         return Evidence(tables=(table,), plots=(plot,) if smooth else ())
 
     def ended_at_once(self, rows: LevelRows, common: bool) -> Tuned:
-        """The first level told all: the event is common, or the loss takes one value."""
+        """The outcome if the first level decides: the event is common, or the loss takes one value."""
         level = self.goal if common else float(rows.loss[0])
         tail = TailMoments.of_block(rows.log_weight, [rows.loss >= level])
         why = (
             f"the event is not rare: {tail.hits[0] / tail.n:.1%} of the first level's draws hit it"
             if common
-            else GaveUp(Ending.ALIKE, "no draw told the tail from the rest")
+            else GaveUp(Ending.ALIKE, "no draw separates the tail from the rest")
         )
         record = Iteration(
             start=0,
@@ -388,7 +388,7 @@ class _Climb:
 
 
 def log_indicator(margin: Float, sigma: float) -> Float:
-    """``log Phi(margin / sigma)``, dimensionless; the log of the event's indicator where ``sigma`` is 0."""
+    """``log Phi(margin / sigma)``, dimensionless; the log of the event's indicator if ``sigma`` is 0."""
     from scipy.special import log_ndtr
 
     if sigma == 0:

@@ -37,16 +37,16 @@ class Evaluate(Job[LevelRows]):
 
 
 class Split(ABC):
-    """How the elites of a level are shared out between the laws that are fitted to them."""
+    """How the elites of a level are divided between the laws fitted to them."""
 
     @property
     @abstractmethod
     def laws(self) -> int:
-        """Number of laws that the elites are shared between."""
+        """Number of laws among which the elites are divided."""
 
     @abstractmethod
     def shares(self, u: Float) -> Float:
-        """The share of each elite ``u`` (n, d) that each law gets, (n, k) in [0, 1]."""
+        """The share of each elite ``u`` (n, d) in each law, (n, k) in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Whole(Split):
 
 @dataclass(frozen=True, eq=False)
 class Cells(Split):
-    """Law ``k`` gets the elites whose nearest centre, seen along ``axes`` (d, j), is ``centres[k]`` (k, j)."""
+    """Law ``k`` gets the elites whose nearest centre, in coordinates of ``axes`` (d, j), is ``centres[k]`` (k, j)."""
 
     axes: Float
     centres: Float
@@ -127,7 +127,7 @@ class Fit(Job[Several[Statistics]]):
 
 @dataclass(frozen=True, eq=False)
 class EliteRows(Accumulator):
-    """Elite draws, kept as they are: ``u`` (k, d), and their log weights (k,) in nats."""
+    """Elite draws themselves: ``u`` (k, d), and their log weights (k,) in nats."""
 
     u: Float
     log_weight: Float
@@ -154,11 +154,11 @@ class KeepElites(Job[EliteRows]):
 
 
 MIN_SAMPLES = 1000
-"""Draws of a level at least, where their number is not given."""
+"""Smallest number of draws of a level if the user gives none."""
 
 
 def draws_per_level(given: int | None, needed: int, why: str) -> int:
-    """Draws of a level; raises `FieldError` where fewer are ``given`` than are ``needed``, and says ``why``."""
+    """Draws of a level; raises `FieldError` if fewer are ``given`` than are ``needed``, and says ``why``."""
     if given is None:
         return max(MIN_SAMPLES, needed)
     if given < needed:
@@ -173,7 +173,7 @@ def elites(rows: LevelRows, level: float, block: Block) -> tuple[Bool, Float]:
 
 
 def elite_draws(sampler: Sampler, block: Block, elite: Bool) -> Float:
-    """The draws of ``block``, again, at the elite rows; (k, d) in Fortran order."""
+    """The replayed draws of ``block`` at the elite rows; (k, d) in Fortran order."""
     u = sampler.draw(block)
     out = arrays.scratch("elites", int(elite.sum()), u.shape[1])
     np.compress(elite, u, axis=0, out=out)

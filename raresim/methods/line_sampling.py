@@ -44,13 +44,13 @@ TRIAL = 40
 """Lines from which cost and variance are planned."""
 
 MIN_HITS = 10
-"""Lines of the trial in the event below which nothing is planned from it."""
+"""Smallest number of trial lines in the event from which anything is planned."""
 
 BEYOND = 32.0
-"""The grid ends at ``sqrt(beta^2 + BEYOND)``: beyond it lies 1e-7 of what lies beyond ``beta``."""
+"""The grid ends at ``sqrt(beta^2 + BEYOND)``: beyond it lies 1e-7 of the probability beyond ``beta``."""
 
 UNKNOWN = 7.0
-"""Distance of the event that the grid is made for where no design point is known."""
+"""Distance of the event for which the grid is made if no design point is known."""
 
 ALIKE = 0.8
 """Cosine above which two design points share a direction."""
@@ -59,7 +59,7 @@ MIN_SHARE = 1e-3
 """First-order probability, relative to the largest, below which a design point gets no direction of its own."""
 
 MOST = 24
-"""Directions at most."""
+"""Largest number of directions."""
 
 
 @member("method")
@@ -70,17 +70,17 @@ class LineSampling(Method):
     Parameters
     ----------
     direction : "design_point", "pilot" or (d,)
-        Where lines run: to the design points of a search, along the mean slope of the pilot's losses, or as given.
+        Direction of the lines: to the design points of a search, along the mean slope of the pilot's losses, or given.
     step : float
-        Spacing of the grid along a line to begin with, in standard deviations, at most 4. It is halved where a trial
-        sees more on a grid of half of it; what is narrower may be missed.
+        First spacing of the grid along a line, in standard deviations, at most 4. It is halved if a trial sees more on
+        a grid of half the spacing; narrower parts of the event may be missed.
     pilot : int
         Draws of the target, at least 100, from whose largest losses the search starts.
     starts : int
-        Climbs of each round of the search; there is another round after one that found a second or later region, and
-        while fewer than two climbs came to each.
+        Climbs of each round of the search. Another round follows if the last found a second or later region, and while
+        fewer than two climbs came to each region.
     draws : "independent" or "sobol"
-        Lines at random, or through the points of independently scrambled Sobol' nets, which pay where the boundary is
+        Random lines, or lines through the points of independently scrambled Sobol' nets, which pay if the boundary is
         smooth and few directions matter.
 
     Raises
@@ -91,13 +91,13 @@ class LineSampling(Method):
     Notes
     -----
     See `raresim.estimators.lines.Lines` for the estimate and what it misses, `raresim.search.design_points` for the
-    search. A direction that does not point to the event, or a boundary that bends, costs lines and leaves the mean
-    right; with several design points each gets a cone of the space with lines of its own, and so does a place between
-    two of them where the event begins before their planes do, as a sum of heavy tails has it. Both ends of a line are
-    looked at.
+    search. A direction that does not point to the event, or a boundary that bends, costs lines but leaves the mean
+    right. Each of several design points gets a cone of the space with lines of its own, and so does a point between
+    two of them where the event begins before their planes, as for a sum of heavy tails. Both ends of a line are
+    searched.
 
-    Where the audit finds failing draws that no line comes near, and the directions were looked for, nearest points from
-    these are design points of another round (`raresim.run.rounds`).
+    If the audit finds failing draws that no line comes near, and the directions came from a search, nearest points from
+    these draws are design points of another round (`raresim.run.rounds`).
     """
 
     kind: ClassVar[str] = "line_sampling"
@@ -158,7 +158,7 @@ class LineSampling(Method):
         return self.tuned(session, self.search(session))
 
     def search(self, session: Session) -> Regions:
-        """The pilot and the search; nothing where the direction is given."""
+        """The pilot and the search; nothing if the direction is given."""
         dim = session.problem.dim
         self.cost(dim, session.problem.inputs.dim)
         if not isinstance(self.direction, str):
@@ -166,7 +166,7 @@ class LineSampling(Method):
         return find_regions(session, self.pilot, self.starts if self.direction == "design_point" else 0)
 
     def tuned(self, session: Session, found: Regions) -> Tuned:
-        """The lines that go with what was ``found``, and the way to another round of the search."""
+        """The lines for the regions ``found``, and the way to another round of the search."""
         directions, beta, why = self.choose(found, session.problem.dim)
         top = math.hypot(beta, math.sqrt(BEYOND))
         sampler = Sampler(session.problem, None, session.seed)
@@ -191,11 +191,11 @@ class LineSampling(Method):
             [iteration("pooled", 0, math.nan, trial.evaluations, hit, hit / rows)],
             [
                 why,
-                f"Each line is looked at every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
-                "the boundaries between are found: what is narrower along a line may be missed.",
+                f"Each line is evaluated every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
+                "the boundaries in between are found: a narrower part of the event may be missed.",
                 trial.decision,
                 f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
-                + ("their variance plans the sample." if planned else "too few to plan the sample from."),
+                + ("their variance plans the sample." if planned else "these are too few to plan the sample."),
             ],
         )
         estimator: Estimator = final
@@ -230,7 +230,7 @@ class LineSampling(Method):
         )
 
     def choose(self, found: Regions, dim: int) -> tuple[Float, float, str]:
-        """The directions (k, d), the distance the grid is made for, and why, in words."""
+        """The directions (k, d), the distance for which the grid is made, and the reason in words."""
         if not isinstance(self.direction, str):
             return unit(checks.vector("direction", self.direction, dim))[None, :], UNKNOWN, "The direction was given."
         points, between = found.points, found.between
@@ -259,17 +259,17 @@ class LineSampling(Method):
 
 
 def nodes(top: float, step: float) -> int:
-    """Places of a grid from ``-top`` to ``top``, at most ``step`` apart."""
+    """Number of points of a grid from ``-top`` to ``top``, at most ``step`` apart."""
     return math.ceil(2 * top / step) + 1
 
 
 def towards(point: DesignPoint) -> Float:
-    """The direction of lines to a design point: up the gradient where that is known, else along its ray."""
+    """The direction of lines to a design point: up the gradient if that is known, else along its ray."""
     return point.direction if point.converged else unit(point.u)
 
 
 def separate(points: Sequence[DesignPoint]) -> list[DesignPoint]:
-    """The most important of ``points``, none in nearly the direction of another."""
+    """The most important of ``points``, no two in nearly the same direction."""
     from scipy.special import log_ndtr
 
     kept: list[DesignPoint] = []

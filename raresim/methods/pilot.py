@@ -1,4 +1,4 @@
-"""What the population methods share. They tune nothing but the number of replicates, from one pilot run."""
+"""What the population methods share: they tune only the number of replicates, from one pilot run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raresim.record.evidence import Evidence, EvidenceTable
 from raresim.record.records import Iteration
 from raresim.search.goals import rarest
 
-REPLICATED = "the estimate is the mean of independent runs, its error their spread"
+REPLICATED = "the estimate is the mean of independent runs, its error comes from their spread"
 """The last line of the description of a population method."""
 
 
@@ -33,9 +33,9 @@ class PopulationMethod(Method, Population):
         return "standard"
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
-        """A run; and for the pilot as many times that as it has more draws."""
+        """Memory of one run; the pilot takes as many times more as it has more draws."""
         moved = 8 * self.samples * (latent_dim + 8)  # draws, their neighbours and the proposals of a move
-        ended = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * latent_dim)  # where replicates ended
+        ended = 2 * min(ends.NUMBERS, ends.REPLICATES * ends.EACH * latent_dim)  # the ends of replicates
         working = moved + self.losses_kept + ended
         return Held(math.ceil(self.pilot(budget).samples / self.samples * working), working)
 
@@ -44,7 +44,7 @@ class PopulationMethod(Method, Population):
 
     @property
     def losses_kept(self) -> int:
-        """Numbers of the levels that a run has left behind."""
+        """Numbers that a run keeps of earlier levels."""
         return 0
 
     def tune(self, session: Session) -> Tuned:
@@ -52,7 +52,7 @@ class PopulationMethod(Method, Population):
 
 
 def refuse_few(samples: int, max_evaluations: int) -> None:
-    """Raise `FieldError` where half of the budget does not pay for the ``samples`` of a first level."""
+    """Raise `FieldError` if half of the budget does not pay for the ``samples`` of a first level."""
     if 2 * samples > max_evaluations:
         raise FieldError(
             "max_evaluations",
@@ -68,9 +68,9 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
     Parameters
     ----------
     session : Session
-        The run's means.
+        The run, which evaluates.
     population : Population
-        What is run; its first level takes as many evaluations as it has ``samples``.
+        The population to run; its first level takes as many evaluations as it has ``samples``.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
 
     Notes
     -----
-    The pilot says what a run costs, shows its levels and plans the number of replicates; it is not in the estimate.
-    What it found may be what they are made by (`Run.after`).
-    Where its first level already reaches the event, there is nothing to climb, and the target itself is drawn from.
+    The pilot shows the cost of a run and its levels, and plans the number of replicates; it is not in the estimate. Its
+    levels may be those of the replicates (`Run.after`).
+    If its first level already reaches the event, there is nothing to climb, and draws come from the target itself.
     """
     sign, samples = rarest(session.events).sign, population.samples
     half = session.max_evaluations // 2
@@ -101,7 +101,7 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
             evaluations=run.evaluations,
             nominal=run.evaluations,
             outcome=f"the event is not rare: {share:.1%} of the first level's draws hit it",
-            decisions=(f"{share:.1%} of {pilot.samples:,} draws of the target hit the event: it is sampled as it is.",),
+            decisions=(f"{share:.1%} of {pilot.samples:,} draws of the target hit the event: no proposal is needed.",),
         )
     variances = planned_variances(population, run, len(events), pilot.samples / samples)
     expected = math.ceil(run.evaluations * samples / pilot.samples) + (samples if run.after is None else 0)
@@ -121,17 +121,17 @@ def tuned_by_pilot(session: Session, population: Population) -> Tuned:
         estimator=Replicates(sampler, events, population, expected, half, variances),
         decisions=(
             f"A pilot run {end}, with {run.evaluations:,} evaluations.",
-            "The estimate is the mean of further, independent runs, its error their spread; the pilot is not in it.",
+            "The estimate is the mean of further independent runs, without the pilot; their spread gives its error.",
         ),
         trace=_trace(run, sign),
     )
 
 
 def planned_variances(population: Population, run: Run, events: int, larger: float = 1.0) -> tuple[float, ...] | None:
-    """Relative variance of a run for each event, as the draws of a pilot tell it; None where it is not known.
+    """Relative variance of a run for each event from the draws of a pilot; None if unknown.
 
-    Else as that of independent levels, ``sum_l (1 - s_l) / (s_l n_l)`` over the shares of the levels, of which all but
-    the first are correlated. The pilot has ``larger`` times as many draws of a level.
+    If the draws do not show it, it is that of independent levels, ``sum_l (1 - s_l) / (s_l n_l)`` over the shares of
+    the levels, all but the first with a factor for correlation. The pilot has ``larger`` times the draws of a level.
     """
     if run.reached and run.variance is not None:
         return (larger * run.variance,) * events

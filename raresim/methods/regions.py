@@ -1,4 +1,4 @@
-"""What design points and lines begin with: a pilot, a search for design points from its largest losses, its story."""
+"""The search with which design points and lines begin: a pilot, climbs from its largest losses, and their record."""
 
 from __future__ import annotations
 
@@ -39,55 +39,55 @@ SHOWN = 0.1
 """Share of the pilot that sets the level of its row in ``iterations.csv``."""
 
 EXPECTED_STEPS = 15
-"""Steps of a climb that a cost is predicted with."""
+"""Steps of a climb in predictions of the cost."""
 
 SEARCH_SHARE, TUNING_SHARE = 0.25, 0.5
-"""Share of a round's evaluations that the search may take, and that search and trial may."""
+"""Share of a round's evaluations for the search, and for search and trial together."""
 
 HITS = 24
-"""Hits of a widened target that are wanted at least."""
+"""Smallest number of hits of a widened target."""
 
 LOOSE = 8
-"""Nearest points that are looked for from ends of climbs that did not converge, at most."""
+"""Largest number of nearest points sought from ends of climbs that did not converge."""
 
 MISSED = 8
-"""Nearest points that are looked for from failing draws of an audit, at most."""
+"""Largest number of nearest points sought from failing draws of an audit."""
 
 LEAST_BY_HITS = 120
-"""Evaluations without which no hits of a widened target are looked for."""
+"""Evaluations below which no hits of a widened target are sought."""
 
 IN_CORNER = "nearest point of a corner"
 BY_HITS = "found by a hit of a widened target"
 BY_AUDIT = "found by a failing draw of the audit"
 BY_STATES = "found along the limit states"
-"""What a `DesignPoint` notes that is the nearest of its region although no climb converged there."""
+"""Notes of a `DesignPoint` that is the nearest of its region although no climb converged there."""
 
 BETWEEN_TWO = "between two design points"
-"""What a `DesignPoint` that no climb ended in notes."""
+"""Note of a `DesignPoint` in which no climb ended."""
 
 NOTHING = Search((), (), (), 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """What is known of the failure regions, and the way there.
+    """The known failure regions, and the way to them.
 
     Parameters
     ----------
     event : Event
-        The rarest, to which the search went.
+        The rarest event, the goal of the search.
     u : (n, d) float64
         The pilot's draws of the target.
     loss : (n,) float64
-        Their losses, signed so that larger is rarer.
+        Losses of the draws, signed so that larger is rarer.
     search : Search
         The climbs.
     between : tuple of DesignPoint
-        Where the event begins halfway between two design points, before their planes do: no regions of their own.
+        Points halfway between two design points where the event begins before their planes: no regions of their own.
     evaluations : int
-        Losses that were evaluated, trials of what was made of the points among them.
+        Evaluations of the loss, with trials of proposals made from the points.
     iterations : tuple of Iteration
-        The way there, as rows of ``iterations.csv``.
+        The steps of the search, as rows of ``iterations.csv``.
     decisions : tuple of str
         The same in sentences.
     before : int
@@ -115,11 +115,11 @@ class Regions:
 
     @property
     def points(self) -> tuple[DesignPoint, ...]:
-        """The design points; where there is none, where climbs came to the event's boundary."""
+        """The design points; without any, the points at which climbs came to the event's boundary."""
         return tuple(point for point in self.search.points if point.settled) or self.search.points
 
     def left(self, session: Session, share: float) -> int:
-        """Evaluations that are left to this round of a ``share`` of what it may take."""
+        """Evaluations left to this round from a ``share`` of its budget."""
         return int(share * session.of_round(self.before)) - (self.evaluations - self.before)
 
     @property
@@ -171,12 +171,12 @@ def iteration(
 
 
 def first_steps(starts: int, dim: int) -> int:
-    """Evaluations of the first step of so many climbs."""
+    """Evaluations of the first step of ``starts`` climbs."""
     return starts * (RADII.size + gradient_cost(dim) + SHORTER.size + 2)
 
 
 def refuse_few(pilot: int, starts: int, dim: int, max_evaluations: int) -> None:
-    """Raise `FieldError` where half of the budget does not pay for the pilot and a first step of the climbs."""
+    """Raise `FieldError` if half of the budget does not pay for the pilot and a first step of the climbs."""
     least = pilot + first_steps(starts, dim)
     if 2 * least > max_evaluations:
         raise FieldError(
@@ -218,8 +218,8 @@ def find_regions(session: Session, pilot: int, starts: int) -> Regions:
 def find_more(session: Session, found: Regions, missed: Float) -> Regions:
     """Another round, from failing draws ``missed`` (k, d) that the last one hardly made, heaviest first.
 
-    Nearest points from those of them that no known point explains, hits of a widened target, and climbs from what is
-    new: for at most a quarter of the round's evaluations.
+    It seeks nearest points from those draws that no known point explains, hits of a widened target, and climbs from new
+    points, with at most a quarter of the round's evaluations.
     """
     found = replace(found, before=found.evaluations)
     here = _Round(session, found.event, found.left(session, SEARCH_SHARE))
@@ -228,7 +228,7 @@ def find_more(session: Session, found: Regions, missed: Float) -> Regions:
     spent = here.explorer.evaluations
     here.rows.append(iteration("audit", 0, found.event.threshold, spent, len(missed)))
     search, told = here.by_hits(found.search.and_(here.at(points, BY_AUDIT), 0), len(found.search.ends))
-    climbs = f"{led_to(missed, points, spent)} All in all {search.outcome}."
+    climbs = f"{led_to(missed, points, spent)} In total {search.outcome}."
     return here.ended(found, search, f"{climbs} {told}".strip())
 
 
@@ -241,7 +241,7 @@ def led_to(missed: Float, points: Sequence[Float], evaluations: int) -> str:
 
 @dataclass(eq=False)
 class _Round:
-    """A round of the search: where it looks, the evaluations that it may take, and what it has written down."""
+    """A round of the search: its goal, its evaluations, and its records."""
 
     session: Session
     event: Event
@@ -254,23 +254,23 @@ class _Round:
 
     @property
     def goal(self) -> float:
-        """What the signed loss has to reach."""
+        """The signed loss that has to be reached."""
         return self.event.sign * self.event.threshold
 
     @property
     def left(self) -> int:
-        """Evaluations that it may still take."""
+        """Evaluations that are left to it."""
         return self.most - self.explorer.evaluations
 
     def at(self, points: Sequence[Float], note: str) -> Search:
-        """Design ``points`` (d,) that no climb ended in."""
+        """Design ``points`` (d,) in which no climb ended."""
         ends = tuple(DesignPoint(u, self.goal, unit(u), math.nan, k, note, nearest=True) for k, u in enumerate(points))
         return Search(ends, ends, (), 0)
 
     def settle(self, search: Search, known: Sequence[DesignPoint]) -> Search:
-        """``search`` with its ends on the boundary that did not converge moved to the nearest point of their region.
+        """``search`` with ends on the boundary that did not converge moved to the nearest point of their region.
 
-        That of a known point where one explains them, as in a corner: there climbs end all along its edges.
+        If a known point explains an end, as in a corner, along whose edges climbs end, the end moves to that point.
         """
         points = [point.u for point in (*known, *search.ends) if point.settled]
         corners = sum(point.nearest for point in known)
@@ -294,7 +294,7 @@ class _Round:
         return Search(tuple(ends), distinct(ends), tuple(steps), search.evaluations + spent)
 
     def along_states(self) -> Search:
-        """Design points that limit states show, where the loss has them."""
+        """Design points that limit states show, if the loss has limit states."""
         loss, dim, before = self.session.problem.loss, self.explorer.dim, self.explorer.evaluations
         if not loss.limit_state_names or self.left < LEAST_BY_HITS:
             return NOTHING
@@ -306,9 +306,9 @@ class _Round:
         return self.at([region.point for region in regions], BY_STATES)
 
     def by_hits(self, search: Search, first: int) -> tuple[Search, str]:
-        """``search`` with regions that hits of a widened target show, and with climbs from what is new; a sentence.
+        """``search`` with regions from hits of a widened target and with climbs from new points; and a sentence.
 
-        New are the design points that no climb ended in, from number ``first`` of the ends on.
+        New are the design points, from index ``first`` of the ends on, in which no climb ended.
         """
         dim, told = self.explorer.dim, ""
         if self.left >= LEAST_BY_HITS:
@@ -327,7 +327,7 @@ class _Round:
         return search, told
 
     def ended(self, found: Regions, search: Search, first: str) -> Regions:
-        """``found`` after this round, of which ``first`` are the first sentences, and with points between two."""
+        """``found`` after this round, whose first sentences are ``first``, and with points between two."""
         before = len(found.search.steps)
         steps = [self.of_step(step) for step in search.steps[before:]]
         known, found = found.points, replace(found, search=search)
@@ -350,9 +350,9 @@ class _Round:
 
 
 def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequence[Float], most: int) -> list[Float]:
-    """Nearest points (d,) of regions that failing draws ``missed`` (k, d) lie in and no ``known`` point (d,) explains.
+    """Nearest points (d,) of regions of failing draws ``missed`` (k, d) that no ``known`` point (d,) explains.
 
-    From `MISSED` of the draws at most, the first ones first, until the explorer has taken ``most`` evaluations.
+    They start from at most `MISSED` of the draws, the first ones first, until the explorer has spent ``most``.
     """
     found: list[Float] = []
     climbs = 0
@@ -369,7 +369,7 @@ def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequen
 
 
 def explaining_point(explorer: Explorer, goal: float, points: Sequence[Float], u: Float) -> Float | None:
-    """The one of the ``points`` (d,) in whose region ``u`` (d,) lies (see `explaining`); None where no such is seen."""
+    """The ``points`` (d,) entry in whose region ``u`` (d,) lies (see `explaining`); None if none is seen."""
     k = explaining(lambda at: explorer(at) >= goal, np.array(points), u) if points else None
     return None if k is None else points[k]
 
@@ -383,7 +383,7 @@ def _of_pilot(event: Event, loss: Float) -> Iteration:
 
 
 def _where(found: Regions) -> list[str]:
-    """Where the design points are, and what is between them, in sentences."""
+    """Sentences about the design points and the points between them."""
     if not found.points:
         return []
     distances = ", ".join(f"{point.beta:.4g}" for point in found.points)
@@ -404,5 +404,5 @@ def expected_cost(pilot: int, starts: int, dim: int) -> int:
 
 
 def memory_of(pilot: int, starts: int, dim: int) -> Held:
-    """What `find_regions` holds: the draws of the pilot, and the points of all gradients."""
+    """Memory of `find_regions`: the draws of the pilot, and the points of all gradients."""
     return Held(24 * pilot * (dim + 4) + 4 * starts * dim**2)

@@ -21,22 +21,22 @@ from raresim.search.markov import Evaluate, Guide, LogFactor, Moves, Walk
 
 MIN_SAMPLES = 50
 WIDEST = 1e3
-"""Width of the first indicator at most, in spreads of the margins: there it is flat."""
+"""Largest width of the first indicator, in spreads of the margins: there it is flat."""
 
 NARROWEST = 1e-4
-"""Width of an indicator at least, relative to the one before."""
+"""Smallest width of an indicator, relative to the one before."""
 
 OF_THE_LIMIT = 0.9
-"""Share of the largest possible coefficient of variation that is asked for where that is below the target: ties."""
+"""Share of the largest possible coefficient of variation that is asked for if ties keep that below the target."""
 
 BISECTIONS = 16
-"""Halvings of the logarithm of the width: to a thousandth of it."""
+"""Bisections for the logarithm of the width, down to a thousandth of the width before."""
 
 PLAIN = 5
-"""One move of so many, the first of a level among them, is made without a guide: in its tails chains stay with it."""
+"""One move in this many, the first of a level among them, is made without a guide: chains stay in a guide's tails."""
 
 OF_PILOT = 3
-"""Draws of a level of the pilot, relative to those of the other runs: its levels and guides are those of all."""
+"""Draws of a level of the pilot, relative to the other runs: its levels and guides serve all of them."""
 
 
 @member("method")
@@ -49,9 +49,9 @@ class SequentialImportance(PopulationMethod):
     samples : int
         Draws of each level, at least 50.
     target_cv : float
-        Coefficient of variation of the weights between two levels: larger takes fewer, coarser levels.
+        Coefficient of variation of the weights between two levels: a larger value takes fewer, coarser levels.
     steps : int
-        Steps by which every draw is moved at each level.
+        Number of steps of every draw at each level.
     moves : "adaptive" or "elliptical_slice"
         How chains move; see `raresim.search.markov.Walk`.
     max_levels : int
@@ -64,28 +64,28 @@ class SequentialImportance(PopulationMethod):
 
     Notes
     -----
-    Level ``j`` samples the target times ``h_j = Phi(margin / sigma_j)``, the margin being the signed loss minus the
-    threshold. ``sigma_j`` falls so that the weights ``h_j / h_(j-1)`` have the coefficient of variation ``target_cv``;
-    the draws are resampled by them, and all of them are moved ``steps`` times by chains that keep the next law. A run
-    ends when the weights ``1{event} / h_j`` vary no more than ``target_cv`` [1]_.
+    Level ``j`` samples the target times ``h_j = Phi(margin / sigma_j)``, where the margin is the signed loss minus the
+    threshold. ``sigma_j`` falls so that the weights ``h_j / h_(j-1)`` have the coefficient of variation ``target_cv``.
+    The draws are resampled by them, and all draws move ``steps`` times in chains that keep the next law. A run ends
+    when the weights ``1{event} / h_j`` vary no more than ``target_cv`` [1]_.
 
     The products of the mean weights so far estimate the mass of each ``h_j``. With them, the draws of all levels
-    together are a sample of a mixture of laws with known densities, the target among them: every event is read from
-    that mixture (`pooled_weights`), also the less rare, which the last level by itself would miss. As the level of
-    step ``j``, tables and figures have the threshold less ``sigma_j``, with the mass of ``h_j`` as its probability.
+    together are a sample of a mixture of laws with known densities, the target among them. Every event is read from
+    that mixture (`pooled_weights`), less rare ones too, which the last level alone would miss. Tables and figures show
+    the threshold minus ``sigma_j`` as the level of step ``j``, with the mass of ``h_j`` as its probability.
 
-    Every draw is moved and only where it ends is kept: [1]_ keeps all states of a tenth as many chains, which for the
-    same evaluations gave several times the error, and estimates that were mostly too low.
+    Every draw moves, and only its last state is kept. [1]_ keeps all states of a tenth as many chains: for the same
+    evaluations this gave several times the error, and estimates that were mostly too low.
 
-    Only the pilot chooses. A run that reads its widths and steps from its own draws comes out too low: by a fifth from
-    200 draws a level of 200 obligors. Widths, steps and guides of the pilot are those of all other runs (`Scheduled`),
-    in which nothing depends on their own draws: resampling and moves then leave every estimate unbiased, [2]_ sec. 16.
-    The estimate is the mean of these runs, its error their spread.
+    Only the pilot chooses. A run that reads its widths and steps from its own draws comes out too low: by a fifth with
+    200 draws a level for 200 obligors. All other runs take widths, steps and guides from the pilot (`Scheduled`), so
+    nothing in them depends on their own draws: resampling and moves then leave every estimate unbiased, [2]_ sec. 16.
+    The estimate is the mean of these runs, and its error comes from their spread.
 
-    Most moves go to proposals of a normal law near the level's own, the *guide*, also the pilot's: of a level far from
-    the origin no chain comes round in some small steps of the target's, and what a level lacks all later ones lack,
-    too. For the same evaluations the error is a half to a quarter. In the pilot each half of the draws has the guide of
-    the other.
+    Most moves propose from a normal law near the level's own, the *guide*, also taken from the pilot. At a level far
+    from the origin a few small steps of the target take no chain around, and what a level lacks, all later levels lack
+    too. With guides the error at equal cost is a half to a quarter. In the pilot, each half of the draws has the guide
+    of the other half.
 
     References
     ----------
@@ -110,7 +110,7 @@ class SequentialImportance(PopulationMethod):
         one_of("moves", self.moves, Moves)
 
     def pilot(self, max_evaluations: int) -> Population:
-        """See `Population.pilot`: one of three times as many draws, or of as many as half of that may pay for."""
+        """See `Population.pilot`: a pilot of three times as many draws, or of as many as half of that may pay for."""
         affordable = OF_PILOT * 0.5 * max_evaluations / self.cost(1, 1)
         return Finding(max(self.samples, int(self.samples * min(OF_PILOT, affordable))), self)
 
@@ -137,14 +137,14 @@ class SequentialImportance(PopulationMethod):
 
 @dataclass(frozen=True)
 class Finding(Population):
-    """Runs that find their own levels, and leave them to others.
+    """Runs that find their own levels, and pass them on to others.
 
     Parameters
     ----------
     samples : int
         Draws of each level.
     options : SequentialImportance
-        All else, and the draws of the runs that follow.
+        All other options, and the draws of the runs that follow.
     """
 
     samples: int
@@ -176,11 +176,11 @@ class Finding(Population):
         return levels.run(outcome, levels.log_masses, after)
 
     def _guide(self, u: Float) -> Guide | None:
-        """The guide of draws (n, d); none for moves that propose nothing."""
+        """The guide of draws (n, d); None for moves without proposals."""
         return Guide.of(u) if self.options.moves == "adaptive" else None
 
     def _ended(self, levels: _Levels, reached: bool, width: float, max_evaluations: int) -> str:
-        """Why a run ends after the levels so far; empty where it goes on."""
+        """Why a run ends after the levels so far; empty if it goes on."""
         done = len(levels.steps)
         if reached:
             return REACHED
@@ -199,13 +199,13 @@ class Stage:
     Parameters
     ----------
     width : float
-        Of its smooth indicator.
+        Width of its smooth indicator.
     log_mass : float
-        The pilot's estimate of its mass, in nats: with it the draws of all levels share the space between them.
+        The pilot's estimate of its mass, in nats: with it the draws of all levels divide the space between them.
     step, guided_step : float
         Share of new noise in a proposal, without the guide and with it.
     guide : Guide or None
-        Near the law of the level.
+        A normal law near the law of the level.
     """
 
     width: float
@@ -217,14 +217,14 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Scheduled(Population):
-    """Runs through levels that are known before: the mean of their estimates is the probability, from any schedule.
+    """Runs through levels known in advance: the mean of their estimates is the probability, for any schedule.
 
     Parameters
     ----------
     samples, steps, moves
-        As of `SequentialImportance`.
+        As in `SequentialImportance`.
     schedule : tuple of Stage
-        The levels after that of the target.
+        The levels after the target.
     """
 
     samples: int
@@ -261,7 +261,7 @@ class _Levels:
     walk : Walk
         Makes and moves the draws.
     thresholds : (m,) float64
-        Signed; the largest is the ``goal``.
+        Signed thresholds; the largest is the ``goal``.
     n, dim : int
         Draws of a level, and their dimension.
     """
@@ -279,13 +279,13 @@ class _Levels:
         self.counted = 0
 
     def log_weight(self, width: float) -> Float:
-        """Log weights (n,) of the draws for the indicator of ``width``: that of the event at 0, in nats."""
+        """Log weights (n,) of the draws for the indicator of ``width``, in nats; for the event itself at 0."""
         if width == 0.0:
             return np.where(self.loss >= self.goal, 0.0, -np.inf) - self.log_h
         return soft(self.goal, width)(self.loss) - self.log_h
 
     def weigh(self, width: float) -> None:
-        """Note the level: its draws, and what they say of the next indicator, NaN where there is none."""
+        """Record the level: its draws, and their weights for the next indicator, NaN if there is none."""
         self.losses.append(self.loss)
         self.draws.append(self.u[self.loss >= self.thresholds.min()])
         n, spent, self.counted = self.loss.size, self.walk.evaluations - self.counted, self.walk.evaluations
@@ -298,7 +298,7 @@ class _Levels:
         self.log_masses.append(log_mass)
 
     def beyond_budget(self, steps: int, max_evaluations: int) -> str:
-        """Why no other level is begun; empty where it is paid for."""
+        """Why no other level is begun; empty if the budget pays for it."""
         if self.counted + max(self.steps[-1].evaluations, self.loss.size * steps) > max_evaluations:
             return GaveUp(
                 Ending.BUDGET, f"budget of {max_evaluations:,} evaluations spent after {len(self.steps)} levels"
@@ -316,9 +316,9 @@ class _Levels:
 
     @property
     def variance(self) -> float | None:
-        """Relative variance of the mass of the event: [1]_, from what the draws of each first ancestor came to.
+        """Relative variance of the mass of the event: [1]_, from the sums over descendants of each first ancestor.
 
-        None where no draw of the last level is in the event.
+        None if no draw of the last level is in the event.
 
         References
         ----------
@@ -331,7 +331,7 @@ class _Levels:
         return float(np.square(share / share.sum()).sum()) - 1.0 / self.ancestors.size
 
     def move(self, width: float, parts: Sequence[tuple[slice, Guide | None]], gains: Float) -> None:
-        """One step for each of ``gains``, each part of the draws with its guide."""
+        """One step for each of ``gains``, with the guide of each part of the draws."""
         log_factor = soft(self.goal, width)
         for turn, gain in enumerate(gains.tolist()):
             for part, guide in parts:
@@ -344,9 +344,9 @@ class _Levels:
         self.log_h = log_factor(self.loss)
 
     def run(self, outcome: str, masses: Sequence[float], after: Population | None = None) -> Run:
-        """All of it, read from the mixture with the given ``masses`` of its laws.
+        """The whole run, read from the mixture with the given ``masses`` of its laws.
 
-        Draws of a level whose mass came out twice the given one stand for twice as much of the mixture's share there.
+        If a level's own mass is twice the given one, its draws stand for twice its share of the mixture.
         """
         widths, k = self.widths[: len(self.steps)], len(self.steps)
         everyone = np.concatenate(self.losses)
@@ -404,7 +404,7 @@ def pooled_weights(loss: Float, goal: float, widths: Sequence[float], log_masses
 
 
 def next_width(margin: Float, log_h: Float, sigma: float, target_cv: float) -> float:
-    """The width below ``sigma`` for which the weights ``h / h_before`` vary by ``target_cv``; NaN where none vary.
+    """The width below ``sigma`` for which the weights ``h / h_before`` vary by ``target_cv``; NaN if none vary.
 
     Parameters
     ----------
@@ -415,9 +415,9 @@ def next_width(margin: Float, log_h: Float, sigma: float, target_cv: float) -> f
     sigma : float
         Its width, infinite for the target itself.
     target_cv : float
-        What is asked for. Where losses are tied so that even the narrowest indicator varies less, nine tenths of what
-        that gives: a width far below the distance to the threshold would weigh draws that are still outside as if the
-        inside had been seen.
+        Asked coefficient of variation. If ties keep even the narrowest indicator below it, nine tenths of what that
+        gives: a width far below the distance to the threshold would weigh draws outside as if the inside had been
+        seen.
     """
     finite = margin[np.isfinite(margin)]
     if not finite.size:
@@ -441,7 +441,7 @@ def next_width(margin: Float, log_h: Float, sigma: float, target_cv: float) -> f
 
 
 def _variation(log_w: Float) -> float:
-    """Coefficient of variation of weights; infinite where all are zero."""
+    """Coefficient of variation of weights; infinite if all are zero."""
     top = float(log_w.max())
     if top == -math.inf:
         return math.inf
@@ -450,13 +450,13 @@ def _variation(log_w: Float) -> float:
 
 
 def _log_mean(log_w: Float) -> float:
-    """Log of the mean weight, in nats; ``-inf`` where all are zero."""
+    """Log of the mean weight, in nats; ``-inf`` if all are zero."""
     top = float(log_w.max())
     return top + math.log(float(np.exp(log_w - top).mean())) if top > -math.inf else -math.inf
 
 
 def _resampled(log_w: Float, rng: np.random.Generator) -> NDArray[np.intp]:
-    """As many rows as there are, in proportion to their weights, at evenly spaced points with one random offset."""
+    """Resampled row indices, as many as rows, in proportion to weights, at evenly spaced points with one offset."""
     total = np.cumsum(np.exp(log_w - log_w.max()))
     n = log_w.size
     places = (np.arange(n) + rng.random()) * (total[-1] / n)

@@ -1,4 +1,4 @@
-"""Multilevel splitting: of many particles, the lowest are killed and grown again from the others."""
+"""Multilevel splitting: the lowest of many particles are killed and grown again from the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raresim.search.markov import Evaluate, Moves, Walk, beyond, next_level
 
 MIN_PARTICLES = 20
 GAIN = 0.1
-"""How far a step of the chains changes their step: there are hundreds of levels with few chains each."""
+"""How strongly a step of the chains changes its size: there are hundreds of levels with few chains each."""
 
 LOWEST = math.log(1e-300)
 """Log probability, in nats, at which a run gives up."""
@@ -36,11 +36,11 @@ class Splitting(PopulationMethod):
     samples : int
         Particles, at least 20.
     killed : int
-        Particles that are killed at each level, at most half; 1 is last-particle splitting.
+        Particles killed at each level, at most half; 1 is last-particle splitting.
     steps : int
-        Steps by which a new particle is moved away from its parent.
+        Number of steps of a new particle away from its parent.
     moves : "adaptive" or "elliptical_slice"
-        How; see `raresim.search.markov.Walk`.
+        How chains move; see `raresim.search.markov.Walk`.
 
     Raises
     ------
@@ -49,18 +49,18 @@ class Splitting(PopulationMethod):
 
     Notes
     -----
-    Each level is the ``killed``-th lowest loss of the ``N`` particles. Those that do not lie beyond it, ``K`` of them
-    (more than ``killed`` where losses are tied), are killed and grown again: each becomes a copy of a random survivor,
+    Each level is the ``killed``-th lowest loss of the ``N`` particles. The ``K`` particles that do not lie beyond it
+    (more than ``killed`` if losses are tied) are killed and grown again: each becomes a copy of a random survivor,
     moved ``steps`` times within the part of space beyond the level. The estimate of a run is the product of ``1 - K/N``
     over the levels, times the share of the last particles in the event.
 
-    With one particle killed at a time this is ``(1 - 1/N)^J`` with ``J`` levels. Were the moves perfect, ``J`` would be
-    Poisson with mean ``-N log p``, so this form is unbiased, where ``exp(-J/N)`` is not, with relative variance
-    ``p^(-1/N) - 1``, close to ``-log(p) / N`` [1]_. Killing more at a time costs little precision and lets the loss be
-    called for many draws at once. A particle whose moves were all rejected lies where its parent does, and they die
-    together: then too, ``K`` exceeds ``killed``.
+    With one particle killed at a time this is ``(1 - 1/N)^J`` with ``J`` levels. For perfect moves ``J`` is Poisson
+    with mean ``-N log p``. This form is then unbiased, while ``exp(-J/N)`` is not; its relative variance is
+    ``p^(-1/N) - 1``, close to ``-log(p) / N`` [1]_. Killing more particles at a time costs little precision, and the
+    loss is called for many draws at once. A particle whose moves were all rejected lies where its parent does, and both
+    die together: then, too, ``K`` exceeds ``killed``.
 
-    The estimate is the mean of independent runs, its error their spread.
+    The estimate is the mean of independent runs, and its error comes from their spread.
 
     References
     ----------
@@ -70,7 +70,7 @@ class Splitting(PopulationMethod):
 
     kind: ClassVar[str] = "splitting"
     correlation: ClassVar[float | None] = 1.5
-    """Between 0.9 and 3 on nine problems of `experiments/trust`, 1.4 in the mean."""
+    """Between 0.9 and 3 on nine problems of `experiments/trust`, 1.4 on average."""
 
     samples: int = 400
     killed: int = 80
@@ -134,7 +134,7 @@ class Splitting(PopulationMethod):
         )
 
     def _ended(self, steps: list[Step], at_goal: bool, next_cost: int, max_evaluations: int) -> str:
-        """Why a run ends after these levels; empty where it goes on."""
+        """Why a run ends after these levels; empty if it goes on."""
         last = steps[-1]
         if at_goal:
             return REACHED

@@ -21,7 +21,7 @@ from raresim.search.markov import Evaluate, Moves, Walk, beyond, next_level
 
 MAX_LEVELS = 50
 CORRELATION = 4.0
-"""Between 2.7 and 4.5 on nine problems of `experiments/trust`, 3.6 in the mean; more where chains hardly mix."""
+"""Between 2.7 and 4.5 on nine problems of `experiments/trust`, 3.6 on average; more if chains hardly mix."""
 
 MIN_SAMPLES = 50
 
@@ -38,8 +38,8 @@ class SubsetSimulation(PopulationMethod):
     rarity : float
         Share of a level's draws that sets the next level, above 0 and at most 0.5.
     moves : "adaptive" or "elliptical_slice"
-        How chains move: conditional sampling with an adapted step, or elliptical slices, which need no step but take
-        several evaluations for one.
+        How chains move: conditional sampling with an adapted step, or elliptical slices, which need no step size but
+        take several evaluations per step.
     max_levels : int
         Levels after which a run gives up.
 
@@ -50,9 +50,9 @@ class SubsetSimulation(PopulationMethod):
 
     Notes
     -----
-    The estimate is the mean of independent runs of `climb`, its error their spread: at least ten runs, more until the
-    asked relative error. Each of the draws of a run costs one evaluation, the relative variance of a run is roughly
-    ``4 l (1 - rarity) / (rarity samples)`` for ``l`` levels.
+    The estimate is the mean of independent runs of `climb`, and its error comes from their spread: at least ten runs,
+    more until the asked relative error. Each draw of a run costs one evaluation. The relative variance of a run is
+    about ``4 l (1 - rarity) / (rarity samples)`` for ``l`` levels.
     """
 
     kind: ClassVar[str] = "subset_simulation"
@@ -88,7 +88,7 @@ class SubsetSimulation(PopulationMethod):
         )
 
     def variance(self, levels: float) -> float:
-        """Relative variance of a run of so many levels, roughly."""
+        """Approximate relative variance of a run of ``levels`` levels."""
         return CORRELATION * levels * (1.0 - self.rarity) / (self.rarity * self.samples)
 
     @property
@@ -113,20 +113,20 @@ class SubsetSimulation(PopulationMethod):
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """``n`` draws of the target given the level before, and the level that was read from them.
+    """``n`` draws of the target given the level before, and the level read from them.
 
     Parameters
     ----------
     level : float
-        At most the goal, in the unit of the signed loss.
+        The level, at most the goal, in the unit of the signed loss.
     share : float
-        Of the draws that reach it.
+        Share of the draws that reach it.
     log_probability : float
         Estimate of the log probability of ``level``, in nats.
     u, loss : (n, d) and (n,) float64
-        The draws, none where a level follows and they were not to be kept, and their signed losses.
+        The draws, empty if another level follows and they were not to be kept; and their signed losses.
     evaluations : int
-        What the draws took.
+        Evaluations for the draws.
     move : float
         Share of new noise in a proposal of the chains that made the draws.
     """
@@ -153,15 +153,15 @@ class Climb:
     Parameters
     ----------
     levels : tuple of Level
-        In their order, at least one.
+        The levels in order, at least one.
     goal : float
         The level that was asked for.
     outcome : str
         `REACHED`, or why the climb ended before.
     evaluations : int
-        Losses evaluated.
+        Evaluations of the loss.
     seen : tuple of arrays, or None
-        With ``keep_all``: every evaluated draw (k, d) in Fortran order and its signed loss (k,), the rejected included.
+        With ``keep_all``: every evaluated draw (k, d) in Fortran order and its signed loss (k,), rejected ones too.
     """
 
     levels: tuple[Level, ...]
@@ -176,7 +176,7 @@ class Climb:
 
     @property
     def log_probability(self) -> float:
-        """Of the goal, in nats; ``-inf`` where it was not reached."""
+        """Log probability of the goal, in nats; ``-inf`` if it was not reached."""
         return self.levels[-1].log_probability if self.reached else -math.inf
 
     @property
@@ -187,7 +187,7 @@ class Climb:
         return np.asfortranarray(last.u[hit]), last.loss[hit]
 
     def log_probability_of(self, threshold: float) -> float:
-        """Of an easier threshold, from the level in which it lies, in nats; ``-inf`` where none reached it."""
+        """Log probability of an easier threshold, from its level, in nats; ``-inf`` if no draw reached it."""
         before = 0.0
         for level in self.levels:
             if level.level >= threshold:
@@ -196,10 +196,9 @@ class Climb:
         return -math.inf
 
     def shells(self) -> list[tuple[Float, Float, Float]]:
-        """A weighted sample of the target: of each level the draws below the next, with losses and log weights in nats.
+        """A weighted sample of the target: of each level the draws below the next, with losses, log weights in nats.
 
-        The last level gives all that it has. The weights have the mean one. Draws that a level did not
-        keep are left out.
+        The last level gives all its draws. The weights have mean one. Draws that a level did not keep are left out.
         """
         last = len(self.levels) - 1
         inner = [
@@ -257,18 +256,18 @@ def climb(
     max_evaluations : float
         Budget: a level that could exceed it is not begun.
     keep_from : float
-        Levels from this one on keep their draws, and the last in any case.
+        Levels from this one on keep their draws, and the last level always does.
     until : float
-        Log probability of a level, in nats, at which it also ends.
+        Log probability of a level, in nats, at which the climb also ends.
 
     Notes
     -----
-    ``P(goal) = P(b_1) P(b_2 | b_1) ...``, each factor the share of ``n`` draws given the level before that reach the
+    ``P(goal) = P(b_1) P(b_2 | b_1) ...``; each factor is the share of ``n`` draws given the level before that reach the
     next. A level is set so that a share ``rarity`` of the draws lies beyond it (`raresim.search.markov.next_level`);
-    where no draw has a larger loss than the others, the climb has stalled.
+    if no draw has a larger loss than the others, the climb has stalled.
 
-    A level is read from the draws that also give its share, and these depend on each other: the estimate has a bias of
-    order ``1 / n``, small beside its own error, which is therefore the spread of independent runs.
+    A level is read from the draws that also give its share, and these depend on each other. The estimate has a bias of
+    order ``1 / n``, small beside its own error, which is therefore taken from the spread of independent runs.
 
     References
     ----------

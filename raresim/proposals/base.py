@@ -1,4 +1,4 @@
-"""The contract of a proposal family: what tuning may choose from, and how it is fitted."""
+"""The contract of a proposal family: its laws, and how tuning fits them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from raresim.information import kl_of_laws
 from raresim.numerics.arrays import Float
 
 KL_DRAWS = 2_000
-"""Draws of a KL divergence between two members that has no closed form."""
+"""Draws for the KL divergence between two members without a closed form."""
 
 ELITES_PER_PARAMETER = 5
-"""Elites that a fit has for each free parameter, at least; one of them effective."""
+"""Smallest number of elites of a fit per free parameter; at least one of them is effective."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +44,15 @@ class Statistics(Accumulator):
 
 @dataclass(frozen=True, eq=False)
 class WeightedMoments(Statistics):
-    """Weighted sums that a Gaussian is fitted from.
+    """Weighted sums for the fit of a Gaussian.
 
     Parameters
     ----------
     first : (d,) float64
         ``sum_i w_i u_i``.
     second : float64
-        ``sum_i w_i`` times what the family keeps of ``u_i u_i'``: nothing, the diagonal, the whole, or its
-        projection on a few directions.
+        ``sum_i w_i`` times the part of ``u_i u_i'`` that the family keeps: nothing, the diagonal, the whole matrix,
+        or its projection on a few directions.
     """
 
     first: Float
@@ -71,8 +71,8 @@ class ProposalFamily(ABC):
     """Laws on the space of the draws, with their weighted maximum-likelihood fit.
 
     The fit to the elites of a level, weighted by ``p/q``, minimises the cross-entropy from the optimal
-    proposal of that level: it is the cross-entropy update. Where it has no closed form, `begin` finds a law near it and
-    each of the `passes` over the elites (``suffstats``, then ``fit``) is a step of expectation maximisation from there.
+    proposal of that level: it is the cross-entropy update. Without a closed form, `begin` finds a law near it, and each
+    of the `passes` over the elites (``suffstats``, then ``fit``) is a step of expectation maximisation from there.
 
     To add one: a frozen dataclass of options in a file of its own in this folder, decorated with
     ``@member("proposal_family")``, with a ``kind``, the methods below and ``examples()``.
@@ -81,54 +81,54 @@ class ProposalFamily(ABC):
     kind: ClassVar[str]
 
     space: ClassVar[Space] = "standard"
-    """Where its laws live: on the standard normals that the inputs map, or on the risk factors."""
+    """The space of its laws: the standard normals behind the inputs, or the risk factors."""
 
     passes: ClassVar[int] = 1
-    """Steps of the fit to the elites of a level; 1 where it has a closed form."""
+    """Steps of the fit to the elites of a level; 1 with a closed form."""
 
     symmetric: ClassVar[bool] = False
     """Whether its laws, or their components, are symmetric about a point."""
 
     mapped: ClassVar[bool] = False
-    """Whether draws of its laws can be made of uniforms; see `raresim.distributions.transport`."""
+    """Whether uniforms can be mapped to draws of its laws; see `raresim.distributions.transport`."""
 
     blends: ClassVar[bool] = False
-    """Whether a law can be blended with the one before; see `Distribution.blended`."""
+    """Whether a law can be blended with the law before; see `Distribution.blended`."""
 
     @property
     def part(self) -> ProposalFamily:
-        """The family of one component; the family itself where its laws are no mixtures."""
+        """The family of one component; the family itself if its laws are not mixtures."""
         return self
 
     def refuse(self, target: Distribution) -> None:
-        """Raise `FieldError` where the family has no law for draws of ``target``; looked at before any is made."""
+        """Raise `FieldError` if the family has no law for draws of ``target``; called before any draw is made."""
         return
 
     @abstractmethod
     def n_parameters(self, dim: int) -> int:
-        """Free parameters of one fitted law; the elites of a level are in proportion to it."""
+        """Free parameters of one fitted law; the number of elites of a level is proportional to it."""
 
     @abstractmethod
     def suffstats(self, current: Distribution, u: Float, weight: Float) -> Statistics:
-        """Sufficient statistics of the rows of ``u`` (n, d) with ``weight`` (n,) under the law they came from."""
+        """Sufficient statistics of the rows of ``u`` (n, d) with ``weight`` (n,) under the law of their draws."""
 
     @abstractmethod
     def fit(self, current: Distribution, stats: Any) -> Distribution:
         """The member of the family with the largest weighted likelihood, within the family's limits."""
 
     def begin(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
-        """The law from which the fit to the rows of ``u`` (n, d) with ``weight`` (n,) begins, where it takes steps."""
+        """The law with which the fit to the rows of ``u`` (n, d) with ``weight`` (n,) begins, if it takes steps."""
         return current
 
     def refit(self, current: Distribution, u: Float, weight: Float, rng: np.random.Generator) -> Distribution:
-        """The whole fit to rows that are all at hand: `begin`, then all `passes`."""
+        """The whole fit to rows in memory: `begin`, then all `passes`."""
         law = self.begin(current, u, weight, rng)
         for _ in range(self.passes):
             law = self.fit(law, self.suffstats(law, u, weight))
         return law
 
     def shortfall(self, law: Distribution) -> str:
-        """What a fitted ``law`` lacks of the options, because the elites could not bear it; empty: nothing."""
+        """What a fitted ``law`` lacks of the options because there were too few elites; empty: nothing."""
         return ""
 
     def kl(self, p: Distribution, q: Distribution) -> float:

@@ -18,28 +18,28 @@ from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checke
 from raresim.registry import member
 
 LEAST_SHIFT = 1.0
-"""Mean along the direction below which the rows surround the origin: their profile is fitted as a normal one."""
+"""Mean along the direction below which the rows surround the origin: they are then fitted with a normal profile."""
 
 LEAST_VARIANCE = 0.6
-"""Of a normal profile, as the floor of the Gaussian family: at one half the weights lose their variance."""
+"""Smallest variance of a normal profile, as in the Gaussian family: at one half the weights lose their variance."""
 
 ACROSS = (0.8, 4.0)
-"""Limits of the variance across."""
+"""Limits of the variance across the direction."""
 
 NOISE = 2.0
-"""Standard errors by which the variance across must differ from 1 to be taken."""
+"""Standard errors by which the variance across must differ from 1 to be used."""
 
 
 @dataclass(frozen=True, eq=False)
 class DirectionalStatistics(Statistics):
-    """Weighted rows, as far as a directional law is fitted from them.
+    """Weighted rows in the form in which a directional law is fitted to them.
 
     Parameters
     ----------
     first : (d,) float64
         ``sum_i w_i u_i``.
     rows : (3, n) float64
-        ``a'u``, ``|u|^2`` and the weight of each row, ``a`` the direction of the law before; n is 0 where it had none.
+        ``a'u``, ``|u|^2`` and the weight of each row; ``a`` is the direction of the law before, n is 0 if it had none.
     """
 
     first: Float
@@ -91,16 +91,16 @@ class _Component(ProposalFamily):
 class DirectionalMixture(MixtureFamily):
     """Mixtures of laws with a direction and a skewed profile along it: for smooth losses in many dimensions.
 
-    A law has ``d + 3`` parameters, its weights stay bounded along the direction, and a single variance across it also
-    follows events that are shells.
+    A law has ``d + 3`` parameters, its weights stay bounded along the direction, and its single variance across it also
+    fits events that are shells.
 
     Parameters
     ----------
     components : int or "auto"
-        Number of laws; found by BIC where it is "auto".
+        Number of laws; "auto" finds it by BIC.
     left_floor : float
-        Smallest ratio of the profile's scale below its mode to that above, positive. 1 suits discrete and curved losses
-        too; 0.25 is sharper where the loss is smooth and nearly linear in the tail.
+        Smallest ratio of the profile's scale below its mode to the scale above, positive. 1 suits discrete and curved
+        losses too; 0.25 is sharper if the loss is smooth and nearly linear in the tail.
 
     Raises
     ------
@@ -135,14 +135,14 @@ class DirectionalMixture(MixtureFamily):
 
 
 def fit_profile(along: Float, square: Float, weight: Float, direction: Float, left_floor: float) -> Directional:
-    """The directional law of weighted rows that are known by ``a'u`` and ``|u|^2``, (n,) both.
+    """The directional law fitted to weighted rows with given ``a'u`` and ``|u|^2``, (n,) both.
 
     Notes
     -----
-    Asymmetric Laplace with mode ``m``: with ``L = E (m - t)+`` and ``R = E (t - m)+`` the likelihood is largest for the
-    scales ``L + sqrt(LR)`` and ``R + sqrt(LR)``, where it is ``-2 log(sqrt(L) + sqrt(R)) - 1``; so ``m`` is the row at
-    which the sum of the roots is smallest. The left scale is then raised to ``left_floor`` times the right one.
-    Rows that surround the origin get a normal profile. The variance across stays 1 unless the rows tell it from 1.
+    For an asymmetric Laplace law with mode ``m``, ``L = E (m - t)+`` and ``R = E (t - m)+``, the likelihood is largest
+    at the scales ``L + sqrt(LR)`` and ``R + sqrt(LR)``, with value ``-2 log(sqrt(L) + sqrt(R)) - 1``. So ``m`` is the
+    row with the smallest sum of the roots. The left scale is then raised to ``left_floor`` times the right one.
+    Rows that surround the origin get a normal profile. The variance across stays 1 unless the rows clearly differ.
     """
     share = weight / weight.sum()
     ess = 1.0 / float(np.square(share).sum())
@@ -165,9 +165,9 @@ def fit_profile(along: Float, square: Float, weight: Float, direction: Float, le
 
 
 def fit_laplace(t: Float, share: Float) -> tuple[float, float, float]:
-    """Mode and scales below and above of the asymmetric Laplace law of most likelihood for ``t`` (n,) with ``share``.
+    """Mode and scales below and above of the maximum likelihood asymmetric Laplace law of ``t`` (n,) with ``share``.
 
-    A scale is at least 1e-6 of the mode's size, so that rows which are all alike have a law too.
+    A scale is at least 1e-6 of the mode's size, so that equal rows have a law too.
     """
     order = np.argsort(t, kind="stable")
     t, share = t[order], share[order]

@@ -23,7 +23,7 @@ from raresim.proposals.gaussian import weighted_sums
 from raresim.registry import member
 
 NEAREST_END = 0.01
-"""Least distance of a tilted mean from an end of the factor's range, relative to that of the untilted mean."""
+"""Smallest distance of a tilted mean from an end of the factor's range, relative to that of the untilted mean."""
 
 
 @member("proposal_family")
@@ -31,14 +31,14 @@ NEAREST_END = 0.01
 class ExponentialTilting(ProposalFamily):
     """Exponential tilts in physical space, for inputs of independent factors of natural exponential families.
 
-    A gamma, Poisson or Bernoulli factor is drawn from a gamma, Poisson or Bernoulli law with another mean: the right
-    change for sums of independent, skewed or discrete factors, which no shift of normals imitates.
+    A gamma, Poisson or Bernoulli factor is drawn from a gamma, Poisson or Bernoulli law with another mean. This is the
+    right change for sums of independent, skewed or discrete factors, which a shift of normals cannot imitate.
 
     Parameters
     ----------
     floor : float
-        How far a factor with an exponential upper tail may be tilted down: its tail's scale stays above ``floor`` times
-        the untilted one. Above 0.5 and at most 1; at one half the weights lose their variance.
+        How far a factor with an exponential upper tail may be tilted down: the scale of its tail stays above ``floor``
+        times the untilted one. Above 0.5 and at most 1; at one half the weights lose their variance.
 
     Raises
     ------
@@ -47,8 +47,8 @@ class ExponentialTilting(ProposalFamily):
 
     Notes
     -----
-    The cross-entropy update is closed: the tilt that gives each factor its weighted mean among the elites, [1]_.
-    A mean is kept off the ends of the factor's range, by `NEAREST_END`.
+    The cross-entropy update has a closed form: the tilt that gives each factor its weighted mean among the elites,
+    [1]_. A mean is kept away from the ends of the factor's range, by `NEAREST_END`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""One Gaussian, with as much of its covariance fitted as the elites can bear."""
+"""One Gaussian; as much of its covariance is fitted as the number of elites supports."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Gaussian(ProposalFamily):
     ----------
     covariance : "mean_shift", "diagonal", "full" or "low_rank"
         What is fitted beside the mean: nothing (the identity stays), the variances, the whole matrix, or the
-        variances along ``rank`` directions, those in which the levels move (the default).
+        variances along ``rank`` directions, the last in which the means moved from level to level (the default).
     rank : int
-        Directions of ``low_rank``.
+        Number of directions of ``low_rank``.
     floor : float
         Smallest eigenvalue of a fitted covariance, relative to the target's identity, above 0.5 and at most 1.
 
@@ -47,7 +47,7 @@ class Gaussian(ProposalFamily):
     -----
     Weighted maximum likelihood, [1]_ sec. 3: weighted mean and weighted covariance of the elites. The weights of a
     Gaussian proposal have a finite variance for every event only if all eigenvalues exceed one half, and a full
-    covariance fitted to few elites is far too narrow somewhere: eigenvalues below ``floor`` are raised to it.
+    covariance fitted to few elites is far too narrow in some direction: eigenvalues below ``floor`` are raised to it.
 
     References
     ----------
@@ -146,7 +146,7 @@ class Gaussian(ProposalFamily):
 
 
 def orthonormal(vectors: list[Float], limit: int) -> Float:
-    """Gram-Schmidt on ``vectors`` (each (d,)): up to ``limit`` columns, near-repeats left out; shape (d, k)."""
+    """Gram-Schmidt on ``vectors`` (each (d,)): up to ``limit`` columns without near-repeats; shape (d, k)."""
     columns: list[Float] = []
     for vector in vectors:
         residual = vector.copy()

@@ -1,4 +1,4 @@
-"""Mixtures fitted by expectation maximisation, and among them the mixture of Gaussians."""
+"""Mixtures fitted by expectation maximisation, among them the mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from raresim.registry import member
 Components = int | Literal["auto"]
 
 Dense = Literal["mean_shift", "diagonal", "full"]
-"""Covariances that are kept as a vector or a matrix."""
+"""Covariances that are stored as a vector or a matrix."""
 
 AUTO_PLANNED = 3
-"""Components that a level's draws are planned for where their number is to be found."""
+"""Number of components for which a level's draws are planned if the number is to be found."""
 
 AUTO_LARGEST = 8
-"""Components beyond which no further one is tried."""
+"""Largest number of components that is tried."""
 
 AUTO_PATIENCE = 2
-"""Numbers of components without a gain after which the search for their number ends."""
+"""Numbers of components without a gain after which the search for the number ends."""
 
 RUNS = 2
-"""Random beginnings for each number of components."""
+"""Random starts for each number of components."""
 
 STEPS = 30
-"""Steps of a beginning, at most."""
+"""Largest number of steps of a start."""
 
 GAIN = 0.1
-"""Log-likelihood of all effective elites, in nats, below which a further step is not worth it."""
+"""Gain of the log likelihood of all effective elites, in nats, below which the steps end."""
 
 MIN_SHARE = 0.01
 """Share below which a component is dead."""
@@ -75,13 +75,13 @@ class MixtureStatistics(Statistics):
 class MixtureFamily(ProposalFamily):
     """Mixtures of ``components`` laws of one family, ``part``.
 
-    A step of the fit is [1]_: each elite is shared out between the components by its posterior probability, and each
-    component is fitted to its shares. The first law comes from several random beginnings, clusters around centres drawn
-    by k-means++ [2]_ in proportion to the weights, and from the law of the level before; of several numbers of
-    components that of the smallest BIC [3]_ is taken, with the effective number of elites as sample size.
+    In a step of the fit [1]_, each elite is divided between the components by its posterior probability, and each
+    component is fitted to its shares. The first law comes from several random starts, which are clusters around centres
+    drawn by k-means++ [2]_ in proportion to the weights, and from the law of the level before. Among several numbers of
+    components the smallest BIC [3]_ decides, with the effective number of elites as sample size.
 
-    A component gets as many free parameters as it has elites for, `ELITES_PER_PARAMETER` each: it takes a simpler
-    covariance where it has too few, and is dropped where they do not bear a mean. The heaviest is never dropped.
+    A component gets as many free parameters as its elites support, with `ELITES_PER_PARAMETER` elites each. With too
+    few elites it takes a simpler covariance; with too few for a mean it is dropped. The heaviest is never dropped.
 
     References
     ----------
@@ -145,7 +145,7 @@ class MixtureFamily(ProposalFamily):
         )
 
     def _maximise(self, laws: Sequence[Distribution], stats: MixtureStatistics) -> Distribution:
-        """Components fitted to their shares; the dead ones dropped."""
+        """Components fitted to their shares; dead ones are dropped."""
         shares = np.array([part.weight for part in stats.parts]) / stats.weight
         bears = [
             min(stats.rows * share / ELITES_PER_PARAMETER, part.ess if part.weight2 > 0 else math.inf)
@@ -166,7 +166,7 @@ class MixtureFamily(ProposalFamily):
         return self._maximise((target,) * k, self._shared_out((target,) * k, u, weight, shares))
 
     def _climb(self, law: Distribution, u: Float, weight: Float, gain: float) -> tuple[Distribution, float]:
-        """Steps of the fit until the mean log density of the rows gains less than ``gain``; with that mean."""
+        """Steps of the fit until the mean log density of the rows gains less than ``gain``; and that mean."""
         total = weight.sum()
 
         def expect(law: Distribution) -> tuple[Float, float]:
@@ -188,9 +188,9 @@ class GaussianMixture(MixtureFamily):
     Parameters
     ----------
     components : int or "auto"
-        Number of Gaussians; found by BIC where it is "auto".
+        Number of Gaussians; "auto" finds it by BIC.
     covariance, rank, floor
-        Of each Gaussian, as of the `Gaussian` family.
+        Covariance of each Gaussian, as in the `Gaussian` family.
 
     Raises
     ------
@@ -245,7 +245,7 @@ class GaussianMixture(MixtureFamily):
 
 
 def checked_components(given: Components) -> Components:
-    """``given`` as a whole number, or "auto"; raises `FieldError` when it is neither."""
+    """``given`` as a whole number, or "auto"; raises `FieldError` for anything else."""
     if isinstance(given, str):
         checks.one_of("components", given, Literal["auto"])
         return "auto"
@@ -253,7 +253,7 @@ def checked_components(given: Components) -> Components:
 
 
 def affordable(covariance: Dense, moments: WeightedMoments, allowed: float) -> tuple[Dense, WeightedMoments]:
-    """The richest covariance, up to the one that the ``moments`` were kept for, of at most ``allowed`` parameters."""
+    """The richest covariance with at most ``allowed`` parameters, up to the one for which ``moments`` were kept."""
     dim = moments.first.size
     if Gaussian(covariance=covariance).n_parameters(dim) <= allowed:
         return covariance, moments
@@ -263,7 +263,7 @@ def affordable(covariance: Dense, moments: WeightedMoments, allowed: float) -> t
 
 
 def missing(asked: Components, found: int, simpler: int, covariance: str) -> str:
-    """In words, what a fit lacks of the components and covariances that were asked for."""
+    """What a fit lacks of the asked components and covariances, in words."""
     fewer = [f"{found} of {asked} components fitted"] if asked != "auto" and found < asked else []
     plainer = [f"{simpler} of {found} components without {covariance} covariance"] if simpler else []
     return "; ".join([*fewer, *plainer])
@@ -283,10 +283,10 @@ def posterior(law: Distribution, u: Float) -> tuple[Float, Float]:
 
 
 def smoothed(old: Distribution, new: Distribution, share: float) -> Distribution:
-    """The law whose parameters are ``share`` times those of ``new`` and the rest those of ``old``: [1]_ sec. 2.
+    """The law whose parameters are ``share`` times those of ``new``, and the rest those of ``old``: [1]_ sec. 2.
 
-    `Distribution.blended` says it of one component. A component of a mixture is smoothed towards the component of
-    ``old`` with the nearest centre, shares likewise.
+    `Distribution.blended` does this for one component. A component of a mixture is smoothed towards the component of
+    ``old`` with the nearest centre, and its share likewise.
 
     References
     ----------
@@ -304,7 +304,7 @@ def smoothed(old: Distribution, new: Distribution, share: float) -> Distribution
 
 
 def _as_asked(law: Distribution, covariance: Covariance) -> bool:
-    """Whether a component has the covariance that was asked for, or the identity that a poor one falls back to."""
+    """Whether a component has the asked covariance, or the identity to which a poor one falls back."""
     if isinstance(law, LowRankNormal):
         return bool((law.spread != 1.0).any())
     if covariance == "full":

@@ -1,4 +1,4 @@
-"""Histogram tilts: coordinates that stay independent, reweighted by which quantile bin they fall into."""
+"""Histogram tilts: coordinates that stay independent, reweighted by their quantile bin."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class HistogramTilting(ProposalFamily):
     Parameters
     ----------
     groups : (d,), optional
-        A whole number for each coordinate; those with the same number share one tilt. Without it all coordinates do.
+        A whole number for each coordinate; coordinates with the same number share one tilt. Without it all share one.
     floor : float
         Smallest ratio of a bin's probability to the target's, above 0 and below 1: a coordinate multiplies the weight
-        of a draw by its inverse at most.
+        of a draw by at most its inverse.
 
     Raises
     ------
@@ -37,12 +37,12 @@ class HistogramTilting(ProposalFamily):
 
     Notes
     -----
-    A factor of a rare sum is often a mixture: a jump with a small probability, else as always. A shifted normal is far
-    from that, a histogram of 18 bins of ``Phi(u)`` is not. With ``m`` interchangeable coordinates every elite gives
-    ``m`` observations of the one histogram, so that its 17 parameters are known from few elites.
+    A factor of a rare sum is often a mixture: a jump with a small probability, otherwise the usual law. A shifted
+    normal is far from that, a histogram of 18 bins of ``Phi(u)`` is close. With ``m`` interchangeable coordinates every
+    elite gives ``m`` observations of the same histogram, so few elites determine its 17 parameters.
 
-    Weighted maximum likelihood is the weighted share of each bin; where a ratio would fall below ``floor`` it is set to
-    it, and the other bins keep their proportions, which is the maximum under that constraint.
+    Weighted maximum likelihood is the weighted share of each bin. A ratio below ``floor`` is set to ``floor``, and the
+    other bins keep their proportions, which is the maximum under that constraint.
     """
 
     kind: ClassVar[str] = "histogram_tilt"
@@ -59,7 +59,7 @@ class HistogramTilting(ProposalFamily):
             object.__setattr__(self, "groups", groups)
 
     def labels(self, dim: int) -> Float:
-        """The group of each of ``dim`` coordinates; raises `FieldError` when there are not as many groups given."""
+        """The group of each of ``dim`` coordinates; raises `FieldError` if another number of groups is given."""
         return checks.vector("groups", 0.0 if self.groups is None else self.groups, dim)
 
     def n_parameters(self, dim: int) -> int:
@@ -77,7 +77,7 @@ class HistogramTilting(ProposalFamily):
         return HistogramTilt(shares=shares, groups=self.labels(current.dim))
 
     def kl(self, p: Distribution, q: Distribution) -> float:
-        """Closed form: within a bin the laws agree, so it is the sum of the divergences of the bins' probabilities."""
+        """Closed form: the laws agree within a bin, so it is the sum of the divergences of the bin probabilities."""
         a, b = _log_ratios(p), _log_ratios(q)
         return float(np.sum(WIDTHS * np.exp(a) * (a - b)))
 

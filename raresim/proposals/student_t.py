@@ -1,4 +1,4 @@
-"""Student t proposals, alone and as a mixture: tails that no target's weights outgrow."""
+"""Student t proposals, alone and as a mixture: their tails keep the weights of any target bounded."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from raresim.proposals.gaussian_mixture import (
 from raresim.registry import member
 
 DOF_RANGE = (1.0, 200.0)
-"""Of the degrees of freedom that are estimated."""
+"""Limits of estimated degrees of freedom."""
 
 FIRST_DOF = 10.0
-"""Where their estimation begins."""
+"""Degrees of freedom with which their estimation begins."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudentTStatistics(Statistics):
-    """What a t law is fitted from: the mixing variable of each row given the row under the current law.
+    """Sums for the fit of a t law, with the expected mixing variable of each row under the current law.
 
     Parameters
     ----------
     moments : WeightedMoments
-        Of the rows, each weight times the expected precision ``(v + d) / (v + q)``.
+        Moments of the rows, each weight times the expected precision ``(v + d) / (v + q)``.
     log_mixing : float
         Sum of weights times the expectation of ``log precision - precision``; NaN under a law that is not t.
     """
@@ -66,9 +66,9 @@ class StudentTMixture(MixtureFamily):
     Parameters
     ----------
     components : int or "auto"
-        Number of t laws; found by BIC where it is "auto".
+        Number of t laws; "auto" finds it by BIC.
     dof : float or "estimated"
-        Degrees of freedom of each, from 1 to 200; or fitted to each.
+        Degrees of freedom of each law, from 1 to 200; or fitted for each.
     covariance : "mean_shift", "diagonal" or "full"
         What is fitted beside the centre: nothing (the identity stays), a diagonal or a whole scale matrix.
     floor : float
@@ -81,11 +81,10 @@ class StudentTMixture(MixtureFamily):
 
     Notes
     -----
-    A t law is a normal law whose precision is divided by a shared random one. Given a row at squared distance ``q``
-    from the centre, that precision has the mean ``(v + d) / (v + q)``: rows far out count less. The scale matrix is
-    the weighted second moment over the sum of weights *times* precisions, which has the fixed point of [1]_ and comes
-    there faster ([2]_); the degrees of freedom maximise the expected
-    likelihood, by root finding.
+    A t law is a normal law whose precision is multiplied by a random factor shared by all coordinates. Given a row at
+    squared distance ``q`` from the centre, that factor has the mean ``(v + d) / (v + q)``: distant rows count less. The
+    scale matrix is the weighted second moment divided by the sum of weights *times* factors. It has the fixed point of
+    [1]_ and converges faster ([2]_). The degrees of freedom maximise the expected likelihood, by root finding.
 
     References
     ----------
@@ -145,7 +144,7 @@ class StudentTMixture(MixtureFamily):
 
 @dataclass(frozen=True, kw_only=True)
 class SingleT(ProposalFamily):
-    """One t law; options as of `StudentTMixture`."""
+    """One t law; options as in `StudentTMixture`."""
 
     kind: ClassVar[str] = "student_t"
 

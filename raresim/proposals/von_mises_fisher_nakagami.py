@@ -1,4 +1,4 @@
-"""Mixtures of laws of a von Mises-Fisher direction and a Nakagami radius."""
+"""Mixtures of laws with a von Mises-Fisher direction and a Nakagami radius."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raresim.proposals.gaussian_mixture import Components, MixtureFamily, checke
 from raresim.registry import member
 
 NEWTON_STEPS = 50
-"""At most; a handful, where a parameter is not near the end of its range."""
+"""Largest number of Newton steps; a handful is enough unless a parameter is near the end of its range."""
 
 LARGEST_SHAPE = 1e8
 
@@ -59,7 +59,7 @@ class VonMisesFisherNakagamiMixture(MixtureFamily):
     Parameters
     ----------
     components : int or "auto"
-        Number of laws; found by BIC where it is "auto".
+        Number of laws; "auto" finds it by BIC.
     floor : float
         Smallest ratio ``spread / (2 shape)``, which is 1 for the standard normal law. Above 0.5 and at most 1: the
         weights of a radius have a finite variance for every event only above one half.

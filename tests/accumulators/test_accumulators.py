@@ -268,7 +268,7 @@ def test_several_summaries_merge_part_by_part(seed):
 
 
 def test_summaries_of_replicates_merge_every_part(seed):
-    """Two rows with the single draws that they are the means of: the verdict reads the tail of all of these."""
+    """Two rows and the single draws of which they are means: the verdict reads the tail of all of these draws."""
     draws = np.random.default_rng(seed(114)).normal(size=(2, 50))
     parts = [
         dataclasses.replace(
@@ -334,7 +334,7 @@ def test_every_event_waits_for_its_own_hits():
 
 
 def test_summaries_of_another_number_of_events_are_refused():
-    """They are of another run; a short one would be merged without a word."""
+    """They belong to another run; a shorter summary would be merged silently."""
     mask = np.array([True, False])
     one, two = Arrivals.of_block(2, [mask], (1,)), Arrivals.of_block(2, [mask, mask], (1, 1))
     for refused in (
@@ -348,7 +348,7 @@ def test_summaries_of_another_number_of_events_are_refused():
 
 
 def test_bets_count_weights_above_the_bound_as_the_bound():
-    """As rounding leaves them; among unequal weights and among equal ones."""
+    """Rounding can leave such weights, among unequal weights and among equal ones."""
     for logs in (np.array([2.0 + 1e-15, 1.0]), np.array([2.5, 2.5]), np.array([2.5, 1.0])):
         got = Bets.of_hits(3, [logs], 2.0).log_won[0]
         expected = np.log1p(np.multiply.outer(STAKES, np.exp(np.minimum(logs - 2.0, 0.0)))).sum(axis=1)
@@ -381,13 +381,13 @@ def test_bets_bound_probabilities_far_below_the_spacing_of_doubles_at_one():
 
 
 def test_ends_of_bets_are_probabilities():
-    """Weights of up to 4 that are all the largest in a twentieth of few rows: the mean could be above 1."""
+    """Few rows, a twentieth of which have the largest weight 4: the mean could be above 1."""
     assert Bets.of_hits(20, [np.full(1, math.log(4.0))], math.log(4.0)).interval(0, 0.99)[1] == 1.0
 
 
 @pytest.mark.parametrize("log_bound", [-5.0, 0.0, 3.0])
 def test_interval_of_bets_scales_with_the_bound_on_weights(log_bound):
-    """Weights and bound times a number: so are the ends, up to probability one."""
+    """If weights and bound are multiplied by a number, so are the ends, up to probability one."""
     logs = np.log(np.linspace(0.01, 0.03, 50)) + log_bound
     low, high = Bets.of_hits(1000, [logs], log_bound).interval(0, 0.95)
     plain = Bets.of_hits(1000, [logs - log_bound], 0.0).interval(0, 0.95)

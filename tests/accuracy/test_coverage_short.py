@@ -40,7 +40,7 @@ class Study:
         )
 
     def assert_sound(self):
-        """Coverage of 95 % or more, no bias, and standard errors that are the spread."""
+        """Coverage is 95 % or more, there is no bias, and standard errors equal the spread."""
         assert_count_at_least(self.covered.sum(), self.covered.size, 0.95)
         assert_mean_is(self.values, self.exact)
         assert_spread_is(self.values, np.sqrt(np.mean(self.errors**2)))
@@ -83,7 +83,7 @@ MANY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MANY)
 def test_a_run_that_misses_a_region_is_not_trusted(name, seed):
-    """25 seeds, most of them wrong in the last two cases: a verdict that trusts one in five of these would be seen."""
+    """25 seeds, most wrong in the last two cases: the test sees a verdict that trusts one in five wrong runs."""
     dim, loss, level, exact = MANY[name]
     case = Case(name, StandardNormal(dim=dim), PythonLoss(function=loss), Probability(above=level), [exact])
     study = Study.of(case, seed(11_000), 25)
@@ -160,7 +160,7 @@ def test_statistics_are_silent_without_a_bug(case, method, seed):
     ("case", "method", "bug"), CONTROLS, ids=[f"{bug.__name__}-{c.name}" for c, _, bug in CONTROLS]
 )
 def test_statistics_see_a_seeded_bug(case, method, bug, seed, monkeypatch):
-    """60 seeds; each leaves at most 10 intervals of them right."""
+    """With 60 seeds, each bug leaves at most 10 right intervals."""
     bug(monkeypatch)
     study = control(case, method, seed(12_000))
     with pytest.raises(AssertionError):

@@ -241,7 +241,7 @@ def first_examples():
 
 @pytest.mark.slow
 def test_18_12_no_argument_of_any_part_raises_anything_else():
-    """Each argument of each class, replaced by things that are of the wrong type, or of the right one but senseless."""
+    """Each argument of each class is replaced by values of a wrong type, and by senseless ones of the right type."""
     raw, refused = [], 0
     for example in first_examples():
         cls = type(example)

@@ -76,7 +76,7 @@ def test_18_14_texts_are_refused_in_python_as_in_yaml(build, message):
 
 
 def test_18_14_every_name_with_synonyms_is_one_of_raresims():
-    """A name that is renamed takes its synonyms along, or they never apply."""
+    """If a name changes, its synonyms must change too, or they never apply."""
     schema = str(json_schema())
     kinds = {kind for family in FAMILIES for kind in members(family)}
     assert not [name for name in SYNONYMS if name not in kinds and f"'{name}'" not in schema]

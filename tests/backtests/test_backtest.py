@@ -152,7 +152,7 @@ def test_accepted_counts_are_those_that_are_not_rejected(days, tail, alpha):
 
 @pytest.mark.parametrize(("n", "tail"), [(60, 0.05), (250, 0.01), (250, 0.025)])
 def test_exact_tests_never_reject_more_than_they_say(n, tail):
-    """Over all sequences of days, by their chances; the asymptotic test of the number rejects twice as often."""
+    """Summed over all sequences of days; the asymptotic test of the number rejects twice as often."""
     size, asymptotic = 0.0, 0.0
     for count in range(int(stats.binom.isf(1e-12, n, tail)) + 1):
         found = coverage.proportion_of_failures(count, n, tail)
@@ -310,7 +310,7 @@ def test_no_test_rejects_right_forecasts_more_often_than_it_says(law, seed):
 @pytest.mark.statistical(effect=0.45, false_fail=2e-7, false_pass=1e-2)
 @pytest.mark.parametrize("law", [Tail("normal"), Tail("t", 4.0)], ids=str)
 def test_simulated_p_values_reject_as_often_as_they_say(law, seed):
-    """Of losses that scipy draws, not the simulation."""
+    """The losses are drawn by scipy, not by the simulation."""
     var, es = float(law.quantile(0.025)), law.shortfall(0.025)
     (null,) = shortfall.simulated(np.full(250, var / es), 0.025, [law], 1)
     exact = stats.norm() if law.kind == "normal" else stats.t(law.dof)

@@ -131,7 +131,7 @@ def test_stirling_numbers_of_the_second_kind():
 
 @pytest.mark.parametrize("cls", ARCHIMEDEAN)
 def test_density_in_many_dimensions_is_finite_and_that_of_its_own_margin(cls):
-    """Finite in 60 dimensions; that in three, integrated over one number, is that in two."""
+    """The density is finite in 60 dimensions; in three, integrated over one number, it equals the density in two."""
     v = np.random.default_rng(1).standard_normal((20, 60))
     assert np.isfinite(logpdf(cls(theta=THETAS[cls], dim=60), v)).all()
     axis = np.arange(-9.0, 9.001, 0.02)
@@ -334,7 +334,7 @@ def test_a_grouped_t_of_equal_degrees_of_freedom_is_the_t_copula():
 
 @pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_tail_dependence_between_groups():
-    """Of nearly equal degrees of freedom the t copula's; of others the mean of a minimum, by simulation."""
+    """With nearly equal degrees of freedom it is the t copula's; otherwise the mean of a minimum, by simulation."""
     assert between_groups(0.5, 4.0, 4.0 + 1e-7) == pytest.approx(2 * stats.t.sf(math.sqrt(5 / 3), 5), rel=1e-6)
     z = np.random.default_rng(7).standard_normal((400_000, 2)) @ np.linalg.cholesky([[1, 0.5], [0.5, 1]]).T
     powers = np.maximum(z, 0.0) ** np.array([2.0, 5.0])

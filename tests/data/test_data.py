@@ -545,7 +545,7 @@ NO_TABLES = {
     ids=["prices", "column", "positions", "forecasts"],
 )
 def test_18_13_of_a_file_that_is_no_table_nothing_is_shown(write, text, load):
-    """It may be any file, by a slip of the path; its content must not end in a log."""
+    """A wrong path may lead to any file; its content must not end up in a log."""
     with pytest.raises(DataError) as caught:
         load(write(text))
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Whatever carries names is put in order by name, and a name that is wrong is an error."""
+"""Anything with names is put in order by name, and a wrong name is an error."""
 
 import datetime
 import pickle

@@ -70,7 +70,7 @@ def test_a_region_has_the_probability_that_it_says(d, distance, seed):
 @pytest.mark.parametrize(("d", "k", "radius"), [(2, 2, 4.0), (18, 4, 5.5), (10, 10, 6.0)])
 @pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=1e-3)
 def test_a_ring_has_the_probability_that_it_says(d, k, radius, seed):
-    """By the chi law; draws from beyond the sphere lie in it as often as their mass makes of it."""
+    """By the chi law; draws from beyond the sphere lie in the ring as often as the ratio of the masses says."""
     law = BeyondSphere(directions=stats.ortho_group.rvs(d, random_state=1)[:, :k], radius=radius)
     ring = Ring.around(law, stream(seed(840), 0, 0), 4000)
     exact = stats.chi.sf(ring.low, k) - stats.chi.sf(ring.high, k)
@@ -173,7 +173,7 @@ def drawn(law, seed, n=10_000):
 
 @pytest.mark.slow
 def test_a_window_far_out_is_known_too(seed):
-    """Of 200 coordinates, and of e^-60: what a law that is tilted there says of it, to its error."""
+    """200 coordinates, and a probability of e^-60, against draws of a law tilted to it, within their error."""
     law = tilted(200)
     window = Window.around(law, stream(seed(825), 0, 0), 4000)
     assert window.log_probability < -60.0
@@ -256,7 +256,7 @@ def test_weights_that_are_too_uneven_say_nothing(seed):
 
 
 class Wide(Normal):
-    """Sampled tightly, weighed as what it is: the regions around it hold weights of every size."""
+    """Drawn narrowly but weighed correctly: the regions around it hold weights of every size."""
 
     def __init__(self):
         super().__init__(mean=np.zeros(30), std=3.0)
@@ -388,7 +388,7 @@ def test_the_draws_of_a_canary_are_those_of_its_stage_and_a_quarter_chooses_the_
 
 @pytest.mark.parametrize(("share", "regions"), [(0.05, 2), (0.003, 1)])
 def test_a_region_whose_draws_are_worth_little_beside_those_of_the_best_is_left_out(share, regions, monkeypatch):
-    """Some 150 and 10 of 7,000: forty are enough, and so is a tenth of those of the best."""
+    """About 150 and 10 effective draws of 7,000: forty are enough, and so is a tenth of the best region's number."""
     monkeypatch.setattr("raresim.diagnostics.canary._even", lambda _: True)
     law = Mixture(weights=[1.0 - share, share], components=(shifted(2, 4.0), shifted(2, -4.0)))
     assert canary(sampler(law, 42), 7).regions == regions

@@ -189,7 +189,7 @@ def test_hit_of_weight_zero_is_no_obstacle(seed):
 
 
 def passes(log_weights):
-    """Whether the weights would be let off: a large shape that their largest is too small for."""
+    """Whether the weights would pass although their shape is large, because the largest weight is small."""
     weights = np.exp(log_weights - log_weights.max())
     return bounded(1.0 / weights.mean(), weights.size)
 

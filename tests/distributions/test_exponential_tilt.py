@@ -163,7 +163,7 @@ def test_fit_maximises_the_weighted_likelihood(seed):
 
 
 def test_means_keep_off_the_ends_of_the_range():
-    """Elites that are all alike: a law that cannot differ from them would lose the rest of the event."""
+    """All elites are equal: a law concentrated on them would lose the rest of the event."""
     laws = [marginals.Bernoulli(p=0.2), marginals.Binomial(n=4, p=0.5), marginals.Poisson(mu=2.0)]
     inputs = Independent(marginals=laws)
     rows = np.asfortranarray(np.tile([1.0, 4.0, 0.0], (30, 1)))

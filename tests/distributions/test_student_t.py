@@ -57,7 +57,7 @@ def test_coordinates_share_one_mixing_variable(seed):
 
 
 def test_fitted_law_has_mean_and_covariance_of_the_data(seed):
-    """Exact; the covariance taken for the scale matrix would make every threshold in sigma 15 % and more too large."""
+    """Exact: with the covariance as scale matrix every threshold in sigma would be at least 15 % too large."""
     x = np.random.default_rng(seed(313)).standard_t(5.0, (2_000, 3)) @ [
         [0.02, 0.01, 0.0],
         [0.0, 0.01, 0.0],

@@ -67,7 +67,7 @@ def drawn(block, rows=None):
 
 
 def in_events(u):
-    """Rows in each event, and rows that could be: no number is in no event, and may be in any."""
+    """Rows in each event, and rows that may be in it: a row without a number is in no event, and may be in any."""
     failed = u[:, 1] > 1.5
     hit = [~failed & (u[:, 0] >= 1.5), ~failed & (u[:, 0] <= -0.5), ~failed & (u[:, 0] >= 9.0)]
     return hit, [rows | failed for rows in hit]
@@ -180,7 +180,7 @@ def test_a_pair_is_a_row():
 
 
 def controlled(y, controls):
-    """Mean of each half less what the other half's least squares say of its controls; the mean of both."""
+    """Mean of both halves, each corrected for its controls by the least squares coefficients of the other half."""
     slopes = [
         np.linalg.lstsq(c - c.mean(axis=0), v - v.mean(), rcond=1e-9)[0] for c, v in zip(controls, y, strict=True)
     ]
@@ -239,7 +239,7 @@ STEP = Step(1.0, 0.2, math.log(0.2), 100, 90, 50.0, 0.5)
 
 @dataclass
 class Fixed(Population):
-    """Comes to what it is told to, after an evaluation that fails as often as it is told to."""
+    """Gives the stated result after an evaluation that fails the stated number of times."""
 
     log_probabilities: tuple[float, ...]
     n: int = 20_000

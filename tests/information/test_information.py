@@ -88,7 +88,7 @@ def test_optimal_proposal_has_no_kl_to_itself():
 
 @pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_weighted_kl_agrees_with_the_closed_form(seed):
-    """Optimal law N(2, 1) restricted to nothing: weights of draws from N(0, 1) give KL = 2, within 5 errors."""
+    """Optimal law N(2, 1) without restriction: weights of draws from N(0, 1) give KL = 2, within 5 errors."""
     u = np.random.default_rng(seed(146)).standard_normal(400_000) + 1.0
     log_w = stats.norm.logpdf(u, 2.0) - stats.norm.logpdf(u, 1.0)
     w = np.exp(log_w)

@@ -258,7 +258,7 @@ def test_a_limit_is_not_for_threads():
 
 
 def swallowing_once(x):
-    """Takes longer than it may, catches the interruption and returns a number all the same."""
+    """Exceeds its time, catches the interruption and still returns a number."""
     if is_marked(x).any():
         try:
             time.sleep(60.0)
@@ -568,7 +568,7 @@ REFUSING = ["directional_sampling", "line_sampling"]
 @pytest.mark.parametrize("kind", sorted(set(members("method")) - {"asmussen_kroese", "importance", *REFUSING}))
 @pytest.mark.parametrize("function", ["half", "everything"])
 def test_every_other_method_survives_a_loss_that_fails_widely(kind, function, seed):
-    """Half of the space fails, or all of it: a named outcome, never an internal error, never trust."""
+    """Half of the space or all of it fails: the outcome has a name and is never trusted or an internal error."""
 
     def fails(x):
         return np.where((x[:, 0] < 0.0) | (function == "everything"), np.nan, total(x))

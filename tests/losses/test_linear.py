@@ -1,4 +1,4 @@
-"""The linear portfolio: whose weights, and which sign."""
+"""The linear portfolio: order of its weights, and its sign."""
 
 import math
 import pickle

@@ -197,7 +197,7 @@ def test_what_is_left_without_a_name(seed):
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=55e-7, false_pass=1e-3)
 def test_what_needs_rows_that_were_not_kept_is_not_made_up():
-    """Closer and closer to the VaR: a number is right or there is none; a name of nothing changes nothing."""
+    """Closer and closer to the VaR, a number is right or missing; a name without weight changes nothing."""
     shares = (0.2, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.99)
     is_given = np.zeros((len(shares), 5), dtype=bool)
     for k, share in enumerate(shares):

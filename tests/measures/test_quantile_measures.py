@@ -231,7 +231,7 @@ def test_a_loss_with_atoms(seed):
 
 
 def test_a_quantile_beyond_the_budget_is_not_trusted(seed):
-    """Twenty draws beyond it are wanted a thousand times over."""
+    """The budget gives a thousandth of the twenty draws that are wanted beyond it."""
     measures = [ValueAtRisk(tail=1e-5), ExpectedShortfall(tail=1e-5)]
     result = raresim.estimate(2, first, measures, "crude", seed=seed(44), max_evaluations=40_000)
     assert [e.verdict.status for e in result.estimates] != ["trusted", "trusted"]

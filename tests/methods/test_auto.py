@@ -306,7 +306,7 @@ def test_physical_inputs_and_losses_are_explored_in_standard_space(seed):
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_event_that_is_not_reached_gives_a_bound_and_a_name(function, threshold, d, seed):
-    """Impossible, or as good as: no number is claimed, the reason is named, the rest of the budget bounds it."""
+    """The event is (almost) impossible: no number, a named reason, and a bound from the rest of the budget."""
     budget = 10_000
     result = run(case_of(function, threshold, d, 0.0), seed(811), max_evaluations=budget)
     (estimate,) = result.estimates
@@ -361,7 +361,7 @@ def test_event_that_is_not_rare_is_simply_drawn(case, exact, seed):
 )
 @pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_awkward_losses_end_without_an_exception(case, seed):
-    """Whatever it says is within its error, or is not to be believed."""
+    """The result is within its error, or it is not trusted."""
     for s in (813, 814):
         result = run(case, seed(s), max_evaluations=20_000)
         assert result.evaluations["total"] <= 20_000

@@ -219,7 +219,7 @@ def test_impossible_event_stalls_and_bounds_nothing(pooled, seed):
 
 def test_constant_loss_is_named(seed):
     result = solve(loss_case(constant, 1.0), seed(452), method=QUICK, max_evaluations=20_000)
-    assert result.search["outcome"] == "no draw told the tail from the rest"
+    assert result.search["outcome"] == "no draw separates the tail from the rest"
     assert result.verdict.status is Status.BOUND_ONLY
 
 

@@ -209,7 +209,7 @@ def test_mean_of_rows_is_right_for_any_directions(directions):
 )
 @pytest.mark.statistical(effect=0.08, false_fail=1e-7, false_pass=1e-3)
 def test_cones_divide_the_space(directions):
-    """What is always the case has probability 1: overlapping cones would give up to their number, 5 errors are 4 %."""
+    """A certain event has probability 1; overlapping cones would give up to their number. Five errors are 4 %."""
     rows = dataclasses.replace(lines(FOUR, directions), events=(Event(-1.0),))
     weight = np.exp(rows.of_normals(normals(4000, 2, 12), Block(0, 0, 0, 4000))[0][0])
     error = weight.std() / math.sqrt(weight.size)
@@ -249,7 +249,7 @@ def test_rows_through_draws_cost_little_more_than_a_line_for_each(seed):
 
 
 def test_rows_all_alike_are_alike_through_any_draw(seed):
-    """Two planes of unlike probability, a cone each: what the other adds is asked for each cone by itself."""
+    """Two planes of unequal probability, one cone each: each cone is asked separately for what the other adds."""
 
     def planes(x):
         return np.maximum(x[:, 0], -x[:, 0] - 0.7)
@@ -321,7 +321,7 @@ def test_plane_takes_the_smallest_sample(seed):
 
 
 def test_an_error_below_half_a_row_takes_more_rows(seed):
-    """Of 120 rows that are all alike nobody knows whether one in 120 would differ."""
+    """120 equal rows do not show whether one row in 120 would differ."""
     result = solve(linear_normal(50, 5.0), seed(313), method=LineSampling(), relative_error=0.001)
     (estimate,) = result.estimates
     assert estimate.diagnostics["rows"] >= Lines.unseen / 0.001

@@ -83,7 +83,7 @@ def case(function=steep_and_flat):
 
 @pytest.fixture
 def blind(monkeypatch):
-    """A function after which the next search of a method finds the flat one of the two regions only."""
+    """A function after which the next search of a method finds only the flat region of the two."""
 
     def of_next(method):
         module = cross_entropy if isinstance(method, CrossEntropy) else regions
@@ -250,7 +250,7 @@ def test_a_third_round_goes_on_from_the_second(method, blind, seed):
 
 
 def test_no_other_round_where_its_draws_would_mean_nothing(seed):
-    """Lines along a direction that was given; a law of the inputs themselves, in whose space no draw of an audit is."""
+    """Lines along a given direction; and a law of the inputs themselves, in whose space the audit makes no draws."""
     run = session(seed(910))
     assert LineSampling(direction=np.eye(10)[0]).tune(run).again is None
     assert LineSampling(direction="pilot").tune(run).again is None

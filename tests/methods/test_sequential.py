@@ -201,7 +201,7 @@ def test_width_gives_the_wanted_variation(target, seed):
 
 
 def test_width_of_tied_losses_stays_of_the_order_of_their_distance():
-    """Six tenths of the draws one below the threshold: no width varies by 1.5, and 1e-4 would ruin what follows."""
+    """Six tenths of the draws lie one below: no width varies by 1.5, and one of 1e-4 would ruin later levels."""
     margin = np.where(np.arange(1000) < 600, -1.0, -2.0)
     assert 0.1 < next_width(margin, np.zeros(1000), math.inf, 1.5) < 3.0
 

@@ -361,7 +361,7 @@ def test_levels_of_the_pilot_plan_the_replicates(seed):
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=0.1)
 def test_the_error_of_few_replicates_is_not_the_smaller_for_stopping(seed):
-    """Asked for an error that some fifteen runs give: ended where their spread happens to be small, they would miss."""
+    """About fifteen runs reach the asked error: ended when their spread is small by chance, they would miss."""
     settings = {"method": SubsetSimulation(samples=300), "relative_error": 0.1, "max_evaluations": 10**6}
     case = linear_normal(3, 3.0)
     results = [solve(case, seed(470 + k), audit="off", **settings) for k in range(250)]

@@ -353,7 +353,7 @@ def test_climbs_take_turns_between_the_sides_and_each_event_asks_its_own():
 
 
 def test_the_error_of_lines_is_that_of_lines_through_failing_draws_of_the_target():
-    """1 / n for lines all alike, and twice the reported error on top of it: what is beyond counts, over that error."""
+    """The moment is 1 / n for equal lines, plus twice the reported error: only the excess counts, over that error."""
     lines = Audit("quick", climbs=FOUR[1:2], signs=(1.0,), log_values=(0.0,), rows=400, errors=(0.02,))
 
     def ratio(*influences, nominal=100):
@@ -726,7 +726,7 @@ def test_a_loss_that_fails_in_a_climb_names_the_block():
 
 
 class Lines(WeightedDraws):
-    """Rows that cost ten evaluations for each draw that is asked about; the first draw's own line does not count it."""
+    """Rows that cost ten evaluations for each checked draw; the line through the first draw misses it."""
 
     cost_through = 10.0
 
@@ -767,7 +767,7 @@ def test_a_climb_of_lines_leaves_them_what_it_may_take():
 
 
 def test_a_draw_that_rows_never_make_and_the_target_neither_adds_nothing():
-    """Its own weight is nothing, where a line or ray that misses its draw would be everything."""
+    """Its own weight is zero, while a line or ray that misses its draw would count as infinite."""
 
     class Hole(WeightedDraws):
         def through(self, u, block):

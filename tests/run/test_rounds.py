@@ -253,7 +253,7 @@ def sounded(uncovered: float, *shares: float) -> Audit:
 
 
 def rows_of(proposal: Any, n: int, seed: int) -> Sample:
-    """So many draws of ``proposal`` for the plane four away."""
+    """The sample of ``n`` draws of ``proposal`` for the plane four away."""
     inputs = StandardNormal(dim=2)
     problem = Problem(inputs, PythonLoss(function=lambda x: x[:, 0] - 4.0).bind(inputs), "standard")
     session = Session(problem, [Event(0.0)], seed, Executor(), n, lambda *_: None)

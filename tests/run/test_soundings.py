@@ -72,7 +72,7 @@ def sounding(loss, d, proposal, events, values, seed, rows=2000, most=1500, inpu
 @pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 @pytest.mark.parametrize("d", [2, 10, 40])
 def test_an_estimate_that_misses_one_of_two_unlike_planes_is_flagged(d, seed):
-    """Of the pair the flat one, and the steep one. What is missed is as much as the estimate."""
+    """The flat plane of the pair is missed, then the steep one. The missed part is as large as the estimate."""
     flagged = 0
     for axis in (0, 1):
         found = [
@@ -207,7 +207,7 @@ def test_the_proposal_is_asked_in_its_own_space(space, seed):
 
 @pytest.mark.statistical(effect=0.25, false_fail=3e-7, false_pass=1e-3)
 def test_draws_around_points_weigh_to_the_probability(seed):
-    """Of half-spaces beyond, on and before the points, and of one between them: a mixture, weighed as one."""
+    """For half-spaces beyond, on and before the points, and one between them: a mixture, weighed as one law."""
     law = _laws([Region(np.array([3.0, 0.0, 0.0])), Region(np.array([0.0, 3.5, 0.0]))])
     direction = np.array([1.0, 1.0, 0.0]) / math.sqrt(2.0)
     u = draws(law, 400_000, seed(5770))
@@ -384,7 +384,7 @@ def test_what_is_stored_of_soundings_is_what_they_said(seed):
 def test_soundings_do_not_spend_what_is_not_there(method, budget, seed):
     """Many regions, lines through failing draws, an error that is never reached: the budget holds it all.
 
-    What a line through a draw takes is known in the mean alone, and some in other cones are made with the first.
+    The cost of a line through a draw is known only on average, and some lines in other cones are made with the first.
     """
 
     def many(x):

@@ -51,7 +51,7 @@ def axis(d, *distances):
 
 
 def off(found, *points):
-    """The largest distance of one of ``points`` to the nearest point that was found."""
+    """The largest distance of any of ``points`` to the nearest point found."""
     known = found.nearest.reshape(-1, points[0].size)
     return max(np.linalg.norm(known - point, axis=1).min(initial=math.inf) for point in points)
 
@@ -160,7 +160,7 @@ def test_the_corner_of_two_planes_that_are_not_at_right_angles_is_found(d, seed)
 @pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 @pytest.mark.parametrize("d", [3, 10])
 def test_the_corner_of_three_planes_is_found(d, seed):
-    """Where anything was hit: of the widest draws 5 % are."""
+    """It is found if anything was hit: 5 % of the widest draws are hits."""
 
     def loss(u):
         return (u[:, :3] - 2.0).min(axis=1)
@@ -289,7 +289,7 @@ def test_where_two_edges_meet_a_step_is_looked_for_closer_to_one(seed):
 
 @pytest.mark.parametrize("d", [2, 10, 60])
 def test_a_lone_plane_costs_a_few_hundred_evaluations(d, seed):
-    """Some 24 hits, of which one in seven draws is, a gradient, and chords to each hit."""
+    """About 24 hits at one hit in seven draws, a gradient, and chords to each hit."""
     for found in searches(lambda u: u[:, 0] - 4.5, d, 0.0, seed(5180), 10):
         assert len(found.regions) == 1
         assert found.ended == "hits explained"

@@ -44,7 +44,7 @@ def heptagon(d):
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.45, false_fail=1e-7, false_pass=1e-2)
 def test_all_sides_of_a_polygon_are_found(seed):
-    """In nine of ten searches. Halfway between every second two lies the one in between: they are no region for it."""
+    """In nine of ten searches. Halfway between every second two sides lies a third: the two are not one region."""
     sides, n = heptagon(10), 80
     found = [search(planes(sides), 10, seed(4000 + k)) for k in range(n)]
     whole = [((f.points @ sides.T).max(axis=0) > BETA - 0.2).all() for f in found]
@@ -95,7 +95,7 @@ def test_points_between_axes_are_where_two_terms_make_the_event(d, signs, seed):
 
 
 def test_nothing_is_between_the_axes_of_a_maximum(seed):
-    """Where two terms are both beyond, the density is too far below that of one."""
+    """The density where two terms are both beyond is too far below the density where one is."""
     found = search(lambda u: u.max(axis=1) - 4.5, 6, seed(4201))
     assert (found.on_axes, found.between) == (6, 0)
 

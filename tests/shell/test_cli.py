@@ -661,7 +661,7 @@ def test_18_17_the_bar_is_there_before_anything_is_told(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("measure", "asked"), [(ValueAtRisk(level=0.999), 0.01), (Probability(above=3.0), 0.05)])
 def test_18_17_the_last_words_of_the_estimate_agree_with_the_result(measure: Measure, asked: float) -> None:
-    """Of a quantile the error is its own and not that of the probability beyond it, which is many times larger."""
+    """For a quantile it is the quantile's own error, not the many times larger error of the probability beyond it."""
     heard = []
     experiment = Experiment(
         inputs=StandardNormal(dim=2),
