@@ -12,7 +12,7 @@ from scipy import special, stats
 import raresim
 from raresim import copulas, marginals
 from raresim.config import load as configs
-from raresim.models import Compound, Contract, Corridor, GammaMixing, Line
+from raresim.models import Compound, Contract, Corridor, GammaMixing, Line, compound_controls
 from raresim.models.aggregate import Grid, sum_of, tails_of
 from raresim.models.occurrence import Occurrence
 from raresim.record.verdict import Status
@@ -247,3 +247,14 @@ def test_claims_of_the_configs_are_those_of_their_script(tmp_path):
     runpy.run_path(str(folder / "claims.py"))["main"](tmp_path)
     for name in ("claims.csv", "years.csv"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_quantiles_of_a_law_with_mostly_no_claim_are_not_lost_at_its_atom():
+    model = one(marginals.Poisson(mu=0.2), marginals.Exponential(scale=3.0))
+    grid = Grid.fitting(sum_of(model.loss), 30.0)
+    theta, _, _ = grid.tilt()
+    found = [compound_controls._quantile(grid, way, theta, 0.01) for way in ("nearest", "down", "up")]
+    n = np.arange(1, 60)
+    tail = float(stats.poisson.pmf(n, 0.2) @ special.gammaincc(n, found[0] / 3.0))
+    assert tail == pytest.approx(0.01, rel=1e-4)
+    assert found[1] < found[0] < found[2]
