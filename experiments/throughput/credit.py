@@ -1,8 +1,8 @@
 """What does a scenario of a credit portfolio cost, against NumPy?
 
 ``python experiments/throughput/credit.py`` writes credit.md beside this file: 1,000 obligors, 10 factors, plain draws
-of default mode, on one thread and on two; medians of five rounds in turns. NumPy is written straightforwardly: normals for
-the factors and for each obligor, a matrix product, a comparison, a weighted sum, in blocks of 1,000 scenarios.
+of default mode, on one thread and on two; medians of five rounds in turns. NumPy is written straightforwardly: normals
+for the factors and for each obligor, a matrix product, a comparison, a weighted sum, in blocks of 1,000 scenarios.
 """
 
 from __future__ import annotations
