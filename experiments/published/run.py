@@ -1,4 +1,4 @@
-"""Published figures of credit risk, ours beside them.
+"""Published figures of credit risk and insurance, ours beside them.
 
 ``python experiments/published/run.py`` writes table.md and table.csv beside this file; with an ID (``CSFB-99``), or the
 beginning of one, it prints those rows alone.
@@ -20,6 +20,7 @@ from scipy import stats
 
 import raresim
 from raresim.models import Credit
+from raresim.models.base import Model
 from raresim.models.credit_risk_plus import CreditRiskPlus
 from raresim.models.irb import risk_weight
 
@@ -60,7 +61,7 @@ class Row:
 def sampled(
     id: str,
     what: str,
-    model: Credit,
+    model: Model,
     level: float,
     paper: str,
     exact: float | None,
@@ -191,8 +192,10 @@ HEADS = {
 
 
 def main(wanted: str = "") -> None:
+    from insurance import ROWS as OF_INSURANCE  # which takes its rows from here
+
     rows: list[Row] = []
-    for id, make in ROWS:
+    for id, make in (*ROWS, *OF_INSURANCE):
         if id.startswith(wanted) or wanted.startswith(id):
             made = make()
             rows += [made] if isinstance(made, Row) else list(made)

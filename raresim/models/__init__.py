@@ -3,7 +3,8 @@
 from raresim.models.compound import Compound
 from raresim.models.contracts import Contract, Corridor
 from raresim.models.credit import Credit
+from raresim.models.event_table import EventTable
 from raresim.models.frequencies import CommonEvents, GammaMixing
 from raresim.models.lines import Line
 
-__all__ = ["CommonEvents", "Compound", "Contract", "Corridor", "Credit", "GammaMixing", "Line"]
+__all__ = ["CommonEvents", "Compound", "Contract", "Corridor", "Credit", "EventTable", "GammaMixing", "Line"]

@@ -35,6 +35,9 @@ POINTS = 2**16
 REACHES = (4, 16, 64, 256)
 """The grid ends at one of so many times the largest loss that is asked: the first that leaves out little enough."""
 
+ATOM = 4.0
+"""How many times as likely as the next one a point of the grid is that is taken for an atom."""
+
 ALIASED = 1e-7
 """What the end of the grid may add, as a share of Chernoff's bound of the largest sum."""
 
@@ -224,7 +227,9 @@ class Grid:
         if rounding != "nearest":
             return np.asarray(sums[np.ceil(place - 1e-9).astype(np.int64)] + some)
         first = np.floor(place + 0.5 + 1e-9).astype(np.int64)
-        return np.asarray(sums[first] + some - (place + 0.5 - first) * found[np.maximum(first - 1, 0)])
+        before, here = found[np.maximum(first - 1, 0)], found[first]
+        density = np.where(before > ATOM * here, here, before)  # an atom before it, as of no claim, is no density
+        return np.asarray(sums[first] + some - (place + 0.5 - first) * density)
 
     def law(self, rounding: Rounding, theta: float) -> tuple[Float, float]:
         """Probabilities of the sums of a period without a claim of ``most``, and that of a period with one."""

@@ -22,6 +22,7 @@ from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, View
 from raresim.models.contracts import Contract
 from raresim.models.controls import Control
+from raresim.models.event_table import EventTable
 from raresim.models.frequencies import CommonEvents, Frequencies, GammaMixing, known
 from raresim.models.largest_claim import LargestClaim
 from raresim.models.lines import Line
@@ -41,6 +42,8 @@ class Compound(Model):
     ----------
     lines : sequence of Line
         Lines of business, each with the law of the number of its claims in a period and of their size.
+    event_tables : sequence of EventTable
+        Lines whose claims are the events of a table; they come after the others.
     contracts : sequence of Contract
         Reinsurance of the claims: layers with annual terms.
     view : "gross", "ceded" or "net"
@@ -64,7 +67,8 @@ class Compound(Model):
 
     kind: ClassVar[str] = "compound"
 
-    lines: Sequence[Line]
+    lines: Sequence[Line] = ()
+    event_tables: Sequence[EventTable] = ()
     contracts: Sequence[Contract] = ()
     view: View = "gross"
     copula: Copula | None = None
@@ -75,17 +79,19 @@ class Compound(Model):
 
     def __post_init__(self) -> None:
         checks.one_of("view", self.view, View)
-        if not self.lines:
-            raise FieldError("lines", "must have at least one line")
-        for what, names in (("lines", [x.name for x in self.lines]), ("contracts", [x.name for x in self.contracts])):
+        lines = (*self.lines, *(table.line for table in self.event_tables))
+        if not lines:
+            raise FieldError("lines", "must have at least one line, or an event table")
+        for what, parts in (("lines", lines), ("contracts", self.contracts)):
+            names = [part.name for part in parts]
             for k, name in enumerate(names):
                 if name in names[:k]:
                     raise FieldError(f"{what}[{k}].name", f"must differ from the others, got {name!r} again")
         if self.view != "gross" and not self.contracts:
             raise FieldError("view", f"cannot be {self.view!r} without contracts: all claims are kept")
         for k, contract in enumerate(self.contracts):
-            known(f"contracts[{k}].lines", contract.lines or (), self.lines)
-        frequencies = Frequencies(tuple(self.lines), self.copula, self.mixing, tuple(self.common_events))
+            known(f"contracts[{k}].lines", contract.lines or (), lines)
+        frequencies = Frequencies(lines, self.copula, self.mixing, tuple(self.common_events))
         object.__setattr__(self, "frequencies", frequencies)
 
     @cached_property
@@ -109,8 +115,8 @@ class Compound(Model):
         return return_periods(self.loss, estimates, shown)
 
     def notes(self) -> list[str]:
-        said = [note for line in self.lines for note in line.notes()]
-        endless = (line.name for line in self.lines if math.isinf(line.severity.moments().mean))
+        said = [note for line in self.frequencies.lines for note in line.notes()]
+        endless = (line.name for line in self.frequencies.lines if math.isinf(line.severity.moments().mean))
         said += [
             f"line {name}: its claims have an infinite mean; unlimited, they have no expected shortfall"
             for name in endless
@@ -118,10 +124,10 @@ class Compound(Model):
         return said
 
     def files(self) -> list[Path]:
-        return []
+        return [path for table in self.event_tables for path in (table.file, table.rates) if path is not None]
 
     def describe(self) -> list[str]:
-        many = len(self.lines)
+        many = len(self.frequencies.lines)
         return [
             f"compound model: {many} line{'s' * (many > 1)} of business, {self.view} loss",
             *self.loss.describe()[1:],

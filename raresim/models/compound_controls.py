@@ -15,6 +15,7 @@ from raresim.models.aggregate import ROUNDINGS, Grid, Rounding, sum_of, tails_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.controls import Control
 from raresim.models.occurrence import Occurrence
+from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
     status = worst([e.verdict.status for e in found.values()])
     note = ("In the columns of ktools: EPType 1 OEP, 2 OEP TVaR, 3 AEP, 4 AEP TVaR; EPCalc 2, full uncertainty.",)
     return (
-        Exhibit("return_periods", "Losses by return period", columns, tuple(rows), notes, status),
+        Exhibit("return_periods", "Losses by return period", columns, tuple(rows), notes, status, _plots(rows)),
         Exhibit(
             "ept",
             "Exceedance probability table",
@@ -167,6 +168,18 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
             status,
         ),
     )
+
+
+def _plots(rows: Sequence[tuple[float | None, ...]]) -> tuple[EvidencePlot, ...]:
+    """The AEP with its interval, and the OEP, by return period; none of a single one."""
+    if len(rows) < 2:
+        return ()
+    years, aep, low, high, _, oep, _ = zip(*rows, strict=True)
+    of = ("return period, in years or other periods of the model", "loss, in the unit of the claims")
+    plots = [EvidencePlot("line", "AEP", *of, years, aep, low, high)]
+    if None not in oep:
+        plots.append(EvidencePlot("line", "OEP", *of, years, oep, (), ()))
+    return tuple(plots)
 
 
 def _means_beyond(shown: Sequence[Exhibit]) -> dict[float, float]:

@@ -122,6 +122,10 @@ class CompoundLoss(Loss):
                 self.add(i, have, claim, totals, totals.top)
                 rest = np.maximum(counts[:, i] - 1.0, 0.0)
                 self.add_others(i, rest, level[:, i], line_seeds(own, i), totals, totals.second, above, below)
+        if not all(line.rises for line in self.frequencies.lines):
+            highest = np.maximum(totals.top, totals.second)
+            np.minimum(totals.top, totals.second, out=totals.second)
+            totals.top[:] = highest
         return totals
 
     def nothing(self, n: int) -> Totals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,6 +12,7 @@ import numpy as np
 
 from raresim.arguments import checks
 from raresim.data import files
+from raresim.data.files import Problems
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.models.barriers import barriers, falls_by_log
@@ -22,7 +23,10 @@ from raresim.models.defaults import DefaultLoss, book_of
 from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence, read_correlation
 from raresim.models.factors import CreditFactors
 from raresim.models.header import Header
+from raresim.models.migration import MigrationLoss
+from raresim.models.own_risk import Places
 from raresim.models.tape import Tape
+from raresim.models.transitions import Transitions
 from raresim.models.two_step import TwoStep
 from raresim.numerics.arrays import frozen
 from raresim.registry import member
@@ -36,7 +40,7 @@ Copula = Literal["gaussian", "t", "mixture"]
 @member("model")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Credit(Model):
-    """A credit portfolio in default mode: a tape of obligors, and how their defaults depend on each other.
+    """A credit portfolio: a tape of obligors, and how their defaults, or changes of ratings, depend on each other.
 
     Parameters
     ----------
@@ -67,6 +71,11 @@ class Credit(Model):
         Degrees of freedom of the t copula, positive.
     variance : Marginal, optional
         The law of the random variance, positive, for the copula ``mixture``.
+    transitions : path, optional
+        A CSV or Parquet file with the probabilities of rating transitions over the horizon: a header with the ratings
+        from the best to default, and a row for each. The tape then has a column rating and none of pd.
+    values : mapping of str to float, optional
+        What a unit of exposure is worth in each rating, beside ``transitions``: a fall in value is a loss.
 
     Raises
     ------
@@ -77,7 +86,8 @@ class Credit(Model):
 
     Notes
     -----
-    `raresim.models.defaults.DefaultLoss` has the formula.
+    `raresim.models.defaults.DefaultLoss` has the formula, and `raresim.models.migration.MigrationLoss` that of ratings,
+    for which there is no scheme: `auto` searches.
     """
 
     kind: ClassVar[str] = "credit"
@@ -93,10 +103,14 @@ class Credit(Model):
     copula: Copula = "gaussian"
     dof: float | None = None
     variance: Marginal | None = None
+    transitions: Path | None = None
+    values: Mapping[str, float] | None = None
 
     obligors: Tape = field(init=False, repr=False)
     dependence: Dependence = field(init=False, repr=False)
     told: tuple[str, ...] = field(init=False, repr=False)
+    moves: Transitions | None = field(init=False, repr=False, default=None)
+    rating: Places | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         checks.one_of("copula", self.copula, Copula)
@@ -112,7 +126,13 @@ class Credit(Model):
             object.__setattr__(self, "tape", Path(given))
         is_file = isinstance(given, (str, Path))
         file = files.read(Path(given)) if is_file else files.of_frame("tape", "id", given)
-        header = Header.of(file, self.columns)
+        if (self.transitions is None) != (self.values is None):
+            missing, other = ("values", "transitions") if self.values is None else ("transitions", "values")
+            raise FieldError(missing, f"is required beside {other}")
+        moves = None if self.transitions is None else Transitions.read(self.transitions)
+        header = Header.of(file, self.columns, ("id", "ead", "pd") if moves is None else ("id", "ead", "rating"))
+        if moves is not None and "pd" in header.places:
+            raise FieldError("transitions", f"must be left out, or the column {header.places['pd']}: both say the pd")
         by_sector = self.sector_correlation is not None or self.between_sectors is not None
         choice = choose(file, header, self.factors, self.rho, self.loadings, by_sector and not header.sectors)
         if by_sector and choice.factors != "sector" and not header.sectors:
@@ -122,9 +142,24 @@ class Credit(Model):
             )
         tape = Tape.read(file, header, self.lgd, self._numbers(choice, header))
         between = self.between_sectors if self.sector_correlation is None else read_correlation(self.sector_correlation)
+        if moves is not None:
+            tape = self._rated(tape, header, moves)
         object.__setattr__(self, "obligors", tape)
         object.__setattr__(self, "dependence", dependence(choice, tape, header, self.rho, between))
-        object.__setattr__(self, "told", (*header.notes, *self.dependence.notes))
+        object.__setattr__(self, "told", (*header.notes, *self.dependence.notes, *(moves.notes if moves else ())))
+
+    def _rated(self, tape: Tape, header: Header, moves: Transitions) -> Tape:
+        """``tape`` with the default probabilities of its ratings."""
+        column = header.places["rating"]
+        labels, problems = tape.groups(column), Problems(tape.file)
+        for row, label in zip(tape.rows, labels, strict=True):
+            if label not in moves.ratings:
+                problems.add(files.no_such("rating", label, moves.ratings), row, column)
+        problems.stop()
+        rating = np.array([moves.ratings.index(label) for label in labels], dtype=np.int64)
+        object.__setattr__(self, "moves", moves)
+        object.__setattr__(self, "rating", rating)
+        return replace(tape, pd=frozen(moves.probability[rating, -1].copy()))
 
     def _check_copula(self) -> None:
         for name, copula in (("dof", "t"), ("variance", "mixture")):
@@ -150,8 +185,10 @@ class Credit(Model):
         return CreditFactors(factors=self.dependence.names, root=root, dof=self.dof, variance=self.variance)
 
     @cached_property
-    def loss(self) -> DefaultLoss:
+    def loss(self) -> DefaultLoss | MigrationLoss:
         inputs, tape = self.inputs, self.obligors
+        if self.moves is not None and self.rating is not None and self.values is not None:
+            return self._migration(self.moves, self.rating, self.values)
         shock = len(inputs.factors) if inputs.has_shock else -1
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
@@ -160,25 +197,44 @@ class Credit(Model):
         path = self.tape if isinstance(self.tape, Path) else None
         return DefaultLoss(tape, book, inputs.dim, frozen(np.array(independent)), by_pd, path)
 
+    def _migration(self, moves: Transitions, rating: Places, values: Mapping[str, float]) -> MigrationLoss:
+        inputs, tape = self.inputs, self.obligors
+        worth, worst_first = moves.values(values), moves.probability[:, ::-1]
+        reached = np.minimum(np.cumsum(worst_first, axis=1)[:, :-1], 1.0)
+        barrier = barriers(reached.ravel(), inputs).reshape(reached.shape)
+        book = book_of(
+            tape,
+            self.dependence.loadings,
+            self.dependence.common_share,
+            np.zeros(tape.size),
+            len(inputs.factors) if inputs.has_shock else -1,
+        )
+        change = worth[:, None] - worth[None, ::-1]
+        return MigrationLoss(tape, book, rating, frozen(barrier), frozen(change), inputs.dim, tuple(self.files()))
+
     @property
-    def scheme(self) -> TwoStep:
-        return TwoStep(self.inputs, self.loss)
+    def scheme(self) -> TwoStep | None:
+        return TwoStep(self.inputs, self.loss) if isinstance(self.loss, DefaultLoss) else None
 
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
+        if isinstance(self.loss, MigrationLoss) and self.moves is not None:
+            why = "nothing: the sum of probabilities times changes in value"
+            return (Control("expected loss", "EL", self.loss.mean(self.moves.probability), None, why),)
+        if not isinstance(self.loss, DefaultLoss):
+            return ()
         return CreditControls(self.inputs, self.loss, self.dependence.common_share).of(estimates, preset)
 
     def notes(self) -> list[str]:
         return list(self.told)
 
     def files(self) -> list[Path]:
-        return [path for path in (self.tape, self.sector_correlation) if isinstance(path, Path)]
+        return [path for path in (self.tape, self.sector_correlation, self.transitions) if isinstance(path, Path)]
 
     def describe(self) -> list[str]:
+        mode = "default" if self.moves is None else "migration"
         law = {"gaussian": "normal", "t": f"Student t, {self.dof:g} degrees of freedom" if self.dof else ""}
-        return [
-            f"credit portfolio in default mode: asset values {law.get(self.copula, 'of a normal variance mixture')}",
-            *self.loss.describe(),
-        ]
+        of = law.get(self.copula, "of a normal variance mixture")
+        return [f"credit portfolio in {mode} mode: asset values {of}", *self.loss.describe()]
 
     @staticmethod
     def examples() -> list[Credit]:

@@ -19,6 +19,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "lgd_std": ("std_lgd", "sd_lgd", "lgd_sd"),
     "rho": ("asset_correlation", "r_squared", "r2"),
     "sector": ("industry",),
+    "rating": ("grade",),
 }
 """What the columns of a credit tape are called, and what they are often called instead."""
 
@@ -35,7 +36,7 @@ class Header:
     places : mapping of str to str
         The column of the file for each name of `ALIASES` that it has.
     further : tuple of str
-        The other columns, and the sector: what obligors can be grouped by.
+        The other columns, and those of sector and rating: what obligors can be grouped by.
     sectors : tuple of str
         Of these, the loadings of a tape of GCPM; empty for other tapes.
     default : str
@@ -51,8 +52,8 @@ class Header:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, file: DataFile, columns: Mapping[str, str]) -> Header:
-        """The columns of ``file``, of which the user has named some.
+    def of(cls, file: DataFile, columns: Mapping[str, str], needed: tuple[str, ...] = ("id", "ead", "pd")) -> Header:
+        """The columns of ``file``, of which the user has named some and some are ``needed``.
 
         Raises
         ------
@@ -80,7 +81,7 @@ class Header:
                 places[name] = found[0]
                 if found[0] != name:
                     notes.append(f"column {found[0]} of {file.name} is read as {name}")
-        for name in ("id", "ead", "pd"):
+        for name in needed:
             if name not in places:
                 problems.add(
                     f"a column {name} is required, got {files.listed([n for n in file.header if n])}; rename it, or "
@@ -88,7 +89,7 @@ class Header:
                     file.header_row,
                 )
         problems.stop()
-        used = {column for name, column in places.items() if name != "sector"}
+        used = {column for name, column in places.items() if name not in ("sector", "rating")}
         sectors = tuple(file.header[len(GCPM) :]) if is_gcpm else ()
         if is_gcpm:
             notes.insert(0, f"{file.name} is a tape of GCPM: {files.listed(sectors)} are loadings R, not R^2")

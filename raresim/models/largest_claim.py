@@ -60,15 +60,15 @@ class LargestClaim(Scheme):
     def serves(self) -> bool:
         """Whether the loss is one that it is for."""
         lines = self.loss.frequencies.lines
-        return self.loss.view == "gross" and not any(line.severity.discrete for line in lines)
+        return self.loss.view == "gross" and all(line.rises and not line.severity.discrete for line in lines)
 
     def tune(self, session: Session) -> Tuned | None:
         asked = {event.threshold for event in session.events}
         if session.beyond is not None:
             asked.add(session.beyond.floor)
-        if not self.serves or any(e.direction == "below" for e in session.events) or not 0 < min(asked) < math.inf:
+        if not self.serves or any(e.direction == "below" for e in session.events) or not 0 < max(asked) < math.inf:
             return None
-        ordered = sorted(asked)
+        ordered = sorted(x for x in asked if x > 0)
         levels = np.array(
             [ordered[i] for i in sorted({round(k) for k in np.linspace(0, len(ordered) - 1, MOST_LEVELS)})]
         )
@@ -81,7 +81,7 @@ class LargestClaim(Scheme):
             shares = better_shares(first, Block(session.plan(n).stage, 0, 0, n))
             spent = n
         best: tuple[LargestDraws, tuple[float, ...], int] | None = None
-        for plain in (0.0, PLAIN):
+        for plain in (0.0, PLAIN) if min(asked) > 0 else (PLAIN,):  # only the model has rows without a loss
             rows = LargestDraws(sampler, events, levels, (1.0 - plain) * shares, session.beyond)
             tail = session.fold("tune", rows, session.plan(n), "pilot of the scheme of the largest claim").tail
             spent += n

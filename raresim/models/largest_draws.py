@@ -209,6 +209,9 @@ class LargestDraws(OfDraws):
 
     unit: ClassVar[Unit] = "draw"
 
+    unseen: ClassVar[float] = 1.0
+    """Where one claim alone makes the loss, nearly all rows weigh the same; those of two large claims are rare."""
+
     sampler: Sampler
     events: tuple[Event, ...]
     levels: Float

@@ -10,6 +10,7 @@ import numpy as np
 from raresim.arguments.typed import typed
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
+from raresim.models.event_severity import EventSeverity
 
 FEW_CLAIMS = 30
 """Claims below which a fitted severity is said to rest on few."""
@@ -57,6 +58,11 @@ class Line:
             )
         if not self.severity.support[0] >= 0:
             raise FieldError("severity", f"must be a law of no negative claims, got {self.severity.describe()}")
+
+    @property
+    def rises(self) -> bool:
+        """Whether a larger standard normal always stands for a larger claim."""
+        return not isinstance(self.severity, EventSeverity)
 
     @property
     def mean(self) -> float:

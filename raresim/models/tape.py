@@ -30,7 +30,7 @@ class Tape:
     ead : (m,) float64
         Exposures at default, in a unit of money.
     pd : (m,) float64
-        Default probabilities over the horizon, from 0 to 1.
+        Default probabilities over the horizon, from 0 to 1; NaN where the tape has none.
     lgd, lgd_std : (m,) float64
         Mean and standard deviation of the share of the exposure that is lost at default; a standard deviation of 0 is
         a fixed share, any other that of a beta law.
@@ -91,7 +91,7 @@ class Tape:
         """
         places, problems = header.places, Problems(file.name)
         severities = _severity_columns(file, places, lgd)
-        money = ("ead", "pd", *severities)
+        money = ("ead", *(("pd",) if "pd" in places else ()), *severities)
         checked = [(places[name], _CHECKS[name]) for name in money] + [(name, _Range(-math.inf)) for name in numbers]
         columns = [places["id"], *(name for name, _ in checked), *header.further]
         if header.default:
@@ -110,7 +110,8 @@ class Tape:
                 for cell, (column, check) in zip(cells[: len(checked)], checked, strict=True)
             ]
             if "lgd_std" in severities:
-                _check_beta(read[2], read[3], row, places["lgd_std"], problems)
+                mean, std = read[len(money) - 2 : len(money)]
+                _check_beta(mean, std, row, places["lgd_std"], problems)
             if header.default and cells[-1].lower().startswith("poisson"):
                 problems.add(
                     "must be Bernoulli: Poisson defaults, of which an obligor can have several, are not supported",
@@ -125,15 +126,16 @@ class Tape:
         if not table[:, 0].any():
             problems.add("every exposure is 0; at least one must be positive")
             problems.stop()
-        mean = table[:, 2] if severities else np.full(m, lgd)
-        std = table[:, 3] if "lgd_std" in severities else np.zeros(m)
+        column = dict(zip(money, table.T, strict=False))
+        means = column[severities[0]] if severities else np.full(m, lgd)
+        stds = column["lgd_std"] if "lgd_std" in severities else np.zeros(m)
         return cls(
             file=file.name,
             ids=tuple(seen),
             ead=frozen(table[:, 0].copy()),
-            pd=frozen(table[:, 1].copy()),
-            lgd=frozen(np.array(mean)),
-            lgd_std=frozen(np.array(std)),
+            pd=frozen(column.get("pd", np.full(m, math.nan)).copy()),
+            lgd=frozen(np.array(means)),
+            lgd_std=frozen(np.array(stds)),
             numbers={name: frozen(table[:, len(money) + k].copy()) for k, name in enumerate(numbers)},
             cells={name: tuple(text[k] for text in texts) for k, name in enumerate(header.further)},
             rows=tuple(seen.values()),

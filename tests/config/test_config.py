@@ -597,7 +597,17 @@ def fields_of_the_schema() -> set[str]:
     }
 
 
-OF_MODELS = ("Credit.", "Loading.", "Compound.", "Line.", "Contract.", "Corridor.", "GammaMixing.", "CommonEvents.")
+OF_MODELS = (
+    "Credit.",
+    "Loading.",
+    "Compound.",
+    "Line.",
+    "Contract.",
+    "Corridor.",
+    "GammaMixing.",
+    "CommonEvents.",
+    "EventTable.",
+)
 """Models and their parts, whose keys have tests of their own."""
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import runpy
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from scipy import special, stats
 
 import raresim
 from raresim import copulas, marginals
-from raresim.models import Compound, Contract, Corridor, GammaMixing, Line
+from raresim.config import load as configs
+from raresim.models import Compound, Contract, Corridor, GammaMixing, Line, compound_controls
 from raresim.models.aggregate import Grid, sum_of, tails_of
 from raresim.models.occurrence import Occurrence
 from raresim.record.verdict import Status
+from tests.helpers import ROOT
 from tests.models.test_compound import poisson_gamma_tail
 
 LOMAX = marginals.Pareto(b=1.5, loc=-1.0)
@@ -211,3 +214,47 @@ def test_grid_is_refined_towards_the_law():
         assert beyond < 1e-12
         assert aliased < 1e-7
     assert widths[1] < 0.1 * widths[0]
+
+
+def recipe():
+    """The section of the README, its blocks by language."""
+    section = (ROOT / "README.md").read_text("utf-8").split("## From claims to return periods")[1].split("\n## ")[0]
+    return {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in section.split("```")[1::2]}
+
+
+def test_recipe_of_the_readme_goes_from_claims_to_return_periods(tmp_path):
+    for name in ("claims.csv", "years.csv"):
+        (tmp_path / name).write_bytes((ROOT / "configs" / "insurance" / name).read_bytes())
+    (tmp_path / "fire.yaml").write_text(recipe()["yaml"].replace("0.02", "0.1"))
+    result = configs.load(tmp_path / "fire.yaml").experiment().run()
+    assert result.verdict.status in (Status.TRUSTED, Status.CAUTION)
+    (periods,) = (exhibit for exhibit in result.exhibits if exhibit.name == "return_periods")
+    assert {10.0, 50.0, 100.0, 200.0} <= {row[0] for row in periods.rows}
+    losses = [row[1] for row in periods.rows]
+    assert losses == sorted(losses)
+    assert all(row[5] is None for row in periods.rows)  # net: the largest claim has no closed form
+    assert any("claims.csv" in line for line in result.description["model"])
+
+
+def test_python_of_the_recipe_runs(capsys):
+    exec(compile(recipe()["python"].replace("0.02", "0.2"), "README.md", "exec"), {})
+    assert "trusted" in capsys.readouterr().out
+
+
+def test_claims_of_the_configs_are_those_of_their_script(tmp_path):
+    """``configs/insurance/claims.py`` writes them, byte for byte."""
+    folder = ROOT / "configs" / "insurance"
+    runpy.run_path(str(folder / "claims.py"))["main"](tmp_path)
+    for name in ("claims.csv", "years.csv"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_quantiles_of_a_law_with_mostly_no_claim_are_not_lost_at_its_atom():
+    model = one(marginals.Poisson(mu=0.2), marginals.Exponential(scale=3.0))
+    grid = Grid.fitting(sum_of(model.loss), 30.0)
+    theta, _, _ = grid.tilt()
+    found = [compound_controls._quantile(grid, way, theta, 0.01) for way in ("nearest", "down", "up")]
+    n = np.arange(1, 60)
+    tail = float(stats.poisson.pmf(n, 0.2) @ special.gammaincc(n, found[0] / 3.0))
+    assert tail == pytest.approx(0.01, rel=1e-4)
+    assert found[1] < found[0] < found[2]

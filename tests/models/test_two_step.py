@@ -274,7 +274,7 @@ def test_factors_alone_are_drawn_only_where_losses_have_a_unit():
     assert ConditionalDraws.of(sampler, (Event(2.0, "above"),), StandardNormal(dim=1)) is None
 
 
-@pytest.mark.statistical(effect=0.2, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
 @pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 6.0}], ids=["gaussian", "t"])
 def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives(options, seed):
     """Of a probability, from twisted rows, against differences of the exact law."""
