@@ -10,7 +10,7 @@ from raresim.errors import DataError, FieldError
 from raresim.models import Credit
 from tests.helpers import block, losses, normals
 from tests.statistical import assert_within_error
-from tests.test_credit import Table
+from tests.models.test_credit import Table
 
 MATRIX = "from,A,B,C,D\nA,0.9,0.07,0.03,0\nB,0.1,0.7,0.15,0.05\nC,0.02,0.08,0.7,0.2\nD,0,0,0,1\n"
 VALUES = {"A": 1.0, "B": 0.95, "C": 0.8}
