@@ -247,7 +247,7 @@ class Config:
         model: Model = self._build(getattr(self.model, "model"), ("model",))  # noqa: B009
         with self.located(("model",)):
             law, loss = model.inputs, model.loss
-        lines = (*model.describe(), *law.describe())
+        lines = (*model.describe(), *law.describe(), *loss.describe())
         known = (f"model {model.kind}", law.dim, law.latent_dim, law.names, lines, law.are_returns, None)
         return Outline(*known, law.returns, law.keeps_to_data, tuple(model.notes())), law, loss
 

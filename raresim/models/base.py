@@ -76,4 +76,4 @@ class Model(ABC):
 
     @abstractmethod
     def describe(self) -> list[str]:
-        """Lines that say in words what the model is."""
+        """Lines that say in words what the model is, beyond what inputs and loss say of themselves."""

@@ -234,7 +234,7 @@ class Credit(Model):
         mode = "default" if self.moves is None else "migration"
         law = {"gaussian": "normal", "t": f"Student t, {self.dof:g} degrees of freedom" if self.dof else ""}
         of = law.get(self.copula, "of a normal variance mixture")
-        return [f"credit portfolio in {mode} mode: asset values {of}", *self.loss.describe()]
+        return [f"credit portfolio in {mode} mode: asset values {of}"]
 
     @staticmethod
     def examples() -> list[Credit]:
