@@ -71,7 +71,9 @@ class WeightedDraws(OfDraws):
             loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
         in_event = masks(self.events, loss)
-        many, equal = len(self.sampler.problem.loss.component_names), self.sampler.proposal is None
+        draws = self.beyond is not None and self.beyond.draws
+        many = len(self.sampler.problem.loss.component_names) if draws else 0
+        equal = self.sampler.proposal is None
         summary = summary_of(block, u, loss, log_weight, in_event, many, self.beyond, self.outside, equal)
         if self.log_bound is not None:
             hits = [hit_weights(log_weight, mask) for mask in in_event]

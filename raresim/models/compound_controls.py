@@ -127,7 +127,7 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
     joined by a copula. A year is the period of the model.
     """
     found = {1.0 / (1.0 - float(e.level)): e for e in estimates if e.kind == "value_at_risk" and e.level is not None}
-    found = {years: e for years, e in found.items() if math.isfinite(e.value)}
+    found = {years: e for years, e in found.items() if e.asked and math.isfinite(e.value)}
     if not found:
         return ()
     beyond = _means_beyond(shown)
