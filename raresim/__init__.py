@@ -16,12 +16,18 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a list of the stub's names
 
 
+_FAMILIES = ("copulas", "marginals", "models")
+"""Folders whose members are called by the name of the folder: ``raresim.marginals.Normal``."""
+
+
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used: ``raresim --help`` must not wait for numpy."""
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
+    if name in _FAMILIES:
+        return importlib.import_module(f"raresim.{name}")
     raise AttributeError(f"module 'raresim' has no attribute {name!r}")
 
 

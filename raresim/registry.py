@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "proposal_family": ("raresim.proposals",),
     "method": ("raresim.methods",),
     "measure": ("raresim.measures",),
+    "model": ("raresim.models",),
 }
 """The packages in which the members of each family are looked for."""
 

@@ -49,6 +49,7 @@ def tree(tmp_path: Path, text: str) -> yaml_tree.Tree:
 # ------------------------------------------------------------------ configs
 
 
+@pytest.mark.slow
 def test_every_hostile_config_is_refused_in_one_line(refusals: list[Refusal]) -> None:
     assert len(refusals) >= 100
     assert [r.name for r in refusals if not r.message] == []
@@ -247,6 +248,7 @@ def rendered(folder: Path, text: str) -> str:
     return page._html(run, {name: page.Panel(name, "data:image/png;base64,", text, text) for name in names})
 
 
+@pytest.mark.slow
 def test_text_stays_text_in_every_field(whole: Path, tmp_path: Path) -> None:
     assert len(set(hostile_pages.PAYLOADS)) >= 100
     assert hostile_pages.poison(whole, tmp_path / "benign", hostile_pages.BENIGN) >= 100
@@ -274,6 +276,7 @@ def test_figures_survive_hostile_names(whole: Path, tmp_path: Path) -> None:
     assert {"convergence.png", "fit-quantiles.png", "trace.png"} <= drawn
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_browser_sees_no_more_than_the_page(whole: Path, tmp_path: Path) -> None:
     assert CHROMIUM is not None
@@ -311,6 +314,7 @@ def test_error_cannot_command_the_terminal(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ folders
 
 
+@pytest.mark.slow
 def test_nothing_leaves_or_enters_a_run_folder(tmp_path: Path) -> None:
     outcomes = hostile_paths.outcomes(tmp_path)
     assert len(outcomes) >= 40
@@ -326,6 +330,7 @@ def arrays(folder: Path, content: bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_archives_that_unpack_to_too_much_are_refused(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "run")
     packed = io.BytesIO()

@@ -28,6 +28,7 @@ FLOORS = (
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),
+    ("models",),
     ("run",),
     ("config",),
     ("shell",),
@@ -76,6 +77,7 @@ def rooms() -> dict[str, set[str]]:
     return graph()
 
 
+@pytest.mark.slow
 def test_every_folder_has_a_floor(rooms):
     assert sorted(rooms) == sorted(name for floor in FLOORS for name in floor)
     assert len(rooms) + 1 <= 30

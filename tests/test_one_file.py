@@ -17,6 +17,7 @@ PARTS = {
     "copula": ("copulas/clayton.py", "Clayton"),
     "method": ("methods/importance.py", "Importance"),
     "measure": ("measures/probability.py", "Probability"),
+    "model": ("models/credit.py", "Credit"),
     "proposal_family": ("proposals/gaussian.py", "Gaussian"),
 }
 """A member of each family that is written anew, under another kind and another name."""

@@ -72,6 +72,7 @@ def summary_of(first, loss, log_weight, events):
     return Summary.of_rows(len(loss), hits, len(loss), KeptRows.of_block(every, loss, log_weight))
 
 
+@pytest.mark.slow
 @given(rows, cuts)
 def test_a_summary_does_not_depend_on_where_blocks_are_cut(sample, at):
     events = (Event(0.0), Event(1.5, "below"))
@@ -86,6 +87,7 @@ def test_a_summary_does_not_depend_on_where_blocks_are_cut(sample, at):
         np.testing.assert_array_equal(parts.top.largest(k), whole.top.largest(k))
 
 
+@pytest.mark.slow
 @given(rows, st.integers(0, 80), st.integers(1, 60))
 def test_kept_rows_are_at_most_those_asked_for_and_begin_the_stage(sample, limit, size):
     loss, log_weight = sample
@@ -99,6 +101,7 @@ def test_kept_rows_are_at_most_those_asked_for_and_begin_the_stage(sample, limit
     np.testing.assert_array_equal(kept.loss[:whole_blocks], loss[:whole_blocks])
 
 
+@pytest.mark.slow
 @given(rows, cuts, st.sampled_from([-1e5, 0.0, 1e5]))
 def test_cross_entropy_of_a_level_depends_neither_on_blocks_nor_on_a_constant(sample, at, shift):
     loss, log_weight = sample
@@ -111,6 +114,7 @@ def test_cross_entropy_of_a_level_depends_neither_on_blocks_nor_on_a_constant(sa
         assert parts.cross_entropy(level) == pytest.approx(whole.cross_entropy(level), rel=1e-8, abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 @given(losses, losses, losses)
 def test_loss_moments_merge_in_any_grouping_and_order(a, b, c):
     a, b, c = map(LossMoments.of_block, (a, b, c))
@@ -121,6 +125,7 @@ def test_loss_moments_merge_in_any_grouping_and_order(a, b, c):
         assert other.squares == pytest.approx(one.squares, rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(rows, rows, rows)
 def test_several_summaries_merge_in_any_grouping(a, b, c):
     a, b, c = (Several((tail_of(*x), LossMoments.of_block(x[0]))) for x in (a, b, c))
@@ -129,6 +134,7 @@ def test_several_summaries_merge_in_any_grouping(a, b, c):
     assert one.parts[1].mean == pytest.approx(other.parts[1].mean, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(weights, weights, weights)
 def test_largest_weights_merge_in_any_grouping_and_order(a, b, c):
     a, b, c = (TopWeights.of_hits([x]) for x in (a, b, c))
@@ -137,6 +143,7 @@ def test_largest_weights_merge_in_any_grouping_and_order(a, b, c):
     np.testing.assert_array_equal(one, c.merge(a).merge(b).largest(0))
 
 
+@pytest.mark.slow
 @given(rows, st.permutations(range(60)))
 def test_the_order_of_rows_does_not_matter(sample, order):
     loss, log_weight = sample
@@ -144,6 +151,7 @@ def test_the_order_of_rows_does_not_matter(sample, order):
     assert_same_tail(tail_of(loss[order], log_weight[order]), tail_of(loss, log_weight))
 
 
+@pytest.mark.slow
 @given(rows, st.lists(st.floats(-4.0, 4.0), min_size=2, max_size=6))
 def test_probability_falls_with_the_threshold(sample, thresholds):
     loss, log_weight = sample
@@ -154,6 +162,7 @@ def test_probability_falls_with_the_threshold(sample, thresholds):
     assert (np.diff(tail.hits) <= 0).all()
 
 
+@pytest.mark.slow
 @given(rows, st.integers(2, 5))
 def test_repeated_rows_change_no_probability(sample, times):
     once = tail_of(*sample)
@@ -166,6 +175,7 @@ def test_repeated_rows_change_no_probability(sample, times):
 # --- weights -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     st.floats(1e-3, 1.0, exclude_max=True),
     hnp.arrays(float, 3, elements=st.floats(-8.0, 8.0)),
@@ -179,6 +189,7 @@ def test_no_weight_of_a_defensive_mixture_exceeds_one_over_its_share(share, mean
     assert (log_weight <= -math.log(share) + 1e-12).all()
 
 
+@pytest.mark.slow
 @given(
     st.floats(0.01, 0.99),
     st.floats(-5.0, 5.0),
@@ -195,6 +206,7 @@ def test_density_of_a_mixture_lies_between_its_components_and_knows_no_order(sha
     assert (one <= each.max(axis=0) + slack).all()
 
 
+@pytest.mark.slow
 @given(weights, st.floats(-1e5, 1e5))
 def test_effective_number_is_between_one_and_all_whatever_the_scale(log_weight, shift):
     ess = effective_of_logs(log_weight)
@@ -203,6 +215,7 @@ def test_effective_number_is_between_one_and_all_whatever_the_scale(log_weight, 
     assert effective(np.exp(log_weight)) == pytest.approx(ess, rel=1e-9)
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(float, st.integers(30, 200), elements=st.floats(-20.0, 20.0), unique=True),
     st.floats(-1e5, 1e5),
@@ -316,6 +329,7 @@ WORSE = {
 }
 
 
+@pytest.mark.slow
 @given(
     diagnostics,
     st.floats(1e-3, 0.5),
@@ -354,6 +368,7 @@ def test_the_worst_of_statuses_knows_no_order_and_only_gets_worse(statuses, anot
 LAWS = [law for cls in (Lognormal, StudentT, Gamma, Weibull, Poisson) for law in cls.examples()]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(LAWS), hnp.arrays(float, 12, elements=st.floats(-30.0, 30.0)))
 def test_maps_from_the_normal_law_keep_the_order(law, u):
     x = np.empty(12)
@@ -361,6 +376,7 @@ def test_maps_from_the_normal_law_keep_the_order(law, u):
     assert (np.diff(x) >= -1e-11 * (1.0 + np.abs(x[1:]))).all()  # maps are tables, exact to some 1e-12
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(float, 4, elements=st.floats(-5.0, 5.0)).filter(lambda w: np.abs(w).max() > 0.1),
     hnp.arrays(float, (8, 4), elements=st.floats(-50.0, 50.0)),
@@ -439,6 +455,7 @@ def test_a_growing_stage_begins_like_a_longer_one(seed, n, more):
         assert_same_bits(a, b)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-(10**6), 10**6), max_size=40), st.integers(1, 5))
 def test_an_executor_gives_results_in_the_order_of_the_items(items, workers):
     with Executor.of("threads", workers) as executor:
@@ -448,6 +465,7 @@ def test_an_executor_gives_results_in_the_order_of_the_items(items, workers):
 # --- files -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(rows, st.binary(max_size=40), st.integers(0, 10**6), st.lists(st.floats(-1e9, 1e9), max_size=20))
 def test_a_checkpoint_holds_what_was_put_into_it(sample, content, generation, values):
     total = summary_of(0, *sample, (Event(0.0),))
@@ -486,6 +504,7 @@ def finished():
 positive = st.floats(1e-300, 1.0)
 
 
+@pytest.mark.slow
 @one_in(2)
 @given(positive, st.floats(1e-6, 1.0), positive, positive, st.floats(-1e6, 1e6))
 def test_a_report_reads_what_a_run_wrote(tmp_path_factory, value, error, a, b, threshold):

@@ -207,6 +207,7 @@ def test_the_mean_needs_the_draws_of_the_textbook(seed):
     assert found == pytest.approx((z * 0.5 / EFFECT) ** 2, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_the_fewest_draws_that_are_admitted_see_the_effect(pattern, seed):

@@ -12,7 +12,23 @@ from raresim.accumulators.weighted_losses import PIECES, Whole
 from raresim.numerics.arrays import Float
 
 NUMBERS = 2**23
-"""Largest number of coordinates of all kept draws together (64 megabytes)."""
+"""Largest number of coordinates of all kept draws together (64 megabytes), or of what the parts lose in all of them."""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """The rows that are kept, for numbers that need more than counts of events.
+
+    Parameters
+    ----------
+    floor : float
+        Smallest loss of the rows that are kept.
+    draws : bool
+        Whether the first kept rows keep their draws.
+    """
+
+    floor: float
+    draws: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +56,13 @@ class TailDraws(Accumulator):
     u: tuple[Float, ...]
 
     @classmethod
-    def of_block(cls, u: Float, loss: Float, log_weight: Float, floor: float) -> Self:
-        """Copy the rows of one block that reach the floor; a row without a loss does not reach it."""
+    def of_block(cls, u: Float, loss: Float, log_weight: Float, floor: float, parts: int = 0) -> Self:
+        """Copy the rows of one block that reach the floor; a row without a loss does not reach it.
+
+        Fewer rows are kept if the portfolio has so many ``parts`` that their losses are more numbers than a draw.
+        """
         at = np.flatnonzero(loss >= floor).astype(np.int64)
-        most = max(1, NUMBERS // u.shape[1])
+        most = max(1, NUMBERS // max(u.shape[1], parts))
         whole = cls(loss.size, most, False, (loss[at],), (log_weight[at],), (at,), (np.ascontiguousarray(u[at]),))
         return whole.cut()
 

@@ -36,6 +36,7 @@ REMEDIES: Mapping[str, str] = {
     "Loss": "such as raresim.Linear(weights=[0.5, 0.5]) or raresim.PythonLoss(function=my_loss)",
     "ProposalFamily": "such as raresim.Gaussian()",
     "Method": "such as raresim.CrossEntropy()",
+    "Model": 'such as raresim.models.Credit(tape="tape.csv")',
     "Measure": "such as raresim.Probability(above=5.0) or raresim.ValueAtRisk(level=0.999)",
     "Stop": "such as raresim.Stop(relative_error=0.01)",
 }
@@ -50,6 +51,7 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     "ProposalFamily": ("a family of proposals", "families of proposals"),
     "Method": ("a method", "methods"),
     "Measure": ("a measure", "measures"),
+    "Model": ("a model", "models"),
     "int": ("a whole number", "whole numbers"),
     "float": ("a number", "numbers"),
     "bool": ("True or False", "True or False"),

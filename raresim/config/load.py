@@ -32,13 +32,15 @@ from raresim.engine.executors import Execution
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.files import yaml_tree
 from raresim.files.yaml_tree import Loc, Tree
+from raresim.losses.base import Loss
 from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
+from raresim.models.base import Model
 from raresim.run import presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
-from raresim.run.experiment import Experiment
+from raresim.run.experiment import EITHER, Experiment
 from raresim.run.refusals import refuse_for, refuse_parts
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
@@ -113,13 +115,20 @@ class Config:
 
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and laws fitted; a user's loss is only imported by the run."""
-        names = ("inputs", "loss", "measures", "method", "stop", "seed", "audit")
+        parts = ("model",) if self.has_model else ("inputs", "loss")
+        names = (*parts, "measures", "method", "stop", "seed", "audit")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
-        self.demand(values["inputs"], values["method"], values["stop"])
+        inputs = values["model"].inputs if self.has_model else values["inputs"]
+        self.demand(inputs, values["method"], values["stop"])
         try:
             return Experiment(**values, name=self.checked_name(), preset=getattr(self.model, "preset"))  # noqa: B009
         except FieldError as error:
             raise self.explain(error) from None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model stands in place of inputs and loss."""
+        return getattr(self.model, "model") is not None  # noqa: B009
 
     @property
     def tails(self) -> list[float]:
@@ -130,12 +139,12 @@ class Config:
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
         self.checked_name()
-        inputs, law = self._outline_inputs()
-        loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        inputs, law, loss = self._outline_parts()
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
             bound = loss.look(typing.cast(Inputs, inputs))
-            inputs = dataclasses.replace(inputs, notes=tuple(bound.notes(typing.cast(Inputs, inputs))))
+            notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)))
+            inputs = dataclasses.replace(inputs, notes=notes)
         method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
@@ -148,6 +157,8 @@ class Config:
     @property
     def doubts(self) -> list[str]:
         """Doubts about the user's function from its text, one sentence each; nothing is imported."""
+        if self.has_model:
+            return []
         loss = self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
         doubts: list[str] = loss.doubts()
         return doubts
@@ -219,6 +230,17 @@ class Config:
             return self.tree.error((*error.of, error.field), error.message)
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
 
+    def _outline_parts(self) -> tuple[Outline, Inputs | None, Loss]:
+        """What is known of the inputs, their law where it need not be fitted, and the loss."""
+        if not self.has_model:
+            return *self._outline_inputs(), self._build(getattr(self.model, "loss"), ("loss",))  # noqa: B009
+        model: Model = self._build(getattr(self.model, "model"), ("model",))  # noqa: B009
+        with self.located(("model",)):
+            law, loss = model.inputs, model.loss
+        lines = (*model.describe(), *law.describe())
+        known = (f"model {model.kind}", law.dim, law.latent_dim, law.names, lines, law.are_returns, None)
+        return Outline(*known, law.returns, law.keeps_to_data, tuple(model.notes())), law, loss
+
     def _outline_inputs(self) -> tuple[Outline, Inputs | None]:
         """What is known about the inputs, and their law if it need not be fitted."""
         model = getattr(self.model, "inputs")  # noqa: B009
@@ -262,6 +284,13 @@ class Config:
             except DataError as error:
                 raise DataError(f"{self.tree.place(loc)}: {error}") from None
 
+    def _fitted_from(self, model: BaseModel, loc: Loc, least: float) -> Any:
+        """As `_build`, of a law that is fitted to no value below ``least`` where the config says nothing else."""
+        fit = getattr(model, "fit", None)
+        if fit is not None and fit.least is None:
+            model = model.model_copy(update={"fit": fit.model_copy(update={"least": least})})
+        return self._build(model, loc)
+
     def _fit(self, model: BaseModel, cls: type, loc: Loc) -> Any:
         """The law fitted to the data that ``model`` names."""
         source = self._build(getattr(model, "fit"), (*loc, "fit"))  # noqa: B009
@@ -290,7 +319,9 @@ class Config:
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
         if value is None or not marks & {"path", "function"}:
-            return self._build(value, loc)
+            field = next((f for f in dataclasses.fields(class_of(model)) if f.name == name), None)
+            least = None if field is None else field.metadata.get("least")
+            return self._build(value, loc) if least is None else self._fitted_from(value, loc, least)
         path_text, colon, function = str(value).rpartition(":") if "function" in marks else (str(value), "", "")
         if "function" in marks and not colon:
             return value
@@ -363,8 +394,22 @@ def load(
     for assignment in later:
         yaml_tree.override(tree, assignment)
     filled = presets.fill(tree)
+    missing = _parts_wrong(tree)
     try:
         model = experiment_model().model_validate(tree.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(messages(tree, error))) from None
+        raise ConfigError("\n".join([*missing, *messages(tree, error)])) from None
+    if missing:
+        raise ConfigError("\n".join(missing))
     return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled))
+
+
+def _parts_wrong(tree: Tree) -> list[str]:
+    """What is wrong with the choice between inputs and loss, and a model: a line each."""
+    given = [name for name in ("inputs", "loss") if name in tree.data]
+    if "model" in tree.data:
+        place, others = tree.place(("model",)), " and ".join(given)
+        return [f"{place}: model: must be left out where {others} are given: {EITHER}"] if given else []
+    missing = [name for name in ("inputs", "loss") if name not in given]
+    either = f"; {EITHER}" if len(missing) == 2 else ""
+    return [f"{tree.place((name,))}: {name}: is required but missing{either}" for name in missing]

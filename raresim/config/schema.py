@@ -30,6 +30,7 @@ from raresim.marginals.base import Marginal
 from raresim.measures.base import Measure
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
+from raresim.models.base import Model
 from raresim.proposals.base import ProposalFamily
 from raresim.registry import members
 from raresim.run.audit import Extent
@@ -45,13 +46,14 @@ _FAMILY_OF = {
     ProposalFamily: "proposal_family",
     Method: "method",
     Measure: "measure",
+    Model: "model",
 }
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a config file, for editors."""
     schema: dict[str, Any] = experiment_model().model_json_schema(by_alias=True)
-    return schema
+    return schema | {"oneOf": [{"required": ["inputs", "loss"]}, {"required": ["model"]}]}
 
 
 @functools.cache
@@ -62,8 +64,9 @@ def experiment_model() -> type[BaseModel]:
         "name": (str | None, None),
         "preset": (Name | None, None),
         "seed": (_Count, ...),
-        "inputs": (builder.family("inputs"), ...),
-        "loss": (builder.family("loss"), ...),
+        "inputs": (builder.family("inputs"), None),
+        "loss": (builder.family("loss"), None),
+        "model": (builder.family("model"), None),
         "measures": (Annotated[list[builder.family("measure")], Field(min_length=1)], ...),  # type: ignore[misc]
         "method": (builder.family("method"), builder.default(Auto())),
         "stop": (builder.model(Stop), builder.default(Stop())),

@@ -33,6 +33,8 @@ class ColumnSource:
         Name of the column.
     missing : {"error", "drop"}
         ``error`` refuses missing values, ``drop`` leaves their rows out.
+    least : float, optional
+        Values below it are refused, each with its place; of the severity of claims it is 0 without being asked.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class ColumnSource:
     file: Path
     column: str
     missing: ColumnMissing = "error"
+    least: float | None = None
 
     def __post_init__(self) -> None:
         one_of("missing", self.missing, ColumnMissing)
@@ -72,7 +75,10 @@ class ColumnSource:
 
     def _value(self, cell: str, problems: Problems, row: int) -> float:
         if cell not in MISSING:
-            return files.number(cell, MISSING_ADVICE, problems, row, self.column)
+            value = files.number(cell, MISSING_ADVICE, problems, row, self.column)
+            if self.least is not None and value < self.least:
+                problems.add(f"must be at least {self.least:g}, got {cell}", row, self.column)
+            return value
         if self.missing == "error":
             problems.add(f"is missing, got {cell!r}; fill it in or choose `missing: drop`", row, self.column)
         return math.nan

@@ -55,6 +55,9 @@ MIN_AUDIT = 100
 NOMINAL_CHANCE = (1e-3, 1e-5)
 """Probability of at least so many hits among draws of the target: above the first trusted, above the second caution."""
 
+CONTROL_ERRORS = 4.0
+"""Standard errors by which a control may be further off than what it assumes allows."""
+
 UNCONDITIONAL = 0.25
 """Hidden share of the estimate up to which the scope is all failure regions, without a condition."""
 
@@ -173,6 +176,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         *checks,
         *_threshold(diagnostics),
         *_sections(diagnostics),
+        *_control(diagnostics, relative_error),
         *searched,
         *_canary(search["canary"]),
         *lost,
@@ -272,6 +276,19 @@ def _sections(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
         return ()
     message = f"the standard error from sixteen parts of the rows is {ratio:.2f} times the reported one (2 allowed)"
     return (_graded("sections", ratio, ratio < 2.0, ratio < 4.0, message),)
+
+
+def _control(diagnostics: Mapping[str, Any], relative_error: float | None) -> tuple[Check, ...]:
+    """Whether a number that is known without sampling is as near as what it assumes allows, and sampling error does."""
+    gap = diagnostics.get("control_gap")
+    if gap is None:
+        return ()
+    allowed = diagnostics["control_allowed"] + CONTROL_ERRORS * (relative_error or 0.0)
+    message = (
+        f"a control that is known without sampling is {gap:.2%} off ({allowed:.2%} allowed by what it assumes and by "
+        f"{CONTROL_ERRORS:g} standard errors): see controls.csv"
+    )
+    return (Check("control", gap, Status.TRUSTED if gap <= allowed else Status.CAUTION, message),)
 
 
 def error_is_audited(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> bool:
@@ -542,8 +559,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         return f"{which}: every {unit} came from the target itself{narrow}", None
     nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
-    if kind == "stated" and not nominal:
-        return "the failure regions that the stated proposal covers", None
+    if not nominal:
+        return f"the failure regions that the {'stated proposal covers' if kind == 'stated' else 'search found'}", None
     hidden = -math.log(0.05) / nominal
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
@@ -605,6 +622,7 @@ _ADVICE = {
     "shrinkage": "compare with fit.covariance: sample, use more rows, or fewer columns",
     "simple_returns": "fit log returns (fit.returns: log) and value positions by loss.revalue: exp",
     "log_returns": "value positions by loss.revalue: exp, or say by loss.revalue: none that log returns are meant",
+    "control": "compare what the control assumes with the portfolio, and run again with another seed",
     "columns": "leave out such columns with fit.columns, or use more rows",
     "interrupted": "run it again with --resume: it goes on where it was",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",

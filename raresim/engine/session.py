@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from raresim.accumulators.base import Accumulator
+from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.executors import Executor
 from raresim.engine.fold import Job, fold
 from raresim.engine.journal import Journal, current
@@ -51,8 +52,11 @@ class Session:
         Of the events' intervals.
     reserved : int
         Evaluations that are left to the audit.
-    keeps_rows : bool
-        Whether measures are read from rows of the estimate, so that these have to be weighted draws.
+    beyond : Beyond or None
+        The rows of the estimate that measures are read from, which have to be weighted draws; None where counts of
+        events are enough.
+    scheme : object
+        The way to draw that the model of the run offers, a `raresim.methods.scheme.Scheme`; None where it has none.
     """
 
     problem: Problem
@@ -64,7 +68,8 @@ class Session:
     relative_error: float | None = None
     confidences: Sequence[float] = ()
     reserved: int = 0
-    keeps_rows: bool = False
+    beyond: Beyond | None = None
+    scheme: object = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)

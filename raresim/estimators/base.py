@@ -10,6 +10,7 @@ import numpy as np
 
 from raresim.accumulators.summary import Summary
 from raresim.engine.fold import Job, Sampler
+from raresim.engine.problem import Problem
 from raresim.estimators.guarantee import Wait
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
@@ -69,6 +70,11 @@ class Estimator(Job[Summary]):
     @property
     def weight_bound(self) -> float | None:
         """Log of the largest possible weight of a row in nats, if weights outside of events are summed; else None."""
+        return None
+
+    @property
+    def read_with(self) -> Problem | None:
+        """The problem whose factors and components the kept draws have; None: that of the run."""
         return None
 
     @property

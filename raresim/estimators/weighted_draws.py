@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,34 +13,19 @@ from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
-from raresim.accumulators.tail_draws import TailDraws
+from raresim.accumulators.tail_draws import Beyond, TailDraws
 from raresim.accumulators.weighted_losses import WeightedLosses
 from raresim.distributions.mixture import log_weight_bound
 from raresim.engine.fold import Sampler
 from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.estimators.guarantee import Goal, Wait
+from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 CLOCK = 2**63
 """Index of the stream that times the hits; no stage has as many blocks."""
-
-
-@dataclass(frozen=True)
-class Beyond:
-    """The rows that are kept, for numbers that need more than counts of events.
-
-    Parameters
-    ----------
-    floor : float
-        Smallest loss of the rows that are kept.
-    draws : bool
-        Whether the first kept rows keep their draws.
-    """
-
-    floor: float
-    draws: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,21 +71,11 @@ class WeightedDraws(OfDraws):
             loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
         in_event = masks(self.events, loss)
-        could_be = masks_with_failed(in_event, loss)
-        hits = [hit_weights(log_weight, mask) for mask in in_event]
-        upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
-        kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
-        summary = Summary.of_rows(block.rows, hits, block.rows, kept, self.sampler.proposal is None, upper)
-        if self.outside:
-            out = [hit_weights(log_weight, ~(mask | np.isnan(loss))) for mask in in_event]
-            summary = replace(summary, outside=TailMoments.of_hits(block.rows, out))
+        many, equal = len(self.sampler.problem.loss.component_names), self.sampler.proposal is None
+        summary = summary_of(block, u, loss, log_weight, in_event, many, self.beyond, self.outside, equal)
         if self.log_bound is not None:
+            hits = [hit_weights(log_weight, mask) for mask in in_event]
             summary = replace(summary, bets=Bets.of_hits(block.rows, hits, self.log_bound))
-        if self.beyond is not None:
-            floor = self.beyond.floor
-            summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, floor))
-            if self.beyond.draws:
-                summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, floor))
         if states is not None:
             at_least = self.sampler.problem.loss.at_least
             parts = failing_states(self.events, in_event, log_weight, states, at_least)
@@ -123,3 +99,50 @@ class WeightedDraws(OfDraws):
             clock = stream(self.sampler.seed, stage, CLOCK + k)
             waits.append(Wait(goal, None if row is None else float(clock.standard_gamma(row))))
         return tuple(waits)
+
+
+def summary_of(
+    block: Block,
+    u: Float,
+    loss: Float,
+    log_weight: Float,
+    in_event: Sequence[Bool],
+    parts: int,
+    beyond: Beyond | None,
+    outside: bool,
+    equal: bool = False,
+) -> Summary:
+    """Summarise the rows of a block.
+
+    Parameters
+    ----------
+    block : Block
+        The block.
+    u : (n, d) float64
+        Draws.
+    loss, log_weight : (n,) float64
+        Of each; NaN for a row without a loss, and in nats.
+    in_event : sequence of (n,) bool
+        The rows of each event.
+    parts : int
+        How many the portfolio has.
+    beyond : Beyond or None
+        The rows that are kept.
+    outside : bool
+        Whether the weights outside of each event are summed up too.
+    equal : bool
+        Whether all weights are one.
+    """
+    could_be = masks_with_failed(in_event, loss)
+    hits = [hit_weights(log_weight, mask) for mask in in_event]
+    upper = None if could_be is None else [hit_weights(log_weight, mask) for mask in could_be]
+    kept = KeptRows.of_block(block, loss, log_weight, KEPT_ROWS)
+    summary = Summary.of_rows(block.rows, hits, block.rows, kept, equal, upper)
+    if outside:
+        out = [hit_weights(log_weight, ~(mask | np.isnan(loss))) for mask in in_event]
+        summary = replace(summary, outside=TailMoments.of_hits(block.rows, out))
+    if beyond is not None:
+        summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, beyond.floor))
+        if beyond.draws:
+            summary = replace(summary, draws=TailDraws.of_block(u, loss, log_weight, beyond.floor, parts))
+    return summary

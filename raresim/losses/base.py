@@ -72,6 +72,21 @@ class Loss(ABC):
         """
         return None
 
+    def scores(self, x: Float, components: Float) -> Mapping[str, Float]:
+        """How the probability of what a row's parts did depends on parameters of the loss, by their names.
+
+        Of a loss that draws by itself: the derivative (n,) of the log probability of the row's parts, given its
+        factors, by the log of one factor on all parameters of that name.
+
+        Parameters
+        ----------
+        x : (n, d) float64
+            Factors.
+        components : (n, m) float64
+            What each part lost in each row.
+        """
+        return {}
+
     @property
     def component_names(self) -> tuple[str, ...]:
         """Names of the parts; empty if there are none."""

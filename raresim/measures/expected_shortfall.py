@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from raresim.distributions.base import Inputs
+from raresim.errors import FieldError
+from raresim.losses.base import Loss
 from raresim.measures.base import Quantity
 from raresim.measures.levels import AtLevels
 from raresim.registry import member
@@ -45,6 +49,15 @@ class ExpectedShortfall(AtLevels):
 
     kind: ClassVar[str] = "expected_shortfall"
     quantity: ClassVar[Quantity] = "expected_shortfall"
+
+    def check_moments(self, loss: Loss, inputs: Inputs) -> None:
+        closed = loss.moments(inputs)
+        if closed is not None and closed[0] == math.inf:
+            raise FieldError(
+                "level" if self.level is not None else "tail",
+                "has no expected shortfall: the loss has an infinite mean, so that of its worst outcomes is infinite "
+                "too; ask for a value_at_risk or an exceedance curve, or limit the loss",
+            )
 
     @staticmethod
     def examples() -> list[ExpectedShortfall]:

@@ -100,6 +100,9 @@ class Sensitivities(Measure):
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         sample, notes = answered.sample, [_HOW]
         scores = self._scores(answered, notes)
+        if self.parameters is None and (of_loss := answered.loss.scores(sample.x, sample.components)):
+            scores += [Score(name, None, True, values) for name, values in of_loss.items()]
+            notes.append(_OF_LOSS.format(names=", ".join(of_loss)))
         rows: list[Row] = []
         for estimate in answered.estimates:
             try:
@@ -219,6 +222,12 @@ COLUMNS = (
     "change",
     "change_error",
     "status",
+)
+
+_OF_LOSS = (
+    "Of the loss: {names}, each changed by one factor for all parts, by the score of what the parts did given the "
+    "factors. A factor on all losses given default multiplies every loss: it gives a value at risk and an expected "
+    "shortfall the elasticity 1, and a probability minus that of its threshold."
 )
 
 _HOW = (

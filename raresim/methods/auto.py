@@ -11,7 +11,7 @@ import numpy as np
 
 from raresim.accumulators.level import LevelRows
 from raresim.accumulators.tail import TailMoments
-from raresim.arguments.checks import whole
+from raresim.arguments.checks import one_of, whole
 from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.diagnostics.verdict import UNCOVERED
@@ -30,6 +30,7 @@ from raresim.estimators.replicates import Replicates
 from raresim.losses.failures import met
 from raresim.methods.base import Method, Tuned
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
+from raresim.methods.scheme import Scheme, SchemeUse, chosen
 from raresim.methods.subset_simulation import SubsetSimulation
 from raresim.numerics.arrays import Float, Index
 from raresim.proposals.histogram_tilt import HistogramTilting
@@ -164,6 +165,8 @@ class Auto(Method):
     ----------
     max_levels : int
         Levels after which the search for the event gives up.
+    scheme : "compare", "only" or "off"
+        What becomes of the scheme that a model offers: held against what a search finds, used alone, or left out.
     draws : "independent" or "sobol"
         How the final draws are made: one by one, or as points of scrambled Sobol' nets.
     control_variates : bool
@@ -212,11 +215,13 @@ class Auto(Method):
     kind: ClassVar[str] = "auto"
 
     max_levels: int = 40
+    scheme: SchemeUse = "compare"
     draws: Draws = "independent"
     control_variates: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_levels", whole("max_levels", self.max_levels))
+        one_of("scheme", self.scheme, SchemeUse)
         refuse_draws(self.draws, self.control_variates)
         if self.draws == "antithetic":
             raise FieldError("draws", "cannot be 'antithetic': the laws that are fitted are not symmetric")
@@ -230,8 +235,29 @@ class Auto(Method):
         return "standard"
 
     def tune(self, session: Session) -> Tuned:
+        if self.scheme == "only" and session.scheme is None:
+            raise FieldError(
+                "scheme", "must not be 'only': inputs and loss of this run come from no model that has one"
+            )
+        scheme = session.scheme if isinstance(session.scheme, Scheme) and self.scheme != "off" else None
+        offered = None if scheme is None else scheme.tune(session)
+        if self.scheme == "only" and offered is None:
+            raise FieldError("scheme", "must not be 'only': the scheme of the model does not serve these measures")
+        if offered is None:
+            return self._searched(session)
+        session.max_evaluations -= offered.evaluations
+        return chosen(offered, lambda: self._searched(session), self._worth(session, offered))
+
+    def _searched(self, session: Session) -> Tuned:
         search = _Search(self, session)
         return self._drawn(search.run(), search)
+
+    def _worth(self, session: Session, offered: Tuned) -> float:
+        """Evaluations that a search would save at most, over those that it takes; 0 where none is to be made."""
+        if self.scheme == "only" or offered.variances is None:
+            return 0.0 if self.scheme == "only" else math.inf
+        needed = max(offered.variances) / (session.relative_error or 0.01) ** 2
+        return needed / self.cost(session.problem.dim, session.problem.dim)
 
     def _drawn(self, tuned: Tuned, search: _Search) -> Tuned:
         """``tuned`` with draws as they were asked for, and with the way to another round."""
@@ -622,7 +648,7 @@ class _Search:
             self.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
             return self.crude(f"the event has a probability of about {probability:.2g}: weights gain nothing")
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
-        if variance > SUBSET_VARIANCE * levels**2 and not self.session.keeps_rows:
+        if variance > SUBSET_VARIANCE * levels**2 and self.session.beyond is None:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"
             return self.subset(why, probability)
         return self.tuned(law, variances, facts=self.coverage(law, probability, variance))

@@ -18,7 +18,7 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator, Unit
 from raresim.estimators.guarantee import Wait
-from raresim.estimators.weighted_draws import Beyond, WeightedDraws
+from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.losses.failures import NOTHING, Failures, collecting, note, noted
 from raresim.measures.base import Question
 from raresim.measures.often import Often, often
@@ -174,9 +174,7 @@ class Wanted:
     questions : sequence of Question
         The questions of the events, if a quantile answers some of them.
     asked : Asked or None
-        The asked errors, if more than the events' probabilities is wanted.
-    beyond : Beyond or None
-        The rows that are kept because measures are read from them.
+        The errors that are asked where more than the events' probabilities is wanted.
     betting : bool
         Whether an interval is read from bets.
     keep : callable or None
@@ -185,7 +183,6 @@ class Wanted:
 
     questions: Sequence[Question] = ()
     asked: Asked | None = None
-    beyond: Beyond | None = None
     betting: bool = False
     keep: Callable[[Progress], None] | None = None
 
@@ -338,7 +335,7 @@ def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
     outside = bounded and (len(session.events) > 1 or not tuned.starts)
     if not wanted.betting:
         draws = WeightedDraws(
-            sampler, tuple(session.events), tuned.goals, beyond=wanted.beyond, shares=shares, outside=outside
+            sampler, tuple(session.events), tuned.goals, beyond=session.beyond, shares=shares, outside=outside
         )
         return tuned.estimator or draws
     if tuned.estimator is not None:
@@ -350,7 +347,7 @@ def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
             "must not be 'betting' here: the weights have no bound; give the method a defensive share, or use "
             "'standard'",
         )
-    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=wanted.beyond, shares=shares)
+    return WeightedDraws(sampler, tuple(session.events), log_bound=log_bound, beyond=session.beyond, shares=shares)
 
 
 def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:

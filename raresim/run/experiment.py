@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from raresim.accumulators.tail_draws import Beyond
 from raresim.arguments.typed import argument, typed
 from raresim.diagnostics.canary import Canary
-from raresim.diagnostics.verdict import overall
+from raresim.diagnostics.verdict import judge, overall
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.executors import Executor
@@ -20,7 +21,6 @@ from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.engine.session import Report, Session
 from raresim.errors import FieldError, about
-from raresim.estimators.weighted_draws import Beyond
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
 from raresim.losses.isolation import isolating
@@ -30,6 +30,9 @@ from raresim.measures.base import Answered, LossScale, Measure, Question
 from raresim.measures.tail_sample import tail_sample
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
+from raresim.models import controls as model_controls
+from raresim.models.base import Model
+from raresim.models.controls import Control, gaps
 from raresim.numerics.surroundings import undisturbed
 from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
@@ -51,6 +54,8 @@ from raresim.run.provenance import compile_seconds, durations, environment, fing
 from raresim.run.refusals import refuse_for, refuse_parts
 from raresim.run.result import Result
 
+EITHER = "a run takes either inputs and loss, or a model, which has both"
+
 
 @typed
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +68,8 @@ class Experiment:
         The joint law of the risk factors.
     loss : Loss
         A function of them; larger is worse.
+    model : Model, optional
+        Both together, such as a credit tape, instead of inputs and loss.
     measures : sequence of Measure
         What is to be estimated, at least one.
     method : Method
@@ -79,8 +86,8 @@ class Experiment:
         The preset that the levels come from. Its title and horizon are printed; nothing is computed from them.
     """
 
-    inputs: Inputs
-    loss: Loss
+    inputs: Inputs = None  # type: ignore[assignment]  # a model has both
+    loss: Loss = None  # type: ignore[assignment]
     measures: Sequence[Measure]
     seed: int = field(metadata={"advice": "choose one, such as 1: with the same seed a run gives the same digits"})
     method: Method = field(default_factory=Auto)
@@ -88,8 +95,10 @@ class Experiment:
     name: str = "run"
     audit: Extent = "quick"
     preset: Name | None = None
+    model: Model | None = None
 
     def __post_init__(self) -> None:
+        self._take_model()
         refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
 
     def check(self) -> Loss:
@@ -105,6 +114,19 @@ class Experiment:
         sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
         refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
         return loss
+
+    def _take_model(self) -> None:
+        """Inputs and loss from the model; raises `FieldError` where not exactly one of the two ways is used."""
+        given = [name for name in ("inputs", "loss") if getattr(self, name) is not None]
+        if self.model is None:
+            if missing := [name for name in ("inputs", "loss") if name not in given]:
+                raise FieldError(missing[0], f"is required but missing: {EITHER}")
+            return
+        built = {"inputs": self.model.inputs, "loss": self.model.loss}
+        if other := [name for name in given if getattr(self, name) is not built[name]]:
+            raise FieldError("model", f"must be left out where {' and '.join(other)} are given: {EITHER}")
+        for name, part in built.items():
+            object.__setattr__(self, name, part)
 
     @undisturbed()
     def run(
@@ -201,12 +223,8 @@ class Experiment:
         if located and error is not None:
             asked_for = plan_of(error, questions, located)
             error = min(asked_for.planned)
-        wanted = Wanted(
-            questions if located else (),
-            asked_for,
-            self._beyond(questions, located, problem),
-            any(q.interval == "betting" for q in questions),
-        )
+        betting = any(q.interval == "betting" for q in questions)
+        wanted = Wanted(questions if located else (), asked_for, betting)
         explore += sum(known.evaluations for known in explored)
         left = budget - explore - after
         session = replace(
@@ -216,7 +234,8 @@ class Experiment:
             relative_error=error,
             confidences=[q.confidence for q in questions],
             reserved=reserve(self.audit, left, problem),
-            keeps_rows=wanted.beyond is not None,
+            beyond=self._beyond(questions, located, problem),
+            scheme=None if self.model is None else self.model.scheme,
         )
         tuned = self.method.tune(session)
         job = estimator_of(session, tuned, wanted)
@@ -239,13 +258,13 @@ class Experiment:
         Parts of the loss are computed in this process, or in a process of their own if workers may die of it. Further
         losses are a stage of the run like others.
         """
-        if found.wanted.beyond is None:
+        if found.session.beyond is None:
             return ()
         with isolating() if found.session.executor.is_renewable else nullcontext():
             return self._shown(found, sample, estimates)
 
     def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        rows = tail_sample(sample.summary, found.session.problem)
+        rows = tail_sample(sample.summary, found.job.read_with or found.session.problem)
         shown: list[Exhibit] = []
         factor = inflation(sample)
         for measure, places in zip(self.measures, found.places, strict=True):
@@ -267,7 +286,8 @@ class Experiment:
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
-        return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, self.loss.files())]
+        paths = self.loss.files() if self.model is None else self.model.files()
+        return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, paths)]
 
     def _result(
         self,
@@ -297,12 +317,19 @@ class Experiment:
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
+        controls = self.model.controls(estimates, self.preset) if self.model and not outcome.interrupted else ()
+        estimates = tuple(_controlled(estimate, controls, search) for estimate in estimates)
         primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
             asked, factor = (found.loss, found.questions, estimates), inflation(sample)
             of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
             exhibits = (*of_states, *self._exhibits(found, sample, estimates))
+            if self.model is not None:
+                exhibits = (*exhibits, *self.model.exhibits(estimates, exhibits))
+        if controls:
+            status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
+            exhibits = (model_controls.exhibit(controls, status), *exhibits)
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown
@@ -312,6 +339,7 @@ class Experiment:
             method=self.method.kind,
             description={
                 **({"preset": [PRESETS[self.preset].title, PRESETS[self.preset].horizon]} if self.preset else {}),
+                **({"model": [*self.model.describe(), *self.model.notes()]} if self.model else {}),
                 "inputs": self.inputs.describe(),
                 "loss": found.loss.describe(),
                 "method": self.method.describe(),
@@ -381,10 +409,20 @@ class _Outcome:
     interrupted: bool = False
 
 
+def _controlled(estimate: Estimate, controls: Sequence[Control], search: Mapping[str, Any]) -> Estimate:
+    """``estimate``, judged with the controls of the model."""
+    found = gaps(estimate, controls)
+    if not found:
+        return estimate
+    diagnostics = {**estimate.diagnostics, **found}
+    error = estimate.relative_error if diagnostics["hits"] else None
+    return replace(estimate, diagnostics=diagnostics, verdict=judge(diagnostics, error, search))
+
+
 def estimate(
-    inputs: Inputs | int,
-    loss: Loss | Callable[..., Any],
-    measures: Measure | Sequence[Measure],
+    inputs: Inputs | Model | int,
+    loss: Loss | Callable[..., Any] | None = None,
+    measures: Measure | Sequence[Measure] = (),
     method: Method | str = "auto",
     *,
     seed: int,
@@ -398,10 +436,11 @@ def estimate(
 
     Parameters
     ----------
-    inputs : Inputs or int
-        The joint law of the risk factors; ``d`` stands for ``d`` independent standard normals.
+    inputs : Inputs, Model or int
+        The joint law of the risk factors; ``d`` stands for ``d`` independent standard normals. A model, such as a
+        credit tape, stands for inputs and loss.
     loss : Loss or callable
-        A loss model, or a function of an ``(n, d)`` array that returns ``(n,)``; larger is worse.
+        A loss, or a function of an ``(n, d)`` array that returns ``(n,)``; larger is worse. Left out beside a model.
     measures : Measure or sequence of them
         What to estimate.
     method : Method or str
@@ -439,12 +478,17 @@ def estimate(
     <Status.TRUSTED: 'trusted'>
     """
     workers = argument("workers", workers, int)
-    inputs = argument("inputs", inputs, Inputs | int)
+    inputs = argument("inputs", inputs, Inputs | Model | int)
+    if isinstance(inputs, Model) and loss is not None:
+        raise FieldError("loss", f"must be left out beside a model: {EITHER}; give measures by name, `measures=`")
     measures = list(measures) if isinstance(measures, Iterator) else measures
     measures = argument("measures", measures, Measure | Sequence[Measure])
+    if isinstance(inputs, Model):
+        parts: dict[str, Any] = {"model": inputs}
+    else:
+        parts = {"inputs": StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs, "loss": _loss_of(loss)}
     experiment = Experiment(
-        inputs=StandardNormal(dim=inputs) if isinstance(inputs, int) else inputs,
-        loss=_loss_of(loss),
+        **parts,
         measures=measures if isinstance(measures, Sequence) else [measures],
         method=_method_of(method),
         stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),

@@ -12,6 +12,7 @@ import numpy as np
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.moments import LossMoments
 from raresim.accumulators.several import Several
+from raresim.accumulators.tail_draws import NUMBERS
 from raresim.diagnostics.psis import khat
 from raresim.engine.fold import Job, Sampler
 from raresim.engine.problem import Problem
@@ -131,7 +132,10 @@ def climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]
         if draws is None:
             raise ValueError("the draws of the climbs were not kept")
         at = np.flatnonzero(draws.loss >= floor).astype(np.int64)
-        return of_draws(problem, draws.n, floor, draws.loss[at], draws.log_weight[at], at, draws.u[at])
+        every = max(1, math.ceil(at.size * len(problem.loss.component_names) / NUMBERS))
+        at = at[::every]  # of very many parts, one row in so many is enough to see how far they reach
+        log_weight = draws.log_weight[at] + math.log(every)
+        return of_draws(problem, draws.n, floor, draws.loss[at], log_weight, at, draws.u[at])
 
     return rows
 

@@ -42,6 +42,9 @@ MOST_DETAILED = 3
 MOST_DECISIONS = 6
 """Number of a method's decisions that are printed; the report has all."""
 
+MOST_CONTROLS = 24
+"""Controls that are printed; all are in the file."""
+
 MOST_SHARES = 10
 """Number of limit states that are printed; the report has all."""
 
@@ -238,6 +241,8 @@ def show_result(result: Result, folder: Path) -> None:
     for exhibit in result.exhibits:
         if exhibit.name == "limit_states" and exhibit.rows:
             console.print(_shares(exhibit))
+        if exhibit.name == "controls":
+            console.print(_controls(exhibit))
         console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
     if result.exhibits:
         console.print()
@@ -270,6 +275,29 @@ def _listed(estimates: Sequence[Estimate]) -> Table:
             f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
             percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",
         )
+    return table
+
+
+def _controls(exhibit: Exhibit) -> Table:
+    """What is known without sampling beside each number; what it assumes is in the file."""
+    table = Table(
+        Column("control"),
+        Column("number"),
+        Column("value", justify="right", no_wrap=True),
+        Column("from the estimate", justify="right", no_wrap=True),
+        title=exhibit.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    at = {name: k for k, name in enumerate(exhibit.columns)}
+    for row in exhibit.rows[:MOST_CONTROLS]:
+        value, gap = row[at["value"]], row[at["difference"]]
+        shown = "" if gap is None or isinstance(gap, str) else f"{gap:+.2%}"
+        known = None if isinstance(value, str) else value
+        table.add_row(str(row[at["control"]]), str(row[at["number"]]), number(known, 6), shown)
     return table
 
 

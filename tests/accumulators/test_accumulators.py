@@ -76,6 +76,7 @@ def test_tail_merge_commutes(a, b):
     assert_same_tail(a.merge(b), b.merge(a))
 
 
+@pytest.mark.slow
 @given(rows, cuts, st.sampled_from([-1e5, 1e5]))
 def test_shifting_log_weights_shifts_the_log_probability_alone(sample, at, shift):
     loss, log_weight = sample
@@ -92,6 +93,7 @@ def test_shifting_log_weights_shifts_the_log_probability_alone(sample, at, shift
         assert moved.kl(k) == pytest.approx(still.kl(k), abs=1e-7)
 
 
+@pytest.mark.slow
 @given(rows)
 def test_merging_changes_neither_part(sample):
     part = tail_of(*sample)
@@ -174,6 +176,7 @@ def test_masks_are_closed_on_both_sides():
 # --- largest weights ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(hnp.arrays(float, st.integers(1, 200), elements=st.floats(-1e5, 1e5)), st.lists(st.integers(0, 200), max_size=6))
 def test_top_weights_are_all_of_a_small_sample_in_order(log_weight, at):
     parts = [TopWeights.of_block(w, [np.ones(len(w), dtype=bool)]) for (w,) in pieces((log_weight,), at)]
@@ -214,6 +217,7 @@ def test_weights_are_cut_once_twice_the_capacity_has_come_together(size, kept):
 # --- losses ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(hnp.arrays(float, st.integers(2, 80), elements=st.floats(-100, 100)), cuts, st.sampled_from([0.0, 1e5, -1e7]))
 def test_loss_moments_agree_with_numpy(loss, at, shift):
     loss = loss + shift
@@ -284,6 +288,7 @@ def test_summaries_of_replicates_merge_every_part(seed):
 # --- hits that end a stage, and bets -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=1, max_size=60), cuts, st.integers(1, 8))
 def test_first_hits_do_not_depend_on_where_the_rows_are_cut(hits, at, wanted):
     parts = [Arrivals.of_block(len(m), [m, ~m], (wanted, 2)) for (m,) in pieces((np.array(hits),), at)]
@@ -301,6 +306,7 @@ def test_merging_first_hits_is_associative_to_the_bit(hits, wanted):
     assert a.merge(b).merge(c).rows[0].tolist() == a.merge(b.merge(c)).rows[0].tolist()
 
 
+@pytest.mark.slow
 @given(hnp.arrays(float, st.integers(1, 60), elements=st.floats(-700, 2.0)), cuts)
 def test_winnings_of_pieces_merge_to_the_whole_and_are_sums_of_logarithms(log_weight, at):
     parts = [Bets.of_hits(2 * len(w), [w, w[:0]], 2.0) for (w,) in pieces((log_weight,), at)]

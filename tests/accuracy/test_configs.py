@@ -19,8 +19,12 @@ FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in SLOW else [])
-        for p in sorted(CONFIGS.glob("*.yaml"))
+        pytest.param(
+            p,
+            id="-".join(p.relative_to(CONFIGS).with_suffix("").parts),
+            marks=pytest.mark.slow if p.stem in SLOW else [],
+        )
+        for p in sorted(CONFIGS.rglob("*.yaml"))
     ],
 )
 @pytest.mark.statistical(effect=1, false_fail=1e-6, false_pass=1e-3)

@@ -154,6 +154,7 @@ def test_statistics_are_silent_without_a_bug(case, method, seed):
     control(case, method, seed(12_000)).assert_sound()
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 @pytest.mark.parametrize(
     ("case", "method", "bug"), CONTROLS, ids=[f"{bug.__name__}-{c.name}" for c, _, bug in CONTROLS]

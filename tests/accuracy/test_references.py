@@ -43,6 +43,7 @@ def test_joint_exceedance(joint):
     assert reference == pytest.approx(float(getattr(references, f"{joint}_joint")()), rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tail"),
     [

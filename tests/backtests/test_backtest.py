@@ -179,6 +179,7 @@ def test_critical_values_of_the_second_test_are_the_published_ones(name):
     assert shortfall.critical_value(null, 0.0001) == pytest.approx(-1.8, abs=0.15)
 
 
+@pytest.mark.slow
 def test_critical_value_of_a_heavy_tail_is_the_one_of_a_manual():
     """MATLAB's ``unconditionalT``: three degrees of freedom, 1,966 days, -0.42986 at 1 %, from a table of its own."""
     assert shortfall.critical_value(null_of(Tail.of("t3"), 1966), 0.01) == pytest.approx(-0.42986, abs=0.015)
@@ -430,6 +431,7 @@ def test_the_tail_is_chosen_and_stated(tail, words):
     assert stated.critical == {t.name: t.critical for t in found.tests if t.measure == "es"}
 
 
+@pytest.mark.slow
 def test_another_level_of_the_es_takes_the_var_of_its_level():
     var, es = stats.norm.isf(0.025), Tail("normal").shortfall(0.025)
     given = raresim.backtest(forecasts(es=es, es_var=var), level=0.99, es_level=0.975)
@@ -737,6 +739,7 @@ def test_the_table_fits_80_columns_and_begins_with_the_verdict(tmp_path):
         assert words in stdout
 
 
+@pytest.mark.slow
 def test_a_rejected_model_is_no_error(tmp_path):
     code, stdout, _ = call(write(tmp_path), "--level", 0.9)
     assert code == 0
@@ -759,6 +762,7 @@ def test_the_results_and_the_figure_are_written(tmp_path):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [250, 500])
 def test_figure_marks_the_days_that_exceed(n):
     from raresim.report import backtest as pictures

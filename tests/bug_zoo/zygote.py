@@ -48,6 +48,9 @@ NOT_REWRITTEN = "ignore:Module already imported so cannot be rewritten:pytest.Py
 
 STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(os, "fork") else ()
 
+FOUND = {number: signal.getsignal(number) for number in STOPPED_BY}
+"""What a fresh process does at these signals: one that a shell has started in the background ignores Ctrl-C."""
+
 
 def serve():
     """Answer until nobody asks."""
@@ -122,8 +125,8 @@ def forked(tests, bug, output):
 def become_a_fresh_process(output):
     """Nothing to read, output to a file, and the signals as Python finds them."""
     os.setpgid(0, 0)
-    for number in STOPPED_BY:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for number, handler in FOUND.items():
+        signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)
     nothing = os.open(os.devnull, os.O_RDONLY)
     written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

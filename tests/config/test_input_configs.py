@@ -264,6 +264,7 @@ def test_covariance_that_would_have_no_part_is_refused(kind, tmp_path, seed):
         loaded(tmp_path, inputs)
 
 
+@pytest.mark.slow
 def test_copula_that_nobody_states_is_gaussian_or_t_as_aic_prefers(tmp_path, seed):
     plain, tailed = prices(tmp_path, seed(91)), prices(tmp_path, seed(92), dof=3.0)
     for fit, kind in ((plain, "gaussian"), (tailed, "t")):

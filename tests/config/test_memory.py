@@ -156,6 +156,7 @@ def predicted(method, d, n, execution=PLAIN):
     return memory.parts(d, d, method, Stop(max_evaluations=n), execution, "quick")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "d"),
     [
@@ -202,6 +203,7 @@ def test_a_data_file_takes_no_more_than_predicted(name):
 METHODS = [Crude(), Auto(), CrossEntropy(), SubsetSimulation(), Splitting(), LineSampling(), DirectionalSampling()]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(METHODS),
     st.integers(1, 300),

@@ -633,6 +633,7 @@ def test_standard_errors_are_the_spread_of_fits(seed):
     assert 1.0 - 5 / math.sqrt(2 * 59) < np.std(thetas, ddof=1) / np.mean(stated) < 1.9
 
 
+@pytest.mark.slow
 def test_data_without_the_dependence_of_a_copula_are_refused(seed):
     v = pseudo_scores(draws(Gaussian(rho=-0.5, dim=2), 500, seed(829)))
     for cls in ARCHIMEDEAN:

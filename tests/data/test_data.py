@@ -1427,6 +1427,7 @@ def test_forgetting_to_rescale_the_covariance_would_be_seen():
     assert abs(fit_student_t_dof(rows, mean, cov) - wrong) > 0.1
 
 
+@pytest.mark.slow
 def test_dof_of_the_twenty_stocks():
     values = prices(STOCKS).values
     mean = values.mean(axis=0)

@@ -85,6 +85,7 @@ def test_days_of_the_index_beyond_five_sigma(index):
     assert (str(index.dates[worst]), returns[worst]) == ("2020-03-16", pytest.approx(-0.12765, abs=6e-6))
 
 
+@pytest.mark.slow
 def test_sixty_six_years_of_the_index():
     table = logs("sp500_close_1950_2015.csv")
     r = table.values[:, 0]

@@ -171,6 +171,7 @@ def drawn(law, seed, n=10_000):
     return u
 
 
+@pytest.mark.slow
 def test_a_window_far_out_is_known_too(seed):
     """200 coordinates, and a probability of e^-60, against draws of a law tilted to it, within their error."""
     law = tilted(200)

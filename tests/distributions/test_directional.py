@@ -211,6 +211,7 @@ def test_half_spaces_are_exact_within_their_error(case, family, seed):
     assert result.evaluations["estimate"] < 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_shell_is_exact_within_its_error(seed):
     exact = stats.chi.sf(11.2, 50)
@@ -218,6 +219,7 @@ def test_shell_is_exact_within_its_error(seed):
     assert_within_error(result.estimates[0].value, exact, result.estimates[0].std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_over_many_seeds(seed):
     """40 runs from the law that suits a half-space at 5: a bias of 0.7 errors would show."""
@@ -230,6 +232,7 @@ def test_intervals_cover_over_many_seeds(seed):
     assert_count_at_least(sum(e.interval[0] <= case.exact[0] <= e.interval[1] for e in runs), 40, 0.95)
 
 
+@pytest.mark.slow
 def test_digits_do_not_depend_on_the_workers(seed):
     method = CrossEntropy(proposal=DirectionalMixture(components=2))
     alone = solve(linear_normal(5, 4.0), seed(812), method=method)

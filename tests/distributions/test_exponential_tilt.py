@@ -243,6 +243,7 @@ def test_sums_are_exact_within_their_error(case, seed):
     assert estimate.relative_error <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_over_many_seeds(seed):
     """40 runs from the optimal tilt of a Poisson sum: a bias of 0.7 errors would show."""
@@ -255,6 +256,7 @@ def test_intervals_cover_over_many_seeds(seed):
     assert_count_at_least(sum(e.interval[0] <= case.exact[0] <= e.interval[1] for e in runs), 40, 0.95)
 
 
+@pytest.mark.slow
 def test_digits_do_not_depend_on_the_workers(seed):
     method = CrossEntropy(proposal=ExponentialTilting(), starts=2)
     alone = solve(SUMS[2], seed(871), method=method, relative_error=0.05)
@@ -263,6 +265,7 @@ def test_digits_do_not_depend_on_the_workers(seed):
     assert alone.estimates[0].value == together.estimates[0].value
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=2e-7, false_pass=1e-3)
 def test_runs_from_yaml(tmp_path):
     (tmp_path / "losses.py").write_text("def total(x):\n    return x.sum(axis=1)\n")

@@ -225,6 +225,7 @@ def test_intervals_cover_over_many_seeds(seed):
     assert_count_at_least(sum(e.interval[0] <= case.exact[0] <= e.interval[1] for e in runs), 40, 0.95)
 
 
+@pytest.mark.slow
 def test_digits_do_not_depend_on_the_workers(seed):
     case = successes(10, 0.1, 6)
     options = {"method": CrossEntropy(proposal=HistogramTilting(), starts=2), "relative_error": 0.1}

@@ -221,6 +221,7 @@ def test_rare_events_are_exact_within_their_error(case, components, seed):
     assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.slow
 def test_digits_do_not_depend_on_the_workers(seed):
     method = CrossEntropy(proposal=VonMisesFisherNakagamiMixture(components=2), starts=2)
     alone = solve(two_sided(5, 4.0), seed(831), method=method)

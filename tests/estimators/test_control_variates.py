@@ -92,6 +92,7 @@ def test_small_batches_have_no_bias(paired, size, seed):
     assert_within_error(math.exp(tail.log_probability(0)), case.exact[0], tail.relative_error(0) * case.exact[0])
 
 
+@pytest.mark.slow
 def test_variance_that_is_left_is_that_of_the_residuals(seed):
     """Least squares on 100,000 draws says what the best coefficients leave, some 80 %; batches come within 15 %."""
     case = linear_normal(3, 1.0)

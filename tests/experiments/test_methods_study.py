@@ -200,6 +200,7 @@ def test_a_target_is_met_by_runs_within_the_limit_that_are_trusted_and_near():
     assert summary.met(replace(target, refusable=True), [replace(dear, verdict="caution")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "id"),
     [

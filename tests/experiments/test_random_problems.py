@@ -169,6 +169,7 @@ def test_quadratic_tails_are_those_of_known_laws(t):
         assert tail == pytest.approx(sum(part[0] for part in parts), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_a_quadratic_tail_whose_steepest_way_grows_is_that_of_draws(seed):
     """Along that way the integrand is 3e8 times what it is at the saddle: the sum over it was 1e-9."""
     linear = np.array([-0.500270, -4.567764, -0.153381, 1.567620])

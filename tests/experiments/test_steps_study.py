@@ -53,6 +53,7 @@ def test_answers_are_those_of_many_draws(case):
     assert abs(hits - n * case.exact) < 5.0 * math.sqrt(n * case.exact) + 3.0
 
 
+@pytest.mark.slow
 def test_defaults_have_the_law_of_another_formula():
     ones = np.ones(30)
     assert steps.beyond_defaults(2.0, ones, 9) == pytest.approx(steps.beyond_defaults_alike(2.0, 30, 9), rel=1e-9)

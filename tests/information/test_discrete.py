@@ -108,6 +108,7 @@ def test_mutual_information_is_the_g_statistic(counts):
     assert mutual_information(counts / counts.sum()) == pytest.approx(g / (2 * counts.sum()), rel=1e-12)
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_cross_entropy_is_the_length_of_the_wrong_code(pair):
     p, q = pair
@@ -118,6 +119,7 @@ def test_cross_entropy_is_the_length_of_the_wrong_code(pair):
     assert close(cross_entropy(p, q), length)
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_jensen_shannon_is_the_square_of_scipys_distance(pair):
     p, q = pair
@@ -153,6 +155,7 @@ def test_chi_square_is_pearsons_statistic(pair):
 # --- Shannon's axioms --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_entropy_is_continuous(pair):
     """``|H(p) - H(q)| <= h(t) + t log(k - 1)`` with the total variation ``t``: the classical Fannes bound.
@@ -174,6 +177,7 @@ def test_continuity_bound_is_reached(k, t):
     assert entropy(spread) - entropy(certain) == pytest.approx(bound, rel=1e-12)
 
 
+@pytest.mark.slow
 @given(several_laws(1))
 def test_entropy_is_largest_for_equally_likely_outcomes(one):
     (p,) = one
@@ -186,6 +190,7 @@ def test_more_equally_likely_outcomes_are_more_uncertain(k):
     assert entropy(np.full(k + 1, 1 / (k + 1))) > entropy(np.full(k, 1 / k))
 
 
+@pytest.mark.slow
 @given(st.integers(2, 6).flatmap(laws), st.integers(2, 6).flatmap(laws))
 def test_entropies_of_independent_laws_add(p, q):
     table = np.outer(p, q)
@@ -194,6 +199,7 @@ def test_entropies_of_independent_laws_add(p, q):
     assert mutual_information(table) == pytest.approx(0, abs=ROUNDING)
 
 
+@pytest.mark.slow
 @given(tables())
 def test_choice_made_in_two_steps_has_the_same_entropy(table):
     """The grouping axiom: choose the row, then within it."""
@@ -203,6 +209,7 @@ def test_choice_made_in_two_steps_has_the_same_entropy(table):
     assert close(conditional_entropy(table), within)
 
 
+@pytest.mark.slow
 @given(several_laws(1), st.randoms(use_true_random=False))
 def test_entropy_does_not_depend_on_the_order_or_on_impossible_outcomes(one, random):
     (p,) = one
@@ -214,6 +221,7 @@ def test_entropy_does_not_depend_on_the_order_or_on_impossible_outcomes(one, ran
 # --- divergences -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_kl_is_positive_unless_the_laws_are_equal(pair):
     """Pinsker: at least twice the squared total variation, so zero only where that is zero."""
@@ -229,6 +237,7 @@ def test_kl_has_a_direction():
     assert kl(even, certain) == math.inf
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_kl_is_cross_entropy_less_entropy(pair):
     p, q = pair
@@ -255,6 +264,7 @@ def test_processing_data_cannot_add_information(data, table):
     assert mutual_information(table @ channel) <= mutual_information(table) + 1e-10
 
 
+@pytest.mark.slow
 @given(tables())
 def test_mutual_information_is_what_knowing_one_tells_of_the_other(table):
     rows, columns = table.sum(axis=1), table.sum(axis=0)
@@ -264,6 +274,7 @@ def test_mutual_information_is_what_knowing_one_tells_of_the_other(table):
     assert close(shared, entropy(columns) - conditional_entropy(table))
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_jensen_shannon_is_symmetric_and_at_most_one_bit(pair):
     p, q = pair
@@ -276,6 +287,7 @@ def test_jensen_shannon_of_laws_with_nothing_in_common_is_one_bit():
     assert jensen_shannon([1, 0], [0, 1], base=2) == pytest.approx(1, rel=1e-15)
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_renyi_grows_with_its_order_through_kl(pair):
     p, q = pair
@@ -284,6 +296,7 @@ def test_renyi_grows_with_its_order_through_kl(pair):
     assert all(a <= b + 1e-9 for a, b in itertools.pairwise(values))
 
 
+@pytest.mark.slow
 @given(several_laws(2))
 def test_chi_square_bounds_kl(pair):
     """``KL <= log(1 + chi^2)``: the cost of a proposal is below the variance of its weights."""
@@ -291,6 +304,7 @@ def test_chi_square_bounds_kl(pair):
     assert kl(p, q) <= math.log1p(chi_square(p, q)) + 1e-9
 
 
+@pytest.mark.slow
 @given(several_laws(1), st.data())
 def test_kl_from_the_law_given_an_event_is_the_surprise_of_the_event(one, data):
     """The optimal proposal is the target restricted to the event: its KL to the target is ``-log P``."""
@@ -302,6 +316,7 @@ def test_kl_from_the_law_given_an_event_is_the_surprise_of_the_event(one, data):
         assert kl(optimal, p) == pytest.approx(self_information(min(1.0, probability)), rel=1e-9, abs=ROUNDING)
 
 
+@pytest.mark.slow
 @given(several_laws(2), st.lists(st.integers(0, 1), min_size=1, max_size=30))
 def test_average_surprise_of_a_sample_is_its_cross_entropy(pair, picks):
     """Negative log-likelihood per draw = cross-entropy of the empirical law, exactly."""

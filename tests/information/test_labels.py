@@ -19,6 +19,7 @@ def logits(k=4, n=5, size=50.0):
     return st.lists(st.lists(st.floats(-size, size), min_size=k, max_size=k), min_size=n, max_size=n).map(np.array)
 
 
+@pytest.mark.slow
 @given(logits(), st.lists(st.integers(0, 3), min_size=5, max_size=5))
 def test_loss_from_logits_is_scipys_log_softmax(z, labels):
     expected = -special.log_softmax(z, axis=1)[np.arange(5), labels]
@@ -40,6 +41,7 @@ def test_loss_is_the_surprise_of_what_was_true():
     np.testing.assert_allclose(classification_loss([0, 2], probabilities=q, base=2), [-math.log2(0.7), 1.0], rtol=1e-15)
 
 
+@pytest.mark.slow
 @given(logits(), st.lists(st.integers(0, 3), min_size=5, max_size=5))
 def test_one_hot_rows_and_class_numbers_give_the_same_loss(z, labels):
     by_number = classification_loss(labels, logits=z)
@@ -47,6 +49,7 @@ def test_one_hot_rows_and_class_numbers_give_the_same_loss(z, labels):
     np.testing.assert_array_equal(classification_loss(np.eye(4, dtype=bool)[labels], logits=z), by_number)
 
 
+@pytest.mark.slow
 @given(logits(size=20.0), st.lists(st.integers(0, 3), min_size=5, max_size=5))
 def test_loss_is_the_cross_entropy_from_a_one_hot_law(z, labels):
     q = special.softmax(z, axis=1)
@@ -56,6 +59,7 @@ def test_loss_is_the_cross_entropy_from_a_one_hot_law(z, labels):
     assert mean_classification_loss(labels, logits=z) == pytest.approx(np.mean(rows), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(logits(), st.floats(-1e3, 1e3))
 def test_a_constant_added_to_the_logits_changes_nothing(z, shift):
     labels = [0, 1, 2, 3, 0]

@@ -137,6 +137,7 @@ def test_cross_entropy_is_the_integral(seed):
     assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.12, false_fail=2e-7, false_pass=1e-3)
 def test_kl_is_the_integral(seed):
     for p, q, a, b, k in [(T, Z, SCIPY_T, SCIPY_Z, 0), (Z, T, SCIPY_Z, SCIPY_T, 1)]:
@@ -146,6 +147,7 @@ def test_kl_is_the_integral(seed):
         assert_within_error(quantity.value, exact, quantity.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.15, false_fail=2e-7, false_pass=1e-3)
 def test_jensen_shannon_is_the_integral(seed):
     def halves(x):

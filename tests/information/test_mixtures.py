@@ -65,6 +65,7 @@ def test_entropy_bounds_bracket_the_integral(parts):
     assert high - low < math.log(len(parts)), "the bounds say more than the number of components does"
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(PARTS)
 def test_entropy_bounds_bracket_the_entropy_of_any_mixture(parts):
@@ -73,6 +74,7 @@ def test_entropy_bounds_bracket_the_entropy_of_any_mixture(parts):
     assert low - 1e-9 <= differential_entropy(law).value <= high + 1e-9
 
 
+@pytest.mark.slow
 @given(PARTS)
 def test_entropy_bounds_lie_between_the_mean_entropy_and_that_plus_the_choice(parts):
     """Knowing the component leaves the mean entropy; not knowing it adds at most the entropy of the shares."""

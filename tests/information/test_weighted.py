@@ -111,6 +111,7 @@ def test_kl_does_not_depend_on_the_constant_of_the_weights(log_w, shift, misses)
     assert kl(log_w + shift) == pytest.approx(kl(log_w), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(WEIGHTS, st.integers(0, 50))
 def test_kl_is_that_of_the_weights_to_the_even_law_over_all_draws(log_w, misses):
     """The finite KL of SciPy: normalised weights, misses with none, against ``1/n`` each."""
@@ -145,6 +146,7 @@ def test_budget_of_a_certain_event_has_nothing_to_save():
         assert math.isnan(cost.saved_share)
 
 
+@pytest.mark.slow
 @given(
     arrays.arrays(float, (12, 3), elements=st.floats(-50, 50)),
     st.integers(1, 11),

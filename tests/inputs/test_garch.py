@@ -172,6 +172,7 @@ def slow_path(one, z):
     return returns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["garch", "gjr"])
 @pytest.mark.parametrize(("horizon", "n"), [(1, 5), (10, 1300)])
 def test_paths_follow_the_recursion(one, model, horizon, n):

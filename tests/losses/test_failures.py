@@ -380,6 +380,7 @@ def two_processes():
         yield pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "options", "how"), DYING.values(), ids=DYING)
 def test_18_10_a_worker_that_dies_is_an_error_of_the_loss(function, options, how, two_processes, seed):
     with pytest.raises(LossError) as caught:
@@ -424,6 +425,7 @@ def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run
     assert found.failed["retried"] > 0
 
 
+@pytest.mark.slow
 def test_18_10_a_pool_of_somebody_else_that_breaks_is_said(seed):
     with (
         futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
@@ -432,6 +434,7 @@ def test_18_10_a_pool_of_somebody_else_that_breaks_is_said(seed):
         run(dying.segmentation_fault, executor=Executor(pool, 1), seed=seed(634), n=4000, on_failure="bound")
 
 
+@pytest.mark.slow
 def test_18_10_the_shell_says_which_row_killed_its_worker(tmp_path):
     (tmp_path / "losses.py").write_text(
         "import ctypes\nimport multiprocessing\n\n\n"
@@ -527,6 +530,7 @@ def everything(result):
     return [parts[k] for k in ("estimates", "failed", "verdict", "iterations")], failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_executor_finds_the_same_failures(method, executors, seed):
     expected = everything(run(partial, method, on_failure="bound", seed=seed(612)))
@@ -601,6 +605,7 @@ def test_a_row_that_failed_is_never_beyond_a_level():
         np.testing.assert_array_equal(np.flatnonzero(seen == -np.inf), BAD)
 
 
+@pytest.mark.slow
 def test_auto_draws_from_the_target_too_where_rows_failed(seed):
     found = run(
         lambda x: np.where(x[:, 0] < -1.0, np.nan, total(x)),
@@ -643,6 +648,7 @@ COVERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_beyond", [2.0, 0.5])
 @pytest.mark.parametrize("name", COVERED)
 @pytest.mark.statistical(effect=1, false_fail=3e-7, false_pass=1e-3)
@@ -797,6 +803,7 @@ def call(*arguments):
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_bounded_run_keeps_its_rows_and_says_so(tmp_path):
     code, stdout, _ = call("run", write(tmp_path, ", on_failure: bound"), "--out", tmp_path / "out", "-q")
     assert code in (0, 20)
@@ -859,6 +866,7 @@ def test_a_function_may_print(capsys, seed):
     assert "hello" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_global_generator_is_the_users_own(seed):
     """A run neither seeds it nor draws from it."""
     before = np.random.get_state()[1].tobytes()  # noqa: NPY002  # it is what is tested

@@ -355,6 +355,7 @@ def test_18_6_what_returns_are_taken_for_is_stored():
     assert "below_total_loss" not in Linear(weights="equal").bind(rows).assumptions(rows)
 
 
+@pytest.mark.slow
 def test_18_6_the_verdict_says_what_log_and_simple_returns_do(seed):
     """The example of the issue in small: losses of half the book and of more than all of it were trusted."""
     asked = [Probability(above=[0.3, 5.0])]

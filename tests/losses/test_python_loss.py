@@ -162,6 +162,7 @@ def test_a_function_is_given_scenarios_as_rows_in_contiguous_columns():
     assert given == [(50, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
 def test_a_function_compiled_by_numba_is_called_like_any_other(seed):
     import numba
@@ -872,6 +873,7 @@ def test_18_14_looking_for_noise_takes_eight_rows_and_fewer_where_they_are_slow(
         assert rows[n:] == [asked]
 
 
+@pytest.mark.slow
 def test_18_14_noise_is_seen_in_other_processes(tmp_path):
     text = "import numpy as np\ndef f(x): return x.sum(axis=1) + np.random.random(len(x))\n"
     (tmp_path / "noise.py").write_text(text)

@@ -104,6 +104,7 @@ TAILS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "places", "tolerance"), TAILS, ids=lambda v: v[0].describe() if isinstance(v, tuple) else ""
 )

@@ -120,6 +120,7 @@ def vg_oracle(nu, theta=0.0, loc=0.0, scale=1.0):
     return mixed_normal(log_mixing, theta, loc, scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [(1.5, -0.5), (0.6, 0.1, 0.001, 0.01), (40.0, 25.0, -2.0, 3.0), (1.0, 0.999)])
 def test_normal_inverse_gaussian_is_exact_in_both_tails(given):
     names = ("a", "b", "loc", "scale")
@@ -133,6 +134,7 @@ def test_normal_inverse_gaussian_density_is_scipys():
         np.testing.assert_allclose(NormalInverseGaussian(a=a, b=b).logpdf(x), stats.norminvgauss(a, b).logpdf(x), 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"nu": 0.2, "theta": -0.3}, {"nu": 0.7, "theta": 0.002, "loc": 0.001, "scale": 0.01}, {"nu": 3.0, "theta": 0.5}],
@@ -250,6 +252,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), BOUNDS)
 def test_truncated_normal_is_exact_in_both_tails(low, high):
     density, tail = truncated_normal_oracle(low, high)
@@ -301,6 +304,7 @@ def mixture_oracle(parts):
     return lambda x: sum(w * mp.npdf(x, m, s) for w, m, s in parts), tail
 
 
+@pytest.mark.slow
 def test_mixture_is_exact_in_both_tails_and_nested_ones_are_flattened():
     inner = Mixture(weights=[0.25, 0.75], components=[Normal(mean=-4.0, std=0.5), Normal(mean=0.5, std=1.0)])
     law = Mixture(weights=[0.2, 0.8], components=[Normal(mean=1.0, std=3.0), inner])
@@ -309,6 +313,7 @@ def test_mixture_is_exact_in_both_tails_and_nested_ones_are_flattened():
     assert_exact(law, *mixture_oracle([(0.2, 1, 3), (0.2, -4, 0.5), (0.6, 0.5, 1)]), [*US, -0.8, -0.7, 0.1])
 
 
+@pytest.mark.slow
 def test_smooth_mixture_is_tabulated_and_exact():
     law = Mixture(weights=[0.9, 0.1], components=[Normal(mean=0.05, std=1.0), Normal(mean=-1.0, std=2.5)])
     assert law._table is not None
@@ -330,6 +335,7 @@ def test_mixture_with_a_gap_and_edges_is_solved_for_each_draw():
     np.testing.assert_allclose(x[4:], far, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_mixture_moments_are_those_of_the_density():
     law = Mixture(weights=[0.3, 0.7], components=[Lognormal(s=0.5), Normal(mean=-1.0, std=2.0)])
     x = np.linspace(-30.0, 90.0, 2_400_001)
@@ -540,6 +546,7 @@ def test_fit_recovers_the_law(law, seed):
     assert fit.log_likelihood >= float(law.logpdf(x).sum())
 
 
+@pytest.mark.slow
 def test_fit_of_normal_data_ends_next_to_the_normal_law(seed):
     """Neither law has the normal as a member: both must come close to its likelihood and say what they found."""
     x = np.random.default_rng(seed(812)).normal(0.3, 2.0, 300)

@@ -164,6 +164,7 @@ def test_student_t_contributions_are_those_of_euler(seed):
         assert_within_error(found.value, BETA * factor, found.std_error, scale=SIGMA * factor)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=2e-7, false_pass=1e-3)
 def test_defaults_with_an_atom_at_the_quantile_are_those_of_enumeration(seed):
     """The atom holds a sixth of the tail beyond it: without its share the ES would be 3 % too small."""
@@ -193,6 +194,7 @@ def test_what_is_left_without_a_name(seed):
         assert_within_error(found.expected_shortfall, exact, found.expected_shortfall_error, scale=SIGMA * Z)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=55e-7, false_pass=1e-3)
 def test_what_needs_rows_that_were_not_kept_is_not_made_up():
     """Closer and closer to the VaR, a number is right or missing; a name without weight changes nothing."""
@@ -323,6 +325,7 @@ def replications(pytestconfig):
 EXACT = (BETA * Z, BETA * stats.norm.pdf(Z) / TAIL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", [0, 1], ids=["var", "es"])
 @pytest.mark.statistical(effect=0.28, false_fail=1.1e-6, false_pass=1e-3)
 def test_errors_are_the_spread_between_seeds(replications, quantity):
@@ -586,6 +589,7 @@ def run_of_book(method, tail, *further, **options):
     return table(exhibit, "value_at_risk"), exhibit.notes
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.1, false_fail=3e-7, false_pass=1e-3)
 @pytest.mark.parametrize(
     ("method", "tail", "further", "options"),

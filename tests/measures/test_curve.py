@@ -178,6 +178,7 @@ def test_interval_on_the_log_scale_by_brute_force(seed):
     assert found.hits == at + 1
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.08, false_fail=3e-7, false_pass=0.1)
 @pytest.mark.parametrize("tail", [1e-2, 1e-4])
 def test_weighted_interval_covers(tail, seed):

@@ -300,6 +300,7 @@ def test_curve_and_moments_are_those_of_the_law(name, seed):
         assert_within_error(found.second, second, found.second_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.25, false_fail=2e-7, false_pass=0.1)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_intervals_hold_one_by_one_and_the_band_holds_the_curve(name, seed, monkeypatch):
@@ -524,6 +525,7 @@ def test_curve_of_zeros_is_drawn_as_nothing(normal):
 # --- the verdict of the run --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_18_8_points_that_a_curve_adds_do_not_set_the_verdict_of_the_run(tmp_path):
     """Ten draws beyond the last point leave it untrusted; the value at risk that was asked for is well known."""
     options = {"seed": 3, "relative_error": None, "max_evaluations": 100_000, "method": "crude"}

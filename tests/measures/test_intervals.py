@@ -172,6 +172,7 @@ def test_chance_of_a_larger_error_is_that_of_the_gamma_law(error, confidence, hi
     assert chance_of_more(hits, error) == pytest.approx(1 - inside, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=3e-7, false_pass=0.1)
 @pytest.mark.parametrize("p", [0.5, 1e-2, 1e-4])
 def test_estimate_of_a_guarantee_is_off_as_often_as_it_says_at_any_probability(p, seed):
@@ -253,6 +254,7 @@ def test_ends_of_an_interval_of_bets_solve_their_equation(seed):
     assert money(y, wide[1], smaller=True) == pytest.approx(20, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.05, false_fail=1e-7, false_pass=0.1)
 def test_interval_of_bets_holds_at_every_look(seed):
     """A mean that is the true one is never given up in 95 % of 2,000 samples, at 200 looks each."""

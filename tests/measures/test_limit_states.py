@@ -109,6 +109,7 @@ def test_where_all_have_to_fail_each_does() -> None:
         assert row[2:10] == (1.0, 0.0, 1.0, 1.0) * 2
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.09, false_fail=3e-7, false_pass=1e-3)
 @pytest.mark.parametrize("drawn", ["weighted", "counted"])
 def test_intervals_of_shares_cover(drawn: str, seed: Any) -> None:
@@ -313,6 +314,7 @@ def call(*arguments: object) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+@pytest.mark.slow
 def test_a_run_from_the_shell_shows_shares_in_terminal_file_and_report(tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, shown = call("run", written(tmp_path), "--out", out, "-q")
@@ -332,6 +334,7 @@ def test_a_run_from_the_shell_shows_shares_in_terminal_file_and_report(tmp_path:
     assert (out / "figures" / "exhibit-limit_states-1.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_extended_shares_as_if_it_had_been_longer(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert call("run", path, "stop.max_evaluations=20000", "--out", tmp_path / "short", "-q")[0] in (0, 10, 20)

@@ -37,6 +37,7 @@ def beside_a_quantile(law, method):
     return Case("common", LAWS[law][0], Linear(weights="equal", factors="losses"), measures[0], [], method), measures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Auto(), CrossEntropy()], ids=["auto", "cross_entropy"])
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.statistical(effect=0.1, false_fail=4e-7, false_pass=0.1)

@@ -171,6 +171,7 @@ def test_one_pilot_serves_every_threshold(seed):
 # --- a threshold that is itself estimated ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_18_4_intervals_hold_although_the_threshold_is_estimated(seed):
     """``P(5 sigma)`` of a normal loss that has no closed form: with 10,000 draws the threshold is known to 0.037 sigma,
     which is a fifth of the probability. An interval that leaves this out holds 2 times of 10.

@@ -168,6 +168,7 @@ def test_normal_loss(method, tail, seed):
     assert es.threshold == var.value
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.004, false_fail=3e-7, false_pass=0.1)
 @pytest.mark.parametrize("method", ["auto", "cross_entropy"])
 def test_one_in_a_million_of_twenty_factors_is_known_to_a_few_thousandths(method, seed):
@@ -491,6 +492,7 @@ def test_18_3_var_and_es_near_and_below_the_median_are_read(method, tail, seed):
     assert found.evaluations["total"] < 400_000
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=0.1)
 def test_18_3_a_curve_that_begins_at_the_median_is_whole(seed):
     ends = Exceedance(from_tail=0.5, to_tail=0.01)

@@ -272,6 +272,7 @@ def test_mean_of_a_student_t_with_shared_mixing_given_a_large_loss():
     assert_within_error(found.value, shape @ weights / scale * shortfall, found.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimated", [False, True])
 @pytest.mark.statistical(effect=0.1, false_fail=1e-6, false_pass=0.02)
 def test_intervals_of_conditional_means_cover(estimated):
@@ -562,6 +563,7 @@ def exhibits_of_run(loss, measure, dim=5, **options):
     return result, {exhibit.name: exhibit for exhibit in result.exhibits}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [Scenarios(above=3.0), Scenarios(tail=1e-4)], ids=["above", "tail"])
 @pytest.mark.parametrize("method", ["auto", "cross_entropy"])
 def test_run_finds_both_modes(measure, method, tmp_path):

@@ -260,6 +260,7 @@ def test_a_step_that_the_rows_do_not_place_has_no_derivative():
     assert "may be 4 or the next step of the loss" in " ".join(exhibit.notes)
 
 
+@pytest.mark.slow
 def test_inputs_without_a_density_leave_the_thresholds():
     returns = 0.01 * np.random.default_rng(1).standard_normal((300, 2))
     inputs = Garch(fit=ReturnsTable.of(returns))

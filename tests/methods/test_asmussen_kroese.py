@@ -118,6 +118,7 @@ def test_one_summand_is_exact():
     np.testing.assert_allclose(np.exp(sum_of(case).log_weight(np.ones((2, 1)), Event(30.0))), 0.01, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs: mean z beyond 0.6, an error wrong by 40 %, or coverage under 80 % would show."""

@@ -163,8 +163,12 @@ EXACT = [
     student(3.0, 1e-5),
 ]
 
+SLOW = {"largest", "largest_rotated", "rough", "shell_d100"}
 
-@pytest.mark.parametrize("case", EXACT, ids=lambda case: case.name)
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=pytest.mark.slow if c.name in SLOW else []) for c in EXACT]
+)
 @pytest.mark.statistical(effect=3, false_fail=6e-7, false_pass=1e-3)
 def test_answer_is_exact_within_its_error(case, seed):
     """A region lost of two halves the answer. Two seeds beyond the half-spaces: one in fifty has large weights there.
@@ -182,6 +186,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert any(believed) or case.name == "rough"
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=8e-7, false_pass=1e-3)
 def test_both_sides_are_found(seed):
     """Eight seeds, the first with a single start on one side, within the event: a lost side halves the answer."""
@@ -193,6 +198,7 @@ def test_both_sides_are_found(seed):
         assert result.search["regions"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
 def test_paraboloid_is_exact(seed):
     """Its probability is an integral over the chi-square law of the other coordinates."""
@@ -205,6 +211,7 @@ def test_paraboloid_is_exact(seed):
         assert_within_error(estimate.value, exact, estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=2e-7, false_pass=1e-3)
 def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
     """The hardest shape for a mixture: weights may be heavy between its components, and the verdict may say so."""
@@ -216,6 +223,7 @@ def test_ring_in_a_plane_is_exact_or_not_trusted(seed):
         assert 0.6 < estimate.value / 1e-5 < 1.6
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=4e-7, false_pass=1e-3)
 def test_every_corner_is_found(seed):
     """Four regions whose nearest points no gradient leads to: a corner that is lost takes a quarter of the answer."""
@@ -228,6 +236,7 @@ def test_every_corner_is_found(seed):
     assert np.median(spent) <= 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "most"),
     [
@@ -280,6 +289,7 @@ def test_physical_inputs_and_losses_are_explored_in_standard_space(seed):
 # --- how a run may end -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "threshold", "d"),
     [
@@ -495,6 +505,7 @@ def digits(result):
     return [(e.value, e.std_error, e.interval) for e in result.estimates], result.search["decisions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [two_sided(3, 4.0), linear_normal(100, 4.0), case_of(largest, 4.0, 20, None)], ids=lambda case: case.name
 )

@@ -114,6 +114,7 @@ def test_kl_of_the_optimal_proposal_falls_while_tuning(seed):
 # --- several regions ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
 def test_both_sides_of_a_two_sided_event_are_found(seed):
     """30 seeds at d = 3: missing a side halves the answer; each run lies within 5 errors of 2 %."""
@@ -359,6 +360,7 @@ def test_mixtures_give_the_answer(case, proposal, seed):
     assert result.search["regions"] == (2 if case.name.startswith("two") else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_one_start_of_a_mixture_finds_both_sides(seed):
     """10 seeds of a single start: a side that is missed halves the answer, 10 of its errors."""

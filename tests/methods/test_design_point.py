@@ -309,6 +309,7 @@ def test_exponential_tail_halves_the_cost_of_a_plane(seed):
     assert rows("exponential") < 0.75 * rows("normal")
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs at 4 sigma: mean z beyond 0.5, an error wrong by a third, or coverage under 80 % would show."""

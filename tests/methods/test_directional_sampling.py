@@ -131,6 +131,7 @@ def test_both_sides_are_answered_at_once(seed):
     within([e.value for e in result.estimates], stats.norm.sf([2.0, 3.0]), [e.std_error for e in result.estimates])
 
 
+@pytest.mark.slow
 def test_orthogonal_rays_are_worth_more_than_independent_ones(seed):
     """Rays times squared relative error for a plane in five dimensions: at least 1.3 times fewer."""
 
@@ -154,6 +155,7 @@ def test_grid_is_halved_until_nothing_changes(seed):
     assert result.search["facts"]["grid_step"] < 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs of a plane in two dimensions: mean z beyond 0.6, or coverage under 80 % would show."""

@@ -73,6 +73,7 @@ def test_dimension_of_the_proposal_is_that_of_its_space(space, dim, wanted, seed
     assert str(caught.value) == f"proposal: must have {wanted} coordinates ({space} space), got {dim}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [-3.0, -1.0])
 def test_interval_of_a_weighted_estimate_is_one_of_probabilities(threshold, seed):
     """Likely events and a proposal that does not suit them: the estimate may exceed one, the interval may not."""

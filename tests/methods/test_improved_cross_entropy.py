@@ -58,6 +58,7 @@ def test_answer_is_exact_within_its_error(case, method, seed):
     assert result.search["outcome"] == "the climb reached the threshold"
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.6, false_fail=1e-7, false_pass=1e-3)
 def test_both_sides_of_an_event_are_found_by_a_mixture(seed):
     """10 seeds: a side that is missed halves the answer, 10 of its errors."""
@@ -68,6 +69,7 @@ def test_both_sides_of_an_event_are_found_by_a_mixture(seed):
     assert all(r.evaluations["tune"] <= 10_000 for r in results)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_reported_error_is_the_spread(seed):
     """40 seeds: at least 95 % cover but for chance, and their z are standard."""
@@ -113,6 +115,7 @@ def test_last_level_knows_the_answer_from_draws_that_the_result_does_not_use(see
     assert result.stopping["planned"] is True
 
 
+@pytest.mark.slow
 def test_pool_saves_levels(seed):
     """What reuse is for: over five seeds, never more draws than levels that see their own alone."""
     case = linear_normal(3, 5.0)
@@ -304,6 +307,7 @@ stop: {relative_error: 0.1}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
 def test_method_runs_from_yaml_with_the_same_digits_on_any_number_of_workers(tmp_path):
     path = tmp_path / "one.yaml"

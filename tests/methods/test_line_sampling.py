@@ -367,6 +367,7 @@ def test_grid_is_halved_until_nothing_changes(seed):
     assert result.search["facts"]["grid_change"] <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """60 runs of a curved boundary: mean z beyond 0.6, an error wrong by 40 %, or coverage under 80 % would show."""

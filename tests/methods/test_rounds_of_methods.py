@@ -115,6 +115,7 @@ def at(*pairs):
 # --- whole runs --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.35, false_fail=1e-7, false_pass=1e-3)
 @pytest.mark.parametrize("method", VARIANTS, ids=named)
 def test_second_round_finds_what_the_first_missed(method, blind, seed):
@@ -152,6 +153,7 @@ def test_workers_change_no_digit_of_a_later_round(method, blind, seed):
     assert (one.estimates[0].value, one.estimates[0].std_error) == (two.estimates[0].value, two.estimates[0].std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", VARIANTS, ids=named)
 def test_whatever_is_left_for_another_round_is_enough_for_a_verdict(method, blind, seed):
     """No error, no more evaluations than allowed, and no trust in half of the probability."""

@@ -56,6 +56,7 @@ def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     assert_mean_is(np.exp([run.log_probabilities[0] for run in runs(evaluate, goal, seed(461), 20, d)]), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.5, false_fail=1e-7, false_pass=1e-3)
 def test_elliptical_slices_give_the_same_answer(seed):
     method = SequentialImportance(samples=100, steps=3, target_cv=0.7, moves="elliptical_slice")
@@ -63,6 +64,7 @@ def test_elliptical_slices_give_the_same_answer(seed):
     assert_mean_is(np.exp(values), stats.norm.sf(3))
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_every_threshold_is_read_from_all_levels(seed):
     """The last level alone would give P(loss >= 1) as if nothing lay between 1 and 5."""
@@ -108,6 +110,7 @@ def squares(u):
     return np.square(u).sum(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("evaluate", "goal", "d", "exact"),
     [
@@ -130,6 +133,7 @@ def test_runs_of_few_draws_are_unbiased(evaluate, goal, d, exact, seed):
     assert_mean_is(np.exp(values), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=3e-7, false_pass=1e-3)
 def test_every_threshold_of_known_levels_is_unbiased(seed):
     thresholds = [1.0, 4.0, 3.0]
@@ -160,6 +164,7 @@ def test_a_pilot_is_only_as_large_as_the_budget_pays_for():
     assert method.pilot(100).samples == 400
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.0, false_fail=1e-7, false_pass=1e-3)
 def test_ancestors_tell_the_spread_of_runs(seed):
     """Root of the mean variance that 80 runs tell of themselves, and that of the pilot, against their spread."""

@@ -233,6 +233,7 @@ def test_estimate_is_exact_in_physical_space(seed):
         assert_within_error(estimate.value, case.exact[0], estimate.std_error)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=1e-7, false_pass=1e-3)
 def test_a_thousand_coordinates_are_served(seed):
     case = linear_normal(1000, 4.0)
@@ -255,6 +256,7 @@ def test_variance_is_a_tenth_or_less_of_that_of_single_draws(d, seed):
     assert single.relative_error(0) ** 2 * single.n > 10 * nets.relative_error(0) ** 2 * nets.n * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """100 runs of 16 nets of 64 points: coverage of a 95 % interval, and the spread against the error, within 25 %."""

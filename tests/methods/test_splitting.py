@@ -54,6 +54,7 @@ def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     assert_mean_is(np.exp([run.log_probabilities[0] for run in done]), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.4, false_fail=2e-7, false_pass=1e-3)
 def test_last_particle_is_unbiased_with_a_poisson_number_of_killed(seed):
     """20 particles to P = 0.159: ``J`` are killed, Poisson with mean ``-N log p = 36.8`` for perfect moves.
@@ -71,6 +72,7 @@ def test_last_particle_is_unbiased_with_a_poisson_number_of_killed(seed):
     assert 0.04 < values.var(ddof=1) / p**2 < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [7.1, 11.46])
 @pytest.mark.statistical(effect=3, false_fail=1e-7, false_pass=1e-3)
 def test_probabilities_of_1e_12_and_1e_30_are_reached(beta, seed):
@@ -114,6 +116,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert estimate.diagnostics["rows"] >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """From ten runs of 100 particles each to 4e-3."""

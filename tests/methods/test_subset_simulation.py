@@ -89,6 +89,7 @@ def test_mean_of_climbs_is_exact(evaluate, goal, d, exact, seed):
     assert_mean_is(values, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
 def test_elliptical_slices_give_the_same_answer(seed):
     values = many(total, 4.0, seed(422), 60, n=200, moves="elliptical_slice")
@@ -185,6 +186,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     assert result.verdict.status is not Status.UNTRUSTED
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_all_events_are_read_from_the_same_runs(seed):
     case = several(2.0, 4.0, 3.0)
@@ -194,6 +196,7 @@ def test_all_events_are_read_from_the_same_runs(seed):
     assert result.evaluations["estimate"] == pytest.approx(result.estimates[0].diagnostics["rows"] * 4_600, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """From ten climbs of 200 draws each to 4e-3: 0.93 were seen in long runs."""
@@ -212,6 +215,7 @@ def test_no_replicate_shares_a_stream_with_the_pilot(seed):
     assert result.trace.tables[0].rows[-1][0] == 3.0
 
 
+@pytest.mark.slow
 def test_workers_change_no_digit(seed):
     case, options = linear_normal(3, 3.0), {"method": SubsetSimulation(samples=200), "relative_error": 0.1}
     one = solve(case, seed(435), **options)

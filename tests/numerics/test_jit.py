@@ -166,6 +166,7 @@ def as_blocks(signature):
     return tuple(a.copy(layout="F") if getattr(a, "ndim", 0) == 2 and a.layout == "C" else a for a in signature)
 
 
+@pytest.mark.slow
 def test_a_run_compiles_a_kernel_once():
     """One signature per kernel over runs that differ in inputs and proposal: layouts and flags must not vary."""
     assert python(SIGNATURES) == "{}"

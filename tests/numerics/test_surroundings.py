@@ -49,6 +49,7 @@ def digits(result):
     return [result.to_dict()[key] for key in ("estimates", "verdict", "iterations", "evaluations")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers"), [("serial", 1), ("threads", 2), ("processes", 2)])
 def test_18_10_what_a_loss_sets_for_its_process_changes_no_digit(kind, workers):
     before = np.geterr()
@@ -117,6 +118,7 @@ execution: {executor: EXECUTOR, workers: 2, checkpoint: 0.01}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "moves"),
     [

@@ -22,6 +22,7 @@ from raresim.config.keys import all_keys
 from raresim.config.schema import json_schema
 from raresim.diagnostics.verdict import judge
 from raresim.errors import FieldError
+from raresim.models import Credit
 from raresim.record.records import Iteration
 from raresim.record.verdict import Status
 from raresim.registry import members
@@ -228,6 +229,7 @@ def results() -> dict[str, Result]:
         "guaranteed": raresim.estimate(1, _first, probability(above=1.0), method=stated, seed=1, relative_error=0.1),
         "failed": raresim.estimate(2, partly, probability(above=1.0), method="crude", **small),
         "measures": _measured(),
+        "model": raresim.estimate(Credit.examples()[0], measures=probability(above=2.5), method="crude", **small),
         "system": raresim.estimate(
             2, raresim.PythonLoss(function=_both, limit_states=True), probability(above=1.0), method="crude", **small
         ),
@@ -331,10 +333,12 @@ def in_backtest(capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {explain(name).name for name in (*heads, *(test.name for test in found.tests))}
 
 
+@pytest.mark.slow
 def test_every_key_of_result_json_has_an_entry(results: dict[str, Result]) -> None:
     assert len(in_json(results)) > 40
 
 
+@pytest.mark.slow
 def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     of = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["tuned"].to_dict())}
     repaired = {f"{parent}.{key}": of_key(parent, key).name for parent, key in keys(results["repaired"].to_dict())}
@@ -385,12 +389,13 @@ def test_every_check_has_an_entry_of_its_own() -> None:
         chains,
         known,
         judge(seen | {"failed_searching": 0, "failed_estimating": 3, "widening": 0.2}, 0.01, none),
+        judge(seen | {"control_gap": 0.1, "control_allowed": 0.2}, 0.01, none),
         judge(seen | {"share_of_gross": 0.1}, 0.01, none | {"assumptions": ASSUMED}),
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
     audited = {"audit", "audit_level", "nominal_hits", "canary", "soundings", "soundings_level"}
-    others = {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections"}
+    others = {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections", "control"}
     assert names == draws | audited | others | {"shrinkage", "columns", "simple_returns", "log_returns"}
     assert len({explain(name).name for name in names}) == len(names)
 

@@ -539,6 +539,7 @@ def test_figures_are_images_of_a_sane_size(built: dict[str, Path], name: str) ->
     assert len(images) == len(files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trusted", "several", "hostile"])
 def test_same_folder_gives_same_bytes(built: dict[str, Path], name: str, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
@@ -548,6 +549,7 @@ def test_same_folder_gives_same_bytes(built: dict[str, Path], name: str, tmp_pat
         assert (copy / old.relative_to(built[name])).read_bytes() == old.read_bytes()
 
 
+@pytest.mark.slow
 def test_user_style_changes_nothing(built: dict[str, Path], run: Path) -> None:
     import matplotlib
 
@@ -557,6 +559,7 @@ def test_user_style_changes_nothing(built: dict[str, Path], run: Path) -> None:
     assert (run / "report.html").read_bytes() == (built["trusted"] / "report.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_second_process_gives_same_bytes(built: dict[str, Path], run: Path) -> None:
     code = "import sys; from pathlib import Path; from raresim.report import build; build(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], check=True)
@@ -587,6 +590,7 @@ def test_headline_has_interval_error_and_reference(built: dict[str, Path]) -> No
     assert "normal tail, closed form" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holds", [True, False])
 def test_interval_is_called_nominal_on_the_page_and_in_its_figure(run: Path, holds: bool) -> None:
     from raresim.report import convergence
@@ -687,6 +691,7 @@ def test_budget_that_cannot_be_read_is_not_shown(built: dict[str, Path]) -> None
     assert "the same, because the draws come from the target itself" in page(built["crude"]).words
 
 
+@pytest.mark.slow
 def test_unknown_information_still_gives_a_page(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     for entry in result["estimates"]:
@@ -701,6 +706,7 @@ def test_unknown_information_still_gives_a_page(run: Path) -> None:
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"information", "entropy"}
 
 
+@pytest.mark.slow
 def test_entropies_of_a_lower_level_are_not_passed_off_as_the_events(run: Path) -> None:
     edit(run / "result.json", iterations=levels(5.0)[:3])
     words = page(build(run).parent).words
@@ -709,6 +715,7 @@ def test_entropies_of_a_lower_level_are_not_passed_off_as_the_events(run: Path) 
     assert (run / "figures" / "entropy.png").exists()
 
 
+@pytest.mark.slow
 def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     edit(run / "result.json", estimates=[entry | {"information": budget(1.5, 1.5)}])
@@ -720,6 +727,7 @@ def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
     assert "Entropy, the floor" not in seen.words
 
 
+@pytest.mark.slow
 def test_proposal_worse_than_none_is_told(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     edit(run / "result.json", estimates=[entry | {"information": budget(15.0, 18.0)}])
@@ -786,11 +794,13 @@ def test_text_cannot_reorder_or_hide_what_is_read(built: dict[str, Path]) -> Non
     assert "\u4e2d" in html
 
 
+@pytest.mark.slow
 def test_lone_surrogate_does_not_stop_the_page(run: Path) -> None:
     edit(run / "result.json", name="\ud800")
     assert "?" in page(build(run).parent).words
 
 
+@pytest.mark.slow
 def test_only_numbered_starts_are_counted(run: Path) -> None:
     shared = levels(5.0)[0] | {"start": "all"}
     edit(run / "result.json", iterations=[shared, *levels(5.0)[:-1], levels(5.0)[-1] | {"iteration": 0}])
@@ -798,6 +808,7 @@ def test_only_numbered_starts_are_counted(run: Path) -> None:
     assert any(alt.startswith("All 4 starts reached the threshold") for alt in alternatives)
 
 
+@pytest.mark.slow
 def test_stale_figures_are_removed(run: Path) -> None:
     build(run)
     edit(run / "result.json", iterations=[])
@@ -831,6 +842,7 @@ def test_units_are_those_of_the_estimators() -> None:
     assert get_args(Unit) == UNITS == tuple(ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "many"), [("line", "lines"), ("direction", "directions")])
 def test_rows_are_called_what_they_are(run: Path, unit: str, many: str) -> None:
     seen = page(build(rows_of(run, unit)).parent)
@@ -861,6 +873,7 @@ def test_replicates_have_no_weights_but_a_spread(run: Path) -> None:
     assert (run / "figures" / "weights.png").exists()
 
 
+@pytest.mark.slow
 def test_replicates_of_several_measures_have_no_column_of_a_proposal(run: Path) -> None:
     rows_of(run, "replicate")
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
@@ -946,6 +959,7 @@ def decided(run: Path, trace: dict[str, Any] | None, *sentences: str) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_decisions_and_trace_have_a_section(run: Path) -> None:
     seen = page(build(decided(run, TRACE, "The family is normal.", HOSTILE)).parent)
     section = seen.words[seen.words.index("How the method decided") : seen.words.index("Iterations Start")]
@@ -957,6 +971,7 @@ def test_decisions_and_trace_have_a_section(run: Path) -> None:
     assert (run / "figures" / "trace.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trace", "sentences", "shown"),
     [(None, (), False), (None, ("One.",), True), ({"tables": TRACE["tables"]}, (), True), ({}, (), False)],
@@ -998,6 +1013,7 @@ def exhibited(run: Path, *exhibits: dict[str, Any]) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -> None:
     seen = page(build(exhibited(run, EXHIBIT)).parent)
     section = seen.words[seen.words.index("Shares of a loss") :]
@@ -1014,6 +1030,7 @@ def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -
     assert "Plots: The curve, A line." in alternatives(seen)
 
 
+@pytest.mark.slow
 def test_every_name_of_an_exhibit_is_shown_up_to_a_hundred(run: Path) -> None:
     rows = [[f"name-{k}", 0.1, 1.0 * k] for k in range(130)]
     words = page(
@@ -1110,6 +1127,7 @@ def test_missing_file_is_named(run: Path, name: str) -> None:
     assert refused(run) == f"{run / name}: missing; the run folder is incomplete"
 
 
+@pytest.mark.slow
 def test_run_from_python_needs_no_yaml(run: Path) -> None:
     edit(run / "manifest.json", config_sha256=None)
     (run / "config.yaml").unlink()
@@ -1274,6 +1292,7 @@ def many_and_tiny(run: Path, rng: np.random.Generator) -> set[str]:
     return FIGURES
 
 
+@pytest.mark.slow
 def test_probability_below_the_smallest_double_is_written_out(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     entry |= {"value": 0.0, "log_value": -1017.23, "interval": [0.0, 0.0], "reference": None}
@@ -1288,6 +1307,7 @@ def test_probability_below_the_smallest_double_is_written_out(run: Path) -> None
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES - {"convergence"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [awkward_weights, huge_weights, few_losses, shortfall_alone, many_and_tiny])
 def test_awkward_numbers_still_give_a_page(run: Path, change: Callable[..., set[str]]) -> None:
     figures = change(run, np.random.default_rng(3))
@@ -1503,6 +1523,7 @@ def test_18_15_the_unit_of_a_loss_is_not_loss(unit: str, words: str) -> None:
     assert tables.in_brackets(unit) == words
 
 
+@pytest.mark.slow
 def test_18_15_no_axis_is_called_loss_of_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = []
     keep = Axes.set_xlabel

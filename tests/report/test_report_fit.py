@@ -134,6 +134,7 @@ def test_run_without_evidence_says_nothing_about_it(run: Path) -> None:
     assert read(run).evidence == Evidence()
 
 
+@pytest.mark.slow
 def test_empty_evidence_is_no_evidence(run: Path) -> None:
     before = build(run).read_bytes()
     assert build(give(run, Evidence())).read_bytes() == before
@@ -188,6 +189,7 @@ def test_long_tables_end_with_what_is_left(run: Path, n_rows: int, more: str) ->
     assert more in told
 
 
+@pytest.mark.slow
 def test_tables_alone_and_plots_alone_are_enough(run: Path) -> None:
     told = captions(give(run, Evidence(TABLES)))
     assert "Kendall's tau" in told
@@ -216,6 +218,7 @@ def test_every_head_links_to_a_word_of_the_glossary(run: Path) -> None:
         assert glossary.explain(name)
 
 
+@pytest.mark.slow
 def test_heads_mean_what_they_mean_for_a_fit(run: Path) -> None:
     html = build(give(run, evidence())).read_text(encoding="utf-8")
     part = html[html.index('<h2 id="fit">') : html.index('<h2 id="provenance">')]
@@ -232,6 +235,7 @@ def test_unknown_columns_have_no_link(run: Path) -> None:
 # ------------------------------------------------------------------ figures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 12])
 def test_figures_have_a_sane_size(run: Path, n: int) -> None:
     for picture in drawn(give(run, evidence(n))):
@@ -241,6 +245,7 @@ def test_figures_have_a_sane_size(run: Path, n: int) -> None:
         assert 250 <= height <= 1200
 
 
+@pytest.mark.slow
 def test_same_folder_gives_same_bytes(run: Path, tmp_path: Path) -> None:
     build(give(run, evidence(3)))
     copy = tmp_path / "elsewhere"
@@ -250,6 +255,7 @@ def test_same_folder_gives_same_bytes(run: Path, tmp_path: Path) -> None:
         assert (copy / old.relative_to(run)).read_bytes() == old.read_bytes()
 
 
+@pytest.mark.slow
 def test_at_most_twelve_panels_of_each_form(run: Path) -> None:
     for n, more in (
         (12, ""),
@@ -305,6 +311,7 @@ AWKWARD: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["quantiles", "stability"])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_numbers_still_give_a_figure(run: Path, name: str, form: str) -> None:
@@ -329,6 +336,7 @@ def test_tick_labels_differ(ticks: list[float], labels: list[str]) -> None:
     assert grid.tick_labels(ticks) == labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 12])
 @pytest.mark.parametrize("scale", [1e-7, 0.03, 1e6])
 @pytest.mark.parametrize("long", ["", "W" * 60], ids=["short", "long"])
@@ -384,6 +392,7 @@ def test_clipped_text_keeps_its_ends_and_its_width() -> None:
 # ------------------------------------------------------------------ hostile text
 
 
+@pytest.mark.slow
 def test_hostile_text_stays_text(run: Path) -> None:
     table = EvidenceTable(HOSTILE, (HOSTILE, "value"), ((HOSTILE, HOSTILE), (HOSTILE, 1.0)))
     texts = {"title": HOSTILE, "x_label": HOSTILE, "y_label": HOSTILE}
@@ -399,6 +408,7 @@ def test_hostile_text_stays_text(run: Path) -> None:
     assert str(run) not in html
 
 
+@pytest.mark.slow
 def test_lone_surrogate_and_long_text_do_not_stop_the_page(run: Path) -> None:
     for text in ("\ud800", "x" * 20_000, "", "\n\t"):
         texts = {"title": text, "x_label": text, "y_label": text}

@@ -69,6 +69,7 @@ def test_every_executor_gives_the_same_bits(case, key, executors, expected, seed
     assert digits(solve(case, seed(301), executors[key], **options)) == expected[case.name]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_fresh_interpreter_gives_the_same_bits(seed):
     code = (
         "import sys; from tests.problems import linear_normal, solve; "
@@ -93,6 +94,7 @@ print(peak(100_000), peak(4_000_000), peak(20_000_000))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["crude", "cross_entropy"])
 def test_memory_does_not_grow_with_the_number_of_draws(method):
     """Up to 4 10^6 draws the peak grows with the blocks (80 MB); after that not by a double per draw (128 MB)."""
@@ -101,6 +103,7 @@ def test_memory_does_not_grow_with_the_number_of_draws(method):
     assert large - medium < 40
 
 
+@pytest.mark.slow
 def test_rows_that_are_kept_do_not_depend_on_the_workers(seed):
     one = solve(crude(2.0), seed(303), relative_error=None, max_evaluations=200_000)
     with Executor.of("threads", 3) as executor:

@@ -72,6 +72,7 @@ def test_a_missed_half_is_found(seed):
     assert np.mean(values) == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.95, false_fail=1e-7, false_pass=0.1)
 def test_a_defensive_share_does_not_hide_the_half(seed):
     """Draws of the target reach the other side so rarely that one of them would be more than the estimate."""
@@ -82,6 +83,7 @@ def test_a_defensive_share_does_not_hide_the_half(seed):
     assert_count_at_least(sum(c.status is not Status.TRUSTED for c in found), 15, 0.8)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.95, false_fail=1e-7, false_pass=0.1)
 def test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone(seed):
     """The farther of two half-spaces has 30 % of the event and a loss that rises five times as fast."""
@@ -102,6 +104,7 @@ def test_a_steep_far_region_goes_under_in_climbs_from_the_target_alone(seed):
     assert sum(share is None or share < 0.05 for share in from_target) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "d"),
     [

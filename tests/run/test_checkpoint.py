@@ -115,6 +115,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
     return Ticks(monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "executor"),
     [
@@ -146,6 +147,7 @@ def test_a_run_interrupted_anywhere_ends_with_the_same_digits(
         assert ticks.rows < 1.35 * evaluations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "executor"), [("crude", "serial"), ("auto", "serial"), ("cross_entropy", "processes")]
 )
@@ -191,6 +193,7 @@ def test_the_search_is_not_evaluated_again(tmp_path: Path, ticks: Ticks, no_figu
     assert ticks.rows == result["evaluations"]["total"]
 
 
+@pytest.mark.slow
 def test_processes_bring_their_losses_along(tmp_path: Path, no_figures: None) -> None:
     (tmp_path / "slow.py").write_text(
         "import os\n"
@@ -368,6 +371,7 @@ def test_state_of_another_run_is_refused_with_what_differs(tmp_path: Path, ticks
         assert "another run is using it" in stderr
 
 
+@pytest.mark.slow
 def test_estimate_so_far_is_caution_and_needs_no_loss(tmp_path: Path, ticks: Ticks) -> None:
     path = written(tmp_path, "crude", above=2.0, stop="{relative_error: null, max_evaluations: 100000}")
     ticks.reset(stop=20)
@@ -443,6 +447,7 @@ def test_state_holds_nothing_but_known_parts() -> None:
             State.of_bytes(checkpoint.MAGIC + digest + b"\n" + forged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_the_run_and_ends_it(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(

@@ -269,6 +269,7 @@ def test_hits_are_counted_in_the_order_of_rows_each_event_to_its_own(seed):
     assert sample.waits[0].value == pytest.approx(stats.norm.sf(1.0), rel=0.5)
 
 
+@pytest.mark.slow
 def test_rows_after_the_last_hit_are_few(seed):
     """Rows drawn over rows needed, mean of 40 runs: measured 0.4 %."""
     tuned = Tuned(None, goals=(Goal.of(0.05, 0.95),))
@@ -307,6 +308,7 @@ def test_budget_that_ends_before_the_hits_leaves_no_guarantee(seed):
     assert estimate_.interval_kind.endswith(f"; no guarantee: the budget ended after {hits} of 102 hits")
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=2.0, false_fail=1e-7, false_pass=0.1)
 def test_guaranteed_error_holds_in_runs(seed):
     """120 runs of the whole program: how many are off by more is binomial, with the chance that the law says."""

@@ -297,6 +297,7 @@ def test_manifest_names_what_made_the_digits(seed):
     assert manifest["packages"]["numpy"] == np.__version__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [37.0, 38.4, 45.0])
 @pytest.mark.statistical(effect=0.0005, false_fail=1e-7, false_pass=1e-3)
 def test_probability_at_the_end_of_the_doubles_has_a_logarithm_and_a_bound(k, seed):
@@ -340,6 +341,7 @@ def test_loss_that_does_not_fit_its_inputs_is_refused_before_a_draw():
         Experiment(inputs=StandardNormal(dim=3), loss=SUM, measures=[UP], seed=1).run()
 
 
+@pytest.mark.slow
 def test_correlated_inputs_with_a_python_loss(seed):
     """The same number from a closed-form portfolio and from a function of its factors."""
     inputs, threshold = Normal(mean=MEAN, cov=COV), 4.5

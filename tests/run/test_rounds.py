@@ -168,6 +168,7 @@ def test_rounds_are_part_of_what_a_run_costs(seed, monkeypatch):
     assert sum(row.evaluations for row in result.iterations) == spent["tune"]
 
 
+@pytest.mark.slow
 def test_the_table_of_rounds_tells_how_each_ended(seed, monkeypatch):
     blind(monkeypatch)
     result = smallest(seed(6033)).run()
@@ -355,6 +356,7 @@ def test_rounds_stay_within_the_budget(budget, seed, monkeypatch):
         assert result.estimates[0].value == pytest.approx(EXACT, rel=0.3)
 
 
+@pytest.mark.slow
 def test_a_search_that_may_take_nothing_more_ends_its_round(seed, monkeypatch):
     """The tuning has spent what it may: no climb from the failing draws and no row of the table, but an estimate."""
     whole, left = auto._Search.again, []
@@ -380,6 +382,7 @@ LONG = Stop(relative_error=0.004, max_evaluations=80_000)
 """An error for which the estimate takes more than three tenths of the budget."""
 
 
+@pytest.mark.slow
 def test_an_estimate_goes_on_after_an_audit_on_the_way(seed, monkeypatch):
     """Its rows are those of one stage, all of them count, and the audit is made anew at the end."""
     one = dataclasses.replace(smallest(seed(6070), stop=LONG), inputs=StandardNormal(dim=3))
@@ -395,6 +398,7 @@ def test_an_estimate_goes_on_after_an_audit_on_the_way(seed, monkeypatch):
     assert whole.estimates[0].value == pytest.approx(result.estimates[0].value, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", range(6000, 12_000, 1000))
 @pytest.mark.parametrize("method", [Auto(), raresim.LineSampling(), raresim.CrossEntropy(samples=400)])
 def test_an_audit_on_the_way_may_take_what_the_estimate_would_go_on_with(method, budget, seed):
@@ -406,6 +410,7 @@ def test_an_audit_on_the_way_may_take_what_the_estimate_would_go_on_with(method,
     assert result.evaluations["total"] <= 1.1 * budget
 
 
+@pytest.mark.slow
 def test_an_audit_on_the_way_that_finds_what_is_missed_saves_the_rest(seed, monkeypatch):
     """The first estimate has not taken more than its part, and the second one reaches the asked error."""
     blind(monkeypatch)
@@ -420,6 +425,7 @@ def test_an_audit_on_the_way_that_finds_what_is_missed_saves_the_rest(seed, monk
 # --- digits ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_change_no_digit_of_a_run_with_rounds(seed, monkeypatch):
     blind(monkeypatch)
     found = []
@@ -499,6 +505,7 @@ def test_a_run_that_is_interrupted_in_any_round_goes_on_to_the_same_digits(case:
         assert run(case, out) == whole, f"interrupted at report {place} of {len(stages.told)}"
 
 
+@pytest.mark.slow
 def test_a_run_may_be_interrupted_in_every_round(case: Path, tmp_path: Path) -> None:
     stages = Stages()
     whole = run(case, tmp_path / "whole", stages)
@@ -508,6 +515,7 @@ def test_a_run_may_be_interrupted_in_every_round(case: Path, tmp_path: Path) -> 
     assert run(case, tmp_path / "out") == whole
 
 
+@pytest.mark.slow
 def test_a_resumed_run_evaluates_no_row_of_its_first_round_again(case: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """The search and the audits are in the journal, the estimates of the rounds in the state."""
     stages = Stages()
@@ -530,6 +538,7 @@ def test_a_resumed_run_evaluates_no_row_of_its_first_round_again(case: Path, tmp
     assert sum(rows) <= last["estimate"] + last["audit"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_round_says_which_rounds_were_before_it(case: Path, tmp_path: Path) -> None:
     stages = Stages()
     whole = run(case, tmp_path / "whole", stages)
@@ -543,6 +552,7 @@ def test_an_interrupted_round_says_which_rounds_were_before_it(case: Path, tmp_p
     assert content["evaluations"]["rounds"] == whole["evaluations"]["rounds"]
 
 
+@pytest.mark.slow
 def test_a_run_with_rounds_is_extended_in_its_last_one(case: Path, tmp_path: Path) -> None:
     """More draws of the last proposal; the rounds before stay as they were, and none of their losses is needed."""
     first = run(case, tmp_path / "first")
@@ -592,6 +602,7 @@ def test_an_estimate_that_is_interrupted_before_or_after_its_audit_on_the_way_go
         assert run(long, out) == whole, f"interrupted at report {place} of {len(stages.told)}"
 
 
+@pytest.mark.slow
 def test_an_estimate_that_was_audited_on_the_way_is_extended(long, tmp_path) -> None:
     """By as much as was asked for, after its last row; the audit on the way stays what it was."""
     first = run(long, tmp_path / "first")

@@ -68,6 +68,7 @@ def sounding(loss, d, proposal, events, values, seed, rows=2000, most=1500, inpu
 # --- what they find ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 @pytest.mark.parametrize("d", [2, 10, 40])
 def test_an_estimate_that_misses_one_of_two_unlike_planes_is_flagged(d, seed):
@@ -97,6 +98,7 @@ def test_an_estimate_that_draws_both_is_not(d, seed):
         assert len(s.thin.missed) == 0 or s.uncovered[0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.2, false_fail=2e-7, false_pass=1e-3)
 def test_soundings_estimate_the_probability(seed):
     """From the draws around the points, whatever the estimate is; its own error is about the spread."""
@@ -274,6 +276,7 @@ def test_a_run_that_draws_one_of_two_planes_is_not_trusted(method, name, seed):
             assert check(result, "soundings").status is Status.UNTRUSTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Auto(), CrossEntropy(), LineSampling()], ids=lambda m: m.kind)
 def test_a_run_that_draws_both_passes_its_soundings(method, seed):
     results = [
@@ -286,6 +289,7 @@ def test_a_run_that_draws_both_passes_its_soundings(method, seed):
     assert all(check(r, "soundings_level").status is Status.TRUSTED for r in right)
 
 
+@pytest.mark.slow
 def test_replicates_that_miss_the_steep_plane_are_flagged(seed):
     """Twenty times as steep, and a little farther: climbs of the estimate mostly end at the other one."""
 

@@ -214,6 +214,7 @@ def test_a_shell_in_turned_directions_is_told_from_planes_beside_it(seed):
     assert_count_at_least(planes, 40, 0.75)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.8, false_fail=1e-7, false_pass=0.1)
 @pytest.mark.parametrize("d", [12, 40])
 def test_a_plane_is_found_beside_a_paraboloid_that_most_wide_draws_hit(d, seed):

@@ -37,6 +37,7 @@ def test_a_quadratic_without_rows_for_its_mixed_terms_has_squares_alone(seed):
     assert fit_quadratic(u, np.zeros(200)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 9, 40])
 def test_a_tilt_by_a_quadratic_weighs_less_than_its_chernoff_bound(d, seed):
     """The quadratic is zero on average, and ``log w = psi - theta g`` wherever it is."""

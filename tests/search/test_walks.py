@@ -41,6 +41,7 @@ def heptagon(d):
     return np.stack([np.cos(angle), np.sin(angle)], axis=1) @ plane
 
 
+@pytest.mark.slow
 @pytest.mark.statistical(effect=0.45, false_fail=1e-7, false_pass=1e-2)
 def test_all_sides_of_a_polygon_are_found(seed):
     """In nine of ten searches. Halfway between every second two sides lies a third: the two are not one region."""

@@ -96,6 +96,7 @@ def test_run_leaves_a_whole_folder_and_tells_where(config: Path, tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_default_folder_is_named_after_config_time_and_hash(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_failing_loss_is_one_message_and_leaves_the_rows_that_failed(
     assert [path.name for path in (tmp_path / "sub").glob("*")] == left
 
 
+@pytest.mark.slow
 def test_error_while_writing_leaves_what_the_run_can_be_resumed_from(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +247,7 @@ def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Pat
     assert "inputs: is required but missing" in stderr
 
 
+@pytest.mark.slow
 def test_report_rebuilds_the_same_bytes(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     call("run", config, "--out", out, "-q")
@@ -342,6 +345,7 @@ def test_rows_are_called_what_they_are(unit: str, words: str, capsys: pytest.Cap
     assert "standard errors away" not in printed  # there is none to divide by
 
 
+@pytest.mark.slow
 def test_18_13_counts_are_written_alike_in_a_config_and_on_the_command_line(config: Path, tmp_path: Path) -> None:
     short = ["stop.max_evaluations=2e4", "execution.workers=1e0", "execution.executor=serial", "-q"]
     assert call("run", config, *short, "--out", tmp_path / "a")[0] == 0
@@ -367,6 +371,7 @@ def test_18_13_what_is_no_count_is_refused(option: str, given: str, words: str) 
     assert words in " ".join(stderr.replace("\u2502", "").replace("|", "").split())
 
 
+@pytest.mark.slow
 def test_18_13_an_extended_run_can_be_extended_and_a_method_compared_that_an_override_changed(
     config: Path, tmp_path: Path
 ) -> None:
@@ -430,6 +435,7 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "datetime", Frozen)
 
 
+@pytest.mark.slow
 def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "raresim.shell.cli", "run", str(config), "-q"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -443,6 +449,7 @@ def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, t
     assert len({json.dumps(json.loads((f / "result.json").read_text())["estimates"]) for f in folders}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", ["10.0", "null"])
 def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     checkpoint: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -458,6 +465,7 @@ def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     assert str(tmp_path) not in stdout
 
 
+@pytest.mark.slow
 def test_18_11_extensions_of_the_same_second_take_the_next_name(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,6 +514,7 @@ def test_18_14_check_names_noise_without_importing_the_loss(config: Path, tmp_pa
     assert "doubtful" not in call("check", crude(tmp_path, loss="{kind: python, function: losses.py:fine}"))[1]
 
 
+@pytest.mark.slow
 def test_18_15_report_names_the_runs_below_a_folder_the_newest_first(config: Path, tmp_path: Path) -> None:
     names = ["c", "a", "b"]
     for age, name in enumerate(names):

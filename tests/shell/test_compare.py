@@ -274,6 +274,7 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "case.yaml"
 
 
+@pytest.mark.slow
 def test_methods_are_run_on_the_problem_and_compared(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, stdout, stderr = call(
@@ -298,6 +299,7 @@ def test_methods_are_run_on_the_problem_and_compared(config: Path, tmp_path: Pat
         assert result["stopping"]["max_evaluations"] == 2000
 
 
+@pytest.mark.slow
 def test_seeds_follow_the_one_of_the_config(config: Path, tmp_path: Path) -> None:
     code, stdout, stderr = call(config, "--methods", "crude", "--seeds", 2, "--out", tmp_path / "out", "-q")
     assert (code, stderr) == (0, "")
@@ -318,6 +320,7 @@ def test_loss_that_fails_under_one_method_does_not_lose_the_others(config: Path,
     assert "Traceback" not in stdout + stderr
 
 
+@pytest.mark.slow
 def test_folders_are_compared_without_the_users_code(config: Path, tmp_path: Path) -> None:
     for seed in (5, 6):
         arguments = ["run", str(config), f"seed={seed}", "--out", str(tmp_path / f"run{seed}"), "-q"]
@@ -340,6 +343,11 @@ def test_pickles_are_not_opened(tmp_path: Path, runs: list[Run]) -> None:
     assert "cannot be read as arrays" in stderr
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All of them but the bytecode of a user's loss, which Python may write beside it."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -357,16 +365,17 @@ def test_mistakes_are_told_before_anything_runs(
     config: Path, tmp_path: Path, runs: list[Run], arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    before = files_below(tmp_path)
     code, stdout, stderr = call(*arguments)
     assert (code, stdout) == (2, "")
     assert message in stderr
-    assert sorted(tmp_path.rglob("*")) == before
+    assert files_below(tmp_path) == before
 
 
 # --- quantiles ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_quantiles_at_one_level_are_compared_whatever_they_came_to(tmp_path: Path) -> None:
     """Two seeds give two values at risk: they answer one question. Two levels are two questions."""
     loss = raresim.Linear(weights=[1.0, 1.0])

@@ -1,0 +1,88 @@
+"""The contract of a scheme: a way to draw that a model offers because it knows the structure of its loss."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from raresim.engine.session import Session
+from raresim.methods.base import Tuned
+from raresim.numerics.arrays import Float
+
+SchemeUse = Literal["compare", "only", "off"]
+"""Held against what a search finds, used alone, or left out."""
+
+CHEAPER = 1.2
+"""Relative variance of a scheme's row over that of a draw up to which they count as alike: the draw is cheaper."""
+
+
+class Scheme(ABC):
+    """A way to draw that a model offers; `Auto` holds it against what its search finds."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called in the field."""
+
+    @abstractmethod
+    def tune(self, session: Session) -> Tuned | None:
+        """Choose the law to draw from for the session's events, in standard normal space.
+
+        `Tuned.variances` come from a pilot that the estimate does not use. None where the scheme does not serve the
+        events of the session, such as those below a threshold.
+        """
+
+
+def chosen(offered: Tuned, search: Callable[[], Tuned], worth: float) -> Tuned:
+    """What a scheme offers, or what a search finds: the one that needs fewer evaluations.
+
+    Parameters
+    ----------
+    offered : Tuned
+        The scheme, with its pilot.
+    search : callable
+        Makes the search.
+    worth : float
+        Evaluations that the estimate of the scheme needs, over those that a search takes: up to 1 none is made.
+
+    Notes
+    -----
+    A row of a scheme takes more time than a loss. How much is not measured: seconds would make the digits of a run
+    depend on the machine. Where both need about as many evaluations, up to `CHEAPER` times, the search's draws are
+    taken.
+    """
+
+    def again(missed: Float) -> Tuned:
+        found = search()
+        if found.again is not None:
+            found = found.again(missed)
+        return _told(found, offered, "an audit found what the scheme hardly draws: what a search finds is drawn from")
+
+    kept = replace(offered, again=again)
+    if worth <= 1.0:
+        return _told(kept, None, "the scheme of the model is drawn from: a search would cost more than it could save")
+    found = search()
+    if found.variances is None or offered.variances is None:
+        ratio = math.inf if offered.variances is None else 0.0
+    else:
+        ratio = max(offered.variances) / max(1e-300, *found.variances)
+    if ratio * CHEAPER > 1.0 and found.variances is not None:
+        sentence = f"what the search found is drawn from: a row of the scheme has {ratio:.2g} times its variance"
+        return _told(found, offered, sentence)
+    sentence = f"the scheme of the model is drawn from: its variance is {ratio:.2g} times that of what the search found"
+    return _told(kept, found, sentence)
+
+
+def _told(taken: Tuned, left: Tuned | None, sentence: str) -> Tuned:
+    """``taken`` after what was ``left``, with the evaluations and decisions of both."""
+    if left is None:
+        return replace(taken, decisions=(*taken.decisions, sentence))
+    return replace(
+        taken,
+        iterations=(*left.iterations, *taken.iterations),
+        evaluations=left.evaluations + taken.evaluations,
+        decisions=(*left.decisions, *taken.decisions, sentence),
+    )
