@@ -182,7 +182,9 @@ def test_wind_is_hit_with_controls_and_return_periods_beside_it(tmp_path, seed):
         raresim.ValueAtRisk(level=[0.99, 0.996]),
         raresim.ExpectedShortfall(level=0.99),
     ]
-    result = raresim.estimate(us_wind(), measures=measures, seed=seed(930), method=raresim.Auto(scheme="only"))
+    result = raresim.estimate(
+        us_wind(), measures=measures, seed=seed(930), method=raresim.Auto(scheme="only"), relative_error=0.03
+    )
     assert result.verdict.status == Status.TRUSTED
     assert result.evaluations["total"] < 60_000
     for estimate, exact in zip(result.estimates[:2], (5.5873e-3, 2.84956e-4), strict=True):

@@ -11,7 +11,7 @@ from raresim.errors import DataError, FieldError
 from raresim.models import Credit
 from raresim.models.dependence import Loading
 
-TAPES = Path(__file__).parents[1] / "configs" / "credit"
+TAPES = ROOT / "configs" / "credit"
 
 PLAIN = "id,ead,pd,lgd,rho\na,100,0.01,0.45,0.2\nb,200,0.02,0.45,0.1\n"
 
