@@ -139,7 +139,7 @@ def argument(field: str, value: Any, wanted: Type, advice: str = "") -> Any:
         value = value.item()
     if not fits(value, wanted):
         place, value, wanted = _wrong_entry(value, wanted)
-        message = place + f"must be {' or '.join(named(wanted))}, got {shown(value)}{remedy(value, wanted)}"
+        message = place + f"must be {either(named(wanted))}, got {shown(value)}{remedy(value, wanted)}"
         raise FieldError(field, f"{message}; {advice}" if advice else message)
     return _plain(value, wanted)
 
@@ -261,8 +261,13 @@ def named(wanted: Type) -> list[str]:
     if origin in (Sequence, list, tuple, Mapping):
         entry = args[1] if origin is Mapping else args[0]
         what = "a mapping from names to" if origin is Mapping else "a list of"
-        return [f"{what} {_words(entry)[1] if isinstance(entry, type) else ' or '.join(named(entry))}"]
+        return [f"{what} {_words(entry)[1] if isinstance(entry, type) else either(named(entry))}"]
     return [_words(wanted)[0]]
+
+
+def either(names: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _words(wanted: Type) -> tuple[str, str]:

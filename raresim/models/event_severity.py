@@ -115,14 +115,14 @@ class EventSeverity(Marginal):
 
     def logpdf(self, x: ArrayLike) -> Float:
         """As `Marginal.logpdf`, of the events whose loss is not fixed: fixed losses have no density."""
-        from scipy import special
+        from scipy import special, stats
 
         at = np.asarray(x, dtype=np.float64)
         drawn = self.a > 0
         a, b, exposure = self.a[drawn], self.b[drawn], self.exposure[drawn]
         z = np.clip(at.ravel()[:, None] / exposure, 0.0, 1.0)
         with np.errstate(divide="ignore"):
-            log_f = special.xlogy(a - 1.0, z) + special.xlog1py(b - 1.0, -z) - special.betaln(a, b)
+            log_f = stats.beta.logpdf(z, a, b)
             return np.asarray(special.logsumexp(log_f, axis=1, b=self.shares[drawn] / exposure)).reshape(at.shape)
 
     def quantile(self, log_p: ArrayLike, upper: bool = False) -> Float:

@@ -36,7 +36,7 @@ LAW = "; give one such as raresim.Normal(mean=[0.0, 0.0], cov=[[1.0, 0.5], [0.5,
 FIT = "; fit a law to it, such as raresim.Normal.fit(data), raresim.StudentT.fit(data) or raresim.Historical.fit(data)"
 MEASURE = "; give one such as raresim.Probability(above=5.0) or raresim.ValueAtRisk(level=0.999)"
 SEED = "; choose one, such as 1: with the same seed a run gives the same digits"
-JOINT = "must be a joint law of the risk factors or a whole number"
+JOINT = "must be a joint law of the risk factors, a model or a whole number"
 
 
 class Frame:
@@ -94,7 +94,7 @@ ESTIMATE = {
     "text error": ({"relative_error": "1%"}, "relative_error: must be a number or None, got the text '1%'"),
     "text workers": ({"workers": "2"}, "workers: must be a whole number, got the text '2'"),
     "number as a name": ({"name": 3}, "name: must be text, got 3"),
-    "array as a choice": ({"audit": np.zeros(2)}, "audit: must be 'off' or 'quick' or 'full', got an array of float64"),
+    "array as a choice": ({"audit": np.zeros(2)}, "audit: must be 'off', 'quick' or 'full', got an array of float64"),
 }
 
 
@@ -133,7 +133,7 @@ OTHERS = {
     "text": (lambda: Normal(mean="0"), "mean: must be one number or a list of numbers, got the text '0'"),
     "level": (
         lambda: ValueAtRisk(level="99.9%"),
-        "level: must be a number or a list of numbers or None, got the text '99.9%'",
+        "level: must be a number, a list of numbers or None, got the text '99.9%'",
     ),
     "misspelt": (
         lambda: Stop(relativ_error=0.1),

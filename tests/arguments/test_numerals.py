@@ -58,7 +58,7 @@ def test_18_14_a_share_in_per_cent_is_recognised():
     [
         (
             lambda: ValueAtRisk(level="99.9%"),
-            "level: must be a number or a list of numbers or None, got the text '99.9%'; write 0.999",
+            "level: must be a number, a list of numbers or None, got the text '99.9%'; write 0.999",
         ),
         (lambda: ValueAtRisk(tail=[0.1, "1%"]), "tail: entry 1 must be a number, got the text '1%'; write 0.01"),
         (lambda: Stop(relative_error="1%"), "relative_error: must be a number or None, got the text '1%'; write 0.01"),

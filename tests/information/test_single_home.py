@@ -61,14 +61,20 @@ def test_pattern_sees_what_it_is_for(what):
 
 def test_search_covers_the_package_and_sees_the_real_implementation():
     names = [name for name, _ in sources()]
-    assert {"methods/cross_entropy.py", "accumulators/tail.py", "proposals/gaussian.py", "run/reading.py"} <= set(names)
+    assert {
+        "methods/cross_entropy.py",
+        "accumulators/tail.py",
+        "proposals/gaussian.py",
+        "run/probabilities.py",
+        "run/quantiles.py",
+    } <= set(names)
     inside = "\n".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "information").glob("*.py"))
     assert found(PATTERNS["a divergence of SciPy"], inside)
     assert found(PATTERNS["the trace and determinant of KL between normals"], inside)
 
 
 @pytest.mark.parametrize(
-    "module", ["accumulators/tail.py", "accumulators/level.py", "proposals/gaussian.py", "run/reading.py"]
+    "module", ["accumulators/tail.py", "accumulators/level.py", "proposals/gaussian.py", "run/probabilities.py"]
 )
 def test_whoever_speaks_of_information_asks_for_it(module):
     assert "from raresim.information import" in (PACKAGE / module).read_text(encoding="utf-8")

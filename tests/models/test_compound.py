@@ -47,7 +47,7 @@ def test_poisson_counts_are_exact_in_both_tails(mean):
     assert poisson_counts(np.array([5.0]), np.array([0.0]))[0] == 0.0
 
 
-@pytest.mark.statistical(effect=0.25, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.25, false_fail=5e-6, false_pass=1e-3)
 def test_scores_are_independent_normals_whatever_the_level_sums_them_to(seed):
     rng = np.random.default_rng(seed(920))
     n, m = 40_000, 5
@@ -79,7 +79,7 @@ def test_largest_is_exact_far_out_and_others_stay_below_it():
     assert (bounded(z, np.full(50, 0.4), np.full(50, 0.6)) <= stats.norm.isf(0.4) + 1e-9).all()
 
 
-@pytest.mark.statistical(effect=0.4, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.4, false_fail=1e-6, false_pass=1e-3)
 def test_totals_and_largest_claims_follow_their_laws(seed):
     model = Compound(lines=[line()])
     x = draws(model, 40_000, seed(921))
@@ -158,7 +158,7 @@ def test_a_layer_takes_its_part_of_each_claim():
     np.testing.assert_allclose(losses(model.loss, draws(model, 5, 7)), 4.5)
 
 
-@pytest.mark.statistical(effect=0.3, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize(
     "options",
     [

@@ -56,7 +56,7 @@ def test_words_are_uniform_and_independent_of_their_neighbours(seed):
     assert_within_error(((u[1:] - 0.5) * (u[:-1] - 0.5)).mean() * 12, 0.0, 1 / math.sqrt(n))
 
 
-@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize(("a", "b"), [(2.0, 3.0), (0.4, 0.7), (5.0, 0.5)])
 def test_severities_follow_the_beta_law(a, b, seed):
     state, n = np.empty(1, np.uint64), 40_000
@@ -68,7 +68,7 @@ def test_severities_follow_the_beta_law(a, b, seed):
         assert_within_error(share, level, math.sqrt(level * (1 - level) / n))
 
 
-@pytest.mark.statistical(effect=0.15, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.15, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize(
     "options",
     [
@@ -111,7 +111,7 @@ def exact_law(model, factor, mass):
     return mass @ law
 
 
-@pytest.mark.statistical(effect=0.2, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.2, false_fail=1e-6, false_pass=1e-3)
 def test_number_of_defaults_follows_the_exact_convolution(seed):
     model, n = pool(6, [0.1, 0.2, 0.05, 0.3, 0.1, 0.02], rho=0.4), 300_000
     factor = np.linspace(-9, 9, 2001)
@@ -156,7 +156,7 @@ def test_a_thousand_rows_hold_no_table_of_rows_and_obligors():
     assert model.inputs.dim == 2
 
 
-@pytest.mark.statistical(effect=0.1, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.1, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 4.0}], ids=["gaussian", "t"])
 def test_closed_moments_are_those_of_draws(options, seed):
     """Four standard errors of the variance, from the fourth moment of the draws themselves."""

@@ -9,8 +9,8 @@ import raresim
 from raresim.errors import DataError, FieldError
 from raresim.models import Credit
 from tests.helpers import block, losses, normals
-from tests.statistical import assert_within_error
 from tests.models.test_credit import Table
+from tests.statistical import assert_within_error
 
 MATRIX = "from,A,B,C,D\nA,0.9,0.07,0.03,0\nB,0.1,0.7,0.15,0.05\nC,0.02,0.08,0.7,0.2\nD,0,0,0,1\n"
 VALUES = {"A": 1.0, "B": 0.95, "C": 0.8}
@@ -27,7 +27,7 @@ def rated(tmp_path):
     return make
 
 
-@pytest.mark.statistical(effect=0.15, false_fail=1e-4, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.15, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 4.0}], ids=["gaussian", "t"])
 def test_ratings_change_with_their_probabilities(rated, options, seed):
     """Each obligor alone: the loss tells where it went."""
@@ -101,7 +101,7 @@ def test_a_run_in_migration_mode_searches(rated, seed):
     assert not any("scheme" in decision for decision in result.search["decisions"])
 
 
-@pytest.mark.statistical(effect=0.1, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.1, false_fail=1e-6, false_pass=1e-3)
 def test_expected_loss_is_that_of_draws(rated, seed):
     model, n = rated(), 200_000
     (control,) = model.controls([], None)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from raresim.errors import DataError, FieldError
 from raresim.models import Credit
 from raresim.models.dependence import Loading
+from tests.helpers import ROOT
 
 TAPES = ROOT / "configs" / "credit"
 

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,8 +11,7 @@ from typer.testing import CliRunner
 import raresim
 from raresim.config import load as configs
 from raresim.shell import cli
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 MODEL = '''\
 """A bond that pays nothing where a rate is too high: the smallest model."""
@@ -87,6 +85,7 @@ import sys
 from raresim import models
 models.__path__.append(sys.argv[1])
 from raresim.shell.cli import main
+from tests.helpers import ROOT
 sys.argv = ["raresim", *sys.argv[2:]]
 main()
 """

@@ -124,7 +124,7 @@ def rows_of(model, level, events, seed, n, share=0.1):
     return rows, rows(Block(0, 0, 0, n))
 
 
-@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 def test_weights_are_those_of_the_model(model, seed):
     """They add up to one over all rows, and to the probability that plain draws see beyond a loss."""
     level, n = 0.3 * float(model.obligors.severity.sum()), 40_000
@@ -166,7 +166,7 @@ def test_rows_through_a_draw_have_the_weight_of_its_factors_and_loss(seed):
     assert evaluations == 0
 
 
-@pytest.mark.statistical(effect=0.4, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.4, false_fail=1e-6, false_pass=1e-3)
 def test_auto_takes_the_scheme_and_finds_the_exact_answer(seed):
     """A hundred obligors with exposures 1, 4, 9, 16, 25: exact convolution given the factor."""
     m, level = 100, 250
@@ -182,7 +182,7 @@ def test_auto_takes_the_scheme_and_finds_the_exact_answer(seed):
     assert "the scheme of the model is drawn from" in result.search["decisions"][-1]
 
 
-@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 def test_numbers_of_the_number_of_defaults_are_exact(seed):
     """Value at risk, shortfall and two probabilities of one run with twisted rows."""
     model = Credit(tape=Table(id=range(60), ead=[1.0] * 60, pd=np.linspace(0.005, 0.05, 60).tolist()), lgd=1.0, rho=0.2)
@@ -240,7 +240,7 @@ def small_law(model):
     return Mixture(weights=[0.2, 0.8], components=[StandardNormal(dim=d), Normal(mean=np.full(d, 1.0), std=1.1)])
 
 
-@pytest.mark.statistical(effect=0.35, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.35, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 5.0}], ids=["gaussian", "t"])
 def test_integrated_rows_have_the_mean_of_the_exact_law(options, seed):
     model = lumpy(**options)
@@ -274,7 +274,7 @@ def test_factors_alone_are_drawn_only_where_losses_have_a_unit():
     assert ConditionalDraws.of(sampler, (Event(2.0, "above"),), StandardNormal(dim=1)) is None
 
 
-@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 @pytest.mark.parametrize("options", [{}, {"copula": "t", "dof": 6.0}], ids=["gaussian", "t"])
 def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives(options, seed):
     """Of a probability, from twisted rows, against differences of the exact law."""
