@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,9 @@ from raresim.record.records import Reference
 
 LOWEST_LEVEL = 0.1
 """A level below this is refused as a tail given by mistake; `tail` gives such a quantile."""
+
+DECIMALS = Context(prec=50)
+"""Decimal arithmetic with its own precision: a user's code may change that of the process."""
 
 Levels = float | Sequence[float] | None
 
@@ -55,13 +58,18 @@ def tails_of(level: Levels, tail: Levels, one: bool = False) -> tuple[float, ...
 
 def level_of(tail: float) -> float:
     """One minus ``tail``, rounded once."""
-    return float(1 - Decimal(repr(tail)))
+    return float(_rest(Decimal(repr(tail))))
+
+
+def _rest(share: Decimal) -> Decimal:
+    """One minus ``share``, exactly."""
+    return DECIMALS.subtract(Decimal(1), share)
 
 
 def percent(tail: float) -> str:
     """The level as it is printed: ``99.9 %``."""
     share = Decimal(f"{tail:.4g}")
-    return f"{(100 * (1 - share)).normalize():f} %"
+    return f"{DECIMALS.normalize(DECIMALS.scaleb(_rest(share), 2)):f} %"
 
 
 def references_of(given: Reference | Sequence[Reference] | None, count: int) -> list[Reference | None]:
@@ -121,7 +129,7 @@ def _tail(name: str, value: Any) -> float:
             f"must be at least {LOWEST_LEVEL:g}, got {number:.15g}; did you mean `tail: {number:.15g}`? A level is a "
             f"confidence such as 0.999 (for the quantile at {number:.15g} write `tail: {level_of(number):.15g}`)",
         )
-    tail = number if name == "tail" else float(1 - Decimal(repr(number)))
+    tail = number if name == "tail" else float(_rest(Decimal(repr(number))))
     if not math.isfinite(tail) or tail <= 0:
         raise FieldError(name, f"must be below 1, got {value!r}; give the tail instead")
     return tail

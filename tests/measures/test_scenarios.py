@@ -619,7 +619,7 @@ def test_event_of_a_level_lies_beyond_the_value_at_risk():
         ({"level": 0.9, "tail": 0.1}, "level: give exactly one"),
         ({"level": 1.5}, "level: must be above 0 and below 1"),
         ({"above": "many"}, "above: must be a number or 'k sigma', got 'many'"),
-        ({"above": [1.0, 2.0]}, "above: must be a number or text or None"),
+        ({"above": [1.0, 2.0]}, "above: must be a number, text or None"),
         ({"above": math.inf}, "above: must be finite"),
         ({"above": 1.0, "sigma": 2.0}, "sigma: goes with a threshold in sigma"),
         ({"level": 0.9, "sigma": 2.0}, "sigma: goes with a threshold in sigma"),

@@ -93,7 +93,7 @@ main()
 
 def in_shell(folder, *arguments):
     command = [sys.executable, "-c", PROBE, str(folder / "package"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
 
 
 @pytest.fixture

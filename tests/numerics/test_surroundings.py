@@ -1,5 +1,7 @@
 """What a user's loss changes for the whole process: it reaches neither raresim's arithmetic nor its files."""
 
+import decimal
+import locale
 import os
 import signal
 import sys
@@ -11,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 import raresim
-from raresim import CrossEntropy, Probability, PythonLoss, StandardNormal
+from raresim import CrossEntropy, Probability, PythonLoss, StandardNormal, ValueAtRisk
 from raresim.engine.executors import Executor
 from raresim.errors import LossError
+from raresim.measures.levels import level_of, percent
 from raresim.numerics.surroundings import undisturbed
 from raresim.shell import cli
 from tests import unruly
@@ -25,8 +28,11 @@ def mended(monkeypatch):
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     alarm, errors, folder = signal.getsignal(signal.SIGALRM), np.geterr(), os.getcwd()
-    with warnings.catch_warnings():
+    spoken, printed = locale.setlocale(locale.LC_ALL), np.get_printoptions()
+    with warnings.catch_warnings(), decimal.localcontext():
         yield
+    locale.setlocale(locale.LC_ALL, spoken)
+    np.set_printoptions(**printed)
     signal.signal(signal.SIGALRM, alarm)
     np.seterr(**errors)
     os.chdir(folder)
@@ -58,6 +64,15 @@ def test_18_10_what_a_loss_sets_for_its_process_changes_no_digit(kind, workers):
         found = run(function, executor)
     assert np.geterr() == before
     assert digits(found) == digits(run(unruly.total))
+
+
+def test_decimals_that_a_loss_rounds_are_its_own():
+    with decimal.localcontext() as context:
+        context.prec = 2
+        measure = ValueAtRisk(level=[0.9995, 0.99999])
+        assert measure.tails == (0.0005, 0.00001)
+        assert [level_of(tail) for tail in measure.tails] == [0.9995, 0.99999]
+        assert [percent(tail) for tail in measure.tails] == ["99.95 %", "99.999 %"]
 
 
 @pytest.mark.parametrize("threads", [False, True])

@@ -388,7 +388,7 @@ def test_estimate_so_far_is_caution_and_needs_no_loss(tmp_path: Path, ticks: Tic
     assert stdout.split() == [str(folder / "report.html")]
     result = json.loads((folder / "result.json").read_text())
     assert result["verdict"]["status"] == "caution"
-    assert "the run was interrupted" in (folder / "report.html").read_text()
+    assert "the run was interrupted" in (folder / "report.html").read_text(encoding="utf-8")
     assert result["evaluations"]["total"] == ticks.rows
 
 
