@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.models.own_risk import Words, mixed, word_of
+from raresim.models.own_risk import GOLDEN, Words, mixed, word_of
 from raresim.numerics import normal_scores
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -96,7 +96,7 @@ def bounded(score: Float, above: Float, below: Float) -> Float:
 
 @kernel
 def _line_seeds(seeds: Words, line: np.uint64, out: Words) -> None:
-    step = mixed((line + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+    step = mixed((line + np.uint64(1)) * GOLDEN)
     for i in range(seeds.shape[0]):
         out[i] = mixed(seeds[i] ^ step)
 

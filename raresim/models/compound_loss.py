@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -167,9 +166,6 @@ class CompoundLoss(Loss):
         if self.view == "gross":
             return lines
         return (*lines, *(c.name if self.view == "ceded" else f"ceded: {c.name}" for c in self.contracts))
-
-    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        return {}
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         covariance = self.frequencies.covariance

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from raresim.distributions.base import Inputs
-from raresim.errors import FieldError
-from raresim.losses.base import Loss
 from raresim.models.factors import CreditFactors
 from raresim.models.own_risk import Book, Words, default_losses, default_parts, default_scores, seeds_of
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
+from raresim.models.tape_loss import TapeLoss
 from raresim.numerics.arrays import Float, frozen
 
 
@@ -40,7 +39,7 @@ def book_of(tape: Tape, loadings: Float, common_share: Float, barrier: Float, sh
 
 
 @dataclass(frozen=True, eq=False)
-class DefaultLoss(Loss):
+class DefaultLoss(TapeLoss):
     """What a portfolio loses by defaults.
 
     Parameters
@@ -78,11 +77,6 @@ class DefaultLoss(Loss):
     by_pd: Float
     path: Path | None = None
 
-    def bind(self, inputs: Inputs) -> DefaultLoss:
-        if inputs.dim != self.factors:
-            raise FieldError("inputs", f"must have the {self.factors} factors of the credit model, got {inputs.dim}")
-        return self
-
     def __call__(self, x: Float, out: Float) -> None:
         default_losses(x, seeds(x), self.book, out)
 
@@ -106,20 +100,6 @@ class DefaultLoss(Loss):
         rho = np.einsum("ij,ij->i", self.independent, self.independent)
         default_scores(x, components, self.book, self.by_pd, rho, pd_score, rho_score)
         return {"pd": pd_score, "rho": rho_score}
-
-    @property
-    def component_names(self) -> tuple[str, ...]:
-        return self.tape.ids
-
-    @property
-    def component_weights(self) -> Float:
-        return self.tape.ead
-
-    def component_groups(self, column: str) -> tuple[str, ...]:
-        return self.tape.groups(column)
-
-    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        return {}
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return moments_of(self.tape, inputs, self.book, self.independent) if isinstance(inputs, CreditFactors) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -161,9 +160,6 @@ class LargestMakesIt(Loss):
     @property
     def component_names(self) -> tuple[str, ...]:
         return self.plain.component_names
-
-    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        return {}
 
     def moments(self, inputs: Inputs) -> None:
         return None

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from raresim.distributions.base import Inputs
-from raresim.errors import FieldError
-from raresim.losses.base import Loss
 from raresim.models.defaults import seeds
-from raresim.models.own_risk import TILE, Book, Places, Words, exceeds, mixed, severity_draw, taus
+from raresim.models.own_risk import TILE, Book, Places, Words, exceeds, lost, mixed, step_of, taus
 from raresim.models.tape import Tape
+from raresim.models.tape_loss import TapeLoss
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 
 
 @dataclass(frozen=True, eq=False)
-class MigrationLoss(Loss):
+class MigrationLoss(TapeLoss):
     """What a portfolio loses in value by defaults and changes of ratings; a better rating is a gain.
 
     Parameters
@@ -56,11 +54,6 @@ class MigrationLoss(Loss):
     factors: int
     files_read: tuple[Path, ...] = ()
 
-    def bind(self, inputs: Inputs) -> MigrationLoss:
-        if inputs.dim != self.factors:
-            raise FieldError("inputs", f"must have the {self.factors} factors of the credit model, got {inputs.dim}")
-        return self
-
     def __call__(self, x: Float, out: Float) -> None:
         migration_losses(x, seeds(x), self.book, self.rating, self.barrier, self.change, self.tape.ead, out)
 
@@ -73,20 +66,6 @@ class MigrationLoss(Loss):
         """The expected loss, with the probabilities (r, r + 1) of going from each rating to each and to default."""
         moved = np.einsum("rs,rs->r", probability[:, -2::-1], self.change)[self.rating]
         return float(self.tape.ead @ (moved + self.tape.pd * self.tape.lgd))
-
-    @property
-    def component_names(self) -> tuple[str, ...]:
-        return self.tape.ids
-
-    @property
-    def component_weights(self) -> Float:
-        return self.tape.ead
-
-    def component_groups(self, column: str) -> tuple[str, ...]:
-        return self.tape.groups(column)
-
-    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        return {}
 
     def moments(self, inputs: Inputs) -> None:
         return None
@@ -105,8 +84,7 @@ class MigrationLoss(Loss):
 def part_of(word: np.uint64, tau: float, k: int, over: float, book: Book, r: int, barrier: Float, change: Float, ead: float, state: Words) -> float:  # fmt: skip  # noqa: E501
     """What obligor ``k`` of rating ``r`` loses; its own normal exceeds ``tau`` where its asset value exceeds 0."""
     if exceeds(word, tau + barrier[r, 0] * over * book.scale[k]):
-        a = book.a[k]
-        return float(book.money[k] if a == 0.0 else book.money[k] * severity_draw(word, a, book.b[k], state))
+        return lost(word, book.money[k], book.a[k], book.b[k], state)
     last = barrier.shape[1] - 1
     for j in range(1, last + 1):
         if exceeds(word, tau + barrier[r, j] * over * book.scale[k]):
@@ -124,7 +102,7 @@ def migration_losses(x: Float, own: Words, book: Book, rating: Places, barrier: 
             out[first + i] = 0.0
         for k in range(rating.shape[0]):
             taus(x, first, n, k, book, tau)
-            step = np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+            step = step_of(k)
             for i in range(n):
                 word = mixed(own[first + i] + step)
                 over = 1.0 if book.shock < 0 else 1.0 / x[first + i, book.shock]
@@ -139,7 +117,7 @@ def migration_parts(x: Float, own: Words, book: Book, rating: Places, barrier: F
         n = min(TILE, x.shape[0] - first)
         for k in range(rating.shape[0]):
             taus(x, first, n, k, book, tau)
-            step = np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+            step = step_of(k)
             for i in range(n):
                 word = mixed(own[first + i] + step)
                 over = 1.0 if book.shock < 0 else 1.0 / x[first + i, book.shock]

@@ -27,6 +27,9 @@ Places = NDArray[np.int64]
 LOW, HIGH, PER_UNIT = -9.5, 9.5, 64
 """Ends of the table: below and above, a word of 64 bits is on one side of the probability but for one in 1e20."""
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""Distance of the states of two words of a generator that follow each other: 2^64 over the golden ratio."""
+
 TILE = 256
 """Rows that are worked on together: their numbers stay in the nearest cache."""
 
@@ -85,9 +88,15 @@ def mixed(word: np.uint64) -> np.uint64:
 
 
 @kernel
+def step_of(k: int) -> np.uint64:
+    """How far the state of word ``k`` of a generator is from its seed."""
+    return np.uint64(k + 1) * GOLDEN
+
+
+@kernel
 def word_of(seed: np.uint64, k: int) -> np.uint64:
     """Word ``k`` of the generator with the state ``seed``."""
-    return mixed(seed + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15))
+    return mixed(seed + step_of(k))
 
 
 @kernel
@@ -133,7 +142,7 @@ def taus(x: Float, first: int, n: int, k: int, book: Book, out: Float) -> None:
 @kernel
 def next_uniform(state: Words) -> float:
     """A uniform number in (0, 1); ``state`` (1,) is advanced."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    state[0] += GOLDEN
     return (float(mixed(state[0]) >> np.uint64(11)) + 0.5) * 2.0**-53
 
 
@@ -161,6 +170,12 @@ def severity_draw(word: np.uint64, a: float, b: float, state: Words) -> float:
 
 
 @kernel
+def lost(word: np.uint64, money: float, a: float, b: float, state: Words) -> float:
+    """What is lost at default: ``money``, or a share of it with a beta law where its shape ``a`` is not 0."""
+    return money if a == 0.0 else money * severity_draw(word, a, b, state)
+
+
+@kernel
 def default_losses(x: Float, own: Words, book: Book, out: Float) -> None:
     """The loss of each row: the sum of what the obligors that default lose.
 
@@ -182,12 +197,12 @@ def default_losses(x: Float, own: Words, book: Book, out: Float) -> None:
             out[first + i] = 0.0
         for k in range(book.barrier.shape[0]):
             taus(x, first, n, k, book, tau)
-            step = np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+            step = step_of(k)
             money, a, b = book.money[k], book.a[k], book.b[k]
             for i in range(n):
                 word = mixed(own[first + i] + step)
                 if exceeds(word, tau[i]):
-                    out[first + i] += money if a == 0.0 else money * severity_draw(word, a, b, state)
+                    out[first + i] += lost(word, money, a, b, state)
 
 
 @kernel
@@ -198,13 +213,13 @@ def default_parts(x: Float, own: Words, book: Book, out: Float) -> None:
         n = min(TILE, x.shape[0] - first)
         for k in range(book.barrier.shape[0]):
             taus(x, first, n, k, book, tau)
-            step = np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+            step = step_of(k)
             money, a, b = book.money[k], book.a[k], book.b[k]
             for i in range(n):
                 word = mixed(own[first + i] + step)
                 out[first + i, k] = 0.0
                 if exceeds(word, tau[i]):
-                    out[first + i, k] = money if a == 0.0 else money * severity_draw(word, a, b, state)
+                    out[first + i, k] = lost(word, money, a, b, state)
 
 
 @kernel
@@ -217,10 +232,9 @@ def losses_given(own: Words, q: Float, book: Book, c: Float, loss: Float, mean_l
     for i in range(q.shape[0]):
         loss[i], mean_loss[i] = 0.0, 0.0
         for k in range(q.shape[1]):
-            word = mixed(own[i] + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15))
+            word = word_of(own[i], k)
             if float(word) < q[i, k] * 2.0**64:
-                a = book.a[k]
-                loss[i] += book.money[k] if a == 0.0 else book.money[k] * severity_draw(word, a, book.b[k], state)
+                loss[i] += lost(word, book.money[k], book.a[k], book.b[k], state)
                 mean_loss[i] += c[k]
 
 
@@ -230,11 +244,10 @@ def parts_given(own: Words, q: Float, book: Book, out: Float) -> None:
     state = np.empty(1, np.uint64)
     for i in range(q.shape[0]):
         for k in range(q.shape[1]):
-            word = mixed(own[i] + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15))
+            word = word_of(own[i], k)
             out[i, k] = 0.0
             if float(word) < q[i, k] * 2.0**64:
-                a = book.a[k]
-                out[i, k] = book.money[k] if a == 0.0 else book.money[k] * severity_draw(word, a, book.b[k], state)
+                out[i, k] = lost(word, book.money[k], book.a[k], book.b[k], state)
 
 
 @kernel

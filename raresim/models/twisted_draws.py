@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -137,9 +137,6 @@ class TwistedDefaults(Loss):
     @property
     def component_names(self) -> tuple[str, ...]:
         return self.plain.component_names
-
-    def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
-        return {}
 
     def moments(self, inputs: Inputs) -> None:
         return None
