@@ -16,8 +16,10 @@ from typing import Any
 
 from raresim.errors import ConfigError
 from raresim.files import yaml_tree
+from raresim.record.codec import plain
 from raresim.record.records import Estimate
-from raresim.report.run import Run, is_known
+from raresim.report import tables
+from raresim.report.run import Run
 
 SCHEMA_VERSION = 1
 
@@ -207,13 +209,13 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 def _row(k: int, label: str, run: Run, name: str) -> Row:
     estimate = run.estimates[k]
     evaluations = run.evaluations.get("total")
-    error = _known(estimate.relative_error) if estimate.value else None
+    error = plain(estimate.relative_error) if estimate.value else None
     reference = None if estimate.reference is None else estimate.reference.value
     away = covers = None
     if reference is not None:
         if estimate.value and estimate.has_error:
             away = (estimate.value - reference) / estimate.std_error
-        if is_known(estimate.lower) and is_known(estimate.upper):
+        if tables.is_known(estimate.lower) and tables.is_known(estimate.upper):
             covers = estimate.lower <= reference <= estimate.upper or estimate.is_exactly_the_reference
     return Row(
         measure=k,
@@ -221,9 +223,9 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
         run=name,
         method=run.method,
         seed=str(run.seed),
-        value=_known(estimate.value),
-        lower=_known(estimate.lower),
-        upper=_known(estimate.upper),
+        value=plain(estimate.value),
+        lower=plain(estimate.lower),
+        upper=plain(estimate.upper),
         relative_error=error,
         evaluations=evaluations,
         seconds=run.seconds.get("total"),
@@ -234,10 +236,6 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
         verdict=estimate.verdict.status,
         holds_confidence=estimate.holds_confidence,
     )
-
-
-def _known(x: float) -> float | None:
-    return x if is_known(x) else None
 
 
 def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
@@ -292,7 +290,7 @@ def _differences(first: Run, other: Run) -> list[str]:
 def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
     """Notes on thresholds in standard deviations: estimates of them by the runs may differ by noise."""
     if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
-        if _known(a.threshold) == _known(b.threshold) or (a.level is not None and a.level == b.level):
+        if plain(a.threshold) == plain(b.threshold) or (a.level is not None and a.level == b.level):
             return []
         asked = a.threshold_note.partition(":")[0]
         if asked.endswith("sigma") and asked == b.threshold_note.partition(":")[0]:

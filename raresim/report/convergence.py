@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from raresim.record.records import Estimate
 from raresim.report import style, tables
-from raresim.report.run import Array, Run, Trace, is_known
+from raresim.report.run import Array, Run, Trace
 
 __all__ = ["draw"]
 
@@ -21,33 +21,33 @@ MOST_PANELS = 4
 def draw(run: Run) -> style.Picture | str:
     """The primary estimate in a large panel, up to three others in small panels below it."""
     primary = run.primary
-    traces = {id(e): run.traces[k] for k, e in enumerate(run.estimates) if k in run.traces}
-    if id(primary) not in traces:
+    trace = run.trace_of(primary)
+    if trace is None:
         return "The run recorded no path of the primary estimate (convergence.csv has no row for it)."
     if primary.is_below_doubles:
         return "The probability is smaller than the smallest number a double holds, so its path is flat at zero."
-    others = [e for e in run.estimates if e is not primary and id(e) in traces]
+    others = [(e, t) for e in run.estimates if e is not primary and (t := run.trace_of(e)) is not None]
     small = others if len(others) < MOST_PANELS else []
-    title = _finding(primary, traces[id(primary)])
+    title = _finding(primary, trace)
     height = 5.1 if small else 3.3
     figure = style.canvas(height, title)
     main = style.panel(figure, 0.95, height - 2.75, 6.4, height - 0.55)
-    _path(main, primary, traces[id(primary)])
+    _path(main, primary, trace)
     main.set_title(style.safe(_quantity(primary))[:30])
     main.set_xlabel("model evaluations of the estimate stage (log scale)")
     main.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handlelength=1.6, columnspacing=1.3
     )
     width = 6.65 / 3
-    for place, estimate in enumerate(small):
+    for place, (estimate, path) in enumerate(small):
         axes = style.panel(figure, 0.95 + place * width, 0.3, 0.95 + (place + 1) * width - 0.7, 1.4)
-        _path(axes, estimate, traces[id(estimate)], is_small=True)
+        _path(axes, estimate, path, is_small=True)
         axes.set_title(style.safe(_short(f"{estimate.label} = {tables.number(estimate.value)}")), fontsize=8)
     return style.finish(
         figure,
         "convergence",
         title,
-        _reading(primary) + _left_out(others, small),
+        _reading(primary) + _left_out(len(others) - len(small)),
         f"Running estimate of {primary.label} against evaluations, ending at {tables.number(primary.value)}"
         f" with interval {tables.interval(primary.lower, primary.upper)}.",
     )
@@ -129,7 +129,7 @@ def _band(estimate: Estimate) -> str:
 def _final(estimate: Estimate) -> str:
     if estimate.is_bound:
         return f"\u2264 {tables.number(estimate.upper)}"
-    if not is_known(estimate.relative_error):
+    if not tables.is_known(estimate.relative_error):
         return tables.number(estimate.value)
     return f"{tables.number(estimate.value)}\nrel. error {tables.percent(estimate.relative_error)}"
 
@@ -139,7 +139,7 @@ def _finding(estimate: Estimate, trace: Trace) -> str:
     if estimate.is_bound:
         return f"No event in {evaluations} evaluations: only an upper limit of {tables.number(estimate.upper)}"
     finding = f"{tables.number(estimate.value)} after {evaluations} evaluations"
-    if is_known(estimate.relative_error):
+    if tables.is_known(estimate.relative_error):
         finding += f", relative error {tables.percent(estimate.relative_error)}"
     if estimate.reference is not None and estimate.has_error:
         distance = abs(estimate.value - estimate.reference.value) / estimate.std_error
@@ -164,6 +164,5 @@ def _short(text: str) -> str:
     return text if len(text) <= 38 else f"{text[:35]}..."
 
 
-def _left_out(others: list[Estimate], small: list[Estimate]) -> str:
-    left = len(others) - len(small)
+def _left_out(left: int) -> str:
     return f" {left} further estimates are in convergence.csv." if left else ""

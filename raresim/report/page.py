@@ -18,7 +18,7 @@ from raresim.record.records import Estimate
 from raresim.record.verdict import Check, Verdict
 from raresim.report import tables
 from raresim.report.glossary import spelling
-from raresim.report.run import Run, is_known
+from raresim.report.run import Run
 from raresim.report.words import ROWS, Words
 
 __all__ = ["write"]
@@ -209,7 +209,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    environment.tests["known"] = is_known
+    environment.tests["known"] = tables.is_known
     environment.filters.update(
         amount=tables.amount,
         count=tables.count,
@@ -296,7 +296,7 @@ def _badge(verdict: Verdict) -> dict[str, str]:
 
 
 def _value(estimate: Estimate) -> str:
-    if estimate.is_bound and is_known(estimate.upper):
+    if estimate.is_bound and tables.is_known(estimate.upper):
         return f"\u2264\u00a0{tables.number(estimate.upper)}"
     if estimate.is_below_doubles:
         return tables.number_of_log(estimate.log_value)
@@ -321,7 +321,7 @@ def _comparison(estimate: Estimate) -> str:
     if estimate.is_exactly_the_reference:
         return "agrees to nine digits"
     if estimate.is_bound or not estimate.has_error:
-        if not is_known(estimate.lower) or not is_known(estimate.upper):
+        if not tables.is_known(estimate.lower) or not tables.is_known(estimate.upper):
             return "cannot be compared: the run has no interval"
         is_inside = estimate.lower <= reference.value <= estimate.upper
         return "lies inside the interval" if is_inside else "lies outside the interval"
@@ -352,7 +352,7 @@ def _hidden(run: Run) -> dict[str, str] | None:
     return {
         "bound": tables.number(bound),
         "times": tables.multiple(bound / primary.value) if is_probability and primary.value > 0 else "",
-        "cautious": tables.number(primary.upper + bound) if is_probability and is_known(primary.upper) else "",
+        "cautious": tables.number(primary.upper + bound) if is_probability and tables.is_known(primary.upper) else "",
     }
 
 
@@ -419,7 +419,7 @@ def _crude_draws(run: Run) -> float | None:
 def _budget(run: Run) -> list[Amount]:
     """The information budget of the primary estimate; empty if the folder holds none, or without a hit."""
     of = run.primary.information
-    if not is_known(of.event_nats):
+    if not tables.is_known(of.event_nats):
         return []
     rows = [
         Amount(
@@ -431,7 +431,7 @@ def _budget(run: Run) -> list[Amount]:
             meaning="-log P = KL(optimal \u2016 target): crude Monte Carlo pays all of it",
         )
     ]
-    if is_known(of.proposal_nats) and run.unit != "replicate":
+    if tables.is_known(of.proposal_nats) and run.unit != "replicate":
         draws = tables.draws(of.proposal_draws, of.proposal_nats)
         rows.append(
             Amount(
@@ -489,13 +489,13 @@ def _columns(run: Run) -> list[tuple[str, str]]:
     return [
         (field, title)
         for field, title in ITERATION_COLUMNS.items()
-        if any(is_known(getattr(row, field)) for row in run.iterations)
+        if any(tables.is_known(getattr(row, field)) for row in run.iterations)
     ]
 
 
 def _cell(column: str, x: float) -> str:
     """A number of the table of iterations."""
-    if not is_known(x):
+    if not tables.is_known(x):
         return "\u2013"
     return tables.count(x) if column in COUNTS else tables.amount(x) if column in AMOUNTS else tables.number(x)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,9 @@ from raresim.record.folder import fields_of
 from raresim.record.outcome import Outcome
 from raresim.record.records import Estimate
 from raresim.record.verdict import Status, Verdict
+from raresim.report import tables
 
-__all__ = ["Entropies", "Run", "Trace", "is_known", "read"]
+__all__ = ["Entropies", "Run", "Trace", "read"]
 
 UNITS = ("draw", "line", "direction", "replicate")
 
@@ -86,13 +87,17 @@ class Run(Outcome):
         """The index of ``estimate`` in the run."""
         return next(k for k, e in enumerate(self.estimates) if e is estimate)
 
+    def trace_of(self, estimate: Estimate) -> Trace | None:
+        """The path of ``estimate``; None where none was recorded."""
+        return self.traces.get(self.index(estimate))
+
     @property
     def primary(self) -> Estimate:
         """The rarest estimate that was asked for: the smallest probability, else the highest level, else the first."""
         asked = [e for e in self.estimates if e.asked] or self.estimates
-        probabilities = [e for e in asked if e.kind == "probability" and is_known(e.value)]
+        probabilities = [e for e in asked if e.kind == "probability" and tables.is_known(e.value)]
         if probabilities:
-            return min(probabilities, key=lambda e: (e.value, e.log_value if is_known(e.log_value) else 0.0))
+            return min(probabilities, key=lambda e: (e.value, e.log_value if tables.is_known(e.log_value) else 0.0))
         return max(asked, key=lambda e: -1.0 if e.level is None else e.level)
 
     @property
@@ -115,13 +120,13 @@ class Run(Outcome):
 
     def threshold_of(self, estimate: Estimate) -> float | None:
         """The loss at which the tail of ``estimate`` begins; for an expected shortfall, its value at risk."""
-        if is_known(estimate.threshold):
+        if tables.is_known(estimate.threshold):
             return estimate.threshold
         if estimate.kind == "value_at_risk":
-            return estimate.value if is_known(estimate.value) else None
+            return estimate.value if tables.is_known(estimate.value) else None
         same_tail = [e for e in self.estimates if e.kind == "value_at_risk" and e.level == estimate.level]
         if same_tail:
-            return same_tail[0].value if is_known(same_tail[0].value) else None
+            return same_tail[0].value if tables.is_known(same_tail[0].value) else None
         loss, log_weight = self.arrays.loss, self.arrays.log_weight
         if estimate.level is None or loss.size == 0:
             return None
@@ -136,11 +141,6 @@ class Run(Outcome):
         if threshold is None:
             return np.zeros(loss.shape, dtype=np.bool_)
         return loss <= threshold if estimate.is_below else loss >= threshold
-
-
-def is_known(x: float | None) -> TypeGuard[float]:
-    """Whether a stored number is there and finite."""
-    return x is not None and math.isfinite(x)
 
 
 def read(folder: Path) -> Run:

@@ -15,6 +15,7 @@ __all__ = [
     "duration",
     "in_brackets",
     "interval",
+    "is_known",
     "multiple",
     "number",
     "number_of_log",
@@ -47,8 +48,8 @@ def number(x: float | None, digits: int = 4) -> str:
 
 def number_of_log(log_x: float | None, digits: int = 4) -> str:
     """``exp(log_x)`` as `number` writes it, also where it is too small or too large for a double."""
-    if not _is_finite(log_x) or abs(log_x) < 700:
-        return number(log_x if not _is_finite(log_x) else math.exp(log_x), digits)
+    if not is_known(log_x) or abs(log_x) < 700:
+        return number(log_x if not is_known(log_x) else math.exp(log_x), digits)
     exponent = math.floor(log_x / math.log(10))
     mantissa = f"{math.exp(log_x - exponent * math.log(10)):.{digits - 1}f}"
     if mantissa.startswith("10"):
@@ -63,7 +64,7 @@ def interval(lower: float | None, upper: float | None) -> str:
 
 def value(x: float | None, lower: float | None, upper: float | None) -> str:
     """An estimate with as many digits as its interval."""
-    if not _is_finite(x) or not _is_finite(lower) or not _is_finite(upper):
+    if not is_known(x) or not is_known(lower) or not is_known(upper):
         return number(x)
     digits, largest = digits_of(lower, upper), max(abs(lower), abs(upper))
     if x == 0 or not _is_plain(largest) or not _is_plain(x):
@@ -89,7 +90,7 @@ def confidence(estimate: Estimate) -> str:
 
 def percent(x: float | None) -> str:
     """``0.0098`` as ``0.98 %``; shares close to one keep the digits that differ from it: ``99.99 %``."""
-    if not _is_finite(x):
+    if not is_known(x):
         return number(x)
     if 0.9 < x < 1:
         decimals = max(0, 1 - math.floor(math.log10(1 - x) + 1e-9) - 2)
@@ -100,14 +101,14 @@ def percent(x: float | None) -> str:
 
 def count(n: float | None) -> str:
     """A whole number with separators: ``1,000,000``."""
-    if not _is_finite(n):
+    if not is_known(n):
         return number(n)
     return f"{round(n):,}" if abs(n) < 1e12 else number(n)
 
 
 def multiple(x: float | None) -> str:
     """A factor to three digits, for *x times fewer*: ``2.5``, ``348,000``."""
-    if not _is_finite(x) or x == 0:
+    if not is_known(x) or x == 0:
         return number(x)
     if not _is_plain(x, 1e9):
         return f"{x:.1e}"
@@ -124,17 +125,17 @@ def one_in(probability: float | None) -> str:
 
 def amount(information: float | None) -> str:
     """Nats or bits, to the second decimal: ``21.73``, ``1,017.23``."""
-    return f"{round(information, 2) + 0.0:,.2f}" if _is_finite(information) else number(information)
+    return f"{round(information, 2) + 0.0:,.2f}" if is_known(information) else number(information)
 
 
 def draws(stored: float | None, nats: float | None) -> str:
     """The number of draws that ``nats`` stand for: as stored, or from ``nats`` if it overflows a double."""
-    return multiple(stored) if _is_finite(stored) else number_of_log(nats, 2)
+    return multiple(stored) if is_known(stored) else number_of_log(nats, 2)
 
 
 def duration(seconds: float | None) -> str:
     """``0.42 s``, ``12.3 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if not _is_finite(seconds):
+    if not is_known(seconds):
         return number(seconds)
     if seconds < 59.95:
         return f"{seconds:.3g} s"
@@ -145,7 +146,8 @@ def duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def _is_finite(x: float | None) -> TypeGuard[float]:
+def is_known(x: float | None) -> TypeGuard[float]:
+    """Whether a stored number is there and finite."""
     return x is not None and math.isfinite(x)
 
 
