@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from run import UNREAD, Row, sampled
+from figures import UNREAD, Row, sampled
 from scipy import special, stats
 
 from raresim import marginals

@@ -9,26 +9,21 @@ from __future__ import annotations
 import csv
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import UNREAD, Row, sampled
+from insurance import ROWS as OF_INSURANCE
 from scipy import stats
 
-import raresim
 from raresim.models import Credit
-from raresim.models.base import Model
 from raresim.models.credit_risk_plus import CreditRiskPlus
 from raresim.models.irb import risk_weight
 
 HERE = Path(__file__).parent
 CREDIT = HERE.parents[1] / "configs" / "credit"
-UNREAD = "not checked against the paper"
-ERROR, SEED = 0.01, 20261124
-
 EXPOSURES = """358475 1089819 1799710 1933116 2317327 2410929 2652184 2957685 3137989 3204044 4727724 4830517 4912097
 4928989 5042312 5320364 5435457 5517586 5764596 5847845 6466533 6480322 7727651 15410906 20238895"""
 RATES = ".3 .3 .1 .15 .15 .15 .3 .15 .05 .05 .015 .05 .05 .3 .1 .075 .05 .03 .075 .03 .3 .3 .016 .1 .075"
@@ -38,59 +33,6 @@ class Table(dict[str, list[Any]]):
     """Columns by name, as a data frame has them."""
 
     columns = property(list)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A published figure and ours: the paper's, the exact one where there is one, and what ours took."""
-
-    id: str
-    what: str
-    paper: str
-    ours: str
-    exact: str = ""
-    evaluations: str = ""
-    to_five: str = ""
-    ratio: str = ""
-    paper_ratio: str = ""
-    verdict: str = ""
-    seconds: str = ""
-    note: str = ""
-
-
-def sampled(
-    id: str,
-    what: str,
-    model: Model,
-    level: float,
-    paper: str,
-    exact: float | None,
-    paper_ratio: str = "",
-    note: str = "",
-) -> Row:
-    """A probability that a run of the default method estimates to 1 %."""
-    begun = time.perf_counter()
-    result = raresim.estimate(
-        model, measures=raresim.Probability(above=level), seed=SEED, relative_error=ERROR, max_evaluations=3_000_000
-    )
-    (estimate,) = result.estimates
-    rows = result.evaluations["estimate"]
-    p, variance = estimate.value, rows * estimate.relative_error**2
-    off = "" if exact is None else f"{exact:.6g} ({(p - exact) / estimate.std_error:+.1f} errors)"
-    return Row(
-        id,
-        what,
-        paper,
-        f"{p:.5g} +- {estimate.std_error:.1g}",
-        off,
-        f"{rows:,} of {result.evaluations['total']:,}",
-        f"{variance / 0.05**2:,.0f}",
-        f"{(1 - p) / p / variance:,.0f}",
-        paper_ratio,
-        str(result.verdict.status),
-        f"{time.perf_counter() - begun:.1f}",
-        note,
-    )
 
 
 def one_factor(m: int, pd: Any, ead: Any, rho: float, **options: Any) -> Credit:
@@ -192,8 +134,6 @@ HEADS = {
 
 
 def main(wanted: str = "") -> None:
-    from insurance import ROWS as OF_INSURANCE  # which takes its rows from here
-
     rows: list[Row] = []
     for id, make in (*ROWS, *OF_INSURANCE):
         if id.startswith(wanted) or wanted.startswith(id):
