@@ -246,18 +246,23 @@ class Auto(Method):
         if offered is None:
             return self._searched(session)
         session.max_evaluations -= offered.evaluations
-        return chosen(offered, lambda: self._searched(session), self._worth(session, offered))
+        needed, cost = self._needed(session, offered), self.cost(session.problem.dim, session.problem.dim)
+        return chosen(offered, lambda most: self._searched(session, most), needed, cost)
 
-    def _searched(self, session: Session) -> Tuned:
-        search = _Search(self, session)
-        return self._drawn(search.run(), search)
+    def _searched(self, session: Session, most: float = math.inf) -> Tuned:
+        """What a search of at most ``most`` evaluations finds; later rounds have all that the session has."""
+        search = _Search(self, session, most)
+        found = search.run()
+        search.most = math.inf
+        return self._drawn(found, search)
 
-    def _worth(self, session: Session, offered: Tuned) -> float:
-        """Evaluations that a search would save at most, over those that it takes; 0 where none is to be made."""
-        if self.scheme == "only" or offered.variances is None:
-            return 0.0 if self.scheme == "only" else math.inf
-        needed = max(offered.variances) / (session.relative_error or 0.01) ** 2
-        return needed / self.cost(session.problem.dim, session.problem.dim)
+    def _needed(self, session: Session, offered: Tuned) -> float:
+        """Evaluations that the estimate of the scheme is expected to need; 0 where no search is wanted."""
+        if self.scheme == "only":
+            return 0.0
+        if offered.variances is None:
+            return math.inf
+        return max(offered.variances) / (session.relative_error or 0.01) ** 2
 
     def _drawn(self, tuned: Tuned, search: _Search) -> Tuned:
         """``tuned`` with draws as they were asked for, and with the way to another round."""
@@ -289,6 +294,7 @@ class _Search:
 
     method: Auto
     session: Session
+    most: float = math.inf
     explorer: Explorer = field(init=False)
     records: list[Iteration] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
@@ -314,7 +320,7 @@ class _Search:
     @property
     def limit(self) -> int:
         """Evaluations that tuning may take."""
-        return int(TUNING_SHARE * self.session.max_evaluations)
+        return int(min(self.most, TUNING_SHARE * self.session.max_evaluations))
 
     @property
     def dim(self) -> int:

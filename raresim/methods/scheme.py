@@ -36,7 +36,7 @@ class Scheme(ABC):
         """
 
 
-def chosen(offered: Tuned, search: Callable[[], Tuned], worth: float) -> Tuned:
+def chosen(offered: Tuned, search: Callable[[float], Tuned], needed: float, cost: float) -> Tuned:
     """What a scheme offers, or what a search finds: the one that needs fewer evaluations.
 
     Parameters
@@ -44,32 +44,37 @@ def chosen(offered: Tuned, search: Callable[[], Tuned], worth: float) -> Tuned:
     offered : Tuned
         The scheme, with its pilot.
     search : callable
-        Makes the search.
-    worth : float
-        Evaluations that the estimate of the scheme needs, over those that a search takes: up to 1 none is made.
+        Makes a search of at most so many evaluations.
+    needed : float
+        Evaluations that the estimate of the scheme is expected to need.
+    cost : float
+        Evaluations that a search takes at least. Where ``needed`` is no more, none is made.
 
     Notes
     -----
+    A search may take as many evaluations as the scheme's estimate needs: if it then has nothing that is better, both
+    together cost twice what the scheme alone does, and never more.
+
     A row of a scheme takes more time than a loss. How much is not measured: seconds would make the digits of a run
     depend on the machine. Where both need about as many evaluations, up to `CHEAPER` times, the search's draws are
     taken.
     """
 
     def again(missed: Float) -> Tuned:
-        found = search()
+        found = search(math.inf)
         if found.again is not None:
             found = found.again(missed)
         return _told(found, offered, "an audit found what the scheme hardly draws: what a search finds is drawn from")
 
     kept = replace(offered, again=again)
-    if worth <= 1.0:
+    if needed <= cost:
         return _told(kept, None, "the scheme of the model is drawn from: a search would cost more than it could save")
-    found = search()
-    if found.variances is None or offered.variances is None:
-        ratio = math.inf if offered.variances is None else 0.0
-    else:
-        ratio = max(offered.variances) / max(1e-300, *found.variances)
-    if ratio * CHEAPER > 1.0 and found.variances is not None:
+    found = search(needed)
+    if found.variances is None:
+        sentence = f"the scheme of the model is drawn from: a search of {found.evaluations:,} evaluations "
+        return _told(kept, found, sentence + "found nothing to hold against it")
+    ratio = math.inf if offered.variances is None else max(offered.variances) / max(1e-300, *found.variances)
+    if ratio * CHEAPER > 1.0:
         sentence = f"what the search found is drawn from: a row of the scheme has {ratio:.2g} times its variance"
         return _told(found, offered, sentence)
     sentence = f"the scheme of the model is drawn from: its variance is {ratio:.2g} times that of what the search found"
