@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from raresim.arguments.typed import argument
 from raresim.config import memory
 from raresim.config.complaints import messages
-from raresim.config.schema import class_of, experiment_model, is_required, key_of, marks_of, source_of
+from raresim.config.schema import class_of, is_required, key_of, marks_of, source_of, validated
 from raresim.data import ReturnKind, ReturnsTable
 from raresim.distributions.base import Inputs
 from raresim.engine.executors import Execution
@@ -396,7 +396,7 @@ def load(
     filled = presets.fill(tree)
     missing = _parts_wrong(tree)
     try:
-        model = experiment_model().model_validate(tree.data)
+        model = validated(tree.data)
     except ValidationError as error:
         raise ConfigError("\n".join([*missing, *messages(tree, error)])) from None
     if missing:

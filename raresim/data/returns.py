@@ -391,7 +391,8 @@ class _Rows:
                 dates.append(date)
                 lines.append(row)
                 values.append(
-                    [_cell(cell, source, problems, row, name) for name, cell in zip(names, cells, strict=True)]
+                    _plain(cells, source)
+                    or [_cell(cell, source, problems, row, name) for name, cell in zip(names, cells, strict=True)]
                 )
         problems.stop()
         if not dates:
@@ -438,6 +439,20 @@ class _Rows:
                 self.names[column],
             )
         problems.stop()
+
+
+def _plain(cells: list[str], source: ReturnsSource) -> list[float] | None:
+    """The numbers of a row if there is nothing to say of any cell, which is quickly seen; else None."""
+    if "_" in "".join(cells):
+        return None
+    try:
+        values = [*map(float, cells)]
+    except ValueError:
+        return None
+    is_price = source.prices is not None
+    most = math.inf if is_price else min(source.max_return, 1.0) * (100.0 if source.unit == "percent" else 1.0)
+    least = 0.0 if is_price else -most
+    return values if all(least < value < most for value in values) else None
 
 
 def _cell(cell: str, source: ReturnsSource, problems: Problems, row: int, column: str) -> float:

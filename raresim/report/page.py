@@ -173,6 +173,13 @@ def write(run: Run) -> Path:
     return page
 
 
+def load_figures() -> None:
+    """Import what draws the figures and fills the page, which takes longer than to draw them."""
+    import jinja2  # noqa: F401
+
+    from raresim.report import convergence, entropy, exhibits, fit, information, levels, losses, trace, weights  # noqa: F401
+
+
 def _pictures(run: Run) -> dict[str, Any]:
     from raresim.report import convergence, entropy, exhibits, fit, information, levels, losses, style, trace, weights
 

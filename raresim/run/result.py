@@ -6,13 +6,14 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from raresim import report
 from raresim.errors import ConfigError
 from raresim.files.storage import naming, sync_folder
 from raresim.losses.failures import KINDS, Failures
@@ -22,6 +23,9 @@ from raresim.record.outcome import Outcome
 MAX_NAME = 255
 
 FAILED_ROWS = "failed_rows.npz"
+
+Build = Callable[[Path], Path]
+"""Draws figures and page into a folder that holds the other files of a run, and returns the path of the page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +40,11 @@ class Result(Outcome):
 
     failures: Failures = field(default_factory=Failures.nothing, repr=False)
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | Path, build: Build | None = None) -> Path:
         """Write the run folder, with figures and report, and return its path.
 
         Everything is written to a temporary sibling that is renamed at the end: a folder that exists is complete.
+        ``build`` draws in place of `raresim.report.build`.
 
         Raises
         ------
@@ -50,7 +55,7 @@ class Result(Outcome):
         """
         final = Path(directory)
         refuse_existing(final)
-        write_folder(final, self.files(status="finished"))
+        write_folder(final, self.files(status="finished"), build)
         return final
 
     def files(self, status: str = "interrupted") -> dict[str, bytes]:
@@ -110,13 +115,11 @@ def default_folder(name: str, leaf: str) -> Path:
     return folder
 
 
-def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(final: Path, files: Mapping[str, bytes], build: Build | None = None) -> None:
     """Make the run folder ``final`` from ``files``, with figures and page: complete, or not at all.
 
-    An empty folder in its place is replaced.
+    ``build`` draws in place of `raresim.report.build`. An empty folder in its place is replaced.
     """
-    from raresim import report
-
     final.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:50]}-", dir=final.parent))
     try:
@@ -126,7 +129,7 @@ def write_folder(final: Path, files: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         try:
-            report.build(draft)
+            (build or report.build)(draft)
         except ConfigError as error:  # its text names the draft
             raise OSError(str(error).replace(str(draft), str(final))) from error
         draft.chmod(0o755)

@@ -219,8 +219,8 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def show_result(result: Result, folder: Path) -> None:
-    """Print the verdict first, then the numbers, their cost, and the path of the report."""
+def show_result(result: Result) -> None:
+    """Print the verdict first, then the numbers and their cost."""
     console = _console()
     status = str(result.verdict.status)
     console.print(Text(f"{status.replace('_', ' ').upper()}", style=STYLES[status]), Text(result.name, style="bold"))
@@ -250,7 +250,11 @@ def show_result(result: Result, folder: Path) -> None:
         _show_decisions(console, result.search["decisions"])
     console.print(_costs(result))
     console.print()
-    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def show_report(folder: Path) -> None:
+    """Print the path of the report."""
+    _console().print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _listed(estimates: Sequence[Estimate]) -> Table:

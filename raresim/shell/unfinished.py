@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from raresim.engine.session import Report
     from raresim.losses.base import Loss
     from raresim.run.experiment import Experiment
-    from raresim.run.result import Result
+    from raresim.run.result import Build, Result
 
 SO_FAR = "so-far"
 
@@ -272,7 +272,14 @@ def _with_rows(error: LossError, loss: Loss, folder: Path) -> LossError:
     return LossError(f"{error}\n{path}: {rows}; replay with: {loss.replay(path)}", error.failures)
 
 
-def complete(config: Config, folder: Path, report: Report, finished: Finished | None = None) -> Result:
+def complete(
+    config: Config,
+    folder: Path,
+    report: Report,
+    finished: Finished | None = None,
+    answered: Callable[[Result], None] = lambda _: None,
+    build: Build | None = None,
+) -> Result:
     """Run ``config`` into the run folder ``folder``, continuing an earlier attempt that was saved, if there is one.
 
     Parameters
@@ -285,6 +292,10 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
         Called with the progress.
     finished : Finished, optional
         The run that this one extends.
+    answered : callable
+        Called with the result before the folder is written.
+    build : callable, optional
+        Draws figures and page of a folder in place of `raresim.report.build`.
 
     Raises
     ------
@@ -306,8 +317,8 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
         )
     if seconds is None and not (partial / CHECKPOINT).exists() and finished is None:
         result = compute(config, folder, report)
-        report("report", 0, 1, "figures and page")
-        result.save(folder)
+        answered(result)
+        result.save(folder, build)
         return result
     is_new, is_new_parent = not (partial / CHECKPOINT).exists(), not partial.parent.exists()
     with held(partial):
@@ -325,10 +336,10 @@ def complete(config: Config, folder: Path, report: Report, finished: Finished | 
             checkpoint = Checkpoint(partial / CHECKPOINT, identity, seconds or DEFAULT_SECONDS, before)
             extension = finished.extension if finished else None
             result = compute(config, folder, report, experiment, checkpoint, extension)
-            report("report", 0, 1, "figures and page")
+            answered(result)
             origin = {"folder": _seen_from(folder, config.folder), "overrides": list(config.overrides)}
             state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin, checkpoint.rounds)
-            write_folder(folder, result.files("finished") | {CHECKPOINT: state.to_bytes()})
+            write_folder(folder, result.files("finished") | {CHECKPOINT: state.to_bytes()}, build)
         except CheckpointError:
             raise
         except KeyboardInterrupt as stop:

@@ -305,7 +305,7 @@ def in_json(results: dict[str, Result]) -> set[str]:
 def in_shell(results: dict[str, Result], capsys: pytest.CaptureFixture[str]) -> set[str]:
     """Names of the terms that head a row of the table in the shell."""
     for result in results.values():
-        terminal.show_result(result, Path("folder"))
+        terminal.show_result(result)
     rows = re.findall(r"^ (\S.*?)  +\S", capsys.readouterr().out, re.MULTILINE)
     assert len(rows) > 20
     return {explain(row).name for row in rows}
