@@ -22,8 +22,8 @@ from raresim.run.estimation import Stop
 
 MIB = UNITS["MiB"]
 
-PROGRAM = 280 * MIB
-"""Python, the libraries, compiled kernels and the figures of the report."""
+PROGRAM = 330 * MIB
+"""Python, the libraries, compiled kernels, and a process of 100 MiB that draws the figures of the report."""
 
 WORKER_PROCESS = 200 * MIB
 """The same for a worker process, which draws no figures."""
