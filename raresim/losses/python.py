@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import itertools
 import json
+import math
 import os
 import pickle
 import shlex
@@ -30,6 +31,7 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.losses.base import Loss
+from raresim.losses.compiled import over_rows
 from raresim.losses.failures import Failure, Failures, note
 from raresim.losses.isolation import DiedError
 from raresim.losses.isolation import current as isolating_now
@@ -69,6 +71,9 @@ class PythonLoss(Loss):
         compiled by numba is called in the same way.
     vectorised : bool
         If False, the function takes one row, ``(d,)``, and returns one number.
+    jit : bool
+        If True, the function takes one row as well, and is compiled by numba, with the loop over the rows. It may use
+        what numba knows of Python and NumPy. ``vectorised`` is then left out.
     on_failure : "error", "bound" or "retry"
         Treatment of a row that fails: the function raises, takes too long, returns NaN or an infinity, or ends the
         process of its worker. With ``error`` the run ends. With ``bound`` the row counts as outside the event for the
@@ -133,6 +138,7 @@ class PythonLoss(Loss):
 
     function: FunctionPath | Callable[..., Any]
     vectorised: bool = True
+    jit: bool = False
     on_failure: Policy = "error"
     retries: int | None = None
     timeout: float | None = None
@@ -149,6 +155,8 @@ class PythonLoss(Loss):
         object.__setattr__(self, "function", _function(self.function))
         if not isinstance(self.function, str):
             object.__setattr__(self, "context", copy_context())
+        if self.jit and not self.vectorised:
+            raise FieldError("vectorised", "must be left out beside jit: the compiled loop takes all rows at once")
         one_of("on_failure", self.on_failure, Policy)
         if self.retries is not None:
             if self.on_failure == "error":
@@ -209,6 +217,8 @@ class PythonLoss(Loss):
         return bound
 
     def _loaded(self, call: Callable[..., Any], context: Context | None) -> None:
+        if self.jit:
+            call = over_rows(call, self.name, self._columns is not None)
         object.__setattr__(self, "call", call)
         object.__setattr__(self, "context", context)
 
@@ -399,12 +409,13 @@ class PythonLoss(Loss):
             return ""
         file, _, name = self.function.rpartition(":")
         rows = f'numpy.load({json.dumps(str(path))})["x"]'
-        called = f"loss({rows})" if self.vectorised else f"[loss(row) for row in {rows}]"
+        called = f"loss({rows})" if self.vectorised and not self.jit else f"[loss(row) for row in {rows}]"
         code = f"import numpy, runpy; loss = runpy.run_path({json.dumps(file)})[{json.dumps(name)}]; print({called})"
         return f"python -c {shlex.quote(code)}"
 
     def describe(self) -> list[str]:
-        lines = [f"Python function {self.name}" + ("" if self.vectorised else ", called row by row")]
+        how = ", compiled for each row" if self.jit else "" if self.vectorised else ", called row by row"
+        lines = [f"Python function {self.name}{how}"]
         again = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
         if self.on_failure == "retry":
             lines.append(f"a row without a loss is tried again, and ends the run{again}")
@@ -424,10 +435,8 @@ class PythonLoss(Loss):
         return lines
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "context": None}
-        if isinstance(self.function, str):
-            state["call"] = None
-        elif "<" in getattr(self.function, "__qualname__", ""):
+        state = {**self.__dict__, "context": None, "call": None}
+        if not isinstance(self.function, str) and "<" in getattr(self.function, "__qualname__", ""):
             raise FieldError(
                 "function", f"{self.name} cannot be sent to other processes: use 'file.py:name', or threads"
             )
@@ -439,7 +448,7 @@ class PythonLoss(Loss):
             stat = Path(self.function.rpartition(":")[0]).stat()
             self._loaded(*_load_once(self.function, stat.st_mtime_ns, stat.st_size))
         else:
-            object.__setattr__(self, "context", copy_context())
+            self._loaded(self.function, copy_context())
 
     def _attempt(self, given: Float, out: Float, columns: Float | None) -> _Failed | None:
         """Call the function once and write its values into ``out`` and ``columns``, or return the failure.
@@ -481,7 +490,8 @@ class PythonLoss(Loss):
         try:
             return self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
-            return _Failed("raised", f"raised {_told(error)} ({_place(error, self.call)})", error)
+            where = "leave out `jit: true` to see the line" if self.jit else _place(error, self.call)
+            return _Failed("raised", f"raised {_told(error)} ({where})", error)
         except TimedOutError:
             return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
 
@@ -503,7 +513,7 @@ class PythonLoss(Loss):
 
     def _one_row_hint(self, x: Float) -> str:
         """A hint if a vectorised function failed for ``x`` (n, d), but not for its rows (d,); else empty."""
-        if not self.vectorised:
+        if not self.vectorised or self.jit:
             return ""
         alone = self._bound_alike(vectorised=False)
         try:
@@ -516,7 +526,8 @@ class PythonLoss(Loss):
             return ""
         return (
             f"; it does take one row, an array of shape {x[0].shape}: say `vectorised: false` (in Python "
-            "PythonLoss(function=..., vectorised=False)), or let it take all rows at once, which is quicker"
+            "PythonLoss(function=..., vectorised=False)), `jit: true` to have numba compile it, or let it take all "
+            "rows at once, which is quicker"
         )
 
     def _call(self, given: Float) -> Any:
@@ -689,6 +700,7 @@ class PythonLoss(Loss):
         return [
             (StandardNormal(dim=3), PythonLoss(function=_largest)),
             (StandardNormal(dim=3), PythonLoss(function=_largest_of_row, vectorised=False)),
+            (StandardNormal(dim=3), PythonLoss(function=_length_of_row, jit=True)),
             (StandardNormal(dim=3), PythonLoss(function=_largest, on_failure="bound", retries=1)),
             (StandardNormal(dim=3), PythonLoss(function=_squares, parts=["a", "b", "c"])),
             (StandardNormal(dim=3), PythonLoss(function=_squares_of_row, vectorised=False, parts=True)),
@@ -835,6 +847,10 @@ def _largest(x: Float) -> Float:
 
 def _largest_of_row(x: Float) -> float:
     return float(x.max())
+
+
+def _length_of_row(x: Float) -> float:
+    return math.sqrt((x**2).sum())
 
 
 def _squares(x: Float) -> Float:
