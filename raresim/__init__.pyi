@@ -65,6 +65,7 @@ from raresim.proposals.histogram_tilt import HistogramTilting as HistogramTiltin
 from raresim.proposals.student_t import StudentTMixture as StudentTMixture
 from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture as VonMisesFisherNakagamiMixture
 from raresim.record.records import Reference as Reference
+from raresim.report.comparison import compare as compare
 from raresim.run.estimation import Stop as Stop
 from raresim.run.experiment import Experiment as Experiment
 from raresim.run.experiment import estimate as estimate

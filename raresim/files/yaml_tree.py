@@ -88,11 +88,22 @@ def read(path: Path) -> tuple[Tree, str]:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: must be UTF-8 text: {error.reason} at byte {error.start}") from None
-    places: dict[Loc, str] = {(): f"{path}:1:1"}
-    data = _Builder(text.removeprefix("\ufeff"), str(path), places).document()
+    return parse(text, str(path)), text
+
+
+def parse(text: str, source: str) -> Tree:
+    """The tree of a config file's ``text``; ``source`` is its name in messages.
+
+    Raises
+    ------
+    ConfigError
+        When it is above a limit, or is not a YAML 1.2 mapping.
+    """
+    places: dict[Loc, str] = {(): f"{source}:1:1"}
+    data = _Builder(text.removeprefix("\ufeff"), source, places).document()
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}:1:1: must be a mapping of keys to values, got {_kind(data)}")
-    return Tree(str(path), data, places), text
+        raise ConfigError(f"{source}:1:1: must be a mapping of keys to values, got {_kind(data)}")
+    return Tree(source, data, places)
 
 
 def overrides(tree: Tree, assignments: Iterable[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from raresim.record.evidence import EvidencePlot
+from raresim.record.frames import Library, frame
 from raresim.record.verdict import Status
 
 
@@ -40,3 +42,7 @@ class Exhibit:
     status: Status = Status.TRUSTED
     plots: tuple[EvidencePlot, ...] = ()
     evaluations: int = 0
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """The table as a data frame of pandas or polars; see `raresim.record.frames.frame`."""
+        return frame(self.columns, self.rows, library)

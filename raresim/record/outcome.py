@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from raresim.arguments.synonyms import unknown
+from raresim.errors import FieldError
 from raresim.numerics.arrays import Float
 from raresim.record.codec import plain
 from raresim.record.evidence import Evidence
 from raresim.record.exhibits import Exhibit
+from raresim.record.frames import Library, frame
 from raresim.record.records import ConvergencePoint, Estimate, Iteration
 from raresim.record.verdict import Status, Verdict
 
@@ -98,6 +101,28 @@ class Outcome:
     log: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
     failed: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """The estimates as a data frame of pandas or polars, a row each; see `raresim.record.frames.frame`."""
+        columns = ("kind", "label", "direction", "threshold", "level", "value", "std_error", "relative_error")
+        more = ("lower", "upper", "confidence", "holds_confidence", "unit", "verdict", "asked", "reference")
+        rows = [
+            (
+                *(getattr(e, name) for name in (*columns, *more[:5])),
+                str(e.verdict.status),
+                e.asked,
+                None if e.reference is None else e.reference.value,
+            )
+            for e in self.estimates
+        ]
+        return frame((*columns, *more), rows, library)
+
+    def exhibit(self, name: str) -> Exhibit:
+        """The exhibit called ``name``, such as "contributions"; raises `FieldError` with those that there are."""
+        for exhibit in self.exhibits:
+            if exhibit.name == name:
+                return exhibit
+        raise FieldError("exhibit", unknown("exhibit", name, [exhibit.name for exhibit in self.exhibits]))
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``result.json``: plain numbers, strings, lists and dicts; None if not finite."""

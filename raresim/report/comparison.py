@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from raresim.errors import ConfigError
+from raresim.arguments.typed import argument
+from raresim.errors import ConfigError, FieldError
 from raresim.files import yaml_tree
 from raresim.record.codec import plain
+from raresim.record.frames import Library, frame
+from raresim.record.outcome import Outcome
 from raresim.record.records import Estimate
 from raresim.report import tables
-from raresim.report.run import Run
+from raresim.report.run import Run, read
 
 SCHEMA_VERSION = 1
 
@@ -116,7 +119,7 @@ class Spread:
     covered: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The content of a comparison.
 
@@ -140,6 +143,20 @@ class Comparison:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        lines = []
+        for row in self.rows:
+            ends = "" if row.lower is None or row.upper is None else tables.interval(row.lower, row.upper)
+            cells = (row.label, row.run, tables.number(row.value), ends, row.verdict)
+            lines.append("  ".join(filter(None, cells)))
+        lines += [f"{failure.run}: {failure.message}" for failure in self.failures]
+        return "\n".join([*lines, *self.notes])
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """The rows as a data frame of pandas or polars; see `raresim.record.frames.frame`."""
+        names = [f.name for f in fields(Row)]
+        return frame(names, [[getattr(row, name) for name in names] for row in self.rows], library)
+
     def save(self, folder: Path) -> None:
         """Write ``compare.json`` and ``compare.csv``."""
         text = json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, indent=1, allow_nan=False)
@@ -150,23 +167,43 @@ class Comparison:
             writer.writerows(asdict(row) for row in self.rows)
 
 
-def compare(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failure] = ()) -> Comparison:
+def compare(
+    runs: Sequence[Outcome | str | Path], names: Sequence[str] | None = None, failures: Sequence[Failure] = ()
+) -> Comparison:
     """Put runs of one problem side by side.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of results or run folders
         At least one.
-    names : sequence of str
-        A short name for each run, all different.
+    names : sequence of str, optional
+        A short name for each run, all different. Left out, the method of each, with its seed or folder where needed.
     failures : sequence of Failure
         Methods that did not run.
 
+    Returns
+    -------
+    Comparison
+        ``print(comparison)`` shows a line for each answer; ``comparison.to_frame()`` has all columns.
+
     Raises
     ------
+    FieldError
+        When there is no run, or the names are not as many different ones.
     ConfigError
-        When the runs were not asked the same question of the same model.
+        When the runs were not asked the same question of the same model, or a folder cannot be read.
     """
+    runs = argument("runs", runs, Sequence[Outcome | str | Path])
+    if not runs:
+        raise FieldError("runs", "must be at least one result or run folder, got none")
+    read_runs = [Run.of(each) if isinstance(each, Outcome) else read(Path(each)) for each in runs]
+    names = names_of(read_runs) if names is None else argument("names", names, Sequence[str])
+    if len(names) != len(runs) or len(set(names)) != len(names):
+        raise FieldError("names", f"must be {len(runs)} different names, one for each run, got {', '.join(names)}")
+    return _compared(read_runs, names, failures)
+
+
+def _compared(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failure]) -> Comparison:
     first, *others = runs
     notes = [note for other in others for note in _differences(first, other)]
     labels = tuple(estimate.label for estimate in first.estimates)
@@ -203,7 +240,8 @@ def names_of(runs: Sequence[Run]) -> list[str]:
         names = [naming(run) for run in runs]
         if len(set(names)) == len(names):
             return names
-    return [str(run.folder) for run in runs]
+    names = [str(run.folder) for run in runs]
+    return names if len(set(names)) == len(names) else [f"run {k}" for k in range(1, len(runs) + 1)]
 
 
 def _row(k: int, label: str, run: Run, name: str) -> Row:
@@ -304,8 +342,8 @@ def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
 def _part(run: Run, beside: Run, part: str) -> Any:
     """What identifies a part of the problem: its config if both runs have one, else the description by the run."""
     if "resolved.yaml" in run.texts and "resolved.yaml" in beside.texts:
-        tree, _ = yaml_tree.read(run.folder / "resolved.yaml")
-        return _without_folders(tree.data.get(part))
+        content = yaml_tree.parse(run.texts["resolved.yaml"], str(run.folder / "resolved.yaml"))
+        return _without_folders(content.data.get(part))
     return run.description.get(part)
 
 

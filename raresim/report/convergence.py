@@ -13,7 +13,7 @@ from raresim.record.records import Estimate
 from raresim.report import style, tables
 from raresim.report.run import Array, Run, Trace
 
-__all__ = ["draw"]
+__all__ = ["draw", "path"]
 
 MOST_PANELS = 4
 
@@ -32,16 +32,16 @@ def draw(run: Run) -> style.Picture | str:
     height = 5.1 if small else 3.3
     figure = style.canvas(height, title)
     main = style.panel(figure, 0.95, height - 2.75, 6.4, height - 0.55)
-    _path(main, primary, trace)
+    path(main, primary, trace)
     main.set_title(style.safe(_quantity(primary))[:30])
     main.set_xlabel("model evaluations of the estimate stage (log scale)")
     main.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handlelength=1.6, columnspacing=1.3
     )
     width = 6.65 / 3
-    for place, (estimate, path) in enumerate(small):
+    for place, (estimate, own) in enumerate(small):
         axes = style.panel(figure, 0.95 + place * width, 0.3, 0.95 + (place + 1) * width - 0.7, 1.4)
-        _path(axes, estimate, path, is_small=True)
+        path(axes, estimate, own, is_small=True)
         axes.set_title(style.safe(_short(f"{estimate.label} = {tables.number(estimate.value)}")), fontsize=8)
     return style.finish(
         figure,
@@ -59,7 +59,8 @@ def _telling(trace: Trace) -> Trace:
     return Trace(*(getattr(trace, f.name)[begins:] for f in fields(trace)))
 
 
-def _path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = False) -> None:
+def path(axes: Axes, estimate: Estimate, trace: Trace, *, is_small: bool = False) -> None:
+    """The running ``estimate`` with its interval on ``axes``; ``is_small`` leaves out the number at its end."""
     if estimate.kind == "probability":
         trace = _telling(trace)
     x = np.log10(np.maximum(trace.evaluations, 1.0))

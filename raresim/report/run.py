@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,14 @@ class Run(Outcome):
 
     folder: Path
     stored_status: Status
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Run:
+        """The run of an ``outcome`` that is in memory, under its name; a run is itself."""
+        if isinstance(outcome, cls):
+            return outcome
+        held = {f.name: getattr(outcome, f.name) for f in fields(Outcome)}
+        return cls(**held, folder=Path(outcome.name), stored_status=outcome.verdict.status)
 
     @property
     def unit(self) -> str:

@@ -12,9 +12,12 @@ from raresim.report import style, tables
 from raresim.report.run import Array, Run
 from raresim.report.words import ROWS, Rows
 
-__all__ = ["draw"]
+__all__ = ["ALIKE", "draw", "histogram"]
 
 BINS = 40
+
+ALIKE = 1e-9
+"""Largest difference of log weights, in nats, up to which they count as the same."""
 
 
 def draw(run: Run) -> style.Picture | str:
@@ -29,7 +32,7 @@ def draw(run: Run) -> style.Picture | str:
     log_weight = log_weight[np.isfinite(log_weight)]
     if log_weight.size < 2:
         return f"Fewer than two {rows.hits} were kept, too few to show their weights."
-    if np.ptp(log_weight) < 1e-9:
+    if np.ptp(log_weight) < ALIKE:
         return f"All {rows.hits} have the same weight: no {rows.one} can dominate, and only their count matters."
     khat = primary.diagnostics.get("khat")
     share = primary.diagnostics.get("max_share")
@@ -37,7 +40,7 @@ def draw(run: Run) -> style.Picture | str:
     title = _finding(khat, share, rows, passed)
     figure = style.canvas(3.2, title)
     hits = style.panel(figure, 0.6, 0.5, 4.25, 2.6)
-    _histogram(hits, log_weight, rows)
+    histogram(hits, log_weight, rows)
     hits.set_title(f"{rows.hit}s by weight ({_facts(khat, share)})")
     _concentration(style.panel(figure, 4.95, 0.5, 7.3, 2.6), run.arrays.top_log_weight, log_weight, share, rows)
     return style.finish(
@@ -92,7 +95,8 @@ def _replicates(run: Run) -> style.Picture | str:
     )
 
 
-def _histogram(axes: Axes, log_weight: Array, rows: Rows) -> None:
+def histogram(axes: Axes, log_weight: Array, rows: Rows) -> None:
+    """Bars of the hits by weight, and the share of the estimate in each bar, on ``axes``."""
     peak = float(np.max(log_weight))
     weight = np.exp(log_weight - peak)
     relative = (log_weight - peak - math.log(float(np.mean(weight)))) / math.log(10)  # log10 of w over its mean

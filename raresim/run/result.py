@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from raresim.files.storage import naming, sync_folder
 from raresim.losses.failures import KINDS, Failures
 from raresim.record.folder import arrays_in, fields_of
 from raresim.record.outcome import Outcome
+from raresim.report import brief
+
+if TYPE_CHECKING:
+    from raresim.report.plots import Plots
 
 MAX_NAME = 255
 
@@ -28,9 +32,11 @@ Build = Callable[[Path], Path]
 """Draws figures and page into a folder that holds the other files of a run, and returns the path of the page."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Outcome):
     """The outcome of a run.
+
+    At a prompt it shows its numbers in a few lines, in a notebook as a table.
 
     Parameters
     ----------
@@ -39,6 +45,19 @@ class Result(Outcome):
     """
 
     failures: Failures = field(default_factory=Failures.nothing, repr=False)
+
+    def __repr__(self) -> str:
+        return brief.text(self)
+
+    def _repr_html_(self) -> str:
+        return brief.html(self)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures on matplotlib's axes: ``result.plot.convergence()``, ``curve``, ``contributions``, ``weights``."""
+        from raresim.report.plots import Plots
+
+        return Plots(self)
 
     def save(self, directory: str | Path, build: Build | None = None) -> Path:
         """Write the run folder, with figures and report, and return its path.
