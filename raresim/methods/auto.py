@@ -152,6 +152,9 @@ TILTED = 20
 RADIAL_NATS = 1.0
 """Nats of cross-entropy by which a law of the radius alone may be worse at first and still be a candidate."""
 
+AT = " at "
+"""Stands between the name of a candidate and the threshold that it is for, if there are several."""
+
 OF_FAILED = 0.1
 """Share of final draws from the target if rows failed: the upper end of the interval counts these rows."""
 
@@ -796,7 +799,7 @@ class _Search:
         """Candidates for each of the events."""
         several = len(self.goals) > 1
         return [
-            replace(candidate, name=f"{candidate.name} at {self.explorer.sign * goal:.4g}", goal=goal)
+            replace(candidate, name=f"{candidate.name}{AT}{self.explorer.sign * goal:.4g}", goal=goal)
             if several
             else replace(candidate, goal=goal)
             for goal in self.goals
@@ -964,9 +967,16 @@ def _information(log_weight: Float, archive: Archive, rows: slice, goal: float) 
 
 
 def _named(candidates: Sequence[Candidate], shares: Float) -> str:
-    """The candidates in the proposal, with their shares."""
+    """The candidates in the proposal, with their shares; those of a kind for several events together."""
     kept = drawn_from(candidates, shares)
-    return ", ".join(f"{s:.0%} {c}" for c, s, k in zip(candidates, shares, kept, strict=True) if k)
+    total: dict[str, float] = {}
+    for candidate, share, drawn in zip(candidates, shares.tolist(), kept, strict=True):
+        if drawn:
+            kind = str(candidate).partition(AT)[0]
+            total[kind] = total.get(kind, 0.0) + share
+    events = len({c.goal for c, drawn in zip(candidates, kept, strict=True) if drawn})
+    shown = ", ".join(f"{share:.0%} {kind}" for kind, share in sorted(total.items(), key=lambda item: -item[1]))
+    return f"{shown} (for {events} thresholds)" if events > 1 else shown
 
 
 def _variance(log_weight: Float, hit: np.ndarray[tuple[int], np.dtype[np.bool_]], bounded: bool) -> float:

@@ -1,14 +1,15 @@
-"""The page: which part stands where, and in which words; the layout itself is in ``page.html.j2``."""
+"""The page: which part stands where, and in which words; the layout itself is in ``templates/page.html.j2``."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from raresim.errors import ConfigError, visible
 from raresim.files import plain_files
@@ -23,7 +24,14 @@ from raresim.report.words import ROWS, Words
 
 __all__ = ["write"]
 
-STYLE_SHEET = re.compile("<style>(.*?)</style>", re.DOTALL)
+UNQUOTED = " /:;=,()!*@?$+[]{}|~'%"
+"""Characters that stay as they are in the address of a figure within the page."""
+
+ASIDE = re.compile("<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+PATH, DECIMALS = re.compile(" d='[^']*'"), re.compile(r"(\.\d\d)\d+")
+"""What an SVG file says beside the drawing; its paths, and numbers with more than two decimals."""
+
+TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = ("information", "convergence", "losses", "weights", "levels", "entropy")
 FIT_FIGURES = {"fit-quantiles": "Quantile plots", "fit-stability": "Threshold stability"}
 
@@ -94,6 +102,15 @@ EVIDENCE_NATS = ("log likelihood", "AIC", "BIC")
 EVIDENCE_ERRORS = ("std error",)
 """Columns or rows of the evidence that are compared by differences, and columns that need few digits."""
 
+LATER = ("contributions", "scenario", "sensitivities", "what_if")
+"""How the names of exhibits begin that stand after the others, in their order."""
+
+CONTROLS = ("controls",)
+"""Exhibits that stand beside the model: what is known of it without sampling."""
+
+MOST_NAMED = 4
+"""Numbers that a sentence names."""
+
 MOST_ROWS, MOST_NAMES = 40, 100
 """Rows of a table that are shown, and rows of a table with one row for each name."""
 
@@ -120,7 +137,7 @@ class FitTable:
 
 @dataclass(frozen=True)
 class ShownExhibit:
-    """An exhibit as printed: its badge, table, notes and pictures."""
+    """An exhibit as printed: its badge, table, notes and pictures; a curve has numbers for names."""
 
     name: str
     title: str
@@ -128,6 +145,7 @@ class ShownExhibit:
     table: FitTable
     notes: tuple[str, ...]
     panels: list[Panel]
+    is_curve: bool
 
 
 @dataclass(frozen=True)
@@ -201,15 +219,28 @@ def _pictures(run: Run) -> dict[str, Any]:
 def _panel(name: str, picture: Any) -> Panel:
     if isinstance(picture, str):
         return Panel(name, "", "", picture)
-    data = base64.b64encode(picture.png).decode("ascii")
-    return Panel(name, f"data:image/png;base64,{data}", picture.alt, picture.caption)
+    return Panel(name, _address(picture.svg), picture.alt, picture.caption)
+
+
+def _address(svg: str) -> str:
+    """An SVG file as an address within the page, which needs no escapes there.
+
+    Comments, which hold the texts, and metadata are left out. Paths have two decimals, a hundredth of a point.
+    """
+    from markupsafe import Markup
+
+    drawing = " ".join(ASIDE.sub("", svg[svg.index("<svg") :]).split())
+    drawing = drawing.replace("%", "%25").replace("'", "%27").replace('"', "'")
+    short = PATH.sub(lambda path: DECIMALS.sub(r"\1", path[0]), drawing)
+    return Markup(f"data:image/svg+xml,{quote(short, safe=UNQUOTED)}")
 
 
 def _html(run: Run, panels: Mapping[str, Panel]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -226,8 +257,15 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         percent=_percent,
         seconds=tables.duration,
     )
+    sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    shown = [_shown(exhibit, panels) for exhibit in sorted(run.exhibits, key=_place)]
     return environment.get_template("page.html.j2").render(
-        style_hash=_style_hash(),
+        style_sheet=Markup(sheet),
+        style_hash=_hash(sheet),
+        standing=_standing_of(run.estimates),
+        has_decisions=bool(run.decisions or run.trace.tables or panels["trace"].uri),
+        has_references=any(e.reference for e in run.estimates),
+        has_gross=any(tables.is_known(e.diagnostics.get("share_of_gross")) for e in run.estimates),
         run=run,
         words=Words(),
         slug=Words.slug,
@@ -236,7 +274,8 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         fit_tables=[_fit_table(table) for table in run.evidence.tables],
         trace_tables=[_fit_table(table) for table in run.trace.tables],
         trace_panel=panels["trace"],
-        exhibits=[_shown(exhibit, panels) for exhibit in run.exhibits],
+        exhibits=[exhibit for exhibit in shown if exhibit.name not in CONTROLS],
+        controls=[exhibit for exhibit in shown if exhibit.name in CONTROLS],
         rows=ROWS[run.unit],
         sampling=_sampling(run),
         verdict=run.verdict,
@@ -278,14 +317,38 @@ def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
     pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
     left_out = f"One row in {step} is shown; {exhibit.name}.csv has all {len(exhibit.rows)}." if step > 1 else ""
     notes = (*filter(None, (left_out,)), *exhibit.notes)
-    return ShownExhibit(exhibit.name, exhibit.title, exhibit.status, table, notes, pictures)
+    return ShownExhibit(exhibit.name, exhibit.title, exhibit.status, table, notes, pictures, is_curve)
 
 
-def _style_hash() -> str:
+def _hash(sheet: str) -> str:
     """Hash of the page's own style sheet for its security policy: no other style is applied."""
-    template = (Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8")
-    sheet = STYLE_SHEET.findall(template)[0]
     return f"sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode('ascii')}"
+
+
+def _place(exhibit: Exhibit) -> int:
+    """Results first, then what the loss is made of, then scenarios, then what changes it."""
+    found = [place for place, begin in enumerate(LATER, start=1) if exhibit.name.startswith(begin)]
+    return found[0] if found else 0
+
+
+def _standing_of(estimates: Sequence[Estimate]) -> str:
+    """How many of several numbers are trusted, and which checks the others did not pass; empty for one number."""
+    asked = [e for e in estimates if e.asked]
+    if len(asked) < 2:
+        return ""
+    others = [e for e in asked if e.verdict.status != "trusted"]
+    if not others:
+        return f"All {len(asked)} numbers that were asked for are trusted."
+    reasons: dict[tuple[str, ...], list[str]] = {}
+    for e in others:
+        failed = tuple(check.name.replace("_", " ") for check in e.verdict.checks if check.status != "trusted")
+        reasons.setdefault(failed, []).append(e.label)
+    told = []
+    for failed, labels in reasons.items():
+        more = len(labels) - MOST_NAMED
+        names = ", ".join(labels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        told.append(f"{names} {'is' if len(labels) == 1 else 'are'} not ({', '.join(failed)})")
+    return f"{len(asked) - len(others)} of {len(asked)} numbers are trusted; {'; '.join(told)}."
 
 
 def _visible(value: Any) -> Any:
