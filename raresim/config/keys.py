@@ -30,6 +30,34 @@ class Key(NamedTuple):
     text: str
 
 
+SWEEP = Key(
+    "sweep",
+    "top level",
+    "mapping of lists",
+    "Dotted keys with their values, {seed: [1, 2, 3]}: raresim sweep runs every combination. Other verbs refuse it, "
+    "but for check.",
+)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors, with a text for each property."""
+    schema: dict[str, Any] = experiment_model().model_json_schema(by_alias=True)
+    texts = {"Experiment": {key.name: key.text for key in all_keys() if key.part == "top level"}}
+    for _, model in _parts():
+        described = documented(_class(model))
+        own = {key_of(model, name): described.get(name, ("", ""))[1] for name in model.model_fields}
+        if "fit" in model.model_fields:
+            own["fit"] = _summary(_class(next(_models(model.model_fields["fit"].annotation))))
+        texts[model.__name__] = own | {"kind": _summary(_class(model))}
+    for name, part in {"Experiment": schema, **schema["$defs"]}.items():
+        for key, value in part.get("properties", {}).items():
+            if text := texts.get(name, {}).get(key):
+                part["properties"][key] = {**value, "description": text}
+    several = {"type": "object", "additionalProperties": {"type": "array", "minItems": 2}, "description": SWEEP.text}
+    schema["properties"]["sweep"] = several
+    return schema | {"oneOf": [{"required": ["inputs", "loss"]}, {"required": ["model"]}]}
+
+
 def explain(word: str, width: int = 80) -> str:
     """The meaning of ``word`` as a key (``positions``, ``stop.max_evaluations``) or kind; empty if it is neither."""
     *above, name = re.split(r"[.\s]+", re.sub(r"\[\d*\]|\.\d+(?=\.|$)", "", word.strip().casefold())) or [""]
@@ -59,6 +87,7 @@ def all_keys() -> Iterator[Key]:
         inner = [model for model in _models(field.annotation) if "kind" not in model.model_fields]
         kind, text = top.get(key, ("mapping", _summary(_class(inner[0])) if inner else ""))
         yield Key(key, "top level", kind, text)
+    yield SWEEP
     for part, model in _parts():
         described = documented(_class(model))
         for name in model.model_fields:

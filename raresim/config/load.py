@@ -368,7 +368,11 @@ class _Located:
 
 
 def load(
-    path: str | Path, overrides: Iterable[str] = (), folder: Path | None = None, settings: Iterable[str] = ()
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    folder: Path | None = None,
+    settings: Iterable[str] = (),
+    sweeping: bool = False,
 ) -> Config:
     """Read a config file and check its keys and types.
 
@@ -382,6 +386,8 @@ def load(
         The folder that relative paths in the config start from, if it is not the folder of the file.
     settings : iterable of str
         Assignments of a verb, applied after ``overrides``; the last assignment to a key holds.
+    sweeping : bool
+        Whether the file may have a section ``sweep``, which is not part of the config of a single run.
 
     Raises
     ------
@@ -389,6 +395,9 @@ def load(
         With one line per problem, ``file:line:col: key: what is wrong``.
     """
     tree, text = yaml_tree.read(Path(argument("path", path, Path)))
+    if "sweep" in tree.data and not sweeping:
+        raise tree.error(("sweep",), "is several runs; use raresim sweep, or leave it out")
+    tree.data.pop("sweep", None)
     changes, later = tuple(overrides), tuple(settings)
     yaml_tree.overrides(tree, changes)
     for assignment in later:

@@ -51,12 +51,6 @@ _FAMILY_OF = {
 }
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, for editors."""
-    schema: dict[str, Any] = experiment_model().model_json_schema(by_alias=True)
-    return schema | {"oneOf": [{"required": ["inputs", "loss"]}, {"required": ["model"]}]}
-
-
 def validated(data: Any) -> BaseModel:
     """The content of a config file, with keys and types checked; raises pydantic's ``ValidationError``.
 

@@ -1,4 +1,4 @@
-"""Finished runs of one problem side by side: the answer of each, and its price.
+"""Finished runs side by side: the answer of each, its price, and what changed between them.
 
 Only run folders are read: no user code is imported, nothing is unpickled.
 """
@@ -8,23 +8,27 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from raresim.arguments.typed import argument
 from raresim.errors import ConfigError, FieldError
-from raresim.files import yaml_tree
 from raresim.record.codec import plain
 from raresim.record.frames import Library, frame
 from raresim.record.outcome import Outcome
 from raresim.record.records import Estimate
-from raresim.report import tables
+from raresim.report import settings, tables
 from raresim.report.run import Run, read
 
 SCHEMA_VERSION = 1
+
+TWO_SIDED_95 = 1.959963984540054
+"""Standard errors on each side of a 95 % interval."""
+
+APART = 4.0
+"""Standard errors that two answers to one question may be apart: chance goes beyond in one of 16,000 pairs."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Row:
         Verdict of this estimate.
     holds_confidence : bool
         Whether the interval holds at its confidence.
+    difference, difference_lower, difference_upper : float or None
+        The value minus that of the first run, and the ends of its 95 % interval; None without an error of both. The
+        runs count as independent.
+    changed : mapping
+        The keys of the configs that are not the same in all runs, with the run's own values.
     """
 
     measure: int
@@ -70,6 +79,17 @@ class Row:
     covers: bool | None
     verdict: str
     holds_confidence: bool = True
+    difference: float | None = None
+    difference_lower: float | None = None
+    difference_upper: float | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """The fields by name, with a column for each changed key after the seed."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "changed"}
+        place = list(own).index("seed") + 1
+        items = list(own.items())
+        return dict([*items[:place], *self.changed.items(), *items[place:]])
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ class Spread:
     measure : int
         Index of the question.
     method : str
-        The method, with the same options in all runs.
+        The method, with the same options in all runs, and what changed between this and other groups of runs.
     runs, trusted : int
         Number of runs, and of trusted runs.
     mean : float
@@ -143,6 +163,11 @@ class Comparison:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """The short name of each run."""
+        return list(dict.fromkeys(row.run for row in self.rows))
+
     def __repr__(self) -> str:
         lines = []
         for row in self.rows:
@@ -154,23 +179,23 @@ class Comparison:
 
     def to_frame(self, library: Library | None = None) -> Any:
         """The rows as a data frame of pandas or polars; see `raresim.record.frames.frame`."""
-        names = [f.name for f in fields(Row)]
-        return frame(names, [[getattr(row, name) for name in names] for row in self.rows], library)
+        rows = [row.flat() for row in self.rows]
+        return frame(list(rows[0]), [list(row.values()) for row in rows], library)
 
     def save(self, folder: Path) -> None:
         """Write ``compare.json`` and ``compare.csv``."""
         text = json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, indent=1, allow_nan=False)
         (folder / "compare.json").write_text(text + "\n", encoding="utf-8")
         with (folder / "compare.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
+            writer = csv.DictWriter(file, list(self.rows[0].flat()), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(asdict(row) for row in self.rows)
+            writer.writerows(row.flat() for row in self.rows)
 
 
 def compare(
     runs: Sequence[Outcome | str | Path], names: Sequence[str] | None = None, failures: Sequence[Failure] = ()
 ) -> Comparison:
-    """Put runs of one problem side by side.
+    """Put runs side by side: of one problem, or of several that differ in a few keys of their configs.
 
     Parameters
     ----------
@@ -191,38 +216,45 @@ def compare(
     FieldError
         When there is no run, or the names are not as many different ones.
     ConfigError
-        When the runs were not asked the same question of the same model, or a folder cannot be read.
+        When the runs were not asked the same questions, a folder cannot be read, or inputs and loss differ and not
+        every run has a config that says how.
     """
     runs = argument("runs", runs, Sequence[Outcome | str | Path])
     if not runs:
         raise FieldError("runs", "must be at least one result or run folder, got none")
     read_runs = [Run.of(each) if isinstance(each, Outcome) else read(Path(each)) for each in runs]
-    names = names_of(read_runs) if names is None else argument("names", names, Sequence[str])
-    if len(names) != len(runs) or len(set(names)) != len(names):
+    names = argument("names", names, Sequence[str] | None)
+    if names is not None and (len(names) != len(runs) or len(set(names)) != len(names)):
         raise FieldError("names", f"must be {len(runs)} different names, one for each run, got {', '.join(names)}")
     return _compared(read_runs, names, failures)
 
 
-def _compared(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Failure]) -> Comparison:
+def _compared(runs: Sequence[Run], names: Sequence[str] | None, failures: Sequence[Failure]) -> Comparison:
     first, *others = runs
-    notes = [note for other in others for note in _differences(first, other)]
-    labels = tuple(estimate.label for estimate in first.estimates)
+    keys = settings.changed(runs)
+    another = any(map(settings.is_of_the_problem, keys))
+    notes = [note for other in others for note in _differences(first, other, another)]
+    own = [{key: values[place] for key, values in keys.items()} for place in range(len(runs))]
+    named = names_of(runs, own) if names is None else names
     rows = [
-        [_row(k, label, run, name) for run, name in zip(runs, names, strict=True)] for k, label in enumerate(labels)
+        [_row(k, run, name, changes, first) for run, name, changes in zip(runs, named, own, strict=True)]
+        for k in range(len(first.estimates))
     ]
     notes += [
         f"the interval of {row.run} does not hold at its confidence: its weights may have no variance"
         for row in (row for answers in rows for row in answers)
         if not row.holds_confidence
     ]
+    if not another:
+        notes += [note for answers in rows for note in _disagreements(answers)]
     spreads = [
         _spread([answers[place] for place in same])
         for answers in rows
-        for same in _same_but_for_the_seed(runs)
+        for same in _same_but_for_the_seed(runs, own)
         if sum(bool(answers[place].value) for place in same) > 1
     ]
     return Comparison(
-        labels,
+        tuple(_label([run.estimates[k] for run in runs]) for k in range(len(rows))),
         tuple(row for answers in rows for row in answers),
         tuple(spreads),
         tuple(failures),
@@ -230,22 +262,58 @@ def _compared(runs: Sequence[Run], names: Sequence[str], failures: Sequence[Fail
     )
 
 
-def names_of(runs: Sequence[Run]) -> list[str]:
-    """The method of each run if that tells them apart, else with its seed, its folder, or its whole path."""
+def _label(estimates: Sequence[Estimate]) -> str:
+    """The question: its label where all runs have the same, else what it is about."""
+    first = estimates[0]
+    if all(e.label == first.label for e in estimates):
+        return first.label
+    return first.kind.replace("_", " ").capitalize()
+
+
+def _disagreements(rows: Sequence[Row]) -> list[str]:
+    """Notes on answers to one question that differ by more than their errors explain."""
+    notes = []
+    for k, row in enumerate(rows):
+        for other in rows[:k]:
+            errors = _errors_apart(row, other)
+            if errors is not None and errors > APART and {row.verdict, other.verdict} <= {"trusted", "caution"}:
+                notes.append(
+                    f"{row.run} and {other.run} disagree on {row.label}: they are {errors:.1f} standard errors apart"
+                )
+    return notes
+
+
+def _errors_apart(row: Row, other: Row) -> float | None:
+    if row.value is None or other.value is None or row.relative_error is None or other.relative_error is None:
+        return None
+    error = math.hypot(row.value * row.relative_error, other.value * other.relative_error)
+    return abs(row.value - other.value) / error if error > 0 else None
+
+
+def names_of(runs: Sequence[Run], changed: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """What tells the runs apart: their methods, else what else changed, the seed, the folder, or the whole path."""
+    told = [_told(own) for own in changed] or [""] * len(runs)
     for naming in (
-        lambda run: run.method,
-        lambda run: f"{run.method}, seed {run.seed}",
-        lambda run: f"{run.method}, {run.folder.resolve().name}",
+        lambda run, own: run.method,
+        lambda run, own: own,
+        lambda run, own: ", ".join(filter(None, (run.method, own))),
+        lambda run, own: ", ".join(filter(None, (run.method, own, f"seed {run.seed}"))),
+        lambda run, own: ", ".join(filter(None, (run.method, own, run.folder.resolve().name))),
     ):
-        names = [naming(run) for run in runs]
+        names = [naming(run, own) for run, own in zip(runs, told, strict=True)]
         if len(set(names)) == len(names):
             return names
     names = [str(run.folder) for run in runs]
     return names if len(set(names)) == len(names) else [f"run {k}" for k in range(1, len(runs) + 1)]
 
 
-def _row(k: int, label: str, run: Run, name: str) -> Row:
-    estimate = run.estimates[k]
+def _told(changed: Mapping[str, Any]) -> str:
+    """Changed keys, by their last parts, with their values."""
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in changed.items())
+
+
+def _row(k: int, run: Run, name: str, changes: Mapping[str, Any], first: Run) -> Row:
+    estimate, base = run.estimates[k], first.estimates[k]
     evaluations = run.evaluations.get("total")
     error = plain(estimate.relative_error) if estimate.value else None
     reference = None if estimate.reference is None else estimate.reference.value
@@ -255,9 +323,12 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
             away = (estimate.value - reference) / estimate.std_error
         if tables.is_known(estimate.lower) and tables.is_known(estimate.upper):
             covers = estimate.lower <= reference <= estimate.upper or estimate.is_exactly_the_reference
+    differs = run is not first and estimate.has_error and base.has_error
+    difference = estimate.value - base.value
+    half = TWO_SIDED_95 * math.hypot(estimate.std_error, base.std_error) if differs else 0.0
     return Row(
         measure=k,
-        label=label,
+        label=estimate.label,
         run=name,
         method=run.method,
         seed=str(run.seed),
@@ -273,14 +344,18 @@ def _row(k: int, label: str, run: Run, name: str) -> Row:
         covers=covers,
         verdict=estimate.verdict.status,
         holds_confidence=estimate.holds_confidence,
+        difference=difference if differs else None,
+        difference_lower=difference - half if differs else None,
+        difference_upper=difference + half if differs else None,
+        changed=dict(changes),
     )
 
 
-def _same_but_for_the_seed(runs: Sequence[Run]) -> list[list[int]]:
-    """Indices of the runs that share a method and its options, one for each seed."""
-    groups: dict[tuple[str, tuple[str, ...]], dict[str, int]] = {}
-    for place, run in enumerate(runs):
-        options = (run.method, tuple(run.description.get("method", ())))
+def _same_but_for_the_seed(runs: Sequence[Run], changed: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Indices of the runs that share a method, its options and every changed key, one for each seed."""
+    groups: dict[tuple[str, ...], dict[str, int]] = {}
+    for place, (run, own) in enumerate(zip(runs, changed, strict=True)):
+        options = (run.method, *run.description.get("method", ()), *map(repr, own.items()))
         groups.setdefault(options, {}).setdefault(str(run.seed), place)
     return [list(by_seed.values()) for by_seed in groups.values()]
 
@@ -295,7 +370,7 @@ def _spread(rows: list[Row]) -> Spread:
     covers = [row.covers for row in rows if row.covers is not None]
     return Spread(
         measure=rows[0].measure,
-        method=rows[0].method,
+        method=", ".join(filter(None, (rows[0].method, _told(rows[0].changed)))),
         runs=len(rows),
         trusted=sum(row.verdict == "trusted" for row in rows),
         mean=mean,
@@ -306,29 +381,20 @@ def _spread(rows: list[Row]) -> Spread:
     )
 
 
-def _differences(first: Run, other: Run) -> list[str]:
-    """Notes on what differs; raises if the two runs answer different questions."""
-    for part in ("inputs", "loss"):
-        if _part(first, other, part) != _part(other, first, part):
-            raise ConfigError(f"{other.folder}: its {part} section differs from {first.folder}: nothing to compare")
-    changed = _hashes(first).items() ^ _hashes(other).items()
-    if changed:
-        raise ConfigError(
-            f"{other.folder}: its input files differ from those of {first.folder}: {min(name for name, _ in changed)}"
-        )
+def _differences(first: Run, other: Run, another: bool) -> list[str]:
+    """Notes on what differs; raises if the two runs answer different questions. ``another``: the problem may differ."""
     if len(first.estimates) != len(other.estimates):
         raise ConfigError(
             f"{other.folder}: it has {len(other.estimates)} measures and {first.folder} has {len(first.estimates)}"
         )
-    return [
-        note for a, b in zip(first.estimates, other.estimates, strict=True) for note in _questions(first, other, a, b)
-    ]
+    pairs = zip(first.estimates, other.estimates, strict=True)
+    return [note for a, b in pairs for note in _questions(first, other, a, b, another)]
 
 
-def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
+def _questions(first: Run, other: Run, a: Estimate, b: Estimate, another: bool) -> list[str]:
     """Notes on thresholds in standard deviations: estimates of them by the runs may differ by noise."""
-    if (a.kind, a.direction, a.level) == (b.kind, b.direction, b.level):
-        if plain(a.threshold) == plain(b.threshold) or (a.level is not None and a.level == b.level):
+    if (a.kind, a.direction) == (b.kind, b.direction) and (another or a.level == b.level):
+        if another or plain(a.threshold) == plain(b.threshold) or (a.level is not None and a.level == b.level):
             return []
         asked = a.threshold_note.partition(":")[0]
         if asked.endswith("sigma") and asked == b.threshold_note.partition(":")[0]:
@@ -337,27 +403,3 @@ def _questions(first: Run, other: Run, a: Estimate, b: Estimate) -> list[str]:
                 " deviation from draws of its own"
             ]
     raise ConfigError(f"{other.folder}: it asks for {b.label}, {first.folder} for {a.label}: nothing to compare")
-
-
-def _part(run: Run, beside: Run, part: str) -> Any:
-    """What identifies a part of the problem: its config if both runs have one, else the description by the run."""
-    if "resolved.yaml" in run.texts and "resolved.yaml" in beside.texts:
-        content = yaml_tree.parse(run.texts["resolved.yaml"], str(run.folder / "resolved.yaml"))
-        return _without_folders(content.data.get(part))
-    return run.description.get(part)
-
-
-def _without_folders(value: Any) -> Any:
-    """``value`` with paths reduced to their last part: a file is identified by its hash, wherever it lies."""
-    if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(item) for item in value]
-    return re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
-
-
-def _hashes(run: Run) -> dict[str, str]:
-    """Name and SHA-256 of each input file."""
-    files = run.manifest.get("files")
-    given = [entry for entry in files if isinstance(entry, dict)] if isinstance(files, list) else []
-    return {str(entry.get("name")): str(entry.get("sha256")) for entry in given}

@@ -269,14 +269,15 @@ def check(
 ) -> int:
     """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
     from raresim.config import load as configs
-    from raresim.config import memory
+    from raresim.config import memory, sweeps
     from raresim.run.audit import described
     from raresim.run.locate import expected_cost
 
     code = ExitCode.OK
     for file in files:
         try:
-            config = configs.load(file)
+            config = configs.load(file, sweeping=True)
+            sweep = sweeps.read(file) if sweeps.is_in(file) else None
             inputs, method, stop = config.outline()
             held = memory.needed(config.demand(inputs, method, stop))
         except RaresimError as error:
@@ -302,6 +303,8 @@ def check(
         typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
         typer.echo(f"  audit: {described(config.audit)}")
         typer.echo(f"  memory: {held}")
+        if sweep is not None:
+            typer.echo(f"  sweep: {len(sweep.cells)} runs of {', '.join(sweep.values)}")
         for line in config.filled:
             typer.echo(f"  {line}")
         for line in config.doubts:
@@ -386,8 +389,8 @@ def compare(
         if out is not None:
             refuse_existing(out)
     runs = [read(folder) for folder in folders]
-    names = comparison.names_of(runs)
-    seen = comparison.compare(runs, names, failures)
+    seen = comparison.compare(runs, failures=failures)
+    names = seen.names
     picture = overlay.draw(runs, names)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -400,6 +403,75 @@ def compare(
         else:
             _write_output(plot, picture.png)
             typer.echo(f"Figure: {plot}")
+    return max((failure.exit_code for failure in failures), default=ExitCode.OK)
+
+
+@app.command()
+@_exits
+def sweep(
+    file: File,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=A,B,C]...", help="Several values of a key, or one value for all runs.", show_default=False
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Kinds of methods for each combination, joined by commas.", show_default=False)
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Run each combination with so many seeds, beginning with the config's.",
+            parser=_count(1),
+            metavar="COUNT",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of all runs. Default: runs/NAME/sweep-HASH.", show_default=False)
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Runs side by side, each in a process.", parser=_count(1), metavar="COUNT")
+    ] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with this sweep; finished runs are kept.")] = False,
+    workers: Workers = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Run a config with every combination of several values, and compare the runs.
+
+    Only this verb splits values at commas. The section sweep of the config does the same: sweep: {seed: [1, 2, 3]}.
+    """
+    from raresim.config import sweeps
+    from raresim.report import comparison
+    from raresim.report import sweep as figure
+    from raresim.run.result import default_folder
+    from raresim.shell import sweep as runs
+    from raresim.shell import terminal
+
+    kinds = [] if methods is None else [kind.strip() for kind in methods.split(",")]
+    wanted = sweeps.read(file, _with_workers(values or [], workers), kinds, seeds)
+    place = out or default_folder(wanted.name, f"sweep-{sweeps.digest(wanted)[:8]}")
+    runs.begin(wanted, place, resume)
+
+    def told(number: int, cell: sweeps.Cell, what: str) -> None:
+        if not quiet:
+            typer.echo(f"run {number} of {len(wanted.cells)}, {cell}: {what}", err=True)
+
+    with _signals_interrupt():
+        failures = runs.run_all(wanted, place, jobs, told, lambda: terminal.progress(quiet))
+    done = [cell for cell in wanted.cells if runs.is_done(cell, place)]
+    if not done:
+        message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
+        of_user = any(failure.exit_code == ExitCode.USER_CODE_OR_DATA for failure in failures)
+        raise LossError(message) if of_user else ConfigError(message)
+    seen = comparison.compare([place / cell.name for cell in done], [cell.short for cell in done], failures)
+    seen.save(place)
+    settings = [dict(setting.split("=", 1) for setting in cell.settings) for cell in done]
+    _write_output(place / "sweep.png", figure.draw(seen, wanted.values, settings))
+    terminal.show_comparison(seen)
+    typer.echo(f"Runs, compare.csv and sweep.png: {place}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
@@ -561,7 +633,7 @@ def list_kinds(
 @_exits
 def schema(debug: Debug = False) -> int:
     """Print the JSON Schema of a config, for editors."""
-    from raresim.config.schema import json_schema
+    from raresim.config.keys import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=1))
     return ExitCode.OK

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from raresim.report.settings import is_of_the_problem
 from raresim.report.tables import count, duration, interval, multiple, number, percent
 from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from raresim.engine.session import Report
     from raresim.record.exhibits import Exhibit
     from raresim.record.records import Estimate
-    from raresim.report.comparison import Comparison, Spread
+    from raresim.report.comparison import Comparison, Row, Spread
     from raresim.run.result import Result
 
 FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
@@ -406,11 +407,12 @@ def _two_columns(title: str) -> Table:
 def show_comparison(comparison: Comparison) -> None:
     """Print a table for each question, with two lines a run so that it fits 80 columns; then the runs that failed."""
     console = _console()
+    another = any(is_of_the_problem(key) for row in comparison.rows for key in row.changed)
     for k, label in enumerate(comparison.labels):
         rows = [row for row in comparison.rows if row.measure == k]
-        reference = next((row.reference for row in rows if row.reference is not None), None)
-        work = "work" if reference is None else "work\nreference"
-        heads = ["method\nverdict", "estimate\ninterval", "rel.\nerror", "evaluations\nseconds", work]
+        reference = None if another else next((row.reference for row in rows if row.reference is not None), None)
+        last = "difference\ninterval" if another else "work" if reference is None else "work\nreference"
+        heads = ["run\nverdict", "estimate\ninterval", "rel.\nerror", "evaluations\nseconds", last]
         title = label if reference is None else f"{label}, reference {number(reference)}"
         table = Table(
             *(
@@ -425,26 +427,41 @@ def show_comparison(comparison: Comparison) -> None:
             show_edge=False,
         )
         for row in rows:
-            away = "" if row.standard_errors is None else f"\n{row.standard_errors:+.2f} SE"
             table.add_row(
                 Text.assemble((row.run, "cyan"), "\n", (row.verdict.replace("_", " "), STYLES[row.verdict])),
                 f"{number(row.value)}\n{interval(row.lower, row.upper)}",
                 "-" if row.relative_error is None else percent(row.relative_error),
                 f"{count(row.evaluations)}\n{number(row.seconds, 3)}",
-                f"{'-' if row.work is None else multiple(row.work)}{away}",
+                _difference(row) if another else _work(row),
             )
         console.print(table)
         spreads = [spread for spread in comparison.spreads if spread.measure == k]
         if spreads:
-            console.print(_over_seeds(spreads))
+            console.print(_over_seeds(spreads, another))
     for failure in comparison.failures:
         console.print(Text.assemble((f"{failure.run} did not run", "bold red"), f": {failure.message}"))
     for note in comparison.notes:
         console.print(f"Note: {note}.")
-    console.print("work: squared relative error times evaluations, smaller is better.", style="dim")
+    if another:
+        below = f"difference: from {comparison.names[0]}, with a 95 % interval that takes the runs as independent."
+    else:
+        below = "work: squared relative error times evaluations, smaller is better."
+    console.print(below, style="dim")
 
 
-def _over_seeds(spreads: Sequence[Spread]) -> Table:
+def _work(row: Row) -> str:
+    away = "" if row.standard_errors is None else f"\n{row.standard_errors:+.2f} SE"
+    return f"{'-' if row.work is None else multiple(row.work)}{away}"
+
+
+def _difference(row: Row) -> str:
+    if row.difference is None:
+        return "-"
+    return f"{number(row.difference)}\n{interval(row.difference_lower, row.difference_upper)}"
+
+
+def _over_seeds(spreads: Sequence[Spread], another: bool) -> Table:
+    """The spread over seeds; a reference holds for one problem, so with ``another`` no interval is held against it."""
     heads = ["method", "seeds", "trusted", "mean", "spread", "reported", "work", "covered"]
     table = Table(
         *(Column(head, justify="right" if head != "method" else "left") for head in heads),
@@ -455,7 +472,7 @@ def _over_seeds(spreads: Sequence[Spread]) -> Table:
         padding=(0, 1, 0, 0),
     )
     for s in spreads:
-        covered = "-" if s.covered is None else f"{s.covered} of {s.runs}"
+        covered = "-" if s.covered is None or another else f"{s.covered} of {s.runs}"
         shares = percent(s.between), percent(s.reported)
         table.add_row(s.method, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
     return table

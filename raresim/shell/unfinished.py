@@ -392,14 +392,14 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
     changes = [*state.origin["overrides"], *overrides]
     home = run_dir / state.origin["folder"]
     name = state.identity["config"]["name"]
-    first = configs.load(run_dir / "config.yaml", (), home, [*changes, f"name={name}"])
+    first = configs.load(run_dir / "config.yaml", (), home, [*changes, f"name={name}"], sweeping=True)
     given = {key: value for key, value in state.identity.items() if key != "extended"}
     refuse_other(path, given, identity_of(first, first.experiment()))
     budget = state.identity["config"]["stop"]["max_evaluations"]
     larger = [*changes, f"name={name}", f"stop.max_evaluations={budget + evaluations}"]
     tuned_for = state.identity.get("extended", {}).get("tuned_for", budget)
     extension = Extension(evaluations, state.progress.rows if state.progress else 0, tuned_for)
-    return configs.load(run_dir / "config.yaml", (), home, larger), Finished(state, extension)
+    return configs.load(run_dir / "config.yaml", (), home, larger, sweeping=True), Finished(state, extension)
 
 
 def clear(folder: Path, with_parent: bool = False) -> None:

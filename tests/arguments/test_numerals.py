@@ -5,7 +5,7 @@ import pytest
 from raresim import PythonLoss, Stop, ValueAtRisk
 from raresim.arguments.numerals import advice, as_share, count, number
 from raresim.arguments.synonyms import SYNONYMS, meant
-from raresim.config.schema import json_schema
+from raresim.config.keys import json_schema
 from raresim.errors import FieldError
 from raresim.registry import FAMILIES, members
 

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from raresim.config import load as configs
 from raresim.config import schema
+from raresim.config.keys import json_schema
 from raresim.engine.executors import Executor
 from raresim.errors import ConfigError, DataError, RaresimError
 from raresim.run.result import Result
@@ -31,6 +32,8 @@ def largest(x):
     return np.max(x, axis=-1)
 def smallest(x):
     return np.min(x, axis=-1)
+def total(x):
+    return x.T.sum(axis=0)
 def desks(x):
     return x - np.array([1.5, 1.6, 1.7])
 def parts(x):
@@ -140,6 +143,7 @@ SENSITIVE, SUPPOSED = (
 )
 FIXED = {"measures": [{"kind": "probability", "above": 0.05}]}
 PYTHON = {"loss": {"kind": "python", "function": "losses.py:largest"}}
+EITHER = {"loss": {"kind": "python", "function": "losses.py:total"}}
 FLAKY = {
     "loss": {"kind": "python", "function": "losses.py:flaky", "on_failure": "bound"},
     "method": {"kind": "crude"},
@@ -388,6 +392,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Linear.factors": (NORMAL, "loss.factors", "returns"),
     "PythonLoss.function": (PYTHON, "loss.function", "losses.py:smallest"),
     "PythonLoss.vectorised": (PYTHON, "loss.vectorised", False),
+    "PythonLoss.jit": (EITHER, "loss.jit", True),
     "PythonLoss.on_failure": (FLAKY, "loss.on_failure", "retry"),
     "PythonLoss.retries": (FLAKY, "loss.retries", 2),
     "PythonLoss.timeout": (SLOW, "loss.timeout", 0.05),
@@ -1048,6 +1053,6 @@ def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_schema_is_json_and_names_every_kind() -> None:
-    text = json.dumps(schema.json_schema())
+    text = json.dumps(json_schema())
     for kind in ("normal", "student_t", "linear", "python", "crude", "importance", "cross_entropy", "probability"):
         assert f'"{kind}"' in text

@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 import raresim
 from raresim.accumulators import weighted_losses
 from raresim.backtests.backtest import TITLES
-from raresim.config.keys import all_keys
-from raresim.config.schema import json_schema
+from raresim.config.keys import all_keys, json_schema
 from raresim.diagnostics.verdict import judge
 from raresim.errors import FieldError
 from raresim.models import Credit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -179,8 +180,6 @@ def other_words(run: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (other_loss, "plain: its loss section differs from"),
-        (other_data, "plain: its input files differ from those of"),
         (other_threshold, "plain: it asks for P(loss >= 3.5), "),
         (other_side, "plain: it asks for P(loss <= 3), "),
         (one_more, "plain: it has 2 measures and "),
@@ -197,6 +196,52 @@ def test_runs_of_different_problems_are_refused(
     code, stdout, stderr = call(tmp_path / "tuned", tmp_path / "plain")
     assert (code, stdout) == (2, "")
     assert message in stderr
+
+
+def test_a_changed_key_is_a_column(tmp_path: Path, runs: list[Run]) -> None:
+    path = tmp_path / "plain" / "resolved.yaml"
+    path.write_text(path.read_text().replace("returns: log", "returns: simple"))
+    other_data(tmp_path / "plain")
+    other_threshold(tmp_path / "plain")
+    compared = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")])
+    changes = [dict(row.changed) for row in compared.rows]
+    assert [own.pop("inputs.fit.returns") for own in changes] == ["log", "simple"]
+    (of_data,) = {key for own in changes for key in own}
+    assert of_data.startswith("sha256 of ")
+    assert [own[of_data] for own in changes] == ["9f9f9f9f", "00000000"]
+    assert compared.labels == ("Probability",)
+    assert [row.label for row in compared.rows] == ["P(loss >= 3)", "P(loss >= 3.5)"]
+    first, second = compared.rows
+    a, b = (read(tmp_path / name).estimates[0] for name in ("tuned", "plain"))
+    assert first.difference is None
+    assert second.difference == pytest.approx(b.value - a.value)
+    half = (second.difference_upper - second.difference_lower) / 2  # type: ignore[operator]
+    assert half == pytest.approx(1.959964 * math.hypot(a.std_error, b.std_error))
+    compared.save(tmp_path)
+    with (tmp_path / "compare.csv").open(encoding="utf-8") as file:
+        assert [row["inputs.fit.returns"] for row in csv.DictReader(file)] == ["log", "simple"]
+    code, stdout, _ = call(tmp_path / "tuned", tmp_path / "plain")
+    assert code == 0
+    assert "difference: from cross_entropy" in stdout
+
+
+def test_options_of_different_methods_are_no_columns(tmp_path: Path, runs: list[Run]) -> None:
+    for name, kind in (("tuned", "cross_entropy, starts: 4"), ("plain", "crude")):
+        path = tmp_path / name / "resolved.yaml"
+        path.write_text(re.sub("method: {kind: .*", f"method: {{kind: {kind}}}", path.read_text()))
+    compared = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")])
+    assert [dict(row.changed) for row in compared.rows] == [{}, {}]
+    assert compared.names == ["cross_entropy", "crude"]
+
+
+def test_answers_that_errors_do_not_explain_are_a_note(tmp_path: Path) -> None:
+    apart = seeds_of(tmp_path, [1e-3, 1.5e-3], [0.01, 0.01])
+    apart = [replace(r, estimates=(replace(r.estimates[0], std_error=r.estimates[0].value / 100),)) for r in apart]
+    (note,) = [note for note in compare(apart).notes if "disagree" in note]
+    assert re.search(r"disagree on P\(loss >= 3\): they are \d+\.\d standard errors apart", note)
+    (tmp_path / "near").mkdir()
+    near = seeds_of(tmp_path / "near", [1e-3, 1.02e-3], [0.01, 0.01])
+    assert not [note for note in compare(near).notes if "disagree" in note]
 
 
 def test_same_file_in_another_folder_is_the_same_problem(tmp_path: Path, runs: list[Run]) -> None:
@@ -219,8 +264,8 @@ def test_interval_that_is_not_what_it_is_called_is_a_note(tmp_path: Path, runs: 
     both = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")], ["a", "b"])
     assert both.notes == ("the interval of b does not hold at its confidence: its weights may have no variance",)
     both.save(tmp_path)
-    lines = (tmp_path / "compare.csv").read_text().splitlines()
-    assert [line.rsplit(",", 1)[1] for line in lines] == ["holds_confidence", "True", "False"]
+    with (tmp_path / "compare.csv").open(encoding="utf-8") as file:
+        assert [row["holds_confidence"] for row in csv.DictReader(file)] == ["True", "False"]
 
 
 # ------------------------------------------------------------------ what is shown
@@ -290,7 +335,7 @@ def test_methods_are_run_on_the_problem_and_compared(config: Path, tmp_path: Pat
     with (out / "compare.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ["crude", "importance"]
-    assert list(rows[0]) == [f.name for f in fields(Row)]
+    assert list(rows[0]) == [f.name for f in fields(Row) if f.name != "changed"]
     stored = json.loads((out / "compare.json").read_text())
     assert [failure["run"] for failure in stored["failures"]] == ["cross_entropy"]
     for row in stored["rows"]:
