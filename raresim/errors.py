@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     CONFIG = 2
     USER_CODE_OR_DATA = 3
+    WITHIN_ERROR = 4
+    DIFFERENT = 5
     CAUTION = 10
     UNTRUSTED = 20
     BOUND_ONLY = 21

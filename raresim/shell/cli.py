@@ -74,6 +74,7 @@ Workers = Annotated[
         help="Number of workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False
     ),
 ]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 
 
@@ -160,7 +161,7 @@ def run(
 @app.command()
 @_exits
 def extend(
-    run_dir: Annotated[Path, typer.Argument(help="A finished run folder.", show_default=False)],
+    run_dir: RunFolder,
     budget: Annotated[
         int, typer.Option(help="Loss evaluations to add.", parser=_count(1), metavar="COUNT", show_default=False)
     ],
@@ -205,6 +206,59 @@ def _complete(
         result = unfinished.complete(config, folder, report, finished, answered, drawing.build)
     terminal.show_report(folder)
     return str(result.verdict.status)
+
+
+@app.command()
+@_exits
+def rerun(
+    run_dir: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
+    ] = None,
+    workers: Workers = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Run the config that a finished run folder keeps again, in a new folder."""
+    with Drawing() as drawing:
+        from raresim.shell import again, unfinished
+
+        config = again.config_of(run_dir, _with_workers([], workers))
+        leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
+        own = unfinished.place_for(out, run_dir.resolve().parent / leaf, resume=False)
+        return _exit_code(_complete(config, own, quiet, drawing), None)
+
+
+@app.command()
+@_exits
+def verify(
+    run_dir: RunFolder,
+    workers: Workers = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Run a finished run again, and hold the numbers against those of its folder, which stays as it is.
+
+    Exit code 0: the same bits; 4: the same within their errors, on another machine or with other versions; 5: not so.
+    """
+    from raresim.run.result import read_run
+    from raresim.shell import again, terminal, unfinished
+
+    stored = read_run(run_dir)
+    config = again.config_of(run_dir, _with_workers([], workers))
+    with _signals_interrupt(), terminal.progress(quiet) as report:
+        new = unfinished.compute(config, run_dir, report)
+    found = again.verification(stored, new)
+    for line in (*found.changed, *found.elsewhere):
+        typer.echo(line)
+    if not found.changed:
+        typer.echo(f"{run_dir}: the same bits in all {len(found.same)} numbers")
+        return ExitCode.OK
+    if found.agrees and found.elsewhere:
+        typer.echo(f"{run_dir}: the same within their errors; the machine or its software is another one")
+        return ExitCode.WITHIN_ERROR
+    typer.echo(f"{run_dir}: different")
+    return ExitCode.DIFFERENT
 
 
 def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
