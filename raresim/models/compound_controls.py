@@ -14,7 +14,9 @@ from raresim.errors import FieldError
 from raresim.models.aggregate import ROUNDINGS, Grid, Rounding, sum_of, tails_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.controls import Control
-from raresim.models.occurrence import Occurrence
+from raresim.models.occurrence import Occurrence, unknown
+from raresim.models.per_claim import has_annual_terms
+from raresim.models.period_controls import controls_of, losses_of_periods
 from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
 
@@ -53,12 +55,15 @@ class CompoundControls:
 
     def of(self, estimates: Sequence[Estimate]) -> tuple[Control, ...]:
         """All that are known for the numbers ``estimates`` of a run."""
+        asked = [e for e in estimates if e.direction == "above" and math.isfinite(e.value)]
+        ordered = losses_of_periods(self.loss)
+        if ordered is not None:
+            return tuple(controls_of(ordered, asked))
         found = []
         if self.mean is not None and math.isfinite(self.mean):
             found.append(
                 Control("expected loss", "EL", self.mean, None, "nothing: expected number times expected claim")
             )
-        asked = [e for e in estimates if e.direction == "above" and math.isfinite(e.value)]
         return (*found, *self._probabilities(asked), *self._quantiles(asked))
 
     def _probabilities(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
@@ -123,8 +128,9 @@ def _shortfall(grid: Grid, tail: float, mean: float) -> float:
 def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
     """Losses by return period, of the sum of a period and of its largest claim, and the same as an EPT file.
 
-    The sum is what the run found; the largest claim is in closed form, for gross losses whose numbers of claims are not
-    joined by a copula. A year is the period of the model.
+    The sum is what the run found; the largest claim is in closed form: see `raresim.models.occurrence`. Under contracts
+    it is the most that a single claim leaves net, or brings to the contracts, without their terms for the whole period.
+    A year is the period of the model.
     """
     found = {1.0 / (1.0 - float(e.level)): e for e in estimates if e.kind == "value_at_risk" and e.level is not None}
     found = {years: e for years, e in found.items() if e.asked and math.isfinite(e.value)}
@@ -132,28 +138,22 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
         return ()
     beyond = _means_beyond(shown)
     shortfalls = {e.level: e.value for e in estimates if e.kind == "expected_shortfall"}
-    is_known = loss.view == "gross" and loss.frequencies.copula is None
-    law = Occurrence(loss.frequencies)
+    law = Occurrence.of(loss)
     rows, ept = [], []
     for years, e in sorted(found.items()):
         rounded = round(years, 6)
         aep_tvar = shortfalls.get(e.level, beyond.get(e.value))
-        oep = law.quantile(1.0 / years) if is_known else None
-        oep_tvar = _finite(law.mean_beyond(1.0 / years)) if is_known else None
+        oep = law.quantile(1.0 / years) if law else None
+        oep_tvar = _finite(law.mean_beyond(1.0 / years)) if law else None
         rows.append((rounded, e.value, *e.interval, aep_tvar, oep, oep_tvar))
         for kind, value in ((OEP, oep), (OEP_TVAR, oep_tvar), (AEP, e.value), (AEP_TVAR, aep_tvar)):
             if value is not None:
                 ept.append((1.0, FULL_UNCERTAINTY, kind, rounded, value))
     ept.sort(key=lambda row: (row[2], -row[3]))
     columns = ("return_period", "aep", "aep_lower", "aep_upper", "aep_tvar", "oep", "oep_tvar")
-    of = (
-        "The OEP, of the largest claim of a period, is in closed form."
-        if is_known
-        else ("There is no closed form of the OEP here: it has one for gross losses without a copula.")
-    )
     notes = (
         "Return periods are in periods of the model, such as years. The AEP is of the sum of a period, as the run "
-        f"found it, with its interval. {of} TVaR is the mean of the losses that are at least as rare.",
+        f"found it, with its interval. {_of_occurrence(loss)} TVaR is the mean of losses as rare or rarer.",
     )
     status = worst([e.verdict.status for e in found.values()])
     note = ("In the columns of ktools: EPType 1 OEP, 2 OEP TVaR, 3 AEP, 4 AEP TVaR; EPCalc 2, full uncertainty.",)
@@ -168,6 +168,17 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
             status,
         ),
     )
+
+
+def _of_occurrence(loss: CompoundLoss) -> str:
+    """What the OEP is of, in a sentence or two."""
+    if reason := unknown(loss):
+        return f"There is no closed form of the OEP here: {reason}."
+    if loss.view == "gross":
+        return "The OEP, of the largest claim of a period, is in closed form."
+    what = "most that a claim brings to the contracts" if loss.view == "ceded" else "largest claim net of contracts"
+    annual = ", before their terms for the whole period" if has_annual_terms(loss) else ""
+    return f"The OEP is of the {what}{annual}; it is in closed form."
 
 
 def _plots(rows: Sequence[tuple[float | None, ...]]) -> tuple[EvidencePlot, ...]:

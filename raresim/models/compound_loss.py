@@ -17,6 +17,7 @@ from raresim.models.claims import add_claims, largest, line_seeds, others
 from raresim.models.contracts import Contract
 from raresim.models.defaults import seeds
 from raresim.models.frequencies import Frequencies
+from raresim.models.period_losses import PeriodLosses
 from raresim.numerics.arrays import Float
 
 View = Literal["gross", "ceded", "net"]
@@ -27,12 +28,12 @@ class Totals(NamedTuple):
 
     Parameters
     ----------
-    gross : (n, lines) float64
+    gross : (n, lines + tables) float64
         Sum of the claims.
     layers : (n, contracts) float64
         Sum of what each contract's layer takes of them.
-    top, second : (n, lines) float64
-        The largest claim, and the largest of the others; 0 where there is none.
+    top, second : (n, lines + tables) float64
+        The largest claim, and the largest of the others; 0 where there is none. Of a period table, only the first.
     """
 
     gross: Float
@@ -53,6 +54,8 @@ class CompoundLoss(Loss):
         Reinsurance.
     view : "gross", "ceded" or "net"
         All claims; what the contracts pay; or the difference, with the price of reinstatements.
+    tables : tuple of PeriodLosses
+        Period tables, whose events are claims like those of the lines; they come after the lines.
 
     Notes
     -----
@@ -65,6 +68,7 @@ class CompoundLoss(Loss):
     frequencies: Frequencies
     contracts: tuple[Contract, ...] = ()
     view: View = "gross"
+    tables: tuple[PeriodLosses, ...] = ()
 
     def bind(self, inputs: Inputs) -> CompoundLoss:
         if inputs.dim != self.factors:
@@ -74,16 +78,20 @@ class CompoundLoss(Loss):
     @cached_property
     def factors(self) -> int:
         """How many there are: `raresim.models.compound_factors` has their order."""
-        return len(self.frequencies.names) + 2 * len(self.frequencies.lines) + 1
+        of_tables = sum(len(table.factors) for table in self.tables)
+        return len(self.frequencies.names) + of_tables + 2 * len(self.frequencies.lines) + 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the lines and the tables."""
+        return (*(line.name for line in self.frequencies.lines), *(table.name for table in self.tables))
 
     @cached_property
     def covers(self) -> tuple[tuple[int, ...], ...]:
-        """For each line, the contracts that cover it."""
+        """For each line and table, the contracts that cover it."""
         return tuple(
-            tuple(
-                c for c, contract in enumerate(self.contracts) if contract.lines is None or line.name in contract.lines
-            )
-            for line in self.frequencies.lines
+            tuple(c for c, contract in enumerate(self.contracts) if contract.lines is None or name in contract.lines)
+            for name in self.names
         )
 
     def __call__(self, x: Float, out: Float) -> None:
@@ -125,11 +133,20 @@ class CompoundLoss(Loss):
             highest = np.maximum(totals.top, totals.second)
             np.minimum(totals.top, totals.second, out=totals.second)
             totals.top[:] = highest
+        self._add_tables(x, own, totals)
         return totals
+
+    def _add_tables(self, x: Float, own: Any, totals: Totals) -> None:
+        many, place = len(self.frequencies.lines), len(self.frequencies.names)
+        for t, table in enumerate(self.tables, start=many):
+            factors = x[:, place : place + len(table.factors)]
+            for piece in table.pieces(factors, line_seeds(own, t)):
+                self.add(t, piece.row, piece.claim, totals, totals.top)
+            place += len(table.factors)
 
     def nothing(self, n: int) -> Totals:
         """Totals of ``n`` rows without claims."""
-        many, contracts = len(self.frequencies.lines), len(self.contracts)
+        many, contracts = len(self.names), len(self.contracts)
         gross, top, second = (np.zeros((n, many), order="F") for _ in range(3))
         return Totals(gross, np.zeros((n, contracts), order="F"), top, second)
 
@@ -152,7 +169,7 @@ class CompoundLoss(Loss):
             self.add(line, piece.row, claim, totals, top)
 
     def add(self, line: int, row: Any, claim: Float, totals: Totals, top: Float) -> None:
-        """Add claims (k,) of a line to the rows ``row`` (k,) of ``totals``, with the largest in ``top`` (n, lines)."""
+        """Add claims (k,) of a line or table to the rows ``row`` (k,) of ``totals``, the largest to ``top`` (n, k)."""
         covered = list(self.covers[line])
         attachment = np.array([self.contracts[c].attachment for c in covered])
         limit = np.array([self.contracts[c].limit for c in covered])
@@ -162,7 +179,7 @@ class CompoundLoss(Loss):
 
     @property
     def component_names(self) -> tuple[str, ...]:
-        lines = () if self.view == "ceded" else tuple(line.name for line in self.frequencies.lines)
+        lines = () if self.view == "ceded" else self.names
         if self.view == "gross":
             return lines
         return (*lines, *(c.name if self.view == "ceded" else f"ceded: {c.name}" for c in self.contracts))
@@ -175,16 +192,16 @@ class CompoundLoss(Loss):
             return None
         claims = [line.severity.moments() for line in self.frequencies.lines]
         means = np.array([claim.mean for claim in claims])
-        mean = float(self.frequencies.means @ means)
+        mean = float(self.frequencies.means @ means) + sum(table.expected for table in self.tables)
         if not all(math.isfinite(claim.variance) for claim in claims):
             return mean, math.nan
         variance = float(self.frequencies.means @ [claim.variance for claim in claims] + means @ covariance @ means)
-        return mean, math.sqrt(variance)
+        return mean, math.sqrt(variance + sum(table.variance for table in self.tables))
 
     @property
     def has_infinite_mean(self) -> bool:
         """Whether claims with an infinite mean go into the loss without a limit."""
-        for line, covered in zip(self.frequencies.lines, self.covers, strict=True):
+        for line, covered in zip(self.frequencies.lines, self.covers, strict=False):
             if math.isinf(line.severity.moments().mean):
                 taken = [self.contracts[c] for c in covered]
                 share = sum(c.share for c in taken if math.isinf(c.limit) and math.isinf(c.most) and c.corridor is None)
@@ -202,4 +219,5 @@ class CompoundLoss(Loss):
             "net": "claims of a period less what the contracts pay, with the price of reinstatements",
         }
         lines = [f"{self.view} loss: {what[self.view]}", *(line.describe() for line in self.frequencies.lines)]
+        lines += [table.describe() for table in self.tables]
         return [*lines, *(contract.describe() for contract in self.contracts)]

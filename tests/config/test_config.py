@@ -607,6 +607,7 @@ OF_MODELS = (
     "GammaMixing.",
     "CommonEvents.",
     "EventTable.",
+    "PeriodTable.",
 )
 """Models and their parts, whose keys have tests of their own."""
 
