@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -175,8 +176,17 @@ class Grid:
         """Of the grid, in the unit of the loss."""
         return self.most / (self.points // self.reach)
 
+    @cached_property
+    def _found(self) -> dict[Rounding, list[Float]]:
+        return {}
+
     def masses(self, rounding: Rounding) -> list[Float]:
         """For each line, the probabilities of what one claim adds, on the grid up to the largest sum."""
+        if rounding not in self._found:
+            self._found[rounding] = self._rounded(rounding)
+        return self._found[rounding]
+
+    def _rounded(self, rounding: Rounding) -> list[Float]:
         k = np.arange(self.points // self.reach + 1, dtype=np.float64)
         shift = {"nearest": 0.5, "down": 0.0, "up": 1.0}[rounding]
         edges = np.minimum(np.append(k - shift, k[-1] + 1.0 - shift), k[-1]) * self.step

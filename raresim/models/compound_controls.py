@@ -11,10 +11,10 @@ import numpy as np
 
 from raresim.diagnostics.verdict import worst
 from raresim.errors import FieldError
-from raresim.models.aggregate import ROUNDINGS, Grid, Rounding, sum_of, tails_of
+from raresim.models.aggregate import POINTS, ROUNDINGS, Grid, Rounding, sum_of, tails_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.controls import Control
-from raresim.models.occurrence import Occurrence, unknown
+from raresim.models.occurrence import Occurrence, severities, unknown
 from raresim.models.per_claim import has_annual_terms
 from raresim.models.period_controls import controls_of, losses_of_periods
 from raresim.record.evidence import EvidencePlot
@@ -30,6 +30,9 @@ WIDER = 1.25
 
 SHORTFALL = 2e-3
 """How far an expected shortfall from the grid may be off, relative to it."""
+
+INTERPOLATED = 5e-3
+"""What interpolated tails of events may add to that."""
 
 OEP, OEP_TVAR, AEP, AEP_TVAR = 1.0, 2.0, 3.0, 4.0
 """EPType in the files of ktools."""
@@ -74,8 +77,14 @@ class CompoundControls:
         for e, tail in zip(asked, tails or (), strict=False):
             if tail.value > 0:
                 within = max(tail.high - tail.value, tail.value - tail.low) / tail.value
-                why = f"claims rounded to a grid: rounded down and up, it is between {tail.low:.6g} and {tail.high:.6g}"
-                yield Control(NAME, e.label, tail.value, e.value, why, within)
+                yield self._by_grid(e, tail.value, tail.low, tail.high, within)
+
+    def _by_grid(self, e: Estimate, value: float, low: float, high: float, within: float) -> Control:
+        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
+        if any(s.is_interpolated(POINTS) for s in severities(self.loss.frequencies)):
+            why += "; tails of events interpolated"
+            within += INTERPOLATED
+        return Control(NAME, e.label, value, e.value, why, within)
 
     def _quantiles(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
         of = sum_of(self.loss)
@@ -90,8 +99,7 @@ class CompoundControls:
                     theta, _, aliased = grid.tilt()
                     value, low, high = (_quantile(grid, way, theta, tail) for way in ROUNDINGS)
                     if aliased < 1e-3 * tail and math.isfinite(value) and value > 0:
-                        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
-                        yield Control(NAME, e.label, value, e.value, why, max(high - value, value - low) / value)
+                        yield self._by_grid(e, value, low, high, max(high - value, value - low) / value)
                 elif self.loss.view == "gross" and self.mean is not None and math.isfinite(self.mean):
                     shortfall = _shortfall(grid, tail, self.mean)
                     if math.isfinite(shortfall):

@@ -121,8 +121,13 @@ class Occurrence:
     @property
     def _events(self) -> int:
         """How many laws one point of the tail asks."""
-        of_lines = (line.severity.shares.size for line in self._lines if isinstance(line.severity, EventSeverity))
+        of_lines = (s.shares.size for s in severities(self.frequencies) if not s.is_interpolated(1))
         return 1 + sum(of_lines) + sum(table.mean.size for table in self.tables if table.is_random)
+
+
+def severities(frequencies: Frequencies) -> list[EventSeverity]:
+    """Those of event tables."""
+    return [line.severity for line in frequencies.lines if isinstance(line.severity, EventSeverity)]
 
 
 def _above(line: Line, size: Float) -> Float:
