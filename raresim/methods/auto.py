@@ -253,11 +253,11 @@ class Auto(Method):
         return self._drawn(search.run(), search)
 
     def _worth(self, session: Session, offered: Tuned) -> float:
-        """Evaluations that a search would save at most, over those that it takes; 0 where none is to be made."""
+        """Evaluations that a search would save at most, over those that it must save; 0 where none is to be made."""
         if self.scheme == "only" or offered.variances is None:
             return 0.0 if self.scheme == "only" else math.inf
         needed = max(offered.variances) / (session.relative_error or 0.01) ** 2
-        return needed / self.cost(session.problem.dim, session.problem.dim)
+        return needed / (offered.patience * self.cost(session.problem.dim, session.problem.dim))
 
     def _drawn(self, tuned: Tuned, search: _Search) -> Tuned:
         """``tuned`` with draws as they were asked for, and with the way to another round."""

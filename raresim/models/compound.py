@@ -16,6 +16,7 @@ from raresim.marginals.gamma import Gamma
 from raresim.marginals.lognormal import Lognormal
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
+from raresim.methods.scheme import FirstOf
 from raresim.models.base import Model
 from raresim.models.compound_controls import CompoundControls, return_periods
 from raresim.models.compound_factors import CompoundFactors
@@ -23,6 +24,7 @@ from raresim.models.compound_loss import CompoundLoss, View
 from raresim.models.contracts import Contract
 from raresim.models.controls import Control
 from raresim.models.event_table import EventTable
+from raresim.models.exponential_twist import ExponentialTwist
 from raresim.models.frequencies import CommonEvents, Frequencies, GammaMixing, known
 from raresim.models.largest_claim import LargestClaim
 from raresim.models.lines import Line
@@ -114,9 +116,10 @@ class Compound(Model):
         return tuple(table.losses for table in self.period_tables)
 
     @property
-    def scheme(self) -> LargestClaim | None:
-        scheme = LargestClaim(self.loss)
-        return scheme if scheme.serves else None
+    def scheme(self) -> FirstOf | None:
+        schemes = (LargestClaim(self.loss), ExponentialTwist(self.loss))
+        serving = tuple(scheme for scheme in schemes if scheme.serves)
+        return FirstOf(serving) if serving else None
 
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         closed = self.loss.moments(self.inputs)

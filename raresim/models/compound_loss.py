@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
@@ -40,6 +42,15 @@ class Totals(NamedTuple):
     layers: Float
     top: Float
     second: Float
+
+
+class Scores(NamedTuple):
+    """Claims of a line: the row that each belongs to (k,), its score (k,), and whether it is the largest of the row."""
+
+    line: int
+    row: NDArray[np.int64]
+    score: Float
+    is_largest: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +111,14 @@ class CompoundLoss(Loss):
     def of_totals(self, totals: Totals, out: Float) -> None:
         """Write the loss of each row into ``out`` (n,)."""
         out[:] = 0.0
-        for part in self._parts(totals):
+        for part in self.parts(totals):
             out += part
 
     def components(self, x: Float) -> Float:
-        return np.asfortranarray(np.column_stack(self._parts(self.totals(x))))
+        return np.asfortranarray(np.column_stack(self.parts(self.totals(x))))
 
-    def _parts(self, totals: Totals) -> list[Float]:
+    def parts(self, totals: Totals) -> list[Float]:
+        """The parts of the loss (n,) each, in the order of `component_names`."""
         parts = [] if self.view == "ceded" else list(totals.gross.T)
         if self.view != "gross":
             for contract, layer in zip(self.contracts, totals.layers.T, strict=True):
@@ -116,25 +128,34 @@ class CompoundLoss(Loss):
 
     def totals(self, x: Float) -> Totals:
         """What the claims of each row of factors ``x`` (n, d) come to."""
-        n, many = len(x), len(self.frequencies.lines)
-        counts, own = self.frequencies.counts(x), seeds(x)
-        z, level = x[:, -2 * many - 1 : -many - 1], x[:, -many - 1 : -1]
-        totals = self.nothing(n)
-        for i, line in enumerate(self.frequencies.lines):
-            score, above, below = largest(counts[:, i], z[:, i])
-            have = np.flatnonzero(counts[:, i] > 0)
-            if have.size:
-                claim = np.empty(have.size)
-                line.severity.from_normal(score[have], claim)
-                self.add(i, have, claim, totals, totals.top)
-                rest = np.maximum(counts[:, i] - 1.0, 0.0)
-                self.add_others(i, rest, level[:, i], line_seeds(own, i), totals, totals.second, above, below)
+        totals = self.nothing(len(x))
+        for i, row, score, is_largest in self.claim_scores(x):
+            claim = np.empty(row.size)
+            self.frequencies.lines[i].severity.from_normal(score, claim)
+            self.add(i, row, claim, totals, totals.top if is_largest else totals.second)
         if not all(line.rises for line in self.frequencies.lines):
             highest = np.maximum(totals.top, totals.second)
             np.minimum(totals.top, totals.second, out=totals.second)
             totals.top[:] = highest
-        self._add_tables(x, own, totals)
+        self._add_tables(x, seeds(x), totals)
         return totals
+
+    def claim_scores(self, x: Float) -> Iterator[Scores]:
+        """The standard normal scores of the claims of the lines, in pieces: of each line the largest of each row first.
+
+        A larger score is a larger claim, but for event tables.
+        """
+        many = len(self.frequencies.lines)
+        counts, own = self.frequencies.counts(x), seeds(x)
+        z, level = x[:, -2 * many - 1 : -many - 1], x[:, -many - 1 : -1]
+        for i in range(many):
+            score, above, below = largest(counts[:, i], z[:, i])
+            have = np.flatnonzero(counts[:, i] > 0)
+            if have.size:
+                yield Scores(i, have, score[have], True)
+                rest = np.maximum(counts[:, i] - 1.0, 0.0)
+                for piece in others(rest, np.ascontiguousarray(level[:, i]), line_seeds(own, i), above, below):
+                    yield Scores(i, piece.row, piece.score, False)
 
     def _add_tables(self, x: Float, own: Any, totals: Totals) -> None:
         many, place = len(self.frequencies.lines), len(self.frequencies.names)
@@ -158,12 +179,10 @@ class CompoundLoss(Loss):
         own: Any,
         totals: Totals,
         top: Float,
-        above: Float | None = None,
-        below: Float | None = None,
     ) -> None:
         """Draw claims of a line, and add them to ``totals``; see `raresim.models.claims.others`."""
         law = self.frequencies.lines[line].severity
-        for piece in others(count, np.ascontiguousarray(level), own, above, below):
+        for piece in others(count, np.ascontiguousarray(level), own, None, None):
             claim = np.empty(piece.score.size)
             law.from_normal(piece.score, claim)
             self.add(line, piece.row, claim, totals, top)

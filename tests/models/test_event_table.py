@@ -10,6 +10,7 @@ from raresim.errors import DataError, FieldError
 from raresim.models import Compound, EventTable
 from raresim.models.aggregate import tails_of
 from raresim.models.event_severity import MOST_POINTS, EventSeverity
+from raresim.models.largest_claim import LargestClaim
 from raresim.models.occurrence import Occurrence
 from raresim.models.tail_table import TailTable
 from tests.helpers import block, normals
@@ -66,7 +67,7 @@ def test_moments_and_tails_are_those_of_the_events(table):
     assert std == pytest.approx(math.sqrt(second))
     x = 150.0
     assert Occurrence(model.frequencies).exceeds(np.array([x]))[0] == pytest.approx(-math.expm1(-0.18 * one_above(x)))
-    assert model.scheme is None
+    assert not LargestClaim(model.loss).serves  # where the cells of two events meet, claims fall
     assert [path.name for path in model.files()] == ["elt.csv"]
 
 
