@@ -108,8 +108,12 @@ class ExponentialTwist(Scheme):
             iterations=(iteration("exponential twist", 0, float(levels[-1]), n, hits, hits / n),),
             evaluations=n,
             variances=variances,
-            outcome="the twist makes the loss the usual one: nothing was searched for",
+            starts=1,
+            reached=1,
+            regions=1,
+            outcome="the twist makes the loss the usual one",
             estimator=rows,
+            facts={"searched": 1.0},
             patience=PATIENCE,
             decisions=(
                 "Numbers and sizes of claims are twisted exponentially until the expected loss is "

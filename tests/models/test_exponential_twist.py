@@ -177,6 +177,8 @@ def test_a_published_sum_takes_no_more_than_the_textbook(x, exact, textbook, see
     assert result.evaluations["estimate"] * estimate.relative_error**2 < 1.2 * textbook
     assert result.evaluations["estimate"] < 1.5 * textbook / 0.03**2
     assert result.evaluations["tune"] == 400
+    assert "failure regions" in result.verdict.scope
+    assert "every draw came from the target" not in result.verdict.scope
 
 
 def test_measures_and_contributions_come_from_the_rows(seed):
