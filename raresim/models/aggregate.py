@@ -28,7 +28,7 @@ import numpy as np
 from raresim.errors import FieldError
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.frequencies import Frequencies
-from raresim.models.per_claim import PerClaim, has_annual_terms, layers_of
+from raresim.models.per_claim import added_by, has_annual_terms
 from raresim.numerics.arrays import Float
 
 POINTS = 2**16
@@ -104,7 +104,7 @@ def sum_of(loss: CompoundLoss) -> Sum | None:
     if has_annual_terms(loss) and not single:
         return None
     for i, line in enumerate(frequencies.lines):
-        added = PerClaim.of(layers_of(loss, i, placed=not single), loss.view == "ceded")
+        added = added_by(loss, i, placed=not single)
         if added is None:
             return None
         above.append(_above(line.severity, added.first_reaching))

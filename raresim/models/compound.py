@@ -21,7 +21,7 @@ from raresim.models.base import Model
 from raresim.models.compound_controls import CompoundControls, return_periods
 from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, View
-from raresim.models.contracts import Contract
+from raresim.models.contracts import Contract, check_inuring
 from raresim.models.controls import Control
 from raresim.models.event_table import EventTable
 from raresim.models.exponential_twist import ExponentialTwist
@@ -99,6 +99,7 @@ class Compound(Model):
             raise FieldError("view", f"cannot be {self.view!r} without contracts: all claims are kept")
         for k, contract in enumerate(self.contracts):
             known(f"contracts[{k}].lines", contract.lines or (), parts_of_loss)
+        check_inuring(self.contracts)
         check_layers_of_years(self.contracts, self.period_tables)
         frequencies = Frequencies(lines, self.copula, self.mixing, tuple(self.common_events))
         object.__setattr__(self, "frequencies", frequencies)

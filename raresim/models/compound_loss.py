@@ -189,12 +189,29 @@ class CompoundLoss(Loss):
 
     def add(self, line: int, row: Any, claim: Float, totals: Totals, top: Float) -> None:
         """Add claims (k,) of a line or table to the rows ``row`` (k,) of ``totals``, the largest to ``top`` (n, k)."""
-        covered = list(self.covers[line])
+        covered = [c for c in self.covers[line] if not self.contracts[c].net_of]
         attachment = np.array([self.contracts[c].attachment for c in covered])
         limit = np.array([self.contracts[c].limit for c in covered])
         layers = np.asfortranarray(totals.layers[:, covered])
         add_claims(row, claim, attachment, limit, totals.gross[:, line], layers, top[:, line])
         totals.layers[:, covered] = layers
+        for c in self.covers[line]:
+            if self.contracts[c].net_of:
+                totals.layers[:, c] += np.bincount(row, self.layer_of(c, line, claim), minlength=len(totals.layers))
+
+    def layer_of(self, contract: int, line: int, claim: Float) -> Float:
+        """What the layer of a contract takes of claims (k,) of a line or table that it covers."""
+        terms = self.contracts[contract]
+        subject = self.subject_to(contract, line, claim)
+        return np.clip(subject - terms.attachment, 0.0, terms.limit)
+
+    def subject_to(self, contract: int, line: int, claim: Float) -> Float:
+        """What of claims (k,) of a line or table a contract applies to: what those that it is net of leave."""
+        left = claim
+        for c in self.covers[line]:
+            if self.contracts[c].name in (self.contracts[contract].net_of or ()):
+                left = left - self.contracts[c].share * self.layer_of(c, line, claim)
+        return left
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -222,8 +239,12 @@ class CompoundLoss(Loss):
         """Whether claims with an infinite mean go into the loss without a limit."""
         for line, covered in zip(self.frequencies.lines, self.covers, strict=False):
             if math.isinf(line.severity.moments().mean):
-                taken = [self.contracts[c] for c in covered]
-                share = sum(c.share for c in taken if math.isinf(c.limit) and math.isinf(c.most) and c.corridor is None)
+                shares: dict[str, float] = {}  # of a huge claim, what each unlimited contract takes
+                for contract in (self.contracts[c] for c in covered):
+                    if math.isinf(contract.limit) and math.isinf(contract.most) and contract.corridor is None:
+                        left = 1.0 - sum(shares.get(name, 0.0) for name in contract.net_of or ())
+                        shares[contract.name] = contract.share * left
+                share = sum(shares.values())
                 if (share > 0) if self.view == "ceded" else (self.view == "gross" or share < 1):
                     return True
         return False

@@ -17,7 +17,7 @@ from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme
 from raresim.models.aggregate import sum_of
 from raresim.models.compound_loss import CompoundLoss
-from raresim.models.per_claim import PerClaim, layers_of
+from raresim.models.per_claim import PerClaim, added_by
 from raresim.models.score_twist import Cells
 from raresim.models.twisted_counts import is_twistable, numbers_of
 from raresim.models.twisted_sums import Twist, TwistedSums
@@ -81,7 +81,7 @@ class ExponentialTwist(Scheme):
     def added(self) -> tuple[PerClaim | None, ...]:
         """What a claim of each line adds to the loss; None where a larger one can add less."""
         lines = range(len(self.loss.frequencies.lines))
-        return tuple(PerClaim.of(layers_of(self.loss, i), self.loss.view == "ceded") for i in lines)
+        return tuple(added_by(self.loss, i) for i in lines)
 
     def tune(self, session: Session) -> Tuned | None:
         asked = {event.threshold for event in session.events}

@@ -11,7 +11,7 @@ from raresim.models.compound_loss import CompoundLoss
 from raresim.models.event_severity import EventSeverity
 from raresim.models.frequencies import Frequencies
 from raresim.models.lines import Line
-from raresim.models.per_claim import PerClaim, layers_of
+from raresim.models.per_claim import PerClaim, added_by
 from raresim.models.period_losses import PeriodLosses
 from raresim.numerics.arrays import Float
 
@@ -55,7 +55,7 @@ class Occurrence:
         """The law for what each claim adds to ``loss``; None where it has no closed form: see `unknown`."""
         if unknown(loss):
             return None
-        parts = (PerClaim.of(layers_of(loss, i), loss.view == "ceded") for i in range(len(loss.names)))
+        parts = (added_by(loss, i) for i in range(len(loss.names)))
         return cls(loss.frequencies, loss.tables, tuple(part for part in parts if part is not None))
 
     def exceeds(self, x: Float) -> Float:
@@ -145,6 +145,6 @@ def unknown(loss: CompoundLoss) -> str:
     if any(not table.has_events for table in loss.tables):
         return "a year loss table has no single claims"
     for i, name in enumerate(loss.names):
-        if PerClaim.of(layers_of(loss, i), loss.view == "ceded") is None:
+        if added_by(loss, i) is None:
             return f"the contracts together take more than a claim of {name} adds"
     return ""
