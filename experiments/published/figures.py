@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import raresim
+from raresim.methods.scheme import SchemeUse
 from raresim.models.base import Model
 
 UNREAD = "not checked against the paper"
@@ -39,11 +40,17 @@ def sampled(
     exact: float | None,
     paper_ratio: str = "",
     note: str = "",
+    scheme: SchemeUse = "compare",
 ) -> Row:
-    """A probability that a run of the default method estimates to 1 %."""
+    """A probability that a run of the default method estimates to 1 %, by default with the scheme of the model."""
     begun = time.perf_counter()
     result = raresim.estimate(
-        model, measures=raresim.Probability(above=level), seed=SEED, relative_error=ERROR, max_evaluations=3_000_000
+        model,
+        measures=raresim.Probability(above=level),
+        method=raresim.Auto(scheme=scheme),
+        seed=SEED,
+        relative_error=ERROR,
+        max_evaluations=3_000_000,
     )
     (estimate,) = result.estimates
     rows = result.evaluations["estimate"]

@@ -71,7 +71,11 @@ def light() -> Iterator[Row]:
     line = Line(name="x", frequency=marginals.Poisson(mu=10.0), severity=marginals.Gamma(a=2.0))
     for x, exact in ((60, 3.762648355598732e-5), (80, 2.932347752602834e-8)):
         what = f"Poisson(10) x Gamma(2), P(S >= {x})"
-        yield sampled(f"POISSON-GAMMA-{x}", what, Compound(lines=[line]), float(x), "", exact)
+        model = Compound(lines=[line])
+        note = "exponential twist of numbers and sizes of claims"
+        yield sampled(f"POISSON-GAMMA-{x}", what, model, float(x), "", exact, note=note)
+        note = "without the twist: what the search finds"
+        yield sampled(f"POISSON-GAMMA-{x}-SEARCH", what, model, float(x), "", exact, note=note, scheme="off")
 
 
 def wind() -> Iterator[Row]:

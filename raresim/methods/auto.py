@@ -249,8 +249,8 @@ class Auto(Method):
         if offered is None:
             return self._searched(session)
         session.max_evaluations -= offered.evaluations
-        needed, cost = self._needed(session, offered), self.cost(session.problem.dim, session.problem.dim)
-        return chosen(offered, lambda most: self._searched(session, most), needed, cost)
+        cost = offered.patience * self.cost(session.problem.dim, session.problem.dim)
+        return chosen(offered, lambda most: self._searched(session, most), self._needed(session, offered), cost)
 
     def _searched(self, session: Session, most: float = math.inf) -> Tuned:
         """What a search of at most ``most`` evaluations finds; later rounds have all that the session has."""

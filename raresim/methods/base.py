@@ -68,6 +68,8 @@ class Tuned:
     rows : int
         Smallest number of rows for the estimate's first look: if the weights of the round before had a tail that was
         not trusted, as many rows as there, so that no smaller sample passes because it has not met the tail.
+    patience : float
+        Of what a scheme offers: evaluations that its estimate may take, over those of a search, without one being made.
     """
 
     proposal: Distribution | None
@@ -90,6 +92,7 @@ class Tuned:
     mends: bool = False
     least: int = 1
     rows: int = 0
+    patience: float = 1.0
 
     @property
     def weighted(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from raresim.engine.session import Session
@@ -34,6 +34,30 @@ class Scheme(ABC):
         `Tuned.variances` come from a pilot that the estimate does not use. None where the scheme does not serve the
         events of the session, such as those below a threshold.
         """
+
+
+@dataclass(frozen=True)
+class FirstOf(Scheme):
+    """Several schemes, of which the first that serves is offered.
+
+    Parameters
+    ----------
+    schemes : tuple of Scheme
+        At least one, in the order in which they are tried.
+    """
+
+    schemes: tuple[Scheme, ...]
+
+    @property
+    def name(self) -> str:
+        return ", else ".join(scheme.name for scheme in self.schemes)
+
+    def tune(self, session: Session) -> Tuned | None:
+        for scheme in self.schemes:
+            offered = scheme.tune(session)
+            if offered is not None:
+                return offered
+        return None
 
 
 def chosen(offered: Tuned, search: Callable[[float], Tuned], needed: float, cost: float) -> Tuned:

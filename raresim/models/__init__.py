@@ -6,5 +6,16 @@ from raresim.models.credit import Credit
 from raresim.models.event_table import EventTable
 from raresim.models.frequencies import CommonEvents, GammaMixing
 from raresim.models.lines import Line
+from raresim.models.period_table import PeriodTable
 
-__all__ = ["CommonEvents", "Compound", "Contract", "Corridor", "Credit", "EventTable", "GammaMixing", "Line"]
+__all__ = [
+    "CommonEvents",
+    "Compound",
+    "Contract",
+    "Corridor",
+    "Credit",
+    "EventTable",
+    "GammaMixing",
+    "Line",
+    "PeriodTable",
+]

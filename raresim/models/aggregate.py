@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ import numpy as np
 from raresim.errors import FieldError
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.frequencies import Frequencies
+from raresim.models.per_claim import added_by, has_annual_terms
 from raresim.numerics.arrays import Float
 
 POINTS = 2**16
@@ -88,30 +90,24 @@ class Tail:
 
 
 def sum_of(loss: CompoundLoss) -> Sum | None:
-    """What a compound loss is a sum of; None where it is none, or the numbers of claims are joined by a copula.
+    """What a compound loss is a sum of; None where it is none, the numbers of claims are joined by a copula, or
+    there are period tables.
 
     The gross loss is one. So is any with contracts that have no terms for the whole period, as long as it rises with
     each claim, and what one contract pays.
     """
     frequencies = loss.frequencies
-    if frequencies.copula is not None:
+    if frequencies.copula is not None or loss.tables:
         return None
-    per_claim = all(c.aggregate_deductible == 0.0 and math.isinf(c.most) and c.corridor is None for c in loss.contracts)
     above: list[Above] = []
     single = loss.view == "ceded" and len(loss.contracts) == 1
-    if loss.view != "gross" and not (per_claim or single):
+    if has_annual_terms(loss) and not single:
         return None
-    for line, covered in zip(frequencies.lines, loss.covers, strict=True):
-        layers: list[tuple[float, float, float]] = []
-        if loss.view != "gross":
-            layers = [
-                (loss.contracts[c].attachment, loss.contracts[c].limit, 1.0 if single else loss.contracts[c].share)
-                for c in covered
-            ]
-        inverse = _inverse(layers, loss.view == "ceded")
-        if inverse is None:
+    for i, line in enumerate(frequencies.lines):
+        added = added_by(loss, i, placed=not single)
+        if added is None:
             return None
-        above.append(_above(line.severity, inverse))
+        above.append(_above(line.severity, added.first_reaching))
     if single:
         return Sum(frequencies, tuple(above), lambda x: _first(loss, x))
     return Sum(frequencies, tuple(above), lambda x: x)
@@ -131,27 +127,6 @@ def _first(loss: CompoundLoss, x: float) -> float:
     while (middle := 0.5 * (low + high)) not in (low, high):
         low, high = (low, middle) if contract.recovered(np.array([middle]))[0] >= x else (middle, high)
     return high
-
-
-def _inverse(layers: Sequence[tuple[float, float, float]], ceded: bool) -> Callable[[Float], Float] | None:
-    """The smallest claim that adds at least each of some numbers; None where what is added can fall."""
-    knots = sorted({0.0, *(a for a, _, _ in layers), *(a + limit for a, limit, _ in layers if math.isfinite(limit))})
-    slopes = []
-    for start in knots:
-        inside = sum(share for a, limit, share in layers if a <= start < a + limit)
-        slopes.append(inside if ceded else 1.0 - inside)
-    if min(slopes) < -1e-12:
-        return None
-    at, slope = np.array(knots), np.maximum(np.array(slopes), 0.0)
-    value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(at))])
-
-    def inverse(y: Float) -> Float:
-        k = np.maximum(np.searchsorted(value, y, side="left") - 1, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = at[k] + (y - value[k]) / slope[k]
-        return np.where(y <= 0.0, -np.inf, np.where(slope[k] > 0.0, found, np.inf))
-
-    return inverse
 
 
 def _above(law: Any, inverse: Callable[[Float], Float]) -> Above:
@@ -201,8 +176,17 @@ class Grid:
         """Of the grid, in the unit of the loss."""
         return self.most / (self.points // self.reach)
 
+    @cached_property
+    def _found(self) -> dict[Rounding, list[Float]]:
+        return {}
+
     def masses(self, rounding: Rounding) -> list[Float]:
         """For each line, the probabilities of what one claim adds, on the grid up to the largest sum."""
+        if rounding not in self._found:
+            self._found[rounding] = self._rounded(rounding)
+        return self._found[rounding]
+
+    def _rounded(self, rounding: Rounding) -> list[Float]:
         k = np.arange(self.points // self.reach + 1, dtype=np.float64)
         shift = {"nearest": 0.5, "down": 0.0, "up": 1.0}[rounding]
         edges = np.minimum(np.append(k - shift, k[-1] + 1.0 - shift), k[-1]) * self.step

@@ -16,16 +16,20 @@ from raresim.marginals.gamma import Gamma
 from raresim.marginals.lognormal import Lognormal
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
+from raresim.methods.scheme import FirstOf
 from raresim.models.base import Model
 from raresim.models.compound_controls import CompoundControls, return_periods
 from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, View
-from raresim.models.contracts import Contract
+from raresim.models.contracts import Contract, check_inuring
 from raresim.models.controls import Control
 from raresim.models.event_table import EventTable
+from raresim.models.exponential_twist import ExponentialTwist
 from raresim.models.frequencies import CommonEvents, Frequencies, GammaMixing, known
 from raresim.models.largest_claim import LargestClaim
 from raresim.models.lines import Line
+from raresim.models.period_losses import PeriodLosses
+from raresim.models.period_table import PeriodTable, check_layers_of_years
 from raresim.record.exhibits import Exhibit
 from raresim.registry import member
 
@@ -44,6 +48,8 @@ class Compound(Model):
         Lines of business, each with the law of the number of its claims in a period and of their size.
     event_tables : sequence of EventTable
         Lines whose claims are the events of a table; they come after the others.
+    period_tables : sequence of PeriodTable
+        Simulated periods, one of which is drawn with its events; they come after the lines.
     contracts : sequence of Contract
         Reinsurance of the claims: layers with annual terms.
     view : "gross", "ceded" or "net"
@@ -69,6 +75,7 @@ class Compound(Model):
 
     lines: Sequence[Line] = ()
     event_tables: Sequence[EventTable] = ()
+    period_tables: Sequence[PeriodTable] = ()
     contracts: Sequence[Contract] = ()
     view: View = "gross"
     copula: Copula | None = None
@@ -80,9 +87,10 @@ class Compound(Model):
     def __post_init__(self) -> None:
         checks.one_of("view", self.view, View)
         lines = (*self.lines, *(table.line for table in self.event_tables))
-        if not lines:
-            raise FieldError("lines", "must have at least one line, or an event table")
-        for what, parts in (("lines", lines), ("contracts", self.contracts)):
+        parts_of_loss: tuple[Line | PeriodTable, ...] = (*lines, *self.period_tables)
+        if not parts_of_loss:
+            raise FieldError("lines", "must have at least one line, an event table or a period table")
+        for what, parts in (("lines", parts_of_loss), ("contracts", self.contracts)):
             names = [part.name for part in parts]
             for k, name in enumerate(names):
                 if name in names[:k]:
@@ -90,22 +98,29 @@ class Compound(Model):
         if self.view != "gross" and not self.contracts:
             raise FieldError("view", f"cannot be {self.view!r} without contracts: all claims are kept")
         for k, contract in enumerate(self.contracts):
-            known(f"contracts[{k}].lines", contract.lines or (), lines)
+            known(f"contracts[{k}].lines", contract.lines or (), parts_of_loss)
+        check_inuring(self.contracts)
+        check_layers_of_years(self.contracts, self.period_tables)
         frequencies = Frequencies(lines, self.copula, self.mixing, tuple(self.common_events))
         object.__setattr__(self, "frequencies", frequencies)
 
     @cached_property
     def inputs(self) -> CompoundFactors:
-        return CompoundFactors(frequencies=self.frequencies)
+        return CompoundFactors(frequencies=self.frequencies, tables=self._tables)
 
     @cached_property
     def loss(self) -> CompoundLoss:
-        return CompoundLoss(self.frequencies, tuple(self.contracts), self.view)
+        return CompoundLoss(self.frequencies, tuple(self.contracts), self.view, self._tables)
 
     @property
-    def scheme(self) -> LargestClaim | None:
-        scheme = LargestClaim(self.loss)
-        return scheme if scheme.serves else None
+    def _tables(self) -> tuple[PeriodLosses, ...]:
+        return tuple(table.losses for table in self.period_tables)
+
+    @property
+    def scheme(self) -> FirstOf | None:
+        schemes = (LargestClaim(self.loss), ExponentialTwist(self.loss))
+        serving = tuple(scheme for scheme in schemes if scheme.serves)
+        return FirstOf(serving) if serving else None
 
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         closed = self.loss.moments(self.inputs)
@@ -121,15 +136,17 @@ class Compound(Model):
             f"line {name}: its claims have an infinite mean; unlimited, they have no expected shortfall"
             for name in endless
         ]
-        return said
+        return said + [note for table in self.period_tables for note in table.notes()]
 
     def files(self) -> list[Path]:
-        return [path for table in self.event_tables for path in (table.file, table.rates) if path is not None]
+        of_events = (path for table in self.event_tables for path in (table.file, table.rates) if path is not None)
+        return [*of_events, *(table.file for table in self.period_tables)]
 
     def describe(self) -> list[str]:
-        many = len(self.frequencies.lines)
+        counted = ((len(self.frequencies.lines), "line", " of business"), (len(self.period_tables), "period table", ""))
+        what = " and ".join(f"{n} {name}{'s' * (n > 1)}{more}" for n, name, more in counted if n)
         return [
-            f"compound model: {many} line{'s' * (many > 1)} of business, {self.view} loss",
+            f"compound model: {what}, {self.view} loss",
             *self.loss.describe()[1:],
         ]
 

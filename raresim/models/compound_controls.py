@@ -11,10 +11,12 @@ import numpy as np
 
 from raresim.diagnostics.verdict import worst
 from raresim.errors import FieldError
-from raresim.models.aggregate import ROUNDINGS, Grid, Rounding, sum_of, tails_of
+from raresim.models.aggregate import POINTS, ROUNDINGS, Grid, Rounding, sum_of, tails_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.controls import Control
-from raresim.models.occurrence import Occurrence
+from raresim.models.occurrence import Occurrence, severities, unknown
+from raresim.models.per_claim import has_annual_terms
+from raresim.models.period_controls import controls_of, losses_of_periods
 from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
 
@@ -28,6 +30,9 @@ WIDER = 1.25
 
 SHORTFALL = 2e-3
 """How far an expected shortfall from the grid may be off, relative to it."""
+
+INTERPOLATED = 5e-3
+"""What interpolated tails of events may add to that."""
 
 OEP, OEP_TVAR, AEP, AEP_TVAR = 1.0, 2.0, 3.0, 4.0
 """EPType in the files of ktools."""
@@ -53,12 +58,15 @@ class CompoundControls:
 
     def of(self, estimates: Sequence[Estimate]) -> tuple[Control, ...]:
         """All that are known for the numbers ``estimates`` of a run."""
+        asked = [e for e in estimates if e.direction == "above" and math.isfinite(e.value)]
+        ordered = losses_of_periods(self.loss)
+        if ordered is not None:
+            return tuple(controls_of(ordered, asked))
         found = []
         if self.mean is not None and math.isfinite(self.mean):
             found.append(
                 Control("expected loss", "EL", self.mean, None, "nothing: expected number times expected claim")
             )
-        asked = [e for e in estimates if e.direction == "above" and math.isfinite(e.value)]
         return (*found, *self._probabilities(asked), *self._quantiles(asked))
 
     def _probabilities(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
@@ -69,8 +77,14 @@ class CompoundControls:
         for e, tail in zip(asked, tails or (), strict=False):
             if tail.value > 0:
                 within = max(tail.high - tail.value, tail.value - tail.low) / tail.value
-                why = f"claims rounded to a grid: rounded down and up, it is between {tail.low:.6g} and {tail.high:.6g}"
-                yield Control(NAME, e.label, tail.value, e.value, why, within)
+                yield self._by_grid(e, tail.value, tail.low, tail.high, within)
+
+    def _by_grid(self, e: Estimate, value: float, low: float, high: float, within: float) -> Control:
+        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
+        if any(s.is_interpolated(POINTS) for s in severities(self.loss.frequencies)):
+            why += "; tails of events interpolated"
+            within += INTERPOLATED
+        return Control(NAME, e.label, value, e.value, why, within)
 
     def _quantiles(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
         of = sum_of(self.loss)
@@ -85,8 +99,7 @@ class CompoundControls:
                     theta, _, aliased = grid.tilt()
                     value, low, high = (_quantile(grid, way, theta, tail) for way in ROUNDINGS)
                     if aliased < 1e-3 * tail and math.isfinite(value) and value > 0:
-                        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
-                        yield Control(NAME, e.label, value, e.value, why, max(high - value, value - low) / value)
+                        yield self._by_grid(e, value, low, high, max(high - value, value - low) / value)
                 elif self.loss.view == "gross" and self.mean is not None and math.isfinite(self.mean):
                     shortfall = _shortfall(grid, tail, self.mean)
                     if math.isfinite(shortfall):
@@ -123,8 +136,9 @@ def _shortfall(grid: Grid, tail: float, mean: float) -> float:
 def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
     """Losses by return period, of the sum of a period and of its largest claim, and the same as an EPT file.
 
-    The sum is what the run found; the largest claim is in closed form, for gross losses whose numbers of claims are not
-    joined by a copula. A year is the period of the model.
+    The sum is what the run found; the largest claim is in closed form: see `raresim.models.occurrence`. Under contracts
+    it is the most that a single claim leaves net, or brings to the contracts, without their terms for the whole period.
+    A year is the period of the model.
     """
     found = {1.0 / (1.0 - float(e.level)): e for e in estimates if e.kind == "value_at_risk" and e.level is not None}
     found = {years: e for years, e in found.items() if e.asked and math.isfinite(e.value)}
@@ -132,28 +146,22 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
         return ()
     beyond = _means_beyond(shown)
     shortfalls = {e.level: e.value for e in estimates if e.kind == "expected_shortfall"}
-    is_known = loss.view == "gross" and loss.frequencies.copula is None
-    law = Occurrence(loss.frequencies)
+    law = Occurrence.of(loss)
     rows, ept = [], []
     for years, e in sorted(found.items()):
         rounded = round(years, 6)
         aep_tvar = shortfalls.get(e.level, beyond.get(e.value))
-        oep = law.quantile(1.0 / years) if is_known else None
-        oep_tvar = _finite(law.mean_beyond(1.0 / years)) if is_known else None
+        oep = law.quantile(1.0 / years) if law else None
+        oep_tvar = _finite(law.mean_beyond(1.0 / years)) if law else None
         rows.append((rounded, e.value, *e.interval, aep_tvar, oep, oep_tvar))
         for kind, value in ((OEP, oep), (OEP_TVAR, oep_tvar), (AEP, e.value), (AEP_TVAR, aep_tvar)):
             if value is not None:
                 ept.append((1.0, FULL_UNCERTAINTY, kind, rounded, value))
     ept.sort(key=lambda row: (row[2], -row[3]))
     columns = ("return_period", "aep", "aep_lower", "aep_upper", "aep_tvar", "oep", "oep_tvar")
-    of = (
-        "The OEP, of the largest claim of a period, is in closed form."
-        if is_known
-        else ("There is no closed form of the OEP here: it has one for gross losses without a copula.")
-    )
     notes = (
         "Return periods are in periods of the model, such as years. The AEP is of the sum of a period, as the run "
-        f"found it, with its interval. {of} TVaR is the mean of the losses that are at least as rare.",
+        f"found it, with its interval. {_of_occurrence(loss)} TVaR is the mean of losses as rare or rarer.",
     )
     status = worst([e.verdict.status for e in found.values()])
     note = ("In the columns of ktools: EPType 1 OEP, 2 OEP TVaR, 3 AEP, 4 AEP TVaR; EPCalc 2, full uncertainty.",)
@@ -168,6 +176,17 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
             status,
         ),
     )
+
+
+def _of_occurrence(loss: CompoundLoss) -> str:
+    """What the OEP is of, in a sentence or two."""
+    if reason := unknown(loss):
+        return f"There is no closed form of the OEP here: {reason}."
+    if loss.view == "gross":
+        return "The OEP, of the largest claim of a period, is in closed form."
+    what = "most that a claim brings to the contracts" if loss.view == "ceded" else "largest claim net of contracts"
+    annual = ", before their terms for the whole period" if has_annual_terms(loss) else ""
+    return f"The OEP is of the {what}{annual}; it is in closed form."
 
 
 def _plots(rows: Sequence[tuple[float | None, ...]]) -> tuple[EvidencePlot, ...]:

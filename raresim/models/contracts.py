@@ -44,7 +44,8 @@ class Contract:
     """A reinsurance contract: ``limit`` in excess of ``attachment`` of each claim, with terms for the whole period.
 
     Of the sum of what the layer takes of each claim, the contract pays what exceeds the aggregate deductible, up to the
-    aggregate limit, less a loss corridor, times the share. It always applies to the gross claims of its lines.
+    aggregate limit, less a loss corridor, times the share. It applies to the gross claims of its lines, or to what
+    earlier contracts leave of each: ``net_of``.
 
     Parameters
     ----------
@@ -71,6 +72,9 @@ class Contract:
         The premium for the whole layer, which the reinstatement rates are shares of.
     corridor : Corridor, optional
         The part of the annual recovery that the cedent keeps again.
+    net_of : sequence of str, optional
+        Names of earlier contracts that inure to the benefit of this one: what they pay of a claim is taken off before
+        this one applies. They have no terms for the whole period, as these belong to no single claim.
 
     Notes
     -----
@@ -95,6 +99,7 @@ class Contract:
     reinstatement_rates: Sequence[float] | None = None
     premium: float | None = None
     corridor: Corridor | None = None
+    net_of: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -147,6 +152,11 @@ class Contract:
             raise FieldError("premium", "must be given and above 0 where reinstatements are paid for")
 
     @property
+    def is_annual(self) -> bool:
+        """Whether it has terms for the whole period."""
+        return self.aggregate_deductible > 0.0 or math.isfinite(self.most) or self.corridor is not None
+
+    @property
     def most(self) -> float:
         """The aggregate limit."""
         if self.reinstatements is not None:
@@ -188,7 +198,24 @@ class Contract:
         if self.corridor is not None:
             c = self.corridor
             words.append(f"the cedent keeps {c.kept:.0%} of recoveries from {c.start:,.6g} to {c.end:,.6g}")
+        if self.net_of:
+            words.append(f"of claims net of {', '.join(self.net_of)}")
         return ", ".join([*words, f"share {self.share:.6g}"])
+
+
+def check_inuring(contracts: Sequence[Contract]) -> None:
+    """Refuse a contract that is net of one that does not come earlier, or has terms for the whole period."""
+    for k, contract in enumerate(contracts):
+        earlier = {other.name: other for other in contracts[:k]}
+        for name in contract.net_of or ():
+            field = f"contracts[{k}].net_of"
+            if name not in earlier:
+                there = ", ".join(earlier) or "there is none"
+                raise FieldError(field, f"must name contracts that come earlier ({there}), got {name!r}")
+            if earlier[name].is_annual:
+                raise FieldError(
+                    field, f"cannot name {name!r}: its terms for the whole period belong to no single claim"
+                )
 
 
 def _share(name: str, value: float) -> None:

@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from raresim.marginals.base import Marginal, Moments
+from raresim.models.tail_table import TailTable
 from raresim.numerics import normal_scores
 from raresim.numerics.arrays import Float
 
 TILE = 2**20
 """Probabilities of events that are held at once."""
+
+MANY, MOST_POINTS, LEAST_POINTS, MOST_NUMBERS = 2_000, 2_049, 257, 20_000_000
+"""Events from which on tails are interpolated, and points for which they are so in any case; points that this rests on
+are so many that about this many probabilities of events are computed, and no fewer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,9 @@ class EventSeverity(Marginal):
     A standard normal chooses the event, by the cells that the shares cut the line into in the order of their means, and
     its place in the cell is the probability of the event's own law. So the map is exact, and larger on the whole for a
     larger normal, but does not rise throughout: where the cells of two events meet, it falls back.
+
+    A draw looks its event up among the cells, so its cost hardly grows with their number. A tail probability asks all
+    events; of many events, and in many points, it is interpolated between those that `TailTable` chooses.
     """
 
     kind: ClassVar[str] = "event_table"
@@ -89,6 +97,12 @@ class EventSeverity(Marginal):
             out[rows] = self.exposure[k[rows]] * np.where(np.isnan(z), end, z)
 
     def _tails(self, x: Float, upper: bool) -> Float:
+        if upper and self.is_interpolated(x.size):
+            return self._fixed_above(x) + self._table(x)
+        return self._exact_tails(x, upper)
+
+    def _exact_tails(self, x: Float, upper: bool) -> Float:
+        """The share of losses above each of ``x`` (n,), or not above."""
         from scipy import special
 
         out = np.empty(x.size)
@@ -102,6 +116,45 @@ class EventSeverity(Marginal):
             each = np.where(fixed, (self.mean > at) if upper else (self.mean <= at), each)
             out[first : first + size] = each @ self.shares
         return out
+
+    def is_interpolated(self, points: int) -> bool:
+        """Whether tails in so many points are interpolated."""
+        return bool((self.a > 0).any()) and (self.shares.size > MANY or points > MOST_POINTS)
+
+    @cached_property
+    def _table(self) -> TailTable:
+        """The tail of the events whose loss is not fixed, as a share of all."""
+        drawn = self.a > 0
+        points = min(MOST_POINTS, max(LEAST_POINTS, MOST_NUMBERS // int(drawn.sum())))
+        whole, end = float(self.shares[drawn].sum()), float(self.exposure[drawn].max())
+        return TailTable(self._drawn_above, whole, end, points)
+
+    def _drawn_above(self, x: Float) -> Float:
+        from scipy import special
+
+        a, b, exposure, shares = self._by_exposure
+        many = exposure.size - np.searchsorted(exposure[::-1], x, side="right")  # the others do not reach it
+        return np.array(
+            [special.betaincc(a[:k], b[:k], at / exposure[:k]) @ shares[:k] for at, k in zip(x, many, strict=True)]
+        )
+
+    @cached_property
+    def _by_exposure(self) -> tuple[Float, ...]:
+        """Shapes, exposures and shares of the events whose loss is not fixed, the largest exposure first."""
+        drawn = np.flatnonzero(self.a > 0)
+        order = drawn[np.argsort(-self.exposure[drawn], kind="stable")]
+        return self.a[order], self.b[order], self.exposure[order], self.shares[order]
+
+    @cached_property
+    def _fixed(self) -> tuple[Float, Float]:
+        """The fixed losses in rising order, and the share of those from each of them on."""
+        fixed = np.flatnonzero(self.a == 0)
+        order = fixed[np.argsort(self.mean[fixed])]
+        return self.mean[order], np.append(np.cumsum(self.shares[order][::-1])[::-1], 0.0)
+
+    def _fixed_above(self, x: Float) -> Float:
+        mean, share = self._fixed
+        return np.asarray(share[np.searchsorted(mean, x, side="right")])
 
     def logcdf(self, x: ArrayLike) -> Float:
         at = np.asarray(x, dtype=np.float64)

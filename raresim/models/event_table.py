@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from raresim.errors import DataError, FieldError
 from raresim.marginals.poisson import Poisson
 from raresim.models.event_severity import EventSeverity
 from raresim.models.lines import Line
-from raresim.numerics.arrays import frozen
+from raresim.numerics.arrays import Float, frozen
 
 ID, MEAN, STD, EXPOSURE, RATE, SUMMARY, TYPE = (
     "event_id",
@@ -74,15 +75,12 @@ class EventTable:
         object.__setattr__(self, "line", self._read(file, rates))
 
     def _read(self, file: DataFile, rates: dict[str, float] | None) -> Line:
-        chosen = [(n, w) for n, w in ((SUMMARY, self.summary_id), (TYPE, self.type)) if w is not None]
-        names = [ID, MEAN, STD, EXPOSURE, *([RATE] if rates is None else []), *(name for name, _ in chosen)]
+        chosen = {n: w for n, w in ((SUMMARY, self.summary_id), (TYPE, self.type)) if w is not None}
+        names = [ID, MEAN, STD, EXPOSURE, *([RATE] if rates is None else []), *chosen]
         problems, seen = Problems(file.name), dict[str, int]()
         rows: list[tuple[float, float, float, float]] = []
         for row, cells in file.rows(file.place(names), problems):
-            if any(
-                float(cell or "nan") != w
-                for cell, (_, w) in zip(cells[len(names) - len(chosen) :], chosen, strict=True)
-            ):
+            if not is_chosen(cells[len(names) - len(chosen) :], chosen, row, problems):
                 continue
             if cells[0] in seen:
                 advice = "choose rows by summary_id or type" if not chosen else "keep one row for each"
@@ -100,24 +98,35 @@ class EventTable:
                 rate = math.nan
             else:
                 rate = found
-            _check_loss(mean, std, exposure, row, problems)
+            check_loss(mean, std, exposure, row, problems)
             rows.append((rate, mean, std, exposure))
         problems.stop()
         table = np.array([r for r in rows if r[0] > 0 and r[1] > 0])
         if not table.size:
             raise DataError(f"{file.name}: has no event with a rate and a mean above 0 among the rows that are taken")
         rate, mean, std, exposure = table[np.argsort(table[:, 1], kind="stable")].T
-        fixed = std == 0
+        a, b, most = beta_shapes(mean, std, exposure)
+        severity = EventSeverity(shares=frozen(rate / rate.sum()), mean=frozen(mean.copy()), a=a, b=b, exposure=most)
+        return Line(name=self.name, frequency=Poisson(mu=float(rate.sum())), severity=severity)
+
+
+def is_chosen(cells: Sequence[str], chosen: Mapping[str, int], row: int, problems: Problems) -> bool:
+    """Whether the ``cells`` of a row are the numbers ``chosen`` for their columns."""
+    given = [files.number(c, MISSING_ADVICE, problems, row, n) for c, n in zip(cells, chosen, strict=True)]
+    return given == list(chosen.values())
+
+
+def beta_shapes(mean: Float, std: Float, exposure: Float) -> tuple[Float, Float, Float]:
+    """Shapes of the beta laws of the shares of exposures (k,) that are lost, and the largest losses.
+
+    Where the standard deviation is 0, the shapes are 0: the loss is the mean.
+    """
+    fixed = std == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(fixed, 0.5, mean / exposure)
         both = share * (1.0 - share) / np.where(fixed, 1.0, std / exposure) ** 2 - 1.0
-        severity = EventSeverity(
-            shares=frozen(rate / rate.sum()),
-            mean=frozen(mean.copy()),
-            a=frozen(np.where(fixed, 0.0, share * both)),
-            b=frozen(np.where(fixed, 0.0, (1.0 - share) * both)),
-            exposure=frozen(np.where(fixed, np.maximum(exposure, mean), exposure)),
-        )
-        return Line(name=self.name, frequency=Poisson(mu=float(rate.sum())), severity=severity)
+    a, b = np.where(fixed, 0.0, share * both), np.where(fixed, 0.0, (1.0 - share) * both)
+    return frozen(a), frozen(b), frozen(np.where(fixed, np.maximum(exposure, mean), exposure))
 
 
 def _check_rate(rate: float, cell: str, row: int, problems: Problems) -> None:
@@ -127,7 +136,8 @@ def _check_rate(rate: float, cell: str, row: int, problems: Problems) -> None:
         problems.add(f"must be at most 1, the expected number in a year, got {cell}; is it in per cent?", row, RATE)
 
 
-def _check_loss(mean: float, std: float, exposure: float, row: int, problems: Problems) -> None:
+def check_loss(mean: float, std: float, exposure: float, row: int, problems: Problems) -> None:
+    """Put on the list of ``problems`` what is wrong with the loss of the event in ``row``."""
     for value, name in ((mean, MEAN), (std, STD)):
         if value < 0:
             problems.add(f"must be at least 0, got {value:.15g}", row, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,13 @@ from raresim.numerics.arrays import Float
 
 MOST_ATOMS = 2_000
 """Values of a law of counts without a closed form that a generating function is summed over."""
+
+
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @typed
@@ -226,7 +233,7 @@ class Frequencies:
         return lines or ["numbers of claims of the lines are independent"] * (len(self.lines) > 1)
 
 
-def known(field: str, names: Sequence[str], lines: Sequence[Line]) -> None:
+def known(field: str, names: Sequence[str], lines: Sequence[Named]) -> None:
     """Raise `FieldError` for ``field`` where one of ``names`` is no line."""
     there = [line.name for line in lines]
     for name in names:

@@ -60,7 +60,11 @@ class LargestClaim(Scheme):
     def serves(self) -> bool:
         """Whether the loss is one that it is for."""
         lines = self.loss.frequencies.lines
-        return self.loss.view == "gross" and all(line.rises and not line.severity.discrete for line in lines)
+        return (
+            self.loss.view == "gross"
+            and not self.loss.tables
+            and all(line.rises and not line.severity.discrete for line in lines)
+        )
 
     def tune(self, session: Session) -> Tuned | None:
         asked = {event.threshold for event in session.events}

@@ -27,6 +27,9 @@ from raresim.run.estimation import Look, Sample
 SECTIONS, LEAST_OF_SECTION = 16, 20
 """Number of parts of the rows for a cross-check of an error, and rows beyond the quantile that each part must have."""
 
+ROUNDING = 1e-12
+"""Relative error of a quantile that is none: losses of a law with steps can differ in their last digits alone."""
+
 MOST_SORTED = 2_000_000
 """Total number of losses sorted for the convergence of a quantile, over all its points."""
 
@@ -133,7 +136,7 @@ def estimate(
     if losses.rows.bins is not None:
         diagnostics["resolution"] = curve.gap(at)
     sections = losses.sectioned_error(question, tail, value, sample.weight_bound is not None)
-    if sections is not None and std_error > 0:
+    if sections is not None and std_error > ROUNDING * abs(value):
         diagnostics["sections_error_ratio"] = sections / std_error
     doubtful = not crude and found.hits and not answer.holds(diagnostics, sample.unit)
     relative_error = std_error / abs(value) if value else math.inf

@@ -612,6 +612,7 @@ OF_MODELS = (
     "GammaMixing.",
     "CommonEvents.",
     "EventTable.",
+    "PeriodTable.",
 )
 """Models and their parts, whose keys have tests of their own."""
 

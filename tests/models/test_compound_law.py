@@ -165,6 +165,53 @@ def test_largest_claim_has_the_published_return_periods():
     assert law.quantile(0.9) == 0.0
 
 
+def test_largest_claim_under_a_layer_has_the_law_of_what_it_leaves():
+    claims = one(marginals.Poisson(mu=0.1), marginals.Exponential(scale=3.0))
+    layer = Contract(name="xl", attachment=2.0, limit=3.0)
+    net, ceded = (
+        Occurrence.of(Compound(lines=claims.lines, contracts=[layer], view=view).loss) for view in ("net", "ceded")
+    )
+
+    def law(claim):
+        return -np.expm1(-0.1 * np.exp(-np.array(claim) / 3.0))
+
+    np.testing.assert_allclose(net.exceeds(np.array([1.0, 1.99, 2.0, 2.5])), law([1.0, 1.99, 5.0, 5.5]), rtol=1e-12)
+    np.testing.assert_allclose(
+        ceded.exceeds(np.array([0.0, 1.0, 2.99, 3.0])), [*law([2.0, 3.0, 4.99]), 0.0], rtol=1e-12
+    )
+    assert net.quantile(float(law([3.0])[0])) == 2.0  # the layer takes all from 2 to 5
+    assert ceded.quantile(1e-3) == 3.0
+    assert ceded.mean_beyond(1e-3) == pytest.approx(3.0)
+    heavy = one(marginals.Poisson(mu=1.0), marginals.Pareto(b=0.9)).lines
+    limited = [Occurrence.of(Compound(lines=heavy, contracts=[layer], view=view).loss) for view in ("net", "ceded")]
+    assert [math.isinf(found.mean_beyond(0.01)) for found in limited] == [True, False]
+
+
+@pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
+def test_largest_net_claim_is_that_of_simulated_years(seed):
+    layers = [Contract(name="a", attachment=2.0, limit=3.0, share=0.6), Contract(name="b", attachment=3.0, share=0.3)]
+    lines = one(marginals.Poisson(mu=2.0), marginals.Exponential(scale=3.0)).lines
+    law = Occurrence.of(Compound(lines=lines, contracts=layers, view="net").loss)
+    rng = np.random.default_rng(seed(945))
+    claims = rng.exponential(3.0, (40_000, 15))
+    claims[np.arange(15) >= rng.poisson(2.0, 40_000)[:, None]] = 0.0
+    net = claims - 0.6 * np.clip(claims - 2.0, 0.0, 3.0) - 0.3 * np.maximum(claims - 3.0, 0.0)
+    for x in (0.5, 2.1, 2.5, 6.0):
+        p = float(law.exceeds(np.array([x]))[0])
+        assert_within_error((net.max(axis=1) > x).mean(), p, math.sqrt(p * (1 - p) / 40_000))
+
+
+def test_there_is_no_closed_form_of_a_largest_claim_that_contracts_overpay():
+    lines = one(marginals.Poisson(mu=1.0), marginals.Gamma(a=2.0)).lines
+    both = [Contract(name="t", limit=3.0), Contract(name="u", limit=4.0)]
+    assert Occurrence.of(Compound(lines=lines, contracts=both, view="net").loss) is None
+    model = Compound(lines=lines, contracts=both, view="net")
+    result = raresim.estimate(model, measures=raresim.ValueAtRisk(level=0.9), seed=1, relative_error=0.1)
+    (periods,) = (exhibit for exhibit in result.exhibits if exhibit.name == "return_periods")
+    assert "the contracts together take more than a claim of" in periods.notes[0]
+    assert periods.rows[0][5] is None
+
+
 def test_mean_beyond_of_the_largest_claim():
     law = Occurrence(one(marginals.Poisson(mu=0.1), LOMAX).frequencies)
     tail = 1e-3
@@ -236,7 +283,7 @@ def test_recipe_of_the_readme_goes_from_claims_to_return_periods(tmp_path):
     assert {10.0, 50.0, 100.0, 200.0} <= {row[0] for row in periods.rows}
     losses = [row[1] for row in periods.rows]
     assert losses == sorted(losses)
-    assert all(row[5] is None for row in periods.rows)  # net: the largest claim has no closed form
+    assert all(row[5] < row[1] for row in periods.rows)  # the largest claim net of the layer, and the sum of a year
     assert any("claims.csv" in line for line in result.description["model"])
 
 
@@ -249,7 +296,7 @@ def test_claims_of_the_configs_are_those_of_their_script(tmp_path):
     """``configs/insurance/claims.py`` writes them, byte for byte."""
     folder = ROOT / "configs" / "insurance"
     runpy.run_path(str(folder / "claims.py"))["main"](tmp_path)
-    for name in ("claims.csv", "years.csv"):
+    for name in ("claims.csv", "years.csv", "periods.csv"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 

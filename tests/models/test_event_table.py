@@ -9,7 +9,10 @@ from scipy import stats
 from raresim.errors import DataError, FieldError
 from raresim.models import Compound, EventTable
 from raresim.models.aggregate import tails_of
+from raresim.models.event_severity import MOST_POINTS, EventSeverity
+from raresim.models.largest_claim import LargestClaim
 from raresim.models.occurrence import Occurrence
+from raresim.models.tail_table import TailTable
 from tests.helpers import block, normals
 from tests.statistical import assert_within_error
 
@@ -64,7 +67,7 @@ def test_moments_and_tails_are_those_of_the_events(table):
     assert std == pytest.approx(math.sqrt(second))
     x = 150.0
     assert Occurrence(model.frequencies).exceeds(np.array([x]))[0] == pytest.approx(-math.expm1(-0.18 * one_above(x)))
-    assert model.scheme is None
+    assert not LargestClaim(model.loss).serves  # where the cells of two events meet, claims fall
     assert [path.name for path in model.files()] == ["elt.csv"]
 
 
@@ -84,6 +87,37 @@ def test_draws_follow_the_law_and_the_largest_is_the_largest(table, seed):
     assert_within_error((totals.top[:, 0] > 30.0).mean(), p, math.sqrt(p * (1 - p) / 60_000))
     (tail,) = tails_of(model.loss, [30.0])
     assert_within_error((totals.gross[:, 0] >= 30.0).mean(), tail.value, math.sqrt(tail.value / 60_000))
+
+
+def test_tails_of_many_events_are_interpolated_between_exact_ones():
+    rng = np.random.default_rng(4)
+    k, fixed = 3_000, 500
+    a, b, exposure = rng.uniform(0.3, 4.0, k), rng.uniform(1.0, 20.0, k), np.exp(rng.normal(3.0, 1.0, k))
+    a[:fixed] = b[:fixed] = 0.0
+    mean = np.where(a > 0, exposure * a / np.where(a > 0, a + b, 1.0), 0.3 * exposure)
+    shares = rng.gamma(0.5, 1.0, k)
+    law = EventSeverity(shares=shares / shares.sum(), mean=mean, a=a, b=b, exposure=exposure)
+    x = np.append(np.geomspace(1e-4, 0.99 * exposure.max(), 60), [0.0, -1.0, exposure.max(), 1e9])
+    exact = law._exact_tails(x, upper=True)
+    assert law.is_interpolated(1)
+    np.testing.assert_allclose(law.sf(x), exact, rtol=2e-3, atol=1e-15)
+    assert np.sqrt(np.mean((law.sf(x[:60]) / exact[:60] - 1.0) ** 2)) < 5e-4
+    assert law._table.curve.x.size <= MOST_POINTS
+
+
+def test_a_table_stops_at_its_points_and_a_jump_takes_few_of_them():
+    asked = []
+
+    def jump(x):
+        asked.extend(x)
+        return np.where(x < 3.0, 0.6, 0.1 * (1.0 - x / 10.0))
+
+    table = TailTable(jump, 0.6, 10.0)
+    x = np.array([0.5, 2.99, 3.01, 7.0])
+    np.testing.assert_allclose(table(x), jump(x), rtol=2e-4)
+    assert len(asked) < 200
+    few = TailTable(lambda x: np.exp(-x) - math.exp(-10.0), 1.0 - math.exp(-10.0), 10.0, most=40)
+    assert few.curve.x.size == 40
 
 
 def test_far_normals_stay_within_the_exposure(table):

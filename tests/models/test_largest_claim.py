@@ -12,6 +12,7 @@ from raresim.engine.problem import Problem
 from raresim.models import CommonEvents, Compound, Contract, GammaMixing, Line
 from raresim.models.aggregate import tails_of
 from raresim.models.biased_factors import SizeBiased
+from raresim.models.largest_claim import LargestClaim
 from raresim.models.largest_draws import LargestDraws
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
@@ -116,11 +117,11 @@ def test_published_sums_take_few_evaluations(frequency, severity, x, exact, seed
 
 
 @pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
-def test_light_tails_are_left_to_the_search(seed):
+def test_light_tails_are_left_to_the_exponential_twist(seed):
     model = Compound(lines=[Line(name="a", frequency=marginals.Poisson(mu=4.0), severity=marginals.Gamma(a=2.0))])
     result = raresim.estimate(model, measures=raresim.Probability(above=40.0), seed=seed(942), relative_error=0.03)
     assert result.verdict.status == Status.TRUSTED
-    assert result.search["kind"] == "tuned"
+    assert "twisted exponentially" in " ".join(result.search["decisions"])
     estimate = result.estimates[0]
     assert_within_error(estimate.value, poisson_gamma_tail(40.0), estimate.std_error)
 
@@ -138,7 +139,7 @@ def test_contributions_come_from_the_rows_of_the_scheme(seed):
     assert total == pytest.approx(result.estimates[0].value, rel=0.02)
 
 
-def test_contracts_and_losses_below_have_no_scheme():
+def test_contracts_are_not_for_the_largest_claim():
     contract = Contract(name="xl", attachment=5.0, limit=20.0)
-    assert book(contracts=[contract], view="net").scheme is None
-    assert book(contracts=[contract]).scheme is not None
+    assert not LargestClaim(book(contracts=[contract], view="net").loss).serves
+    assert LargestClaim(book(contracts=[contract]).loss).serves
