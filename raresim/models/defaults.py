@@ -10,11 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.distributions.base import Inputs
+from raresim.models.conditional import tail_laws
 from raresim.models.factors import CreditFactors
-from raresim.models.own_risk import Book, Words, default_losses, default_parts, default_scores, seeds_of
+from raresim.models.own_risk import Book, default_losses, default_parts, default_scores, seeds
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.models.tape_loss import TapeLoss
+from raresim.models.twisted_defaults import TwistedDefaults
 from raresim.numerics.arrays import Float, frozen
 
 
@@ -69,6 +71,7 @@ class DefaultLoss(TapeLoss):
     """
 
     kind: ClassVar[str] = "credit"
+    twists: ClassVar[str] = "defaults"
 
     tape: Tape
     book: Book
@@ -81,7 +84,6 @@ class DefaultLoss(TapeLoss):
         default_losses(x, seeds(x), self.book, out)
 
     def at_mean_severity(self, x: Float, out: Float) -> None:
-        """Write the loss of each row into ``out`` (n,), with the mean severity of each obligor that defaults."""
         nothing = np.zeros(self.tape.size)
         default_losses(x, seeds(x), self.book._replace(money=self.severity, a=nothing, b=nothing), out)
 
@@ -89,6 +91,22 @@ class DefaultLoss(TapeLoss):
     def severity(self) -> Float:
         """What each obligor is expected to lose at default (m,)."""
         return self.tape.severity
+
+    @property
+    def expected_loss(self) -> float:
+        return self.tape.expected_loss
+
+    @property
+    def largest_loss(self) -> float:
+        return float(self.severity.sum())
+
+    def tail_laws(self, x: Float, level: float) -> tuple[Float, Float, Float]:
+        bound, tail, slope = np.empty(len(x)), np.empty(len(x)), np.empty(x.shape)
+        tail_laws(np.ascontiguousarray(x), self.book, self.severity, level, bound, tail, slope)
+        return bound, tail, slope
+
+    def twisted(self, levels: Float, shares: Float) -> TwistedDefaults:
+        return TwistedDefaults(self, self.book, self.severity, levels, shares)
 
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
@@ -117,10 +135,3 @@ class DefaultLoss(TapeLoss):
             many = np.count_nonzero(tape.lgd_std)
             lines.append(f"the loss given default of {many:,} obligors is drawn from beta laws")
         return lines
-
-
-def seeds(x: Float) -> Words:
-    """The state of the generator of each row of factors ``x`` (n, d), (n,) uint64."""
-    out = np.empty(len(x), np.uint64)
-    seeds_of(np.ascontiguousarray(x[:, -1]), out)
-    return out

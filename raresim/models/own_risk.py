@@ -107,6 +107,13 @@ def seeds_of(own: Float, seeds: Words) -> None:
         seeds[i] = mixed(bits[i] + np.uint64(0x632BE59BD9B4E019))
 
 
+def seeds(x: Float) -> Words:
+    """The state of the generator of each row of factors ``x`` (n, d), (n,) uint64."""
+    out = np.empty(len(x), np.uint64)
+    seeds_of(np.ascontiguousarray(x[:, -1]), out)
+    return out
+
+
 @kernel
 def exceeds(word: np.uint64, tau: float) -> bool:
     """Whether a standard normal, of which ``word`` is the upper tail probability times 2^64, exceeds ``tau``."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from raresim.models.moves import Moves
 from raresim.models.own_risk import Book
 from tests.helpers import block, normals
 
@@ -42,10 +43,18 @@ def chances(n, m):
     return np.asfortranarray(np.clip(np.random.default_rng(822).uniform(-0.2, 1.2, (n, m)), 0.0, 1.0))
 
 
-def ratings():
+def moves():
     """Rating of each obligor; barriers that fall from default to the best, and what is lost at each."""
     barrier = np.array([[2.0, 1.5, 0.8], [1.0, 0.5, -0.8], [np.inf, 0.4, -np.inf]])
-    return np.arange(M) % 3, barrier, np.array([[0.3, 0.1, 0.0], [0.2, 0.0, -0.1], [0.0, -0.2, -0.3]]), MONEY + 0.1
+    change = np.array([[0.3, 0.1, 0.0], [0.2, 0.0, -0.1], [0.0, -0.2, -0.3]])
+    rating = np.arange(M) % 3
+    return Moves(rating, barrier, np.column_stack([MONEY, (MONEY + 0.1)[:, None] * change[rating]]))
+
+
+def outcomes():
+    """Probabilities and losses of three outcomes of each of four obligors; some are impossible."""
+    p = np.array([[0.1, 0.2, 0.7], [0.0, 0.5, 0.5], [0.3, 0.7, 0.0], [1e-9, 0.0, 1.0]])
+    return p, np.array([[1.0, 0.5, -0.1], [9.0, 0.1, 0.0], [0.0, -0.5, -1.0], [70.0, 1.0, 0.0]])
 
 
 def lattice():
@@ -54,10 +63,9 @@ def lattice():
     return first, share, np.argsort(first + share, kind="stable")
 
 
-def migration(word, k, r):
-    """One obligor's arguments; the last but one is its exposure."""
-    _, barrier, change, ead = ratings()
-    return np.uint64(word), -0.2, k, 1.3, book(2), r, barrier, change, ead[k], state()
+def migration(word, k):
+    """One obligor's arguments."""
+    return np.uint64(word), -0.2, k, 1.3, book(2), moves(), state()
 
 
 def correlation():
@@ -106,9 +114,16 @@ ARGUMENTS = {
     "log_gamma_draw": lambda: (0.4, state(REJECTED)),
     "log_mills": lambda: (31.0,),
     "losses_given": lambda: (seeds(), chances(N, M), book(-1), MONEY, np.empty(N), np.empty(N)),
-    "migration_losses": lambda: (rows(), seeds(), book(2), *ratings(), np.empty(N)),
-    "migration_parts": lambda: (rows(), seeds(), book(-1), *ratings(), block(N, M)),
+    "migration_losses": lambda: (rows(), seeds(), book(2), moves(), np.empty(N)),
+    "migration_parts": lambda: (rows(), seeds(), book(-1), moves(), block(N, M)),
     "mixed": lambda: (np.uint64(2**64 - 825),),
+    "move_chances": lambda: (HERE, book(2), moves(), np.empty((M, 4)), np.empty((M, 3))),
+    "move_cumulants": lambda: (*outcomes(), 10.0, np.empty(3)),
+    "move_tail_laws": lambda: (rows("C"), book(2), moves(), LEVEL, np.empty(N), np.empty(N), np.empty((N, 3))),
+    "move_twist": lambda: (*outcomes(), 2.0, np.empty(3)),
+    "move_twists": lambda: (rows("C"), book(2), moves(), LEVELS, np.empty((N, 4)), np.empty((N, 4))),
+    "moved_losses": lambda: (rows("C"), seeds(), book(-1), moves(), np.linspace(0, 9, N), np.empty(N), np.empty(N)),
+    "moved_parts": lambda: (rows("C"), seeds(), book(-1), moves(), np.linspace(0, 9, N), block(N, M)),
     "next_scores": lambda: (
         COUNT,
         np.linspace(-1.0, 3.0, COUNT.size),
@@ -119,7 +134,8 @@ ARGUMENTS = {
         np.empty(int(COUNT.sum()) - 1),
     ),
     "next_uniform": lambda: (state(),),
-    "part_of": lambda: migration(2**50, 1, 0),
+    "outcome_of": lambda: (np.uint64(2**63), *outcomes(), 0, 1.5),
+    "part_of": lambda: migration(2**50, 1),
     "parts_given": lambda: (seeds(), chances(N, M), book(-1), block(N, M)),
     "picks_of": lambda: (seeds(), np.array([0.3, 0.0, 0.5, 0.2]), np.empty(N, np.int64)),
     "probabilities": lambda: (HERE, book(2), np.empty(M), np.empty(M)),
@@ -129,6 +145,7 @@ ARGUMENTS = {
     "severity_draw": lambda: (np.uint64(2**64 - 827), 0.6, 2.5, state()),
     "tail_laws": lambda: (rows("C"), book(2), MONEY, LEVEL, np.empty(N), np.empty(N), np.empty((N, 3))),
     "taus": lambda: (rows(), 7, 200, 0, book(2), np.zeros(256)),
+    "top_exponent": lambda: (*outcomes(), 3, 2.0),
     "twist": lambda: (np.array([0.1, 0.0, 0.9, 1e-9]), np.array([1.0, 1.0, 0.1, 7.0]), LEVEL, np.empty(3)),
     "twisted": lambda: (
         rows("C"),

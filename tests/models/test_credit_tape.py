@@ -211,5 +211,5 @@ def test_tapes_of_the_configs_are_those_of_their_script(tmp_path):
     """``configs/credit/tapes.py`` writes them, byte for byte."""
     done = subprocess.run([sys.executable, str(TAPES / "tapes.py"), str(tmp_path)], check=False)
     assert done.returncode == 0
-    for name in ("tape.csv", "glasserman_li_21.csv"):
+    for name in ("tape.csv", "glasserman_li_21.csv", "rated.csv", "transitions.csv"):
         assert (tmp_path / name).read_bytes() == (TAPES / name).read_bytes()

@@ -14,16 +14,16 @@ from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.models import Credit
-from raresim.models.conditional import log_mills, probabilities, tail_laws, twist
+from raresim.models.conditional import log_mills, probabilities, twist
 from raresim.models.conditional_draws import ConditionalDraws
 from raresim.models.exact_law import ExactLaw
 from raresim.models.twisted_draws import Aim, TwistedDraws
-from raresim.models.two_step import TwoStep
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
 from tests.helpers import losses, normals
 from tests.models.test_credit import Table, exact_law
+from tests.models.test_credit_migration import rated
 from tests.statistical import assert_within_error
 
 
@@ -46,7 +46,13 @@ def correlated(**options):
     return Credit(tape=table, lgd=1.0, between_sectors=0.4, **options)
 
 
-MODELS = {"one factor": lumpy, "beta": beta_severities, "t and sectors": lambda: correlated(copula="t", dof=5.0)}
+MODELS = {
+    "one factor": lumpy,
+    "beta": beta_severities,
+    "t and sectors": lambda: correlated(copula="t", dof=5.0),
+    "ratings": rated,
+    "ratings, t and beta": lambda: rated(copula="t", dof=6.0, columns={"lgd_mean": [0.4] * 40, "lgd_std": [0.2] * 40}),
+}
 
 
 @pytest.fixture(params=MODELS.values(), ids=MODELS)
@@ -95,14 +101,11 @@ def test_log_mills_is_that_of_the_normal_law():
 
 
 def test_slope_of_the_bound_is_its_derivative(model):
-    search_on = TwoStep(model.inputs, model.loss)
-    level = 0.4 * float(model.obligors.severity.sum())
+    level = 0.4 * model.loss.largest_loss
 
     def bound(v):
-        x = factors_of(model, v)
-        out, slope = np.empty((2, len(v))), np.empty(x.shape)
-        tail_laws(np.ascontiguousarray(x), model.loss.book, model.loss.severity, level, out[0], out[1], slope)
-        return out[0], search_on.inputs.pulled_back(v, slope)
+        out, _, slope = model.loss.tail_laws(factors_of(model, v), level)
+        return out, model.inputs.pulled_back(v, slope)
 
     v = np.full((1, model.inputs.dim - 1), 0.3)
     slope = bound(v)[1][0]
@@ -127,11 +130,11 @@ def rows_of(model, level, events, seed, n, share=0.1):
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 def test_weights_are_those_of_the_model(model, seed):
     """They add up to one over all rows, and to the probability that plain draws see beyond a loss."""
-    level, n = 0.3 * float(model.obligors.severity.sum()), 40_000
+    level, n = 0.3 * model.loss.largest_loss, 40_000
     u = normals(400_000, model.inputs.latent_dim, seed(921))
     loss = losses(model.loss, model.inputs.to_physical(u, np.empty_like(u)))
     threshold = float(np.quantile(loss, 0.995))
-    _, summary = rows_of(model, level, [0.0, threshold], seed(922), n)
+    _, summary = rows_of(model, level, [-1e9, threshold], seed(922), n)
     tail = summary.tail
     plain = (loss >= threshold).mean()
     errors = [math.exp(tail.log_probability(k)) * tail.relative_error(k) for k in range(2)]
@@ -142,7 +145,7 @@ def test_weights_are_those_of_the_model(model, seed):
 
 
 def test_parts_of_kept_rows_add_up_to_their_losses(model, seed):
-    rows, _ = rows_of(model, 0.3 * float(model.obligors.severity.sum()), [1.0], seed(923), 10)
+    rows, _ = rows_of(model, 0.3 * model.loss.largest_loss, [1.0], seed(923), 10)
     u = rows.draw(Block(3, 0, 0, 300))
     x, loss = rows.factors(u), np.empty(300)
     rows.loss.rows(x, loss)
