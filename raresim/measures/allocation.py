@@ -59,10 +59,10 @@ class Shares:
         """The contributions at ``places``."""
         return Shares(self.value[places], self.std_error[places], self.drift[places])
 
-    def and_(self, other: Shares) -> Shares:
-        """Both sets of contributions, these first."""
+    def and_(self, *others: Shares) -> Shares:
+        """All sets of contributions, these first."""
         fields = ("value", "std_error", "drift")
-        return Shares(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields))
+        return Shares(*(np.concatenate([getattr(each, name) for each in (self, *others)]) for name in fields))
 
     def adding_up_to(self, total: float) -> tuple[Shares, float]:
         """Contributions changed in proportion to their sizes to add up to ``total``, and the relative change."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.distributions.base import Inputs
+from raresim.losses.parts import Parts
 from raresim.models.conditional import tail_laws
 from raresim.models.factors import CreditFactors
-from raresim.models.own_risk import Book, default_losses, default_parts, default_scores, seeds
+from raresim.models.own_risk import Book, Places, Scored, default_losses, default_parts, default_scores, seeds
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.models.tape_loss import TapeLoss
@@ -110,14 +111,34 @@ class DefaultLoss(TapeLoss):
 
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
-        default_parts(x, seeds(x), self.book, parts)
+        default_parts(x, seeds(x), self.book, np.arange(self.tape.size), parts)
         return parts
 
-    def scores(self, x: Float, components: Float) -> Mapping[str, Float]:
-        pd_score, rho_score = np.empty(len(x)), np.empty(len(x))
+    def part_columns(self, x: Float) -> Callable[[Places], Float]:
+        own = seeds(x)
+
+        def make(members: Places) -> Float:
+            parts = np.empty((len(x), members.size), order="F")
+            default_parts(x, own, self.book, members, parts)
+            return parts
+
+        return make
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return ("pd", "rho")
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        return ("lgd",)
+
+    def scores(self, x: Float, parts: Parts, group: Places, groups: int) -> Mapping[str, Float]:
+        by_pd, by_rho = np.zeros((len(x), groups)), np.zeros((len(x), groups))
         rho = np.einsum("ij,ij->i", self.independent, self.independent)
-        default_scores(x, components, self.book, self.by_pd, rho, pd_score, rho_score)
-        return {"pd": pd_score, "rho": rho_score}
+        scored = Scored(self.by_pd, rho, group)
+        for members in parts.chunks():
+            default_scores(x, np.asfortranarray(parts.columns(members)), self.book, scored, members, by_pd, by_rho)
+        return {"pd": by_pd, "rho": by_rho}
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return moments_of(self.tape, inputs, self.book, self.independent) if isinstance(inputs, CreditFactors) else None

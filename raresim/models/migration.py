@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from raresim.distributions.base import Inputs
 from raresim.models.moves import Moves, move_tail_laws
-from raresim.models.own_risk import TILE, Book, Words, exceeds, lost, mixed, seeds, step_of, taus
+from raresim.models.own_risk import TILE, Book, Places, Words, exceeds, lost, mixed, seeds, step_of, taus
 from raresim.models.tape import Tape
 from raresim.models.tape_loss import TapeLoss
 from raresim.models.twisted_moves import TwistedMoves
@@ -62,8 +63,18 @@ class MigrationLoss(TapeLoss):
 
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
-        migration_parts(x, seeds(x), self.book, self.moves, parts)
+        migration_parts(x, seeds(x), self.book, self.moves, np.arange(self.tape.size), parts)
         return parts
+
+    def part_columns(self, x: Float) -> Callable[[Places], Float]:
+        own = seeds(x)
+
+        def make(members: Places) -> Float:
+            parts = np.empty((len(x), members.size), order="F")
+            migration_parts(x, own, self.book, self.moves, members, parts)
+            return parts
+
+        return make
 
     @property
     def expected_loss(self) -> float:
@@ -126,15 +137,16 @@ def migration_losses(x: Float, own: Words, book: Book, moves: Moves, out: Float)
 
 
 @kernel
-def migration_parts(x: Float, own: Words, book: Book, moves: Moves, out: Float) -> None:
-    """As `migration_losses`, with what each obligor loses in ``out`` (n, m)."""
+def migration_parts(x: Float, own: Words, book: Book, moves: Moves, members: Places, out: Float) -> None:
+    """As `migration_losses`, with what each of the obligors ``members`` (j,) loses in ``out`` (n, j)."""
     tau, state = np.empty(TILE), np.empty(1, np.uint64)
     for first in range(0, x.shape[0], TILE):
         n = min(TILE, x.shape[0] - first)
-        for k in range(moves.rating.shape[0]):
+        for j in range(members.shape[0]):
+            k = members[j]
             taus(x, first, n, k, book, tau)
             step = step_of(k)
             for i in range(n):
                 word = mixed(own[first + i] + step)
                 over = 1.0 if book.shock < 0 else 1.0 / x[first + i, book.shock]
-                out[first + i, k] = part_of(word, tau[i], k, over, book, moves, state)
+                out[first + i, j] = part_of(word, tau[i], k, over, book, moves, state)

@@ -42,33 +42,40 @@ class Moves(NamedTuple):
 
 
 @kernel
-def move_chances(x: Float, book: Book, moves: Moves, p: Float, eta: Float) -> None:
-    """Probabilities ``p`` (m, r + 1) of going to default, to the worst rating, and so on, given factors ``x`` (d,).
+def chances_of(x: Float, book: Book, moves: Moves, k: int, p: Float, eta: Float) -> None:
+    """Probabilities ``p`` (r + 1,) of obligor ``k`` going to default, to the worst rating, and so on.
 
-    ``eta`` (m, r) has the normal scores of being in default, in the worst rating or worse, and so on.
+    Given factors ``x`` (d,); ``eta`` (r,) has the normal scores of being in default, in the worst rating or worse, and
+    so on.
     """
     over = 1.0 if book.shock < 0 else 1.0 / x[book.shock]
-    last = eta.shape[1]
-    for k in range(eta.shape[0]):
-        common = 0.0
-        for j in range(book.ptr[k], book.ptr[k + 1]):
-            common += book.load[j] * x[book.column[j]]
-        below = 0.0
-        for j in range(last):
-            eta[k, j] = (common - moves.barrier[moves.rating[k], j] * over) * book.scale[k]
-            reached = 0.5 * math.erfc(-eta[k, j] * math.sqrt(0.5))
-            p[k, j] = max(0.0, reached - below)
-            below = reached
-        p[k, last] = 0.5 * math.erfc(eta[k, last - 1] * math.sqrt(0.5))
+    last = eta.shape[0]
+    common = 0.0
+    for j in range(book.ptr[k], book.ptr[k + 1]):
+        common += book.load[j] * x[book.column[j]]
+    below = 0.0
+    for j in range(last):
+        eta[j] = (common - moves.barrier[moves.rating[k], j] * over) * book.scale[k]
+        reached = 0.5 * math.erfc(-eta[j] * math.sqrt(0.5))
+        p[j] = max(0.0, reached - below)
+        below = reached
+    p[last] = 0.5 * math.erfc(eta[last - 1] * math.sqrt(0.5))
 
 
 @kernel
-def top_exponent(p: Float, c: Float, k: int, t: float) -> float:
-    """The largest ``t c_kr`` among outcomes of obligor ``k`` that are possible."""
+def move_chances(x: Float, book: Book, moves: Moves, p: Float, eta: Float) -> None:
+    """`chances_of` all obligors: ``p`` (m, r + 1) and ``eta`` (m, r)."""
+    for k in range(eta.shape[0]):
+        chances_of(x, book, moves, k, p[k], eta[k])
+
+
+@kernel
+def top_exponent(p: Float, c: Float, t: float) -> float:
+    """The largest ``t c_r`` among outcomes that are possible."""
     top = -math.inf
-    for j in range(p.shape[1]):
-        if p[k, j] > 0.0:
-            top = max(top, t * c[k, j])
+    for j in range(p.shape[0]):
+        if p[j] > 0.0:
+            top = max(top, t * c[j])
     return top
 
 
@@ -77,7 +84,7 @@ def move_cumulants(p: Float, c: Float, t: float, out: Float) -> None:
     """``psi``, ``psi'`` and ``psi''`` at ``t`` into ``out`` (3,)."""
     psi, first, second = 0.0, 0.0, 0.0
     for k in range(p.shape[0]):
-        top = top_exponent(p, c, k, t)
+        top = top_exponent(p[k], c[k], t)
         total, mean, square = 0.0, 0.0, 0.0
         for j in range(p.shape[1]):
             if p[k, j] > 0.0:
@@ -153,7 +160,7 @@ def move_tail_laws(x: Float, book: Book, moves: Moves, level: float, log_bound: 
         log_bound[i] = work[0] - t * level
         log_tail[i] = log_bound[i] + log_mills(t * spread)
         for k in range(m):
-            top, total = top_exponent(p, c, k, t), 0.0
+            top, total = top_exponent(p[k], c[k], t), 0.0
             for j in range(last + 1):
                 e[j] = math.exp(min(t * c[k, j] - top, 0.0))  # an impossible outcome may lose more
                 total += p[k, j] * e[j]

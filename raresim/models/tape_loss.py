@@ -71,6 +71,10 @@ class TapeLoss(Loss):
         return self.tape.ids
 
     @property
+    def parts_at_once(self) -> int:
+        return 0
+
+    @property
     def component_weights(self) -> Float:
         return self.tape.ead
 
@@ -115,6 +119,10 @@ class TwistedLoss(Loss):
     @property
     def component_names(self) -> tuple[str, ...]:
         return self.plain.component_names
+
+    @property
+    def parts_at_once(self) -> int:
+        return 0
 
     def moments(self, inputs: Inputs) -> None:
         return None

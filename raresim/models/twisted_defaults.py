@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from raresim.models.conditional import twisted
-from raresim.models.own_risk import Book, Words, losses_given, parts_given, seeds
+from raresim.models.conditional import twisted, twisted_parts
+from raresim.models.own_risk import Book, Places, Words, losses_given, seeds
 from raresim.models.tape_loss import TapeLoss, TwistedLoss
 from raresim.numerics.arrays import Float
 
@@ -66,10 +66,19 @@ class TwistedDefaults(TwistedLoss):
         return logs
 
     def components(self, x: Float) -> Float:
-        parts = np.empty((len(x), len(self.component_names)), order="F")
+        return self.part_columns(x)(np.arange(self.severity.size))
+
+    def part_columns(self, x: Float) -> Callable[[Places], Float]:
+        given, own, pick, t = np.ascontiguousarray(x), seeds(x), self.picks(x), np.empty(len(x))
         for tile in self._tiles(x):
-            parts_given(tile.own, tile.q, self.book, parts[tile.rows])
-        return parts
+            t[tile.rows] = tile.t[np.arange(tile.own.size), pick[tile.rows]]
+
+        def make(members: Places) -> Float:
+            parts = np.empty((len(x), members.size), order="F")
+            twisted_parts(given, own, t, self.book, self.severity, members, parts)
+            return parts
+
+        return make
 
     def _tiles(self, x: Float) -> Iterator[_Tile]:
         pick, own, m, j = self.picks(x), seeds(x), self.severity.size, self.levels.size

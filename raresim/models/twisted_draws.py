@@ -118,7 +118,7 @@ class TwistedDraws(OfDraws):
         loss = np.empty(block.rows)
         log_weight = self.log_weight(u, self.loss.rows(x, loss))
         bounded = self.weight_bound is not None
-        many = len(self.loss.component_names)
+        many = self.loss.parts_at_once
         return summary_of(block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, bounded)
 
     def draw(self, block: Block) -> Float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from raresim.models.moves import Moves, move_chances, move_twist, top_exponent
-from raresim.models.own_risk import Book, Words, lost, seeds, word_of
+from raresim.models.moves import Moves, chances_of, move_chances, move_twist, top_exponent
+from raresim.models.own_risk import Book, Places, Words, lost, seeds, word_of
 from raresim.models.tape_loss import TapeLoss, TwistedLoss
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -48,10 +49,18 @@ class TwistedMoves(TwistedLoss):
         return np.asarray(t * mean[:, None] - psi)
 
     def components(self, x: Float) -> Float:
+        return self.part_columns(x)(np.arange(len(self.component_names)))
+
+    def part_columns(self, x: Float) -> Callable[[Places], Float]:
         given, t, _ = self._twists(x)
-        parts, own = np.empty((len(x), len(self.component_names)), order="F"), t[np.arange(len(x)), self.picks(x)]
-        moved_parts(given, seeds(x), self.book, self.moves, np.ascontiguousarray(own), parts)
-        return parts
+        own, twist = seeds(x), np.ascontiguousarray(t[np.arange(len(x)), self.picks(x)])
+
+        def make(members: Places) -> Float:
+            parts = np.empty((len(x), members.size), order="F")
+            moved_parts(given, own, self.book, self.moves, twist, members, parts)
+            return parts
+
+        return make
 
     def _twists(self, x: Float) -> tuple[Float, Float, Float]:
         """Factors row by row, and the twist for each level and ``psi`` there, (n, j)."""
@@ -80,17 +89,17 @@ def move_twists(x: Float, book: Book, moves: Moves, levels: Float, t: Float, psi
 
 
 @kernel
-def outcome_of(word: np.uint64, p: Float, c: Float, k: int, t: float) -> int:
-    """Where obligor ``k`` goes by its random ``word``, with the probabilities ``p`` (m, r + 1) twisted by ``t``."""
-    top, total = top_exponent(p, c, k, t), 0.0
-    for j in range(p.shape[1]):
-        if p[k, j] > 0.0:
-            total += p[k, j] * math.exp(t * c[k, j] - top)
+def outcome_of(word: np.uint64, p: Float, c: Float, t: float) -> int:
+    """Where an obligor goes by its random ``word``, with the probabilities ``p`` (r + 1,) twisted by ``t``."""
+    top, total = top_exponent(p, c, t), 0.0
+    for j in range(p.shape[0]):
+        if p[j] > 0.0:
+            total += p[j] * math.exp(t * c[j] - top)
     left, last = float(word) * 2.0**-64 * total, 0
-    for j in range(p.shape[1]):
-        if p[k, j] > 0.0:
+    for j in range(p.shape[0]):
+        if p[j] > 0.0:
             last = j
-            left -= p[k, j] * math.exp(t * c[k, j] - top)
+            left -= p[j] * math.exp(t * c[j] - top)
             if left < 0.0:
                 break
     return last
@@ -103,25 +112,26 @@ def moved_losses(x: Float, own: Words, book: Book, moves: Moves, t: Float, loss:
     ``mean_loss`` (n,) has what those that default are expected to lose in place of what is drawn.
     """
     m, r = moves.amount.shape
-    p, eta, state = np.empty((m, r)), np.empty((m, r - 1)), np.empty(1, np.uint64)
+    p, eta, state = np.empty(r), np.empty(r - 1), np.empty(1, np.uint64)
     for i in range(x.shape[0]):
-        move_chances(x[i], book, moves, p, eta)
         loss[i], mean_loss[i] = 0.0, 0.0
         for k in range(m):
+            chances_of(x[i], book, moves, k, p, eta)
             word = word_of(own[i], k)
-            j = outcome_of(word, p, moves.amount, k, t[i])
+            j = outcome_of(word, p, moves.amount[k], t[i])
             mean_loss[i] += moves.amount[k, j]
             loss[i] += lost(word, book.money[k], book.a[k], book.b[k], state) if j == 0 else moves.amount[k, j]
 
 
 @kernel
-def moved_parts(x: Float, own: Words, book: Book, moves: Moves, t: Float, out: Float) -> None:
-    """As `moved_losses`, with what each obligor loses in ``out`` (n, m)."""
-    m, r = moves.amount.shape
-    p, eta, state = np.empty((m, r)), np.empty((m, r - 1)), np.empty(1, np.uint64)
+def moved_parts(x: Float, own: Words, book: Book, moves: Moves, t: Float, members: Places, out: Float) -> None:
+    """As `moved_losses`, with what each of the obligors ``members`` (j,) loses in ``out`` (n, j)."""
+    r = moves.amount.shape[1]
+    p, eta, state = np.empty(r), np.empty(r - 1), np.empty(1, np.uint64)
     for i in range(x.shape[0]):
-        move_chances(x[i], book, moves, p, eta)
-        for k in range(m):
+        for q in range(members.shape[0]):
+            k = members[q]
+            chances_of(x[i], book, moves, k, p, eta)
             word = word_of(own[i], k)
-            j = outcome_of(word, p, moves.amount, k, t[i])
-            out[i, k] = lost(word, book.money[k], book.a[k], book.b[k], state) if j == 0 else moves.amount[k, j]
+            j = outcome_of(word, p, moves.amount[k], t[i])
+            out[i, q] = lost(word, book.money[k], book.a[k], book.b[k], state) if j == 0 else moves.amount[k, j]

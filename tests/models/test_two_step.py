@@ -7,12 +7,15 @@ import pytest
 from scipy import optimize, special, stats
 
 import raresim
+from raresim.accumulators import tail_draws
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.errors import FieldError
+from raresim.losses.parts import Held, InColumns
+from raresim.measures import tail_sample
 from raresim.models import Credit
 from raresim.models.conditional import log_mills, probabilities, twist
 from raresim.models.conditional_draws import ConditionalDraws
@@ -298,8 +301,141 @@ def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives
         seed=seed(930),
         relative_error=0.015,
     )
-    table = next(e for e in result.exhibits if e.name == "sensitivities")
-    found = {row[2]: row for row in table.rows}
+    found = sensitivities(result, "probability")
     for name, change in (("pd", "factor"), ("rho", "more")):
         slope = (exact(**{change: 1.002}) - exact(**{change: 0.998})) / 0.004
-        assert_within_error(found[name][4] / slope, 1.0, found[name][5] / slope)
+        assert_within_error(found[name]["derivative"] / slope, 1.0, found[name]["std_error"] / slope)
+
+
+def sensitivities(result, quantity):
+    """Rows of the table by parameter, of one kind of number."""
+    table = next(e for e in result.exhibits if e.name == "sensitivities")
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return {row["parameter"]: row for row in rows if row["quantity"] == quantity}
+
+
+@pytest.fixture(scope="module")
+def uneven(request):
+    """Eighty exposures that are no multiples of each other, and a run that asks for derivatives by name and group."""
+    rng = np.random.default_rng(7)
+    table = Table(id=range(80), ead=rng.lognormal(sigma=0.6, size=80).tolist(), pd=rng.uniform(0.01, 0.05, 80).tolist())
+    table |= {"kind": ["a", "b"] * 40}
+    model = Credit(tape=table, lgd=0.6, rho=0.2)
+    tail = 0.001
+    result = raresim.estimate(
+        model,
+        measures=[
+            raresim.Probability(above=13.0),
+            raresim.ValueAtRisk(tail=tail),
+            raresim.ExpectedShortfall(tail=tail),
+            raresim.Sensitivities(parameters=["pd", "lgd", "rho"], by="kind"),
+        ],
+        method=raresim.Auto(scheme="only"),
+        seed=931 + 1_000_000 * request.config.getoption("--reseed"),
+        relative_error=0.01,
+    )
+    return table, result, tail
+
+
+def changed(table, rho=0.2, lgd=0.6, factor=1.0, of="ab"):
+    """The exact law with the default probabilities of some kinds, or all, changed by a factor."""
+    pd = [p * (factor if kind in of else 1.0) for p, kind in zip(table["pd"], table["kind"], strict=True)]
+    model = Credit(tape=Table(table | {"pd": pd}), lgd=lgd, rho=rho)
+    return ExactLaw.of(model.inputs, model.loss, 10.0, 20.0)
+
+
+CHANGES = {
+    "pd": lambda h: {"factor": 1 + h},
+    "pd.kind.a": lambda h: {"factor": 1 + h, "of": "a"},
+    "pd.kind.b": lambda h: {"factor": 1 + h, "of": "b"},
+    "rho": lambda h: {"rho": 0.2 * (1 + h)},
+    "lgd": lambda h: {"lgd": 0.6 * (1 + h)},
+}
+
+
+@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("name", CHANGES)
+def test_derivatives_by_name_and_group_are_differences_of_the_exact_law(uneven, name):
+    """The exact law rounds to 1/1000 of the loss, and the density at a value at risk has a bias of 1 %."""
+    table, result, tail = uneven
+    h = 0.05
+    laws = [changed(table, **CHANGES[name](step)) for step in (-h, h)]
+    of = {
+        "probability": [law.probability(13.0) for law in laws],
+        "value_at_risk": [law.value_at_risk(tail) for law in laws],
+        "expected_shortfall": [law.expected_shortfall(tail) for law in laws],
+    }
+    for quantity, (low, high) in of.items():
+        slope, row = (high - low) / (2 * h), sensitivities(result, quantity)[name]
+        assert_within_error(row["derivative"] / slope, 1.0, math.hypot(row["std_error"] / slope, 0.005))
+
+
+def test_groups_add_up_to_the_whole(uneven):
+    _, result, _ = uneven
+    for quantity in ("probability", "value_at_risk", "expected_shortfall"):
+        found = sensitivities(result, quantity)
+        assert set(found) >= {"pd", "rho", "lgd", "pd.kind.a", "rho.kind.b"}
+        for name in ("pd", "rho"):
+            both = found[f"{name}.kind.a"]["derivative"] + found[f"{name}.kind.b"]["derivative"]
+            assert found[name]["derivative"] == pytest.approx(both, rel=1e-9)
+        if quantity != "probability":
+            assert found["lgd"]["elasticity"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_sensitivities_that_a_credit_model_does_not_have_are_refused():
+    def run(model, **options):
+        measures = [raresim.Probability(above=30.0), raresim.Sensitivities(**options)]
+        return raresim.estimate(model, measures=measures, seed=1)
+
+    with pytest.raises(FieldError, match=r"parameters: .*; the loss has pd, rho, lgd$"):
+        run(lumpy(), parameters=["pds"])
+    with pytest.raises(FieldError, match=r"by: unknown column of tape|by: must be a column of tape"):
+        run(lumpy(), by="sector")
+    with pytest.raises(FieldError, match=r"by: must be left out: a loss of kind 'credit_migration' has no parameters"):
+        run(rated(), by="rating")
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_parts_that_are_made_in_columns_are_the_same(make, seed):
+    """Of the loss of the model and of its twisted rows."""
+    model = make()
+    x = factors_of(model, normals(300, model.inputs.dim - 1, seed(932)))
+    x[:, -1] = normals(300, 1, seed(933))[:, 0]
+    twisted = model.loss.twisted(np.array([-np.inf, 20.0]), np.array([0.3, 0.7]))
+    for loss in (model.loss, twisted):
+        whole = Held(loss.components(x))
+        parts = InColumns(300, 40, loss.part_columns(x))
+        groups = [np.arange(0, 40, 2), np.arange(1, 40, 2)]
+        np.testing.assert_array_equal(np.hstack([parts.columns(some) for some in parts.chunks()]), whole.values)
+        np.testing.assert_allclose(parts.sums(groups), whole.sums(groups), rtol=1e-12)
+        np.testing.assert_allclose(parts.sum(groups[1]), whole.sum(groups[1]), rtol=1e-12)
+        assert parts.size == whole.size == 40
+
+
+def test_contributions_are_the_same_where_parts_are_too_many_to_be_held(monkeypatch, seed):
+    """As in a book of many obligors: all kept rows count, and nothing of the size rows times obligors is held."""
+
+    def run():
+        measures = [
+            raresim.ValueAtRisk(level=0.99),
+            raresim.Contributions(level=0.99, by="sector"),
+            raresim.Sensitivities(),
+        ]
+        return raresim.estimate(correlated(), measures=measures, seed=seed(934), relative_error=0.05)
+
+    def tables(result):
+        return {e.name: e for e in result.exhibits if e.name.startswith(("contributions", "sensitivities"))}
+
+    whole = tables(run())
+    made: list[InColumns] = []
+    monkeypatch.setattr(tail_draws, "NUMBERS", 30_000)  # enough for the draws, not for their parts
+    monkeypatch.setattr(tail_sample, "InColumns", lambda *given: made.append(InColumns(*given)) or made[-1])
+    in_columns = tables(run())
+    assert [parts.parts for parts in made] == [40, 40]  # of the rows that set the floor, and of the estimate
+    assert set(whole) == set(in_columns) == {"contributions", "contributions_by_sector", "sensitivities"}
+    for name, table in whole.items():
+        assert in_columns[name].notes == table.notes
+        for row, other in zip(table.rows, in_columns[name].rows, strict=True):
+            assert [c for c in row if isinstance(c, str)] == [c for c in other if isinstance(c, str)]
+            numbers = [c for c in row if isinstance(c, float)]
+            np.testing.assert_allclose([c for c in other if isinstance(c, float)], numbers, rtol=1e-6, atol=1e-9)
