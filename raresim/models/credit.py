@@ -19,11 +19,12 @@ from raresim.models.base import Model
 from raresim.models.controls import Control
 from raresim.models.credit_controls import CreditControls, migration_controls
 from raresim.models.defaults import DefaultLoss, book_of
-from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence, read_correlation
+from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence
 from raresim.models.factors import CreditFactors
 from raresim.models.header import Header
 from raresim.models.migration import MigrationLoss
 from raresim.models.rated import Rated, Valuation
+from raresim.models.sector_correlation import SectorCorrelation
 from raresim.models.tape import Tape
 from raresim.models.transitions import Transitions
 from raresim.models.two_step import TwoStep
@@ -148,7 +149,8 @@ class Credit(Model):
             )
         years = tuple(header.places[name] for name in valuation.column)
         tape = Tape.read(file, header, self.lgd, (*self._numbers(choice, header), *years))
-        between = self.between_sectors if self.sector_correlation is None else read_correlation(self.sector_correlation)
+        matrix = self.sector_correlation
+        between = self.between_sectors if matrix is None else SectorCorrelation.read(matrix)
         if moves is not None:
             rated = Rated.of(tape, header, moves, valuation)
             object.__setattr__(self, "rated", rated)
