@@ -37,6 +37,19 @@ def scores_of(loss: Loss, sample: TailSample, names: Sequence[str], by: Sequence
                 yield f"{name}.{label}" if label else name, np.ascontiguousarray(scores[name][:, k])
 
 
+def sizes_of(loss: Loss, sample: TailSample, names: Sequence[str], by: Sequence[str]) -> Iterator[tuple[str, Float]]:
+    """What each row of ``sample`` loses (k,) in proportion to each parameter of ``names``, with its name.
+
+    The names of groups are those of `scores_of`.
+    """
+    for column in by:
+        labels, group = _grouped(loss, column)
+        sums = sample.parts.sums([np.flatnonzero(group == k) for k in range(len(labels))])
+        for name in names:
+            for k, label in enumerate(labels):
+                yield f"{name}.{label}", np.ascontiguousarray(sums[:, k])
+
+
 def _grouped(loss: Loss, column: str) -> tuple[tuple[str, ...], Members]:
     """The names of the groups of parts by ``column``, and the group of each part."""
     of_each = loss.component_groups(column)

@@ -18,7 +18,8 @@ from raresim.inputs.reweighting import LogDensity, NoDensityError, log_density_a
 from raresim.losses.base import Loss
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT
-from raresim.measures.loss_scores import of_loss, scores_of
+from raresim.measures.loss_scores import of_loss, scores_of, sizes_of
+from raresim.measures.part_sizes import by_factor
 from raresim.measures.tail_rate import NoRateError
 from raresim.measures.tail_reading import Reading, UnreadableError
 from raresim.numerics.arrays import Float
@@ -118,14 +119,16 @@ class Sensitivities(Measure):
         sample, notes = answered.sample, [_HOW]
         scores = self._scores(answered, notes)
         chosen = [name for name in of_loss(answered.loss) if self.parameters is None or name in self.parameters]
-        sizes = [Score(name, None, True, _NOTHING) for name in answered.loss.size_names if name in chosen]
+        by_size = [name for name in answered.loss.size_names if name in chosen]
+        sizes = [Score(name, None, True, sample.loss) for name in by_size]
+        parts = [Score(name, None, True, v) for name, v in sizes_of(answered.loss, sample, by_size, self.by)]
         by_chance = [name for name in answered.loss.score_names if name in chosen]
         if by_chance:
             found = scores_of(answered.loss, sample, by_chance, self.by)
             scores += [Score(name, None, True, values) for name, values in found]
             notes.append(_OF_LOSS.format(names=", ".join(by_chance)))
         if sizes:
-            notes.append(_OF_SIZE.format(names=", ".join(score.name for score in sizes)))
+            notes.append(_OF_SIZE.format(names=", ".join(by_size)))
         rows: list[Row] = []
         for estimate in answered.estimates:
             try:
@@ -134,7 +137,7 @@ class Sensitivities(Measure):
                 notes.append(f"{estimate.label}: not available: {error}.")
                 continue
             missing: dict[str, list[str]] = {}
-            for of, some in ((derivative, scores), (of_size, sizes)):
+            for of, some in ((derivative, scores), (of_size, sizes), (of_part, parts)):
                 for score in some:
                     try:
                         rows.append(self._row(estimate, of(reading, score), answered.factor))
@@ -259,10 +262,8 @@ _OF_LOSS = (
 _OF_SIZE = (
     "A factor on {names} of all parts multiplies every loss: it gives a value at risk and an expected shortfall the "
     "elasticity 1, and a probability minus that of its threshold. By a factor for one group, a value at risk and an "
-    "expected shortfall change by the group's contribution: add `contributions` with `by`."
+    "expected shortfall change by the group's contribution."
 )
-
-_NOTHING = np.empty(0)
 
 _HOW = (
     "A derivative is per unit of the parameter. If several parameters with different values are changed together, no "
@@ -354,17 +355,24 @@ class Derivative:
 
     @classmethod
     def of(
-        cls, reading: Reading, score: Score, value: float, influence: Float, weights: dict[str, float | None]
+        cls,
+        reading: Reading,
+        score: Score,
+        value: float,
+        influence: Float,
+        weights: dict[str, float | None],
+        drift: float = 0.0,
     ) -> Derivative:
-        """The derivative ``value``, with the influence (k,) of each row on it."""
+        """The derivative ``value``, with the influence (k,) of each row on it, and a bias that its error includes."""
         number, sample = reading.value, reading.sample
         theta = 1.0 if score.value is None and score.by_factor else score.value
         elasticity = elasticity_error = None
         if theta and number:
             elasticity = theta * value / number
             relative = theta * influence / number - elasticity * reading.influence / number
-            elasticity_error = sample.error_of_sum(relative)
-        return cls(score, value, sample.error_of_sum(influence), elasticity, elasticity_error, weights)
+            elasticity_error = math.hypot(sample.error_of_sum(relative), theta * drift / number)
+        error = math.hypot(sample.error_of_sum(influence), drift)
+        return cls(score, value, error, elasticity, elasticity_error, weights)
 
 
 def derivative(reading: Reading, score: Score) -> Derivative:
@@ -408,6 +416,20 @@ def of_size(reading: Reading, score: Score) -> Derivative:
             reading, score, -reading.threshold * value, -reading.threshold * influence, reading.weights()
         )
     return Derivative.of(reading, score, reading.value, reading.influence, reading.weights())
+
+
+def of_part(reading: Reading, score: Score) -> Derivative:
+    """The derivative of one number by a factor on the losses of a group, which are the values of ``score``.
+
+    Raises
+    ------
+    NoRateError
+        As `of_size`.
+    """
+    if reading.tail is None:
+        _by_threshold(reading)  # which refuses an event that lies below its threshold
+    value, influence, drift = by_factor(reading, score.values)
+    return Derivative.of(reading, score, value, influence, reading.weights(), drift)
 
 
 def own_parameters(reading: Reading, missing: dict[str, list[str]]) -> list[Derivative]:

@@ -337,10 +337,12 @@ def uneven(request):
     return table, result, tail
 
 
-def changed(table, rho=0.2, lgd=0.6, factor=1.0, of="ab"):
-    """The exact law with the default probabilities of some kinds, or all, changed by a factor."""
-    pd = [p * (factor if kind in of else 1.0) for p, kind in zip(table["pd"], table["kind"], strict=True)]
-    model = Credit(tape=Table(table | {"pd": pd}), lgd=lgd, rho=rho)
+def changed(table, rho=0.2, factor=1.0, lgd=1.0, of="ab"):
+    """The exact law with the default probabilities, or losses, of some kinds, or all, changed by a factor."""
+    chosen = np.array([kind in of for kind in table["kind"]])
+    pd = np.array(table["pd"]) * np.where(chosen, factor, 1.0)
+    ead = np.array(table["ead"]) * np.where(chosen, lgd, 1.0)
+    model = Credit(tape=Table(table | {"pd": pd.tolist(), "ead": ead.tolist()}), lgd=0.6, rho=rho)
     return ExactLaw.of(model.inputs, model.loss, 10.0, 20.0)
 
 
@@ -349,7 +351,9 @@ CHANGES = {
     "pd.kind.a": lambda h: {"factor": 1 + h, "of": "a"},
     "pd.kind.b": lambda h: {"factor": 1 + h, "of": "b"},
     "rho": lambda h: {"rho": 0.2 * (1 + h)},
-    "lgd": lambda h: {"lgd": 0.6 * (1 + h)},
+    "lgd": lambda h: {"lgd": 1 + h},
+    "lgd.kind.a": lambda h: {"lgd": 1 + h, "of": "a"},
+    "lgd.kind.b": lambda h: {"lgd": 1 + h, "of": "b"},
 }
 
 
@@ -378,6 +382,8 @@ def test_groups_add_up_to_the_whole(uneven):
         for name in ("pd", "rho"):
             both = found[f"{name}.kind.a"]["derivative"] + found[f"{name}.kind.b"]["derivative"]
             assert found[name]["derivative"] == pytest.approx(both, rel=1e-9)
+        both = found["lgd.kind.a"]["derivative"] + found["lgd.kind.b"]["derivative"]
+        assert found["lgd"]["derivative"] == pytest.approx(both, rel=1e-3)
         if quantity != "probability":
             assert found["lgd"]["elasticity"] == pytest.approx(1.0, abs=1e-12)
 
