@@ -12,8 +12,9 @@ import numpy as np
 from raresim.distributions.base import Inputs
 from raresim.losses.parts import Parts
 from raresim.models.conditional import tail_laws
+from raresim.models.default_scores import Scored, default_scores
 from raresim.models.factors import CreditFactors
-from raresim.models.own_risk import Book, Places, Scored, default_losses, default_parts, default_scores, seeds
+from raresim.models.own_risk import Book, Places, default_losses, default_parts, seeds
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.models.tape_loss import TapeLoss

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from raresim.models.default_scores import Scored
 from raresim.models.moves import Moves
-from raresim.models.own_risk import Book, Scored
+from raresim.models.own_risk import Book
 from tests.helpers import block, normals
 
 N, M = 300, 8  # rows, more than one tile of them; obligors

@@ -1,11 +1,13 @@
 """Migration mode: matrices of transitions, and the law of the rating at the horizon."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 
-from raresim.errors import DataError, FieldError
+from raresim.config import load as configs
+from raresim.errors import ConfigError, DataError, FieldError
 from raresim.models import Credit
 from tests.helpers import ROOT, block, losses, normals
 from tests.models.test_credit import Table
@@ -160,3 +162,24 @@ def test_a_maturity_belongs_to_spreads(small):
         small(maturity=2.0)
     with pytest.raises(FieldError, match=r"^transitions: is required beside spreads"):
         Credit(tape=Table(id=[1], ead=[1.0], pd=[0.1]), lgd=0.5, rho=0.1, spreads={"A": 0.1})
+
+
+RATINGS = """\
+seed: 1
+model: {{kind: credit, tape: rated.csv, transitions: transitions.csv, spreads: {spreads}}}
+measures: [{{kind: value_at_risk, level: 0.99}}]
+stop: {{relative_error: 0.1}}
+"""
+
+
+def test_a_config_has_spreads_and_a_wrong_one_is_named_by_its_place(tmp_path):
+    for name in ("rated.csv", "transitions.csv"):
+        shutil.copy(TAPES / name, tmp_path)
+    path = tmp_path / "ratings.yaml"
+    path.write_text(RATINGS.format(spreads="{A: 0.01, BBB: 0.02, BB: 0.04, B: 0.08}"))
+    model = configs.load(path).experiment().model
+    first = model.loss.moves.amount[0]  # of rating A, 4,000, a year to its maturity
+    np.testing.assert_allclose(first[1:], 4000 * -np.expm1([-0.07, -0.03, -0.01, 0.0]))
+    path.write_text(RATINGS.format(spreads="{A: 0.01, BBB: 0.02, BB: 0.04, B: 8.0}"))
+    with pytest.raises(ConfigError, match=r"ratings.yaml:2:\d+: model.spreads: must be fractions .* got 8 for B"):
+        configs.load(path).experiment()

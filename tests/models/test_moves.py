@@ -1,6 +1,7 @@
 """The law of a portfolio with ratings given the factors, its scheme and its controls, against exact convolutions."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -98,6 +99,8 @@ def test_rows_of_the_twist_have_its_mean(seed):
     loss = losses(twisted, x)
     assert loss.mean() == pytest.approx(25.0, abs=6 * loss.std() / math.sqrt(n))
     np.testing.assert_allclose(twisted.components(x[:500]).sum(axis=1), loss[:500])
+    copied = pickle.loads(pickle.dumps(twisted))  # as processes get it
+    np.testing.assert_array_equal(losses(copied, x[:500]), loss[:500])
 
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
