@@ -30,11 +30,36 @@ def glasserman_li() -> Iterator[list[str | int | float]]:
         yield [k, f"{ead:.12g}", f"{pd:.12g}", 0.8, f"i{(k - 1) // 100}", 0.4, f"r{(k - 1) // 10 % 10}", 0.4]
 
 
+def rated() -> Iterator[list[str | int | float]]:
+    """The same 120 obligors with ratings in place of default probabilities, and the years to their maturities."""
+    rows = book()
+    yield [*next(rows)[:4], "lgd", "rho", "maturity"]
+    for k, (name, rating, sector, ead, _, lgd, rho) in enumerate(rows):
+        yield [name, rating, sector, ead, lgd, rho, 1 + (k * 5) % 7]
+
+
+def transitions() -> Iterator[list[str | int | float]]:
+    """One year's transitions of four ratings; the numbers are invented."""
+    yield ["from", "A", "BBB", "BB", "B", "D"]
+    yield ["A", 0.91, 0.08, 0.008, 0.0012, 0.0008]
+    yield ["BBB", 0.05, 0.88, 0.055, 0.0125, 0.0025]
+    yield ["BB", 0.005, 0.07, 0.82, 0.094, 0.011]
+    yield ["B", 0.001, 0.004, 0.07, 0.88, 0.045]
+
+
+FILES = {
+    "tape.csv": book,
+    "glasserman_li_21.csv": glasserman_li,
+    "rated.csv": rated,
+    "transitions.csv": transitions,
+}
+
+
 def write(folder: Path) -> None:
-    """Write both files."""
-    for name, rows in (("tape.csv", book()), ("glasserman_li_21.csv", glasserman_li())):
+    """Write all files."""
+    for name, rows in FILES.items():
         with (folder / name).open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+            csv.writer(file, lineterminator="\n").writerows(rows())
 
 
 if __name__ == "__main__":

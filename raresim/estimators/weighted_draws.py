@@ -72,7 +72,7 @@ class WeightedDraws(OfDraws):
         log_weight = self.sampler.log_weight(u)
         in_event = masks(self.events, loss)
         draws = self.beyond is not None and self.beyond.draws
-        many = len(self.sampler.problem.loss.component_names) if draws else 0
+        many = self.sampler.problem.loss.parts_at_once if draws else 0
         equal = self.sampler.proposal is None
         summary = summary_of(block, u, loss, log_weight, in_event, many, self.beyond, self.outside, equal)
         if self.log_bound is not None:

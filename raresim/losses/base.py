@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
+from raresim.losses.parts import Members, Parts
 from raresim.numerics.arrays import Float
 
 
@@ -72,18 +73,46 @@ class Loss(ABC):
         """
         return None
 
-    def scores(self, x: Float, components: Float) -> Mapping[str, Float]:
-        """How the probability of what a row's parts did depends on parameters of the loss, by their names.
+    def part_columns(self, x: Float) -> Callable[[Members], Float] | None:
+        """What makes some columns (n, j) of `components` for rows ``x`` (n, d); None if all have to be made at once."""
+        return None
 
-        Of a loss that draws by itself: the derivative (n,) of the log probability of the row's parts, given its
-        factors, by the log of one factor on all parameters of that name.
+    @property
+    def parts_at_once(self) -> int:
+        """Number of parts whose losses have to be held together; 0 where `part_columns` makes some at a time."""
+        return len(self.component_names)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the parameters that `scores` has."""
+        return ()
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        """Names of the parameters to which what every part loses is proportional."""
+        return ()
+
+    def scores(self, x: Float, parts: Parts, group: Members, groups: int) -> Mapping[str, Float]:
+        """How the probability of what a row's parts did depends on parameters of the loss, by `score_names`.
+
+        Of a loss that draws by itself: the derivative of the log probability of the row's parts, given its factors, by
+        the log of one factor on the parameters of a group of parts.
 
         Parameters
         ----------
         x : (n, d) float64
             Factors.
-        components : (n, m) float64
+        parts : Parts
             What each part lost in each row.
+        group : (m,) int64
+            The group of each part, from 0.
+        groups : int
+            Their number ``g``.
+
+        Returns
+        -------
+        mapping of str to (n, g) float64
+            By name.
         """
         return {}
 

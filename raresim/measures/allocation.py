@@ -59,10 +59,10 @@ class Shares:
         """The contributions at ``places``."""
         return Shares(self.value[places], self.std_error[places], self.drift[places])
 
-    def and_(self, other: Shares) -> Shares:
-        """Both sets of contributions, these first."""
+    def and_(self, *others: Shares) -> Shares:
+        """All sets of contributions, these first."""
         fields = ("value", "std_error", "drift")
-        return Shares(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields))
+        return Shares(*(np.concatenate([getattr(each, name) for each in (self, *others)]) for name in fields))
 
     def adding_up_to(self, total: float) -> tuple[Shares, float]:
         """Contributions changed in proportion to their sizes to add up to ``total``, and the relative change."""
@@ -233,7 +233,7 @@ class Allocation:
         total = near.influence.sum(axis=0) + steps * weight.sum()
         squares = np.square(near.influence).sum(axis=0) + steps**2 * (weight @ weight)
         squares += 2.0 * steps * (weight[self.window.at] @ near.influence)
-        drift = self._drift(parts, near)
+        drift = self.drift(parts, near)
         return np.array([near.mean, np.hypot(self._error(total, squares), drift), drift])
 
     def _shortfall(self, parts: Float) -> Float:
@@ -248,10 +248,10 @@ class Allocation:
         total = influence.sum(axis=0) + edge * near.influence.sum(axis=0)
         squares = np.square(influence).sum(axis=0) + edge**2 * np.square(near.influence).sum(axis=0)
         squares += 2.0 * edge * both.sum(axis=0)
-        drift = edge * self._drift(parts, near)
+        drift = edge * self.drift(parts, near)
         return np.array([value, np.hypot(self._error(total, squares), drift), drift])
 
-    def _drift(self, parts: Float, near: Near) -> Float:
+    def drift(self, parts: Float, near: Near) -> Float:
         """The bias (m,) of the means of ``parts`` at the value at risk, from half the window; 0 where none shows."""
         if self.half_window is None:
             return np.zeros(parts.shape[1])

@@ -243,6 +243,10 @@ class Measure(ABC):
         """Raise `FieldError` or `DataError`, before anything is drawn, if the measure does not fit ``inputs``."""
         return
 
+    def check_parameters(self, loss: Loss, inputs: Inputs) -> None:
+        """Raise `FieldError`, before anything is drawn, if a parameter that is asked for belongs to neither."""
+        return
+
     def check_moments(self, loss: Loss, inputs: Inputs) -> None:
         """Raise `FieldError`, before anything is drawn, if known moments of a bound ``loss`` exclude the measure."""
         return

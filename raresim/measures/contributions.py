@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raresim.accumulators import tail_draws
 from raresim.arguments import checks
 from raresim.diagnostics.ess import effective
 from raresim.diagnostics.verdict import worst
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
+from raresim.losses.parts import Members, Parts
 from raresim.measures.allocation import FEWEST, Allocation, Shares, Without
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Quantity, Question
 from raresim.measures.curve import TailCurve
@@ -166,19 +167,21 @@ class Contributions(Measure):
         sample = climbed(min(1.0, DEEPEST * self.beyond))
         tail = TailCurve.of_rows(sample.n, sample.loss, sample.log_weight)
         at = tail.index(self.beyond)
-        if at is None or not sample.components.shape[1]:
+        parts = sample.parts
+        if at is None or not parts.size:
             return math.inf
         q = float(tail.loss[at])
         held = [members for groups in (_names(loss), *self._groups(loss)) for _, members in groups]
-        parts = np.column_stack([sample.components[:, members].sum(axis=1) for members in held])
-        size = np.abs((sample.weight * (sample.loss >= q)) @ parts)
+        beyond, some = sample.weight * (sample.loss >= q), max(1, tail_draws.NUMBERS // sample.loss.size)
+        pieces = (held[k : k + some] for k in range(0, len(held), some))
+        size = np.abs(np.concatenate([beyond @ np.column_stack([parts.sum(m) for m in piece]) for piece in pieces]))
         needs = [math.inf]
         for k in np.argsort(-size, kind="stable")[:MOST_WITHOUT]:
-            rest = sample.loss - parts[:, k]
+            rest = sample.loss - parts.sum(held[k])
             curve = TailCurve.of_rows(sample.n, rest, sample.log_weight)
             if (own := curve.index(self.beyond)) is not None:
-                beyond = rest >= curve.loss[own]
-                loss_there, weight = sample.loss[beyond], sample.weight[beyond]
+                there = rest >= curve.loss[own]
+                loss_there, weight = sample.loss[there], sample.weight[there]
                 mean = float(np.average(loss_there, weights=weight))
                 spread = math.sqrt(float(np.average((loss_there - mean) ** 2, weights=weight)))
                 needs.append(min(float(loss_there.min()), mean - FURTHER * spread))
@@ -215,8 +218,6 @@ class Contributions(Measure):
 
 Row = tuple[str | float | None, ...]
 
-Members = NDArray[np.int64]
-
 Group = tuple[str, Members]
 """A name and the places of the parts that it stands for."""
 
@@ -250,8 +251,9 @@ class _Report:
         rows: list[Row] = []
         notes: list[str] = []
         plots: list[EvidencePlot] = []
+        each = self._shares(held)
         for quantity, answer in self.answers.items():
-            shares, groups = self._shared(quantity, answer, held, min_share, notes)
+            shares, groups = self._shared(quantity, answer, held, each[quantity], min_share, notes)
             table = self._rows(quantity, answer, shares, groups, weights)
             rows += [*table, _total(quantity, answer)]
             plots.append(_bars(table, f"{title} to the {WORDS[quantity]} at {level}"))
@@ -261,10 +263,15 @@ class _Report:
         return Exhibit(name, f"{title} at {level}", COLUMNS, tuple(rows), tuple(notes), worst(statuses), tuple(plots))
 
     def _shared(
-        self, quantity: Quantity, answer: Estimate, held: list[Group], min_share: float, notes: list[str]
+        self,
+        quantity: Quantity,
+        answer: Estimate,
+        held: list[Group],
+        shares: Shares,
+        min_share: float,
+        notes: list[str],
     ) -> tuple[Shares, list[Group]]:
         """The contribution of each group, largest first; those that are too small are summed in the last."""
-        shares = self._shares(quantity, held)
         size = np.abs(shares.value)
         small = (size <= NOISE * shares.std_error) & (size < min_share * abs(answer.value))
         order = [int(i) for i in np.argsort(-shares.value, kind="stable")]
@@ -274,7 +281,7 @@ class _Report:
             pooled = f"other ({small.sum()} names)", np.concatenate([held[i][1] for i in np.flatnonzero(small)])
             shown = [i for i in order if not small[i]]
             shares, groups = (
-                shares.take(shown).and_(self._shares(quantity, [pooled])),
+                shares.take(shown).and_(self._shares([pooled])[quantity]),
                 [*(held[i] for i in shown), pooled],
             )
             notes.append(
@@ -294,15 +301,18 @@ class _Report:
             )
         return shares, groups
 
-    def _shares(self, quantity: Quantity, groups: list[Group]) -> Shares:
-        parts = self.answered.sample.components
-        if len(groups) < parts.shape[1]:
-            order = np.concatenate([members for _, members in groups])
-            starts = np.cumsum([0, *(members.size for _, members in groups[:-1])])
-            parts = np.add.reduceat(parts[:, order], starts, axis=1)
-        if quantity == "value_at_risk":
-            return self.allocation.of_value_at_risk(parts)
-        return self.allocation.of_expected_shortfall(parts)
+    def _shares(self, groups: list[Group]) -> dict[Quantity, Shares]:
+        """The contribution of each group to each number, in the order of ``groups``."""
+        parts = self.answered.sample.parts
+        of: dict[Quantity, Callable[[Float], Shares]] = {
+            "value_at_risk": self.allocation.of_value_at_risk,
+            "expected_shortfall": self.allocation.of_expected_shortfall,
+        }
+        found: dict[Quantity, list[Shares]] = {quantity: [] for quantity in self.answers}
+        for losses in _losses(parts, groups):
+            for quantity, shares in found.items():
+                shares.append(of[quantity](losses))
+        return {quantity: shares[0].and_(*shares[1:]) for quantity, shares in found.items()}
 
     def _rows(
         self, quantity: Quantity, answer: Estimate, shares: Shares, groups: list[Group], weights: Float | None
@@ -332,7 +342,7 @@ class _Report:
     def _incremental(self, quantity: Quantity, members: Members) -> tuple[float | None, float | None]:
         key = members.tobytes()
         if key not in self._without:
-            self._without[key] = self.allocation.without(self.answered.sample.components[:, members].sum(axis=1))
+            self._without[key] = self.allocation.without(self.answered.sample.parts.sum(members))
         found = self._without[key]
         if found is None:
             return None, None
@@ -393,6 +403,14 @@ class _Report:
         if len(rows) - len(self.answers) > MOST_WITHOUT * len(self.answers):
             notes.append(f"Incremental numbers are given for the {MOST_WITHOUT} largest contributions.")
         return notes
+
+
+def _losses(parts: Parts, groups: list[Group]) -> Iterator[Float]:
+    """What the groups lost in each row (k, j), some groups at a time; their sizes say whether each is one part."""
+    if len(groups) < parts.size:
+        yield parts.sums([members for _, members in groups])
+        return
+    yield from (parts.columns(members) for members in parts.chunks())
 
 
 def _total(quantity: Quantity, answer: Estimate) -> Row:

@@ -1,25 +1,24 @@
-"""How the numbers of a run change with the parameters of its inputs: derivatives from the rows of the run."""
+"""How the numbers of a run change with the parameters of its inputs and loss: derivatives from the rows of the run."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from raresim.arguments import checks
 from raresim.diagnostics.verdict import judge_weights, worst
 from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
-from raresim.inputs.parameters import Leaf, Parameter, find, leaves
-from raresim.inputs.reweighting import LogDensity, NoDensityError, log_density_at
+from raresim.inputs.parameters import Leaf, find, leaves
+from raresim.inputs.reweighting import NoDensityError, log_density_at
+from raresim.losses.base import Loss
 from raresim.measures.base import Answered, Keeps, LossScale, Measure, Question
+from raresim.measures.derivatives import Derivative, Score, derivative, of_part, of_size, own_parameters
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT
+from raresim.measures.loss_scores import of_loss, scores_of, sizes_of
 from raresim.measures.tail_rate import NoRateError
 from raresim.measures.tail_reading import Reading, UnreadableError
-from raresim.numerics.arrays import Float
 from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Estimate
@@ -32,20 +31,14 @@ TOGETHER = ("mean", "loc", "std", "scale", "correlation", "loadings", "specific"
 MOST_ALONE = 40
 """If no parameters are named, up to this many are shown one by one; more are changed together."""
 
-CHANGE, NEAR = 1e-3, (1e-4, 1e-2)
-"""Root mean square change of the log density over the rows that a step aims at, and the range that is accepted."""
-
-ROWS = 5_000
-"""Number of rows that decide the step."""
-
 
 @member("measure")
 @dataclass(frozen=True, kw_only=True)
 class Sensitivities(Measure):
     r"""Derivatives of every probability, value at risk and expected shortfall of the run.
 
-    Derivatives are with respect to the parameters of the inputs, to thresholds and to tail probabilities. They take no
-    further evaluations.
+    Derivatives are with respect to the parameters of the inputs, to those of a loss that has some (``pd``, ``rho`` and
+    ``lgd`` of a credit portfolio), to thresholds and to tail probabilities. They take no further evaluations.
 
     Parameters
     ----------
@@ -53,6 +46,9 @@ class Sensitivities(Measure):
         Names such as ``mean``, ``mean.x1``, ``std``, ``correlation``, ``dof``, ``x1.scale``. A name stands for all
         parameters whose path ends with it, which are changed together; ``volatility`` stands for every ``std`` and
         ``scale``. By default all parameters: scales together, correlations together, the others one by one.
+    by : str or sequence of str
+        Columns of the parts of the loss: parameters of the loss are also changed for the parts of each value of each
+        column alone, such as ``pd.sector.energy``.
     per : float
         The change of a parameter for which effects are also given: a relative change, or an absolute one for a
         parameter that may be zero (a mean, a correlation).
@@ -69,6 +65,10 @@ class Sensitivities(Measure):
         \frac{d VaR}{d \theta} = \frac{E[s; L > VaR]}{f(VaR)}, \quad
         \frac{d ES}{d \theta} = \frac{E[s (L - VaR)^+]}{1 - a}
 
+    A parameter of the loss changes what parts do given the factors, and ``s`` is the derivative of the log of the
+    probability of what they did. One to which all losses are proportional multiplies the loss: by a factor on it, a
+    value at risk and an expected shortfall change by themselves, and a probability as by that factor on 1 / threshold.
+
     For all laws the score is the central difference of the density divided by the density. Errors come from influence
     functions, which include the errors of the value at risk and of the density ``f`` of the loss there.
 
@@ -82,27 +82,43 @@ class Sensitivities(Measure):
     asks: ClassVar[bool] = False
 
     parameters: Sequence[str] | None = None
+    by: str | Sequence[str] = ()
     per: float = 0.01
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
         if self.parameters is not None and (isinstance(self.parameters, str) or not self.parameters):
             raise FieldError("parameters", "must be a list with at least one name")
+        object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
         checks.positive("per", self.per)
         checks.between("confidence", self.confidence, 0.0, 1.0)
 
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         return []
 
-    def check_inputs(self, inputs: Inputs) -> None:
-        self.names(inputs)
+    def check_loss(self, loss: Loss) -> None:
+        if self.by and not loss.score_names:
+            raise FieldError("by", f"must be left out: a loss of kind {loss.kind!r} has no parameters of its own")
+        for column in self.by:
+            loss.component_groups(column)
+
+    def check_parameters(self, loss: Loss, inputs: Inputs) -> None:
+        self.names(loss, inputs)
 
     def exhibits(self, answered: Answered) -> list[Exhibit]:
         sample, notes = answered.sample, [_HOW]
         scores = self._scores(answered, notes)
-        if self.parameters is None and (of_loss := answered.loss.scores(sample.x, sample.components)):
-            scores += [Score(name, None, True, values) for name, values in of_loss.items()]
-            notes.append(_OF_LOSS.format(names=", ".join(of_loss)))
+        chosen = [name for name in of_loss(answered.loss) if self.parameters is None or name in self.parameters]
+        by_size = [name for name in answered.loss.size_names if name in chosen]
+        sizes = [Score(name, None, True, sample.loss) for name in by_size]
+        parts = [Score(name, None, True, v) for name, v in sizes_of(answered.loss, sample, by_size, self.by)]
+        by_chance = [name for name in answered.loss.score_names if name in chosen]
+        if by_chance:
+            found = scores_of(answered.loss, sample, by_chance, self.by)
+            scores += [Score(name, None, True, values) for name, values in found]
+            notes.append(_OF_LOSS.format(names=", ".join(by_chance)))
+        if sizes:
+            notes.append(_OF_SIZE.format(names=", ".join(by_size)))
         rows: list[Row] = []
         for estimate in answered.estimates:
             try:
@@ -110,14 +126,15 @@ class Sensitivities(Measure):
             except UnreadableError as error:
                 notes.append(f"{estimate.label}: not available: {error}.")
                 continue
-            found: dict[str, list[str]] = {}
-            for score in scores:
-                try:
-                    rows.append(self._row(estimate, derivative(reading, score), answered.factor))
-                except NoRateError as error:
-                    found.setdefault(str(error), []).append(score.name)
-            rows += [self._row(estimate, own, answered.factor) for own in own_parameters(reading, found)]
-            notes += [f"{estimate.label}: not available for {', '.join(who)}: {why}." for why, who in found.items()]
+            missing: dict[str, list[str]] = {}
+            for of, some in ((derivative, scores), (of_size, sizes), (of_part, parts)):
+                for score in some:
+                    try:
+                        rows.append(self._row(estimate, of(reading, score), answered.factor))
+                    except NoRateError as error:
+                        missing.setdefault(str(error), []).append(score.name)
+            rows += [self._row(estimate, own, answered.factor) for own in own_parameters(reading, missing)]
+            notes += [f"{estimate.label}: not available for {', '.join(who)}: {why}." for why, who in missing.items()]
         return [
             Exhibit(
                 "sensitivities",
@@ -133,10 +150,12 @@ class Sensitivities(Measure):
     def _scores(self, answered: Answered, notes: list[str]) -> list[Score]:
         sample, scores = answered.sample, []
         missing: dict[str, list[str]] = {}
+        if self.parameters is not None and set(self.parameters) <= set(of_loss(answered.loss)):
+            return []
         try:
             at = log_density_at(answered.inputs, sample.u, sample.x)
             middle = at(answered.inputs)
-            chosen = [find(answered.inputs, name) for name in self.names(answered.inputs, notes)]
+            chosen = [find(answered.inputs, name) for name in self.names(answered.loss, answered.inputs, notes)]
         except (NoDensityError, FieldError) as error:
             notes.append(f"Parameters of the inputs: not available: {error}.")
             return []
@@ -151,20 +170,21 @@ class Sensitivities(Measure):
             notes.append(f"Steps of the differences: {steps}.")
         return scores
 
-    def names(self, inputs: Inputs, notes: list[str] | None = None) -> list[str]:
-        """The parameters that are shown; ``notes`` gets a sentence for each part of the law without any.
+    def names(self, loss: Loss, inputs: Inputs, notes: list[str] | None = None) -> list[str]:
+        """The parameters of the inputs that are shown; ``notes`` gets a sentence for each part of the law without any.
 
         Raises
         ------
         FieldError
-            When a given name is no parameter of ``inputs``.
+            When a given name is no parameter of ``inputs`` or ``loss``.
         """
-        found = leaves(inputs)
+        found, own = leaves(inputs), of_loss(loss)
         if self.parameters is not None:
             try:
-                return [find(inputs, name).name for name in self.parameters]
+                return [find(inputs, name).name for name in self.parameters if name not in own]
             except FieldError as error:
-                raise FieldError("parameters", error.message) from None
+                more = f"; the loss has {', '.join(own)}" if own else ""
+                raise FieldError("parameters", f"{error.message}{more}") from None
         if notes is not None:
             reasons: dict[str, list[str]] = {}
             for leaf in found:
@@ -225,9 +245,14 @@ COLUMNS = (
 )
 
 _OF_LOSS = (
-    "Of the loss: {names}, each changed by one factor for all parts, by the score of what the parts did given the "
-    "factors. A factor on all losses given default multiplies every loss: it gives a value at risk and an expected "
-    "shortfall the elasticity 1, and a probability minus that of its threshold."
+    "Of the loss: {names}, each changed by one factor for all parts, or for those of a group, by the score of what the "
+    "parts did given the factors."
+)
+
+_OF_SIZE = (
+    "A factor on {names} of all parts multiplies every loss: it gives a value at risk and an expected shortfall the "
+    "elasticity 1, and a probability minus that of its threshold. By a factor for one group, a value at risk and an "
+    "expected shortfall change by the group's contribution."
 )
 
 _HOW = (
@@ -249,146 +274,6 @@ class Row:
     by: str
     change: float
     margin: float
-
-
-@dataclass(frozen=True, eq=False)
-class Score:
-    """``d log p / d theta`` of each row.
-
-    Parameters
-    ----------
-    name : str
-        The parameter.
-    value : float or None
-        Value of the parameter; None where several differ.
-    by_factor : bool
-        Whether the parameter is changed by a factor.
-    values : (k,) float64
-        Score of each row per unit of the parameter, or of the factor where there is no single value.
-    step : float
-        Step of the central difference, relative if the parameter is changed by a factor.
-    """
-
-    name: str
-    value: float | None
-    by_factor: bool
-    values: Float
-    step: float = 0.0
-
-    @classmethod
-    def of(cls, parameter: Parameter, inputs: Inputs, at: LogDensity, middle: Float) -> Score:
-        """The score by the central difference of the density, ``(p(theta + h) - p(theta - h)) / (2 h p)``.
-
-        The step makes the log density of a row change by `CHANGE`, which leaves an error below 1e-5.
-        """
-        step = 1e-4
-        for _ in range(8):
-            up, down = (at(parameter.moved(inputs, sign * step)) - middle for sign in (1.0, -1.0))
-            size = math.sqrt(float(np.square(up[:ROWS]).mean())) if middle.size else 0.0
-            if size == 0 or NEAR[0] <= size <= NEAR[1]:
-                break
-            step *= min(max(CHANGE / size, 1e-3), 1e3)
-        values = (np.exp(up) - np.exp(down)) / (2.0 * step)
-        if parameter.by_factor and parameter.value is not None:
-            values = values / parameter.value
-        return cls(parameter.name, parameter.value, parameter.by_factor, values, step)
-
-
-@dataclass(frozen=True, eq=False)
-class Derivative:
-    """The derivative of a number.
-
-    Parameters
-    ----------
-    score : Score
-        Score of the parameter, or its replacement for a threshold or a tail.
-    value, error : float
-        Derivative and standard error, in units of the number per unit of the parameter.
-    elasticity, elasticity_error : float or None
-        ``d log number / d log parameter``, with its standard error; None if one of the two is zero or the parameter has
-        no single value.
-    weights : mapping
-        Diagnostics of how evenly the rows contribute to the derivative.
-    """
-
-    score: Score
-    value: float
-    error: float
-    elasticity: float | None
-    elasticity_error: float | None
-    weights: dict[str, float | None]
-
-    @classmethod
-    def of(
-        cls, reading: Reading, score: Score, value: float, influence: Float, weights: dict[str, float | None]
-    ) -> Derivative:
-        """The derivative ``value``, with the influence (k,) of each row on it."""
-        number, sample = reading.value, reading.sample
-        theta = 1.0 if score.value is None and score.by_factor else score.value
-        elasticity = elasticity_error = None
-        if theta and number:
-            elasticity = theta * value / number
-            relative = theta * influence / number - elasticity * reading.influence / number
-            elasticity_error = sample.error_of_sum(relative)
-        return cls(score, value, sample.error_of_sum(influence), elasticity, elasticity_error, weights)
-
-
-def derivative(reading: Reading, score: Score) -> Derivative:
-    """The derivative of one number with respect to a parameter of the inputs.
-
-    Raises
-    ------
-    NoRateError
-        When the density of the loss at a value at risk is unknown.
-    """
-    sample, s = reading.sample, score.values
-    weights = reading.weights(s)
-    value = float(reading.terms @ s) / sample.n
-    if reading.tail is None:
-        return Derivative.of(reading, score, value, reading.terms * s, weights)
-    beyond = sample.weight * reading.hit
-    mass = float(beyond @ s) / sample.n
-    if reading.quantity == "expected_shortfall":
-        influence = (reading.terms * s - mass * reading.quantile_influence) / reading.tail
-        return Derivative.of(reading, score, value / reading.tail, influence, weights)
-    if reading.steps:
-        raise NoRateError(f"the loss is a step at {reading.threshold:.6g}")
-    rate, density = reading.rate, reading.tail * reading.rate.value
-    value = mass / density
-    moved = rate.influence + rate.slope * reading.quantile_influence
-    influence = beyond * (s - rate.mean_here(sample, s)) / density - value * moved / rate.value
-    return Derivative.of(reading, score, value, influence, weights)
-
-
-def own_parameters(reading: Reading, missing: dict[str, list[str]]) -> list[Derivative]:
-    """The derivative with respect to the threshold of a probability, or to the tail of a quantile or shortfall."""
-    name = "threshold" if reading.tail is None else "tail"
-    try:
-        return [_own(reading)]
-    except NoRateError as error:
-        missing.setdefault(str(error), []).append(name)
-        return []
-
-
-def _own(reading: Reading) -> Derivative:
-    if reading.tail is None:
-        score = Score("threshold", reading.threshold, False, np.empty(0))
-        if reading.sample.floor > reading.threshold or reading.hit[reading.sample.loss < reading.threshold].any():
-            raise NoRateError("the event lies below the threshold")
-        rate = reading.rate
-        influence = -rate.value * reading.terms - reading.value * rate.influence
-        return Derivative.of(reading, score, -rate.value * reading.value, influence, reading.weights())
-    score = Score("tail", reading.tail, True, np.empty(0))
-    if reading.steps:
-        raise NoRateError(f"the loss is a step at {reading.threshold:.6g}")
-    if reading.quantity == "expected_shortfall":
-        value = (reading.threshold - reading.value) / reading.tail
-        influence = (reading.quantile_influence - reading.influence) / reading.tail
-        return Derivative.of(reading, score, value, influence, reading.weights())
-    rate = reading.rate
-    value = -1.0 / (reading.tail * rate.value)
-    influence = -value * (rate.influence + rate.slope * reading.quantile_influence) / rate.value
-    return Derivative.of(reading, score, value, influence, reading.weights())
 
 
 def _shown(found: Sequence[Leaf]) -> list[str]:

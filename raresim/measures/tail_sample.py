@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from raresim.accumulators import tail_draws
 from raresim.accumulators.summary import Summary
 from raresim.engine.problem import Problem
+from raresim.losses.parts import Held, InColumns, Parts
 from raresim.numerics.arrays import Float
 
 Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -34,7 +36,9 @@ class TailSample:
     x : (k, d) float64
         Risk factors of the kept rows; (k, 0) where they were not kept.
     components : (k, m) float64
-        Loss of each part of the portfolio; (k, 0) where the loss has no parts.
+        Loss of each part of the portfolio; (k, 0) where the loss has no parts, or they are too many to be held.
+    in_columns : InColumns, optional
+        The same where they are too many.
 
     Notes
     -----
@@ -50,6 +54,12 @@ class TailSample:
     u: Float
     x: Float
     components: Float
+    in_columns: InColumns | None = None
+
+    @property
+    def parts(self) -> Parts:
+        """What the parts of the portfolio lost."""
+        return self.in_columns or Held(self.components)
 
     @cached_property
     def weight(self) -> Float:
@@ -97,6 +107,8 @@ def of_draws(
     x = u
     if problem.space == "standard":
         x = problem.inputs.to_physical(u, np.empty((len(u), problem.inputs.dim), order="F"))
+    many, nothing = len(problem.loss.component_names), np.empty((len(u), 0))
+    if len(u) * many > tail_draws.NUMBERS and (make := problem.loss.part_columns(x)) is not None:
+        return TailSample(n, floor, loss, log_weight, row, u, x, nothing, InColumns(len(u), many, make))
     components = problem.loss.components(x)
-    parts = np.empty((len(u), 0)) if components is None else components
-    return TailSample(n, floor, loss, log_weight, row, u, x, parts)
+    return TailSample(n, floor, loss, log_weight, row, u, x, nothing if components is None else components)

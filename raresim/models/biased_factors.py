@@ -15,8 +15,7 @@ from raresim.marginals.base import Marginal
 from raresim.marginals.finite import Finite
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.models.compound_factors import CompoundFactors
-from raresim.models.defaults import seeds
-from raresim.models.own_risk import Places, mixed, word_of
+from raresim.models.own_risk import Places, mixed, seeds, word_of
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 

@@ -17,8 +17,8 @@ from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.models.claims import add_claims, largest, line_seeds, others
 from raresim.models.contracts import Contract
-from raresim.models.defaults import seeds
 from raresim.models.frequencies import Frequencies
+from raresim.models.own_risk import seeds
 from raresim.models.period_losses import PeriodLosses
 from raresim.numerics.arrays import Float
 

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from raresim.models.own_risk import Book, Places
+from raresim.models.own_risk import Book, Places, Words, lost, word_of
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 
@@ -31,14 +31,20 @@ MOST = 650.0
 
 
 @kernel
+def score_of(x: Float, over: float, book: Book, k: int) -> float:
+    """The normal score of obligor ``k``'s default probability given factors ``x`` (d,), with one ``over`` the shock."""
+    score = -book.barrier[k] * over
+    for j in range(book.ptr[k], book.ptr[k + 1]):
+        score += book.load[j] * x[book.column[j]]
+    return float(score * book.scale[k])
+
+
+@kernel
 def probabilities(x: Float, book: Book, p: Float, eta: Float) -> None:
     """Default probabilities ``p`` (m,) and their normal scores ``eta`` (m,) given one row of factors ``x`` (d,)."""
     over = 1.0 if book.shock < 0 else 1.0 / x[book.shock]
     for k in range(p.shape[0]):
-        score = -book.barrier[k] * over
-        for j in range(book.ptr[k], book.ptr[k + 1]):
-            score += book.load[j] * x[book.column[j]]
-        eta[k] = score * book.scale[k]
+        eta[k] = score_of(x, over, book, k)
         p[k] = 0.5 * math.erfc(-eta[k] * math.sqrt(0.5))
 
 
@@ -185,3 +191,22 @@ def twisted(x: Float, book: Book, c: Float, levels: Float, pick: Places, q: Floa
         for k in range(m):
             e = math.exp(min(own * c[k], MOST))
             q[i, k] = p[k] * e / (1.0 + p[k] * (e - 1.0))
+
+
+@kernel
+def twisted_parts(x: Float, own: Words, t: Float, book: Book, c: Float, members: Places, out: Float) -> None:
+    """What each of the obligors ``members`` (j,) loses in rows that are twisted by ``t`` (n,), into ``out`` (n, j).
+
+    As `raresim.models.own_risk.losses_given` with the probabilities of `twisted`.
+    """
+    state = np.empty(1, np.uint64)
+    for i in range(x.shape[0]):
+        over = 1.0 if book.shock < 0 else 1.0 / x[i, book.shock]
+        for j in range(members.shape[0]):
+            k = members[j]
+            p = 0.5 * math.erfc(-score_of(x[i], over, book, k) * math.sqrt(0.5))
+            e = math.exp(min(t[i] * c[k], MOST))
+            word = word_of(own[i], k)
+            out[i, j] = 0.0
+            if float(word) < p * e / (1.0 + p * (e - 1.0)) * 2.0**64:
+                out[i, j] = lost(word, book.money[k], book.a[k], book.b[k], state)

@@ -12,19 +12,19 @@ import numpy as np
 
 from raresim.arguments import checks
 from raresim.data import files
-from raresim.data.files import Problems
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.models.barriers import barriers, falls_by_log
 from raresim.models.base import Model
 from raresim.models.controls import Control
-from raresim.models.credit_controls import CreditControls
+from raresim.models.credit_controls import CreditControls, migration_controls
 from raresim.models.defaults import DefaultLoss, book_of
-from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence, read_correlation
+from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence
 from raresim.models.factors import CreditFactors
 from raresim.models.header import Header
 from raresim.models.migration import MigrationLoss
-from raresim.models.own_risk import Places
+from raresim.models.rated import Rated, Valuation
+from raresim.models.sector_correlation import SectorCorrelation
 from raresim.models.tape import Tape
 from raresim.models.transitions import Transitions
 from raresim.models.two_step import TwoStep
@@ -76,6 +76,12 @@ class Credit(Model):
         from the best to default, and a row for each. The tape then has a column rating and none of pd.
     values : mapping of str to float, optional
         What a unit of exposure is worth in each rating, beside ``transitions``: a fall in value is a loss.
+    spreads : mapping of str to float, optional
+        In place of values, the credit spread of each rating, a fraction a year. The exposure is what a claim is worth
+        in its present rating, and in another it is worth exp(-(spread - present spread) maturity) of that.
+    maturity : float, optional
+        Years to the maturity of every claim that remain at the horizon, or its duration, beside ``spreads``, where the
+        tape has no column maturity.
 
     Raises
     ------
@@ -86,8 +92,8 @@ class Credit(Model):
 
     Notes
     -----
-    `raresim.models.defaults.DefaultLoss` has the formula, and `raresim.models.migration.MigrationLoss` that of ratings,
-    for which there is no scheme: `auto` searches.
+    `raresim.models.defaults.DefaultLoss` has the formula, and `raresim.models.migration.MigrationLoss` that of ratings.
+    `raresim.models.two_step.TwoStep` is the scheme of both.
     """
 
     kind: ClassVar[str] = "credit"
@@ -105,12 +111,13 @@ class Credit(Model):
     variance: Marginal | None = None
     transitions: Path | None = None
     values: Mapping[str, float] | None = None
+    spreads: Mapping[str, float] | None = None
+    maturity: float | None = None
 
     obligors: Tape = field(init=False, repr=False)
     dependence: Dependence = field(init=False, repr=False)
     told: tuple[str, ...] = field(init=False, repr=False)
-    moves: Transitions | None = field(init=False, repr=False, default=None)
-    rating: Places | None = field(init=False, repr=False, default=None)
+    rated: Rated | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         checks.one_of("copula", self.copula, Copula)
@@ -126,11 +133,11 @@ class Credit(Model):
             object.__setattr__(self, "tape", Path(given))
         is_file = isinstance(given, (str, Path))
         file = files.read(Path(given)) if is_file else files.of_frame("tape", "id", given)
-        if (self.transitions is None) != (self.values is None):
-            missing, other = ("values", "transitions") if self.values is None else ("transitions", "values")
-            raise FieldError(missing, f"is required beside {other}")
+        valuation = Valuation(values=self.values, spreads=self.spreads, maturity=self.maturity)
+        valuation.check(self.transitions is not None)
         moves = None if self.transitions is None else Transitions.read(self.transitions)
-        header = Header.of(file, self.columns, ("id", "ead", "pd") if moves is None else ("id", "ead", "rating"))
+        needed = ("id", "ead", "pd") if moves is None else ("id", "ead", "rating", *valuation.column)
+        header = Header.of(file, self.columns, needed, () if self.spreads is None else ("maturity",))
         if moves is not None and "pd" in header.places:
             raise FieldError("transitions", f"must be left out, or the column {header.places['pd']}: both say the pd")
         by_sector = self.sector_correlation is not None or self.between_sectors is not None
@@ -140,26 +147,17 @@ class Credit(Model):
                 "between_sectors" if self.between_sectors is not None else "sector_correlation",
                 f"must be left out where factors is {choice.factors!r}: its factors are independent",
             )
-        tape = Tape.read(file, header, self.lgd, self._numbers(choice, header))
-        between = self.between_sectors if self.sector_correlation is None else read_correlation(self.sector_correlation)
+        years = tuple(header.places[name] for name in valuation.column)
+        tape = Tape.read(file, header, self.lgd, (*self._numbers(choice, header), *years))
+        matrix = self.sector_correlation
+        between = self.between_sectors if matrix is None else SectorCorrelation.read(matrix)
         if moves is not None:
-            tape = self._rated(tape, header, moves)
+            rated = Rated.of(tape, header, moves, valuation)
+            object.__setattr__(self, "rated", rated)
+            tape = replace(tape, pd=rated.pd)
         object.__setattr__(self, "obligors", tape)
         object.__setattr__(self, "dependence", dependence(choice, tape, header, self.rho, between))
         object.__setattr__(self, "told", (*header.notes, *self.dependence.notes, *(moves.notes if moves else ())))
-
-    def _rated(self, tape: Tape, header: Header, moves: Transitions) -> Tape:
-        """``tape`` with the default probabilities of its ratings."""
-        column = header.places["rating"]
-        labels, problems = tape.groups(column), Problems(tape.file)
-        for row, label in zip(tape.rows, labels, strict=True):
-            if label not in moves.ratings:
-                problems.add(files.no_such("rating", label, moves.ratings), row, column)
-        problems.stop()
-        rating = np.array([moves.ratings.index(label) for label in labels], dtype=np.int64)
-        object.__setattr__(self, "moves", moves)
-        object.__setattr__(self, "rating", rating)
-        return replace(tape, pd=frozen(moves.probability[rating, -1].copy()))
 
     def _check_copula(self) -> None:
         for name, copula in (("dof", "t"), ("variance", "mixture")):
@@ -187,8 +185,8 @@ class Credit(Model):
     @cached_property
     def loss(self) -> DefaultLoss | MigrationLoss:
         inputs, tape = self.inputs, self.obligors
-        if self.moves is not None and self.rating is not None and self.values is not None:
-            return self._migration(self.moves, self.rating, self.values)
+        if self.rated is not None:
+            return self.rated.loss(tape, self.dependence, inputs, tuple(self.files()))
         shock = len(inputs.factors) if inputs.has_shock else -1
         barrier = barriers(tape.pd, inputs)
         book = book_of(tape, self.dependence.loadings, self.dependence.common_share, barrier, shock)
@@ -197,32 +195,20 @@ class Credit(Model):
         path = self.tape if isinstance(self.tape, Path) else None
         return DefaultLoss(tape, book, inputs.dim, frozen(np.array(independent)), by_pd, path)
 
-    def _migration(self, moves: Transitions, rating: Places, values: Mapping[str, float]) -> MigrationLoss:
-        inputs, tape = self.inputs, self.obligors
-        worth, worst_first = moves.values(values), moves.probability[:, ::-1]
-        reached = np.minimum(np.cumsum(worst_first, axis=1)[:, :-1], 1.0)
-        barrier = barriers(reached.ravel(), inputs).reshape(reached.shape)
-        book = book_of(
-            tape,
-            self.dependence.loadings,
-            self.dependence.common_share,
-            np.zeros(tape.size),
-            len(inputs.factors) if inputs.has_shock else -1,
-        )
-        change = worth[:, None] - worth[None, ::-1]
-        return MigrationLoss(tape, book, rating, frozen(barrier), frozen(change), inputs.dim, tuple(self.files()))
+    @property
+    def moves(self) -> Transitions | None:
+        """The transitions of ratings; None in default mode."""
+        return None if self.rated is None else self.rated.moves
 
     @property
-    def scheme(self) -> TwoStep | None:
-        return TwoStep(self.inputs, self.loss) if isinstance(self.loss, DefaultLoss) else None
+    def scheme(self) -> TwoStep:
+        return TwoStep(self.inputs, self.loss)
 
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
-        if isinstance(self.loss, MigrationLoss) and self.moves is not None:
-            why = "nothing: the sum of probabilities times changes in value"
-            return (Control("expected loss", "EL", self.loss.mean(self.moves.probability), None, why),)
-        if not isinstance(self.loss, DefaultLoss):
-            return ()
-        return CreditControls(self.inputs, self.loss, self.dependence.common_share).of(estimates, preset)
+        share = self.dependence.common_share
+        if isinstance(self.loss, MigrationLoss):
+            return migration_controls(self.inputs, self.loss, share, estimates)
+        return CreditControls(self.inputs, self.loss, share).of(estimates, preset)
 
     def notes(self) -> list[str]:
         return list(self.told)
@@ -231,7 +217,7 @@ class Credit(Model):
         return [path for path in (self.tape, self.sector_correlation, self.transitions) if isinstance(path, Path)]
 
     def describe(self) -> list[str]:
-        mode = "default" if self.moves is None else "migration"
+        mode = "default" if self.rated is None else "migration"
         law = {"gaussian": "normal", "t": f"Student t, {self.dof:g} degrees of freedom" if self.dof else ""}
         of = law.get(self.copula, "of a normal variance mixture")
         return [f"credit portfolio in {mode} mode: asset values {of}"]

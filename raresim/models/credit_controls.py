@@ -16,7 +16,8 @@ from raresim.models.defaults import DefaultLoss
 from raresim.models.exact_law import ExactLaw
 from raresim.models.factors import CreditFactors
 from raresim.models.irb import MATURITY, capital
-from raresim.models.large_pool import LargePool
+from raresim.models.large_pool import LargePool, MovingPool, Pool
+from raresim.models.migration import MigrationLoss
 from raresim.numerics.arrays import Float
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ class CreditControls:
         found = [
             Control("expected loss", "EL", tape.expected_loss, None, "nothing: the sum of pd times ead times lgd"),
         ]
-        tails = [e for e in estimates if e.direction == "above" and math.isfinite(e.value) and _loss_of(e) > 0]
+        tails = _tails(estimates)
         found += self._exact(tails)
         if not self.inputs.has_shock:
-            found += self._large_pool(tails)
+            found += of_pool(self.pool, self.inputs.dim == 2, tails)
         found += self._credit_risk_plus(tails)
         if preset == "irb":
             found += self._ratings()
@@ -76,11 +77,6 @@ class CreditControls:
         """The portfolio as a large pool with one factor."""
         tape = self.loss.tape
         return LargePool(tape.severity, tape.ead * tape.lgd_std, tape.pd, self.common_share)
-
-    @property
-    def has_one_factor(self) -> bool:
-        """Whether there is one common factor and no shock."""
-        return self.inputs.dim == 2
 
     def _exact(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
         """The exact law, where factors are few."""
@@ -95,25 +91,6 @@ class CreditControls:
             value = _number(e, law.probability, law.value_at_risk, law.expected_shortfall)
             if value is not None:
                 yield Control("exact law, by recursion given the factors", e.label, value, e.value, how, within)
-
-    def _large_pool(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
-        """ASRF, and where it has one factor, with the granularity adjustment."""
-        why = "infinitely many small obligors, and one factor"
-        if not self.has_one_factor:
-            why += ", with the R^2 of each obligor: what sectors diversify is left out"
-        for e in estimates:
-            if e.level is None:
-                yield Control("ASRF (Vasicek)", e.label, self.pool.probability(e.threshold), e.value, why)
-                continue
-            tail = 1.0 - e.level
-            of = self.pool.value_at_risk if e.kind == "value_at_risk" else self.pool.expected_shortfall
-            plain, more = of(tail)
-            yield Control("ASRF (Vasicek)", e.label, plain, e.value, why)
-            if self.has_one_factor:
-                share = abs(more) / plain if plain > 0 else math.inf
-                within = 0.01 + SECOND_ORDER * share**2 if share < SMALL else None
-                name = "ASRF with granularity adjustment"
-                yield Control(name, e.label, plain + more, e.value, FIRST_ORDER, within)
 
     def _credit_risk_plus(self, estimates: Sequence[Estimate]) -> Iterator[Control]:
         """CreditRisk+ with one gamma factor of the same variance."""
@@ -146,6 +123,44 @@ class CreditControls:
         yield Control("IRB risk-weighted assets", "12.5 x capital", 12.5 * k, None, why)
         weight = 12.5 * k / float(tape.ead.sum())
         yield Control("IRB average risk weight", "share of exposure", weight, None, why)
+
+
+def migration_controls(
+    inputs: CreditFactors, loss: MigrationLoss, common_share: Float, estimates: Sequence[Estimate]
+) -> tuple[Control, ...]:
+    """Controls of a portfolio in migration mode, with R^2 of each obligor (m,), for the numbers of a run."""
+    why = "nothing: the sum of probabilities times changes in value"
+    found = [Control("expected loss", "EL", loss.expected_loss, None, why)]
+    if not inputs.has_shock:
+        std = loss.tape.ead * loss.tape.lgd_std
+        pool = MovingPool(loss.moves.amount, std, loss.probability, common_share)
+        found += of_pool(pool, inputs.dim == 2, _tails(estimates))
+    return tuple(found)
+
+
+def of_pool(pool: Pool, has_one_factor: bool, estimates: Sequence[Estimate]) -> Iterator[Control]:
+    """ASRF, and where the portfolio has one common factor, with the granularity adjustment."""
+    why = "infinitely many small obligors, and one factor"
+    if not has_one_factor:
+        why += ", with the R^2 of each obligor: what sectors diversify is left out"
+    for e in estimates:
+        if e.level is None:
+            yield Control("ASRF (Vasicek)", e.label, pool.probability(e.threshold), e.value, why)
+            continue
+        tail = 1.0 - e.level
+        of = pool.value_at_risk if e.kind == "value_at_risk" else pool.expected_shortfall
+        plain, more = of(tail)
+        yield Control("ASRF (Vasicek)", e.label, plain, e.value, why)
+        if has_one_factor:
+            share = abs(more) / plain if plain > 0 else math.inf
+            within = 0.01 + SECOND_ORDER * share**2 if share < SMALL else None
+            name = "ASRF with granularity adjustment"
+            yield Control(name, e.label, plain + more, e.value, FIRST_ORDER, within)
+
+
+def _tails(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """The numbers of the upper tail that are known."""
+    return [e for e in estimates if e.direction == "above" and math.isfinite(e.value) and _loss_of(e) > 0]
 
 
 def _loss_of(e: Estimate) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,11 +10,15 @@ from typing import ClassVar
 import numpy as np
 
 from raresim.distributions.base import Inputs
+from raresim.losses.parts import Parts
+from raresim.models.conditional import tail_laws
+from raresim.models.default_scores import Scored, default_scores
 from raresim.models.factors import CreditFactors
-from raresim.models.own_risk import Book, Words, default_losses, default_parts, default_scores, seeds_of
+from raresim.models.own_risk import Book, Places, default_losses, default_parts, seeds
 from raresim.models.pairs import moments_of
 from raresim.models.tape import Tape
 from raresim.models.tape_loss import TapeLoss
+from raresim.models.twisted_defaults import TwistedDefaults
 from raresim.numerics.arrays import Float, frozen
 
 
@@ -69,6 +73,7 @@ class DefaultLoss(TapeLoss):
     """
 
     kind: ClassVar[str] = "credit"
+    twists: ClassVar[str] = "defaults"
 
     tape: Tape
     book: Book
@@ -81,7 +86,6 @@ class DefaultLoss(TapeLoss):
         default_losses(x, seeds(x), self.book, out)
 
     def at_mean_severity(self, x: Float, out: Float) -> None:
-        """Write the loss of each row into ``out`` (n,), with the mean severity of each obligor that defaults."""
         nothing = np.zeros(self.tape.size)
         default_losses(x, seeds(x), self.book._replace(money=self.severity, a=nothing, b=nothing), out)
 
@@ -90,16 +94,52 @@ class DefaultLoss(TapeLoss):
         """What each obligor is expected to lose at default (m,)."""
         return self.tape.severity
 
+    @property
+    def expected_loss(self) -> float:
+        return self.tape.expected_loss
+
+    @property
+    def largest_loss(self) -> float:
+        return float(self.severity.sum())
+
+    def tail_laws(self, x: Float, level: float) -> tuple[Float, Float, Float]:
+        bound, tail, slope = np.empty(len(x)), np.empty(len(x)), np.empty(x.shape)
+        tail_laws(np.ascontiguousarray(x), self.book, self.severity, level, bound, tail, slope)
+        return bound, tail, slope
+
+    def twisted(self, levels: Float, shares: Float) -> TwistedDefaults:
+        return TwistedDefaults(self, self.book, self.severity, levels, shares)
+
     def components(self, x: Float) -> Float:
         parts = np.empty((len(x), self.tape.size), order="F")
-        default_parts(x, seeds(x), self.book, parts)
+        default_parts(x, seeds(x), self.book, np.arange(self.tape.size), parts)
         return parts
 
-    def scores(self, x: Float, components: Float) -> Mapping[str, Float]:
-        pd_score, rho_score = np.empty(len(x)), np.empty(len(x))
+    def part_columns(self, x: Float) -> Callable[[Places], Float]:
+        own = seeds(x)
+
+        def make(members: Places) -> Float:
+            parts = np.empty((len(x), members.size), order="F")
+            default_parts(x, own, self.book, members, parts)
+            return parts
+
+        return make
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return ("pd", "rho")
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        return ("lgd",)
+
+    def scores(self, x: Float, parts: Parts, group: Places, groups: int) -> Mapping[str, Float]:
+        by_pd, by_rho = np.zeros((len(x), groups)), np.zeros((len(x), groups))
         rho = np.einsum("ij,ij->i", self.independent, self.independent)
-        default_scores(x, components, self.book, self.by_pd, rho, pd_score, rho_score)
-        return {"pd": pd_score, "rho": rho_score}
+        scored = Scored(self.by_pd, rho, group)
+        for members in parts.chunks():
+            default_scores(x, np.asfortranarray(parts.columns(members)), self.book, scored, members, by_pd, by_rho)
+        return {"pd": by_pd, "rho": by_rho}
 
     def moments(self, inputs: Inputs) -> tuple[float, float] | None:
         return moments_of(self.tape, inputs, self.book, self.independent) if isinstance(inputs, CreditFactors) else None
@@ -117,10 +157,3 @@ class DefaultLoss(TapeLoss):
             many = np.count_nonzero(tape.lgd_std)
             lines.append(f"the loss given default of {many:,} obligors is drawn from beta laws")
         return lines
-
-
-def seeds(x: Float) -> Words:
-    """The state of the generator of each row of factors ``x`` (n, d), (n,) uint64."""
-    out = np.empty(len(x), np.uint64)
-    seeds_of(np.ascontiguousarray(x[:, -1]), out)
-    return out

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from raresim.arguments.typed import typed
 from raresim.data import files
-from raresim.data.correlation import correlation
 from raresim.data.files import DataFile, Problems
 from raresim.errors import DataError, FieldError
 from raresim.models.header import Header
+from raresim.models.sector_correlation import SectorCorrelation, equal_correlation
 from raresim.models.tape import Tape
 from raresim.numerics.arrays import Float, frozen
 
@@ -170,7 +169,7 @@ def _found(header: Header) -> tuple[Loading, ...]:
 
 
 def dependence(
-    choice: Choice, tape: Tape, header: Header, rho: float | None, between: Mapping[str, Float] | float | None
+    choice: Choice, tape: Tape, header: Header, rho: float | None, between: SectorCorrelation | float | None
 ) -> Dependence:
     """The loadings of the obligors of ``tape``.
 
@@ -184,8 +183,8 @@ def dependence(
         The columns.
     rho : float or None
         R^2 of every obligor, where the tape has no column for it.
-    between : mapping of str to array, float or None
-        Correlation of the sectors: a row for each, by its name; one number for all pairs; None where there are none.
+    between : SectorCorrelation, float or None
+        Correlation of the sectors: a matrix; one number for all pairs; None where they are independent.
 
     Raises
     ------
@@ -207,7 +206,7 @@ def dependence(
         sector = header.places["sector"]
         labels = tape.groups(sector)
         names = tuple(dict.fromkeys(labels))
-        known = tuple(between) if isinstance(between, Mapping) else names
+        known = between.names if isinstance(between, SectorCorrelation) else names
         _check_sectors(labels, known, tape, sector)
         at = np.array([known.index(label) for label in labels])
         loadings = np.zeros((tape.size, len(known)))
@@ -266,40 +265,5 @@ def _check_sectors(labels: Sequence[str], known: Sequence[str], tape: Tape, colu
     problems.stop()
 
 
-def _between(names: Sequence[str], between: Mapping[str, Float] | float) -> Float:
-    k = len(names)
-    if isinstance(between, Mapping):
-        missing = [name for name in names if name not in between]
-        if missing:
-            raise FieldError("sector_correlation", f"has no row for {files.listed(missing)}")
-        order = [list(between).index(name) for name in names]
-        matrix = np.array([between[name] for name in names])[:, order]
-    else:
-        matrix = np.full((k, k), between)
-        np.fill_diagonal(matrix, 1.0)
-    return correlation("sector_correlation", matrix)[0]
-
-
-def read_correlation(path: Path) -> dict[str, Float]:
-    """Rows of a correlation matrix by name, from a file whose header and first column name the sectors.
-
-    Raises
-    ------
-    DataError
-        With the place of each cell that is no number, and where the names of rows and columns differ.
-    """
-    file = files.read(Path(path))
-    names, problems = file.header[1:], Problems(file.name)
-    rows: dict[str, Float] = {}
-    for row, (name, *cells) in file.rows(range(len(file.header)), problems):
-        if name not in names:
-            problems.add(files.no_such("sector", name, names), row, file.header[0] or "first column")
-        elif name in rows:
-            problems.add(f"{name!r} has a row already", row, file.header[0] or "first column")
-        advice = "an entry of a correlation matrix is a number from -1 to 1"
-        rows[name] = np.array([files.number(c, advice, problems, row, n) for c, n in zip(cells, names, strict=True)])
-    for name in names:
-        if name not in rows:
-            problems.add(f"has a column for {name!r} but no row")
-    problems.stop()
-    return {name: rows[name] for name in names}
+def _between(names: Sequence[str], between: SectorCorrelation | float) -> Float:
+    return between.of(names) if isinstance(between, SectorCorrelation) else equal_correlation(len(names), between)

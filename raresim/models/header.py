@@ -20,8 +20,12 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "rho": ("asset_correlation", "r_squared", "r2"),
     "sector": ("industry",),
     "rating": ("grade",),
+    "maturity": ("remaining_maturity", "years_to_maturity", "time_to_maturity", "duration"),
 }
 """What the columns of a credit tape are called, and what they are often called instead."""
+
+WHERE_ASKED = ("maturity",)
+"""Names that are looked for only where the model needs them; else such a column is like any other."""
 
 GCPM = ("number", "name", "business", "country", "ead", "lgd", "pd", "default")
 """The first columns of a tape of the R package GCPM; those after them are loadings on its sectors."""
@@ -52,8 +56,16 @@ class Header:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, file: DataFile, columns: Mapping[str, str], needed: tuple[str, ...] = ("id", "ead", "pd")) -> Header:
+    def of(
+        cls,
+        file: DataFile,
+        columns: Mapping[str, str],
+        needed: tuple[str, ...] = ("id", "ead", "pd"),
+        also: tuple[str, ...] = (),
+    ) -> Header:
         """The columns of ``file``, of which the user has named some and some are ``needed``.
+
+        Names of `WHERE_ASKED` are looked for where they are needed, or in ``also``.
 
         Raises
         ------
@@ -69,7 +81,8 @@ class Header:
         taken = set(places.values())
         if is_gcpm:
             places.setdefault("id", file.header[0])
-        for name in [name for name in ALIASES if name not in places]:
+        hidden = {name for name in WHERE_ASKED if name not in (*needed, *also)}
+        for name in [name for name in ALIASES if name not in places and name not in hidden]:
             found = [usual[n] for n in (name, *ALIASES[name]) if n in usual and usual[n] not in taken]
             if len(found) > 1 and _usual(found[0]) != name:
                 problems.add(
@@ -89,7 +102,7 @@ class Header:
                     file.header_row,
                 )
         problems.stop()
-        used = {column for name, column in places.items() if name not in ("sector", "rating")}
+        used = {column for name, column in places.items() if name not in ("sector", "rating", *hidden)}
         sectors = tuple(file.header[len(GCPM) :]) if is_gcpm else ()
         if is_gcpm:
             notes.insert(0, f"{file.name} is a tape of GCPM: {files.listed(sectors)} are loadings R, not R^2")

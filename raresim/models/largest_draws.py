@@ -22,8 +22,7 @@ from raresim.models.biased_factors import BiasedFactors
 from raresim.models.claims import line_seeds
 from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, Totals
-from raresim.models.defaults import seeds
-from raresim.models.own_risk import Places
+from raresim.models.own_risk import Places, seeds
 from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream

@@ -107,6 +107,13 @@ def seeds_of(own: Float, seeds: Words) -> None:
         seeds[i] = mixed(bits[i] + np.uint64(0x632BE59BD9B4E019))
 
 
+def seeds(x: Float) -> Words:
+    """The state of the generator of each row of factors ``x`` (n, d), (n,) uint64."""
+    out = np.empty(len(x), np.uint64)
+    seeds_of(np.ascontiguousarray(x[:, -1]), out)
+    return out
+
+
 @kernel
 def exceeds(word: np.uint64, tau: float) -> bool:
     """Whether a standard normal, of which ``word`` is the upper tail probability times 2^64, exceeds ``tau``."""
@@ -206,20 +213,21 @@ def default_losses(x: Float, own: Words, book: Book, out: Float) -> None:
 
 
 @kernel
-def default_parts(x: Float, own: Words, book: Book, out: Float) -> None:
-    """As `default_losses`, with what each obligor loses in ``out`` (n, m)."""
+def default_parts(x: Float, own: Words, book: Book, members: Places, out: Float) -> None:
+    """As `default_losses`, with what each of the obligors ``members`` (j,) loses in ``out`` (n, j)."""
     tau, state = np.empty(TILE), np.empty(1, np.uint64)
     for first in range(0, x.shape[0], TILE):
         n = min(TILE, x.shape[0] - first)
-        for k in range(book.barrier.shape[0]):
+        for j in range(members.shape[0]):
+            k = members[j]
             taus(x, first, n, k, book, tau)
             step = step_of(k)
             money, a, b = book.money[k], book.a[k], book.b[k]
             for i in range(n):
                 word = mixed(own[first + i] + step)
-                out[first + i, k] = 0.0
+                out[first + i, j] = 0.0
                 if exceeds(word, tau[i]):
-                    out[first + i, k] = lost(word, money, a, b, state)
+                    out[first + i, j] = lost(word, money, a, b, state)
 
 
 @kernel
@@ -236,47 +244,6 @@ def losses_given(own: Words, q: Float, book: Book, c: Float, loss: Float, mean_l
             if float(word) < q[i, k] * 2.0**64:
                 loss[i] += lost(word, book.money[k], book.a[k], book.b[k], state)
                 mean_loss[i] += c[k]
-
-
-@kernel
-def parts_given(own: Words, q: Float, book: Book, out: Float) -> None:
-    """As `losses_given`, with what each obligor loses in ``out`` (n, m)."""
-    state = np.empty(1, np.uint64)
-    for i in range(q.shape[0]):
-        for k in range(q.shape[1]):
-            word = word_of(own[i], k)
-            out[i, k] = 0.0
-            if float(word) < q[i, k] * 2.0**64:
-                out[i, k] = lost(word, book.money[k], book.a[k], book.b[k], state)
-
-
-@kernel
-def default_scores(
-    x: Float, parts: Float, book: Book, by_pd: Float, rho: Float, pd_score: Float, rho_score: Float
-) -> None:
-    """Scores of each row's defaults by factors on all default probabilities, and on all shares of common variance.
-
-    ``(D_k - p_k) / (p_k (1 - p_k)) dp_k``, summed over obligors with ``p_k = Phi(eta_k)``, where ``by_pd`` (m,) is what
-    a barrier falls by the log of the first factor, and ``rho`` (m,) is R^2.
-    """
-    for i in range(x.shape[0]):
-        pd_score[i], rho_score[i] = 0.0, 0.0
-        over = 1.0 if book.shock < 0 else 1.0 / x[i, book.shock]
-        for k in range(parts.shape[1]):
-            if book.money[k] == 0.0 or not abs(book.barrier[k]) < math.inf:
-                continue
-            common = 0.0
-            for j in range(book.ptr[k], book.ptr[k + 1]):
-                common += book.load[j] * x[i, book.column[j]]
-            eta = (common - book.barrier[k] * over) * book.scale[k]
-            p = 0.5 * math.erfc(-eta * math.sqrt(0.5))
-            rest = 0.5 * math.erfc(eta * math.sqrt(0.5))
-            if p == 0.0 or rest == 0.0:
-                continue
-            density = math.exp(-0.5 * eta * eta) / math.sqrt(2.0 * math.pi)
-            each = density / p if parts[i, k] > 0.0 else -density / rest
-            pd_score[i] += each * by_pd[k] * over * book.scale[k]
-            rho_score[i] += each * 0.5 * (common * book.scale[k] + eta * rho[k] * book.scale[k] * book.scale[k])
 
 
 @kernel

@@ -1,7 +1,8 @@
-"""A matrix of rating transitions over the horizon, and what an exposure is worth in each rating."""
+"""A matrix of rating transitions over the horizon, and what is lost by a change of rating."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from raresim.data import files
 from raresim.data.files import Problems
 from raresim.errors import FieldError
+from raresim.models.own_risk import Places
 from raresim.numerics.arrays import Float, frozen
 
 TOLERANCE = 1e-3
@@ -77,17 +79,56 @@ class Transitions:
         )
         return cls(ratings, frozen(table), (*notes, f"the last column of {file.name}, {default}, is default"))
 
-    def values(self, given: Mapping[str, float]) -> Float:
-        """What a unit of exposure is worth in each rating (r,), in their order.
+    def reached(self, rating: Places) -> Float:
+        """Probabilities (m, r + 1) of going from ``rating`` (m,) to default, to the worst rating, and so on."""
+        return np.asarray(self.probability[rating, ::-1])
+
+    def lost_by_value(self, given: Mapping[str, float], rating: Places) -> Float:
+        """What a unit of exposure loses by going from ``rating`` (m,) to the worst rating, and so on, (m, r).
+
+        ``given`` is what it is worth in each.
 
         Raises
         ------
         FieldError
-            For ``values``, where ratings are missing or unknown.
+            For ``values``, where ratings are missing or unknown, or a value is not finite.
         """
-        for name in given:
+        worth = self._of_each("values", given)
+        return np.asarray(worth[rating, None] - worth[None, ::-1])
+
+    def lost_by_spread(self, given: Mapping[str, float], maturity: Float, rating: Places) -> Float:
+        """As `lost_by_value`, with the credit spread of each rating as ``given``, and years to ``maturity`` (m,).
+
+        The exposure is what a claim is worth in its present rating. In another it is worth
+        ``exp(-(spread - present spread) maturity)`` of that, a zero bond's share with spreads that are compounded
+        continuously [1]_; a claim that pays coupons has its duration in place of its maturity.
+
+        Raises
+        ------
+        FieldError
+            For ``spreads``, where ratings are missing or unknown, or a spread is no fraction a year.
+
+        References
+        ----------
+        .. [1] Gupton, Finger & Bhatia, *CreditMetrics technical document*, 1997.
+        """
+        spread = self._of_each("spreads", given)
+        for name, value in zip(self.ratings, spread.tolist(), strict=True):
+            if not -1.0 < value < 1.0:
+                raise FieldError(
+                    "spreads",
+                    f"must be fractions a year between -1 and 1, got {value:.15g} for {name}; is it in per cent or in "
+                    "basis points? 120 basis points are 0.012",
+                )
+        return np.asarray(-np.expm1(-(spread[None, ::-1] - spread[rating, None]) * maturity[:, None]))
+
+    def _of_each(self, field: str, given: Mapping[str, float]) -> Float:
+        """A number for each rating (r,), in their order."""
+        for name, value in given.items():
             if name not in self.ratings:
-                raise FieldError("values", files.no_such("rating", name, self.ratings))
+                raise FieldError(field, files.no_such("rating", name, self.ratings))
+            if not math.isfinite(value):
+                raise FieldError(field, f"must be finite numbers, got {value} for {name}")
         if missing := [name for name in self.ratings if name not in given]:
-            raise FieldError("values", f"must have a number for each rating, lacks {files.listed(missing)}")
+            raise FieldError(field, f"must have a number for each rating, lacks {files.listed(missing)}")
         return np.array([float(given[name]) for name in self.ratings])

@@ -1,37 +1,29 @@
-"""Rows whose factors make a loss usual and whose defaults are twisted towards it: two-step importance sampling."""
+"""Rows whose factors make a loss usual and whose obligors are twisted towards it: two-step importance sampling."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
-from raresim.distributions.base import Distribution, Inputs, log_density
+from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import log_sum_exp
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.estimators.base import OfDraws, Unit
 from raresim.estimators.weighted_draws import summary_of
-from raresim.losses.base import Loss
-from raresim.models.conditional import twisted
-from raresim.models.defaults import DefaultLoss, seeds
-from raresim.models.own_risk import Places, Words, losses_given, parts_given, picks_of
+from raresim.models.tape_loss import TapeLoss, TwistedLoss
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
-
-TILE_NUMBERS = 2**17
-"""Default probabilities that are held at once (1 megabyte)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,107 +37,12 @@ class Aim:
     law : Distribution
         Of the standard normals behind the factors, without the last one, ``own_risk``.
     level : float
-        The loss that defaults are twisted towards; ``-inf`` for none.
+        The loss that obligors are twisted towards; ``-inf`` for none.
     """
 
     share: float
     law: Distribution
     level: float
-
-
-class _Tile(NamedTuple):
-    """A few rows: which, their generators, twisted default probabilities, and the twists and cumulants of each aim."""
-
-    rows: slice
-    own: Words
-    q: Float
-    t: Float
-    psi: Float
-
-
-@dataclass(frozen=True, eq=False)
-class TwistedDefaults(Loss):
-    """The loss of a portfolio whose defaults are twisted towards the level of one of several aims.
-
-    Parameters
-    ----------
-    plain : DefaultLoss
-        The loss of the model.
-    levels, shares : (j,) float64
-        Of the aims; which of them a row belongs to is decided by its generator.
-    """
-
-    kind: ClassVar[str] = "twisted_credit"
-
-    plain: DefaultLoss
-    levels: Float
-    shares: Float
-
-    def bind(self, inputs: Inputs) -> TwistedDefaults:
-        return self
-
-    @cached_property
-    def severity(self) -> Float:
-        """What each obligor is expected to lose at default (m,)."""
-        return self.plain.severity
-
-    def __call__(self, x: Float, out: Float) -> None:
-        self.rows(x, out)
-
-    def rows(self, x: Float, out: Float) -> Float:
-        """Write losses into ``out`` (n,), and return `ratios` of the rows (n, j)."""
-        logs = np.empty((len(x), self.levels.size), order="F")
-        for tile in self._tiles(x):
-            mean = np.empty(tile.own.size)
-            losses_given(tile.own, tile.q, self.plain.book, self.severity, out[tile.rows], mean)
-            logs[tile.rows] = tile.t * mean[:, None] - tile.psi
-        return logs
-
-    def ratios(self, x: Float, mean: Float) -> Float:
-        """The log of the probability of a row's defaults under each twist over that without, (n, j) in nats.
-
-        It is ``t L - psi(t)`` with the losses ``mean`` (n,) of the rows at mean severities.
-        """
-        logs = np.empty((len(x), self.levels.size), order="F")
-        for tile in self._tiles(x):
-            logs[tile.rows] = tile.t * mean[tile.rows, None] - tile.psi
-        return logs
-
-    def components(self, x: Float) -> Float:
-        parts = np.empty((len(x), len(self.component_names)), order="F")
-        for tile in self._tiles(x):
-            parts_given(tile.own, tile.q, self.plain.book, parts[tile.rows])
-        return parts
-
-    def picks(self, x: Float) -> Places:
-        """Which aim each row of factors (n, d) belongs to, (n,) int64."""
-        pick = np.empty(len(x), np.int64)
-        picks_of(seeds(x), self.shares, pick)
-        return pick
-
-    def _tiles(self, x: Float) -> Iterator[_Tile]:
-        pick, own, m, j = self.picks(x), seeds(x), self.severity.size, self.levels.size
-        size = max(1, TILE_NUMBERS // m)
-        q, t, psi = np.empty((size, m)), np.empty((size, j)), np.empty((size, j))
-        for first in range(0, len(x), size):
-            rows = slice(first, min(first + size, len(x)))
-            n = rows.stop - first
-            given = np.ascontiguousarray(x[rows])
-            twisted(given, self.plain.book, self.severity, self.levels, pick[rows], q[:n], t[:n], psi[:n])
-            yield _Tile(rows, own[rows], q[:n], t[:n], psi[:n])
-
-    @property
-    def component_names(self) -> tuple[str, ...]:
-        return self.plain.component_names
-
-    def moments(self, inputs: Inputs) -> None:
-        return None
-
-    def files(self) -> list[Path]:
-        return self.plain.files()
-
-    def describe(self) -> list[str]:
-        return [*self.plain.describe(), "its defaults are twisted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +62,9 @@ class TwistedDraws(OfDraws):
 
     Notes
     -----
-    An aim is chosen by its share, factors are drawn from its law ``g_j``, and obligors default with the probabilities
-    that are twisted for its level ``x_j``. All aims together are one law, so the weight of a row with the standard
-    normals ``v`` and the loss ``L`` at mean severities is
+    An aim is chosen by its share, factors are drawn from its law ``g_j``, and obligors default, or change their
+    ratings, with the probabilities that are twisted for its level ``x_j``. All aims together are one law, so the weight
+    of a row with the standard normals ``v`` and the loss ``L`` at mean severities is
 
     ``phi(v) / sum_j share_j g_j(v) exp(t_j(v) L - psi(t_j(v), v))``.
 
@@ -194,13 +91,12 @@ class TwistedDraws(OfDraws):
         return 1.0
 
     @cached_property
-    def loss(self) -> TwistedDefaults:
+    def loss(self) -> TwistedLoss:
         """The loss of the rows."""
         plain = self.sampler.problem.loss
-        if not isinstance(plain, DefaultLoss):
+        if not isinstance(plain, TapeLoss):
             raise TypeError(f"two-step sampling is for a credit portfolio, got a loss of kind {plain.kind}")
-        levels, shares = np.array([a.level for a in self.aims]), np.array([a.share for a in self.aims])
-        return TwistedDefaults(plain, levels, shares)
+        return plain.twisted(np.array([a.level for a in self.aims]), np.array([a.share for a in self.aims]))
 
     @property
     def read_with(self) -> Problem:
@@ -222,7 +118,7 @@ class TwistedDraws(OfDraws):
         loss = np.empty(block.rows)
         log_weight = self.log_weight(u, self.loss.rows(x, loss))
         bounded = self.weight_bound is not None
-        many = len(self.loss.component_names)
+        many = self.loss.parts_at_once
         return summary_of(block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, bounded)
 
     def draw(self, block: Block) -> Float:
@@ -245,7 +141,7 @@ class TwistedDraws(OfDraws):
         return inputs.to_physical(u, np.empty((len(u), inputs.dim), order="F"))
 
     def log_weight(self, u: Float, ratios: Float) -> Float:
-        """The log weight of each row (n,), in nats; ``ratios`` (n, j) as `TwistedDefaults.ratios` has them."""
+        """The log weight of each row (n,), in nats; ``ratios`` (n, j) as `TwistedLoss.ratios` has them."""
         v = np.asfortranarray(u[:, :-1])
         logs = np.asfortranarray(ratios)
         for j, aim in enumerate(self.aims):

@@ -19,10 +19,9 @@ from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme
-from raresim.models.conditional import tail_laws
 from raresim.models.conditional_draws import ConditionalDraws
-from raresim.models.defaults import DefaultLoss
 from raresim.models.factors import CreditFactors
+from raresim.models.tape_loss import TapeLoss
 from raresim.models.twisted_draws import Aim, TwistedDraws
 from raresim.numerics.arrays import Float
 from raresim.numerics.streams import stream
@@ -72,7 +71,7 @@ class TwoStep(Scheme):
     ----------
     inputs : CreditFactors
         Of the model.
-    loss : DefaultLoss
+    loss : TapeLoss
         Of the model.
 
     Notes
@@ -95,18 +94,18 @@ class TwoStep(Scheme):
     """
 
     inputs: CreditFactors
-    loss: DefaultLoss
+    loss: TapeLoss
 
     @property
     def name(self) -> str:
-        return "two-step sampling (twisted defaults given fitted factors)"
+        return f"two-step sampling (twisted {self.loss.twists} given fitted factors)"
 
     def tune(self, session: Session) -> Tuned | None:
         if any(event.direction == "below" for event in session.events):
             return None
-        usual = self.loss.tape.expected_loss
+        usual = self.loss.expected_loss
         asked = sorted({event.threshold for event in session.events if event.threshold > usual})
-        asked = [level for level in asked if level <= self.loss.tape.severity.sum()]
+        asked = [level for level in asked if level <= self.loss.largest_loss]
         if not asked or self.loss.tape.size < 2:
             return None
         levels = [asked[i] for i in sorted({round(k) for k in np.linspace(0, len(asked) - 1, MOST_LEVELS)})]
@@ -248,8 +247,7 @@ class _Search:
         u = np.zeros((n, self.dim + 1), order="F")
         u[:, :-1] = v
         x = inputs.to_physical(u, np.empty((n, inputs.dim), order="F"))
-        bound, tail, slope = np.empty(n), np.empty(n), np.empty((n, inputs.dim))
-        tail_laws(np.ascontiguousarray(x), self.scheme.loss.book, self.scheme.loss.severity, level, bound, tail, slope)
+        bound, tail, slope = self.scheme.loss.tail_laws(x, level)
         return bound, tail, inputs.pulled_back(v, slope)
 
     def decide(self, sentence: str) -> None:

@@ -75,6 +75,7 @@ def refuse_for(
             measure.check_loss(loss)
             if inputs is not None:
                 measure.check_inputs(inputs)
+                measure.check_parameters(loss, inputs)
                 measure.check_moments(loss, inputs)
     of_a_draw = latent_dim if method.draws_in == "standard" else dim
     _refuse_budget(of_a_draw, inputs, loss, measures, method, max_evaluations)

@@ -693,6 +693,27 @@ def schema(debug: Debug = False) -> int:
     return ExitCode.OK
 
 
+@app.command("init")
+@_exits
+def init_recipe(
+    recipe: Annotated[str | None, typer.Argument(help="Its name; without one, list all.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder; by default the recipe's name.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Write a config to begin from, with the small files that it needs: it runs at once."""
+    from raresim.shell import recipes, terminal
+
+    if recipe is None:
+        terminal.show_table(["recipe", "what it is for"], [[name, recipes.purpose(name)] for name in recipes.names()])
+        return ExitCode.OK
+    written = recipes.write(recipe, out or Path(recipe))
+    typer.echo("\n".join(str(path) for path in written))
+    typer.echo(f"Run it: raresim run {written[0]}")
+    return ExitCode.OK
+
+
 @app.command("explain")
 @_exits
 def explain_term(

@@ -19,7 +19,7 @@ from raresim.measures.tail_sample import TailSample
 from raresim.measures.what_if import WhatIf, reweighted
 from raresim.record.verdict import Status
 from tests.statistical import assert_count_at_least, assert_spread_is, assert_within_error
-from tests.tail_samples import answered, estimate_of, rows_of, table
+from tests.tail_samples import Portfolio, answered, estimate_of, rows_of, table
 
 P, V, E = "probability", "value_at_risk", "expected_shortfall"
 
@@ -482,6 +482,11 @@ def test_what_cannot_be_changed_is_said():
     assert "std: must be changed by a factor" in exhibit.notes[0]
 
 
+def check(measure, inputs):
+    measure.check_inputs(inputs)
+    measure.check_parameters(Portfolio(linear), inputs)
+
+
 @pytest.mark.parametrize(
     ("measure", "message"),
     [
@@ -495,14 +500,14 @@ def test_what_cannot_be_changed_is_said():
 )
 def test_what_does_not_go_with_the_inputs_is_refused_before_the_run(measure, message):
     with pytest.raises(FieldError, match=message):
-        measure.check_inputs(CASES["normal"].inputs)
+        check(measure, CASES["normal"].inputs)
 
 
 def test_inputs_without_parameters_are_refused_before_the_run():
     inputs = Garch(fit=ReturnsTable.of(0.01 * np.random.default_rng(1).standard_normal((300, 2))))
-    Sensitivities().check_inputs(inputs)
+    check(Sensitivities(), inputs)
     with pytest.raises(FieldError, match="change: dof: the inputs have none: a law of kind garch has no density"):
-        WhatIf(change={"dof": 4}).check_inputs(inputs)
+        check(WhatIf(change={"dof": 4}), inputs)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from raresim.models.default_scores import Scored
+from raresim.models.moves import Moves
 from raresim.models.own_risk import Book
 from tests.helpers import block, normals
 
@@ -42,10 +44,18 @@ def chances(n, m):
     return np.asfortranarray(np.clip(np.random.default_rng(822).uniform(-0.2, 1.2, (n, m)), 0.0, 1.0))
 
 
-def ratings():
+def moves():
     """Rating of each obligor; barriers that fall from default to the best, and what is lost at each."""
     barrier = np.array([[2.0, 1.5, 0.8], [1.0, 0.5, -0.8], [np.inf, 0.4, -np.inf]])
-    return np.arange(M) % 3, barrier, np.array([[0.3, 0.1, 0.0], [0.2, 0.0, -0.1], [0.0, -0.2, -0.3]]), MONEY + 0.1
+    change = np.array([[0.3, 0.1, 0.0], [0.2, 0.0, -0.1], [0.0, -0.2, -0.3]])
+    rating = np.arange(M) % 3
+    return Moves(rating, barrier, np.column_stack([MONEY, (MONEY + 0.1)[:, None] * change[rating]]))
+
+
+def outcomes():
+    """Probabilities and losses of three outcomes of each of four obligors; some are impossible."""
+    p = np.array([[0.1, 0.2, 0.7], [0.0, 0.5, 0.5], [0.3, 0.7, 0.0], [1e-9, 0.0, 1.0]])
+    return p, np.array([[1.0, 0.5, -0.1], [9.0, 0.1, 0.0], [0.0, -0.5, -1.0], [70.0, 1.0, 0.0]])
 
 
 def lattice():
@@ -54,10 +64,9 @@ def lattice():
     return first, share, np.argsort(first + share, kind="stable")
 
 
-def migration(word, k, r):
-    """One obligor's arguments; the last but one is its exposure."""
-    _, barrier, change, ead = ratings()
-    return np.uint64(word), -0.2, k, 1.3, book(2), r, barrier, change, ead[k], state()
+def migration(word, k):
+    """One obligor's arguments."""
+    return np.uint64(word), -0.2, k, 1.3, book(2), moves(), state()
 
 
 def correlation():
@@ -72,6 +81,7 @@ COUNT = np.array([3.0, 0.0, 1.0, 8.0, 0.0, 2.0])
 NODES = np.polynomial.legendre.leggauss(12)
 PERIOD = np.random.default_rng(823).integers(0, COUNT.size, N)
 CLAIM = np.random.default_rng(824).lognormal(size=N)
+SOME = np.array([1, 5, 7])  # of the obligors
 HERE = np.array([0.2, -0.1, 1.5])  # a row of factors
 
 # Arguments of each kernel, by its own names; made anew for every call.
@@ -86,19 +96,20 @@ ARGUMENTS = {
         block(COUNT.size, 3, 0.0),
         np.zeros(COUNT.size),
     ),
+    "chances_of": lambda: (HERE, book(2), moves(), 2, np.empty(4), np.empty(3)),
     "choices_of": lambda: (seeds(), np.array([0.2, 0.2, 0.7, 1.0]), np.empty(N, np.int64)),
     "conditional_tails": lambda: (rows("C"), book(2), *lattice(), np.array([0, 3, 20]), np.empty((N, 3))),
     "cumulants": lambda: (np.array([0.1, 0.0, 0.9, 1e-9]), np.array([1.0, 1.0, 0.1, 70.0]), 10.0, np.empty(3)),
     "default_losses": lambda: (rows(), seeds(), book(2), np.empty(N)),
-    "default_parts": lambda: (rows(), seeds(), book(-1), block(N, M)),
+    "default_parts": lambda: (rows(), seeds(), book(-1), SOME, block(N, 3)),
     "default_scores": lambda: (
         rows(),
-        chances(N, M).round(),
+        chances(N, 3).round(),
         book(2),
-        np.linspace(0.2, 0.5, M),
-        np.linspace(0.0, 0.4, M),
-        np.empty(N),
-        np.empty(N),
+        Scored(np.linspace(0.2, 0.5, M), np.linspace(0.0, 0.4, M), np.arange(M) % 2),
+        SOME,
+        block(N, 2, 0.0),
+        block(N, 2, 0.0),
     ),
     "exceeds": lambda: (np.uint64(2**63 - 2**12), 0.0),  # between the table's ends
     "joint_losses": lambda: (BARRIER, MONEY, correlation(), 0.5 * (NODES[0] + 1.0), 0.5 * NODES[1]),
@@ -106,9 +117,16 @@ ARGUMENTS = {
     "log_gamma_draw": lambda: (0.4, state(REJECTED)),
     "log_mills": lambda: (31.0,),
     "losses_given": lambda: (seeds(), chances(N, M), book(-1), MONEY, np.empty(N), np.empty(N)),
-    "migration_losses": lambda: (rows(), seeds(), book(2), *ratings(), np.empty(N)),
-    "migration_parts": lambda: (rows(), seeds(), book(-1), *ratings(), block(N, M)),
+    "migration_losses": lambda: (rows(), seeds(), book(2), moves(), np.empty(N)),
+    "migration_parts": lambda: (rows(), seeds(), book(-1), moves(), SOME, block(N, 3)),
     "mixed": lambda: (np.uint64(2**64 - 825),),
+    "move_chances": lambda: (HERE, book(2), moves(), np.empty((M, 4)), np.empty((M, 3))),
+    "move_cumulants": lambda: (*outcomes(), 10.0, np.empty(3)),
+    "move_tail_laws": lambda: (rows("C"), book(2), moves(), LEVEL, np.empty(N), np.empty(N), np.empty((N, 3))),
+    "move_twist": lambda: (*outcomes(), 2.0, np.empty(3)),
+    "move_twists": lambda: (rows("C"), book(2), moves(), LEVELS, np.empty((N, 4)), np.empty((N, 4))),
+    "moved_losses": lambda: (rows("C"), seeds(), book(-1), moves(), np.linspace(0, 9, N), np.empty(N), np.empty(N)),
+    "moved_parts": lambda: (rows("C"), seeds(), book(-1), moves(), np.linspace(0, 9, N), SOME, block(N, 3)),
     "next_scores": lambda: (
         COUNT,
         np.linspace(-1.0, 3.0, COUNT.size),
@@ -119,9 +137,10 @@ ARGUMENTS = {
         np.empty(int(COUNT.sum()) - 1),
     ),
     "next_uniform": lambda: (state(),),
-    "part_of": lambda: migration(2**50, 1, 0),
-    "parts_given": lambda: (seeds(), chances(N, M), book(-1), block(N, M)),
+    "outcome_of": lambda: (np.uint64(2**63), *(each[0] for each in outcomes()), 1.5),
+    "part_of": lambda: migration(2**50, 1),
     "picks_of": lambda: (seeds(), np.array([0.3, 0.0, 0.5, 0.2]), np.empty(N, np.int64)),
+    "score_of": lambda: (HERE, 1.0 / 1.5, book(2), 1),
     "probabilities": lambda: (HERE, book(2), np.empty(M), np.empty(M)),
     "recursion": lambda: (np.array([0.1, 0.5, 0.3, 0.0, 1.0, 0.2, 0.05, 0.4]), *lattice(), np.empty(7)),
     "seeds_of": lambda: (normals(N, 1, 826)[:, 0].copy(), np.empty(N, np.uint64)),
@@ -129,7 +148,17 @@ ARGUMENTS = {
     "severity_draw": lambda: (np.uint64(2**64 - 827), 0.6, 2.5, state()),
     "tail_laws": lambda: (rows("C"), book(2), MONEY, LEVEL, np.empty(N), np.empty(N), np.empty((N, 3))),
     "taus": lambda: (rows(), 7, 200, 0, book(2), np.zeros(256)),
+    "top_exponent": lambda: (*(each[3] for each in outcomes()), 2.0),
     "twist": lambda: (np.array([0.1, 0.0, 0.9, 1e-9]), np.array([1.0, 1.0, 0.1, 7.0]), LEVEL, np.empty(3)),
+    "twisted_parts": lambda: (
+        rows("C"),
+        seeds(),
+        np.linspace(0.0, 9.0, N),
+        book(2),
+        MONEY,
+        SOME,
+        block(N, 3),
+    ),
     "twisted": lambda: (
         rows("C"),
         book(2),

@@ -99,7 +99,7 @@ def test_sectors_are_correlated_factors(model, tmp_path):
         np.testing.assert_allclose(read.inputs.root @ read.inputs.root.T, [[1.0, 0.3], [0.3, 1.0]])
     assert by_file.files() == [by_file.tape, matrix]
     matrix.write_text(",y,x\ny,1,2\nx,2,1\n")
-    with pytest.raises(FieldError, match=r"^sector_correlation: must have entries from -1 to 1, got 2"):
+    with pytest.raises(DataError, match=r"sectors.csv:2:x: must be between -1 and 1, got 2"):
         model(text, sector_correlation=matrix)
     matrix.write_text(",y,z\ny,1,0\nz,0,1\n")
     with pytest.raises(DataError, match=r"tape.csv:2:sector: unknown sector 'x' \(allowed: y, z\)"):
@@ -117,6 +117,10 @@ CELLS = {
     "negative exposure": ("100", "-1", "2:ead: must be at least 0, got -1"),
     "missing exposure": ("100", "", "2:ead: is missing; every obligor needs one"),
     "lgd above one": ("0.01,0.45", "0.01,45", "2:lgd: must be between 0 and 1, got 45; is the column in per cent?"),
+    "lgd below zero": ("0.01,0.45", "0.01,-0.45", "2:lgd: must be between 0 and 1, got -0.45"),
+    "missing pd": ("0.01,0.45", ",0.45", "2:pd: is missing; every obligor needs one"),
+    "missing rho": (",0.2\n", ",\n", "2:rho: is missing; every obligor needs one"),
+    "too few cells": (",0.45,0.1\n", "\n", "3: has 3 cells, must have 5 as the header does"),
     "same id": ("b,200", "a,200", "3:id: 'a' is in row 2 already; keep one row for each"),
     "missing id": ("b,200", ",200", "3:id: is missing; every obligor needs one of its own"),
     "rho of one": (",0.2\n", ",1\n", "2:rho: must be at least 0 and below 1, got 1; is the column in per cent?"),
@@ -142,6 +146,69 @@ def test_a_wrong_cell_is_refused_with_its_place(model, old, new, message):
     with pytest.raises(DataError) as caught:
         model(PLAIN.replace(old, new, 1))
     assert f"tape.csv:{message}" in str(caught.value).replace("tape.csv: ", "tape.csv:")
+
+
+IN_SECTORS = "id,ead,pd,lgd,rho,sector\na,1,0.1,1,0.2,x\nb,1,0.1,1,0.1,y\nc,1,0.1,1,0.1,z\n"
+
+MATRICES = {
+    "not symmetric": (
+        ",x,y,z\nx,1,0.3,0\ny,0.2,1,0\nz,0,0,1\n",
+        "sectors.csv:3:x: must be as in row 2, column y: got 0.2 here and 0.3 there",
+    ),
+    "diagonal": (",x,y,z\nx,1,0,0\ny,0,0.9,0\nz,0,0,1\n", "sectors.csv:3:y: must be 1 on the diagonal, got 0.9"),
+    "too large": (",x,y,z\nx,1,0,0\ny,0,1,-7\nz,0,-7,1\n", "sectors.csv:3:z: must be between -1 and 1, got -7"),
+    "empty": (",x,y,z\nx,1,0,0\ny,0,1,\nz,0,0,1\n", "sectors.csv:3:z: must be a finite number with"),
+    "no row": (",x,y,z\nx,1,0,0\ny,0,1,0\n", "sectors.csv: has a column for 'z' but no row"),
+    "twice": (",x,y,z\nx,1,0,0\nx,1,0,0\nz,0,0,1\n", "sectors.csv:3:first column: 'x' has a row already"),
+    "indefinite": (
+        ",x,y,z\nx,1,0.9,-0.9\ny,0.9,1,0.9\nz,-0.9,0.9,1\n",
+        "sectors.csv: is no correlation matrix: it must be positive definite, got one with the smallest eigenvalue",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MATRICES.values(), ids=MATRICES)
+def test_a_sector_correlation_that_is_none_is_refused_with_its_place(model, tmp_path, text, message):
+    matrix = tmp_path / "sectors.csv"
+    matrix.write_text(text)
+    with pytest.raises(DataError) as caught:
+        model(IN_SECTORS, sector_correlation=matrix)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("between", "message"),
+    [
+        (-0.5, "must be more than -1/2 and less than 1 for 3 sectors to have it as the correlation of all pairs, got"),
+        (40.0, "must be more than -1/2 and less than 1 for 3 sectors .*; is it in per cent\\?"),
+        (float("nan"), "must be more than -1/2 .*, got nan"),
+    ],
+)
+def test_one_correlation_of_all_sectors_has_a_range(model, between, message):
+    with pytest.raises(FieldError, match=f"^between_sectors: {message}"):
+        model(IN_SECTORS, between_sectors=between)
+    assert model(IN_SECTORS, between_sectors=-0.49).dependence.correlation[0, 2] == -0.49
+
+
+def test_a_tape_can_be_parquet(tmp_path, model):
+    """Every digit as in CSV; a wrong cell is named by its row and column."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"id": ["a", "b"], "ead": [1e6 / 3, 2e5], "pd": [0.01, 0.02], "lgd": [0.45, 0.4], "rho": [0.2, 0.1]}
+    parquet.write_table(arrow.table(columns | {"sector": ["x", "y"]}), tmp_path / "tape.parquet")
+    read = Credit(tape=tmp_path / "tape.parquet")
+    assert read.obligors.ids == ("a", "b")
+    np.testing.assert_array_equal(read.obligors.ead, columns["ead"])
+    assert read.loss.component_groups("sector") == ("x", "y")
+    assert read.files() == [tmp_path / "tape.parquet"]
+    parquet.write_table(arrow.table(columns | {"pd": [0.01, 2.0]}), tmp_path / "tape.parquet")
+    with pytest.raises(
+        DataError, match=r"tape.parquet:\d:pd: must be between 0 and 1, got 2.0; is the column in per cent"
+    ):
+        Credit(tape=tmp_path / "tape.parquet")
+    parquet.write_table(arrow.table(columns | {"ead": [1.0, None]}), tmp_path / "tape.parquet")
+    with pytest.raises(DataError, match=r"tape.parquet:\d:ead: is missing; every obligor needs one"):
+        Credit(tape=tmp_path / "tape.parquet")
 
 
 def test_a_beta_law_needs_a_small_enough_standard_deviation(model):
@@ -211,5 +278,5 @@ def test_tapes_of_the_configs_are_those_of_their_script(tmp_path):
     """``configs/credit/tapes.py`` writes them, byte for byte."""
     done = subprocess.run([sys.executable, str(TAPES / "tapes.py"), str(tmp_path)], check=False)
     assert done.returncode == 0
-    for name in ("tape.csv", "glasserman_li_21.csv"):
+    for name in ("tape.csv", "glasserman_li_21.csv", "rated.csv", "transitions.csv"):
         assert (tmp_path / name).read_bytes() == (TAPES / name).read_bytes()

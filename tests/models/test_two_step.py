@@ -7,23 +7,26 @@ import pytest
 from scipy import optimize, special, stats
 
 import raresim
+from raresim.accumulators import tail_draws
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.errors import FieldError
+from raresim.losses.parts import Held, InColumns
+from raresim.measures import tail_sample
 from raresim.models import Credit
-from raresim.models.conditional import log_mills, probabilities, tail_laws, twist
+from raresim.models.conditional import log_mills, probabilities, twist
 from raresim.models.conditional_draws import ConditionalDraws
 from raresim.models.exact_law import ExactLaw
 from raresim.models.twisted_draws import Aim, TwistedDraws
-from raresim.models.two_step import TwoStep
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
 from tests.helpers import losses, normals
 from tests.models.test_credit import Table, exact_law
+from tests.models.test_credit_migration import rated
 from tests.statistical import assert_within_error
 
 
@@ -46,7 +49,13 @@ def correlated(**options):
     return Credit(tape=table, lgd=1.0, between_sectors=0.4, **options)
 
 
-MODELS = {"one factor": lumpy, "beta": beta_severities, "t and sectors": lambda: correlated(copula="t", dof=5.0)}
+MODELS = {
+    "one factor": lumpy,
+    "beta": beta_severities,
+    "t and sectors": lambda: correlated(copula="t", dof=5.0),
+    "ratings": rated,
+    "ratings, t and beta": lambda: rated(copula="t", dof=6.0, columns={"lgd_mean": [0.4] * 40, "lgd_std": [0.2] * 40}),
+}
 
 
 @pytest.fixture(params=MODELS.values(), ids=MODELS)
@@ -95,14 +104,11 @@ def test_log_mills_is_that_of_the_normal_law():
 
 
 def test_slope_of_the_bound_is_its_derivative(model):
-    search_on = TwoStep(model.inputs, model.loss)
-    level = 0.4 * float(model.obligors.severity.sum())
+    level = 0.4 * model.loss.largest_loss
 
     def bound(v):
-        x = factors_of(model, v)
-        out, slope = np.empty((2, len(v))), np.empty(x.shape)
-        tail_laws(np.ascontiguousarray(x), model.loss.book, model.loss.severity, level, out[0], out[1], slope)
-        return out[0], search_on.inputs.pulled_back(v, slope)
+        out, _, slope = model.loss.tail_laws(factors_of(model, v), level)
+        return out, model.inputs.pulled_back(v, slope)
 
     v = np.full((1, model.inputs.dim - 1), 0.3)
     slope = bound(v)[1][0]
@@ -127,11 +133,11 @@ def rows_of(model, level, events, seed, n, share=0.1):
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 def test_weights_are_those_of_the_model(model, seed):
     """They add up to one over all rows, and to the probability that plain draws see beyond a loss."""
-    level, n = 0.3 * float(model.obligors.severity.sum()), 40_000
+    level, n = 0.3 * model.loss.largest_loss, 40_000
     u = normals(400_000, model.inputs.latent_dim, seed(921))
     loss = losses(model.loss, model.inputs.to_physical(u, np.empty_like(u)))
     threshold = float(np.quantile(loss, 0.995))
-    _, summary = rows_of(model, level, [0.0, threshold], seed(922), n)
+    _, summary = rows_of(model, level, [-1e9, threshold], seed(922), n)
     tail = summary.tail
     plain = (loss >= threshold).mean()
     errors = [math.exp(tail.log_probability(k)) * tail.relative_error(k) for k in range(2)]
@@ -142,7 +148,7 @@ def test_weights_are_those_of_the_model(model, seed):
 
 
 def test_parts_of_kept_rows_add_up_to_their_losses(model, seed):
-    rows, _ = rows_of(model, 0.3 * float(model.obligors.severity.sum()), [1.0], seed(923), 10)
+    rows, _ = rows_of(model, 0.3 * model.loss.largest_loss, [1.0], seed(923), 10)
     u = rows.draw(Block(3, 0, 0, 300))
     x, loss = rows.factors(u), np.empty(300)
     rows.loss.rows(x, loss)
@@ -295,8 +301,147 @@ def test_sensitivities_to_default_probabilities_and_correlations_are_derivatives
         seed=seed(930),
         relative_error=0.015,
     )
-    table = next(e for e in result.exhibits if e.name == "sensitivities")
-    found = {row[2]: row for row in table.rows}
+    found = sensitivities(result, "probability")
     for name, change in (("pd", "factor"), ("rho", "more")):
         slope = (exact(**{change: 1.002}) - exact(**{change: 0.998})) / 0.004
-        assert_within_error(found[name][4] / slope, 1.0, found[name][5] / slope)
+        assert_within_error(found[name]["derivative"] / slope, 1.0, found[name]["std_error"] / slope)
+
+
+def sensitivities(result, quantity):
+    """Rows of the table by parameter, of one kind of number."""
+    table = next(e for e in result.exhibits if e.name == "sensitivities")
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return {row["parameter"]: row for row in rows if row["quantity"] == quantity}
+
+
+@pytest.fixture(scope="module")
+def uneven(request):
+    """Eighty exposures that are no multiples of each other, and a run that asks for derivatives by name and group."""
+    rng = np.random.default_rng(7)
+    table = Table(id=range(80), ead=rng.lognormal(sigma=0.6, size=80).tolist(), pd=rng.uniform(0.01, 0.05, 80).tolist())
+    table |= {"kind": ["a", "b"] * 40}
+    model = Credit(tape=table, lgd=0.6, rho=0.2)
+    tail = 0.001
+    result = raresim.estimate(
+        model,
+        measures=[
+            raresim.Probability(above=13.0),
+            raresim.ValueAtRisk(tail=tail),
+            raresim.ExpectedShortfall(tail=tail),
+            raresim.Sensitivities(parameters=["pd", "lgd", "rho"], by="kind"),
+        ],
+        method=raresim.Auto(scheme="only"),
+        seed=931 + 1_000_000 * request.config.getoption("--reseed"),
+        relative_error=0.01,
+    )
+    return table, result, tail
+
+
+def changed(table, rho=0.2, factor=1.0, lgd=1.0, of="ab"):
+    """The exact law with the default probabilities, or losses, of some kinds, or all, changed by a factor."""
+    chosen = np.array([kind in of for kind in table["kind"]])
+    pd = np.array(table["pd"]) * np.where(chosen, factor, 1.0)
+    ead = np.array(table["ead"]) * np.where(chosen, lgd, 1.0)
+    model = Credit(tape=Table(table | {"pd": pd.tolist(), "ead": ead.tolist()}), lgd=0.6, rho=rho)
+    return ExactLaw.of(model.inputs, model.loss, 10.0, 20.0)
+
+
+CHANGES = {
+    "pd": lambda h: {"factor": 1 + h},
+    "pd.kind.a": lambda h: {"factor": 1 + h, "of": "a"},
+    "pd.kind.b": lambda h: {"factor": 1 + h, "of": "b"},
+    "rho": lambda h: {"rho": 0.2 * (1 + h)},
+    "lgd": lambda h: {"lgd": 1 + h},
+    "lgd.kind.a": lambda h: {"lgd": 1 + h, "of": "a"},
+    "lgd.kind.b": lambda h: {"lgd": 1 + h, "of": "b"},
+}
+
+
+@pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
+@pytest.mark.parametrize("name", CHANGES)
+def test_derivatives_by_name_and_group_are_differences_of_the_exact_law(uneven, name):
+    """The exact law rounds to 1/1000 of the loss, and the density at a value at risk has a bias of 1 %."""
+    table, result, tail = uneven
+    h = 0.05
+    laws = [changed(table, **CHANGES[name](step)) for step in (-h, h)]
+    of = {
+        "probability": [law.probability(13.0) for law in laws],
+        "value_at_risk": [law.value_at_risk(tail) for law in laws],
+        "expected_shortfall": [law.expected_shortfall(tail) for law in laws],
+    }
+    for quantity, (low, high) in of.items():
+        slope, row = (high - low) / (2 * h), sensitivities(result, quantity)[name]
+        assert_within_error(row["derivative"] / slope, 1.0, math.hypot(row["std_error"] / slope, 0.005))
+
+
+def test_groups_add_up_to_the_whole(uneven):
+    _, result, _ = uneven
+    for quantity in ("probability", "value_at_risk", "expected_shortfall"):
+        found = sensitivities(result, quantity)
+        assert set(found) >= {"pd", "rho", "lgd", "pd.kind.a", "rho.kind.b"}
+        for name in ("pd", "rho"):
+            both = found[f"{name}.kind.a"]["derivative"] + found[f"{name}.kind.b"]["derivative"]
+            assert found[name]["derivative"] == pytest.approx(both, rel=1e-9)
+        both = found["lgd.kind.a"]["derivative"] + found["lgd.kind.b"]["derivative"]
+        assert found["lgd"]["derivative"] == pytest.approx(both, rel=1e-3)
+        if quantity != "probability":
+            assert found["lgd"]["elasticity"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_sensitivities_that_a_credit_model_does_not_have_are_refused():
+    def run(model, **options):
+        measures = [raresim.Probability(above=30.0), raresim.Sensitivities(**options)]
+        return raresim.estimate(model, measures=measures, seed=1)
+
+    with pytest.raises(FieldError, match=r"parameters: .*; the loss has pd, rho, lgd$"):
+        run(lumpy(), parameters=["pds"])
+    with pytest.raises(FieldError, match=r"by: unknown column of tape|by: must be a column of tape"):
+        run(lumpy(), by="sector")
+    with pytest.raises(FieldError, match=r"by: must be left out: a loss of kind 'credit_migration' has no parameters"):
+        run(rated(), by="rating")
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_parts_that_are_made_in_columns_are_the_same(make, seed):
+    """Of the loss of the model and of its twisted rows."""
+    model = make()
+    x = factors_of(model, normals(300, model.inputs.dim - 1, seed(932)))
+    x[:, -1] = normals(300, 1, seed(933))[:, 0]
+    twisted = model.loss.twisted(np.array([-np.inf, 20.0]), np.array([0.3, 0.7]))
+    for loss in (model.loss, twisted):
+        whole = Held(loss.components(x))
+        parts = InColumns(300, 40, loss.part_columns(x))
+        groups = [np.arange(0, 40, 2), np.arange(1, 40, 2)]
+        np.testing.assert_array_equal(np.hstack([parts.columns(some) for some in parts.chunks()]), whole.values)
+        np.testing.assert_allclose(parts.sums(groups), whole.sums(groups), rtol=1e-12)
+        np.testing.assert_allclose(parts.sum(groups[1]), whole.sum(groups[1]), rtol=1e-12)
+        assert parts.size == whole.size == 40
+
+
+def test_contributions_are_the_same_where_parts_are_too_many_to_be_held(monkeypatch, seed):
+    """As in a book of many obligors: all kept rows count, and nothing of the size rows times obligors is held."""
+
+    def run():
+        measures = [
+            raresim.ValueAtRisk(level=0.99),
+            raresim.Contributions(level=0.99, by="sector"),
+            raresim.Sensitivities(),
+        ]
+        return raresim.estimate(correlated(), measures=measures, seed=seed(934), relative_error=0.05)
+
+    def tables(result):
+        return {e.name: e for e in result.exhibits if e.name.startswith(("contributions", "sensitivities"))}
+
+    whole = tables(run())
+    made: list[InColumns] = []
+    monkeypatch.setattr(tail_draws, "NUMBERS", 30_000)  # enough for the draws, not for their parts
+    monkeypatch.setattr(tail_sample, "InColumns", lambda *given: made.append(InColumns(*given)) or made[-1])
+    in_columns = tables(run())
+    assert [parts.parts for parts in made] == [40, 40]  # of the rows that set the floor, and of the estimate
+    assert set(whole) == set(in_columns) == {"contributions", "contributions_by_sector", "sensitivities"}
+    for name, table in whole.items():
+        assert in_columns[name].notes == table.notes
+        for row, other in zip(table.rows, in_columns[name].rows, strict=True):
+            assert [c for c in row if isinstance(c, str)] == [c for c in other if isinstance(c, str)]
+            numbers = [c for c in row if isinstance(c, float)]
+            np.testing.assert_allclose([c for c in other if isinstance(c, float)], numbers, rtol=1e-6, atol=1e-9)
