@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -198,7 +199,9 @@ def _panel(name: str, picture: Any) -> Panel:
     return Panel(name, f"data:image/png;base64,{data}", picture.alt, picture.caption)
 
 
-def _html(run: Run, panels: Mapping[str, Panel]) -> str:
+@functools.cache
+def _template() -> Any:
+    """The page, compiled once in a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -219,7 +222,11 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         percent=_percent,
         seconds=tables.duration,
     )
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2")
+
+
+def _html(run: Run, panels: Mapping[str, Panel]) -> str:
+    html: str = _template().render(
         style_hash=_style_hash(),
         run=run,
         words=Words(),
@@ -259,6 +266,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         facts=_facts(run.manifest),
         files=_files(run.manifest),
     )
+    return html
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
