@@ -201,7 +201,7 @@ def test_a_normal_law_with_many_wide_directions_is_tested(kind, seed):
     """Its weights are alike in no cylinder: forty directions with standard deviations up to three."""
     right = bent(44, np.square(np.linspace(1.2, 3.0, 40)))
     law = kind(mean=right.location, directions=right.basis, variances=right.spread)
-    seen = [canary(sampler(law, seed(860 + k)), 7) for k in range(10)]
+    seen = [canary(sampler(law, seed(860 + k)), 7) for k in range(5)]
     assert all(c.z is not None for c in seen)
     if kind is LowRankNormal:
         assert all(abs(c.z) < 5.0 for c in seen)
@@ -212,7 +212,7 @@ def test_a_normal_law_with_many_wide_directions_is_tested(kind, seed):
 @pytest.mark.slow
 def test_a_tilt_of_a_hundred_coordinates_is_tested(seed):
     """No cylinder holds weights that are alike there."""
-    found = [canary(sampler(tilted(100), seed(840 + k)), 7) for k in range(20)]
+    found = [canary(sampler(tilted(100), seed(840 + k)), 7) for k in range(8)]
     assert all(one.z is not None and abs(one.z) < 5.0 for one in found)
 
     class Off(HistogramTilt):
