@@ -25,7 +25,6 @@ QUICK = (
     "CE low_rank, d=20, 5%",
     "CE two-sided, d=3, 5%",
     "CE two-sided, d=20, 5%",
-    "stated N(5,1), 1%",
     "control: two-sided, stated one-sided, 1%",
 )
 
