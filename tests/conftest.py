@@ -1,7 +1,7 @@
 """Seeds of the whole suite, literal in the tests, shifted together by ``--reseed N``; examples that Hypothesis tries.
 
 ``HYPOTHESIS_PROFILE=nightly pytest`` (or ``--hypothesis-profile nightly``) tries 5,000 new examples of each property;
-without it, 200 that are always the same.
+without it, the same 100 each time.
 """
 
 import os
@@ -15,8 +15,8 @@ from tests.statistical import declared
 COLLECTED, RATES = pytest.StashKey(), pytest.StashKey()
 """The files of a run, and how many of their tests declare a rate of false failures, with the sum of these rates."""
 
-settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=200)
-settings.register_profile("reseeded", deadline=None, max_examples=200)
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=100)
+settings.register_profile("reseeded", deadline=None, max_examples=100)
 settings.register_profile("nightly", deadline=None, max_examples=5000)
 
 

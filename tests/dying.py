@@ -18,6 +18,12 @@ def segmentation_fault(x):
     return total(x)
 
 
+def killed_beyond(limit, x):
+    if (x[:, 0] > limit).any():
+        end(signal.SIGSEGV)
+    return total(x)
+
+
 def exiting(x):
     if (x[:, 0] > DEADLY).any():
         end()

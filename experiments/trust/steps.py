@@ -110,15 +110,13 @@ def defaults(x: Array, barrier: float, exposure: Array) -> Array:
 
 def beyond_defaults(barrier: float, exposure: Array, threshold: int) -> float:
     """``P(defaults >= threshold)`` for whole exposures: convolution given the factor, a sum over the factor."""
-    total = 0.0
     grid = np.linspace(-8.0, 9.0, 1_701)
-    for z in grid:
-        p = stats.norm.sf((barrier - math.sqrt(RHO) * z) / math.sqrt(1.0 - RHO))
-        law = np.ones(1)
-        for size in exposure.astype(int):
-            law = np.convolve(law, np.r_[1.0 - p, np.zeros(size - 1), p])
-        total += stats.norm.pdf(z) * law[threshold:].sum()
-    return float(total * (grid[1] - grid[0]))
+    p = stats.norm.sf((barrier - math.sqrt(RHO) * grid) / math.sqrt(1.0 - RHO))[:, None]
+    law = np.ones((grid.size, 1))
+    for size in exposure.astype(int):
+        none = np.zeros((grid.size, size))
+        law = np.hstack([(1.0 - p) * law, none]) + np.hstack([none, p * law])
+    return float(stats.norm.pdf(grid) @ law[:, threshold:].sum(axis=1) * (grid[1] - grid[0]))
 
 
 def beyond_defaults_alike(barrier: float, obligors: int, threshold: int) -> float:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from raresim.diagnostics.ess import effective, effective_of_logs
 from raresim.distributions.base import Distribution
-from raresim.distributions.beyond_sphere import BeyondSphere
-from raresim.distributions.histogram_tilt import HistogramTilt, normal_edges
-from raresim.distributions.low_rank_normal import LowRankNormal
-from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami
+from raresim.distributions.binned_ratio import BinnedRatio
 from raresim.engine.fold import Sampler
-from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 
@@ -42,15 +39,8 @@ BESIDE = 0.2
 """A region is left out if its effective number of draws is below this share of the best region's: the mean over all
 regions is only as exact as the worst of them."""
 
-LATTICE, EVENLY = 0.01, 1.5
-"""Unit to which the log density ratio of a tilted coordinate is rounded, and width of a window of their sum; in
-nats."""
-
-COARSE, ACROSS = 0.05, 0.05
-"""The same unit for coordinates of a normal law, and the length from which its mean across its directions counts."""
-
-FINE = frozen(np.linspace(-12.0, 12.0, 385))
-"""Edges of the bins of such a coordinate."""
+EVENLY = 1.5
+"""Width of a window of the log density ratio, in nats."""
 
 ENOUGH, MOST_SHARE = 60.0, 0.06
 """Effective number of draws that all regions must have, and largest share that one draw may have, for a known error."""
@@ -121,9 +111,8 @@ class Ring:
     high: float
 
     @classmethod
-    def around(cls, law: Distribution, rng: np.random.Generator, n: int) -> Ring:
+    def around(cls, law: Distribution, basis: Float, rng: np.random.Generator, n: int) -> Ring:
         """The ring beyond the median distance that holds nearly half of the draws of ``law``, from ``n`` draws."""
-        basis = law.basis if isinstance(law, BeyondSphere) else np.eye(law.dim)
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
         low, high = np.quantile(np.sqrt(np.square(u @ basis).sum(axis=1)), (0.5, 0.95))
@@ -165,36 +154,20 @@ class Window:
     steps: Whole
     low: int
     high: int
-    edges: Float = field(default_factory=normal_edges)
-    lattice: float = LATTICE
+    edges: Float
+    lattice: float
     basis: Float | None = None
 
     @classmethod
-    def around(cls, law: HistogramTilt | LowRankNormal, rng: np.random.Generator, n: int) -> Window:
+    def around(cls, law: Distribution, ratio: BinnedRatio, rng: np.random.Generator, n: int) -> Window:
         """The window from the middle of ``law`` on, from ``n`` draws, at most `EVENLY` nats wide."""
-        window = cls._of_tilt(law) if isinstance(law, HistogramTilt) else cls._of_normal(law)
+        steps = np.rint(ratio.steps / ratio.unit).astype(np.int64)
+        window = cls(steps, 0, 0, ratio.edges, ratio.unit, ratio.basis)
         u = np.empty((n, law.dim), order="F")
         law.sample(rng, u)
         low, high = np.quantile(window.sums(u), (0.5, 0.95))
         most = math.floor(low) + int(EVENLY / window.lattice)
         return replace(window, low=math.floor(low), high=min(math.floor(high), most))
-
-    @classmethod
-    def _of_tilt(cls, law: HistogramTilt) -> Window:
-        return cls(np.rint(law.log_ratios() / LATTICE).astype(np.int64), 0, 0)
-
-    @classmethod
-    def _of_normal(cls, law: LowRankNormal) -> Window:
-        """Along the directions with variances of their own, and along the part of the mean across them."""
-        across = law.location - law.basis @ (law.basis.T @ law.location)
-        length = math.sqrt(float(across @ across))
-        basis, variances = law.basis, law.spread
-        if length > ACROSS:
-            basis, variances = np.column_stack([basis, across / length]), np.append(variances, 1.0)
-        middles = np.concatenate([[FINE[0]], (FINE[1:] + FINE[:-1]) / 2.0, [FINE[-1]]])
-        centred = middles - (basis.T @ law.location)[:, None]
-        ratio = 0.5 * (np.square(middles) - np.square(centred) / variances[:, None])
-        return cls(np.rint(ratio / COARSE).astype(np.int64), 0, 0, FINE, COARSE, basis)
 
     def sums(self, u: Float) -> Whole:
         """For each row of ``u`` (n, d), the sum of the steps of its coordinates' bins."""
@@ -298,7 +271,7 @@ def _canary(sampler: Sampler, proposal: Distribution, stage: int, n: int, index:
     largest = np.argsort(-shares, kind="stable")[:REGIONS]
     (rng,) = stream(sampler.seed, stage, index).spawn(1)
     looked_at = max(100, LOOKED_AT // largest.size)
-    regions = [_known_to(laws[k]).around(laws[k], rng, looked_at) for k in largest]
+    regions = [_around(laws[k], rng, looked_at) for k in largest]
     first, second = Block(stage, index, 0, n // 4), Block(stage, index + 1, n // 4, n - n // 4)
     u = sampler.draw(first)
     log_weight = sampler.log_weight(u)
@@ -313,11 +286,13 @@ def _canary(sampler: Sampler, proposal: Distribution, stage: int, n: int, index:
     return _compared(u, sampler.log_weight(u), kept)
 
 
-def _known_to(law: Distribution) -> type[Region | Ring | Window]:
-    """The kind of region around ``law`` whose probability is known and in which its weights are even."""
-    if isinstance(law, BeyondSphere) or (isinstance(law, VonMisesFisherNakagami) and law.concentration == 0.0):
-        return Ring
-    return Window if isinstance(law, HistogramTilt | LowRankNormal) else Region
+def _around(law: Distribution, rng: np.random.Generator, n: int) -> Region | Ring | Window:
+    """The region around ``law``, from ``n`` draws, whose probability is known and in which its weights are even."""
+    if (basis := law.radial) is not None:
+        return Ring.around(law, basis, rng, n)
+    if (ratio := law.binned_ratio()) is not None:
+        return Window.around(law, ratio, rng, n)
+    return Region.around(law, rng, n)
 
 
 def _compared(u: Float, log_weight: Float, regions: Sequence[Region | Ring | Window]) -> Canary:

@@ -14,6 +14,7 @@ from raresim.record.evidence import Evidence
 
 if TYPE_CHECKING:
     from raresim.data import FileFacts, ReturnKind, ReturnsData, ReturnsTable
+    from raresim.distributions.binned_ratio import BinnedRatio
     from raresim.distributions.covariances import CovarianceEstimate
     from raresim.marginals.base import Marginal
 
@@ -92,6 +93,19 @@ class Distribution(ABC):
     def precision_times(self, shift: Float) -> Float:
         """``S^-1 shift`` for the spread ``S = L L'`` of a symmetric law."""
         return shift
+
+    @property
+    def radial(self) -> Float | None:
+        """Orthonormal directions (d, k) in which distance alone sets its ratio to a standard normal law; None: none."""
+        return None
+
+    def binned_ratio(self) -> BinnedRatio | None:
+        """Its log density ratio to a standard normal law as a sum of steps; None where it is no such sum."""
+        return None
+
+    def entropy(self) -> float | None:
+        """Differential entropy in nats in closed form; None where there is none."""
+        return None
 
     def blended(self, old: Distribution, share: float) -> Distribution:
         """The law whose parameters are ``share`` times its own and for the rest those of ``old``, of its family.

@@ -75,6 +75,10 @@ class BeyondSphere(Distribution):
     def dim(self) -> int:
         return int(self.basis.shape[0])
 
+    @property
+    def radial(self) -> Float:
+        return self.basis
+
     def sample(self, rng: np.random.Generator, x: Float) -> None:
         from scipy.special import gammaincc, gammainccinv
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from raresim.arguments import checks
 from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
+from raresim.distributions.binned_ratio import BinnedRatio
 from raresim.distributions.standard_normal import LOG_2PI, squared_norm
 from raresim.errors import FieldError
 from raresim.numerics import arrays
@@ -25,6 +26,9 @@ LOWER = arrays.frozen(np.array(HALF))
 BINS = 2 * (LOWER.size - 1)
 WIDTHS = arrays.frozen(np.concatenate([np.diff(LOWER), np.diff(LOWER)[::-1]]))
 """Probability of each bin under the standard normal law, (18,)."""
+
+UNIT = 0.01
+"""Unit to which steps of the log density ratio may be rounded, in nats."""
 
 
 @member("distribution")
@@ -94,6 +98,9 @@ class HistogramTilt(Distribution):
         """Log of the density ratio to the standard normal law in each bin of each coordinate, (d, 18), in nats."""
         ratios: Float = np.log(self.table / WIDTHS)[self.labels]
         return ratios
+
+    def binned_ratio(self) -> BinnedRatio:
+        return BinnedRatio(self.log_ratios(), normal_edges(), UNIT)
 
     @staticmethod
     def examples() -> list[HistogramTilt]:

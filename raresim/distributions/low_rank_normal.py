@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,6 +12,7 @@ import numpy as np
 from raresim.arguments import checks
 from raresim.arguments.checks import Matrix, Vector
 from raresim.distributions.base import Distribution
+from raresim.distributions.binned_ratio import BinnedRatio
 from raresim.distributions.normal import gaussian_moments
 from raresim.distributions.standard_normal import LOG_2PI
 from raresim.errors import FieldError
@@ -19,6 +21,13 @@ from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
+
+EDGES = arrays.frozen(np.linspace(-12.0, 12.0, 385))
+"""Where one bin of a coordinate ends and the next begins, for the law as a `BinnedRatio`."""
+
+UNIT, ACROSS = 0.05, 0.05
+"""Unit to which steps of the log density ratio may be rounded, in nats, and the length from which the part of the mean
+across the directions counts."""
 
 
 @member("distribution")
@@ -100,6 +109,21 @@ class LowRankNormal(Distribution):
     def spread_transposed(self, a: Float) -> Float:
         moved: Float = a + self.basis @ ((np.sqrt(self.spread) - 1.0) * (self.basis.T @ a))
         return moved
+
+    def binned_ratio(self) -> BinnedRatio:
+        """Along the directions with variances of their own, and along the part of the mean across them."""
+        across = self.location - self.basis @ (self.basis.T @ self.location)
+        length = math.sqrt(float(across @ across))
+        basis, variances = self.basis, self.spread
+        if length > ACROSS:
+            basis, variances = np.column_stack([basis, across / length]), np.append(variances, 1.0)
+        middles = np.concatenate([[EDGES[0]], (EDGES[1:] + EDGES[:-1]) / 2.0, [EDGES[-1]]])
+        centred = middles - (basis.T @ self.location)[:, None]
+        steps = 0.5 * (np.square(middles) - np.square(centred) / variances[:, None])
+        return BinnedRatio(steps, EDGES, UNIT, basis)
+
+    def entropy(self) -> float:
+        return 0.5 * (self.dim * (1.0 + math.log(2.0 * math.pi)) + float(np.log(self.spread).sum()))
 
     def blended(self, old: Distribution, share: float) -> LowRankNormal:
         """The law along its own directions, with ``share`` of its mean and variances and the rest those of ``old``."""

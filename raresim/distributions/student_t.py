@@ -133,6 +133,21 @@ class StudentT(Inputs, Distribution):
     def precision_times(self, shift: Float) -> Float:
         return self.normal.precision_times(shift)
 
+    def entropy(self) -> float:
+        """In nats: [1]_.
+
+        References
+        ----------
+        .. [1] Zografos & Nadarajah, *Expressions for Renyi and Shannon entropies for multivariate distributions*,
+           Stat. Probab. Lett. 71, 2005.
+        """
+        from scipy.special import digamma
+
+        v, d = self.dof, self.dim
+        log_constant = 0.5 * d * math.log(v * math.pi) + math.lgamma(0.5 * v) - math.lgamma(0.5 * (v + d))
+        spread = 0.5 * (v + d) * float(digamma(0.5 * (v + d)) - digamma(0.5 * v))
+        return log_constant + spread + self.normal.log_det
+
     def blended(self, old: Distribution, share: float) -> StudentT:
         """Centre and scale matrix blended with those of a t or normal law ``old``, with its own degrees of freedom."""
         normal = self.normal.blended(old.normal if isinstance(old, StudentT) else old, share)

@@ -87,6 +87,11 @@ class VonMisesFisherNakagami(Distribution):
     def dim(self) -> int:
         return int(self.axis.size)
 
+    @property
+    def radial(self) -> Float | None:
+        """All directions, where none of them is likelier than another."""
+        return np.eye(self.dim) if self.concentration == 0.0 else None
+
     def sample(self, rng: np.random.Generator, x: Float) -> None:
         """Fill ``x`` from a cosine with ``mu`` by [2]_, a uniform direction across ``mu``, and the radius."""
         n, d = x.shape

@@ -96,6 +96,9 @@ class Estimator(Job[Summary]):
         """Number of draws, lines or rays whose mean is a row."""
         return 1
 
+    begins_with_target: ClassVar[bool] = False
+    """Whether its rows begin with draws of the target, as climbs of an audit would: these begin with a widened one."""
+
     @property
     def cost_through(self) -> float:
         """Loss evaluations that `through` is expected to take for a draw."""

@@ -12,7 +12,6 @@ from raresim.distributions.base import Distribution
 from raresim.distributions.low_rank_normal import LowRankNormal
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import gaussian_moments
-from raresim.distributions.student_t import StudentT
 from raresim.errors import FieldError
 from raresim.information.discrete import check_order
 from raresim.information.normal import chi_square_normal, entropy_normal, kl_normal, renyi_normal
@@ -49,11 +48,8 @@ def differential_entropy(law: Distribution, *, base: float = math.e, seed: int =
     moments = gaussian_moments(law)
     if moments is not None:
         return Quantity(entropy_normal(moments[1], base=base), 0.0, "closed form")
-    if isinstance(law, LowRankNormal):
-        nats = 0.5 * (law.dim * (1.0 + math.log(2.0 * math.pi)) + float(np.log(law.spread).sum()))
+    if (nats := law.entropy()) is not None:
         return Quantity(per_nat(base) * nats, 0.0, "closed form")
-    if isinstance(law, StudentT):
-        return Quantity(per_nat(base) * _student_t_entropy(law), 0.0, "closed form")
     if law.dim == 1:
         return _by_quadrature(law, base)
     return _mean(law, lambda x: -_logpdf(law, x), base, (seed, draws))
@@ -191,22 +187,6 @@ def mixture_kl_bound(p: Mixture, q: Mixture, *, base: float = math.e) -> float:
     return per_nat(base) * (kl(p.shares, q.shares) + float(p.shares @ np.array(parts)))
 
 
-def _student_t_entropy(law: StudentT) -> float:
-    """Closed form in nats.
-
-    References
-    ----------
-    .. [1] Zografos & Nadarajah, *Expressions for Renyi and Shannon entropies for multivariate distributions*,
-       Stat. Probab. Lett. 71, 2005.
-    """
-    from scipy.special import digamma
-
-    v, d = law.dof, law.dim
-    log_constant = 0.5 * d * math.log(v * math.pi) + math.lgamma(0.5 * v) - math.lgamma(0.5 * (v + d))
-    spread = 0.5 * (v + d) * float(digamma(0.5 * (v + d)) - digamma(0.5 * v))
-    return log_constant + spread + law.normal.log_det
-
-
 def _by_quadrature(law: Distribution, base: float) -> Quantity:
     """Entropy of a one-dimensional law, integrated between cuts so close that no peak of the density is missed."""
     from scipy.integrate import quad
@@ -229,14 +209,14 @@ def _by_quadrature(law: Distribution, base: float) -> Quantity:
 
 def _cuts(law: Distribution) -> list[float]:
     """Points around the centre of each component, or quantiles of a sample if the centre is unknown."""
-    if isinstance(law, Mixture):
-        return [x for component in law.components for x in _cuts(component)]
-    moments = _moments(law.normal if isinstance(law, StudentT) else law)
-    if moments is None:
+    components = law.parts[1]
+    if len(components) > 1:
+        return [x for component in components for x in _cuts(component)]
+    if law.centre is None:
         seen = np.empty((512, 1), order="F")
         law.sample(stream(0, 0, 0), seen)
         return [float(x) for x in np.quantile(seen, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])]
-    centre, scale = float(moments[0][0]), math.sqrt(float(moments[1].flat[0]))
+    centre, scale = float(law.centre[0]), abs(float(law.spread_transposed(np.ones(1))[0]))
     return [centre + step * scale for step in STEPS]
 
 

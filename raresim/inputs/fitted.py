@@ -168,7 +168,12 @@ class FittedInputs(Inputs, Distribution):
         rows[:, 1] += rows[:, 0]
         return [
             FittedInputs(fit=ReturnsTable.of(rows, names=("a", "b", "c"))),  # type: ignore[arg-type]
-            FittedInputs(fit=ReturnsTable.of(rows[:, :2]), choose="aic", copula="gaussian"),  # type: ignore[arg-type]
+            FittedInputs(
+                fit=ReturnsTable.of(rows[:, :2]),  # type: ignore[arg-type]
+                choose="aic",
+                candidates=("normal", "student_t"),
+                copula="gaussian",
+            ),
         ]
 
 

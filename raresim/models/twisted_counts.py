@@ -19,9 +19,8 @@ from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
 from raresim.models.biased_factors import choices_of
 from raresim.models.compound_factors import CompoundFactors
-from raresim.models.defaults import seeds
 from raresim.models.frequencies import Frequencies
-from raresim.models.own_risk import Places
+from raresim.models.own_risk import Places, seeds
 from raresim.numerics.arrays import Float
 
 LEAST_LOG = -700.0

@@ -27,7 +27,7 @@ from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import RESULT, SCHEMA_VERSION, TEXTS, Arrays, Outcome
 from raresim.record.records import ConvergencePoint
 
-__all__ = ["arrays_in", "fields_of"]
+__all__ = ["arrays_in", "fields_of", "log_in"]
 
 MAX_BYTES = 256 * 1024**2
 FIT_FORMS = ("quantiles", "stability")
@@ -40,7 +40,7 @@ STATUSES = ("finished", "interrupted")
 
 
 def fields_of(folder: Path) -> dict[str, Any]:
-    """The fields of the `raresim.record.outcome.Outcome` that ``folder`` holds, by name.
+    """The fields of the `raresim.record.outcome.Outcome` that ``folder`` holds, by name, without the log.
 
     Raises
     ------
@@ -70,7 +70,6 @@ def fields_of(folder: Path) -> dict[str, Any]:
         "evidence": _evidence(folder / "evidence.json", FIT_FORMS),
         "trace": _evidence(folder / "trace.json", TRACE_FORMS),
         "exhibits": _exhibits(folder / "exhibits.json"),
-        "log": _log(folder / "log.jsonl"),
         "arrays": _arrays(folder / "arrays.npz"),
     }
 
@@ -155,8 +154,15 @@ def _convergence(path: Path, n_estimates: int) -> tuple[ConvergencePoint, ...]:
     return tuple(points)
 
 
-def _log(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """The events that the run noted, one object a line; empty without the file."""
+def log_in(folder: Path) -> tuple[Mapping[str, Any], ...]:
+    """The events that the run noted, one object a line of the log; empty without the file.
+
+    Raises
+    ------
+    ConfigError
+        With the file and the line that holds no object.
+    """
+    path = folder / "log.jsonl"
     if not os.path.lexists(path):
         return ()
     lines = [line for line in _text(path).splitlines() if line]

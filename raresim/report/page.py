@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -235,9 +236,10 @@ def _address(svg: str) -> str:
     return Markup(f"data:image/svg+xml,{quote(short, safe=UNQUOTED)}")
 
 
-def _html(run: Run, panels: Mapping[str, Panel]) -> str:
+@functools.cache
+def _template() -> Any:
+    """The page, compiled once in a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -257,9 +259,15 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         percent=_percent,
         seconds=tables.duration,
     )
+    return environment.get_template("page.html.j2")
+
+
+def _html(run: Run, panels: Mapping[str, Panel]) -> str:
+    from markupsafe import Markup
+
     sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     shown = [_shown(exhibit, panels) for exhibit in sorted(run.exhibits, key=_place)]
-    return environment.get_template("page.html.j2").render(
+    html: str = _template().render(
         style_sheet=Markup(sheet),
         style_hash=_hash(sheet),
         standing=_standing_of(run.estimates),
@@ -305,6 +313,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         facts=_facts(run.manifest),
         files=_files(run.manifest),
     )
+    return html
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:

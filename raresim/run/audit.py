@@ -540,7 +540,7 @@ class _AuditClimb(Job[Climbs]):
     def width(self, block: Block) -> float:
         """Standard deviation of the law with which a climb begins."""
         number = block.index // len(self.sides)
-        widened = isinstance(self.job, Reach) or number % 2 == 0
+        widened = self.job.begins_with_target or number % 2 == 0
         return widening(self.problem.inputs.latent_dim) if widened else 1.0
 
     def _seen(self, done: Climb, sign: float, easiest: float, width: float, block: Block) -> ClimbSeen:

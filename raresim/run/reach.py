@@ -48,6 +48,7 @@ class Reach:
     events: tuple[Event, ...]
 
     cost_through = 0.0
+    begins_with_target = True
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         """As `Estimator.through`, for draws ``u`` (k, d): ``inf`` for a draw that replicates did not come near.

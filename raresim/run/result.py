@@ -17,7 +17,7 @@ from raresim import report
 from raresim.errors import ConfigError
 from raresim.files.storage import naming, sync_folder
 from raresim.losses.failures import KINDS, Failures
-from raresim.record.folder import arrays_in, fields_of
+from raresim.record.folder import arrays_in, fields_of, log_in
 from raresim.record.outcome import Outcome
 from raresim.report import brief
 
@@ -102,7 +102,7 @@ def read_run(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     held = fields_of(folder)
-    return Result(**held, failures=_failures(folder / FAILED_ROWS, held["failed"]))
+    return Result(**held, log=log_in(folder), failures=_failures(folder / FAILED_ROWS, held["failed"]))
 
 
 def _failures(path: Path, counted: Mapping[str, Any]) -> Failures:

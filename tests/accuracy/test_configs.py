@@ -11,7 +11,12 @@ from raresim.engine.executors import Executor
 from tests.statistical import assert_within_error
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SLOW = {"gaussian-5-sigma-d1000", "joint-clayton-copula", "portfolio-measures", "stocks-t-copula"}
+SLOW = {
+    *("credit-glasserman-li", "credit-one-factor", "credit-sectors", "credit-t-copula", "gaussian-5-sigma-d1000"),
+    *("insurance-fire-claims", "insurance-light-tail", "insurance-treaty-reinstatements", "insurance-us-wind"),
+    *("joint-clayton-copula", "joint-gaussian-copula", "joint-gumbel-copula", "method-directional-sampling"),
+    *("oil-garch-10-days", "portfolio-measures", "stocks-t-copula", "sum-four-lognormals"),
+}
 FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 """Laws of real data, whose probabilities have no exact answer."""
 
@@ -21,10 +26,11 @@ FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
     [
         pytest.param(
             p,
-            id="-".join(p.relative_to(CONFIGS).with_suffix("").parts),
-            marks=pytest.mark.slow if p.stem in SLOW else [],
+            id=name,
+            marks=pytest.mark.slow if name in SLOW else [],
         )
         for p in sorted(CONFIGS.rglob("*.yaml"))
+        for name in ["-".join(p.relative_to(CONFIGS).with_suffix("").parts)]
     ],
 )
 @pytest.mark.statistical(effect=1, false_fail=1e-6, false_pass=1e-3)

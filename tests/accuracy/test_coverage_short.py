@@ -10,10 +10,10 @@ from raresim import Importance, Linear, Mixture, Normal, Probability, PythonLoss
 from raresim.accumulators.tail import TailMoments
 from raresim.engine.fold import Sampler
 from raresim.record.verdict import Status
-from tests.problems import Case, correlated, crude, linear_normal, solve, student, two_sided
+from tests.problems import Case, correlated, crude, linear_normal, solve, student
 from tests.statistical import assert_count_at_least, assert_mean_is, assert_spread_is
 
-SEEDS = 150
+SEEDS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +47,8 @@ class Study:
 
 
 QUICK = [crude(2.0)]
-SLOW = [
-    two_sided(3, 5.0),
-    linear_normal(3, 5.0),
-    correlated(4.0),
-    student(3.0, 1e-5),
-    linear_normal(20, 5.0),
-    two_sided(20, 4.0),
-]
+SLOW = [correlated(4.0), student(3.0, 1e-5)]
+"""Events on one side and on two, in three and in twenty dimensions, are those of ``experiments/coverage/run.py``."""
 
 
 @pytest.mark.parametrize(

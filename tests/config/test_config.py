@@ -293,6 +293,8 @@ HISTORICAL_FIT = {"inputs": {"kind": "historical", "fit": PAST}, "measures": [{"
 FITTED = {"inputs": {"kind": "fitted", "fit": PAST, "copula": "gaussian", "tail": 0.15}, **FIXED}
 CHOSEN = {"inputs": {"kind": "fitted", "fit": PAST, "copula": "gaussian", "choose": "aic"}, **FIXED}
 CHOSEN["inputs"]["candidates"] = ["normal", "student_t", "skewed_t"]
+UNCHOSEN = copy.deepcopy(FITTED)
+UNCHOSEN["inputs"]["candidates"] = ["normal", "student_t"]
 GARCH = {"inputs": {"kind": "garch", "fit": PAST, "innovations": "normal", "copula": "gaussian"}, **FIXED}
 GARCH_OF_B = copy.deepcopy(GARCH)
 GARCH_OF_B["inputs"]["fit"] = {"prices": "b.csv", "returns": "log"}
@@ -347,7 +349,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Historical.fit": (HISTORICAL_FIT, "inputs.fit.prices", "b.csv"),
     "FittedInputs.fit": (FITTED, "inputs.fit.prices", "b.csv"),
     "FittedInputs.margins": (FITTED, "inputs.margins", "student_t"),
-    "FittedInputs.choose": (FITTED, "inputs.choose", "bic"),
+    "FittedInputs.choose": (UNCHOSEN, "inputs.choose", "bic"),
     "FittedInputs.candidates": (CHOSEN, "inputs.candidates", ["normal"]),
     "FittedInputs.tail": (FITTED, "inputs.tail", 0.2),
     "FittedInputs.copula": (FITTED, "inputs.copula", "t"),

@@ -1,5 +1,6 @@
 """Rows to which a user's loss gives no number: found, tried again, bounded, kept, and said."""
 
+import functools
 import json
 import math
 import multiprocessing
@@ -394,16 +395,20 @@ def test_18_10_a_worker_that_dies_is_an_error_of_the_loss(function, options, how
 
 @pytest.mark.slow
 def test_18_10_a_row_that_kills_its_worker_is_bounded_and_the_others_count(two_processes, seed):
-    def nan_instead(x):
-        return np.where(x[:, 0] > dying.DEADLY, np.nan, dying.total(x))
+    first = []
+    run(lambda x: (first.extend(x[:, 0]), dying.total(x))[1], seed=seed(632), n=4000)
+    limit = np.sort(first)[-3]  # two rows are beyond it
 
-    found = run(dying.segmentation_fault, executor=two_processes, seed=seed(632), n=4000, on_failure="bound")
+    def nan_instead(x):
+        return np.where(x[:, 0] > limit, np.nan, dying.total(x))
+
+    deadly = functools.partial(dying.killed_beyond, limit)
+    found = run(deadly, executor=two_processes, seed=seed(632), n=4000, on_failure="bound")
     wanted = run(nan_instead, seed=seed(632), n=4000, on_failure="bound")
     assert found.estimates[0].value == wanted.estimates[0].value
     assert found.estimates[0].interval == wanted.estimates[0].interval
     np.testing.assert_array_equal(found.failures.x, wanted.failures.x)
-    assert found.failed["kinds"] == {"died": wanted.failed["rows"]}
-    assert wanted.failed["rows"] > 0
+    assert found.failed["kinds"] == {"died": wanted.failed["rows"]} == {"died": 2}
 
 
 @pytest.mark.slow

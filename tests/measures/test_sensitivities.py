@@ -183,7 +183,7 @@ def test_elasticities_are_exact_within_their_errors(case, seed):
 @pytest.mark.statistical(effect=0.3, false_fail=1e-5, false_pass=0.01)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_intervals_of_derivatives_cover_and_errors_are_the_spread(case, seed):
-    repeats = 600
+    repeats = 400
     runs = [table(case.shown(Sensitivities(), 6_000, seed(100 + k))) for k in range(repeats)]
     for at, row in enumerate(runs[0]):
         exact = case.derivatives[row["quantity"], row["parameter"]]

@@ -34,6 +34,17 @@ def case_of(function, threshold, d, exact, name=None):
     return Case(name or function.__name__, StandardNormal(dim=d), loss, Probability(above=threshold), [exact])
 
 
+_SOLVED = {}
+
+
+def solved(case, seed):
+    """`run`, once for all tests that ask for the same case and seed."""
+    key = case.name, repr(case.measure), seed
+    if key not in _SOLVED:
+        _SOLVED[key] = run(case, seed)
+    return _SOLVED[key]
+
+
 # --- losses ------------------------------------------------------------------------------------------
 
 
@@ -177,7 +188,7 @@ def test_answer_is_exact_within_its_error(case, seed):
     """
     believed = []
     for s in (801,) if case.name.startswith("normal") else (801, 802):
-        result = run(case, seed(s))
+        result = solved(case, seed(s))
         for estimate, exact in zip(result.estimates, case.exact, strict=True):
             assert_within_error(estimate.value, exact, estimate.std_error)
         believed.append(result.verdict.status in BELIEVED)
@@ -229,7 +240,7 @@ def test_every_corner_is_found(seed):
     """Four regions whose nearest points no gradient leads to: a corner that is lost takes a quarter of the answer."""
     exact, spent = (2.0 * stats.norm.sf(3.0)) ** 2, []
     for s in (0, 3, 9, 802):
-        result = run(case_of(corners, 3.0, 2, exact), seed(s))
+        result = solved(case_of(corners, 3.0, 2, exact), seed(s))
         (estimate,) = result.estimates
         assert_within_error(estimate.value, exact, estimate.std_error)
         spent.append(result.evaluations["total"])
@@ -252,15 +263,15 @@ def test_every_corner_is_found(seed):
 )
 def test_evaluations_are_few(case, most, seed):
     """At a relative error of 5 %, some three times what was seen; one run in forty at the corners has heavy weights."""
-    assert np.median([run(case, seed(s)).evaluations["total"] for s in (805, 806, 807)]) <= most
+    assert np.median([solved(case, seed(s)).evaluations["total"] for s in (801, 802, 803)]) <= most
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [linear_normal(2, 4.0), two_sided(1, 4.0)], ids=lambda case: case.name)
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_and_errors_are_honest(case, seed):
-    """60 seeds at 10 %."""
-    n = 60
+    """40 seeds at 10 %."""
+    n = 40
     estimates = [run(case, seed(9_000 + s), relative_error=0.1).estimates[0] for s in range(n)]
     (exact,) = case.exact
     assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in estimates), n, 0.95)
@@ -376,11 +387,11 @@ def test_a_loss_that_rises_and_drops_seldom_hides_its_nearest_tooth(seed):
     """Climbs may jump over the tooth that holds most of the probability: 4 of 900 runs were trusted and missed it."""
     grid = np.linspace(3.0, 12.0, 200_001)
     exact = (stats.norm.pdf(grid) * (grid + np.sin(8.0 * grid) >= 5.0)).sum() * (grid[1] - grid[0])
-    results = [run(case_of(sawtooth, 5.0, 2, exact), seed(40_000 + s), max_evaluations=20_000) for s in range(60)]
+    results = [run(case_of(sawtooth, 5.0, 2, exact), seed(40_000 + s), max_evaluations=20_000) for s in range(30)]
     right = [
         result.verdict.status not in BELIEVED or abs(result.estimates[0].value / exact - 1) < 0.5 for result in results
     ]
-    assert_count_at_least(sum(right), 60, 0.99)
+    assert_count_at_least(sum(right), 30, 0.99)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -596,12 +607,12 @@ def test_two_planes_of_unlike_slopes_are_trusted_and_right(seed):
             seed=seed(870 + k),
             relative_error=0.05,
         )
-        for k in range(20)
+        for k in range(12)
     ]
     trusted = [r.estimates[0] for r in results if r.verdict.status is Status.TRUSTED]
     off = [abs(e.value - exact) for e in trusted]
     assert not any(d > 0.25 * exact and d > 5.0 * e.std_error for d, e in zip(off, trusted, strict=True))
-    assert len(trusted) >= 16
+    assert len(trusted) >= 10
     assert_count_at_least(sum(e.interval[0] <= exact <= e.interval[1] for e in trusted), len(trusted), 0.9)
 
 

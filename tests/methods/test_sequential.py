@@ -7,28 +7,15 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr
 
-from raresim import Probability, PythonLoss, StandardNormal
-from raresim.config import load as configs
-from raresim.engine.executors import Executor
-from raresim.errors import FieldError
 from raresim.methods.sequential import SequentialImportance, next_width, pooled_weights, soft
 from raresim.numerics.streams import stream
-from raresim.record.verdict import Status
-from tests.helpers import assert_intervals_of_replicates_cover, runs_of
+from tests.helpers import runs_of
 from tests.problems import (
-    Case,
-    below,
-    capped,
-    constant,
     floored,
-    linear_normal,
-    several,
-    solve,
     total,
-    two_sided,
     two_sided_loss,
 )
-from tests.statistical import assert_log_within_error, assert_mean_is, assert_spread_is, assert_within_error
+from tests.statistical import assert_mean_is, assert_spread_is
 
 QUICK = SequentialImportance(samples=300, steps=5, target_cv=1.0)
 
@@ -212,119 +199,3 @@ def test_no_width_where_nothing_varies(margin):
 
 
 # --- whole runs --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("case", [linear_normal(3, 4.0), two_sided(3, 4.0), below(4.0)], ids=lambda case: case.name)
-@pytest.mark.statistical(effect=3, false_fail=1e-7, false_pass=1e-3)
-def test_answer_is_exact_within_its_error(case, seed):
-    result = solve(case, seed(471), method=QUICK, relative_error=0.1)
-    (estimate,) = result.estimates
-    assert_log_within_error(estimate.value, case.exact[0], estimate.relative_error, estimate.diagnostics["rows"] - 1)
-    assert result.evaluations["tune"] == sum(row.evaluations for row in result.iterations)
-    assert result.search["unit"] == "replicate"
-    assert estimate.diagnostics["rows"] >= 10
-
-
-@pytest.mark.slow
-@pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
-def test_intervals_cover(seed):
-    """From ten runs of 200 draws a level each to 4e-3."""
-    method = SequentialImportance(samples=200, steps=5, target_cv=1.0)
-    values = np.exp([run.log_probabilities[0] for run in runs(total, 2.65, seed(474), 800, d=1, method=method)])
-    assert_intervals_of_replicates_cover(values.reshape(80, 10), stats.norm.sf(2.65), 0.95)
-
-
-@pytest.mark.statistical(effect=3, false_fail=3e-7, false_pass=1e-3)
-def test_several_events_are_exact_within_their_errors(seed):
-    case = several(2.0, 4.0, 3.0)
-    for estimate, exact in zip(
-        solve(case, seed(472), method=QUICK, relative_error=0.1).estimates, case.exact, strict=True
-    ):
-        assert_log_within_error(estimate.value, exact, estimate.relative_error, estimate.diagnostics["rows"] - 1)
-
-
-def test_workers_change_no_digit(seed):
-    one = solve(linear_normal(2, 3.0), seed(473), method=QUICK, relative_error=0.3)
-    with Executor.of("threads", 2) as executor:
-        two = solve(linear_normal(2, 3.0), seed(473), executor, method=QUICK, relative_error=0.3)
-    assert one.estimates[0].value == two.estimates[0].value
-    np.testing.assert_array_equal(one.arrays.log_weight, two.arrays.log_weight)
-
-
-@pytest.mark.parametrize(
-    ("function", "outcome"),
-    [(capped, "level stalled after "), (constant, "level stalled after 1 levels: no draw has a larger loss")],
-)
-def test_impossible_event_gives_a_bound_and_a_name(function, outcome, seed):
-    case = Case("c", StandardNormal(dim=2), PythonLoss(function=function), Probability(above=3.0), ())
-    method = SequentialImportance(samples=100, steps=5, max_levels=30)
-    result = solve(case, seed(474), method=method, max_evaluations=40_000)
-    assert result.verdict.status is Status.BOUND_ONLY
-    assert result.search["outcome"].startswith(f"the pilot run ended early: {outcome}")
-    assert result.evaluations["total"] <= 40_000
-
-
-def test_too_few_levels_and_too_small_a_budget_are_named(seed):
-    few = SequentialImportance(max_levels=3)
-    result = solve(linear_normal(3, 5.0), seed(475), method=few, max_evaluations=40_000)
-    assert result.search["outcome"] == "the pilot run ended early: threshold not reached in 3 levels"
-    result = solve(linear_normal(3, 5.0), seed(476), method=SequentialImportance(), max_evaluations=10_000)
-    assert result.search["outcome"] == "the pilot run ended early: budget of 5,000 evaluations spent after 3 levels"
-    assert result.evaluations["total"] <= 10_000
-
-
-@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
-def test_event_that_is_not_rare_is_drawn_from_the_target(seed):
-    result = solve(linear_normal(2, 0.0), seed(477), method=SequentialImportance(target_cv=1.5))
-    assert result.search["outcome"].startswith("the event is not rare: ")
-    assert_within_error(result.estimates[0].value, 0.5, result.estimates[0].std_error)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"samples": 10}, "samples: must be at least 50, got 10"),
-        ({"target_cv": 0}, "target_cv: must be positive and finite, got 0"),
-        ({"steps": 0}, "steps: must be at least 1, got 0"),
-        ({"max_levels": 0.5}, "max_levels: must be a whole number, got 0.5"),
-        ({"moves": "pcn"}, "moves: unknown value 'pcn' (allowed: adaptive, elliptical_slice)"),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(FieldError) as caught:
-        SequentialImportance(**options)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("change", [{"samples": 100}, {"target_cv": 0.8}, {"steps": 4}, {"moves": "elliptical_slice"}])
-def test_every_option_changes_the_result(change, seed):
-    options = {"samples": 80, "steps": 3}
-    plain, other = (
-        SequentialImportance(**(options | given)).run(total, 2, np.array([3.0]), stream(seed(478), 0, 0), 10**9)
-        for given in ({}, change)
-    )
-    assert plain.log_probabilities[0] != other.log_probabilities[0]
-
-
-@pytest.mark.statistical(effect=8, false_fail=1e-7, false_pass=1e-3)
-def test_method_runs_from_yaml(tmp_path, seed):
-    text = f"""
-seed: {seed(479)}
-inputs: {{kind: standard_normal, dim: 3}}
-loss: {{kind: linear, weights: [1, 1, 1]}}
-measures: [{{kind: probability, above: 4 sigma}}]
-method: {{kind: sequential_importance, samples: 300, target_cv: 1, steps: 5, moves: adaptive, max_levels: 20}}
-stop: {{relative_error: 0.3, max_evaluations: 1e6}}
-"""
-    (tmp_path / "one.yaml").write_text(text)
-    experiment = configs.load(tmp_path / "one.yaml").experiment()
-    assert experiment.method == SequentialImportance(samples=300, target_cv=1.0, steps=5, max_levels=20)
-    (estimate,) = experiment.run().estimates
-    assert_log_within_error(estimate.value, stats.norm.sf(4), estimate.relative_error, estimate.diagnostics["rows"] - 1)
-
-
-def test_method_describes_its_options():
-    assert QUICK.describe()[0] == (
-        "sequential importance sampling: 300 draws, moved 5 steps a level; weights between two levels have a "
-        "coefficient of variation of 1"
-    )

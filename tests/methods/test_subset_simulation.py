@@ -10,8 +10,6 @@ from scipy import stats
 
 from raresim import Probability, PythonLoss, StandardNormal
 from raresim.accumulators.ends import Ends
-from raresim.config import load as configs
-from raresim.engine.executors import Executor
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.errors import FieldError
@@ -23,22 +21,17 @@ from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
 from raresim.record.verdict import Status
-from tests.helpers import assert_intervals_of_replicates_cover
 from tests.problems import (
     Case,
-    below,
     capped,
     constant,
     floored,
     linear_normal,
-    several,
     solve,
-    student,
     total,
-    two_sided,
     two_sided_loss,
 )
-from tests.statistical import assert_log_within_error, assert_mean_is, assert_spread_is, assert_within_error
+from tests.statistical import assert_mean_is, assert_spread_is
 
 P5 = stats.norm.sf(5.0)
 
@@ -169,41 +162,6 @@ def test_infinite_losses_are_in_the_event(seed):
 # --- replicates --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "case",
-    [linear_normal(1, 3.0), linear_normal(20, 4.0), two_sided(3, 5.0), below(4.0), student(3.0, 1e-5)],
-    ids=lambda case: case.name,
-)
-@pytest.mark.statistical(effect=4, false_fail=1e-7, false_pass=1e-3)
-def test_answer_is_exact_within_its_error(case, seed):
-    """5 standard errors of 10 %, by Student's t of at least 9 degrees of freedom."""
-    result = solve(case, seed(431), method=SubsetSimulation(), relative_error=0.1)
-    (estimate,) = result.estimates
-    assert_log_within_error(estimate.value, case.exact[0], estimate.relative_error, estimate.diagnostics["rows"] - 1)
-    assert estimate.diagnostics["rows"] >= 10
-    assert estimate.relative_error <= 0.1
-    assert estimate.interval_kind.startswith("log scale, t with")
-    assert result.verdict.status is not Status.UNTRUSTED
-
-
-@pytest.mark.slow
-@pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
-def test_all_events_are_read_from_the_same_runs(seed):
-    case = several(2.0, 4.0, 3.0)
-    result = solve(case, seed(432), method=SubsetSimulation(), relative_error=0.08)
-    for estimate, exact in zip(result.estimates, case.exact, strict=True):
-        assert_log_within_error(estimate.value, exact, estimate.relative_error, estimate.diagnostics["rows"] - 1)
-    assert result.evaluations["estimate"] == pytest.approx(result.estimates[0].diagnostics["rows"] * 4_600, rel=0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.statistical(effect=1.2, false_fail=2e-7, false_pass=1e-3)
-def test_intervals_cover(seed):
-    """From ten climbs of 200 draws each to 4e-3: 0.93 were seen in long runs."""
-    values = many(total, 2.65, seed(433), 800, d=1, n=200).reshape(80, 10)
-    assert_intervals_of_replicates_cover(values, stats.norm.sf(2.65), 0.93)
-
-
 def test_no_replicate_shares_a_stream_with_the_pilot(seed):
     result = solve(linear_normal(2, 3.0), seed(434), method=SubsetSimulation(), relative_error=0.2)
     stages = {entry["event"]: entry["stage"] for entry in result.log}
@@ -213,17 +171,6 @@ def test_no_replicate_shares_a_stream_with_the_pilot(seed):
     assert (result.search["starts"], result.search["reached"]) == (1, 1)
     assert len(result.search["decisions"]) == 2
     assert result.trace.tables[0].rows[-1][0] == 3.0
-
-
-@pytest.mark.slow
-def test_workers_change_no_digit(seed):
-    case, options = linear_normal(3, 3.0), {"method": SubsetSimulation(samples=200), "relative_error": 0.1}
-    one = solve(case, seed(435), **options)
-    with Executor.of("threads", 2) as executor:
-        two = solve(case, seed(435), executor, **options)
-    assert one.estimates[0].value == two.estimates[0].value
-    assert one.estimates[0].std_error == two.estimates[0].std_error
-    np.testing.assert_array_equal(one.arrays.loss, two.arrays.loss)
 
 
 def test_estimator_gives_the_same_row_in_another_process(seed):
@@ -243,17 +190,6 @@ def test_estimator_gives_the_same_row_in_another_process(seed):
 # --- how a run may end -------------------------------------------------------------------------------
 
 
-def test_impossible_event_gives_a_bound_and_a_name(seed):
-    result = solve(case_of(capped, 3.0), seed(441), method=SubsetSimulation(), max_evaluations=50_000)
-    assert result.verdict.status is Status.BOUND_ONLY
-    assert result.search["outcome"] == (
-        "the pilot run ended early: level stalled after 3 levels: no draw has a larger loss than the others"
-    )
-    assert result.iterations[-1].note.startswith("level stalled")
-    assert result.estimates[0].value == 0.0
-    assert result.evaluations["total"] <= 50_000
-
-
 def test_a_budget_for_few_replicates_is_kept_and_not_trusted(seed):
     result = solve(linear_normal(3, 4.0), seed(442), method=SubsetSimulation(), max_evaluations=20_000)
     assert result.evaluations["total"] <= 20_000
@@ -261,40 +197,7 @@ def test_a_budget_for_few_replicates_is_kept_and_not_trusted(seed):
     assert result.verdict.status is Status.UNTRUSTED
 
 
-def test_a_pilot_takes_at_most_half_of_the_budget(seed):
-    result = solve(linear_normal(3, 6.0), seed(443), method=SubsetSimulation(), max_evaluations=6_000)
-    assert result.evaluations["tune"] <= 3_000
-    assert result.search["outcome"] == "the pilot run ended early: budget of 3,000 evaluations spent after 3 levels"
-    assert result.evaluations["total"] <= 6_000
-    assert result.verdict.status is Status.BOUND_ONLY
-
-
-@pytest.mark.parametrize("threshold", [-1e300, -20.0, 0.0])
-@pytest.mark.statistical(effect=0.12, false_fail=1e-7, false_pass=1e-3)
-def test_event_that_is_not_rare_is_drawn_from_the_target(threshold, seed):
-    result = solve(linear_normal(2, threshold), seed(444), method=SubsetSimulation(), relative_error=0.01)
-    (estimate,) = result.estimates
-    assert_within_error(estimate.value, stats.norm.sf(threshold), max(estimate.std_error, 1e-12))
-    assert estimate.interval_kind.startswith("exact")
-    assert result.search["outcome"].startswith("the event is not rare")
-
-
 # --- options -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"samples": 10}, "samples: must be at least 50, got 10"),
-        ({"rarity": 0.6}, "rarity: must be above 0 and at most 0.5, got 0.6"),
-        ({"max_levels": 0}, "max_levels: must be at least 1, got 0"),
-        ({"moves": "slice"}, "moves: unknown value 'slice' (allowed: adaptive, elliptical_slice)"),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(FieldError) as caught:
-        SubsetSimulation(**options)
-    assert str(caught.value).startswith(message)
 
 
 def test_two_tails_and_a_budget_below_the_first_level_are_refused_before_a_draw(seed):
@@ -306,38 +209,6 @@ def test_two_tails_and_a_budget_below_the_first_level_are_refused_before_a_draw(
         solve(linear_normal(2, 3.0), seed(445), method=SubsetSimulation(), measures=measures)
     with pytest.raises(FieldError, match="max_evaluations: must be at least 2,000: the first level takes 1,000 draws"):
         solve(linear_normal(2, 3.0), seed(446), method=SubsetSimulation(), max_evaluations=1_500)
-
-
-@pytest.mark.parametrize("change", [{"samples": 200}, {"rarity": 0.2}, {"moves": "elliptical_slice"}])
-def test_every_option_changes_the_result(change, seed):
-    plain, other = (
-        solve(linear_normal(2, 3.0), seed(447), method=SubsetSimulation(**options), relative_error=0.3)
-        for options in ({}, change)
-    )
-    assert plain.estimates[0].value != other.estimates[0].value
-
-
-def test_too_few_levels_are_named(seed):
-    method = SubsetSimulation(max_levels=2)
-    result = solve(linear_normal(3, 5.0), seed(448), method=method, max_evaluations=20_000)
-    assert result.search["outcome"] == "the pilot run ended early: threshold not reached in 2 levels"
-
-
-@pytest.mark.statistical(effect=8, false_fail=1e-7, false_pass=1e-3)
-def test_method_runs_from_yaml(tmp_path, seed):
-    text = f"""
-seed: {seed(449)}
-inputs: {{kind: standard_normal, dim: 3}}
-loss: {{kind: linear, weights: [1, 1, 1]}}
-measures: [{{kind: probability, above: 4 sigma}}]
-method: {{kind: subset_simulation, samples: 500, rarity: 0.2, moves: adaptive, max_levels: 20}}
-stop: {{relative_error: 0.2, max_evaluations: 1e6}}
-"""
-    (tmp_path / "one.yaml").write_text(text)
-    experiment = configs.load(tmp_path / "one.yaml").experiment()
-    assert experiment.method == SubsetSimulation(samples=500, rarity=0.2, max_levels=20)
-    (estimate,) = experiment.run().estimates
-    assert_log_within_error(estimate.value, stats.norm.sf(4), estimate.relative_error, estimate.diagnostics["rows"] - 1)
 
 
 def test_method_describes_its_options():
@@ -364,7 +235,7 @@ def test_the_error_of_few_replicates_is_not_the_smaller_for_stopping(seed):
     """About fifteen runs reach the asked error: ended when their spread is small by chance, they would miss."""
     settings = {"method": SubsetSimulation(samples=300), "relative_error": 0.1, "max_evaluations": 10**6}
     case = linear_normal(3, 3.0)
-    results = [solve(case, seed(470 + k), audit="off", **settings) for k in range(250)]
+    results = [solve(case, seed(470 + k), audit="off", **settings) for k in range(180)]
     z = [(r.estimates[0].log_value - math.log(case.exact[0])) / r.estimates[0].relative_error for r in results]
     assert_spread_is(np.array(z), 1.0)
     assert np.median([r.estimates[0].diagnostics["rows"] for r in results]) < 40

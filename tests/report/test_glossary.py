@@ -358,6 +358,7 @@ def test_ambiguous_keys_are_told_apart(results: dict[str, Result]) -> None:
     assert of["estimates.direction"] == "threshold"
 
 
+@pytest.mark.slow
 def test_no_entry_is_about_nothing(
     results: dict[str, Result], folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -596,6 +596,7 @@ def test_headline_has_interval_error_and_reference(built: dict[str, Path]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("holds", [True, False])
+@pytest.mark.usefixtures("unrendered")
 def test_interval_is_called_nominal_on_the_page_and_in_its_figure(run: Path, holds: bool) -> None:
     from raresim.report import convergence
 
@@ -696,6 +697,7 @@ def test_budget_that_cannot_be_read_is_not_shown(built: dict[str, Path]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_unknown_information_still_gives_a_page(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     for entry in result["estimates"]:
@@ -720,6 +722,7 @@ def test_entropies_of_a_lower_level_are_not_passed_off_as_the_events(run: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     edit(run / "result.json", estimates=[entry | {"information": budget(1.5, 1.5)}])
@@ -732,6 +735,7 @@ def test_tuning_that_ended_with_the_target_claims_no_saving(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_proposal_worse_than_none_is_told(run: Path) -> None:
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
     edit(run / "result.json", estimates=[entry | {"information": budget(15.0, 18.0)}])
@@ -805,6 +809,7 @@ def test_lone_surrogate_does_not_stop_the_page(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_only_numbered_starts_are_counted(run: Path) -> None:
     shared = levels(5.0)[0] | {"start": "all"}
     edit(run / "result.json", iterations=[shared, *levels(5.0)[:-1], levels(5.0)[-1] | {"iteration": 0}])
@@ -848,6 +853,7 @@ def test_units_are_those_of_the_estimators() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("unit", "many"), [("line", "lines"), ("direction", "directions")])
+@pytest.mark.usefixtures("unrendered")
 def test_rows_are_called_what_they_are(run: Path, unit: str, many: str) -> None:
     seen = page(build(rows_of(run, unit)).parent)
     sampling = seen.words[seen.words.index("Sampling behind each estimate") : seen.words.index("What it cost")]
@@ -878,6 +884,7 @@ def test_replicates_have_no_weights_but_a_spread(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_replicates_of_several_measures_have_no_column_of_a_proposal(run: Path) -> None:
     rows_of(run, "replicate")
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
@@ -980,6 +987,7 @@ def test_decisions_and_trace_have_a_section(run: Path) -> None:
     ("trace", "sentences", "shown"),
     [(None, (), False), (None, ("One.",), True), ({"tables": TRACE["tables"]}, (), True), ({}, (), False)],
 )
+@pytest.mark.usefixtures("unrendered")
 def test_section_is_there_when_there_is_something_to_say(
     run: Path, trace: dict[str, Any] | None, sentences: tuple[str, ...], shown: bool
 ) -> None:
@@ -1035,6 +1043,7 @@ def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_every_name_of_an_exhibit_is_shown_up_to_a_hundred(run: Path) -> None:
     rows = [[f"name-{k}", 0.1, 1.0 * k] for k in range(130)]
     words = page(
@@ -1132,6 +1141,7 @@ def test_missing_file_is_named(run: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_run_from_python_needs_no_yaml(run: Path) -> None:
     edit(run / "manifest.json", config_sha256=None)
     (run / "config.yaml").unlink()

@@ -125,6 +125,7 @@ def finding(run: Path) -> str:
 # ------------------------------------------------------------------ with and without
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_run_without_evidence_says_nothing_about_it(run: Path) -> None:
     seen = page(build(run).parent)
     assert SECTION not in seen.words
@@ -153,6 +154,7 @@ def test_numbers_that_were_not_finite_are_nan_in_plots_and_empty_in_tables(run: 
     assert known.tables[0].rows == (("x", None), (None, 2.0))
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_section_has_tables_figures_and_how_to_read_them(run: Path) -> None:
     seen = page(build(give(run, evidence())).parent)
     told = section(seen)
@@ -167,6 +169,7 @@ def test_section_has_tables_figures_and_how_to_read_them(run: Path) -> None:
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES | set(FIT_FIGURES)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_numbers_are_written_as_their_kind_needs(run: Path) -> None:
     html = build(give(run, evidence())).read_text(encoding="utf-8")
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
@@ -181,6 +184,7 @@ def test_numbers_are_written_as_their_kind_needs(run: Path) -> None:
 
 
 @pytest.mark.parametrize(("n_rows", "more"), [(MOST_ROWS, ""), (MOST_ROWS + 1, "and 1 more"), (1300, "and 1,260 more")])
+@pytest.mark.usefixtures("unrendered")
 def test_long_tables_end_with_what_is_left(run: Path, n_rows: int, more: str) -> None:
     table = EvidenceTable("Long", ("column", "value"), tuple((f"row{i:04}", float(i)) for i in range(n_rows)))
     told = captions(give(run, Evidence((table,))))
@@ -191,6 +195,7 @@ def test_long_tables_end_with_what_is_left(run: Path, n_rows: int, more: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_tables_alone_and_plots_alone_are_enough(run: Path) -> None:
     told = captions(give(run, Evidence(TABLES)))
     assert "Kendall's tau" in told
@@ -205,6 +210,7 @@ def test_tables_alone_and_plots_alone_are_enough(run: Path) -> None:
     assert {file.stem for file in (run / "figures").iterdir()} == FIGURES
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_every_head_links_to_a_word_of_the_glossary(run: Path) -> None:
     seen = page(build(give(run, evidence())).parent)
     html = (run / "report.html").read_text(encoding="utf-8")
@@ -220,6 +226,7 @@ def test_every_head_links_to_a_word_of_the_glossary(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_heads_mean_what_they_mean_for_a_fit(run: Path) -> None:
     html = build(give(run, evidence())).read_text(encoding="utf-8")
     part = html[html.index('<h2 id="fit">') : html.index('<h2 id="convergence">')]
@@ -228,6 +235,7 @@ def test_heads_mean_what_they_mean_for_a_fit(run: Path) -> None:
     assert "#term-estimate" not in part
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_unknown_columns_have_no_link(run: Path) -> None:
     html = build(give(run, {"tables": [table_entry(columns=["zzz", "yyy"])]})).read_text(encoding="utf-8")
     assert '<th scope="col">Zzz</th><th scope="col" class="r">Yyy</th>' in html

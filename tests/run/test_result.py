@@ -13,6 +13,7 @@ import pytest
 import raresim
 from raresim import report
 from raresim.errors import ConfigError
+from raresim.report.run import read as run_of_report
 from tests.problems import crude, linear_normal, solve
 
 
@@ -165,6 +166,15 @@ def test_what_is_infinite_without_a_hit_is_so_again(tmp_path):
     back = raresim.read_run(SAVED["no hit"]().save(tmp_path / "run")).estimates[0]
     assert (back.value, back.log_value, back.std_error) == (0.0, -math.inf, math.inf)
     assert back.information.event_nats == math.inf
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_broken_line_of_the_log_is_named_and_no_matter_of_the_report(tmp_path):
+    folder = SAVED["no hit"]().save(tmp_path / "run")
+    (folder / "log.jsonl").write_text('{"event": "estimate"}\n[1]\n')
+    with pytest.raises(ConfigError, match=r"log.jsonl:2: "):
+        raresim.read_run(folder)
+    assert run_of_report(folder).log == ()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
