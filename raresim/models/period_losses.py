@@ -175,6 +175,8 @@ class PeriodLosses:
 
     def describe(self) -> str:
         """The table in words."""
+        what = f"one of {self.periods:,} periods"
+        if not self.has_events:
+            return f"table {self.name}: {what}, each with its loss"
         random = f", {int((self.a > 0).sum()):,} of them with a beta law of the loss" if self.is_random else ""
-        what = f"{self.mean.size:,} events{random}" if self.has_events else "their losses"
-        return f"table {self.name}: one of {self.periods:,} periods with {what}"
+        return f"table {self.name}: {what}, which have {self.mean.size:,} events in all{random}"

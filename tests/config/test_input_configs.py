@@ -119,6 +119,8 @@ def test_every_number_of_a_marginal_changes_its_draws(law, tmp_path, seed):
                 differs.append(not np.array_equal(values(inputs, seed(83)), before))
             except RaresimError:
                 continue
+            if any(differs):
+                break
         if changed(value):
             assert differs, key
             assert any(differs), key
@@ -137,6 +139,8 @@ def test_every_number_of_a_copula_changes_its_scores(copula, tmp_path, seed):
                 differs.append(not np.array_equal(values(inputs, seed(86)), before))
             except RaresimError:
                 continue
+            if any(differs):
+                break
         if changed(value) and key != "dim":
             assert differs, key
             assert any(differs), key

@@ -415,6 +415,7 @@ def test_the_shell_has_no_row_without_an_entry(results: dict[str, Result], capsy
     assert {"self-information", "KL(optimal || proposal)", "saved share", "upper bound"} <= in_shell(results, capsys)
 
 
+@pytest.mark.slow
 def test_manifest_keys_on_the_page_have_entries(folders: dict[str, Path]) -> None:
     for folder in folders.values():
         for key in json.loads((folder / "manifest.json").read_text()):
