@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from raresim.numerics.arrays import Float
 
 LOW, HIGH, CELLS = -6.0, 9.0, 600
 """Scores between which there are cells, and how many; one more is on each side."""
+
+EDGES = np.linspace(LOW, HIGH, CELLS + 1)
+"""Scores between the cells."""
 
 POINTS = 8
 """Claims of each cell whose mean is taken for what a claim of it adds."""
@@ -57,26 +61,30 @@ class Cells:
         """``log E exp(theta c)``."""
         from scipy import special
 
-        return float(special.logsumexp(theta * self.added + LOG_P))
+        return float(special.logsumexp(theta * self.added + table().log_p))
 
     def twisted(self, theta: float) -> TwistedScores:
         """The law of scores, twisted by ``theta``."""
-        log_q = theta * self.added + LOG_P
+        log_q = theta * self.added + table().log_p
         return TwistedScores(np.exp(log_q - self.log_mean(theta)))
 
 
-def _table() -> tuple[Float, Float, Float, Float]:
-    """Edges between the cells, the probabilities below and above each end of a cell, and the logs of the cells'."""
+class Table(NamedTuple):
+    """The law of scores without a twist: probabilities below and above each end of a cell, and the logs of cells'."""
+
+    below: Float
+    above: Float
+    log_p: Float
+
+
+@cache
+def table() -> Table:
+    """The table, made when it is first needed."""
     from scipy import special
 
-    edges = np.linspace(LOW, HIGH, CELLS + 1)
-    ends = np.concatenate([[-np.inf], edges, [np.inf]])
+    ends = np.concatenate([[-np.inf], EDGES, [np.inf]])
     below, above = special.ndtr(ends), special.ndtr(-ends)
-    p = np.where(ends[:-1] < 0.0, np.diff(below), -np.diff(above))
-    return edges, below, above, np.log(p)
-
-
-EDGES, BELOW, ABOVE, LOG_P = _table()
+    return Table(below, above, np.log(np.where(ends[:-1] < 0.0, np.diff(below), -np.diff(above))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +119,9 @@ class TwistedScores:
             lower = np.clip(np.nan_to_num((special.ndtr(u) - below[cell]) / self.q[cell]), 0.0, 1.0)
             upper = np.clip(np.nan_to_num((special.ndtr(-u) - above[cell + 1]) / self.q[cell]), 0.0, 1.0)
         lower, upper = np.where(u < 0.0, lower, 1.0 - upper), np.where(u < 0.0, 1.0 - lower, upper)
-        p_below = BELOW[cell] + lower * (BELOW[cell + 1] - BELOW[cell])
-        p_above = ABOVE[cell + 1] + upper * (ABOVE[cell] - ABOVE[cell + 1])
+        plain_below, plain_above, _ = table()
+        p_below = plain_below[cell] + lower * (plain_below[cell + 1] - plain_below[cell])
+        p_above = plain_above[cell + 1] + upper * (plain_above[cell] - plain_above[cell + 1])
         score = np.where(
             p_below < 0.5, special.ndtri(np.minimum(p_below, 0.5)), -special.ndtri(np.minimum(p_above, 0.5))
         )

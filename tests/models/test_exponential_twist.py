@@ -14,7 +14,7 @@ from raresim.models import CommonEvents, Compound, Contract, Corridor, GammaMixi
 from raresim.models.aggregate import tails_of
 from raresim.models.event_severity import EventSeverity
 from raresim.models.exponential_twist import PLAIN, ExponentialTwist
-from raresim.models.score_twist import ABOVE, BELOW, EDGES, LOG_P, Cells
+from raresim.models.score_twist import EDGES, Cells, table
 from raresim.models.twisted_counts import TwistedNumbers, twisted_law
 from raresim.models.twisted_sums import TwistedSums
 from raresim.numerics.blocks import Block
@@ -105,12 +105,12 @@ def test_cells_have_the_generating_function_and_the_twisted_law(theta):
 
 
 def test_twisted_scores_are_exact_far_out():
-    law = Cells(np.zeros(LOG_P.size)).twisted(0.0)
+    law = Cells(np.zeros(table().log_p.size)).twisted(0.0)
     u = np.array([-37.0, -20.0, -6.5, 0.0, 6.5, 20.0, 37.0])
     np.testing.assert_allclose(law.of_normal(u)[1], u, rtol=1e-9)
-    assert np.exp(LOG_P).sum() == pytest.approx(1.0, rel=1e-14)
-    assert BELOW[1] == pytest.approx(stats.norm.cdf(EDGES[0]), rel=1e-12)
-    assert ABOVE[-2] == pytest.approx(stats.norm.sf(EDGES[-1]), rel=1e-12)
+    assert np.exp(table().log_p).sum() == pytest.approx(1.0, rel=1e-14)
+    assert table().below[1] == pytest.approx(stats.norm.cdf(EDGES[0]), rel=1e-12)
+    assert table().above[-2] == pytest.approx(stats.norm.sf(EDGES[-1]), rel=1e-12)
 
 
 @pytest.mark.parametrize("log_m", [0.0, 0.4, -0.7])
