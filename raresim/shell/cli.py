@@ -239,11 +239,17 @@ def _exit_code(status: str, require: str | None) -> ExitCode:
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
+    seconds: Annotated[
+        bool, typer.Option("--seconds", help="Predict the time: fits the inputs and calls the loss for a few draws.")
+    ] = False,
     debug: Debug = False,
 ) -> int:
-    """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
+    """Check configs and their data, and predict what a run costs.
+
+    Without --seconds it imports no user code and draws nothing.
+    """
     from raresim.config import load as configs
-    from raresim.config import memory
+    from raresim.config import memory, prediction
     from raresim.run.audit import described
     from raresim.run.locate import expected_cost
 
@@ -253,13 +259,14 @@ def check(
             config = configs.load(file)
             inputs, method, stop = config.outline()
             held = memory.needed(config.demand(inputs, method, stop))
+            cost = method.cost(inputs.latent_dim, inputs.dim)
+            timed = prediction.lines(config, cost) if seconds else []
         except RaresimError as error:
             if debug:
                 raise
             _complain(str(error))
             code = max(code, error.exit_code)
             continue
-        cost = method.cost(inputs.latent_dim, inputs.dim)
         typer.echo(f"{file}: ok")
         typer.echo(f"  inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals")
         for line in inputs.lines:
@@ -273,7 +280,12 @@ def check(
             typer.echo(f"  quantiles: finding them takes about {expected_cost(config.tails):,} evaluations")
         typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
         asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
-        typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
+        at_most = "" if stop.seconds is None else f" and about {stop.seconds:g} s"
+        typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations{at_most}")
+        if at_most and method.least_time:
+            typer.echo(f"  note: when its time is up, {method.kind} finishes {method.least_time}")
+        for line in timed:
+            typer.echo(f"  time: {line}")
         typer.echo(f"  audit: {described(config.audit)}")
         typer.echo(f"  memory: {held}")
         for line in config.filled:
