@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
+import signal
 import socket
 import sys
 import threading
@@ -124,11 +125,25 @@ def connected(scheduler: str | None, workers: int | None) -> Iterator[Any]:
             stack.enter_context(dask.config.set(_settings()))
             options = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
             begun: Any = distributed.LocalCluster
-            given: Any = stack.enter_context(begun(**options, silence_logs=logging.CRITICAL + 1))
+            with _workers_ignore_interrupts():
+                given: Any = stack.enter_context(begun(**options, silence_logs=logging.CRITICAL + 1))
         else:
             _refuse_silence(scheduler)
             given = scheduler
         yield stack.enter_context(_client(given, scheduler))
+
+
+@contextmanager
+def _workers_ignore_interrupts() -> Iterator[None]:
+    """Processes that begin inside inherit that an interrupt from the terminal is not for them: the caller ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _settings() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,10 @@ class TestCluster:
         executor = Executor(client)
         assert digits(solve(case, seed(4001), executor, method=method, **OPTIONS)) == here
         assert executor.groups.tasks > 0
+
+    def test_interrupt_from_the_terminal_is_not_for_the_workers(self, client):
+        assert set(client.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     @pytest.mark.parametrize("kills", [(9,), (9, 10)], ids=["one worker", "both workers"])
     def test_same_bits_where_workers_are_killed(self, kills, client, tmp_path, seed):
