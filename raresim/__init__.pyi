@@ -24,6 +24,7 @@ from raresim.distributions.standard_normal import StandardNormal as StandardNorm
 from raresim.distributions.student_t import StudentT as StudentT
 from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakagami as VonMisesFisherNakagami
 from raresim.engine.executors import Executor as Executor
+from raresim.errors import ClusterLostError as ClusterLostError
 from raresim.errors import ConfigError as ConfigError
 from raresim.errors import DataError as DataError
 from raresim.errors import ExitCode as ExitCode

@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "CheckpointError",
+    "ClusterLostError",
     "ConfigError",
     "DataError",
     "ExitCode",
@@ -61,6 +62,12 @@ class CheckpointError(RaresimError):
     """A saved state that cannot be resumed: it is damaged, of another run, or in use; starts with its path."""
 
     exit_code = ExitCode.CONFIG
+
+
+class ClusterLostError(RaresimError):
+    """A cluster that is lost while a run uses it; the run of a shell keeps its state, from which it can go on."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class DataError(RaresimError):

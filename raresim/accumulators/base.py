@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 
@@ -16,3 +17,11 @@ class Accumulator(ABC):
     @abstractmethod
     def merge(self, other: Self) -> Self:
         """The summary of both sets of rows."""
+
+    @classmethod
+    def thinned(cls, summaries: Sequence[Self]) -> Sequence[Self]:
+        """Neighbouring summaries without what is lost when they are merged, before they are sent to another process.
+
+        Merged in order, they must read as before, digit by digit.
+        """
+        return summaries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -123,3 +123,9 @@ class Summary(Accumulator):
             self.states if self.states is None or other.states is None else self.states.merge(other.states),
             self.outside if self.outside is None or other.outside is None else self.outside.merge(other.outside),
         )
+
+    @classmethod
+    def thinned(cls, summaries: Sequence[Self]) -> Sequence[Self]:
+        """As in `Accumulator`; hardly anything but the largest weights is lost in merging."""
+        tops = TopWeights.thinned([summary.top for summary in summaries])
+        return [replace(summary, top=top) for summary, top in zip(summaries, tops, strict=True)]

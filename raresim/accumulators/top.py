@@ -45,6 +45,24 @@ class TopWeights(Accumulator):
         """The kept log weights of event ``k``, largest first."""
         return np.sort(self.log_weights[k])[::-1][:CAPACITY]
 
+    @classmethod
+    def thinned(cls, summaries: Sequence[Self]) -> Sequence[Self]:
+        """As in `Accumulator`: weights below the `CAPACITY`-th largest of all summaries are dropped."""
+        floors = [
+            _floor(np.concatenate(of_event)) for of_event in zip(*(s.log_weights for s in summaries), strict=True)
+        ]
+        return [
+            cls(tuple(kept[kept >= floor] for kept, floor in zip(s.log_weights, floors, strict=True)))
+            for s in summaries
+        ]
+
+
+def _floor(log_weight: Float) -> float:
+    """The `CAPACITY`-th largest weight; minus infinity if there are fewer."""
+    if log_weight.size <= CAPACITY:
+        return -np.inf
+    return float(np.partition(log_weight, log_weight.size - CAPACITY)[-CAPACITY])
+
 
 def _cut(log_weight: Float) -> Float:
     """Drop weights that cannot be among the largest, if there are more than twice the capacity."""

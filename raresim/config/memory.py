@@ -101,7 +101,7 @@ def parts(
         size = SIZES[audit]
         climbs = min(workers, size.climbs) * MOST_LEVELS * min(size.most, budget) * (latent_dim + 4)
         found.append(Part("climbs of the audit", VALUE * climbs))
-    if execution.executor == "processes":
+    if execution.executor in ("processes", "dask") and execution.scheduler is None:
         found.append(Part(f"{workers} worker processes", workers * WORKER_PROCESS))
     if execution.checkpoint is not None:
         evaluated = min(budget, EXPLORE + (4 + 4 * workers) * method.cost(latent_dim, dim))

@@ -5,6 +5,7 @@ Results come back in the order of the chunks, so an executor cannot change a dig
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import multiprocessing
@@ -21,12 +22,15 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from raresim.arguments.typed import argument, shown, typed
+from raresim.engine import dask_pool
+from raresim.engine.groups import Groups
+from raresim.engine.pools import AnyPool, refuse_no_pool, shut_down
 from raresim.errors import FieldError
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-Kind = Literal["serial", "threads", "processes"]
+Kind = Literal["serial", "threads", "processes", "dask"]
 
 UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -38,10 +42,13 @@ class Execution:
 
     Parameters
     ----------
-    executor : "serial", "threads" or "processes"
+    executor : "serial", "threads", "processes" or "dask"
         What computes the blocks.
     workers : int, optional
-        Number of workers; the number of processors when left out.
+        Number of workers; the number of processors when left out, or all workers of the cluster at ``scheduler``.
+    scheduler : str or None
+        Address of the scheduler of a Dask cluster, such as ``tcp://host:8786``. Without it, ``dask`` starts a cluster
+        of processes on this machine.
     checkpoint : float or None
         Seconds between two checkpoints, from which a run of the shell can be resumed; None for no checkpoints.
     memory : str or int, optional
@@ -53,6 +60,7 @@ class Execution:
     workers: int | None = None
     checkpoint: float | None = 10.0
     memory: str | int | None = None
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None and not 0 < self.checkpoint < math.inf:
@@ -61,6 +69,15 @@ class Execution:
             raise FieldError("workers", f"must be from 1 to 1024, got {self.workers}")
         if self.memory is not None:
             bytes_of("memory", self.memory)
+        if self.scheduler is not None:
+            if self.executor != "dask":
+                raise FieldError("scheduler", f"goes with executor dask, got executor {self.executor}")
+            dask_pool.refuse_address(self.scheduler)
+
+    @property
+    def asked_workers(self) -> int | None:
+        """The number of workers to begin with; None for all workers of a cluster that is there already."""
+        return self.workers if self.scheduler is not None else self.n_workers
 
     @property
     def n_workers(self) -> int:
@@ -104,10 +121,19 @@ class Executor:
 
     Parameters
     ----------
-    pool : concurrent.futures.Executor, optional
-        Where the work is done; without it, in the calling thread.
-    workers : int
-        Number of workers; twice as many chunks may be under way at once, so that no worker waits.
+    pool : concurrent.futures.Executor, distributed.Client or any object with ``submit``, optional
+        Where the work is done; without it, in the calling thread. ``submit(function, *arguments)`` returns an object
+        with ``result()``, as the pools of mpi4py, loky, executorlib and submitit have it.
+    workers : int, optional
+        Number of workers; twice as many tasks may be under way at once, so that no worker waits. As the pool says when
+        left out, or one where it does not.
+    owns : bool
+        Whether leaving the context shuts the pool down; a pool that others made is left as it is.
+
+    Raises
+    ------
+    FieldError
+        When the pool has no ``submit``, or is owned and has no ``shutdown``.
 
     Examples
     --------
@@ -116,39 +142,76 @@ class Executor:
     [1, 2, 3]
     """
 
-    def __init__(self, pool: futures.Executor | None = None, workers: int = 1) -> None:
-        if pool is not None and not callable(getattr(pool, "submit", None)):
-            raise FieldError(
-                "pool",
-                f"must be a concurrent.futures.Executor, or None for the calling thread, got {shown(pool)}; "
-                'raresim.Executor.of("processes", workers=2) makes one',
-            )
-        if argument("workers", workers, int) < 1:
+    def __init__(self, pool: Any = None, workers: int | None = None, owns: bool = False) -> None:
+        if workers is not None and argument("workers", workers, int) < 1:
             raise FieldError("workers", f"must be at least 1, got {workers}")
+        self._groups: Groups | None = None
+        if pool is not None:
+            refuse_no_pool(pool, owns, shown(pool))
+            client = dask_pool.client_of(pool)
+            kept = dask_pool.DaskPool(client, workers) if client is not None else AnyPool(pool, workers)
+            workers = workers or kept.workers
+            if not isinstance(pool, futures.ThreadPoolExecutor):
+                self._groups = Groups(kept)
         self._pool = pool
-        self._workers = workers
+        self._workers = workers or 1
+        self._end = contextlib.ExitStack()
+        if owns and pool is not None:
+            self._end.callback(lambda: shut_down(self._pool))
         self._make: Callable[[], futures.Executor] | None = None
 
     @classmethod
-    def of(cls, kind: Kind, workers: int) -> Executor:
-        """The executor of that kind, owning its pool: use it as a context manager."""
-        workers = argument("workers", workers, int)
-        if workers < 1:
+    def of(cls, kind: Kind, workers: int | None = None, scheduler: str | None = None) -> Executor:
+        """The executor of that kind, owning its pool: use it as a context manager.
+
+        Parameters
+        ----------
+        kind : "serial", "threads", "processes" or "dask"
+            What computes the chunks.
+        workers : int, optional
+            Number of workers; one when left out, or all workers of the cluster at ``scheduler``.
+        scheduler : str, optional
+            Address of a Dask cluster; without it, ``dask`` starts one on this machine.
+
+        Raises
+        ------
+        FieldError
+            When an argument is not allowed, or the Dask cluster does not answer.
+        """
+        if workers is not None and argument("workers", workers, int) < 1:
             raise FieldError("workers", f"must be at least 1, got {workers}")
+        count = workers or 1
         if kind == "serial":
             return cls()
         if kind == "threads":
-            return cls(futures.ThreadPoolExecutor(workers), workers)
+            return cls(futures.ThreadPoolExecutor(count), count, owns=True)
         if kind == "processes":
-            executor = cls(_processes(workers), workers)
-            executor._make = functools.partial(_processes, workers)
+            executor = cls(_processes(count), count, owns=True)
+            executor._groups = None  # a worker that died is replaced, and its blocks are computed one by one
+            executor._make = functools.partial(_processes, count)
             return executor
-        raise FieldError("executor", f"must be serial, threads or processes, got {kind!r}")
+        if kind == "dask":
+            with contextlib.ExitStack() as stack:
+                client = stack.enter_context(dask_pool.connected(scheduler, count if scheduler is None else workers))
+                executor = cls(client, workers)
+                executor._end = stack.pop_all()
+            return executor
+        raise FieldError("executor", f"must be serial, threads, processes or dask, got {kind!r}")
 
     @property
     def shares_memory(self) -> bool:
         """Whether workers see this process's objects, not copies of them."""
         return self._pool is None or isinstance(self._pool, futures.ThreadPoolExecutor)
+
+    @property
+    def workers(self) -> int:
+        """Number of workers."""
+        return self._workers
+
+    @property
+    def groups(self) -> Groups | None:
+        """How stages are computed on a pool of workers that share no memory; None for threads and own processes."""
+        return self._groups
 
     @property
     def is_renewable(self) -> bool:
@@ -196,8 +259,7 @@ class Executor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._end.close()
 
 
 def _processes(workers: int) -> futures.Executor:

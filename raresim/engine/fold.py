@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -15,7 +18,9 @@ import numpy as np
 from raresim.accumulators.base import Accumulator
 from raresim.distributions.base import Distribution
 from raresim.engine.executors import Executor, WorkersDiedError
+from raresim.engine.groups import Groups
 from raresim.engine.journal import Journal, current, keeping
+from raresim.engine.pools import BrokenPoolError
 from raresim.engine.problem import Problem
 from raresim.errors import LossError
 from raresim.losses.failures import NOTHING, Failures, collecting, note
@@ -162,6 +167,7 @@ def fold(
     before: S | None = None,
     seen: Callable[[S], None] | None = None,
     skip: int = 0,
+    enough: Callable[[S], bool] | None = None,
 ) -> S:
     """Summarise every block of ``plan`` and merge the summaries in block order.
 
@@ -179,28 +185,35 @@ def fold(
         Called after each chunk with the summary so far.
     skip : int
         Chunks of the plan that ``before`` holds already.
+    enough : callable, optional
+        Called when a further chunk is there, with the summary before it; true if that chunk is not wanted any more.
     """
     total, journal = before, current()
     chunks = islice(plan.chunks(), skip, None)
-    for part, failures in _summaries(executor, job, chunks, journal):
-        note(failures)
-        total = part if total is None else total.merge(part)
-        if seen is not None:
-            seen(total)
+    with closing(_summaries(executor, job, chunks, journal, plan.end)) as summaries:
+        for part, failures in summaries:
+            if enough is not None and total is not None and enough(total):
+                break
+            note(failures)
+            total = part if total is None else total.merge(part)
+            if seen is not None:
+                seen(total)
     if total is None:
         raise ValueError("a plan has at least one row")
     return total
 
 
 def _summaries(
-    executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None
-) -> Iterator[tuple[S, Failures]]:
+    executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None, end: int
+) -> Generator[tuple[S, Failures]]:
     """The summary of each chunk, in order; workers that do not share memory send the losses for the journal along."""
     if executor.shares_memory:
         yield from executor.map(_ChunkOf(job, journal), chunks)
         return
     known = ((chunk, journal.part(chunk) if journal else None) for chunk in chunks)
-    for summary, seen in _surviving(executor, _SentChunkOf(job), known):
+    function, groups = _SentChunkOf(job), executor.groups
+    found = _surviving(executor, function, known) if groups is None else _grouped(groups, function, known, end)
+    for summary, seen in found:
         if journal is not None and seen is not None:
             journal.take(seen)
         yield summary
@@ -214,13 +227,43 @@ def _surviving(executor: Executor, function: Callable[[_Item], _Sent[S]], items:
             return
         except WorkersDiedError as death:
             under_way = [block for (chunk, _), _ in death.waiting for block in chunk]
-            if not executor.renew():
-                raise LossError(
-                    f"a process of the pool died while it computed {_named(under_way)}: it ran out of memory, or "
-                    "native code in the loss crashed. The pool was given to raresim and cannot be used again; "
-                    "raresim's own executor 'processes' finds the row, and on_failure applies to it"
-                ) from death
+            executor.renew()
             yield from _isolated(function, death.waiting, under_way)
+
+
+def _grouped(groups: Groups, function: _SentChunkOf[S], items: Iterator[_Item], end: int) -> Iterator[_Sent[S]]:
+    """``function`` of each item, in order, by the workers of a pool; what killed several of them is computed alone."""
+    try:
+        yield from groups.over(function, type(function.job).__name__, items, end, partial(_alone, function))
+    except BrokenPoolError as death:
+        deque(_alone(function, death.items), 0)  # a row to blame becomes an error of its own
+        under_way = [block for chunk, _ in death.items for block in chunk]
+        raise LossError(
+            f"a process of the pool died while it computed {_named(under_way)}: it ran out of memory, or native code "
+            "in the loss crashed. The pool was given to raresim and cannot be used again; raresim's own executors "
+            "'processes' and 'dask' find the row, and on_failure applies to it"
+        ) from death
+
+
+def _alone(function: Callable[[_Item], _Sent[S]], items: Sequence[_Item]) -> Iterator[_Sent[S]]:
+    """The results of items that lost their workers, from a process of their own with each call of the loss isolated.
+
+    Raises
+    ------
+    LossError
+        When a row kills its process and a failure is to end the run, or the process dies outside the loss.
+    """
+    with Executor.of("processes", 1) as alone:
+        for item in items:
+            try:
+                result, _, _ = next(alone.map(_Isolated(function), [item]))
+            except WorkersDiedError as death:
+                raise LossError(
+                    f"workers died while they computed {_named(item[0])}, and so did a process of this machine with "
+                    "the loss in a process of its own: memory may have run out, or the module of the loss ends its "
+                    "process when it is imported"
+                ) from death
+            yield result
 
 
 def _isolated(
@@ -300,6 +343,12 @@ class _SentChunkOf(Generic[S]):
     def __call__(self, item: _Item) -> _Sent[S]:
         chunk, journal = item
         return _ChunkOf(self.job, journal)(chunk), journal
+
+    def thinned(self, sent: Sequence[_Sent[S]]) -> list[_Sent[S]]:
+        """The results for neighbouring chunks with less to send; see `Accumulator.thinned`."""
+        summaries = [summary for (summary, _), _ in sent]
+        slim = type(summaries[0]).thinned(summaries)
+        return [((summary, failures), journal) for summary, ((_, failures), journal) in zip(slim, sent, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,11 @@ class Loss(ABC):
         """Whether a row may stay without a loss: the interval then counts it as safe and as failing."""
         return False
 
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether it calls code of the user, which may end the process that it runs in."""
+        return False
+
     def watched(self) -> Loss:
         """The same loss, for which a run checks that a row always has the same value; itself if that is certain."""
         return self

@@ -38,6 +38,7 @@ from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
+from raresim.losses.travel import arrived, luggage
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 
@@ -183,6 +184,10 @@ class PythonLoss(Loss):
     @property
     def may_fail(self) -> bool:
         return self.on_failure == "bound"
+
+    @property
+    def runs_user_code(self) -> bool:
+        return True
 
     @property
     def has_components(self) -> bool:
@@ -436,17 +441,22 @@ class PythonLoss(Loss):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "context": None, "call": None}
-        if not isinstance(self.function, str) and "<" in getattr(self.function, "__qualname__", ""):
+        if isinstance(self.function, str):
+            state["luggage"] = luggage(Path(self.function.rpartition(":")[0]))
+        elif "<" in getattr(self.function, "__qualname__", ""):
             raise FieldError(
                 "function", f"{self.name} cannot be sent to other processes: use 'file.py:name', or threads"
             )
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        content = state.pop("luggage", None)
         self.__dict__.update(state)
         if isinstance(self.function, str):
-            stat = Path(self.function.rpartition(":")[0]).stat()
-            self._loaded(*_load_once(self.function, stat.st_mtime_ns, stat.st_size))
+            given, _, name = self.function.rpartition(":")
+            path = arrived(Path(given), content)
+            stat = path.stat()
+            self._loaded(*_load_once(f"{path}:{name}", stat.st_mtime_ns, stat.st_size))
         else:
             self._loaded(self.function, copy_context())
 

@@ -131,6 +131,9 @@ class Method(ABC):
     both_sides: ClassVar[bool] = False
     """Whether one run can have events above and below thresholds."""
 
+    least_time: ClassVar[str] = ""
+    """What the estimate finishes when the time of a run is up, in words, where that is more than some draws."""
+
     @property
     def weighs_draws(self) -> bool:
         """Whether the rows of its estimate are independent draws, each with a loss and a weight."""

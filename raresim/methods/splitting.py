@@ -69,6 +69,7 @@ class Splitting(PopulationMethod):
     """
 
     kind: ClassVar[str] = "splitting"
+    least_time: ClassVar[str] = "ten whole runs of the splitting at least; one that is under way is not used"
     correlation: ClassVar[float | None] = 1.5
     """Between 0.9 and 3 on nine problems of `experiments/trust`, 1.4 on average."""
 

@@ -56,6 +56,7 @@ class SubsetSimulation(PopulationMethod):
     """
 
     kind: ClassVar[str] = "subset_simulation"
+    least_time: ClassVar[str] = "ten whole runs of the simulation at least; one that is under way is not used"
     correlation: ClassVar[float | None] = CORRELATION
 
     samples: int = 1000

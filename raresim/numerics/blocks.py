@@ -63,6 +63,11 @@ class Plan:
         """Number of chunks."""
         return -(-self.n_blocks // self._chunk_blocks)
 
+    @property
+    def end(self) -> int:
+        """Row of the stage after the last one."""
+        return self.first_row + self.n_samples
+
     def chunks(self) -> Iterator[tuple[Block, ...]]:
         """Groups of neighbouring blocks: the unit of work that is handed to a worker."""
         size = self._chunk_blocks
@@ -121,6 +126,11 @@ class Growing:
     def n_chunks(self) -> int:
         """Number of chunks."""
         return sum(1 for _ in self.chunks())
+
+    @property
+    def end(self) -> int:
+        """Row of the stage after the last one."""
+        return self.n_samples
 
     def chunks(self) -> Iterator[tuple[Block, ...]]:
         """Groups of neighbouring blocks, as of a `Plan`."""

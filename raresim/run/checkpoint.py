@@ -93,6 +93,8 @@ class State:
         and ``overrides``, the changes to the config.
     rounds : tuple of Progress
         The estimate stages of earlier rounds, each of them complete.
+    budget : int
+        Evaluations for which a run in seconds was planned; 0 for any other run.
     """
 
     identity: Identity
@@ -102,6 +104,7 @@ class State:
     files: Mapping[str, bytes] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
     rounds: tuple[Progress, ...] = ()
+    budget: int = 0
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -111,6 +114,8 @@ class State:
         held = {"keys": keys, "loss": loss, "progress": self.progress, "rounds": self.rounds, "files": files}
         content = _pack(held, arrays)
         head = {"generation": self.generation, "identity": self.identity, "origin": self.origin}
+        if self.budget:
+            head["budget"] = self.budget
         lines = [json.dumps(part, allow_nan=False).encode() + b"\n" for part in (head, content)]
         body = b"".join([*lines, *(a.tobytes() for a in arrays)])
         return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
@@ -132,7 +137,14 @@ class State:
         if outside := [name for name in files if not PLAIN.fullmatch(name)]:
             raise ValueError(f"it holds a file called {outside[0]!r:.80}")
         return cls(
-            head["identity"], head["generation"], journal, held["progress"], files, head["origin"], held["rounds"]
+            head["identity"],
+            head["generation"],
+            journal,
+            held["progress"],
+            files,
+            head["origin"],
+            held["rounds"],
+            head.get("budget", 0),
         )
 
 
@@ -246,6 +258,7 @@ class Checkpoint:
         self.journal = before.journal if before else Journal()
         self.progress = before.progress if before else None
         self.rounds = before.rounds if before else ()
+        self.budget = before.budget if before else 0
         self.resumed = before is not None and bool(before.progress or before.journal.evaluations)
         self.files_of: Callable[[Progress], Mapping[str, bytes]] | None = None
         self._files = before.files if before else {}
@@ -278,7 +291,9 @@ class Checkpoint:
             except (ArithmeticError, ValueError) as error:  # the sums are what counts
                 warnings.warn(f"{self.path}: does not hold the estimate so far: {error}", stacklevel=2)
                 files = {}
-        state = State(self.identity, self._generation + 1, self.journal, progress, files, rounds=rounds)
+        state = State(
+            self.identity, self._generation + 1, self.journal, progress, files, rounds=rounds, budget=self.budget
+        )
         replace_file(self.path, state.to_bytes(), previous_of(self.path))
         self._generation += 1
         self._files = files

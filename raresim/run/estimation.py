@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.arguments.checks import between, whole
+from raresim.arguments.checks import between, positive, whole
 from raresim.arguments.typed import typed
 from raresim.diagnostics.psis import khat
 from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
@@ -51,6 +52,14 @@ class Stop:
         distance to losses half as likely and twice as likely, or of the mean excess.
     max_evaluations : int
         Loss evaluations of the whole run, tuning included.
+    seconds : float or None
+        How long the run may take, without figures and page: it ends there with the estimate that it has. Evaluations
+        are timed before the run, and its searches planned for those that the time pays for; ``max_evaluations`` still
+        holds. The estimate ends with the last chunk of rows that was finished in time; the chunk under way is not used.
+        What cannot be cut is finished: a search, the first rows of an estimate, and the audit.
+    ended_at : int or None
+        Evaluations at which a run in seconds has ended, as it recorded them: with them, and its recorded
+        ``max_evaluations``, the run is repeated digit by digit however long it takes.
 
     Raises
     ------
@@ -60,8 +69,16 @@ class Stop:
 
     relative_error: float | None = 0.01
     max_evaluations: int = 10_000_000
+    seconds: float | None = None
+    ended_at: int | None = None
 
     def __post_init__(self) -> None:
+        if self.seconds is not None:
+            object.__setattr__(self, "seconds", positive("seconds", self.seconds))
+        if self.ended_at is not None:
+            object.__setattr__(self, "ended_at", whole("ended_at", self.ended_at, 1))
+            if self.seconds is not None:
+                raise FieldError("ended_at", "must not be given beside seconds: it repeats a run that ended by them")
         if self.relative_error is not None:
             between("relative_error", self.relative_error, 0.0, 1.0)
         object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))
@@ -142,6 +159,8 @@ class Sample:
         Whether the stage ended with what was asked for, not with its budget.
     weight_bound : float or None
         Log of the largest weight that a row can have, in nats; None if it is not needed.
+    ended_at : int or None
+        Evaluations of the run at which its time was up; None if it ended otherwise.
     """
 
     summary: Summary
@@ -155,6 +174,7 @@ class Sample:
     progress: Progress | None = None
     reached: bool = True
     weight_bound: float | None = None
+    ended_at: int | None = None
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
         """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""
@@ -236,6 +256,7 @@ def estimate(
     reserved: int = 0,
     before: Progress | None = None,
     extension: Extension | None = None,
+    ends: Callable[[int], bool] = lambda _: False,
 ) -> Sample:
     """Draw from the tuned proposal until every event has the asked relative error, or the budget is spent.
 
@@ -257,6 +278,8 @@ def estimate(
         State that an earlier attempt at the stage reached.
     extension : Extension, optional
         What is added to the finished stage that ``before`` is.
+    ends : callable, optional
+        Told the evaluations of the run when a further chunk is there; true if the run has to end before that chunk.
 
     Raises
     ------
@@ -297,14 +320,27 @@ def estimate(
     history = _History(session, wanted, target, job, at)
     if session.journal is not None and job.block_rows is None:
         session.journal.leave_out(at.plan.stage)
+    least = job.least_rows if job.block_rows is not None else 1
+    ended_at: int | None = None
+
+    def enough(total: Summary) -> bool:
+        nonlocal ended_at
+        if total.tail.n >= least and ends(spent + total.evaluations):
+            ended_at = spent + total.evaluations
+        return ended_at is not None
+
     with collecting() as found:
         found.add(at.failures)
         reached = True
         while True:
             session.report("estimate", at.total.tail.n if at.total else 0, at.rows, history.words)
-            total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks)
+            total = fold(session.executor, job, at.plan, at.total, history.seen, at.chunks, enough)
             why = "another look for the largest weights; " if at.settling else ""
             session.note("estimate", at.plan, why + history.text(total))
+            if ended_at is not None:
+                history.at, reached = _cut(history.at), False
+                session.note("estimate", history.at.plan, "the time was up")
+                break
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
@@ -317,7 +353,13 @@ def estimate(
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
     progress = replace(history.at, total=total)
-    return replace(sample_of(progress, job, planned), progress=progress, reached=reached)
+    return replace(sample_of(progress, job, planned), progress=progress, reached=reached, ended_at=ended_at)
+
+
+def _cut(at: Progress) -> Progress:
+    """The state of a stage whose plan ends with the chunks that are done."""
+    rows = sum(block.rows for chunk in islice(at.plan.chunks(), at.chunks) for block in chunk)
+    return replace(at, plan=replace(at.plan, n_samples=rows), rows=at.rows - at.plan.n_samples + rows)
 
 
 def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raresim.accumulators.tail_draws import Beyond
-from raresim.arguments.typed import argument, typed
+from raresim.arguments.typed import argument, shown, typed
 from raresim.diagnostics.canary import Canary
 from raresim.diagnostics.verdict import judge, overall
 from raresim.distributions.base import Inputs
@@ -43,9 +43,18 @@ from raresim.run.answer import inflation
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
+from raresim.run.clock import Clock, affordable, pace_of
 from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, sample_of
 from raresim.run.explore import climbed, nowhere, once, scale_of
-from raresim.run.facts import canary_of, entropies, failed_facts, rarity, search_facts
+from raresim.run.facts import (
+    canary_of,
+    entropies,
+    failed_facts,
+    rarity,
+    search_facts,
+    timing_facts,
+    timing_words,
+)
 from raresim.run.locate import Located, locate
 from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
@@ -131,7 +140,7 @@ class Experiment:
     @undisturbed()
     def run(
         self,
-        executor: Executor | None = None,
+        executor: Any = None,
         report: Report | None = None,
         provenance: Mapping[str, Any] | None = None,
         texts: Mapping[str, str] | None = None,
@@ -142,8 +151,9 @@ class Experiment:
 
         Parameters
         ----------
-        executor : Executor, optional
-            Where chunks are computed, by default in the calling thread. It cannot change a digit.
+        executor : Executor or a pool, optional
+            Where chunks are computed, by default in the calling thread. It cannot change a digit. A pool is anything
+            that `raresim.Executor` takes; it is not shut down.
         report : callable, optional
             Told the progress: stage, rows done, rows in all, a line of text.
         provenance, texts : mapping, optional
@@ -157,12 +167,13 @@ class Experiment:
         ------
         FieldError, DataError, LossError
             When a part does not fit the others, or the user's loss fails.
+        ClusterLostError
+            When the Dask cluster of ``executor`` is lost.
         """
         from numba.core.event import install_recorder
         from threadpoolctl import threadpool_limits
 
-        advice = "wrap a pool: raresim.Executor(pool, workers=2)"
-        executor = argument("executor", executor, Executor | None, advice)
+        executor = executor_of(executor)
         begun, started = time.perf_counter(), datetime.now(UTC)
         saved: AbstractContextManager[Any] = checkpoint or nullcontext()
         marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
@@ -173,33 +184,59 @@ class Experiment:
             keeping(checkpoint.journal if checkpoint else None),
             saved,
         ):
-            budget = extension.tuned_for if extension else self.stop.max_evaluations
+            it = self._within_seconds(executor, begun, checkpoint) if self.stop.seconds else self
+            budget = extension.tuned_for if extension else it.stop.max_evaluations
             is_new = checkpoint is None or not checkpoint.resumed
-            found = self._search(executor or Executor(), report or (lambda *_: None), budget, is_new)
-            ends = {"tune": time.perf_counter()}
-            rounds = Rounds(self.stop, self.audit, found, failed, checkpoint, extension, failed.failures, ends)
+            found = it._search(executor, report or (lambda *_: None), budget, is_new)
+            ends, clock = {"tune": time.perf_counter()}, Clock(begun, it.stop.seconds, it.stop.ended_at)
+            failures = failed.failures
+            rounds = Rounds(it.stop, it.audit, found, failed, checkpoint, extension, failures, ends, clock)
 
             def result_of(outcome: _Outcome) -> Result:
                 seconds = {"compile": compile_seconds(compiling.buffer), **durations(begun, ends)}
                 manifest = {
                     **environment(),
-                    "seed": self.seed,
+                    "seed": it.seed,
                     "started": started.isoformat(timespec="seconds"),
                     "seconds": seconds["total"],
-                    "files": self.files(),
+                    "files": it.files(),
                     **marks,
                     **(provenance or {}),
                 }
-                return self._result(rounds.found, outcome, seconds, manifest, texts or {})
+                return it._result(rounds.found, outcome, seconds, manifest, texts or {})
 
             if checkpoint:
                 checkpoint.files_of = lambda progress: result_of(
-                    self._so_far(rounds.found, progress, rounds.searching)
+                    it._so_far(rounds.found, progress, rounds.searching)
                 ).files()
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
             return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
+
+    def _within_seconds(self, executor: Executor, begun: float, checkpoint: Checkpoint | None) -> Experiment:
+        """The same experiment with the evaluations that ``stop.seconds`` pay for, or those that its checkpoint names.
+
+        Raises
+        ------
+        FieldError
+            When so few are paid for that the run cannot begin.
+        """
+        budget = checkpoint.budget if checkpoint else 0
+        loss = self.check()
+        if not budget:
+            problem = Problem(self.inputs, loss, self.method.draws_in)
+            pace = pace_of(problem, self.seed, executor, self.stop.seconds or 0.0)
+            budget = affordable(self.stop, pace, executor.workers, time.perf_counter() - begun)
+            try:
+                sizes = (self.inputs.latent_dim, self.inputs.dim)
+                refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+            except FieldError as error:
+                paid = f"pays for about {budget:,} evaluations of {pace:.2g} s each"
+                raise FieldError("seconds", f"{paid}, which are too few: {error}", ("stop",)) from error
+        if checkpoint:
+            checkpoint.budget = budget
+        return replace(self, stop=replace(self.stop, max_evaluations=budget))
 
     def _search(self, executor: Executor, report: Report, budget: int, is_new: bool) -> Found:
         """Explore if needed, then tune, with ``budget`` evaluations for the whole run.
@@ -260,7 +297,7 @@ class Experiment:
         """
         if found.session.beyond is None:
             return ()
-        with isolating() if found.session.executor.is_renewable else nullcontext():
+        with nullcontext() if found.session.executor.shares_memory else isolating():
             return self._shown(found, sample, estimates)
 
     def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
@@ -311,6 +348,7 @@ class Experiment:
         evaluations["total"] = sum(evaluations.values())
         search = search_facts(tuned, sample.unit, sample.summary.tail.n)
         search |= {"audit": audited.facts(), "canary": asdict(outcome.tested) if outcome.tested else None}
+        search["decisions"] += timing_words(self.stop, sample)
         search["rounds"] = [before.facts() for before in found.rounds]
         search["one_region"] = found.loss.one_region(self.inputs)
         search["assumptions"] = {**self.inputs.assumptions, **found.loss.assumptions(self.inputs)}
@@ -362,6 +400,7 @@ class Experiment:
                 "looks": sample.looks,
                 "planned": sample.planned,
                 "interval_inflation": inflation(sample),
+                **timing_facts(self.stop, sample),
             },
             iterations=tuned.iterations,
             convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
@@ -431,6 +470,8 @@ def estimate(
     workers: int = 1,
     name: str = "run",
     audit: Extent = "quick",
+    executor: Any = None,
+    seconds: float | None = None,
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -459,6 +500,11 @@ def estimate(
         How thoroughly to look for failing draws that the estimate could have missed, with soundings and climbs that
         never see the proposal. "off": not at all; the verdict is caution at best. "quick": climbs of thirty draws a
         level, or more if three tenths of the evaluations before them pay for more. "full": four larger climbs.
+    executor : Executor or a pool, optional
+        Where chunks are computed, instead of threads: a `raresim.Executor`, a client of Dask, or another pool that it
+        takes. It cannot change a digit, and is not shut down.
+    seconds : float, optional
+        How long it may take; see `raresim.Stop`.
 
     Returns
     -------
@@ -469,6 +515,8 @@ def estimate(
     ------
     FieldError, DataError, LossError
         When an argument is not allowed, or the loss fails.
+    ClusterLostError
+        When the Dask cluster of ``executor`` is lost.
 
     Examples
     --------
@@ -491,13 +539,28 @@ def estimate(
         **parts,
         measures=measures if isinstance(measures, Sequence) else [measures],
         method=_method_of(method),
-        stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations),
+        stop=Stop(relative_error=relative_error, max_evaluations=max_evaluations, seconds=seconds),
         seed=seed,
         name=name,
         audit=audit,
     )
-    with Executor.of("threads" if workers > 1 else "serial", workers) as executor:
+    if executor is not None:
+        if workers > 1:
+            raise FieldError("workers", "must be left out beside an executor: raresim.Executor(pool, workers=...)")
         return experiment.run(executor)
+    with Executor.of("threads" if workers > 1 else "serial", workers) as own:
+        return experiment.run(own)
+
+
+def executor_of(given: Any) -> Executor:
+    """``given`` as an executor: itself, around the pool that it is, or this thread for None."""
+    if given is None or isinstance(given, Executor):
+        return given or Executor()
+    if not callable(getattr(given, "submit", None)) or isinstance(given, type):
+        raise FieldError(
+            "executor", f"must be an Executor, a pool with submit(), or None for this thread, got {shown(given)}"
+        )
+    return Executor(given)
 
 
 def _loss_of(loss: Any) -> Any:

@@ -12,6 +12,7 @@ from raresim.estimators.base import Unit
 from raresim.losses.failures import Failures
 from raresim.methods.base import Tuned
 from raresim.record.records import Estimate
+from raresim.run.estimation import Sample, Stop
 
 
 def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
@@ -32,6 +33,25 @@ def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
         "facts": dict(tuned.facts),
         "decisions": list(tuned.decisions),
     }
+
+
+def timing_facts(stop: Stop, sample: Sample) -> dict[str, Any]:
+    """What ``stopping`` says about the time of a run; empty if time did not matter."""
+    facts = {"seconds": stop.seconds, "ended_at": sample.ended_at}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def timing_words(stop: Stop, sample: Sample) -> list[str]:
+    """How a run in seconds ended, and how it is repeated; empty for any other run."""
+    if stop.seconds is None:
+        return []
+    planned = f"stop: {{seconds: null, max_evaluations: {stop.max_evaluations}"
+    if sample.ended_at is None:
+        return [f"it ended before its {stop.seconds:g} s were up; {planned}}} repeats its digits"]
+    return [
+        f"its {stop.seconds:g} s were up after {sample.ended_at:,} evaluations, and what was under way is not used: "
+        f"{planned}, ended_at: {sample.ended_at}}} repeats its digits"
+    ]
 
 
 def failed_facts(failures: Failures, searching: int, evaluations: int) -> dict[str, Any]:

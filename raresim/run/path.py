@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
@@ -15,6 +16,7 @@ from raresim.methods.base import Tuned
 from raresim.numerics.arrays import Float
 from raresim.run.audit import Audit, Extent, audit, reserve
 from raresim.run.checkpoint import Checkpoint
+from raresim.run.clock import Clock
 from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, weights_settled
 from raresim.run.estimation import estimate as estimate_stage
 from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
@@ -56,6 +58,7 @@ class Rounds:
     extension: Extension | None
     searching: Failures
     ends: dict[str, float]
+    clock: Clock
     estimating: int = 0
 
     def run(self) -> tuple[Sample, Audit]:
@@ -67,7 +70,7 @@ class Rounds:
             reserved = reserved_next(found.reserved, audited)
             missed = missed_by(found.tuned, sample, audited, found.rounds, left, reserved)
             goes_on = missed is None and not sample.reached and held > found.reserved and left > found.reserved
-            if self.is_extended or (missed is None and not goes_on):
+            if self.is_extended or self.clock.stopped is not None or (missed is None and not goes_on):
                 return sample, audited
             before = ended(sample, audited, missed)
             on = replace(sample.progress, failures=NOTHING) if goes_on and sample.progress else None
@@ -105,7 +108,9 @@ class Rounds:
             held = held_on_the_way(found.tuned, found.rounds, left, held)
         failures, added = self.failed.failures.total, self.extension if self.is_extended else None
         wanted = replace(found.wanted, keep=checkpoint.keep if checkpoint else None)
-        sample = estimate_stage(found.session, found.tuned, stop, wanted, spent, held + found.after, known or on, added)
+        after = held + found.after
+        ends = partial(self.clock.ends, reserved=min(held, found.reserved))
+        sample = estimate_stage(found.session, found.tuned, stop, wanted, spent, after, known or on, added, ends)
         self.ends["estimate"] = time.perf_counter()
         self.estimating += self.failed.failures.total - failures
         spent += found.tuned.evaluations + sample.summary.evaluations

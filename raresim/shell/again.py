@@ -65,11 +65,15 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
         raise ConfigError(f"{path}: is missing: a run from Python, or with execution.checkpoint null, has no config")
     if "extended" in state.identity:
         raise ConfigError(f"{run_dir}: is an extension; run the folder that it extends again, and extend that")
-    home = run_dir / state.origin["folder"]
+    home, stored = run_dir / state.origin["folder"], fields_of(run_dir)
     changes = [*state.origin["overrides"], f"name={state.identity['config']['name']}", *overrides]
+    if "seconds" in stored["stopping"]:  # a run for so long was planned for so many evaluations
+        changes += ["stop.seconds=null", f"stop.max_evaluations={state.budget}"]
+        if ended_at := stored["stopping"].get("ended_at"):
+            changes.append(f"stop.ended_at={ended_at}")
     config = configs.load(run_dir / "config.yaml", (), home, changes, sweeping=True)
     now = {facts["name"]: facts["sha256"] for facts in config.experiment().files()}
-    then = {facts["name"]: facts["sha256"] for facts in fields_of(run_dir)["manifest"].get("files", ())}
+    then = {facts["name"]: facts["sha256"] for facts in stored["manifest"].get("files", ())}
     if changed := [name for name in now if then.get(name, now[name]) != now[name]]:
         raise DataError(f"{changed[0]}: has changed since the run in {run_dir}: its numbers cannot come out again")
     return config

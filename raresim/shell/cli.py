@@ -319,53 +319,68 @@ def _exit_code(status: str, require: str | None) -> ExitCode:
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
+    seconds: Annotated[
+        bool, typer.Option("--seconds", help="Predict the time: fits the inputs and calls the loss for a few draws.")
+    ] = False,
     debug: Debug = False,
 ) -> int:
-    """Check configs and their data, and predict what a run costs; imports no user code, draws nothing."""
+    """Check configs and their data, and predict what a run costs.
+
+    Without --seconds it imports no user code and draws nothing.
+    """
     from raresim.config import load as configs
-    from raresim.config import memory, sweeps
-    from raresim.run.audit import described
-    from raresim.run.locate import expected_cost
 
     code = ExitCode.OK
     for file in files:
         try:
             config = configs.load(file, sweeping=True)
-            sweep = sweeps.read(file) if sweeps.is_in(file) else None
-            inputs, method, stop = config.outline()
-            held = memory.needed(config.demand(inputs, method, stop))
+            lines = list(_foreseen(config, file, seconds))
         except RaresimError as error:
             if debug:
                 raise
             _complain(str(error))
             code = max(code, error.exit_code)
             continue
-        cost = method.cost(inputs.latent_dim, inputs.dim)
         typer.echo(f"{file}: ok")
-        typer.echo(f"  inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals")
-        for line in inputs.lines:
-            typer.echo(f"    {line}")
-        if inputs.table is not None:
-            facts = inputs.table.source
-            typer.echo(f"  data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}")
-        for line in inputs.notes:
-            typer.echo(f"  note: {line}")
-        if config.tails:
-            typer.echo(f"  quantiles: finding them takes about {expected_cost(config.tails):,} evaluations")
-        typer.echo(f"  method: {method.kind}; tuning takes about {cost:,} evaluations")
-        asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
-        typer.echo(f"  stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations")
-        typer.echo(f"  audit: {described(config.audit)}")
-        typer.echo(f"  memory: {held}")
-        if sweep is not None:
-            typer.echo(f"  sweep: {len(sweep.cells)} runs of {', '.join(sweep.values)}")
-        for line in config.filled:
+        for line in lines:
             typer.echo(f"  {line}")
-        for line in config.doubts:
-            typer.echo(f"  doubtful: {line}")
         if show:
             typer.echo(config.texts()["resolved.yaml"], nl=False)
     return code
+
+
+def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
+    """What ``check`` says of a config that is right, a line each."""
+    from raresim.config import memory, prediction, sweeps
+    from raresim.run.audit import described
+    from raresim.run.locate import expected_cost
+
+    sweep = sweeps.read(file) if sweeps.is_in(file) else None
+    inputs, method, stop = config.outline()
+    held = memory.needed(config.demand(inputs, method, stop))
+    cost = method.cost(inputs.latent_dim, inputs.dim)
+    yield f"inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals"
+    yield from (f"  {line}" for line in inputs.lines)
+    if inputs.table is not None:
+        facts = inputs.table.source
+        yield f"data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}"
+    yield from (f"note: {line}" for line in inputs.notes)
+    if config.tails:
+        yield f"quantiles: finding them takes about {expected_cost(config.tails):,} evaluations"
+    yield f"method: {method.kind}; tuning takes about {cost:,} evaluations"
+    asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
+    at_most = "" if stop.seconds is None else f" and about {stop.seconds:g} s"
+    yield f"stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations{at_most}"
+    if at_most and method.least_time:
+        yield f"note: when its time is up, {method.kind} finishes {method.least_time}"
+    if seconds:
+        yield from (f"time: {line}" for line in prediction.lines(config, cost))
+    yield f"audit: {described(config.audit)}"
+    yield f"memory: {held}"
+    if sweep is not None:
+        yield f"sweep: {len(sweep.cells)} runs of {', '.join(sweep.values)}"
+    yield from config.filled
+    yield from (f"doubtful: {line}" for line in config.doubts)
 
 
 @app.command()

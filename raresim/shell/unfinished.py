@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raresim.engine.executors import Execution, Executor
-from raresim.errors import CheckpointError, ConfigError, FieldError, LossError, RaresimError
+from raresim.errors import CheckpointError, ClusterLostError, ConfigError, FieldError, LossError, RaresimError
 from raresim.files import run_folders
 from raresim.files.run_folders import CHECKPOINT, SUFFIX
 from raresim.run.checkpoint import Checkpoint, State, load, refuse_other
@@ -247,13 +247,10 @@ def compute(
     folder = folder.absolute()
     experiment = experiment or config.experiment()
     execution = config.execution()
-    provenance = {
-        "config_sha256": config.digest,
-        "executor": execution.executor,
-        "workers": execution.n_workers,
-    }
+    provenance: dict[str, Any] = {"config_sha256": config.digest, "executor": execution.executor}
     try:
-        with Executor.of(execution.executor, execution.n_workers) as executor:
+        with Executor.of(execution.executor, execution.asked_workers, execution.scheduler) as executor:
+            provenance["workers"] = executor.workers
             return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension)
     except FieldError as error:
         raise config.explain(error) from error
@@ -339,9 +336,13 @@ def complete(
             answered(result)
             origin = {"folder": _seen_from(folder, config.folder), "overrides": list(config.overrides)}
             state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin, checkpoint.rounds)
+            state = dataclasses.replace(state, budget=checkpoint.budget)
             write_folder(folder, result.files("finished") | {CHECKPOINT: state.to_bytes()}, build)
         except CheckpointError:
             raise
+        except ClusterLostError as lost:
+            told = "\n".join([str(lost), *_farewell(partial)])
+            raise ClusterLostError(told) from lost
         except KeyboardInterrupt as stop:
             for line in _farewell(partial):
                 stop.add_note(line)
@@ -395,8 +396,9 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
     first = configs.load(run_dir / "config.yaml", (), home, [*changes, f"name={name}"], sweeping=True)
     given = {key: value for key, value in state.identity.items() if key != "extended"}
     refuse_other(path, given, identity_of(first, first.experiment()))
-    budget = state.identity["config"]["stop"]["max_evaluations"]
-    larger = [*changes, f"name={name}", f"stop.max_evaluations={budget + evaluations}"]
+    budget = state.budget or state.identity["config"]["stop"]["max_evaluations"]
+    timed = [f"stop.{key}=null" for key in ("seconds", "ended_at") if key in state.identity["config"]["stop"]]
+    larger = [*changes, f"name={name}", f"stop.max_evaluations={budget + evaluations}", *timed]
     tuned_for = state.identity.get("extended", {}).get("tuned_for", budget)
     extension = Extension(evaluations, state.progress.rows if state.progress else 0, tuned_for)
     return configs.load(run_dir / "config.yaml", (), home, larger, sweeping=True), Finished(state, extension)

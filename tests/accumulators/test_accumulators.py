@@ -196,6 +196,18 @@ def test_top_weights_are_the_largest_of_a_large_sample(size, seed):
         np.testing.assert_array_equal(merged(parts).largest(kept), expected)
 
 
+def test_thinned_weights_merge_to_the_same_largest_ones(seed):
+    """With ties at the floor, an empty piece, and two events of which one has few weights."""
+    rng = np.random.default_rng(seed(4201))
+    weights = [np.round(rng.normal(size=n), 2) for n in (9000, 0, 20_000, 700)]
+    pieces = [TopWeights.of_hits([w, w[:5]]) for w in weights]
+    thin = TopWeights.thinned(pieces)
+    assert sum(p.log_weights[0].size for p in thin) < 1.1 * CAPACITY
+    assert sum(p.log_weights[0].size for p in pieces) > 2 * CAPACITY
+    for event in (0, 1):
+        np.testing.assert_array_equal(merged(thin).largest(event), merged(pieces).largest(event))
+
+
 def test_top_weights_are_bounded_and_copied():
     log_weight = np.zeros(3 * CAPACITY)
     every = np.ones(3 * CAPACITY, dtype=bool)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from concurrent import futures
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,9 +145,27 @@ OTHERS = {
         lambda: Experiment(inputs=StandardNormal(dim=2), loss=LINEAR, measures=[UP]),
         f"seed: is required by Experiment but missing{SEED}",
     ),
-    "a bare pool": (
-        lambda: experiment().run(futures.ThreadPoolExecutor(1)),
-        "executor: must be an Executor or None, got a ThreadPoolExecutor; wrap a pool: raresim.Executor(pool, workers",
+    "no pool": (
+        lambda: experiment().run(futures.ThreadPoolExecutor),
+        "executor: must be an Executor, a pool with submit(), or None for this thread, got the class "
+        "ThreadPoolExecutor",
+    ),
+    "workers beside a pool": (
+        lambda: raresim.estimate(2, LINEAR, [UP], seed=1, workers=2, executor=Executor()),
+        "workers: must be left out beside an executor: raresim.Executor(pool, workers=...)",
+    ),
+    "a pool that cannot be shut down": (
+        lambda: Executor(SimpleNamespace(submit=print), 1, owns=True),
+        "owns: must be False for a SimpleNamespace, which has no shutdown() to end it with",
+    ),
+    "scheduler without dask": (
+        lambda: Execution(scheduler="tcp://host:8786"),
+        "scheduler: goes with executor dask, got executor threads",
+    ),
+    "address of a scheduler": (
+        lambda: Execution(executor="dask", scheduler="host:8786"),
+        "scheduler: must be the address of a Dask scheduler, such as tcp://host:8786, or null for a cluster of "
+        "processes on this machine, got 'host:8786'",
     ),
     "kind of executor": (
         lambda: Executor("processes"),

@@ -571,6 +571,11 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
         "stop.max_evaluations",
         40000,
     ),
+    "Stop.ended_at": (
+        {"stop": {"relative_error": None, "max_evaluations": 30000}},
+        "stop.ended_at",
+        20000,
+    ),
 }
 
 
@@ -620,11 +625,12 @@ OF_MODELS = (
 
 
 def test_every_field_of_the_schema_is_flipped() -> None:
-    places = {"executor", "workers", "checkpoint", "memory"}
+    places = {"executor", "workers", "checkpoint", "memory", "scheduler"}
     never_a_digit = {"Experiment.execution", *(f"Execution.{key}" for key in places)}
     elsewhere = {f"ColumnSource.{key}" for key in ("file", "column", "missing", "least")}  # in test_input_configs.py
     elsewhere |= {f for f in fields_of_the_schema() if f.startswith(OF_MODELS)}
     elsewhere |= {"Experiment.model", "Auto.scheme", "Sensitivities.by"}  # in test_credit_tape.py, test_two_step.py
+    elsewhere |= {"Stop.seconds"}  # in test_clock.py
     only_refuses = {"ReturnsSource.max_return", "Nataf.repair"}
     assert fields_of_the_schema() - never_a_digit - elsewhere - only_refuses == set(FLIPS) - {"Crude.kind"}
 
@@ -772,7 +778,7 @@ ADDED = {
     "budget": ("stop: {max_evaluations: 1}", ":5:8: stop.max_evaluations: must be at least 100, got 1"),
     "executor": (
         "execution: {executor: thread}",
-        ":5:13: execution.executor: must be 'serial', 'threads' or 'processes', got the text 'thread'; did you mean 'threads'?",
+        ":5:13: execution.executor: must be 'serial', 'threads', 'processes' or 'dask', got the text 'thread'; did you mean 'threads'?",
     ),
     "workers": ("execution: {workers: 0}", ":5:13: execution.workers: must be from 1 to 1024, got 0"),
     "method as a word": ("method: crude", ":5:1: method: must be a mapping"),

@@ -83,3 +83,13 @@ def test_what_cannot_be_run_again_is_said(finished, tmp_path):
     assert "is missing: a run from Python" in stderr
     code, _, stderr = call("verify", tmp_path, "-q")
     assert code == 2
+
+
+def test_a_run_for_some_seconds_is_repeated_to_its_last_evaluation(config, tmp_path):  # noqa: F811
+    out = tmp_path / "timed"
+    timed = ("stop.seconds=0.5", "stop.max_evaluations=1e9")
+    code, _, stderr = call("run", config, *timed, "--out", out, "-q")
+    assert code == 0, stderr
+    assert read_run(out).stopping["seconds"] == 0.5
+    code, stdout, stderr = call("verify", out, "-q")
+    assert code == 0, stdout + stderr

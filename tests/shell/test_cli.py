@@ -249,6 +249,24 @@ def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Pat
     assert "inputs: is required but missing" in stderr
 
 
+def test_check_predicts_seconds_where_it_is_asked(config: Path) -> None:
+    assert "time:" not in call("check", config)[1]
+    code, stdout, _ = call("check", config, "--seconds")
+    assert code == 0
+    assert re.search(r"time: about \d+(\.\d)? (ns|us) an evaluation by one worker\n", stdout)
+    assert re.search(r"time: at most about \S+ (us|ms) for 20,000 evaluations by (one worker|\d+ workers), and", stdout)
+
+
+def test_check_says_what_a_budget_in_seconds_pays_for(config: Path) -> None:
+    text = config.read_text().replace("{kind: crude}", "{kind: subset_simulation}")
+    config.write_text(re.sub(r"max_evaluations: \d+", "max_evaluations: 1000000000000, seconds: 5", text))
+    code, stdout, _ = call("check", config, "--seconds")
+    assert code == 0
+    assert "at most 1,000,000,000,000 evaluations and about 5 s\n" in stdout
+    assert "note: when its time is up, subset_simulation finishes ten whole runs of the simulation at least" in stdout
+    assert re.search(r"time: 5 s pay for about [\d,]+00 evaluations", stdout)
+
+
 @pytest.mark.slow
 def test_report_rebuilds_the_same_bytes(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

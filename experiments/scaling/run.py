@@ -1,0 +1,191 @@
+"""How does a run scale: with workers, with the number of draws, with the number of factors, and where workers die?
+
+``python experiments/scaling/run.py`` writes table.md and table.csv beside this file. ``--quick`` measures little, in
+under a minute, writes nothing, and fails where digits differ or memory grows with the number of draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jobs
+import numpy as np
+
+import raresim
+from raresim import Executor
+
+HERE = Path(__file__).parent
+KINDS = (("threads", 1), ("threads", 2), ("processes", 2), ("dask", 2))
+HEADER = ["figure", "median", "min to max", "unit", "bar", "bar is"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: rounds, draws of each job, numbers of draws and of factors, kills."""
+
+    rounds: int
+    linear: int
+    python: int
+    draws: tuple[int, ...]
+    factors: tuple[int, ...]
+    numbers: int
+    kills: int
+    counted: int
+
+
+FULL = Size(5, 200_000_000, 10_000_000, (10**5, 10**6, 10**7, 10**8), (10, 100, 1000), 10**9, 20, 2_000_000)
+QUICK = Size(2, 2_000_000, 200_000, (10**6, 10**7), (10, 100), 10**7, 2, 600_000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ``bar`` is a floor, or a ceiling where ``at_least`` is false."""
+
+    what: str
+    values: list[float]
+    unit: str
+    bar: float | None = None
+    at_least: bool = True
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the median meets the bar."""
+        median = float(np.median(self.values))
+        return self.bar is None or (median >= self.bar if self.at_least else median <= self.bar)
+
+    def cells(self) -> list[str]:
+        """The line as text."""
+        bar = "" if self.bar is None else f"{'>=' if self.at_least else '<='} {self.bar:g}"
+        spread = f"{min(self.values):.4g} to {max(self.values):.4g}"
+        is_met = "" if self.bar is None else "met" if self.is_met else "missed"
+        return [self.what, f"{np.median(self.values):.4g}", spread, self.unit, bar, is_met]
+
+
+def in_turns(measure: list[Callable[[int], Any]], rounds: int) -> list[list[Any]]:
+    """Every measurement once a round, so that other work affects all alike; the first round warms up."""
+    values: list[list[Any]] = [[] for _ in measure]
+    for seed in range(rounds + 1):
+        for series, function in zip(values, measure, strict=True):
+            value = function(seed)
+            if seed:
+                series.append(value)
+    return values
+
+
+def workers(size: Size, executors: list[Executor]) -> Iterator[Row]:
+    """Time of one thread over the time of each executor, and whether their digits are the same."""
+    several: list[tuple[str, Callable[[int], Any]]] = [
+        ("linear loss", lambda seed: jobs.linear(size.linear, 20, seed)),
+        ("Python loss", lambda seed: jobs.python(size.python, seed)),
+    ]
+    for name, job in several:
+        times = in_turns([lambda seed, e=e, job=job: jobs.seconds(job(seed), e) for e in executors], size.rounds)
+        one = [t for t, _ in times[0]]
+        for (kind, count), series in zip(KINDS, times, strict=True):
+            title = f"{name}, {count} {kind}"
+            ratios = [a / t for a, (t, _) in zip(one, series, strict=True)]
+            bars = {("threads", 2): 1.9, ("dask", 2): 1.8} if name == "linear loss" else {("dask", 2): 1.8}
+            yield Row(f"{title}: times faster than one thread", ratios, "times", bars.get((kind, count)))
+            same = [float(value == first) for (_, value), (_, first) in zip(series, times[0], strict=True)]
+            yield Row(f"{title}: share of runs with the digits of one thread", same, "share", 1.0)
+
+
+def memory(size: Size) -> Iterator[Row]:
+    """Peak memory of a process with two threads, by the number of draws."""
+    peaks = [_peak(n) for n in size.draws]
+    for n, peak in zip(size.draws, peaks, strict=True):
+        yield Row(f"peak memory of {n:.0e} draws", [peak], "MB")
+    many = [peak for n, peak in zip(size.draws, peaks, strict=True) if n >= 10**6]
+    yield Row(f"growth from 1e6 to {size.draws[-1]:.0e} draws", [many[-1] - many[0]], "MB", 50.0, at_least=False)
+
+
+def _peak(n: int) -> float:
+    program = (
+        "import sys, jobs; from raresim import Executor\n"
+        "with Executor.of('threads', 2) as e: jobs.linear(int(sys.argv[1]), 20, 1).run(e)\n"
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
+    )
+    command = [sys.executable, "-c", program, str(n)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE).stdout) / 1024
+
+
+def factors(size: Size) -> Iterator[Row]:
+    """Cost of a number, which is a draw of one factor, relative to ten factors; dense correlation adds to it."""
+    for name, job, bar in (("independent", jobs.independent, 1.3), ("correlated", jobs.linear, None)):
+        cost = [lambda seed, d=d, job=job: jobs.seconds(job(size.numbers // d, d, seed), None)[0] for d in size.factors]
+        times = in_turns(cost, size.rounds)
+        for d, series in zip(size.factors[1:], times[1:], strict=True):
+            ratios = [t / first for t, first in zip(series, times[0], strict=True)]
+            title = f"cost of a number at d = {d:,} over d = {size.factors[0]}, {name} factors"
+            yield Row(title, ratios, "times", bar, at_least=False)
+
+
+def kills(size: Size, dask: Executor) -> Iterator[Row]:
+    """Runs of which a worker is killed at a random counted call, and the digits of a run in this thread."""
+    rng, same = np.random.default_rng(20), []
+    with tempfile.TemporaryDirectory() as place:
+        for k in range(size.kills):
+            folder = Path(place) / str(k)
+            folder.mkdir()
+            shutil.copy(HERE / "counted.py", folder)
+            (folder / "kill").write_text("none")
+            _, here = jobs.seconds(jobs.counting(size.counted, folder, k), None)
+            calls = len(list(folder.glob("call-*")))
+            for path in folder.glob("call-*"):
+                path.unlink()
+            (folder / "kill").write_text(str(rng.integers(2, calls)))  # no worker dies of the check for noise alone
+            _, there = jobs.seconds(jobs.counting(size.counted, folder, k), dask)
+            same.append(float(there == here))
+    yield Row(f"{size.kills} workers killed at a counted call: share of runs with the same digits", same, "share", 1.0)
+
+
+def measurements(size: Size) -> Iterator[Row]:
+    """Every row of the table, as it is measured."""
+    with ExitStack() as stack:
+        executors = [stack.enter_context(Executor.of(kind, count)) for kind, count in KINDS]  # type: ignore[arg-type]
+        yield from workers(size, executors)
+        yield from kills(size, executors[-1])
+    yield from factors(size)
+    yield from memory(size)
+
+
+def main() -> None:
+    """Parse the command line, measure, and write the table or judge the short version."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="measure little, judge digits and memory, write nothing")
+    parser.add_argument("--draft", action="store_true", help="write the table of the short version, marked so")
+    given = parser.parse_args()
+    quick = given.quick or given.draft
+    load, rows = os.getloadavg()[0], []
+    for row in measurements(QUICK if quick else FULL):
+        rows.append(row)
+        print(" | ".join(row.cells()), flush=True)
+    if given.quick:
+        wrong = [row.what for row in rows if row.unit in ("share", "MB") and not row.is_met]
+        sys.exit("\n".join(wrong) if wrong else 0)
+    facts = (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"raresim {raresim.__version__}; load at the start {load:.1f}"
+    )
+    if given.draft:
+        facts = f"**Draft of the short version, on a busy machine: no ratio of times in it holds.** {facts}"
+    lines = ["| " + " | ".join(cells) + " |" for cells in [HEADER, ["---"] * 6, *(row.cells() for row in rows)]]
+    (HERE / "table.md").write_text("\n".join([facts, "", *lines]) + "\n", encoding="utf-8")
+    with (HERE / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([HEADER, *(row.cells() for row in rows)])
+
+
+if __name__ == "__main__":
+    main()
