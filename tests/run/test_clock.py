@@ -16,6 +16,7 @@ from raresim.errors import FieldError, LossError
 from raresim.numerics.blocks import plan
 from raresim.run import clock
 from raresim.run import experiment as experiments
+from raresim.run.checkpoint import Checkpoint, State, load
 from raresim.run.clock import Clock, affordable, pace_of
 from tests.reproducibility.test_bits import digits
 
@@ -182,6 +183,17 @@ def test_too_few_evaluations_are_refused_with_their_price(monkeypatch):
     ) as e:
         raresim.estimate(3, mean, Probability(above="3 sigma"), seed=1, seconds=5.0)
     assert e.value.of == ("stop",)
+
+
+def test_resumed_run_keeps_the_evaluations_that_it_was_planned_for(tmp_path, seed, monkeypatch):
+    """Another timing would plan other draws, and the saved ones would be of no use."""
+    before = State.of_bytes(State({"a": 1}, budget=5000).to_bytes())
+    assert before.budget == 5000
+    monkeypatch.setattr(experiments, "pace_of", lambda *_: pytest.fail("it was timed anew"))
+    saved = Checkpoint(tmp_path / "checkpoint", {"a": 1}, before=before)
+    found = experiment(seed(4307), seconds=60.0).run(checkpoint=saved)
+    assert found.stopping["max_evaluations"] == found.evaluations["total"] == 5000
+    assert load(tmp_path / "checkpoint").budget == 5000
 
 
 def test_error_of_the_loss_comes_while_it_is_timed(seed):
