@@ -710,12 +710,12 @@ class PythonLoss(Loss):
         return [
             (StandardNormal(dim=3), PythonLoss(function=_largest)),
             (StandardNormal(dim=3), PythonLoss(function=_largest_of_row, vectorised=False)),
-            (StandardNormal(dim=3), PythonLoss(function=_length_of_row, jit=True)),
             (StandardNormal(dim=3), PythonLoss(function=_largest, on_failure="bound", retries=1)),
             (StandardNormal(dim=3), PythonLoss(function=_squares, parts=["a", "b", "c"])),
             (StandardNormal(dim=3), PythonLoss(function=_squares_of_row, vectorised=False, parts=True)),
             (StandardNormal(dim=3), PythonLoss(function=_squares, limit_states=["a", "b", "c"])),
             (StandardNormal(dim=3), PythonLoss(function=_squares, limit_states=True, system={"at_least": 2})),
+            (StandardNormal(dim=3), PythonLoss(function=_length_of_row, jit=True)),
         ]
 
 

@@ -17,6 +17,7 @@ ORACLES = {
     ("python", 4): lambda x: np.square(x).sum(axis=1),
     ("python", 5): lambda x: np.square(x).max(axis=1),
     ("python", 6): lambda x: np.median(np.square(x), axis=1),
+    ("python", 7): lambda x: np.linalg.norm(x, axis=1),
 }
 
 

@@ -153,7 +153,7 @@ def test_slopes_of_a_moving_pool_are_derivatives():
 
 def test_granularity_adjustment_with_ratings_leaves_an_error_of_second_order():
     """To the exact quantile, between two steps of its lattice."""
-    errors, changes = [], []
+    gaps, changes = [], []
     for m in (200, 400):
         model = alike(m, 1.0 / m)
         pool = MovingPool(model.loss.moves.amount, np.zeros(m), model.loss.probability, np.full(m, RHO))
@@ -161,11 +161,11 @@ def test_granularity_adjustment_with_ratings_leaves_an_error_of_second_order():
         beyond = law_alike(m)[::-1].cumsum()[::-1]
         k = int(np.argmax(beyond <= 0.001))
         part = math.log(beyond[k - 1] / 0.001) / math.log(beyond[k - 1] / beyond[k])
-        errors.append((k - 1.5 + part) / m - 2.0 - plain - change)
+        gaps.append((k - 1.5 + part) / m - 2.0 - plain - change)
         changes.append(change)
     assert changes[0] == pytest.approx(2 * changes[1], rel=1e-9)
-    assert abs(errors[0]) < 0.1 * changes[0]
-    assert abs(errors[1]) < 0.5 * abs(errors[0])
+    assert abs(gaps[0]) < 0.1 * changes[0]
+    assert abs(gaps[1]) < 0.5 * abs(gaps[0])
 
 
 def test_controls_with_ratings_stand_beside_the_estimates(seed):
