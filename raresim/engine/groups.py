@@ -100,7 +100,7 @@ class Groups:
             return
         until = time.perf_counter() + HERE
         while ahead.items:
-            (item,) = ahead.take(1)
+            (item,) = ahead.take(0)
             begun = time.perf_counter()
             result = function(item)
             now = time.perf_counter()
@@ -120,7 +120,7 @@ class Groups:
             while ahead.items or waiting:
                 most = 2 * workers if key in self._paces else workers
                 while ahead.items and len(waiting) < most:
-                    group = ahead.take(self._size(key, ahead, end, workers))
+                    group = ahead.take(self._rows_of_task(key, ahead, end, workers))
                     waiting.append((group, self.pool.submit(compute, kind, group, *parcels)))
                     self.tasks += 1
                 group, future = waiting.popleft()
@@ -136,13 +136,13 @@ class Groups:
         finally:
             cancel([future for _, future in waiting])
 
-    def _size(self, key: tuple[str, ...], ahead: _Ahead, end: int, workers: int) -> int:
-        """Number of chunks of the next task: one until a row has been timed."""
+    def _rows_of_task(self, key: tuple[str, ...], ahead: _Ahead, end: int, workers: int) -> int:
+        """Rows that the next task should have; none, for one chunk, until a row has been timed."""
         pace = self._paces.get(key)
         if pace is None:
-            return 1
+            return 0
         seconds = max(TASK, min(LONGEST, pace * (end - ahead.row) / (PARTS * workers)))
-        return max(1, min(MOST, round(seconds / max(1e-12, pace * _rows(ahead.items[:1])))))
+        return round(seconds / max(1e-12, pace))
 
     def _handle(self, token: str, problem: Problem) -> Any:
         """What stands for a problem among the arguments of a task; it is sent to the workers the first time."""
@@ -168,10 +168,12 @@ class _Ahead:
         """Row of the stage at which the first item begins."""
         return self.items[0][0][0].first
 
-    def take(self, count: int) -> list[Item]:
-        """The next items, at most ``count``."""
-        taken = [*self.items, *islice(self._items, count - 1)]
-        self.items = list(islice(self._items, 1))
+    def take(self, rows: int) -> list[Item]:
+        """The next item, and further ones while all have at most so many ``rows``; chunks of a stage may grow."""
+        taken: list[Item] = []
+        while self.items and len(taken) < MOST and (not taken or _rows([*taken, *self.items]) <= rows):
+            taken += self.items
+            self.items = list(islice(self._items, 1))
         return taken
 
 
