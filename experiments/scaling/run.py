@@ -7,9 +7,7 @@ under a minute, writes nothing, and fails where digits differ or memory grows wi
 from __future__ import annotations
 
 import argparse
-import csv
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,12 +20,14 @@ from typing import Any
 import jobs
 import numpy as np
 
-import raresim
 from raresim import Executor
+
+sys.path.append(str(Path(__file__).parents[1] / "throughput"))
+import table
+from table import Row
 
 HERE = Path(__file__).parent
 KINDS = (("threads", 1), ("threads", 2), ("processes", 2), ("dask", 2))
-HEADER = ["figure", "median", "min to max", "unit", "bar", "bar is"]
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,6 @@ class Size:
 
 FULL = Size(3, 60_000_000, 4_000_000, (10**5, 10**6, 10**7, 10**8), (10, 100, 1000), 3 * 10**8, 20, 1_000_000)
 QUICK = Size(2, 2_000_000, 200_000, (10**6, 10**7), (10, 100), 10**7, 2, 600_000)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table; ``bar`` is a floor, or a ceiling where ``at_least`` is false."""
-
-    what: str
-    values: list[float]
-    unit: str
-    bar: float | None = None
-    at_least: bool = True
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the median meets the bar."""
-        median = float(np.median(self.values))
-        return self.bar is None or (median >= self.bar if self.at_least else median <= self.bar)
-
-    def cells(self) -> list[str]:
-        """The line as text."""
-        bar = "" if self.bar is None else f"{'>=' if self.at_least else '<='} {self.bar:g}"
-        spread = f"{min(self.values):.4g} to {max(self.values):.4g}"
-        is_met = "" if self.bar is None else "met" if self.is_met else "missed"
-        return [self.what, f"{np.median(self.values):.4g}", spread, self.unit, bar, is_met]
 
 
 def in_turns(measure: list[Callable[[int], Any]], rounds: int) -> list[list[Any]]:
@@ -185,18 +161,12 @@ def main() -> None:
         rows.append(row)
         print(" | ".join(row.cells()), flush=True)
     if given.quick:
-        wrong = [row.what for row in rows if row.unit in ("share", "MB") and not row.is_met]
+        wrong = [row.what for row in rows if row.unit in ("share", "MB") and not row.meets()]
         sys.exit("\n".join(wrong) if wrong else 0)
-    facts = (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"raresim {raresim.__version__}; load at the start {load:.1f}"
-    )
+    facts = f"{table.machine()}; load at the start {load:.1f}"
     if given.draft:
         facts = f"**Draft of the short version, on a busy machine: no ratio of times in it holds.** {facts}"
-    lines = ["| " + " | ".join(cells) + " |" for cells in [HEADER, ["---"] * 6, *(row.cells() for row in rows)]]
-    (HERE / "table.md").write_text("\n".join([facts, "", *lines]) + "\n", encoding="utf-8")
-    with (HERE / "table.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([HEADER, *(row.cells() for row in rows)])
+    table.write(HERE, rows, facts)
 
 
 if __name__ == "__main__":
