@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
@@ -34,6 +36,26 @@ class Scheme(ABC):
         `Tuned.variances` come from a pilot that the estimate does not use. None where the scheme does not serve the
         events of the session, such as those below a threshold.
         """
+
+
+def largest_asked(session: Session) -> list[float]:
+    """The losses (in order) that a scheme for large ones has to reach: thresholds, and where kept rows begin.
+
+    None where an event lies below its threshold, or where none of them is positive and finite.
+    """
+    asked = {event.threshold for event in session.events}
+    if session.beyond is not None:
+        asked.add(session.beyond.floor)
+    if any(event.direction == "below" for event in session.events) or not 0 < max(asked) < math.inf:
+        return []
+    return sorted(asked)
+
+
+def spread_over(ordered: Sequence[float], most: int) -> list[float]:
+    """At most ``most`` of the ``ordered`` losses, evenly by their places; the first and the last are among them."""
+    if not ordered:
+        return []
+    return [ordered[k] for k in sorted({round(place) for place in np.linspace(0, len(ordered) - 1, most)})]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.regions import iteration
-from raresim.methods.scheme import Scheme
+from raresim.methods.scheme import Scheme, largest_asked, spread_over
 from raresim.models.aggregate import sum_of
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.per_claim import PerClaim, added_by
@@ -84,12 +84,10 @@ class ExponentialTwist(Scheme):
         return tuple(added_by(self.loss, i) for i in lines)
 
     def tune(self, session: Session) -> Tuned | None:
-        asked = {event.threshold for event in session.events}
-        if session.beyond is not None:
-            asked.add(session.beyond.floor)
-        if not self.serves or any(e.direction == "below" for e in session.events) or not 0 < max(asked) < math.inf:
+        asked = largest_asked(session)
+        if not self.serves or not asked:
             return None
-        levels = self.levels(sorted(x for x in asked if x > 0))
+        levels = self.levels([x for x in asked if x > 0])
         cells = self.cells(max(levels, default=0.0))
         twists = self.twists(cells, levels)
         if not twists:
@@ -126,9 +124,7 @@ class ExponentialTwist(Scheme):
         """Sums of what claims add that the losses ``ordered`` need, spread over them, at most `MOST_LEVELS`."""
         of = sum_of(self.loss)
         needed = [x if of is None else of.to_sum(x) for x in ordered]
-        finite = [x for x in needed if math.isfinite(x)]
-        places = sorted({round(k) for k in np.linspace(0, len(finite) - 1, MOST_LEVELS)}) if finite else []
-        return sorted({finite[k] for k in places})
+        return sorted(set(spread_over([x for x in needed if math.isfinite(x)], MOST_LEVELS)))
 
     def cells(self, most: float) -> tuple[Cells, ...]:
         """The cells of each line's claims, which count up to the largest loss that is asked."""

@@ -11,7 +11,7 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.regions import iteration
-from raresim.methods.scheme import Scheme
+from raresim.methods.scheme import Scheme, largest_asked, spread_over
 from raresim.models.compound_loss import CompoundLoss
 from raresim.models.largest_draws import LargestDraws
 from raresim.numerics.arrays import Float
@@ -67,15 +67,10 @@ class LargestClaim(Scheme):
         )
 
     def tune(self, session: Session) -> Tuned | None:
-        asked = {event.threshold for event in session.events}
-        if session.beyond is not None:
-            asked.add(session.beyond.floor)
-        if not self.serves or any(e.direction == "below" for e in session.events) or not 0 < max(asked) < math.inf:
+        asked = largest_asked(session)
+        if not self.serves or not asked:
             return None
-        ordered = sorted(x for x in asked if x > 0)
-        levels = np.array(
-            [ordered[i] for i in sorted({round(k) for k in np.linspace(0, len(ordered) - 1, MOST_LEVELS)})]
-        )
+        levels = np.array(spread_over([x for x in asked if x > 0], MOST_LEVELS))
         shares = np.array([self.first_shares(x) for x in levels]) / levels.size
         sampler, events = Sampler(session.problem, None, session.seed), tuple(session.events)
         n = PILOT * shares.size
@@ -85,7 +80,7 @@ class LargestClaim(Scheme):
             shares = better_shares(first, Block(session.plan(n).stage, 0, 0, n))
             spent = n
         best: tuple[LargestDraws, tuple[float, ...], int] | None = None
-        for plain in (0.0, PLAIN) if min(asked) > 0 else (PLAIN,):  # only the model has rows without a loss
+        for plain in (0.0, PLAIN) if asked[0] > 0 else (PLAIN,):  # only the model has rows without a loss
             rows = LargestDraws(sampler, events, levels, (1.0 - plain) * shares, session.beyond)
             tail = session.fold("tune", rows, session.plan(n), "pilot of the scheme of the largest claim").tail
             spent += n

@@ -18,7 +18,7 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.methods.base import Tuned
-from raresim.methods.scheme import Scheme
+from raresim.methods.scheme import Scheme, spread_over
 from raresim.models.conditional_draws import ConditionalDraws
 from raresim.models.factors import CreditFactors
 from raresim.models.tape_loss import TapeLoss
@@ -108,7 +108,7 @@ class TwoStep(Scheme):
         asked = [level for level in asked if level <= self.loss.largest_loss]
         if not asked or self.loss.tape.size < 2:
             return None
-        levels = [asked[i] for i in sorted({round(k) for k in np.linspace(0, len(asked) - 1, MOST_LEVELS)})]
+        levels = spread_over(asked, MOST_LEVELS)
         search = _Search(self, session)
         aims = [Aim(DEFENSIVE, StandardNormal(dim=search.dim), -math.inf)]
         aims += [Aim((1.0 - DEFENSIVE) / len(levels), search.law(level), level) for level in levels]
