@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from raresim.data import FileFacts
-from raresim.distributions.base import Inputs
 from raresim.marginals.base import Marginal
 from raresim.marginals.finite import Finite
 from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.models.compound_factors import CompoundFactors
+from raresim.models.compound_scheme import SchemeFactors
 from raresim.models.own_risk import Places, mixed, seeds, word_of
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -56,7 +54,7 @@ class SizeBiased:
 
 
 @dataclass(frozen=True, eq=False)
-class BiasedFactors(Inputs):
+class BiasedFactors(SchemeFactors):
     """Factors of a compound model of independent lines: the line of the row's largest claim has a size-biased number.
 
     Parameters
@@ -72,30 +70,6 @@ class BiasedFactors(Inputs):
 
     plain: CompoundFactors
     shares: Float
-
-    @property
-    def dim(self) -> int:
-        return self.plain.dim
-
-    @property
-    def latent_dim(self) -> int:
-        return self.plain.latent_dim
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.plain.names
-
-    @property
-    def fitted(self) -> None:
-        return None
-
-    @property
-    def sources(self) -> tuple[FileFacts, ...]:
-        return self.plain.sources
-
-    @property
-    def assumptions(self) -> Mapping[str, Any]:
-        return {}
 
     @cached_property
     def biased(self) -> tuple[SizeBiased, ...] | None:
@@ -129,9 +103,6 @@ class BiasedFactors(Inputs):
                     law.from_normal(u[rows, i], out)
                     x[rows, i] = out
         return x
-
-    def linear_moments(self, weights: Float) -> None:
-        return None
 
     def describe(self) -> list[str]:
         return [*self.plain.describe(), "the line of the largest claim has its number of claims biased by its size"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,20 +11,15 @@ import numpy as np
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
-from raresim.distributions.base import Inputs
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Problem
-from raresim.estimators.base import OfDraws, Unit
 from raresim.estimators.weighted_draws import summary_of
-from raresim.losses.base import Loss
 from raresim.models.biased_factors import BiasedFactors
 from raresim.models.claims import line_seeds
-from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, Totals
+from raresim.models.compound_scheme import SchemeDraws, SchemeLoss
 from raresim.models.own_risk import Places, seeds
 from raresim.numerics.arrays import Bool, Float
 from raresim.numerics.blocks import Block
-from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 
@@ -58,7 +52,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LargestMakesIt(Loss):
+class LargestMakesIt(SchemeLoss):
     """The gross loss of a compound model whose largest claim lifts the sum above the level of the row's aim.
 
     Parameters
@@ -76,9 +70,6 @@ class LargestMakesIt(Loss):
     plain: CompoundLoss
     factors: BiasedFactors
     levels: Float
-
-    def bind(self, inputs: Inputs) -> LargestMakesIt:
-        return self
 
     def __call__(self, x: Float, out: Float) -> None:
         self.plain.of_totals(self.rows(x).totals, out)
@@ -156,22 +147,12 @@ class LargestMakesIt(Loss):
                 out[own[reached]] = np.logaddexp(out[own[reached]], log_q[reached])
         return out
 
-    @property
-    def component_names(self) -> tuple[str, ...]:
-        return self.plain.component_names
-
-    def moments(self, inputs: Inputs) -> None:
-        return None
-
-    def files(self) -> list[Path]:
-        return []
-
     def describe(self) -> list[str]:
         return [*self.plain.describe(), "its largest claim makes the loss"]
 
 
 @dataclass(frozen=True, eq=False)
-class LargestDraws(OfDraws):
+class LargestDraws(SchemeDraws):
     """Rows of the scheme: all claims but the largest from the model, the largest given that it makes it.
 
     Parameters
@@ -202,8 +183,6 @@ class LargestDraws(OfDraws):
        2006.
     """
 
-    unit: ClassVar[Unit] = "draw"
-
     unseen: ClassVar[float] = 1.0
     """Where one claim alone makes the loss, nearly all rows weigh the same; those of two large claims are rare."""
 
@@ -213,21 +192,11 @@ class LargestDraws(OfDraws):
     shares: Float
     beyond: Beyond | None = None
 
-    @property
-    def cost(self) -> float:
-        return 1.0
-
     @cached_property
     def loss(self) -> LargestMakesIt:
         """The loss of the rows."""
-        plain, inputs = self.sampler.problem.loss, self.sampler.problem.inputs
-        if not isinstance(plain, CompoundLoss) or not isinstance(inputs, CompoundFactors):
-            raise TypeError(f"the scheme of the largest claim is for a compound model, got a loss of kind {plain.kind}")
+        plain, inputs = self.of_model("the scheme of the largest claim")
         return LargestMakesIt(plain, BiasedFactors(inputs, self.shares), self.levels)
-
-    @property
-    def read_with(self) -> Problem:
-        return Problem(self.loss.factors, self.loss)
 
     @property
     def gapless(self) -> str:
@@ -242,7 +211,6 @@ class LargestDraws(OfDraws):
 
     def drawn(self, block: Block) -> tuple[Float, Rows, Float]:
         """Standard normals (n, d), the rows that they stand for, and their log weights (n,) in nats."""
-        rng = stream(self.sampler.seed, block.stage, block.index)
-        u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
-        rows = self.loss.rows(self.loss.factors.to_physical(u, np.empty((len(u), self.loss.factors.dim), order="F")))
+        u, x = self.normals(block)
+        rows = self.loss.rows(x)
         return u, rows, np.where(rows.is_drawn, -self.loss.log_ratio(rows), -np.inf)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from raresim.data import FileFacts
-from raresim.distributions.base import Inputs
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.marginals.finite import Finite
@@ -19,6 +16,7 @@ from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
 from raresim.models.biased_factors import choices_of
 from raresim.models.compound_factors import CompoundFactors
+from raresim.models.compound_scheme import SchemeFactors
 from raresim.models.frequencies import Frequencies
 from raresim.models.own_risk import Places, seeds
 from raresim.numerics.arrays import Float
@@ -91,7 +89,7 @@ class TwistedNumbers:
 
 
 @dataclass(frozen=True, eq=False)
-class TwistedCounts(Inputs):
+class TwistedCounts(SchemeFactors):
     """Factors of a compound model, for each row twisted for one of several aims.
 
     Parameters
@@ -109,30 +107,6 @@ class TwistedCounts(Inputs):
     plain: CompoundFactors
     numbers: tuple[TwistedNumbers, ...]
     shares: Float
-
-    @property
-    def dim(self) -> int:
-        return self.plain.dim
-
-    @property
-    def latent_dim(self) -> int:
-        return self.plain.latent_dim
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.plain.names
-
-    @property
-    def fitted(self) -> None:
-        return None
-
-    @property
-    def sources(self) -> tuple[FileFacts, ...]:
-        return self.plain.sources
-
-    @property
-    def assumptions(self) -> Mapping[str, Any]:
-        return {}
 
     @cached_property
     def plain_share(self) -> float:
@@ -158,9 +132,6 @@ class TwistedCounts(Inputs):
                     out[:, -1] *= law.factor
                 x[rows, :of_x] = out
         return x
-
-    def linear_moments(self, weights: Float) -> None:
-        return None
 
     def describe(self) -> list[str]:
         return [*self.plain.describe(), "numbers of claims are twisted towards a loss"]

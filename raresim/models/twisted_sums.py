@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,19 +12,14 @@ import numpy as np
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
-from raresim.distributions.base import Inputs
 from raresim.engine.fold import Sampler
-from raresim.engine.problem import Problem
-from raresim.estimators.base import OfDraws, Unit
 from raresim.estimators.weighted_draws import summary_of
-from raresim.losses.base import Loss
-from raresim.models.compound_factors import CompoundFactors
 from raresim.models.compound_loss import CompoundLoss, Totals
+from raresim.models.compound_scheme import SchemeDraws, SchemeLoss
 from raresim.models.score_twist import Cells
 from raresim.models.twisted_counts import TwistedCounts, TwistedNumbers
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
-from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 
@@ -52,7 +46,7 @@ class Twist:
 
 
 @dataclass(frozen=True, eq=False)
-class TwistedClaims(Loss):
+class TwistedClaims(SchemeLoss):
     """The loss of a compound model whose claims are twisted.
 
     Parameters
@@ -73,9 +67,6 @@ class TwistedClaims(Loss):
     factors: TwistedCounts
     cells: tuple[Cells, ...]
     twists: tuple[Twist, ...]
-
-    def bind(self, inputs: Inputs) -> TwistedClaims:
-        return self
 
     def __call__(self, x: Float, out: Float) -> None:
         self.plain.of_totals(self.rows(x)[0], out)
@@ -124,22 +115,12 @@ class TwistedClaims(Loss):
             out = np.logaddexp(out, math.log(twist.share) + twist.theta * added - twist.log_mean)
         return out
 
-    @property
-    def component_names(self) -> tuple[str, ...]:
-        return self.plain.component_names
-
-    def moments(self, inputs: Inputs) -> None:
-        return None
-
-    def files(self) -> list[Path]:
-        return []
-
     def describe(self) -> list[str]:
         return [*self.plain.describe(), "its claims are twisted towards a loss"]
 
 
 @dataclass(frozen=True, eq=False)
-class TwistedSums(OfDraws):
+class TwistedSums(SchemeDraws):
     """Rows of an exponential twist of a compound sum [1]_.
 
     Parameters
@@ -167,30 +148,18 @@ class TwistedSums(OfDraws):
     .. [1] Asmussen & Glynn, *Stochastic simulation*, 2007, V.1 and VI.2.
     """
 
-    unit: ClassVar[Unit] = "draw"
-
     sampler: Sampler
     events: tuple[Event, ...]
     cells: tuple[Cells, ...]
     twists: tuple[Twist, ...]
     beyond: Beyond | None = None
 
-    @property
-    def cost(self) -> float:
-        return 1.0
-
     @cached_property
     def loss(self) -> TwistedClaims:
         """The loss of the rows."""
-        plain, inputs = self.sampler.problem.loss, self.sampler.problem.inputs
-        if not isinstance(plain, CompoundLoss) or not isinstance(inputs, CompoundFactors):
-            raise TypeError(f"the twist of a compound sum is for a compound model, got a loss of kind {plain.kind}")
+        plain, inputs = self.of_model("the twist of a compound sum")
         numbers, shares = tuple(t.numbers for t in self.twists), np.array([t.share for t in self.twists])
         return TwistedClaims(plain, TwistedCounts(inputs, numbers, shares), self.cells, self.twists)
-
-    @property
-    def read_with(self) -> Problem:
-        return Problem(self.loss.factors, self.loss)
 
     @property
     def gapless(self) -> str:
@@ -202,9 +171,7 @@ class TwistedSums(OfDraws):
         return -math.log(self.loss.factors.plain_share)
 
     def __call__(self, block: Block) -> Summary:
-        rng = stream(self.sampler.seed, block.stage, block.index)
-        u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
-        x = self.loss.factors.to_physical(u, np.empty((len(u), self.loss.factors.dim), order="F"))
+        u, x = self.normals(block)
         totals, added = self.loss.rows(x)
         loss = np.empty(block.rows)
         self.loss.plain.of_totals(totals, loss)
