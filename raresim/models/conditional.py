@@ -126,16 +126,9 @@ def tail_laws(x: Float, book: Book, c: Float, level: float, log_bound: Float, lo
             slope[i, j] = 0.0
         probabilities(x[i], book, p, eta)
         t = twist(p, c, level, work)
-        if t == math.inf:
-            log_bound[i], log_tail[i] = -math.inf, -math.inf
+        log_bound[i], log_tail[i] = saddle_point_tail(t, work, level)
+        if not 0.0 < t < math.inf:
             continue
-        spread = math.sqrt(max(work[2], 1e-300))
-        if t == 0.0:
-            log_bound[i] = 0.0
-            log_tail[i] = math.log(max(0.5 * math.erfc((level - work[1]) / spread * math.sqrt(0.5)), 1e-300))
-            continue
-        log_bound[i] = work[0] - t * level
-        log_tail[i] = log_bound[i] + log_mills(t * spread)
         for k in range(m):
             if p[k] > 0.0 and c[k] > 0.0 and p[k] < 1.0:
                 e = math.exp(min(t * c[k], MOST)) - 1.0
@@ -145,6 +138,22 @@ def tail_laws(x: Float, book: Book, c: Float, level: float, log_bound: Float, lo
                     slope[i, book.column[j]] += pull * book.load[j]
                 if book.shock >= 0:
                     slope[i, book.shock] += pull * book.barrier[k] / (x[i, book.shock] * x[i, book.shock])
+
+
+@kernel
+def saddle_point_tail(t: float, work: Float, level: float) -> tuple[float, float]:
+    """Chernoff's bound and the log of the probability of ``level``, to the first order, as in `tail_laws`.
+
+    ``t`` is the twist, 0 where the loss is expected to be larger, infinite where it is out of reach, and ``work`` (3,)
+    are the cumulants there.
+    """
+    if t == math.inf:
+        return -math.inf, -math.inf
+    spread = math.sqrt(max(work[2], 1e-300))
+    if t == 0.0:
+        return 0.0, math.log(max(0.5 * math.erfc((level - work[1]) / spread * math.sqrt(0.5)), 1e-300))
+    bound = work[0] - t * level
+    return bound, bound + log_mills(t * spread)
 
 
 @kernel

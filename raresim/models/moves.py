@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raresim.models.conditional import CLOSE, STEPS, log_mills
+from raresim.models.conditional import CLOSE, STEPS, saddle_point_tail
 from raresim.models.own_risk import Book, Places
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
@@ -149,16 +149,9 @@ def move_tail_laws(x: Float, book: Book, moves: Moves, level: float, log_bound: 
             slope[i, j] = 0.0
         move_chances(x[i], book, moves, p, eta)
         t = move_twist(p, c, level, work)
-        if t == math.inf:
-            log_bound[i], log_tail[i] = -math.inf, -math.inf
+        log_bound[i], log_tail[i] = saddle_point_tail(t, work, level)
+        if not 0.0 < t < math.inf:
             continue
-        spread = math.sqrt(max(work[2], 1e-300))
-        if t == 0.0:
-            log_bound[i] = 0.0
-            log_tail[i] = math.log(max(0.5 * math.erfc((level - work[1]) / spread * math.sqrt(0.5)), 1e-300))
-            continue
-        log_bound[i] = work[0] - t * level
-        log_tail[i] = log_bound[i] + log_mills(t * spread)
         for k in range(m):
             top, total = top_exponent(p[k], c[k], t), 0.0
             for j in range(last + 1):

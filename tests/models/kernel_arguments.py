@@ -145,6 +145,7 @@ ARGUMENTS = {
     "recursion": lambda: (np.array([0.1, 0.5, 0.3, 0.0, 1.0, 0.2, 0.05, 0.4]), *lattice(), np.empty(7)),
     "seeds_of": lambda: (normals(N, 1, 826)[:, 0].copy(), np.empty(N, np.uint64)),
     "lost": lambda: (np.uint64(2**64 - 827), 3.0, 0.6, 2.5, state()),
+    "saddle_point_tail": lambda: (0.3, np.array([2.5, 9.0, 4.0]), LEVEL),
     "severity_draw": lambda: (np.uint64(2**64 - 827), 0.6, 2.5, state()),
     "tail_laws": lambda: (rows("C"), book(2), MONEY, LEVEL, np.empty(N), np.empty(N), np.empty((N, 3))),
     "taus": lambda: (rows(), 7, 200, 0, book(2), np.zeros(256)),
