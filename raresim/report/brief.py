@@ -64,16 +64,16 @@ def html(result: Outcome) -> str:
 
 
 def _cells(estimate: Estimate) -> tuple[str, ...]:
-    if estimate.is_bound:
-        value = f"<= {tables.number(estimate.upper)}"
-    elif estimate.is_below_doubles:
-        value = tables.number_of_log(estimate.log_value)
-    else:
-        value = tables.value(estimate.value, estimate.lower, estimate.upper)
     ends = f"{tables.confidence(estimate)} {tables.interval(estimate.lower, estimate.upper)}".strip()
     error = tables.percent(estimate.relative_error) if estimate.has_error else "-"
     added = "" if estimate.asked else " (added)"
-    return _cut(estimate.label, LONGEST_NAME), value, ends, error, _word(estimate.verdict.status) + added
+    return (
+        _cut(estimate.label, LONGEST_NAME),
+        tables.answer(estimate),
+        ends,
+        error,
+        _word(estimate.verdict.status) + added,
+    )
 
 
 def _reasons(result: Outcome) -> list[str]:

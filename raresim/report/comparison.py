@@ -164,6 +164,11 @@ class Comparison:
     notes: tuple[str, ...]
 
     @property
+    def has_several_problems(self) -> bool:
+        """Whether a changed key makes the runs answer different problems, and not one in different ways."""
+        return any(settings.is_of_the_problem(key) for row in self.rows for key in row.changed)
+
+    @property
     def names(self) -> list[str]:
         """The short name of each run."""
         return list(dict.fromkeys(row.run for row in self.rows))

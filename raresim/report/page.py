@@ -375,11 +375,7 @@ def _badge(verdict: Verdict) -> dict[str, str]:
 
 
 def _value(estimate: Estimate) -> str:
-    if estimate.is_bound and tables.is_known(estimate.upper):
-        return f"\u2264\u00a0{tables.number(estimate.upper)}"
-    if estimate.is_below_doubles:
-        return tables.number_of_log(estimate.log_value)
-    return tables.value(estimate.value, estimate.lower, estimate.upper)
+    return tables.answer(estimate, "\u2264\u00a0")
 
 
 def _unit(estimate: Estimate) -> str:

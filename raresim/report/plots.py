@@ -103,8 +103,7 @@ class Plots:
         """
         run = self._run
         rows = ROWS[run.unit]
-        kept = run.arrays.log_weight[run.is_hit(run.primary)] if run.unit == "draw" else run.arrays.top_log_weight
-        kept = kept[np.isfinite(kept)]
+        kept = weights.kept(run)
         if run.unit == "replicate" or kept.size < 2 or np.ptp(kept) < weights.ALIKE:
             raise FieldError("weights", "the run has no different weights to show")
         with style.applied():

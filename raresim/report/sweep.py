@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from raresim.arguments import numerals
 from raresim.report import grid, style
 from raresim.report.comparison import Comparison, Row
 
@@ -59,8 +60,8 @@ def _lines(settings: Sequence[Mapping[str, str]], first: str) -> list[str]:
 
 def _panel(axes: Axes, rows: Sequence[Row], values: Sequence[str], places: Sequence[str], lines: Sequence[str]) -> None:
     """The answers of one question, with their intervals."""
-    numbers = [_number(value) for value in values]
-    is_number = all(math.isfinite(x) for x in numbers) and len(set(numbers)) == len(numbers)
+    numbers = [numerals.number(value) for value in values]
+    is_number = None not in numbers and len(set(numbers)) == len(numbers)
     x_of = dict(zip(values, numbers if is_number else range(len(values)), strict=True))
     known = [row.value for row in rows if row.value]
     is_log = bool(known) and min(known) > 0 and max(known) > LOG_SPAN * min(known)
@@ -83,13 +84,6 @@ def _panel(axes: Axes, rows: Sequence[Row], values: Sequence[str], places: Seque
         style.decades(axes.yaxis, *axes.get_ylim(), most=5)
     else:
         style.linear(axes.yaxis)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _scaled(values: Sequence[float | None], is_log: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -9,6 +9,7 @@ from raresim.record.records import Estimate
 
 __all__ = [
     "amount",
+    "answer",
     "confidence",
     "count",
     "draws",
@@ -70,6 +71,15 @@ def value(x: float | None, lower: float | None, upper: float | None) -> str:
     if x == 0 or not _is_plain(largest) or not _is_plain(x):
         return number(x, digits)
     return f"{x:,.{_decimals(largest, digits)}f}"
+
+
+def answer(estimate: Estimate, at_most: str = "<= ") -> str:
+    """The value of an estimate, or its upper limit after ``at_most`` where only that is known."""
+    if estimate.is_bound and is_known(estimate.upper):
+        return f"{at_most}{number(estimate.upper)}"
+    if estimate.is_below_doubles:
+        return number_of_log(estimate.log_value)
+    return value(estimate.value, estimate.lower, estimate.upper)
 
 
 def digits_of(lower: float, upper: float) -> int:

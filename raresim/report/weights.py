@@ -12,7 +12,7 @@ from raresim.report import style, tables
 from raresim.report.run import Array, Run
 from raresim.report.words import ROWS, Rows
 
-__all__ = ["ALIKE", "draw", "histogram"]
+__all__ = ["ALIKE", "draw", "histogram", "kept"]
 
 BINS = 40
 
@@ -28,8 +28,7 @@ def draw(run: Run) -> style.Picture | str:
     if run.unit == "replicate":
         return _replicates(run)
     rows = ROWS[run.unit]
-    log_weight = run.arrays.log_weight[run.is_hit(primary)] if run.unit == "draw" else run.arrays.top_log_weight
-    log_weight = log_weight[np.isfinite(log_weight)]
+    log_weight = kept(run)
     if log_weight.size < 2:
         return f"Fewer than two {rows.hits} were kept, too few to show their weights."
     if np.ptp(log_weight) < ALIKE:
@@ -54,6 +53,13 @@ def draw(run: Run) -> style.Picture | str:
         " variance is finite, from 0.7 on the interval does not hold.",
         f"Histogram of log weights of {tables.count(log_weight.size)} kept {rows.hits}. {_facts(khat, share)}.",
     )
+
+
+def kept(run: Run) -> Array:
+    """The log weights of the hits of the primary estimate that were kept, in nats."""
+    held = run.arrays
+    of_hits = held.log_weight[run.is_hit(run.primary)] if run.unit == "draw" else held.top_log_weight
+    return of_hits[np.isfinite(of_hits)]
 
 
 def _replicates(run: Run) -> style.Picture | str:

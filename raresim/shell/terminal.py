@@ -19,7 +19,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from raresim.report.settings import is_of_the_problem
 from raresim.report.tables import count, duration, interval, multiple, number, percent
 from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
@@ -407,7 +406,7 @@ def _two_columns(title: str) -> Table:
 def show_comparison(comparison: Comparison) -> None:
     """Print a table for each question, with two lines a run so that it fits 80 columns; then the runs that failed."""
     console = _console()
-    another = any(is_of_the_problem(key) for row in comparison.rows for key in row.changed)
+    another = comparison.has_several_problems
     for k, label in enumerate(comparison.labels):
         rows = [row for row in comparison.rows if row.measure == k]
         reference = None if another else next((row.reference for row in rows if row.reference is not None), None)
