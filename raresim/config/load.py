@@ -85,6 +85,8 @@ class Config:
         ``key=value`` assignments that changed it.
     filled : tuple of str
         Values that a preset filled in, one line each.
+    is_sweep : bool
+        Whether the file has a section ``sweep``, which is not part of this config.
     """
 
     tree: Tree
@@ -93,6 +95,7 @@ class Config:
     folder: Path
     overrides: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
+    is_sweep: bool = False
 
     @property
     def name(self) -> str:
@@ -397,6 +400,7 @@ def load(
     tree, text = yaml_tree.read(Path(argument("path", path, Path)))
     if "sweep" in tree.data and not sweeping:
         raise tree.error(("sweep",), "is several runs; use raresim sweep, or leave it out")
+    is_sweep = "sweep" in tree.data
     tree.data.pop("sweep", None)
     changes, later = tuple(overrides), tuple(settings)
     yaml_tree.overrides(tree, changes)
@@ -410,7 +414,7 @@ def load(
         raise ConfigError("\n".join([*missing, *messages(tree, error)])) from None
     if missing:
         raise ConfigError("\n".join(missing))
-    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled))
+    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled), is_sweep)
 
 
 def _parts_wrong(tree: Tree) -> list[str]:

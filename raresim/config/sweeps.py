@@ -126,12 +126,6 @@ def _parted(setting: str) -> tuple[str, str, str]:
     return setting.partition("=")
 
 
-def is_in(file: Path) -> bool:
-    """Whether the config has a section ``sweep``."""
-    tree, _ = yaml_tree.read(file)
-    return "sweep" in tree.data
-
-
 def _section(file: Path) -> dict[str, tuple[str, ...]]:
     """The values of the section ``sweep``, as YAML; empty without one."""
     tree, _ = yaml_tree.read(file)

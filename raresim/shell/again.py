@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from raresim.errors import ConfigError, DataError
 from raresim.files import run_folders
 from raresim.files.run_folders import CHECKPOINT
+from raresim.record.folder import fields_of
 from raresim.record.outcome import Outcome
 from raresim.run.checkpoint import load
+from raresim.shell.unfinished import config_in
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
@@ -55,9 +57,6 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
     DataError
         When a file that the run read has changed.
     """
-    from raresim.config import load as configs
-    from raresim.record.folder import fields_of
-
     run_folders.refuse_no_run(run_dir)
     path = run_dir / CHECKPOINT
     state = load(path)
@@ -65,13 +64,12 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
         raise ConfigError(f"{path}: is missing: a run from Python, or with execution.checkpoint null, has no config")
     if "extended" in state.identity:
         raise ConfigError(f"{run_dir}: is an extension; run the folder that it extends again, and extend that")
-    home, stored = run_dir / state.origin["folder"], fields_of(run_dir)
-    changes = [*state.origin["overrides"], f"name={state.identity['config']['name']}", *overrides]
+    stored, changes = fields_of(run_dir), list(overrides)
     if "seconds" in stored["stopping"]:  # a run for so long was planned for so many evaluations
         changes += ["stop.seconds=null", f"stop.max_evaluations={state.budget}"]
         if ended_at := stored["stopping"].get("ended_at"):
             changes.append(f"stop.ended_at={ended_at}")
-    config = configs.load(run_dir / "config.yaml", (), home, changes, sweeping=True)
+    config = config_in(run_dir, state, changes)
     now = {facts["name"]: facts["sha256"] for facts in config.experiment().files()}
     then = {facts["name"]: facts["sha256"] for facts in stored["manifest"].get("files", ())}
     if changed := [name for name in now if then.get(name, now[name]) != now[name]]:

@@ -355,7 +355,7 @@ def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
     from raresim.run.audit import described
     from raresim.run.locate import expected_cost
 
-    sweep = sweeps.read(file) if sweeps.is_in(file) else None
+    sweep = sweeps.read(file) if config.is_sweep else None
     inputs, method, stop = config.outline()
     held = memory.needed(config.demand(inputs, method, stop))
     cost = method.cost(inputs.latent_dim, inputs.dim)

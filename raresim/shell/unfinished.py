@@ -371,6 +371,15 @@ class Finished:
     extension: Extension
 
 
+def config_in(run_dir: Path, state: State, settings: Sequence[str] = ()) -> Config:
+    """The config that the run in ``run_dir`` began with, its files at their old places, with further ``settings``."""
+    from raresim.config import load as configs
+
+    own = [*state.origin["overrides"], f"name={state.identity['config']['name']}"]
+    home = run_dir / state.origin["folder"]
+    return configs.load(run_dir / "config.yaml", (), home, [*own, *settings], sweeping=True)
+
+
 def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> tuple[Config, Finished]:
     """The config of the finished run in ``run_dir``, with ``evaluations`` added to its budget, and its last state.
 
@@ -381,8 +390,6 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
     CheckpointError
         When the state is damaged, or the data, the loss or the libraries have changed.
     """
-    from raresim.config import load as configs
-
     path = run_dir / CHECKPOINT
     run_folders.refuse_no_run(run_dir)
     state = load(path)
@@ -390,18 +397,15 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
         raise ConfigError(
             f"{path}: is missing: runs from Python, and with execution.checkpoint null, cannot be extended"
         )
-    changes = [*state.origin["overrides"], *overrides]
-    home = run_dir / state.origin["folder"]
-    name = state.identity["config"]["name"]
-    first = configs.load(run_dir / "config.yaml", (), home, [*changes, f"name={name}"], sweeping=True)
+    first = config_in(run_dir, state, overrides)
     given = {key: value for key, value in state.identity.items() if key != "extended"}
     refuse_other(path, given, identity_of(first, first.experiment()))
     budget = state.budget or state.identity["config"]["stop"]["max_evaluations"]
     timed = [f"stop.{key}=null" for key in ("seconds", "ended_at") if key in state.identity["config"]["stop"]]
-    larger = [*changes, f"name={name}", f"stop.max_evaluations={budget + evaluations}", *timed]
+    larger = config_in(run_dir, state, [*overrides, f"stop.max_evaluations={budget + evaluations}", *timed])
     tuned_for = state.identity.get("extended", {}).get("tuned_for", budget)
     extension = Extension(evaluations, state.progress.rows if state.progress else 0, tuned_for)
-    return configs.load(run_dir / "config.yaml", (), home, larger, sweeping=True), Finished(state, extension)
+    return larger, Finished(state, extension)
 
 
 def clear(folder: Path, with_parent: bool = False) -> None:
