@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import count
 
 import pytest
 
@@ -19,10 +20,10 @@ def loss(x):
 
 
 @pytest.fixture
-def hasty(monkeypatch):
-    """Decisions after an instant."""
-    monkeypatch.setattr(lock_watch, "ENOUGH", 0.2)
-    monkeypatch.setattr(lock_watch, "PROBES", 2)
+def decided(monkeypatch):
+    """The lock is known to be held when the fourth chunk is about to begin."""
+    asked = count()
+    monkeypatch.setattr(LockWatch, "is_held", property(lambda _: next(asked) >= 3))
 
 
 def spin(seconds):
@@ -43,7 +44,9 @@ def watched(function):
     return watch
 
 
-def test_python_code_holds_the_lock_and_waiting_does_not(hasty):
+def test_python_code_holds_the_lock_and_waiting_does_not(monkeypatch):
+    monkeypatch.setattr(lock_watch, "ENOUGH", 0.2)
+    monkeypatch.setattr(lock_watch, "PROBES", 2)
     assert watched(spin).is_held
     assert not watched(time.sleep).is_held
 
@@ -63,7 +66,7 @@ def run(function, executor):
 
 
 @pytest.mark.slow
-def test_a_loss_that_holds_the_lock_moves_to_processes_and_keeps_its_digits(hasty, tmp_path):
+def test_a_loss_that_holds_the_lock_moves_to_processes_and_keeps_its_digits(decided, tmp_path):
     path = tmp_path / "slow.py"
     path.write_text(SLOW)
     with Executor.of("auto", 2) as executor:
@@ -76,7 +79,7 @@ def test_a_loss_that_holds_the_lock_moves_to_processes_and_keeps_its_digits(hast
 
 
 @pytest.mark.slow
-def test_a_loss_that_cannot_be_sent_stays_on_threads(hasty):
+def test_a_loss_that_cannot_be_sent_stays_on_threads(decided):
     def local(x):
         return x @ [0.5, 0.5, 0.5] + 0.0 * sum(1.0 for _ in range(20_000))
 
