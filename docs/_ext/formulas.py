@@ -1,10 +1,13 @@
 """Formulas as MathML, made when the site is built: a page needs neither a script nor the network to show them."""
 
+from html import escape
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 
@@ -16,11 +19,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def inline(page: HTML5Translator, node: nodes.math) -> None:
     """Write a formula within a line."""
-    page.body.append(tex2mathml(node.astext(), as_block=False))
+    page.body.append(mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def block(page: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula of its own line."""
-    page.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>')
+    page.body.append(f'<div class="formula">{mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
+
+
+def mathml(node: nodes.Element, as_block: bool) -> str:
+    """The formula; one that cannot be read is a warning, and is shown as it was written."""
+    try:
+        return str(tex2mathml(node.astext(), as_block=as_block))
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s", error, location=node)
+        return f"<code>{escape(node.astext())}</code>"
