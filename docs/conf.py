@@ -33,9 +33,11 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+default_role = "autolink"
 numpydoc_show_class_members = False
 
 html_math_renderer = "mathml"
+html_sidebars = {"index": [], "start/tutorial": [], "gallery/index": []}  # one page each: nothing beside them
 html_theme = "pydata_sphinx_theme"
 html_title = "raresim"
 html_static_path = ["_static"]
@@ -44,7 +46,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
-    "show_nav_level": 1,
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

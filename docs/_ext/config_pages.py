@@ -1,5 +1,6 @@
 """The reference of the keys of a config: a page for each part, from the schema and the docstrings behind it."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -64,13 +65,25 @@ def _body(here: list[Section]) -> Iterator[str]:
         if section.kind:
             yield from [f"As `kind: {section.kind}` under `{section.part}`.", ""]
         if section.keys:
-            yield from ["| key | default | type | meaning |", "|---|---|---|---|"]
-            yield from (f"| `{k.name}` | {cell(k.default)} | {cell(k.type)} | {cell(k.text)} |" for k in section.keys)
+            yield from ["| key | meaning |", "|---|---|"]
+            yield from (f"| `{key.name}` | {meaning(key)} |" for key in section.keys)
         elif section.kind:
             yield "It has no keys of its own."
         yield ""
 
 
+def meaning(key: Key) -> str:
+    """What a key means, its type and its default, as a cell."""
+    told = [cell(key.type)] if key.type else []
+    if key.default:
+        told.append("required" if key.default == "required" else f"default {cell(key.default)}")
+    return f'{cell(key.text)} <span class="meta">{"; ".join(told)}</span>'
+
+
 def cell(text: str) -> str:
-    """Text that Markdown shows as it is, in a cell of a table."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>|$~#" else letter for letter in text) or " "
+    """Text that Markdown shows as it is, in a cell of a table; what stands between backticks stays code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        parts = [text]
+    shown = [part if k % 2 else re.sub(r"[\\`*_{}\[\]<>|$~#]", r"\\\g<0>", part) for k, part in enumerate(parts)]
+    return "`".join(shown) or " "

@@ -1,0 +1,66 @@
+"""The blocks of code in README.md and docs/, and a folder in which they can run."""
+
+import re
+import shutil
+from typing import NamedTuple
+
+from tests.helpers import ROOT
+
+FENCE = re.compile(r"^(?:<!-- not run: (?P<why>.+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+NAMED = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
+
+PAGES = [ROOT / "README.md"] + [
+    path for path in sorted((ROOT / "docs").rglob("*.md")) if not {"_build", "generated"} & set(path.parts)
+]
+
+FILES = {
+    "prices.csv": "configs/data/us20_prices_2000_2022.csv",
+    "tape.csv": "configs/credit/tape.csv",
+    "claims.csv": "configs/insurance/claims.csv",
+    "years.csv": "configs/insurance/years.csv",
+}
+"""What the pages call the files of a reader, and the file of the repository that stands for each."""
+
+
+class Block(NamedTuple):
+    """A block of a page: the page, the number among its blocks, the language, the text, and why it cannot run."""
+
+    page: str
+    number: int
+    language: str
+    text: str
+    why: str | None
+
+    @property
+    def name(self) -> str | None:
+        """The file as which a block is saved, if its first line says one."""
+        found = NAMED.match(self.text)
+        return found[1] if found else None
+
+
+def name_of(page):
+    """A page as tests call it."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(language):
+    """All blocks of a language, page by page."""
+    return [
+        Block(name_of(page), number, found["language"], found["text"], found["why"])
+        for page in PAGES
+        for number, found in enumerate(FENCE.finditer(page.read_text("utf-8")))
+        if found["language"] == language
+    ]
+
+
+def desk(folder, page):
+    """Put what a reader of a page has into ``folder``: the files of the pages, and all named blocks of this page."""
+    for name, source in FILES.items():
+        shutil.copy(ROOT / source, folder / name)
+    for name in ("configs", "experiments", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    (positions,) = [block.text for block in blocks("text") if block.text.startswith("id,weight")]
+    (folder / "positions.csv").write_text(positions)
+    for block in [*blocks("python"), *blocks("yaml")]:
+        if block.page == page and block.name:
+            (folder / block.name).write_text(block.text)
