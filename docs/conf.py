@@ -29,6 +29,7 @@ templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+smartquotes = False  # --help is two hyphens
 
 autosummary_generate = True
 autodoc_member_order = "bysource"

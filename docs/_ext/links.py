@@ -33,7 +33,8 @@ def changed(link: re.Match[str], folder: Path, page: Path, site: Path) -> str:
     mark, text, target, anchor = link.groups()
     found = (folder / target).resolve()
     home = pages_of(site).get(found, found)
-    if home.is_dir() or (home.suffix == ".md" and home == found):  # a page that the site does not have
+    is_page = home != found or site in home.parents
+    if home.is_dir() or (home.suffix == ".md" and not is_page):
         return text
     where = f"#{anchor or ''}" if home == page else os.path.relpath(home, page.parent)
     return text if where == "#" else f"{mark}[{text}]({where})"

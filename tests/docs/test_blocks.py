@@ -85,7 +85,7 @@ def test_commands_of_a_page_run(page, tmp_path, monkeypatch):
 
 
 def run(command):
-    """Run a command of a page, with a larger error where it makes runs."""
+    """Run a command of a page, with a larger error."""
     verb, *rest = command
     if verb == "make":
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text("utf-8"), re.M), command
