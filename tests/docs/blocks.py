@@ -14,13 +14,9 @@ PAGES = [ROOT / "README.md"] + [
     path for path in sorted((ROOT / "docs").rglob("*.md")) if not {"_build", "generated"} & set(path.parts)
 ]
 
-FILES = {
-    "prices.csv": "configs/data/us20_prices_2000_2022.csv",
-    "tape.csv": "configs/credit/tape.csv",
-    "claims.csv": "configs/insurance/claims.csv",
-    "years.csv": "configs/insurance/years.csv",
-}
-"""What the pages call the files of a reader, and the file of the repository that stands for each."""
+FILES = {"prices.csv": "configs/data/us20_prices_2000_2022.csv"}
+"""What the pages call a file of a reader that has another name in the repository. The files of `configs/` stand for
+those of their own name."""
 
 
 class Block(NamedTuple):
@@ -59,8 +55,9 @@ def desk(folder, page):
 
     Configs are those of the page with a larger error, so that they are soon done.
     """
-    for name, source in FILES.items():
-        shutil.copy(ROOT / source, folder / name)
+    given = {path.name: path for path in (ROOT / "configs").rglob("*") if path.suffix in (".csv", ".py")}
+    for name, source in (given | {name: ROOT / source for name, source in FILES.items()}).items():
+        shutil.copy(source, folder / name)
     for name in ("configs", "experiments", "docs"):
         (folder / name).symlink_to(ROOT / name)
     (positions,) = [block.text for block in blocks("text") if block.text.startswith("id,weight")]

@@ -36,7 +36,14 @@ def params(language, whole_pages=False):
     found = blocks(language)
     if whole_pages:
         return sorted({block.page for block in found} - set(ELSEWHERE))
-    return [pytest.param(block, id=f"{block.page}-{block.number}") for block in found]
+    return [
+        pytest.param(
+            block,
+            id=f"{block.page}-{block.number}",
+            marks=[pytest.mark.slow] if language == "yaml" and "kind: fitted" in block.text else [],
+        )
+        for block in found
+    ]
 
 
 @pytest.mark.parametrize("block", params("python"))
@@ -82,6 +89,24 @@ def test_commands_of_a_page_run(page, tmp_path, monkeypatch):
     lines = [line.partition("#")[0] for block in blocks("sh") if block.page == page for line in block.text.splitlines()]
     for command in filter(None, map(shlex.split, lines)):
         run(command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "config"),
+    [("README.md", "configs/portfolio-5-sigma-t.yaml"), ("docs/start/tutorial.md", "book.yaml")],
+)
+def test_numbers_that_a_page_prints_are_those_of_the_run(page, config, tmp_path, monkeypatch):
+    """Every line of what is shown, but for spaces, is in what is printed."""
+    desk(tmp_path, page)
+    for block in blocks("yaml"):
+        if (block.page, block.name) == (page, config):
+            (tmp_path / config).write_text(block.text)
+    monkeypatch.chdir(tmp_path)
+    (shown,) = [block.text for block in blocks("text") if block.page == page and block.text.startswith("TRUSTED")]
+    done = CliRunner().invoke(cli.app, ["run", config, "--out", "out", "--quiet"])
+    printed = "".join(done.output.split())
+    assert [line for line in shown.splitlines() if "".join(line.split()) not in printed] == []
 
 
 def run(command):
