@@ -9,7 +9,7 @@ SPREAD := -n auto --dist loadscope
 # A test may start processes; without a cache of bytecode each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs gallery clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
@@ -25,10 +25,17 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Runs the configs that have no picture yet, or changed since.
+gallery: $(READY)
+	$(BIN)/python docs/gallery/pictures.py
+
+docs: $(READY)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs docs/_build docs/generated

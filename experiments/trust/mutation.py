@@ -130,7 +130,7 @@ def prepare(folder: Path) -> None:
     settings = {
         "source_paths": ["raresim"],
         "only_mutate": [f"raresim/{module}.py" for module in MODULES],
-        "also_copy": ["configs", "experiments", "tests", "README.md", "Makefile"],
+        "also_copy": ["configs", "docs", "experiments", "tests", "README.md", "Makefile"],
         "pytest_add_cli_args_test_selection": [f"tests/{name}.py" for name in TESTS],
         "pytest_add_cli_args": [
             "-p",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from raresim.config.schema import experiment_model, key_of
 from raresim.run.experiment import Experiment
@@ -22,12 +23,16 @@ _HEAD = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: : (?P<type>.+))?")
 
 
 class Key(NamedTuple):
-    """A key of a config: its name, its part in words (``loss, kind linear``), its type and its meaning."""
+    """A key of a config: its name, its part in words (``loss, kind linear``), its type, its meaning and its default.
+
+    The default is as a config would say it, *required* where there is none, and empty where it is to leave the key out.
+    """
 
     name: str
     part: str
     type: str
     text: str
+    default: str = ""
 
 
 SWEEP = Key(
@@ -86,13 +91,14 @@ def all_keys() -> Iterator[Key]:
     for key, field in experiment_model().model_fields.items():
         inner = [model for model in _models(field.annotation) if "kind" not in model.model_fields]
         kind, text = top.get(key, ("mapping", _summary(_class(inner[0])) if inner else ""))
-        yield Key(key, "top level", kind, text)
+        yield Key(key, "top level", kind, text, _default(field))
     yield SWEEP
     for part, model in _parts():
         described = documented(_class(model))
         for name in model.model_fields:
             if name not in ("kind", "fit"):
-                yield Key(key_of(model, name), part, *described.get(name, ("", "")))
+                kind, text = described.get(name, ("", ""))
+                yield Key(key_of(model, name), part, kind, text, _default(model.model_fields[name]))
         if "fit" in model.model_fields:
             source = next(_models(model.model_fields["fit"].annotation))
             yield Key("fit", part, "mapping, optional", _summary(_class(source)))
@@ -138,6 +144,18 @@ def _parts() -> list[tuple[str, type[BaseModel]]]:
             (key_of(model, name), inner) for name, f in model.model_fields.items() for inner in _models(f.annotation)
         ]
     return [(part, model) for model, part in found.items()]
+
+
+def _default(field: FieldInfo) -> str:
+    """The default of a key, in the words of a config."""
+    if field.is_required():
+        return "required"
+    value = getattr(field.default, "kind", field.default)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float, str)):
+        return f"{value:.15g}" if isinstance(value, float) else str(value)
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) and value else ""
 
 
 def _models(hint: Any) -> Iterator[type[BaseModel]]:

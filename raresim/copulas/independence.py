@@ -16,7 +16,7 @@ from raresim.registry import member
 @member("copula")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Independence(Copula):
-    """Independent coordinates, ``C(u) = u_1 ... u_d``: the scores are the latent normals.
+    """Independent coordinates, ``C(u) = prod_j u_j``: the scores are the latent normals.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ class VonMisesFisherNakagami(Distribution):
         return np.eye(self.dim) if self.concentration == 0.0 else None
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        """Fill ``x`` from a cosine with ``mu`` by [2]_, a uniform direction across ``mu``, and the radius."""
+        """Fill ``x`` from a cosine with ``mu`` by Wood (1994), a uniform direction across ``mu``, and the radius."""
         n, d = x.shape
         radius = np.sqrt(rng.standard_gamma(self.shape, n) * (self.spread / self.shape))
         if d == 1:  # two directions, of odds exp(2 kappa)

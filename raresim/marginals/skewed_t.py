@@ -117,7 +117,7 @@ class SkewedT(Continuous):
         return np.asarray((sign * unit * np.where(outer, far, -near) * t - a) / b)
 
     def moments(self) -> Moments:
-        """[2]_ eq. (3)-(5)."""
+        """Jondeau & Rockinger (2003), eq. (3)-(5)."""
         a, b, _ = self._constants
         d, s = self.dof, self.skew
         m2 = 1.0 + 3.0 * s * s

@@ -122,7 +122,7 @@ class Triangular(Continuous):
 
     @classmethod
     def fit(cls, values: ArrayLike, weights: ArrayLike | None = None) -> MarginalFit:
-        """Maximum likelihood of the ends, with the best mode for each pair of ends [1]_.
+        """Maximum likelihood of the ends, with the best mode for each pair of ends (Kotz & van Dorp 2004).
 
         The likelihood is not smooth, so there are no standard errors.
         """

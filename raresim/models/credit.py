@@ -60,7 +60,7 @@ class Credit(Model):
         or by the factor of their sector, with the loading sqrt(rho). Needed only where the tape says two of them.
     loadings : sequence of str or of column and by, optional
         The columns of loadings, each on a factor of its own. ``{column: loading_sector, by: sector}`` is a column of
-        loadings on one factor for each sector. Without it, columns whose names begin with loading_ are taken.
+        loadings on one factor for each sector. Without it, columns whose names begin with ``loading_`` are taken.
     sector_correlation : path, optional
         A CSV or Parquet file with the correlation matrix of the sectors, whose header and first column name them.
     between_sectors : float, optional

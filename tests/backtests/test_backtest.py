@@ -798,12 +798,12 @@ def test_the_level_is_required(tmp_path):
 
 
 @pytest.mark.slow
-def test_oil_of_the_readme(tmp_path):
+def test_oil_of_the_recipe(tmp_path):
     """Two models of crude oil, by `experiments/backtest/oil.py`: the normal one is rejected, Student's is doubtful."""
     script = "import runpy; runpy.run_path('experiments/backtest/oil.py', run_name='__main__')"
     python(script, tmp_path)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "recipes" / "backtest.md").read_text(encoding="utf-8")
     code, stdout, _ = call(tmp_path / "oil-normal.csv", "--level", 0.99)
     assert code == 0
-    assert "\n".join(line.rstrip() for line in stdout.splitlines()) in readme
+    assert "\n".join(line.rstrip() for line in stdout.splitlines()) in page
     assert call(tmp_path / "oil-t4.csv", "--level", 0.99)[1].startswith("DOUBTFUL oil-t4.csv")

@@ -269,12 +269,12 @@ def test_grid_is_refined_towards_the_law():
 
 
 def recipe():
-    """The section of the README, its blocks by language."""
-    section = (ROOT / "README.md").read_text("utf-8").split("## From claims to return periods")[1].split("\n## ")[0]
+    """The page on insurance, its blocks by language."""
+    section = (ROOT / "docs" / "recipes" / "insurance.md").read_text("utf-8")
     return {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in section.split("```")[1::2]}
 
 
-def test_recipe_of_the_readme_goes_from_claims_to_return_periods(tmp_path):
+def test_recipe_for_insurance_goes_from_claims_to_return_periods(tmp_path):
     for name in ("claims.csv", "years.csv"):
         (tmp_path / name).write_bytes((ROOT / "configs" / "insurance" / name).read_bytes())
     (tmp_path / "fire.yaml").write_text(recipe()["yaml"].replace("0.02", "0.1"))
@@ -286,11 +286,6 @@ def test_recipe_of_the_readme_goes_from_claims_to_return_periods(tmp_path):
     assert losses == sorted(losses)
     assert all(row[5] < row[1] for row in periods.rows)  # the largest claim net of the layer, and the sum of a year
     assert any("claims.csv" in line for line in result.description["model"])
-
-
-def test_python_of_the_recipe_runs(capsys):
-    exec(compile(recipe()["python"].replace("0.02", "0.2"), "README.md", "exec"), {})
-    assert "trusted" in capsys.readouterr().out
 
 
 def test_claims_of_the_configs_are_those_of_their_script(tmp_path):

@@ -1,4 +1,4 @@
-"""A new model is one file: a worked example, put beside the others and run from YAML; and the README's recipe."""
+"""A new model is one file: a worked example, put beside the others and run from YAML; and the recipe for credit."""
 
 import re
 import shutil
@@ -143,12 +143,11 @@ def test_a_run_takes_either_inputs_and_loss_or_a_model(tmp_path, text, message):
 
 
 def recipe():
-    """The section of the README, and its blocks by language."""
-    section = (ROOT / "README.md").read_text("utf-8").split("## From a tape to a capital number")[1].split("\n## ")[0]
-    return dict(re.findall(r"```(\w+)\n(.*?)```", section, re.S))
+    """The page on credit, its blocks by language."""
+    return dict(re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "recipes" / "credit.md").read_text("utf-8"), re.S))
 
 
-def test_the_recipe_of_the_readme_works(tmp_path, monkeypatch):
+def test_the_recipe_for_credit_works(tmp_path, monkeypatch):
     shutil.copy(ROOT / "configs" / "credit" / "tape.csv", tmp_path)
     (tmp_path / "capital.yaml").write_text(recipe()["yaml"])
     monkeypatch.chdir(tmp_path)
@@ -160,10 +159,3 @@ def test_the_recipe_of_the_readme_works(tmp_path, monkeypatch):
     for name in ("controls", "contributions_by_sector", "contributions_by_rating", "unexpected_loss", "scenarios"):
         assert (tmp_path / "out" / f"{name}.csv").is_file()
     assert "controls" in (tmp_path / "out" / "report.html").read_text().lower()
-
-
-def test_the_recipe_in_python_works(tmp_path, monkeypatch, capsys):
-    shutil.copy(ROOT / "configs" / "credit" / "tape.csv", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(recipe()["python"].replace("0.02", "0.2"), "README.md", "exec"), {})
-    assert "trusted" in capsys.readouterr().out
