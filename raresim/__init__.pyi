@@ -72,6 +72,7 @@ from raresim.run.experiment import Experiment as Experiment
 from raresim.run.experiment import estimate as estimate
 from raresim.run.result import Result as Result
 from raresim.run.result import read_run as read_run
+from raresim.run.sampled import Output as Output
 
 __all__: list[str]
 __version__: str

@@ -41,7 +41,7 @@ from raresim.run import presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.experiment import EITHER, Experiment
-from raresim.run.refusals import refuse_for, refuse_parts
+from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -119,7 +119,7 @@ class Config:
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and laws fitted; a user's loss is only imported by the run."""
         parts = ("model",) if self.has_model else ("inputs", "loss")
-        names = (*parts, "measures", "method", "stop", "seed", "audit")
+        names = (*parts, "measures", "method", "stop", "seed", "audit", "output")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         inputs = values["model"].inputs if self.has_model else values["inputs"]
         self.demand(inputs, values["method"], values["stop"])
@@ -148,10 +148,12 @@ class Config:
             bound = loss.look(typing.cast(Inputs, inputs))
             notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)))
             inputs = dataclasses.replace(inputs, notes=notes)
-        method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
+        method, stop, output = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop", "output"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
             refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method, stop.max_evaluations)
+            if output is not None:
+                refuse_output(method)
         except FieldError as error:
             raise self.explain(error) from None
         self.demand(inputs, method, stop)
@@ -183,7 +185,9 @@ class Config:
         """The parts of the run's memory; raises `ConfigError` if they are more than ``execution.memory``."""
         execution = self.execution()
         with self.located(("method",)):
-            found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit, self.keeps)
+            drawn = getattr(self.model, "output")  # noqa: B009
+            sizes = (inputs.latent_dim, inputs.dim)
+            found = memory.parts(*sizes, method, stop, execution, self.audit, self.keeps, drawn.draws if drawn else 0)
         allowed = execution.memory_bytes
         if allowed is not None and sum(part.size for part in found) > allowed:
             raise self.tree.error(

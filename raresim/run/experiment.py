@@ -34,6 +34,7 @@ from raresim.models import controls as model_controls
 from raresim.models.base import Model
 from raresim.models.controls import Control, gaps
 from raresim.numerics.surroundings import undisturbed
+from raresim.record.draws import Draws
 from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
@@ -60,8 +61,9 @@ from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.probabilities import Lost
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
-from raresim.run.refusals import refuse_for, refuse_parts
+from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
+from raresim.run.sampled import Output, columns_of, drawing_of, not_drawn, parts_of, sampled
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
 
@@ -93,6 +95,8 @@ class Experiment:
         How thoroughly to look for failing draws that the estimate could have missed; see `raresim.run.audit`.
     preset : str, optional
         The preset that the levels come from. Its title and horizon are printed; nothing is computed from them.
+    output : Output, optional
+        A weighted sample of the event that the run writes beside its numbers, which do not change.
     """
 
     inputs: Inputs = None  # type: ignore[assignment]  # a model has both
@@ -105,10 +109,13 @@ class Experiment:
     audit: Extent = "quick"
     preset: Name | None = None
     model: Model | None = None
+    output: Output | None = None
 
     def __post_init__(self) -> None:
         self._take_model()
         refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
+        if self.output is not None:
+            refuse_output(self.method)
 
     def check(self) -> Loss:
         """Return the loss bound to the inputs, or raise the error that would stop a run before its first draw.
@@ -122,6 +129,8 @@ class Experiment:
             loss = self.loss.bind(self.inputs)
         sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
         refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+        if self.output is not None:
+            columns_of(self.inputs, parts_of(loss, self.output.draws))
         return loss
 
     def _take_model(self) -> None:
@@ -264,6 +273,7 @@ class Experiment:
         wanted = Wanted(questions if located else (), asked_for, betting)
         explore += sum(known.evaluations for known in explored)
         left = budget - explore - after
+        beyond = self._beyond(questions, located, problem)
         session = replace(
             before,
             events=[q.event for q in questions],
@@ -271,7 +281,8 @@ class Experiment:
             relative_error=error,
             confidences=[q.confidence for q in questions],
             reserved=reserve(self.audit, left, problem),
-            beyond=self._beyond(questions, located, problem),
+            beyond=beyond,
+            drawing=drawing_of(self.output, questions, beyond, self.seed),
             scheme=None if self.model is None else self.model.scheme,
         )
         tuned = self.method.tune(session)
@@ -312,6 +323,18 @@ class Experiment:
                 alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
                 shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
         return tuple(shown)
+
+    def _sampled(self, found: Found, sample: Sample) -> tuple[Draws | None, dict[str, Any]]:
+        """The sample of the event that the run writes, and its facts for the manifest; nothing if none is wanted."""
+        kept, drawing = sample.summary.sampled, found.session.drawing
+        if self.output is None or drawing is None:
+            return None, {}
+        if kept is None:
+            return None, {"draws": {"why": not_drawn(sample.unit)}}
+        problem = found.job.read_with or found.session.problem
+        with nullcontext() if found.session.executor.shares_memory else isolating():
+            table, facts = sampled(kept, drawing, problem, self.output)
+        return table, {"draws": facts}
 
     def _so_far(self, found: Found, progress: Progress, searching: Failures) -> _Outcome:
         """The outcome of an estimate stage that has reached ``progress``."""
@@ -371,6 +394,7 @@ class Experiment:
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown
+        drawn, facts = (None, {}) if outcome.interrupted else self._sampled(found, sample)
         return Result(
             name=self.name,
             seed=self.seed,
@@ -410,12 +434,13 @@ class Experiment:
                 log_weight=sample.summary.kept.log_weight,
                 top_log_weight=sample.summary.top.largest(primary),
             ),
-            manifest=manifest,
+            manifest={**manifest, **facts},
             evidence=self.inputs.evidence,
             trace=tuned.trace.and_(audited.evidence(found.session.events)),
             log=tuple(found.session.log),
             texts=texts,
             failures=outcome.failures,
+            draws=drawn,
             failed=failed_facts(outcome.failures, lost.searching, evaluations["total"]),
         )
 
@@ -472,6 +497,7 @@ def estimate(
     audit: Extent = "quick",
     executor: Any = None,
     seconds: float | None = None,
+    draws: int = 0,
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -505,6 +531,9 @@ def estimate(
         takes. It cannot change a digit, and is not shut down.
     seconds : float, optional
         How long it may take; see `raresim.Stop`.
+    draws : int
+        Largest number of weighted draws of the event that `Result.weighted_draws` gives and ``result.save`` writes to
+        ``draws.csv``; 0 for none. For Parquet see `raresim.Output`.
 
     Returns
     -------
@@ -543,6 +572,7 @@ def estimate(
         seed=seed,
         name=name,
         audit=audit,
+        output=Output(draws=draws) if draws else None,
     )
     if executor is not None:
         if workers > 1:

@@ -246,6 +246,10 @@ def show_result(result: Result) -> None:
         console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
     if result.exhibits:
         console.print()
+    if drawn := result.manifest.get("draws"):
+        of = f"{count(drawn['rows'])} of {count(drawn['of'])} draws of the event" if "file" in drawn else drawn["why"]
+        console.print(f"Draws: {drawn['file']}, {of}" if "file" in drawn else f"Note: {of}", style="dim")
+        console.print()
     if result.search["decisions"]:
         _show_decisions(console, result.search["decisions"])
     console.print(_costs(result))
