@@ -104,6 +104,11 @@ class Probability(Measure):
         given: Any = self.above if self.above is not None else self.below
         return [given] if isinstance(given, str) or not np.ndim(given) else list(given)
 
+    @property
+    def in_losses(self) -> tuple[float, ...]:
+        parsed = (_parse(self.direction, threshold) for threshold in self.thresholds)
+        return tuple(value for value, is_sigmas in parsed if not is_sigmas)
+
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
         return [

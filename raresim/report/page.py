@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from raresim.diagnostics.verdict import advice_of
 from raresim.errors import ConfigError, visible
 from raresim.files import plain_files
 from raresim.record.evidence import EvidenceTable
@@ -292,12 +293,13 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         verdict=run.verdict,
         badge=_badge,
         meaning=MEANING[run.verdict.status],
+        advice=advice_of(run.verdict, run.estimates),
         reasons=[c for c in run.verdict.checks if c.status != "trusted"],
         n_passed=sum(c.status == "trusted" for c in run.verdict.checks),
         hidden=_hidden(run),
         headline=run.primary,
         value_of=_value,
-        unit_of=_unit,
+        unit_of=tables.unit_of,
         interval_of=_interval,
         confidence_of=tables.confidence,
         comparison_of=_comparison,
@@ -380,10 +382,6 @@ def _badge(verdict: Verdict) -> dict[str, str]:
 
 def _value(estimate: Estimate) -> str:
     return tables.answer(estimate, "\u2264\u00a0")
-
-
-def _unit(estimate: Estimate) -> str:
-    return tables.in_brackets(estimate.unit).strip(" ()")
 
 
 def _interval(estimate: Estimate) -> str:

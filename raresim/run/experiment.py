@@ -39,7 +39,7 @@ from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
 from raresim.registry import lookup
-from raresim.run import reading
+from raresim.run import reading, units
 from raresim.run.answer import inflation
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
@@ -375,11 +375,15 @@ class Experiment:
         search["rounds"] = [before.facts() for before in found.rounds]
         search["one_region"] = found.loss.one_region(self.inputs)
         search["assumptions"] = {**self.inputs.assumptions, **found.loss.assumptions(self.inputs)}
+        unit = found.loss.unit
+        if unit:
+            search["assumptions"]["unit"] = unit
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
         controls = self.model.controls(estimates, self.preset) if self.model and not outcome.interrupted else ()
         estimates = tuple(_controlled(estimate, controls, search) for estimate in estimates)
+        estimates = tuple(units.of_estimate(e, unit) for e in estimates) if unit else estimates
         primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
@@ -391,6 +395,7 @@ class Experiment:
         if controls:
             status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
             exhibits = (model_controls.exhibit(controls, status), *exhibits)
+        exhibits = tuple(units.of_exhibit(exhibit, unit) for exhibit in exhibits) if unit else exhibits
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown
