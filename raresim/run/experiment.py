@@ -60,6 +60,7 @@ from raresim.run.locate import Located, locate
 from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.probabilities import Lost
+from raresim.run.progress import Watcher, reporting
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
@@ -503,6 +504,7 @@ def estimate(
     executor: Any = None,
     seconds: float | None = None,
     draws: int = 0,
+    progress: Watcher = None,
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -539,6 +541,9 @@ def estimate(
     draws : int
         Largest number of weighted draws of the event that `Result.weighted_draws` gives and ``result.save`` writes to
         ``draws.csv``; 0 for none. For Parquet see `raresim.Output`.
+    progress : bool or callable, optional
+        True shows a bar for each stage. A function is called with a `raresim.StageProgress` each time that rows are
+        done, in the calling thread; an exception that it raises ends the run.
 
     Returns
     -------
@@ -582,9 +587,10 @@ def estimate(
     if executor is not None:
         if workers > 1:
             raise FieldError("workers", "must be left out beside an executor: raresim.Executor(pool, workers=...)")
-        return experiment.run(executor)
-    with Executor.of("threads" if workers > 1 else "serial", workers) as own:
-        return experiment.run(own)
+        with reporting(progress) as report:
+            return experiment.run(executor, report)
+    with reporting(progress) as report, Executor.of("threads" if workers > 1 else "serial", workers) as own:
+        return experiment.run(own, report)
 
 
 def executor_of(given: Any) -> Executor:
