@@ -21,6 +21,7 @@ from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.engine.session import Report, Session
 from raresim.errors import FieldError, about
+from raresim.inputs import frozen as _frozen  # noqa: F401  # laws of SciPy become inputs
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
 from raresim.losses.isolation import isolating
