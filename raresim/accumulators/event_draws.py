@@ -88,7 +88,8 @@ class EventDraws(Accumulator):
         at = np.flatnonzero(drawing.holds(loss))
         inside = at.size
         if inside > drawing.most:
-            at = np.sort(at[np.argpartition(lot[at], drawing.most - 1)[: drawing.most]])
+            own = lot[at]
+            at = at[own <= np.partition(own, drawing.most - 1)[drawing.most - 1]]
         pieces = (lot[at],), (loss[at],), (log_weight[at],), (at.astype(np.int64),), (np.ascontiguousarray(u[at]),)
         return cls(loss.size, inside, drawing.most, 1.0, *pieces)
 
