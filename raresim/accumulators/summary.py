@@ -12,6 +12,7 @@ from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.base import Accumulator
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.ends import Ends
+from raresim.accumulators.event_draws import EventDraws
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.tail import TailMoments
 from raresim.accumulators.tail_draws import TailDraws
@@ -54,6 +55,8 @@ class Summary(Accumulator):
         Moments of the parts of each event in which each limit state fails, see `failing_states`.
     outside : TailMoments, optional
         Moments of the rows outside each event, if the probability of a common event needs them.
+    sampled : EventDraws, optional
+        A sample of the draws in the event, if the user wants to have one.
     """
 
     tail: TailMoments
@@ -69,6 +72,7 @@ class Summary(Accumulator):
     ends: Ends | None = None
     states: TailMoments | None = None
     outside: TailMoments | None = None
+    sampled: EventDraws | None = None
 
     @classmethod
     def of_rows(
@@ -122,10 +126,15 @@ class Summary(Accumulator):
             self.ends if self.ends is None or other.ends is None else self.ends.merge(other.ends),
             self.states if self.states is None or other.states is None else self.states.merge(other.states),
             self.outside if self.outside is None or other.outside is None else self.outside.merge(other.outside),
+            self.sampled if self.sampled is None or other.sampled is None else self.sampled.merge(other.sampled),
         )
 
     @classmethod
     def thinned(cls, summaries: Sequence[Self]) -> Sequence[Self]:
-        """As in `Accumulator`; hardly anything but the largest weights is lost in merging."""
+        """As in `Accumulator`; hardly anything but the largest weights and draws of the event is lost in merging."""
         tops = TopWeights.thinned([summary.top for summary in summaries])
-        return [replace(summary, top=top) for summary, top in zip(summaries, tops, strict=True)]
+        slim = [replace(summary, top=top) for summary, top in zip(summaries, tops, strict=True)]
+        drawn = [summary.sampled for summary in slim if summary.sampled is not None]
+        if len(drawn) < len(slim):
+            return slim
+        return [replace(s, sampled=kept) for s, kept in zip(slim, EventDraws.thinned(drawn), strict=True)]

@@ -129,6 +129,16 @@ def one_of(field: str, given: object, allowed: Any) -> None:
         raise FieldError(field, unknown("value", given, list(get_args(allowed))))
 
 
+LONGEST_UNIT = 20
+"""Largest number of characters of a unit."""
+
+
+def named_unit(field: str, value: str | None) -> None:
+    """Raise `FieldError` unless ``value`` is None or a short name of a unit, such as ``USD`` or ``EUR m``."""
+    if value is not None and not (0 < len(value.strip()) == len(value) <= LONGEST_UNIT and value.isprintable()):
+        raise FieldError(field, f"must be a short name such as USD or EUR m, got {value[:60]!r}")
+
+
 def _finite(field: str, value: ArrayLike) -> Float:
     try:
         array = np.array(value, dtype=np.float64)

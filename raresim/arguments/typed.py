@@ -13,7 +13,7 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -62,15 +62,6 @@ WORDS: Mapping[Any, tuple[str, str]] = {
 }
 """What one object of each type is called, and what several are called."""
 
-DISCRETE: Mapping[str, str] = {
-    "bernoulli": "Bernoulli",
-    "binom": "Binomial",
-    "geom": "Geometric",
-    "nbinom": "NegativeBinomial",
-    "poisson": "Poisson",
-}
-"""Discrete laws of SciPy and their classes in raresim, whose parameters have the same names."""
-
 
 def typed(cls: T) -> T:
     """Make the constructor of a dataclass raise `FieldError` for an argument of another type than its annotation.
@@ -103,6 +94,9 @@ def typed(cls: T) -> T:
 def _refuse_names(cls: type, positions: int, given: Mapping[str, Any]) -> None:
     """Raise `FieldError` for a name that is no argument of ``cls``, and for an argument that is missing."""
     known, ordered, required = names_of(cls)
+    if positions > len(ordered):
+        name = known[len(ordered)] if len(ordered) < len(known) else known[-1]
+        raise FieldError(name, f"must be given by name: {cls.__name__}({name}=...)")
     if strange := [name for name in given if name not in known]:
         raise FieldError(strange[0], unknown(f"argument of {cls.__name__}", strange[0], list(known)))
     for name in required:
@@ -137,11 +131,46 @@ def argument(field: str, value: Any, wanted: Type, advice: str = "") -> Any:
     """``value`` as a constructor takes it; where its type is wrong, raises a `FieldError` that ends in ``advice``."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
+    value = _converted(value, wanted)
     if not fits(value, wanted):
         place, value, wanted = _wrong_entry(value, wanted)
         message = place + f"must be {either(named(wanted))}, got {shown(value)}{remedy(value, wanted)}"
         raise FieldError(field, f"{message}; {advice}" if advice else message)
     return _plain(value, wanted)
+
+
+CONVERTERS: dict[str, Callable[[Any], Any]] = {}
+"""By the name of a class: what makes an object of it from a law of SciPy, or None."""
+
+
+def converts(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Register a function that makes an object of class ``name`` from a law of SciPy where an argument wants one."""
+
+    def register(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        CONVERTERS[name] = make
+        return make
+
+    return register
+
+
+def _converted(value: Any, wanted: Type) -> Any:
+    """``value``, and the entries of a list or mapping, with laws of SciPy turned into what is wanted."""
+    if isinstance(value, Mapping):
+        return {key: _converted(entry, wanted) for key, entry in value.items()} if _has_law(value.values()) else value
+    if isinstance(value, (list, tuple)):
+        return [_converted(entry, wanted) for entry in value] if _has_law(value) else value
+    if not _is_of_scipy(value):
+        return value
+    makers = [CONVERTERS[cls.__name__] for cls in _classes(wanted) if cls.__name__ in CONVERTERS]
+    return next((made for make in makers if (made := make(value)) is not None), value)
+
+
+def _has_law(values: Iterable[Any]) -> bool:
+    return any(_is_of_scipy(value) for value in values)
+
+
+def _is_of_scipy(value: Any) -> bool:
+    return type(value).__module__.startswith("scipy.stats.")
 
 
 def _wrong_entry(value: Any, wanted: Type) -> tuple[str, Any, Type]:
@@ -303,8 +332,8 @@ def remedy(value: Any, wanted: Type) -> str:
     part = parts[0]
     if isinstance(value, type) and part in (base.__name__ for base in value.__mro__):
         return f"; call it: {value.__name__}(...)"
-    if law := scipy_law(value):
-        return f"; say {law}" if part == "Marginal" else f"; say raresim.Independent(marginals=[{law}])"
+    if part in CONVERTERS and hasattr(value, "freeze") and hasattr(value, "name"):
+        return f"; give it its parameters: scipy.stats.{value.name}(...)"
     is_data = isinstance(value, np.ndarray) or (hasattr(value, "columns") and hasattr(value, "__len__"))
     if part in ("Inputs", "Distribution") and is_data:
         return (
@@ -317,21 +346,3 @@ def remedy(value: Any, wanted: Type) -> str:
 def _classes(wanted: Type) -> list[type]:
     """The classes that an annotation is made of."""
     return [wanted] if isinstance(wanted, type) else [cls for part in get_args(wanted) for cls in _classes(part)]
-
-
-def scipy_law(value: Any) -> str:
-    """How a law of ``scipy.stats``, frozen or not, is written in raresim; empty for anything else."""
-    law: Any = getattr(value, "dist", value)
-    if not (hasattr(law, "shapes") and hasattr(law, "freeze") and hasattr(law, "name")):
-        return ""
-    names = [name.strip() for name in (law.shapes or "").split(",") if name.strip()] + ["loc", "scale"]
-    given = {**dict(zip(names, getattr(value, "args", ()), strict=False)), **getattr(value, "kwds", {})}
-    if any(np.ndim(number) for number in given.values()):
-        return ""
-    if law.name in DISCRETE:
-        inside = ", ".join(f"{name}={float(number):g}" for name, number in given.items())
-        return f"raresim.marginals.{DISCRETE[law.name]}({inside})"
-    if not hasattr(law, "logpdf"):
-        return ""
-    inside = ", ".join(f"{name!r}: {float(number):.12g}" for name, number in given.items())
-    return f"raresim.marginals.ScipyLaw(name={law.name!r}, parameters={{{inside}}})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,17 +29,28 @@ def messages(tree: Tree, error: ValidationError) -> list[str]:
     for problem in error.errors(include_url=False):
         found.setdefault(_data_loc(tree.data, problem), []).append(problem)
     deepest = [loc for loc in found if not any(len(o) > len(loc) and o[: len(loc)] == loc for o in found)]
-    lines = [_message(tree, loc, found[loc]) for loc in deepest]
+    misspelt = {(*loc[:-1], key) for loc in deepest for key in _meant(found[loc][0])}
+    lines = [_message(tree, loc, found[loc]) for loc in deepest if loc not in misspelt]
     if len(lines) > MAX_PROBLEMS:
         lines = [*lines[:MAX_PROBLEMS], f"... and {len(lines) - MAX_PROBLEMS} more problems"]
     return lines
 
 
+def _meant(problem: Mapping[str, Any]) -> list[str]:
+    """The keys that an unknown key may be a misspelling of; they are then not reported as missing too."""
+    if problem["type"] != "extra_forbidden":
+        return []
+    return re.findall(r"'(\w+)'", nearest(problem["loc"][-1], _allowed_keys(problem["loc"][:-1])))
+
+
 def _data_loc(data: Any, problem: Mapping[str, Any]) -> Loc:
     """Pydantic's location without the names of union members; for a missing key, its parent."""
     loc: list[str | int] = []
+    before = None
     for step in problem["loc"]:
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
+        if isinstance(data, dict) and data is not before and step == data.get("kind"):  # a member of a union, not a key
+            before = data
+        elif (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
             data = data[step]
             loc.append(step)
     if problem["type"] == "missing":
@@ -52,7 +63,7 @@ def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str
     given = first["input"]
     kind = first["type"]
     if kind == "missing":
-        text = "is required but missing"
+        text = f"is required but missing{_example(first['loc'])}"
     elif kind == "extra_forbidden":
         text = unknown("key", loc[-1], _allowed_keys(first["loc"][:-1]))
         return f"{tree.place(loc)}: {yaml_tree.dotted(loc[:-1]) or 'top level'}: {text}"
@@ -63,8 +74,9 @@ def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str
     else:
         wanted = list(dict.fromkeys(_wanted(p) for p in problems))
         text = f"must be {' or '.join(wanted)}, got {_shown(given)}"
-        text += _hint(given, problems)
-    return f"{tree.place(loc)}: {yaml_tree.dotted(loc)}: {text}"
+        text += _hint(given, problems) or _kind_hint(given, first["loc"])
+    place = tree.place(loc)
+    return f"{place}: {yaml_tree.dotted(loc)}: {text}{yaml_tree.several(place)}"
 
 
 def _kind_message(tree: Tree, loc: Loc, problem: Mapping[str, Any]) -> str:
@@ -95,6 +107,11 @@ _WANTED = {
 }
 
 
+MOST_WORDS = 4
+"""Most words that a message proposes for a missing key."""
+
+_UNIONS = (Union, types.UnionType)
+
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 """Words that YAML 1.1 reads as true or false, and YAML 1.2 as text."""
 
@@ -119,9 +136,11 @@ def _shown(value: Any) -> str:
 
 def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     """What to write instead of a text: an allowed word that is near it, or a number."""
+    kinds = {problem["type"] for problem in problems}
+    if kinds == {"list_type"} and isinstance(given, dict):
+        return "; put it into a list, [{...}]"
     if not isinstance(given, str):
         return ""
-    kinds = {problem["type"] for problem in problems}
     if "bool_type" in kinds and given.casefold() in _BOOLEANS:
         return f"; write {_BOOLEANS[given.casefold()]}"
     words = [
@@ -129,6 +148,46 @@ def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     ]
     number = numerals.advice(given) if kinds & {"float_type", "int_type", "int_from_float"} else ""
     return number or nearest(given, words)
+
+
+def _example(loc: tuple[Any, ...]) -> str:
+    """What to write for a missing key: a seed, or one of the words that it may be."""
+    if loc == ("seed",):
+        return "; choose one, such as `seed: 1`: with the same seed a run gives the same digits"
+    words = _literals(_at(loc))
+    return f"; write {' or '.join(f'`{loc[-1]}: {word}`' for word in words)}" if 0 < len(words) <= MOST_WORDS else ""
+
+
+def _literals(hint: Any) -> list[str]:
+    """The words of a ``Literal``, also in a union."""
+    if get_origin(hint) is Literal:
+        return [str(word) for word in get_args(hint)]
+    return [word for inner in get_args(hint) for word in _literals(inner)] if get_origin(hint) in _UNIONS else []
+
+
+def _kind_hint(given: Any, loc: tuple[Any, ...]) -> str:
+    """What to write instead of a text where a mapping with a kind is wanted."""
+    if not isinstance(given, str):
+        return ""
+    kinds = [get_args(model.model_fields["kind"].annotation)[0] for model in _members(_at(loc))]
+    near = [given] if given in kinds else re.findall(r"'(\w+)'", nearest(given, kinds))
+    return f"; write `{{kind: {near[0]}}}` with its options" if near else ""
+
+
+def _members(hint: Any) -> list[type[BaseModel]]:
+    """The models with a kind in an annotation."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint] if "kind" in hint.model_fields else []
+    is_choice = get_origin(hint) in (*_UNIONS, Annotated)
+    return [model for inner in get_args(hint) for model in _members(inner)] if is_choice else []
+
+
+def _at(loc: tuple[Any, ...]) -> Any:
+    """The annotation at pydantic's location ``loc``."""
+    model: Any = experiment_model()
+    for step in loc[:-1]:
+        model = _sole(_below(model, step))
+    return _below(model, loc[-1]) if loc else model
 
 
 def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:
@@ -165,4 +224,4 @@ def _below(hint: Any, step: Any) -> Any:
 def _sole(hint: Any) -> Any:
     """``hint`` without None, if one annotation remains: pydantic's locations do not name such an option."""
     options = [a for a in get_args(hint) if a is not type(None)]
-    return options[0] if get_origin(hint) in (Union, types.UnionType) and len(options) == 1 else hint
+    return options[0] if get_origin(hint) in _UNIONS and len(options) == 1 else hint

@@ -15,7 +15,7 @@ import io
 import json
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from raresim.arguments.typed import argument
 from raresim.config import memory
 from raresim.config.complaints import messages
 from raresim.config.schema import class_of, is_required, key_of, marks_of, source_of, validated
-from raresim.data import ReturnKind, ReturnsTable
+from raresim.data import ReturnKind, ReturnsSource, ReturnsTable, held_names
 from raresim.distributions.base import Inputs
 from raresim.engine.executors import Execution
 from raresim.errors import ConfigError, DataError, FieldError
@@ -37,11 +37,11 @@ from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
 from raresim.models.base import Model
-from raresim.run import presets
+from raresim.run import plausible, presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.experiment import EITHER, Experiment
-from raresim.run.refusals import refuse_for, refuse_parts
+from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -65,6 +65,7 @@ class Outline:
     returns: ReturnKind | None = None
     keeps_to_data: bool = False
     notes: tuple[str, ...] = ()
+    last_prices: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +120,7 @@ class Config:
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and laws fitted; a user's loss is only imported by the run."""
         parts = ("model",) if self.has_model else ("inputs", "loss")
-        names = (*parts, "measures", "method", "stop", "seed", "audit")
+        names = (*parts, "measures", "method", "stop", "seed", "audit", "output")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         inputs = values["model"].inputs if self.has_model else values["inputs"]
         self.demand(inputs, values["method"], values["stop"])
@@ -146,12 +147,15 @@ class Config:
         measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
         with self.located(("loss",)):
             bound = loss.look(typing.cast(Inputs, inputs))
-            notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)))
+            odd = plausible.remarks(measures, bound, law, inputs.table)
+            notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)), *odd)
             inputs = dataclasses.replace(inputs, notes=notes)
-        method, stop = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop"))
+        method, stop, output = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop", "output"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
             refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method, stop.max_evaluations)
+            if output is not None:
+                refuse_output(method)
         except FieldError as error:
             raise self.explain(error) from None
         self.demand(inputs, method, stop)
@@ -183,7 +187,9 @@ class Config:
         """The parts of the run's memory; raises `ConfigError` if they are more than ``execution.memory``."""
         execution = self.execution()
         with self.located(("method",)):
-            found = memory.parts(inputs.latent_dim, inputs.dim, method, stop, execution, self.audit, self.keeps)
+            drawn = getattr(self.model, "output")  # noqa: B009
+            sizes = (inputs.latent_dim, inputs.dim)
+            found = memory.parts(*sizes, method, stop, execution, self.audit, self.keeps, drawn.draws if drawn else 0)
         allowed = execution.memory_bytes
         if allowed is not None and sum(part.size for part in found) > allowed:
             raise self.tree.error(
@@ -252,13 +258,14 @@ class Config:
         if source is None or source_of(cls) is None:
             law = self._build(model, ("inputs",))
             known = (law.kind, law.dim, law.latent_dim, law.names, tuple(law.describe()), law.are_returns, None)
-            return Outline(*known, law.returns, law.keeps_to_data), law
+            return Outline(*known, law.returns, law.keeps_to_data, last_prices=law.last_prices), law
         self._refuse_parameters_beside_fit(model, ("inputs",))
         table = self._build(source, ("inputs", "fit")).load()
         dim = len(table.names)
         latent = cls.latent_dim_of(dim)
         returns, keeps = table.returns, cls.keeps_to_data
-        return Outline(cls.kind, dim, latent, table.names, (), True, table, returns, keeps), None
+        sizes = (cls.kind, dim, latent, table.names)
+        return Outline(*sizes, (), True, table, returns, keeps, last_prices=table.last_prices), None
 
     def _refuse_parameters_beside_fit(self, model: BaseModel, loc: Loc, allowed: tuple[str, ...] = ()) -> None:
         others = sorted(model.model_fields_set - {"kind", "fit", *allowed})
@@ -282,10 +289,24 @@ class Config:
                 name: self._file(value, name, (*loc, key_of(type(value), name)))
                 for name in value.model_fields_set - ({"kind", "fit"} if source_of(cls) else {"kind"})
             }
+            if cls is ReturnsSource and loc == ("inputs", "fit"):
+                given["held"] = self._held()
             try:
                 return cls(**given)
             except DataError as error:
                 raise DataError(f"{self.tree.place(loc)}: {error}") from None
+
+    def _held(self) -> tuple[str, ...] | None:
+        """The names in the file of positions; None without such a file."""
+        loss, loc = getattr(self.model, "loss"), ("loss", "positions")  # noqa: B009
+        if getattr(loss, "positions", None) is None:
+            return None
+        with self.located(("loss",)):
+            path = self._file(loss, "positions", loc)
+        try:
+            return held_names(Path(path))
+        except DataError as error:
+            raise DataError(f"{self.tree.place(loc)}: {error}") from None
 
     def _fitted_from(self, model: BaseModel, loc: Loc, least: float) -> Any:
         """As `_build`, of a law that is fitted to no value below ``least`` where the config says nothing else."""

@@ -42,6 +42,9 @@ VALUE = 8
 LOSSES_READ, DRAWS_READ = 14, 4
 """Numbers held for each singly kept loss while losses are sorted and summed, and for each coordinate of a draw."""
 
+WRITTEN = 8
+"""Numbers held for each coordinate of a draw that is written: draws, factors, parts and their text."""
+
 ADVICE = "allow more, or give fewer workers, fewer samples, another method or a smaller stop.max_evaluations"
 
 
@@ -67,6 +70,7 @@ def parts(
     execution: Execution,
     audit: Extent,
     keeps: Keeps = "counts",
+    drawn: int = 0,
 ) -> tuple[Part, ...]:
     """The parts of the memory that a run may need at the same time.
 
@@ -78,6 +82,8 @@ def parts(
         The settings of the run.
     keeps : str
         What its measures need; see `raresim.measures.base.Keeps`.
+    drawn : int
+        Draws of the event that are written; 0 for none.
     """
     d = latent_dim if method.draws_in == "standard" else dim
     workers, budget = execution.n_workers, stop.max_evaluations
@@ -97,6 +103,9 @@ def parts(
         if keeps == "draws":
             numbers += DRAWS_READ * min(tail_draws.NUMBERS, budget * d) * (1 + dim // max(1, d))
         found.append(Part("losses and draws beyond a floor", VALUE * numbers))
+    if drawn:
+        held_by_one = 2 * min(drawn, budget) * (d + 4)
+        found.append(Part("draws that are written", VALUE * (WRITTEN * held_by_one + workers * held_by_one)))
     if audit != "off":
         size = SIZES[audit]
         climbs = min(workers, size.climbs) * MOST_LEVELS * min(size.most, budget) * (latent_dim + 4)

@@ -37,6 +37,7 @@ from raresim.registry import members
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.presets import Name
+from raresim.run.sampled import Output
 
 _FAMILY_OF = {
     Inputs: "inputs",
@@ -89,6 +90,7 @@ def experiment_model(kinds: frozenset[str] | None = None) -> type[BaseModel]:
         "method": (builder.family("method"), builder.default(Auto())),
         "stop": (builder.model(Stop), builder.default(Stop())),
         "audit": (Extent, "quick"),
+        "output": (builder.model(Output) | None, None),
         "execution": (builder.model(Execution), builder.default(Execution())),
     }
     return builder.finish(create_model("Experiment", __config__=_STRICT, **fields))

@@ -9,7 +9,7 @@ Parquet file counted from 1, and the index of a row of an array, counted from 0.
 from raresim.data.column import Column, ColumnSource
 from raresim.data.files import MAX_PROBLEMS
 from raresim.data.forecasts import Forecasts, ForecastSource
-from raresim.data.positions import Positions, read_positions
+from raresim.data.positions import Positions, held_names, read_positions
 from raresim.data.returns import (
     CovarianceMethod,
     FileFacts,
@@ -35,6 +35,7 @@ __all__ = [
     "ReturnsSource",
     "ReturnsTable",
     "as_source",
+    "held_names",
     "read_positions",
     "table_of",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import logging
 import math
 import numbers
 import os
@@ -26,6 +27,8 @@ from raresim.data import files
 from raresim.data.files import MISSING, MISSING_ADVICE, DataFile, Problems
 from raresim.errors import DataError, FieldError
 from raresim.numerics.arrays import Bool, Float, frozen
+
+LOGGER = logging.getLogger("raresim")
 
 ReturnKind = Literal["log", "simple"]
 Unit = Literal["fraction", "percent"]
@@ -82,6 +85,9 @@ class ReturnsSource:
         A return whose absolute value is larger, as a fraction, is refused as a mistake in the data: per cent taken
         for fractions, a split that was not adjusted, a slipped decimal point. For prices the log return is compared.
         Such moves do happen; raise the limit where one has.
+    held : tuple of str, optional
+        The names of a portfolio: where ``columns`` is left out and the file has a column for each of them, only these
+        columns are used, in the order of the file.
 
     Notes
     -----
@@ -109,6 +115,7 @@ class ReturnsSource:
     missing: MissingPolicy = "error"
     covariance: CovarianceMethod = "ledoit_wolf"
     max_return: float = MAX_RETURN
+    held: tuple[str, ...] | None = field(default=None, metadata={"typed": False, "yaml": False})
 
     def __post_init__(self) -> None:
         given = [name for name in ("prices", "returns_file", "returns_csv") if getattr(self, name) is not None]
@@ -160,10 +167,20 @@ class ReturnsSource:
         given = (self.prices, self.returns_file, self.returns_csv)
         return next(Path(path) for path in given if path is not None)
 
+    def _columns(self, header: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns to use: those named, those held, or all."""
+        if self.columns is not None or self.held is None or not set(self.held) <= set(header):
+            return self.columns or header
+        found = tuple(name for name in header if name in self.held)
+        if len(found) < len(header):
+            LOGGER.info("%s: the positions hold %d of %d columns", self.path.name, len(found), len(header))
+        return found
+
     def load(self) -> ReturnsTable:
         """Read the file and return the table; raises `DataError` when its content cannot be used."""
         file = files.read(self.path)
-        rows = _Rows.of_file(file, self.columns or file.header[1:], self)
+        columns = self._columns(file.header[1:])
+        rows = _Rows.of_file(file, columns, self)
         used = rows.without_missing(file.name, self.missing)
         facts = FileFacts(
             name=file.name,
@@ -175,9 +192,12 @@ class ReturnsSource:
             last_date=rows.dates[-1],
             missing=int(np.isnan(rows.values).sum()),
             missing_policy=self.missing,
+            not_held=len(file.header) - 1 - len(columns) if self.columns is None else 0,
         )
         dates, values = used.dates, used.values
+        last_prices = None
         if self.prices is not None:
+            last_prices = dict(zip(rows.names, map(float, values[-1]), strict=True)) if len(values) else None
             used.check_moves(file.name, self.max_return)
             dates, values = dates[1:], _returns(values, self.returns)
         elif self.unit == "percent":
@@ -190,6 +210,7 @@ class ReturnsSource:
             source=facts,
             returns=self.returns,
             covariance=self.covariance,
+            last_prices=last_prices,
         )
 
 
@@ -213,6 +234,8 @@ class FileFacts:
         Missing cells in these rows.
     missing_policy : {"error", "drop", "previous"}
         What was done about missing cells.
+    not_held : int
+        Columns that were left out because no position is in them.
     """
 
     name: str
@@ -224,12 +247,15 @@ class FileFacts:
     last_date: datetime.date | None
     missing: int
     missing_policy: MissingPolicy
+    not_held: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """These facts as plain text and numbers, ready for JSON; dates are ISO, or None."""
         plain = asdict(self)
         for key in ("first_date", "last_date"):
             plain[key] = plain[key] and plain[key].isoformat()
+        if not self.not_held:
+            del plain["not_held"]
         return plain
 
 
@@ -251,6 +277,8 @@ class ReturnsTable:
         Kind of the returns; None where it is not stated.
     covariance : {"ledoit_wolf", "sample"}
         The estimator that an input law is to use.
+    last_prices : mapping or None
+        The price of each column on the last of the dates; None where the returns were not made from prices.
     """
 
     names: tuple[str, ...]
@@ -259,6 +287,7 @@ class ReturnsTable:
     source: FileFacts
     returns: ReturnKind | None = None
     covariance: CovarianceMethod = "ledoit_wolf"
+    last_prices: Mapping[str, float] | None = None
 
     @classmethod
     def of(
@@ -339,7 +368,8 @@ class ReturnsTable:
         n, d = self.values.shape
         kind = f"{self.returns} returns" if self.returns else "returns"
         span = f", {self.dates[0]} to {self.dates[-1]}" if self.dates else ""
-        return f"{self.source.name}: {n:,} {kind} of {d} column{'s' if d > 1 else ''}{span}"
+        others = f" (no position is in the other {self.source.not_held})" if self.source.not_held else ""
+        return f"{self.source.name}: {n:,} {kind} of {d} column{'s' if d > 1 else ''}{others}{span}"
 
 
 def as_source(data: Any) -> ReturnsData:

@@ -20,6 +20,10 @@ LINEAR_OFF = 0.1
 """Largest allowed share of a loss that comes from taking log returns as simple ones: half the return, to second
 order."""
 
+BEYOND_GROSS = "no long position loses more than its value; is the threshold in the unit of the positions?"
+USUAL = "more than half of all scenarios are in the event; is the threshold in the unit of the loss?"
+"""What to ask about a loss that is larger than all positions together, and about an event that is no rare one."""
+
 
 @dataclass(frozen=True)
 class Assumption:
@@ -42,6 +46,16 @@ def assumptions(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tu
         Diagnostics of one estimate, as in ``result.json``.
     """
     return tuple(found for look in (_shrinkage, _columns, _simple, _log) for found in look(stored, diagnostics))
+
+
+def remarks(diagnostics: Mapping[str, Any]) -> list[str]:
+    """What is odd about a number, a sentence each: it may be meant, so that it does not change a verdict."""
+    found = []
+    if (share := diagnostics.get("share_of_gross")) and share > 1.0:
+        found.append(f"the loss is {share:.4g} times the gross size of the book: {BEYOND_GROSS}")
+    if (usual := diagnostics.get("usual_event")) is not None:
+        found.append(f"the probability is {usual:.4g}: {USUAL}")
+    return found
 
 
 def _simple(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assumption]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from raresim.diagnostics.assumptions import assumptions
+from raresim.diagnostics.assumptions import assumptions, remarks
 from raresim.diagnostics.endings import Ending
 from raresim.diagnostics.psis import bounded
+from raresim.record.records import Estimate
 from raresim.record.verdict import Check, Status, Verdict
 
 _ORDER = list(Status)
@@ -100,6 +101,12 @@ def overall(verdicts: Sequence[J], asked: Sequence[bool] = ()) -> J:
     return next(v for v in counted if v.status == status)
 
 
+def advice_of(verdict: Verdict, estimates: Iterable[Estimate]) -> tuple[str, ...]:
+    """What to do about a run: the advice of its ``verdict``, then what is odd about any number that was asked for."""
+    odd = (text for e in estimates if e.asked for text in remarks(e.diagnostics))
+    return tuple(dict.fromkeys((*verdict.advice, *odd)))
+
+
 def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: Mapping[str, Any]) -> Verdict:
     """The verdict on one estimate.
 
@@ -145,7 +152,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
                 "raise stop.max_evaluations, or the samples per level of the tuning",
             )
         )
-        advice = tuple(dict.fromkeys((*_gave_up(search), *advice)))
+        advice = tuple(dict.fromkeys((*_gave_up(search), *advice, *remarks(diagnostics))))
         checks = (
             check,
             *_search(search, diagnostics),
@@ -185,7 +192,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     )
     status = worst([check.status for check in checks])
     is_short = any(check.name == "search" and check.status is not Status.TRUSTED for check in checks)
-    advice = (*(_gave_up(search) if is_short else ()), *_advice(checks))
+    advice = (*(_gave_up(search) if is_short else ()), *_advice(checks), *remarks(diagnostics))
     return Verdict(status, scope, hidden, checks, tuple(dict.fromkeys(advice)))
 
 

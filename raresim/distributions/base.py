@@ -154,6 +154,8 @@ class Fitted:
         Plain values for `Inputs.assumptions`.
     returns : {"log", "simple"} or None
         Kind of the returns in the columns; None where it is not stated.
+    last_prices : mapping or None
+        The last price of each column; None where the returns were not made from prices.
     """
 
     names: tuple[str, ...]
@@ -163,6 +165,7 @@ class Fitted:
     history: ReturnsTable | None = None
     assumptions: Mapping[str, Any] = field(default_factory=dict)
     returns: ReturnKind | None = None
+    last_prices: Mapping[str, float] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the history: inputs are sent to workers with every chunk, and workers only draw."""
@@ -198,6 +201,7 @@ class Fitted:
             history=table,
             assumptions=assumptions,
             returns=table.returns,
+            last_prices=table.last_prices,
         )
 
 
@@ -238,6 +242,11 @@ class Inputs(ABC):
     def assumptions(self) -> Mapping[str, Any]:
         """The assumptions of a fit, as plain values for the verdict: see `raresim.diagnostics.assumptions`."""
         return {} if self.fitted is None else self.fitted.assumptions
+
+    @property
+    def last_prices(self) -> Mapping[str, float] | None:
+        """The last price of each factor by name, where the inputs were fitted to prices; else None."""
+        return None if self.fitted is None else self.fitted.last_prices
 
     @property
     def are_returns(self) -> bool | None:

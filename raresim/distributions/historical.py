@@ -79,7 +79,14 @@ class Historical(Inputs):
         lines = [f"rows of {table.describe()}"]
         if table.dates:
             lines.append(f"lowest row by its mean: {table.dates[worst]}")
-        fitted = Fitted(names=table.names, lines=tuple(lines), facts=table.source, history=table, returns=table.returns)
+        fitted = Fitted(
+            names=table.names,
+            lines=tuple(lines),
+            facts=table.source,
+            history=table,
+            returns=table.returns,
+            last_prices=table.last_prices,
+        )
         return cls(values=table.values, fitted=fitted)
 
     @property

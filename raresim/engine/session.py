@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from raresim.accumulators.base import Accumulator
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.executors import Executor
 from raresim.engine.fold import Job, fold
@@ -55,6 +56,8 @@ class Session:
     beyond : Beyond or None
         The rows of the estimate that measures are read from, which have to be weighted draws; None where counts of
         events are enough.
+    drawing : Drawing or None
+        The sample of draws that the user wants of the estimate; no method looks at it.
     scheme : object
         The way to draw that the model of the run offers, a `raresim.methods.scheme.Scheme`; None where it has none.
     """
@@ -69,6 +72,7 @@ class Session:
     confidences: Sequence[float] = ()
     reserved: int = 0
     beyond: Beyond | None = None
+    drawing: Drawing | None = None
     scheme: object = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.engine.fold import Job, Sampler
 from raresim.engine.problem import Problem
@@ -75,6 +76,10 @@ class Estimator(Job[Summary]):
     @property
     def read_with(self) -> Problem | None:
         """The problem whose factors and components the kept draws have; None: that of the run."""
+        return None
+
+    def drawing(self, wanted: Drawing) -> Self | None:
+        """The same estimator, which also keeps a sample of its draws; None where its rows are not single draws."""
         return None
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.bets import Bets
+from raresim.accumulators.event_draws import Drawing, EventDraws
 from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
@@ -48,6 +50,8 @@ class WeightedDraws(OfDraws):
         Whether the failures of the limit states in each event are summed.
     outside : bool
         Whether the weights outside of each event are summed too.
+    sampled : Drawing, optional
+        The sample of draws that is kept for the user.
     """
 
     sampler: Sampler
@@ -57,6 +61,10 @@ class WeightedDraws(OfDraws):
     beyond: Beyond | None = None
     shares: bool = False
     outside: bool = False
+    sampled: Drawing | None = None
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @property
     def cost(self) -> float:
@@ -74,7 +82,7 @@ class WeightedDraws(OfDraws):
         draws = self.beyond is not None and self.beyond.draws
         many = self.sampler.problem.loss.parts_at_once if draws else 0
         equal = self.sampler.proposal is None
-        summary = summary_of(block, u, loss, log_weight, in_event, many, self.beyond, self.outside, equal)
+        summary = summary_of(block, u, loss, log_weight, in_event, many, self.beyond, self.outside, equal, self.sampled)
         if self.log_bound is not None:
             hits = [hit_weights(log_weight, mask) for mask in in_event]
             summary = replace(summary, bets=Bets.of_hits(block.rows, hits, self.log_bound))
@@ -113,6 +121,7 @@ def summary_of(
     beyond: Beyond | None,
     outside: bool,
     equal: bool = False,
+    sampled: Drawing | None = None,
 ) -> Summary:
     """Summarise the rows of a block.
 
@@ -134,6 +143,8 @@ def summary_of(
         Whether the weights outside of each event are summed up too.
     equal : bool
         Whether all weights are one.
+    sampled : Drawing, optional
+        The sample of draws that is kept for the user.
     """
     could_be = masks_with_failed(in_event, loss)
     hits = [hit_weights(log_weight, mask) for mask in in_event]
@@ -143,6 +154,8 @@ def summary_of(
     if outside:
         out = [hit_weights(log_weight, ~(mask | np.isnan(loss))) for mask in in_event]
         summary = replace(summary, outside=TailMoments.of_hits(block.rows, out))
+    if sampled is not None:
+        summary = replace(summary, sampled=EventDraws.of_block(block, u, loss, log_weight, sampled))
     if beyond is not None:
         summary = replace(summary, losses=WeightedLosses.of_block(loss, log_weight, beyond.floor))
         if beyond.draws:

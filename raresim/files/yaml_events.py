@@ -117,7 +117,8 @@ def _too_long(length: int) -> str:
 
 
 def _first_line(problem: object) -> str:
-    return _clipped((str(problem).splitlines() or [type(problem).__name__])[0], 200)
+    line = (str(problem).splitlines() or [type(problem).__name__])[0]
+    return _clipped(f"{line}; indent with spaces, not with tabs" if "'\\t'" in line else line, 200)
 
 
 def _clipped(text: str, most: int = 60) -> str:

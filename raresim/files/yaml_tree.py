@@ -52,14 +52,24 @@ class Tree:
 
     def error(self, loc: Loc, message: str) -> ConfigError:
         """A `ConfigError` with position and dotted path, on one line."""
-        return ConfigError(
-            _one_line(f"{self.place(loc)}: {dotted(loc)}: {message}" if loc else f"{self.place(loc)}: {message}")
-        )
+        place = self.place(loc)
+        message += several(place)
+        return ConfigError(_one_line(f"{place}: {dotted(loc)}: {message}" if loc else f"{place}: {message}"))
 
     def find(self, name: str) -> Loc | None:
         """The path of the only key called ``name``, or None when there is none or more than one."""
         found = [loc for loc in self.places if loc and loc[-1] == name]
         return found[0] if len(found) == 1 else None
+
+
+_SEVERAL = re.compile(r"override '[^=]+=[^,\[{'\"]+(,[^,\]}'\"]+)+'")
+
+
+def several(place: str) -> str:
+    """The end of a message about an override at ``place`` whose value is a list without brackets."""
+    if not _SEVERAL.fullmatch(place):
+        return ""
+    return "; commas between several values of a key are for `raresim sweep`, which runs each of them"
 
 
 def dotted(loc: Loc) -> str:

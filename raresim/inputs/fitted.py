@@ -205,4 +205,6 @@ def _evidence(
         tables.append(tail_dependence_table(table.names, copula))
     plots = margin_plots(table.names, [fit.law for fit, _ in fits], table.values)
     shown = Evidence(tuple(tables), plots)
-    return Fitted(table.names, tuple(lines), table.source, shown, table, returns=table.returns)
+    return Fitted(
+        table.names, tuple(lines), table.source, shown, table, returns=table.returns, last_prices=table.last_prices
+    )

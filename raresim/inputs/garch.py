@@ -249,7 +249,15 @@ class Garch(Inputs):
             tables += [copula_table(joint, table.names), tail_dependence_table(table.names, joint.copula)]
         plots = margin_plots(table.names, [fit.law for fit in innovations], residuals)
         history = table if self.horizon == 1 else None
-        return Fitted(names, tuple(lines), table.source, Evidence(tuple(tables), plots), history, returns=table.returns)
+        return Fitted(
+            names,
+            tuple(lines),
+            table.source,
+            Evidence(tuple(tables), plots),
+            history,
+            returns=table.returns,
+            last_prices=table.last_prices,
+        )
 
     @property
     def fitted(self) -> Fitted:

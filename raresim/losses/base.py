@@ -55,6 +55,16 @@ class Loss(ABC):
         return ""
 
     @property
+    def unit(self) -> str | None:
+        """The name of the loss's unit, such as USD; None where the user gave none."""
+        return None
+
+    @property
+    def gross(self) -> float | None:
+        """Sum of the absolute positions of the bound loss, in its unit; None where positions are not all that it is."""
+        return None
+
+    @property
     def may_fail(self) -> bool:
         """Whether a row may stay without a loss: the interval then counts it as safe and as failing."""
         return False

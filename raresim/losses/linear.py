@@ -46,8 +46,11 @@ class Linear(Loss):
         Weight of each factor; ``equal`` is ``1/d`` each. A mapping, or a pandas series indexed by names, has one weight
         for each factor in any order; a list of numbers is in the order of the factors.
     positions : path or data frame, optional
-        CSV or Parquet file with the columns ``id`` and ``weight``, one row per factor in any order; in Python also a
-        data frame. It replaces ``weights``. Contributions can be summed by the values of any further column.
+        CSV or Parquet file, one row per factor in any order; in Python also a data frame. The names are in the column
+        ``id``, or else ``ticker``, ``symbol`` or ``name``, the sizes in one of the columns ``weight``, ``market_value``
+        and ``quantity``, which is multiplied by the last price of the inputs' fit. It replaces ``weights``.
+        Contributions can be summed by the values of any further column. Where a fit of a config names no columns, those
+        that the file holds are used.
     factors : "returns" or "losses", optional
         Kind of the factors. Returns are profits, so their weighted sum enters with a minus sign. Left out, the factors
         are returns if the inputs were fitted to a table of returns, and losses otherwise; the sign is printed.
@@ -55,6 +58,8 @@ class Linear(Loss):
         ``exp`` takes the factors as log returns and values each position by ``exp(x) - 1``, so that no position loses
         more than its value. ``none`` means that the factors enter unchanged on purpose. Left out, they enter unchanged
         too, and if a fit knows the kind of returns, a check says how much that matters.
+    unit : str, optional
+        Name of the loss's unit, such as ``USD``: it is printed beside numbers and on axes, and nothing is converted.
 
     Raises
     ------
@@ -73,6 +78,7 @@ class Linear(Loss):
     positions: Path | None = field(default=None, metadata={"typed": False})  # `read_positions` says more
     factors: FactorKind | None = None
     revalue: Revaluation | None = None
+    unit: str | None = None
 
     exposure: Float = field(init=False, repr=False, default_factory=lambda: np.empty(0))
     names: tuple[str, ...] = field(init=False, repr=False, default=())
@@ -81,6 +87,7 @@ class Linear(Loss):
     def __post_init__(self) -> None:
         if self.factors is not None:
             checks.one_of("factors", self.factors, FactorKind)
+        checks.named_unit("unit", self.unit)
         if self.revalue is not None:
             checks.one_of("revalue", self.revalue, Revaluation)
         if self.revalue == "exp" and self.factors == "losses":
@@ -109,7 +116,7 @@ class Linear(Loss):
             if inputs.names is None:
                 raise FieldError("positions", "needs inputs with named factors: a fit to data, or marginals with names")
             of = Positions.read if isinstance(self.positions, Path) else Positions.of
-            held = of(self.positions, inputs.names)
+            held = of(self.positions, inputs.names, inputs.last_prices)
             weights = held.weights
         elif self.weights is None or isinstance(self.weights, str):
             weights = np.full(d, 1.0 / d)
@@ -124,7 +131,7 @@ class Linear(Loss):
         if self.factors is None and inputs.are_returns is None and not is_exp:
             raise FieldError("factors", "must be given, 'returns' or 'losses': only some of the inputs are returns")
         factors = self.factors or ("returns" if inputs.are_returns or is_exp else "losses")
-        bound = Linear(weights=weights, factors=factors, revalue=self.revalue)
+        bound = Linear(weights=weights, factors=factors, revalue=self.revalue, unit=self.unit)
         object.__setattr__(bound, "exposure", arrays.frozen(weights if factors == "losses" else -weights))
         object.__setattr__(bound, "names", names)
         object.__setattr__(bound, "held", held)
@@ -137,6 +144,10 @@ class Linear(Loss):
     def is_revalued(self) -> bool:
         """Whether the loss is not linear in the factors, which are log returns."""
         return self.revalue == "exp"
+
+    @property
+    def gross(self) -> float | None:
+        return float(np.abs(self.exposure).sum()) if self.factors == "returns" else None
 
     @property
     def factor_weights(self) -> Float | None:
@@ -177,6 +188,8 @@ class Linear(Loss):
     def assumptions(self, inputs: Inputs) -> Mapping[str, Any]:
         """See `Loss.assumptions`; of a loss that is bound."""
         found: dict[str, Any] = {**self._returns_taken(inputs)}
+        if self.gross is not None:
+            found["gross"] = self.gross
         history = inputs.fitted.history if inputs.fitted is not None else None
         if "shrinkage" in inputs.assumptions and history is not None and not self.is_revalued:
             known, sample = inputs.linear_moments(self.exposure), float(np.std(history.values @ self.exposure))
@@ -188,7 +201,7 @@ class Linear(Loss):
         if self.is_revalued or self.factors != "returns" or not inputs.are_returns:
             return {}
         if inputs.returns == "log":
-            return {"log_returns": True, "gross": float(np.abs(self.exposure).sum())} if self.revalue is None else {}
+            return {"log_returns": True} if self.revalue is None else {}
         if inputs.keeps_to_data:
             return {}
         below, is_long = None if outline else inputs.mass_below(-1.0), self.exposure < 0
@@ -222,7 +235,8 @@ class Linear(Loss):
         w = np.asarray(self.weights)
         size = f"all {w[0]:.6g}" if (w == w[0]).all() else f"{w.min():.6g} to {w.max():.6g}"
         term = "(exp(x_i) - 1)" if self.is_revalued else "x_i"
-        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}"]
+        held = "" if self.gross is None else f", gross size {self.gross:.6g}{f' {self.unit}' if self.unit else ''}"
+        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}{held}"]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, Linear]]:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from raresim.arguments.checks import FunctionPath, one_of, positive, whole
+from raresim.arguments.checks import FunctionPath, named_unit, one_of, positive, whole
 from raresim.arguments.synonyms import unknown
 from raresim.data.files import listed, repeated
 from raresim.data.names import in_order, labels_of, table_in_order
@@ -96,6 +96,8 @@ class PythonLoss(Loss):
     system : "any", "all" or mapping
         Which limit states make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``, at
         least so many.
+    unit : str, optional
+        Name of the loss's unit, such as ``USD``: it is printed beside numbers and on axes, and nothing is converted.
 
     Raises
     ------
@@ -146,6 +148,7 @@ class PythonLoss(Loss):
     parts: bool | Sequence[str] = field(default=False, metadata={"typed": False})  # `_names` says more
     limit_states: bool | Sequence[str] = field(default=False, metadata={"typed": False})
     system: System = "any"
+    unit: str | None = None
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     context: Context | None = field(default=None, init=False, repr=False)
@@ -159,6 +162,7 @@ class PythonLoss(Loss):
         if self.jit and not self.vectorised:
             raise FieldError("vectorised", "must be left out beside jit: the compiled loop takes all rows at once")
         one_of("on_failure", self.on_failure, Policy)
+        named_unit("unit", self.unit)
         if self.retries is not None:
             if self.on_failure == "error":
                 raise FieldError("retries", "goes with on_failure 'retry' or 'bound', got 'error'")

@@ -1,5 +1,6 @@
 """The laws of one risk factor, by constructor: ``from raresim import marginals; marginals.Gamma(a=2.0)``."""
 
+from raresim.marginals import frozen as _frozen  # noqa: F401  # laws of SciPy become marginals
 from raresim.marginals.affine import Affine
 from raresim.marginals.bernoulli import Bernoulli
 from raresim.marginals.beta import Beta

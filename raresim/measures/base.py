@@ -203,6 +203,11 @@ class Measure(ABC):
         return "above"
 
     @property
+    def in_losses(self) -> tuple[float, ...]:
+        """The thresholds that are given in the unit of the loss."""
+        return ()
+
+    @property
     def bets(self) -> bool:
         """Whether an interval of it is made from bets on single rows, which have to be won or lost."""
         return False

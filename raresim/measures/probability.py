@@ -25,6 +25,10 @@ Threshold: TypeAlias = float | str
 
 _SIGMAS = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*sigmas?\s*")
 
+_OTHER_SIGMAS = re.compile(
+    r"([-+]?\d+(?:\.\d*)?) ?(?:s|sd|std|stdev|stds|sds|\u03c3|standard deviations?|sigma\w*)", re.IGNORECASE
+)
+
 
 @member("measure")
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,11 @@ class Probability(Measure):
         given: Any = self.above if self.above is not None else self.below
         return [given] if isinstance(given, str) or not np.ndim(given) else list(given)
 
+    @property
+    def in_losses(self) -> tuple[float, ...]:
+        parsed = (_parse(self.direction, threshold) for threshold in self.thresholds)
+        return tuple(value for value, is_sigmas in parsed if not is_sigmas)
+
     def questions(self, scale: Callable[[], LossScale], quantile: Callable[[float], float]) -> list[Question]:
         references = self._references() or [None] * len(self.thresholds)
         return [
@@ -174,9 +183,15 @@ def _parse(field: str, threshold: Threshold) -> tuple[float, bool]:
     if isinstance(threshold, str):
         match = _SIGMAS.fullmatch(threshold)
         if not match:
-            raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}{numerals.advice(threshold)}")
+            advice = numerals.advice(threshold) or _sigma_advice(threshold)
+            raise FieldError(field, f"must be a number or 'k sigma', got {threshold!r}{advice}")
         return _finite(field, float(match[1])), True
     return _finite(field, float(threshold)), False
+
+
+def _sigma_advice(threshold: str) -> str:
+    found = _OTHER_SIGMAS.fullmatch(threshold.strip())
+    return f"; write {found[1]} sigma" if found else ""
 
 
 def _finite(field: str, value: float) -> float:

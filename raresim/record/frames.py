@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from raresim.arguments.checks import one_of
@@ -33,23 +33,28 @@ def frame(columns: Sequence[str], rows: Iterable[Sequence[Any]], library: Librar
     FieldError
         When there is no such library.
     """
+    table = list(rows)
+    return of_columns({name: [row[k] for row in table] for k, name in enumerate(columns)}, library)
+
+
+def of_columns(columns: Mapping[str, Any], library: Library | None = None) -> Any:
+    """As `frame`, from the content of each column by its name."""
     if library is not None:
         one_of("library", library, Library)
-    name = library or _present()
+    name = library or present()
+    if name is None:
+        raise FieldError("library", "a data frame needs pandas or polars: pip install pandas")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError:
         raise FieldError("library", f"{name} is not installed: pip install {name}") from None
-    table = list(rows)
-    return module.DataFrame({name: [row[k] for row in table] for k, name in enumerate(columns)})
+    return module.DataFrame(columns)
 
 
-def _present() -> Library:
+def present() -> Library | None:
+    """The library that is imported already, else the one that is installed; None where there is neither."""
     both: tuple[Library, ...] = ("pandas", "polars")
     for name in both:
         if name in sys.modules:
             return name
-    for name in both:
-        if importlib.util.find_spec(name) is not None:
-            return name
-    raise FieldError("library", "a data frame needs pandas or polars: pip install pandas")
+    return next((name for name in both if importlib.util.find_spec(name) is not None), None)

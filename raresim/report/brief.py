@@ -69,7 +69,7 @@ def _cells(estimate: Estimate) -> tuple[str, ...]:
     added = "" if estimate.asked else " (added)"
     return (
         _cut(estimate.label, LONGEST_NAME),
-        tables.answer(estimate),
+        f"{tables.answer(estimate)} {tables.unit_of(estimate)}".rstrip(),
         ends,
         error,
         _word(estimate.verdict.status) + added,

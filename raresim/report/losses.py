@@ -45,8 +45,7 @@ def draw(run: Run) -> style.Picture | str:
     axes.set_xlim(min([edges[0], *(t for _, t in lines)]), max([edges[-1], *(t for _, t in lines)]))
     style.decades(axes.yaxis, *axes.get_ylim(), most=6)
     style.linear(axes.xaxis, 7)
-    unit = next((unit for e in run.estimates if e.kind != "probability" and (unit := tables.in_brackets(e.unit))), "")
-    axes.set_xlabel(style.safe(f"loss{unit}"))
+    axes.set_xlabel(style.safe(f"loss{tables.in_brackets(run.loss_unit)}"))
     axes.set_title("density (log scale)")
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handlelength=2.0)
     return style.finish(

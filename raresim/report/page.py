@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from raresim.diagnostics.verdict import advice_of
 from raresim.errors import ConfigError, visible
 from raresim.files import plain_files
 from raresim.record.evidence import EvidenceTable
@@ -108,6 +109,9 @@ LATER = ("contributions", "scenario", "sensitivities", "what_if")
 
 CONTROLS = ("controls",)
 """Exhibits that stand beside the model: what is known of it without sampling."""
+
+DRAWS = ("draws.csv", "draws.parquet")
+"""Names of the file with the sample of the event: the page links to no other."""
 
 MOST_NAMED = 4
 """Numbers that a sentence names."""
@@ -289,12 +293,13 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         verdict=run.verdict,
         badge=_badge,
         meaning=MEANING[run.verdict.status],
+        advice=advice_of(run.verdict, run.estimates),
         reasons=[c for c in run.verdict.checks if c.status != "trusted"],
         n_passed=sum(c.status == "trusted" for c in run.verdict.checks),
         hidden=_hidden(run),
         headline=run.primary,
         value_of=_value,
-        unit_of=_unit,
+        unit_of=tables.unit_of,
         interval_of=_interval,
         confidence_of=tables.confidence,
         comparison_of=_comparison,
@@ -312,6 +317,7 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         iterations=run.iterations,
         facts=_facts(run.manifest),
         files=_files(run.manifest),
+        draws=_draws(run.manifest),
     )
     return html
 
@@ -376,10 +382,6 @@ def _badge(verdict: Verdict) -> dict[str, str]:
 
 def _value(estimate: Estimate) -> str:
     return tables.answer(estimate, "\u2264\u00a0")
-
-
-def _unit(estimate: Estimate) -> str:
-    return tables.in_brackets(estimate.unit).strip(" ()")
 
 
 def _interval(estimate: Estimate) -> str:
@@ -606,6 +608,17 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     known = [(title, key, _plain(manifest[key], key)) for key, title in FACTS.items() if manifest.get(key) is not None]
     rest = sorted(set(manifest) - set(FACTS) - {"files", "status"})
     return known + [(key.replace("_", " "), key, _plain(manifest[key])) for key in rest if manifest[key] is not None]
+
+
+def _draws(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The sample of the event that lies beside the page, or why there is none; empty where none was wanted."""
+    found = manifest.get("draws")
+    if not isinstance(found, dict):
+        return {}
+    if found.get("file") not in DRAWS:
+        return {"why": f"{_plain(found.get('why', ''))[:1].upper()}{_plain(found.get('why', ''))[1:]}."}
+    counts = {key: found[key] if isinstance(found.get(key), int) else 0 for key in ("rows", "of")}
+    return {"href": found["file"], **counts}
 
 
 def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -79,6 +79,13 @@ class Run(Outcome):
         return unit
 
     @property
+    def loss_unit(self) -> str:
+        """The unit of the loss; empty where the user gave none."""
+        named = next((e.unit for e in self.estimates if e.unit not in ("", "dimensionless", "loss")), "")
+        assumed = self.search.get("assumptions")
+        return named or str(assumed.get("unit", "") if isinstance(assumed, Mapping) else "")
+
+    @property
     def decisions(self) -> tuple[str, ...]:
         """The decisions of the method, a sentence each."""
         return tuple(self.search.get("decisions", ()))

@@ -22,6 +22,7 @@ __all__ = [
     "number_of_log",
     "one_in",
     "percent",
+    "unit_of",
     "value",
 ]
 
@@ -31,6 +32,11 @@ MISSING = "n/a"
 def in_brackets(unit: str) -> str:
     """`` (USD)`` for an axis; empty without a unit, or for the loss if the user gave its unit no name."""
     return "" if unit in ("", "dimensionless", "loss") else f" ({unit})"
+
+
+def unit_of(estimate: Estimate) -> str:
+    """``USD``; empty for a probability, or for a loss if the user gave its unit no name."""
+    return in_brackets(estimate.unit)[2:-1]
 
 
 def number(x: float | None, digits: int = 4) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 from raresim.accumulators.arrivals import Arrivals
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.ends import Ends
+from raresim.accumulators.event_draws import EventDraws
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
@@ -48,6 +49,7 @@ CLASSES: dict[str, type] = {
         Bets,
         Bins,
         Ends,
+        EventDraws,
         Failures,
         Growing,
         KeptRows,

@@ -363,13 +363,18 @@ def _cut(at: Progress) -> Progress:
 
 
 def estimator_of(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
-    """How the rows of the estimate are made.
+    """How the rows of the estimate are made, and which of them are kept for the user where they are single draws.
 
     Raises
     ------
     FieldError
         When an interval is asked from bets, and the weights of independent draws have no bound.
     """
+    rows = _rows(session, tuned, wanted)
+    return rows if session.drawing is None else rows.drawing(session.drawing) or rows
+
+
+def _rows(session: Session, tuned: Tuned, wanted: Wanted) -> Estimator:
     sampler = Sampler(session.problem, tuned.proposal, session.seed)
     shares = bool(session.problem.loss.limit_state_names)
     # a method that searches for a single event draws from the target where that is common

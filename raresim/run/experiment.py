@@ -21,6 +21,7 @@ from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.engine.session import Report, Session
 from raresim.errors import FieldError, about
+from raresim.inputs import frozen as _frozen  # noqa: F401  # laws of SciPy become inputs
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
 from raresim.losses.isolation import isolating
@@ -34,11 +35,12 @@ from raresim.models import controls as model_controls
 from raresim.models.base import Model
 from raresim.models.controls import Control, gaps
 from raresim.numerics.surroundings import undisturbed
+from raresim.record.draws import Draws
 from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
 from raresim.registry import lookup
-from raresim.run import reading
+from raresim.run import reading, units
 from raresim.run.answer import inflation
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
@@ -59,9 +61,11 @@ from raresim.run.locate import Located, locate
 from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.probabilities import Lost
+from raresim.run.progress import Watcher, reporting
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
-from raresim.run.refusals import refuse_for, refuse_parts
+from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
+from raresim.run.sampled import Output, columns_of, drawing_of, not_drawn, parts_of, sampled
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
 
@@ -93,6 +97,8 @@ class Experiment:
         How thoroughly to look for failing draws that the estimate could have missed; see `raresim.run.audit`.
     preset : str, optional
         The preset that the levels come from. Its title and horizon are printed; nothing is computed from them.
+    output : Output, optional
+        A weighted sample of the event that the run writes beside its numbers, which do not change.
     """
 
     inputs: Inputs = None  # type: ignore[assignment]  # a model has both
@@ -105,10 +111,13 @@ class Experiment:
     audit: Extent = "quick"
     preset: Name | None = None
     model: Model | None = None
+    output: Output | None = None
 
     def __post_init__(self) -> None:
         self._take_model()
         refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
+        if self.output is not None:
+            refuse_output(self.method)
 
     def check(self) -> Loss:
         """Return the loss bound to the inputs, or raise the error that would stop a run before its first draw.
@@ -122,6 +131,8 @@ class Experiment:
             loss = self.loss.bind(self.inputs)
         sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
         refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+        if self.output is not None:
+            columns_of(self.inputs, parts_of(loss, self.output.draws))
         return loss
 
     def _take_model(self) -> None:
@@ -264,6 +275,7 @@ class Experiment:
         wanted = Wanted(questions if located else (), asked_for, betting)
         explore += sum(known.evaluations for known in explored)
         left = budget - explore - after
+        beyond = self._beyond(questions, located, problem)
         session = replace(
             before,
             events=[q.event for q in questions],
@@ -271,7 +283,8 @@ class Experiment:
             relative_error=error,
             confidences=[q.confidence for q in questions],
             reserved=reserve(self.audit, left, problem),
-            beyond=self._beyond(questions, located, problem),
+            beyond=beyond,
+            drawing=drawing_of(self.output, questions, beyond, self.seed),
             scheme=None if self.model is None else self.model.scheme,
         )
         tuned = self.method.tune(session)
@@ -313,6 +326,18 @@ class Experiment:
                 shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
         return tuple(shown)
 
+    def _sampled(self, found: Found, sample: Sample) -> tuple[Draws | None, dict[str, Any]]:
+        """The sample of the event that the run writes, and its facts for the manifest; nothing if none is wanted."""
+        kept, drawing = sample.summary.sampled, found.session.drawing
+        if self.output is None or drawing is None:
+            return None, {}
+        if kept is None:
+            return None, {"draws": {"why": not_drawn(sample.unit)}}
+        problem = found.job.read_with or found.session.problem
+        with nullcontext() if found.session.executor.shares_memory else isolating():
+            table, facts = sampled(kept, drawing, problem, self.output)
+        return table, {"draws": facts}
+
     def _so_far(self, found: Found, progress: Progress, searching: Failures) -> _Outcome:
         """The outcome of an estimate stage that has reached ``progress``."""
         gapless = found.job.gapless
@@ -352,11 +377,15 @@ class Experiment:
         search["rounds"] = [before.facts() for before in found.rounds]
         search["one_region"] = found.loss.one_region(self.inputs)
         search["assumptions"] = {**self.inputs.assumptions, **found.loss.assumptions(self.inputs)}
+        unit = found.loss.unit
+        if unit:
+            search["assumptions"]["unit"] = unit
         if outcome.interrupted:
             search["interrupted"] = True
         estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
         controls = self.model.controls(estimates, self.preset) if self.model and not outcome.interrupted else ()
         estimates = tuple(_controlled(estimate, controls, search) for estimate in estimates)
+        estimates = tuple(units.of_estimate(e, unit) for e in estimates) if unit else estimates
         primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
         exhibits: tuple[Exhibit, ...] = ()
         if not outcome.interrupted:
@@ -368,9 +397,11 @@ class Experiment:
         if controls:
             status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
             exhibits = (model_controls.exhibit(controls, status), *exhibits)
+        exhibits = tuple(units.of_exhibit(exhibit, unit) for exhibit in exhibits) if unit else exhibits
         if shown := sum(exhibit.evaluations for exhibit in exhibits):
             evaluations["exhibits"] = shown
             evaluations["total"] += shown
+        drawn, facts = (None, {}) if outcome.interrupted else self._sampled(found, sample)
         return Result(
             name=self.name,
             seed=self.seed,
@@ -410,12 +441,13 @@ class Experiment:
                 log_weight=sample.summary.kept.log_weight,
                 top_log_weight=sample.summary.top.largest(primary),
             ),
-            manifest=manifest,
+            manifest={**manifest, **facts},
             evidence=self.inputs.evidence,
             trace=tuned.trace.and_(audited.evidence(found.session.events)),
             log=tuple(found.session.log),
             texts=texts,
             failures=outcome.failures,
+            draws=drawn,
             failed=failed_facts(outcome.failures, lost.searching, evaluations["total"]),
         )
 
@@ -472,6 +504,8 @@ def estimate(
     audit: Extent = "quick",
     executor: Any = None,
     seconds: float | None = None,
+    draws: int = 0,
+    progress: Watcher = None,
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -505,6 +539,12 @@ def estimate(
         takes. It cannot change a digit, and is not shut down.
     seconds : float, optional
         How long it may take; see `raresim.Stop`.
+    draws : int
+        Largest number of weighted draws of the event that `Result.weighted_draws` gives and ``result.save`` writes to
+        ``draws.csv``; 0 for none. For Parquet see `raresim.Output`.
+    progress : bool or callable, optional
+        True shows a bar for each stage. A function is called with a `raresim.StageProgress` each time that rows are
+        done, in the calling thread; an exception that it raises ends the run.
 
     Returns
     -------
@@ -543,13 +583,15 @@ def estimate(
         seed=seed,
         name=name,
         audit=audit,
+        output=Output(draws=draws) if draws else None,
     )
     if executor is not None:
         if workers > 1:
             raise FieldError("workers", "must be left out beside an executor: raresim.Executor(pool, workers=...)")
-        return experiment.run(executor)
-    with Executor.of("threads" if workers > 1 else "serial", workers) as own:
-        return experiment.run(own)
+        with reporting(progress) as report:
+            return experiment.run(executor, report)
+    with reporting(progress) as report, Executor.of("threads" if workers > 1 else "serial", workers) as own:
+        return experiment.run(own, report)
 
 
 def executor_of(given: Any) -> Executor:

@@ -24,6 +24,9 @@ from raresim.run.answer import Answer
 from raresim.run.audit import Audit
 from raresim.run.estimation import Look, Sample
 
+USUAL = 0.5
+"""Probability from which on an event that was asked for is remarked on: its threshold may be in another unit."""
+
 AFFORDABLE = 100
 """Draws x estimate / largest possible weight, from which on an interval of bets is not much wider than others. One side
 of it is at least ``3.7 x bound / (estimate x draws)`` wide, relative to the estimate, at 95 %."""
@@ -56,6 +59,8 @@ def estimate(
     diagnostics = answer.diagnostics_of(tail.n, hits, tail.ess(k), tail.max_share(k), weights, spent, faster)
     diagnostics |= audited.diagnostics(k)
     diagnostics |= answer.of_gross(search, question.event.threshold)
+    if question.asked and USUAL < value <= 1.0:
+        diagnostics["usual_event"] = value
     factor = answer.inflation(sample)
     crude = not search["weighted"]
     dof = answer.dof_of(tail, sample.unit, heavy)

@@ -40,6 +40,17 @@ def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: 
     _refuse_rows(loss, measures, method)
 
 
+def refuse_output(method: Method) -> None:
+    """Raise `FieldError` if draws are to be written and ``method`` has none."""
+    if not method.weighs_draws:
+        raise FieldError(
+            "draws",
+            f"cannot be written with method {method.kind} and these options: its rows are not single weighted draws; "
+            "use auto, cross_entropy, importance or crude, with draws 'independent' and without control variates",
+            ("output",),
+        )
+
+
 def refuse_for(
     latent_dim: int,
     dim: int,

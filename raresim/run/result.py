@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raresim import report
-from raresim.errors import ConfigError
+from raresim.errors import ConfigError, FieldError
 from raresim.files.storage import naming, sync_folder
 from raresim.losses.failures import KINDS, Failures
+from raresim.record.draws import Draws, read_draws
 from raresim.record.folder import arrays_in, fields_of, log_in
+from raresim.record.frames import Library, present
 from raresim.record.outcome import Outcome
 from raresim.report import brief
 
@@ -42,9 +44,12 @@ class Result(Outcome):
     ----------
     failures : Failures
         Rows to which the user's loss gave no number: ``failed_rows.npz``.
+    draws : Draws, optional
+        The weighted sample of the event that the run was asked for: ``draws.csv`` or ``draws.parquet``.
     """
 
     failures: Failures = field(default_factory=Failures.nothing, repr=False)
+    draws: Draws | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return brief.text(self)
@@ -58,6 +63,32 @@ class Result(Outcome):
         from raresim.report.plots import Plots
 
         return Plots(self)
+
+    def weighted_draws(self, library: Library | None = None) -> Any:
+        """The weighted sample of the event: factors, losses of the parts, loss, log weight and weight of each draw.
+
+        With ``weight``, sums over the rows estimate expectations over the event: the sum of the weights is its
+        probability, and their mean of a column is that column's mean given the event. ``log_weight`` is ``log p/q`` of
+        the single draw, in nats.
+
+        Parameters
+        ----------
+        library : "pandas" or "polars", optional
+            The library of the data frame. Left out, the one that is there; where there is none, the columns are
+            returned as a dict of arrays (k,).
+
+        Raises
+        ------
+        FieldError
+            When the run kept no draws, or there is no such library.
+        """
+        if self.draws is None:
+            why = self.manifest.get("draws", {}).get("why")
+            ask = "the run kept none: ask for them with `draws=10000` in Python or `output: {draws: 10000}` in YAML"
+            raise FieldError("draws", why or ask)
+        if library is None and present() is None:
+            return self.draws.to_arrays()
+        return self.draws.to_frame(library)
 
     def save(self, directory: str | Path, build: Build | None = None) -> Path:
         """Write the run folder, with figures and report, and return its path.
@@ -80,7 +111,8 @@ class Result(Outcome):
     def files(self, status: str = "interrupted") -> dict[str, bytes]:
         """The content of a run folder without figures and page, by file name; ``status`` goes into the manifest."""
         failed = {FAILED_ROWS: self.failures.to_bytes()} if self.failures.kept else {}
-        return self.content(status) | failed
+        drawn = {self.draws.file: self.draws.to_bytes()} if self.draws is not None else {}
+        return self.content(status) | failed | drawn
 
 
 def read_run(folder: str | Path) -> Result:
@@ -102,7 +134,8 @@ def read_run(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     held = fields_of(folder)
-    return Result(**held, log=log_in(folder), failures=_failures(folder / FAILED_ROWS, held["failed"]))
+    failures = _failures(folder / FAILED_ROWS, held["failed"])
+    return Result(**held, log=log_in(folder), failures=failures, draws=read_draws(folder))
 
 
 def _failures(path: Path, counted: Mapping[str, Any]) -> Failures:

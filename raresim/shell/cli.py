@@ -363,7 +363,8 @@ def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
     yield from (f"  {line}" for line in inputs.lines)
     if inputs.table is not None:
         facts = inputs.table.source
-        yield f"data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}"
+        columns = f", {facts.columns} of {facts.columns + facts.not_held} columns: those held" if facts.not_held else ""
+        yield f"data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}{columns}"
     yield from (f"note: {line}" for line in inputs.notes)
     if config.tails:
         yield f"quantiles: finding them takes about {expected_cost(config.tails):,} evaluations"

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from raresim.report.tables import count, duration, interval, multiple, number, percent
+from raresim.diagnostics.verdict import advice_of
+from raresim.report.tables import count, duration, interval, multiple, number, percent, unit_of
 from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
 
@@ -227,7 +228,7 @@ def show_result(result: Result) -> None:
     for check in result.verdict.checks:
         if str(check.status) != "trusted":
             console.print(Text(f"  {check.message}", style=STYLES[str(check.status)]))
-    for advice in result.verdict.advice:
+    for advice in advice_of(result.verdict, result.estimates):
         console.print(f"  -> {advice}")
     console.print(f"Scope: {result.verdict.scope}.", style="dim")
     console.print()
@@ -245,6 +246,10 @@ def show_result(result: Result) -> None:
             console.print(_controls(exhibit))
         console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
     if result.exhibits:
+        console.print()
+    if drawn := result.manifest.get("draws"):
+        of = f"{count(drawn['rows'])} of {count(drawn['of'])} draws of the event" if "file" in drawn else drawn["why"]
+        console.print(f"Draws: {drawn['file']}, {of}" if "file" in drawn else f"Note: {of}", style="dim")
         console.print()
     if result.search["decisions"]:
         _show_decisions(console, result.search["decisions"])
@@ -275,7 +280,7 @@ def _listed(estimates: Sequence[Estimate]) -> Table:
         nominal = "" if estimate.holds_confidence else "nominal "
         table.add_row(
             Text.assemble(estimate.label, "\n", (status.replace("_", " "), STYLES[status]), added),
-            f"{in_digits(estimate.value, *estimate.interval)}{reference}",
+            f"{in_digits(estimate.value, *estimate.interval)} {unit_of(estimate)}".rstrip() + reference,
             f"{interval(*estimate.interval)}\n{nominal}{estimate.confidence:.0%}",
             percent(estimate.relative_error) if math.isfinite(estimate.relative_error) else "-",
         )
@@ -346,10 +351,11 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
     table = _two_columns(estimate.label)
     if estimate.threshold_note:
         table.add_row("threshold", estimate.threshold_note)
-    table.add_row("estimate", number(estimate.value))
+    unit_of_it = f" {unit_of(estimate)}".rstrip()
+    table.add_row("estimate", f"{number(estimate.value)}{unit_of_it}")
     kind = "upper bound" if estimate.value == 0 else "interval"
     nominal = "" if estimate.holds_confidence else "nominal "
-    words = f"{interval(*estimate.interval)}  ({estimate.interval_kind})"
+    words = f"{interval(*estimate.interval)}{unit_of_it}  ({estimate.interval_kind})"
     table.add_row(f"{nominal}{estimate.confidence:.0%} {kind}", words)
     if estimate.value > 0:
         table.add_row("relative error", percent(estimate.relative_error))

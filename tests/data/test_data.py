@@ -644,12 +644,25 @@ def test_example_positions_fit_the_example_prices():
 
 POSITION_ERRORS = {
     "no id column": (
-        lines("ticker,weight", "AAA,1"),
-        "file.csv:1: a column 'id' is required, got ticker, weight; add or rename it",
+        lines("isin,weight", "AAA,1"),
+        "file.csv:1: a column 'id' (or 'ticker' or 'symbol' or 'name') is required, got isin, weight; add or rename it",
     ),
     "no weight column": (
-        lines("id,quantity", "AAA,1"),
-        "file.csv:1: a column 'weight' is required, got id, quantity; add or rename it",
+        lines("id,shares", "AAA,1"),
+        "file.csv:1: a column 'weight' (or 'market_value' or 'quantity') is required, got id, shares; add or rename it",
+    ),
+    "two sizes": (
+        lines("id,weight,market_value", "AAA,1,2"),
+        "file.csv:1: the columns 'weight' and 'market_value' each give the size of a position; keep one of them, and "
+        "rename or leave out the rest",
+    ),
+    "market value missing": (
+        lines("ticker,market_value", "AAA,1", "BBB,", "CCC,1"),
+        "file.csv:3:market_value: is missing; write 0 for no position",
+    ),
+    "unknown ticker": (
+        lines("ticker,market_value", "AAA,1", "BBB,1", "CCC,1", "ccd,1"),
+        "file.csv:5:ticker: unknown ticker 'ccd'; did you mean 'CCC'? (allowed: AAA, BBB, CCC)",
     ),
     "id twice": (
         lines("id,weight", "AAA,1", "BBB,1", "AAA,2", "CCC,1"),

@@ -118,7 +118,10 @@ def test_18_5_factors_without_names_are_called_by_number():
     ("frame", "message"),
     [
         (FRAMES[0].head(2), "positions: no row for 1 of 3 names: PEP; add each, with weight 0 where"),
-        (FRAMES[0].drop(columns="weight"), "positions: a column 'weight' is required, got id, sector"),
+        (
+            FRAMES[0].drop(columns="weight"),
+            "positions: a column 'weight' (or 'market_value' or 'quantity') is required, got id, sector",
+        ),
         (FRAMES[0].replace("KO", "KOO"), "positions:1:id: unknown id 'KOO'; did you mean 'KO'?"),
         (FRAMES[0].replace(1.0, np.nan), "positions:1:weight: is missing; write 0 for no position"),
         (3.0, "positions: must be a file, or a data frame with columns, got float"),

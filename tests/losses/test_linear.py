@@ -86,7 +86,7 @@ def test_factors_that_were_not_fitted_are_losses():
     ("weights", "factors", "line"),
     [
         ([0.5, 0.5], None, "linear portfolio: loss = sum of w_i x_i, 2 weights, all 0.5"),
-        ([1.0, -2.0], "returns", "linear portfolio: loss = -sum of w_i x_i, 2 weights, -2 to 1"),
+        ([1.0, -2.0], "returns", "linear portfolio: loss = -sum of w_i x_i, 2 weights, -2 to 1, gross size 3"),
     ],
 )
 def test_the_sign_is_printed(weights, factors, line):
@@ -205,7 +205,7 @@ def test_18_6_revalued_positions_lose_what_their_prices_do():
     np.testing.assert_allclose(losses(loss, x), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(loss.components(x).sum(axis=1), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(loss.component_weights, [1.0, -2.0, 3.0])
-    assert loss.describe() == ["linear portfolio: loss = -sum of w_i (exp(x_i) - 1), 3 weights, -2 to 3"]
+    assert loss.describe() == ["linear portfolio: loss = -sum of w_i (exp(x_i) - 1), 3 weights, -2 to 3, gross size 6"]
     assert losses(Linear(weights=[1.0], revalue="none").bind(Normal()), x[:, :1])[0] == x[0, 0]
     worst = np.full((1, 3), -1e6)
     assert losses(Linear(weights=[1.0, 2.0, 3.0], revalue="exp").bind(Normal.fit(LOG)), worst)[0] == 6.0
@@ -350,7 +350,7 @@ def test_18_6_what_returns_are_taken_for_is_stored():
     log = taken(LOG)
     assert (log["log_returns"], log["gross"]) == (True, 6.0)
     for quiet in (taken(LOG, revalue="exp"), taken(LOG, revalue="none"), taken(LOG, factors="losses")):
-        assert not {"log_returns", "gross", "below_total_loss"} & set(quiet)
+        assert not {"log_returns", "below_total_loss"} & set(quiet)
     rows = Historical.fit(SIMPLE)
     assert "below_total_loss" not in Linear(weights="equal").bind(rows).assumptions(rows)
 

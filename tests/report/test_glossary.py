@@ -139,7 +139,7 @@ def shown(*words: str) -> tuple[int, str]:
     [
         (
             "positions",
-            "positions (loss, kind linear)\n    path or data frame, optional. CSV or Parquet file with the columns",
+            "positions (loss, kind linear)\n    path or data frame, optional. CSV or Parquet file, one row per",
         ),
         ("loss.positions", "positions (loss, kind linear)\n"),
         ("stop.max_evaluations", "max_evaluations (stop)\n    int. Loss evaluations of the whole run"),

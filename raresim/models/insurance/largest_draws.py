@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -168,6 +169,8 @@ class LargestDraws(SchemeDraws):
         model itself.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
 
     Notes
     -----
@@ -191,6 +194,10 @@ class LargestDraws(SchemeDraws):
     levels: Float
     shares: Float
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> LargestMakesIt:
@@ -207,7 +214,9 @@ class LargestDraws(SchemeDraws):
         loss = np.empty(block.rows)
         self.loss.plain.of_totals(rows.totals, loss)
         many = len(self.loss.component_names)
-        return summary_of(block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, False)
+        return summary_of(
+            block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, False, sampled=self.sampled
+        )
 
     def drawn(self, block: Block) -> tuple[Float, Rows, Float]:
         """Standard normals (n, d), the rows that they stand for, and their log weights (n,) in nats."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -136,6 +137,8 @@ class TwistedSums(SchemeDraws):
         share.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
 
     Notes
     -----
@@ -153,6 +156,10 @@ class TwistedSums(SchemeDraws):
     cells: tuple[Cells, ...]
     twists: tuple[Twist, ...]
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> TwistedClaims:
@@ -177,7 +184,9 @@ class TwistedSums(SchemeDraws):
         self.loss.plain.of_totals(totals, loss)
         many = len(self.loss.component_names)
         in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, -self.loss.log_ratio(added), in_event, many, self.beyond, True)
+        return summary_of(
+            block, u, loss, -self.loss.log_ratio(added), in_event, many, self.beyond, True, sampled=self.sampled
+        )
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         inputs = self.sampler.problem.inputs

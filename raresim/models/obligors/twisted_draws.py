@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -59,6 +60,8 @@ class TwistedDraws(OfDraws):
         What rows are drawn from; their shares add to one.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
 
     Notes
     -----
@@ -85,10 +88,14 @@ class TwistedDraws(OfDraws):
     events: tuple[Event, ...]
     aims: tuple[Aim, ...]
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
 
     @property
     def cost(self) -> float:
         return 1.0
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> TwistedLoss:
@@ -119,7 +126,9 @@ class TwistedDraws(OfDraws):
         log_weight = self.log_weight(u, self.loss.rows(x, loss))
         bounded = self.weight_bound is not None
         many = self.loss.parts_at_once
-        return summary_of(block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, bounded)
+        return summary_of(
+            block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, bounded, sampled=self.sampled
+        )
 
     def draw(self, block: Block) -> Float:
         """Standard normals (n, d): the last one first, as its generator chooses the aim of the row."""
