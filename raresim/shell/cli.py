@@ -5,29 +5,39 @@ from __future__ import annotations
 import gc
 import json
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from raresim import __version__
-from raresim.arguments import numerals
-from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError, visible
+from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError
+from raresim.files.run_folders import latest, point_latest
 from raresim.report.process import Drawing
+from raresim.shell.common import (
+    EXIT_CODES,
+    Debug,
+    File,
+    Interrupted,
+    Quiet,
+    RunFolder,
+    Workers,
+    complain,
+    counted,
+    decimal,
+    exits,
+)
+from raresim.shell.runs import app as runs_app
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
     from raresim.report.comparison import Failure
     from raresim.run.result import Result
     from raresim.shell.unfinished import Finished
-
-P = ParamSpec("P")
 
 GARBAGE = 100_000
 """New objects after which Python looks for garbage: what is imported stays, and looking through it takes a tenth of the
@@ -40,75 +50,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(runs_app)
 
 
-def _count(least: int) -> Callable[[str], int]:
-    """A reader of a count on the command line, as in a config: ``1e6`` is a count."""
-
-    def read(given: str | int) -> int:  # a default comes as a number
-        text = str(given)
-        value = numerals.count(text)
-        if value is None:
-            raise typer.BadParameter(f"must be a whole number, got {text!r}{numerals.advice(text)}")
-        if value < least:
-            raise typer.BadParameter(f"must be at least {least}, got {text}")
-        return value
-
-    return read
-
-
-File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
-
-
-def _number(given: str | float) -> float:
-    """Read a number on the command line as in a config."""
-    value = numerals.number(str(given))
-    if value is None:
-        raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
-    return value
-
-
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False
-    ),
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.", show_default=False)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
-
-
-def _exits(verb: Callable[P, int]) -> Callable[P, None]:
-    """Turn a verb's return value and errors into the exit code; errors are one message on standard error."""
-
-    @wraps(verb)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = verb(*args, **kwargs)
-        except RaresimError as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(str(error))
-            code = error.exit_code
-        except OSError as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(str(error))
-            code = ExitCode.INTERNAL
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
-            code = ExitCode.INTERNAL
-        except KeyboardInterrupt as stop:
-            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the unfinished run was not saved"])]))
-            code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
-        raise typer.Exit(code)
-
-    return run
-
-
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
 def _top(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
@@ -118,7 +63,7 @@ def _top(
 
 
 @app.command()
-@_exits
+@exits
 def run(
     file: File,
     overrides: Annotated[
@@ -134,7 +79,7 @@ def run(
     require: Annotated[
         Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Run an experiment and write its folder: numbers, figures and report."""
@@ -154,23 +99,23 @@ def run(
             return code
         own = unfinished.place_for(stated, place, resume)
         if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
-            _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
+            complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
         return _exit_code(_complete(config, own, quiet, drawing), require)
 
 
 @app.command()
-@_exits
+@exits
 def extend(
     run_dir: RunFolder,
     budget: Annotated[
-        int, typer.Option(help="Loss evaluations to add.", parser=_count(1), metavar="COUNT", show_default=False)
+        int, typer.Option(help="Loss evaluations to add.", parser=counted(1), metavar="COUNT", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
     ] = None,
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Add samples to a finished run, in a new run folder; the old one stays as it is."""
@@ -197,6 +142,7 @@ def _complete(
     from raresim.shell import terminal, unfinished
 
     with _signals_interrupt(), own as folder, ExitStack() as shown:
+        place = folder.absolute()  # a loss may change the working folder
         report = shown.enter_context(terminal.progress(quiet))
 
         def answered(result: Result) -> None:
@@ -204,19 +150,21 @@ def _complete(
             terminal.show_result(result)
 
         result = unfinished.complete(config, folder, report, finished, answered, drawing.build)
+    if place.parent.name == config.name and place.parent.parent.name == "runs":
+        point_latest(place)
     terminal.show_report(folder)
     return str(result.verdict.status)
 
 
 @app.command()
-@_exits
+@exits
 def rerun(
     run_dir: RunFolder,
     out: Annotated[
         Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
     ] = None,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Run the config that a finished run folder keeps again, in a new folder."""
@@ -230,11 +178,11 @@ def rerun(
 
 
 @app.command()
-@_exits
+@exits
 def verify(
     run_dir: RunFolder,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Run a finished run again, and hold the numbers against those of its folder, which stays as it is.
@@ -273,14 +221,6 @@ def _already_finished(config: Config, folder: Path, require: str | None) -> Exit
     return _exit_code(found.verdict.status, require)
 
 
-class Interrupted(KeyboardInterrupt):
-    """A signal that asks the run to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.exit_code = ExitCode(128 + number)
-
-
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
     """Raise `Interrupted` at the first SIGINT or SIGTERM; a second one ends the process at once."""
@@ -315,7 +255,7 @@ def _exit_code(status: str, require: str | None) -> ExitCode:
 
 
 @app.command()
-@_exits
+@exits
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
@@ -338,7 +278,7 @@ def check(
         except RaresimError as error:
             if debug:
                 raise
-            _complain(str(error))
+            complain(str(error))
             code = max(code, error.exit_code)
             continue
         typer.echo(f"{file}: ok")
@@ -384,9 +324,10 @@ def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
 
 
 @app.command()
-@_exits
+@exits
 def report(
-    run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
+    run_dir: RunFolder,
+    debug: Debug = False,
 ) -> int:
     """Rebuild figures and page from a run folder alone; for an unfinished run, with the estimate so far."""
     from raresim import report as reports
@@ -404,7 +345,7 @@ def report(
 
 
 @app.command()
-@_exits
+@exits
 def compare(
     what: Annotated[
         list[str],
@@ -420,7 +361,7 @@ def compare(
         int | None,
         typer.Option(
             help="Run each method with so many seeds, beginning with the config's.",
-            parser=_count(1),
+            parser=counted(1),
             metavar="COUNT",
             show_default=False,
         ),
@@ -433,7 +374,7 @@ def compare(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Compare finished runs of one problem, or methods on the problem of a config.
@@ -446,7 +387,7 @@ def compare(
     from raresim.run.result import refuse_existing
     from raresim.shell import terminal
 
-    given = [Path(text) for text in what]
+    given = [latest(Path(text)) for text in what]
     if Path(what[0]).is_file():
         folders, failures, out = _run_methods(given[0], what[1:], methods, seeds, out, workers, quiet)
     elif methods or seeds or workers:
@@ -476,7 +417,7 @@ def compare(
 
 
 @app.command()
-@_exits
+@exits
 def sweep(
     file: File,
     values: Annotated[
@@ -492,7 +433,7 @@ def sweep(
         int | None,
         typer.Option(
             help="Run each combination with so many seeds, beginning with the config's.",
-            parser=_count(1),
+            parser=counted(1),
             metavar="COUNT",
             show_default=False,
         ),
@@ -501,11 +442,11 @@ def sweep(
         Path | None, typer.Option(help="The folder of all runs. Default: runs/NAME/sweep-HASH.", show_default=False)
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Runs side by side, each in a process.", parser=_count(1), metavar="COUNT")
+        int, typer.Option(help="Runs side by side, each in a process.", parser=counted(1), metavar="COUNT")
     ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this sweep; finished runs are kept.")] = False,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Run a config with every combination of several values, and compare the runs.
@@ -606,17 +547,17 @@ def _run_methods(
 
 
 @app.command()
-@_exits
+@exits
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
     level: Annotated[
         float,
-        typer.Option(help="Level of the VaR, such as 0.99.", parser=_number, metavar="NUMBER", show_default=False),
+        typer.Option(help="Level of the VaR, such as 0.99.", parser=decimal, metavar="NUMBER", show_default=False),
     ],
     es_level: Annotated[
         float | None,
         typer.Option(
-            help="Level of the ES. Default: the level of the VaR.", parser=_number, metavar="NUMBER", show_default=False
+            help="Level of the ES. Default: the level of the VaR.", parser=decimal, metavar="NUMBER", show_default=False
         ),
     ] = None,
     date: Annotated[
@@ -632,11 +573,11 @@ def backtest(
         bool, typer.Option("--pnl", help="The realised column is profit and loss, with profits positive.")
     ] = False,
     alpha: Annotated[
-        float, typer.Option(help="Significance level of each test.", parser=_number, metavar="NUMBER")
+        float, typer.Option(help="Significance level of each test.", parser=decimal, metavar="NUMBER")
     ] = 0.05,
     tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
     seed: Annotated[
-        int, typer.Option(help="Seed of the simulated critical values.", parser=_count(0), metavar="COUNT")
+        int, typer.Option(help="Seed of the simulated critical values.", parser=counted(0), metavar="COUNT")
     ] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="File for the results (JSON).", show_default=False)
@@ -671,7 +612,7 @@ def backtest(
 
 
 @app.command("list")
-@_exits
+@exits
 def list_kinds(
     family: Annotated[
         str | None, typer.Argument(help="One family only: distributions, copulas, ...", show_default=False)
@@ -699,7 +640,7 @@ def list_kinds(
 
 
 @app.command()
-@_exits
+@exits
 def schema(debug: Debug = False) -> int:
     """Print the JSON Schema of a config, for editors."""
     from raresim.config.keys import json_schema
@@ -709,7 +650,7 @@ def schema(debug: Debug = False) -> int:
 
 
 @app.command("init")
-@_exits
+@exits
 def init_recipe(
     recipe: Annotated[str | None, typer.Argument(help="Its name; without one, list all.", show_default=False)] = None,
     out: Annotated[
@@ -730,7 +671,7 @@ def init_recipe(
 
 
 @app.command("explain")
-@_exits
+@exits
 def explain_term(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="TERM", help="A word, a column, a key.", show_default=False)
@@ -753,10 +694,6 @@ def explain_term(
         shown += [f"In a config:\n\n{key}"]
     typer.echo("\n\n".join(shown))
     return ExitCode.OK
-
-
-def _complain(message: str) -> None:
-    print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def test_default_folder_is_named_after_config_time_and_hash(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("run", config, "-q")[0] == 0
-    (folder,) = (tmp_path / "runs" / "case").iterdir()
+    (folder,) = (tmp_path / "runs" / "case").glob("2*")
     digest = json.loads((folder / "manifest.json").read_text())["config_sha256"]
     assert folder.name.endswith(f"Z-{digest[:8]}")
 
@@ -474,7 +474,7 @@ def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, t
     for run in runs:
         _, errors = run.communicate()
         assert run.returncode == 0, errors
-    folders = list(tmp_path.glob("runs/case/*"))
+    folders = list(tmp_path.glob("runs/case/2*"))
     assert len(folders) == 2
     assert all({path.name for path in folder.iterdir()} == FILES for folder in folders)
     assert len({json.dumps(json.loads((f / "result.json").read_text())["estimates"]) for f in folders}) == 1
@@ -489,7 +489,7 @@ def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     for _ in range(3):
         code, stdout, stderr = call("run", config, "-q", f"execution={{checkpoint: {checkpoint}}}")
         assert code == 0, stderr
-    first, *others = sorted(path.name for path in (tmp_path / "runs/case").iterdir())
+    first, *others = sorted(path.name for path in (tmp_path / "runs/case").glob("2*"))
     assert re.fullmatch(r"20260101T000000Z-[0-9a-f]{8}", first)
     assert others == [f"{first}-2", f"{first}-3"]
     assert f"runs/case/{first}-3/report.html" in stdout.replace("\n", "")
