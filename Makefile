@@ -9,7 +9,7 @@ SPREAD := -n auto --dist loadscope
 # A test may start processes; without a cache of bytecode each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint schema clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
@@ -24,6 +24,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+schema: $(READY) # for editors
+	$(BIN)/raresim schema > configs/schema.json
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -8,9 +8,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +24,7 @@ from raresim.shell.common import (
     EXIT_CODES,
     Debug,
     File,
+    Format,
     Interrupted,
     Quiet,
     RunFolder,
@@ -29,12 +32,14 @@ from raresim.shell.common import (
     complain,
     counted,
     decimal,
+    emit,
     exits,
 )
 from raresim.shell.runs import app as runs_app
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
+    from raresim.record.outcome import Outcome
     from raresim.report.comparison import Failure
     from raresim.run.result import Result
     from raresim.shell.unfinished import Finished
@@ -80,6 +85,7 @@ def run(
         Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run an experiment and write its folder: numbers, figures and report."""
@@ -94,13 +100,13 @@ def run(
         out = unfinished.final_of(out) if resume and out is not None else out
         stated = out or found
         if resume and out is not None and (out / "manifest.json").is_file():
-            code = _already_finished(config, out, require)
+            code = _already_finished(config, out, require, form)
             unfinished.clear(out)
             return code
         own = unfinished.place_for(stated, place, resume)
         if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
             complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
-        return _exit_code(_complete(config, own, quiet, drawing), require)
+        return _exit_code(_complete(config, own, quiet, drawing, form=form), require)
 
 
 @app.command()
@@ -116,6 +122,7 @@ def extend(
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Add samples to a finished run, in a new run folder; the old one stays as it is."""
@@ -128,7 +135,7 @@ def extend(
         out = unfinished.final_of(out) if resume and out is not None else out
         place = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
         own = unfinished.place_for(out or found, place, resume)
-        return _exit_code(_complete(config, own, quiet, drawing, finished), None)
+        return _exit_code(_complete(config, own, quiet, drawing, finished, form), None)
 
 
 def _complete(
@@ -137,6 +144,7 @@ def _complete(
     quiet: bool,
     drawing: Drawing,
     finished: Finished | None = None,
+    form: str = "text",
 ) -> str:
     """Run into the folder ``own``, print the numbers as soon as they are known, and return the verdict."""
     from raresim.shell import terminal, unfinished
@@ -147,13 +155,21 @@ def _complete(
 
         def answered(result: Result) -> None:
             shown.close()
-            terminal.show_result(result)
+            if form == "text":
+                terminal.show_result(result)
 
         result = unfinished.complete(config, folder, report, finished, answered, drawing.build)
     if place.parent.name == config.name and place.parent.parent.name == "runs":
         point_latest(place)
-    terminal.show_report(folder)
+    if form == "text":
+        terminal.show_report(folder)
+    else:
+        _emit_run(folder, result)
     return str(result.verdict.status)
+
+
+def _emit_run(folder: Path, result: Outcome) -> None:
+    emit("run", {"folder": str(folder), "report": str(folder / "report.html"), "result": result.to_dict()})
 
 
 @app.command()
@@ -165,6 +181,7 @@ def rerun(
     ] = None,
     workers: Workers = None,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run the config that a finished run folder keeps again, in a new folder."""
@@ -174,7 +191,7 @@ def rerun(
         config = again.config_of(run_dir, _with_workers([], workers))
         leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
         own = unfinished.place_for(out, run_dir.resolve().parent / leaf, resume=False)
-        return _exit_code(_complete(config, own, quiet, drawing), None)
+        return _exit_code(_complete(config, own, quiet, drawing, form=form), None)
 
 
 @app.command()
@@ -183,6 +200,7 @@ def verify(
     run_dir: RunFolder,
     workers: Workers = None,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run a finished run again, and hold the numbers against those of its folder, which stays as it is.
@@ -197,25 +215,32 @@ def verify(
     with _signals_interrupt(), terminal.progress(quiet) as report:
         new = unfinished.compute(config, run_dir, report)
     found = again.verification(stored, new)
+    if not found.changed:
+        code, words = ExitCode.OK, f"the same bits in all {len(found.same)} numbers"
+    elif found.agrees and found.elsewhere:
+        code, words = ExitCode.WITHIN_ERROR, "the same within their errors; the machine or its software is another one"
+    else:
+        code, words = ExitCode.DIFFERENT, "different"
+    if form == "json":
+        outcome = {ExitCode.OK: "same", ExitCode.WITHIN_ERROR: "within_error", ExitCode.DIFFERENT: "different"}[code]
+        emit("verify", {"folder": str(run_dir), "outcome": outcome, **asdict(found)})
+        return code
     for line in (*found.changed, *found.elsewhere):
         typer.echo(line)
-    if not found.changed:
-        typer.echo(f"{run_dir}: the same bits in all {len(found.same)} numbers")
-        return ExitCode.OK
-    if found.agrees and found.elsewhere:
-        typer.echo(f"{run_dir}: the same within their errors; the machine or its software is another one")
-        return ExitCode.WITHIN_ERROR
-    typer.echo(f"{run_dir}: different")
-    return ExitCode.DIFFERENT
+    typer.echo(f"{run_dir}: {words}")
+    return code
 
 
-def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
+def _already_finished(config: Config, folder: Path, require: str | None, form: str) -> ExitCode:
     """The answer of ``--resume`` to a run that is finished already."""
     from raresim.report.run import read
 
     found = read(folder)
     if found.manifest.get("config_sha256") != config.digest:
         raise ConfigError(f"{folder}: already holds the run of another config; choose another folder or remove it")
+    if form == "json":
+        _emit_run(folder, found)
+        return _exit_code(found.verdict.status, require)
     typer.echo(f"{folder}: the run is finished, {found.verdict.status}")
     typer.echo(f"Report: {folder / 'report.html'}")
     return _exit_code(found.verdict.status, require)
@@ -262,71 +287,50 @@ def check(
     seconds: Annotated[
         bool, typer.Option("--seconds", help="Predict the time: fits the inputs and calls the loss for a few draws.")
     ] = False,
+    form: Annotated[
+        Literal["text", "json", "github"],
+        typer.Option("--format", help="Text, one JSON object, or annotations of a GitHub workflow."),
+    ] = "text",
     debug: Debug = False,
 ) -> int:
     """Check configs and their data, and predict what a run costs.
 
-    Without --seconds it imports no user code and draws nothing.
+    Without --seconds it imports no user code and draws nothing. `raresim schema check` describes the JSON.
     """
-    from raresim.config import load as configs
+    from raresim.shell import checking
 
-    code = ExitCode.OK
+    code, results = ExitCode.OK, []
     for file in files:
+        found: dict[str, Any] = {"file": str(file), "ok": True, "errors": [], "facts": None}
         try:
-            config = configs.load(file, sweeping=True)
-            lines = list(_foreseen(config, file, seconds))
+            found["facts"] = checking.facts(file, seconds)
         except RaresimError as error:
             if debug:
                 raise
-            complain(str(error))
+            found.update(ok=False, errors=checking.mistakes(file, error))
             code = max(code, error.exit_code)
-            continue
-        typer.echo(f"{file}: ok")
-        for line in lines:
-            typer.echo(f"  {line}")
-        if show:
-            typer.echo(config.texts()["resolved.yaml"], nl=False)
+            if form == "text":
+                complain(str(error))
+        results.append(found)
+        if form == "github":
+            for line in checking.workflow_commands(file, found):
+                typer.echo(line)
+        elif form == "text" and found["ok"]:
+            typer.echo(f"{file}: ok")
+            for line in checking.lines(found["facts"]):
+                typer.echo(f"  {line}")
+            if show:
+                typer.echo(found["facts"]["resolved"], nl=False)
+    if form == "json":
+        emit("check", {"exit_code": int(code), "files": results})
     return code
-
-
-def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
-    """What ``check`` says of a config that is right, a line each."""
-    from raresim.config import memory, prediction, sweeps
-    from raresim.run.audit import described
-    from raresim.run.locate import expected_cost
-
-    sweep = sweeps.read(file) if config.is_sweep else None
-    inputs, method, stop = config.outline()
-    held = memory.needed(config.demand(inputs, method, stop))
-    cost = method.cost(inputs.latent_dim, inputs.dim)
-    yield f"inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals"
-    yield from (f"  {line}" for line in inputs.lines)
-    if inputs.table is not None:
-        facts = inputs.table.source
-        yield f"data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}"
-    yield from (f"note: {line}" for line in inputs.notes)
-    if config.tails:
-        yield f"quantiles: finding them takes about {expected_cost(config.tails):,} evaluations"
-    yield f"method: {method.kind}; tuning takes about {cost:,} evaluations"
-    asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
-    at_most = "" if stop.seconds is None else f" and about {stop.seconds:g} s"
-    yield f"stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations{at_most}"
-    if at_most and method.least_time:
-        yield f"note: when its time is up, {method.kind} finishes {method.least_time}"
-    if seconds:
-        yield from (f"time: {line}" for line in prediction.lines(config, cost))
-    yield f"audit: {described(config.audit)}"
-    yield f"memory: {held}"
-    if sweep is not None:
-        yield f"sweep: {len(sweep.cells)} runs of {', '.join(sweep.values)}"
-    yield from config.filled
-    yield from (f"doubtful: {line}" for line in config.doubts)
 
 
 @app.command()
 @exits
 def report(
     run_dir: RunFolder,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Rebuild figures and page from a run folder alone; for an unfinished run, with the estimate so far."""
@@ -334,13 +338,18 @@ def report(
     from raresim.shell import unfinished
 
     partial = unfinished.partial_of(run_dir)
-    if (run_dir.is_dir() and run_dir != partial) or not partial.is_dir():
-        typer.echo(reports.build(run_dir))
-    elif (folder := unfinished.so_far(partial)) is not None:
-        typer.echo(f"{partial}: the run is not finished; the estimate so far:", err=True)
-        typer.echo(folder / "report.html")
+    is_finished = (run_dir.is_dir() and run_dir != partial) or not partial.is_dir()
+    page = reports.build(run_dir) if is_finished else None
+    if page is None:
+        folder = unfinished.so_far(partial)
+        if folder is None:
+            raise ConfigError(unfinished.described(partial))
+        page = folder / "report.html"
+        complain(f"{partial}: the run is not finished; the estimate so far:")
+    if form == "json":
+        emit("report", {"report": str(page), "is_finished": is_finished})
     else:
-        raise ConfigError(unfinished.described(partial))
+        typer.echo(page)
     return ExitCode.OK
 
 
@@ -375,6 +384,7 @@ def compare(
     plot: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     workers: Workers = None,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Compare finished runs of one problem, or methods on the problem of a config.
@@ -406,13 +416,15 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         seen.save(out)
         plot = plot or out / "compare.png"
-    terminal.show_comparison(seen)
-    if plot is not None:
-        if isinstance(picture, str):
-            typer.echo(f"No figure: {picture}")
-        else:
-            _write_output(plot, picture.png)
-            typer.echo(f"Figure: {plot}")
+    if plot is not None and not isinstance(picture, str):
+        _write_output(plot, picture.png)
+    if form == "json":
+        drawn = None if plot is None or isinstance(picture, str) else str(plot)
+        emit("compare", {"figure": drawn, "comparison": asdict(seen)})
+    else:
+        terminal.show_comparison(seen)
+        if plot is not None:
+            typer.echo(f"No figure: {picture}" if isinstance(picture, str) else f"Figure: {plot}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
@@ -447,6 +459,7 @@ def sweep(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this sweep; finished runs are kept.")] = False,
     workers: Workers = None,
     quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run a config with every combination of several values, and compare the runs.
@@ -480,8 +493,11 @@ def sweep(
     seen.save(place)
     settings = [dict(setting.split("=", 1) for setting in cell.settings) for cell in done]
     _write_output(place / "sweep.png", figure.draw(seen, wanted.values, settings))
-    terminal.show_comparison(seen)
-    typer.echo(f"Runs, compare.csv and sweep.png: {place}")
+    if form == "json":
+        emit("sweep", {"folder": str(place), "comparison": asdict(seen)})
+    else:
+        terminal.show_comparison(seen)
+        typer.echo(f"Runs, compare.csv and sweep.png: {place}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
@@ -583,6 +599,7 @@ def backtest(
         Path | None, typer.Option("--json", help="File for the results (JSON).", show_default=False)
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Test forecasts of VaR and ES against realised losses; exits with 0 for any verdict."""
@@ -598,16 +615,19 @@ def backtest(
         found = judged(source, level=level, es_level=es_level, alpha=alpha, tail=tail, seed=seed)
     except DataError as error:  # the file is the only input of this verb
         raise ConfigError(str(error)) from error
-    terminal.show_backtest(found)
+    if form == "json":
+        emit("backtest", {"backtest": found.to_dict()})
+    else:
+        terminal.show_backtest(found)
     if json_file is not None:
         text = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         _write_output(json_file, text.encode())
-        typer.echo(f"Results: {json_file}")
+        typer.echo(f"Results: {json_file}", err=form == "json")
     if figure is not None:
         from raresim.report import backtest as pictures
 
         _write_output(figure, pictures.draw(found).png)
-        typer.echo(f"Figure: {figure}")
+        typer.echo(f"Figure: {figure}", err=form == "json")
     return ExitCode.OK
 
 
@@ -615,34 +635,41 @@ def backtest(
 @exits
 def list_kinds(
     family: Annotated[
-        str | None, typer.Argument(help="One family only: distributions, copulas, ...", show_default=False)
+        str | None, typer.Argument(help="One family only: marginals, copulas, methods, ...", show_default=False)
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The members of all families.")] = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
-    """List the values that `kind` may have."""
-    import inspect
+    """List the families of what `kind` may be; with a family, its members."""
+    from raresim.shell import catalogue, terminal
 
-    from raresim.registry import FAMILIES, families_called, members
-    from raresim.shell import terminal
-
-    families = list(FAMILIES) if family is None else families_called(family)
-    found = {cls: (name, kind) for name in reversed(families) for kind, cls in members(name).items()}
-    rows = [
-        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "")]
-        for cls, (name, kind) in found.items()
-    ]
-    rows.sort(key=lambda row: (families.index(row[0]), row[1]))
-    if families == ["method"]:
-        terminal.show_table(["kind", "when to use it"], [row[1:] for row in rows])
+    found = catalogue.members_of(family)
+    if form == "json":
+        emit("list", {"families": catalogue.plain(found)})
+    elif family is None and not every:
+        terminal.show_table(["family", "kinds", "what it is"], catalogue.overview(found))
+        typer.echo("raresim list FAMILY lists one of them, raresim list --all all.")
+    elif set(found) == {"method"}:
+        rows = [[kind, text] for _, kind, text in catalogue.rows(found)]
+        terminal.show_table(["kind", "when to use it"], rows)
     else:
-        terminal.show_table(["family", "kind", "what it is"], rows)
+        terminal.show_table(["family", "kind", "what it is"], catalogue.rows(found))
     return ExitCode.OK
 
 
 @app.command()
 @exits
-def schema(debug: Debug = False) -> int:
+def schema(
+    what: Annotated[
+        Literal["config", "check"], typer.Argument(help="Of a config, or of what `check --format json` prints.")
+    ] = "config",
+    debug: Debug = False,
+) -> int:
     """Print the JSON Schema of a config, for editors."""
+    if what == "check":
+        typer.echo(resources.files("raresim.shell").joinpath("schemas", "check.json").read_text("utf-8"), nl=False)
+        return ExitCode.OK
     from raresim.config.keys import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=1))
@@ -676,6 +703,7 @@ def explain_term(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="TERM", help="A word, a column, a key.", show_default=False)
     ] = None,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Explain a word of the shell's tables, result.json or the report, or a key of a config; without any, list all."""
@@ -683,12 +711,18 @@ def explain_term(
     from raresim.report import glossary
 
     if not words:
-        typer.echo(glossary.listing())
+        if form == "json":
+            emit("explain", {"terms": [asdict(term) for term in glossary.TERMS]})
+        else:
+            typer.echo(glossary.listing())
         return ExitCode.OK
     text = " ".join(words)
     term, key = glossary.find(text), keys.explain(text) or keys.explain("_".join(text.replace("-", " ").split()))
     if term is None and not key:
         glossary.explain(text, keys.names())
+    if form == "json":
+        emit("explain", {"term": None if term is None else asdict(term), "key": key or None})
+        return ExitCode.OK
     shown = [] if term is None else [glossary.page(term)]
     if key:
         shown += [f"In a config:\n\n{key}"]

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from raresim import CrossEntropy, Linear, Probability, Reference, StandardNormal, Stop, ValueAtRisk, estimate
 from raresim.measures.base import Measure
-from raresim.registry import members
+from raresim.registry import FAMILIES, members
 from raresim.run.experiment import Experiment
 from raresim.shell import cli, terminal, unfinished
 
@@ -300,8 +300,13 @@ def test_list_takes_the_plural_and_names_each_kind_once(name: str, some: list[st
     assert len(named) == len({tuple(pair) for pair in named})
 
 
-def test_list_shows_kinds_and_refuses_unknown_families() -> None:
-    assert "cross_entropy" in call("list")[1]
+def test_list_shows_families_then_kinds_and_refuses_unknown_families() -> None:
+    code, stdout, _ = call("list")
+    assert code == 0
+    assert len(stdout.splitlines()) <= 24
+    assert {line.split()[0] for line in stdout.splitlines()[3:-2] if line[2:3].strip()} == set(FAMILIES)
+    assert re.search(rf"method +{len(members('method'))} +ways to find the answer", stdout)
+    assert "cross_entropy" in call("list", "--all")[1]
     assert "student_t" not in call("list", "method")[1]
     code, _, stderr = call("list", "metod")
     assert code == 2
