@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from raresim.registry import FAMILIES, families_called, members
+from raresim.registry import FAMILIES, families_called, members, plugins
 
 __all__ = ["members_of", "overview", "plain", "rows"]
 
@@ -37,8 +37,10 @@ def members_of(family: str | None) -> dict[str, dict[str, type]]:
 
 
 def rows(found: dict[str, dict[str, type]]) -> list[list[str]]:
-    """Family, kind and first sentence of each member."""
-    return [[name, kind, _summary(cls)] for name, kinds in found.items() for kind, cls in kinds.items()]
+    """Family, kind and first sentence of each member; those of other packages, which are not imported, at the end."""
+    own = [[name, kind, _summary(cls)] for name, kinds in found.items() for kind, cls in kinds.items()]
+    foreign = [each for each in plugins() if each.family in found and each.kind not in members(each.family)]
+    return own + [[each.family, each.kind, f"Of the package {each}."] for each in foreign]
 
 
 def overview(found: dict[str, dict[str, type]]) -> list[list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raresim.errors import RaresimError
+from raresim.registry import Plugin
 
 __all__ = ["facts", "lines", "mistakes", "workflow_commands"]
 
@@ -17,6 +18,8 @@ _KEY = re.compile(r"(?P<key>[A-Za-z_]\w*(?:\[\d+\]|\.\w+)*): (?P<message>.*)", r
 
 def facts(file: Path, seconds: bool) -> dict[str, Any]:
     """What a run of the config ``file`` is about to do and what it costs; with ``seconds`` the time too.
+
+    Of a config with members of other packages, only its name and these: their code is not imported without ``seconds``.
 
     Raises
     ------
@@ -28,7 +31,9 @@ def facts(file: Path, seconds: bool) -> dict[str, Any]:
     from raresim.run.audit import described
     from raresim.run.locate import expected_cost
 
-    config = configs.load(file, sweeping=True)
+    config = configs.load(file, sweeping=True, importing=seconds)
+    if config.foreign:
+        return {"name": config.name, "plugins": [_named(plugin) for plugin in config.foreign]}
     sweep = sweeps.read(file) if config.is_sweep else None
     inputs, method, stop = config.outline()
     parts = config.demand(inputs, method, stop)
@@ -66,6 +71,11 @@ def facts(file: Path, seconds: bool) -> dict[str, Any]:
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The facts in words, a line each."""
+    if "plugins" in found:
+        for each in found["plugins"]:
+            what = f"{each['family'].replace('_', ' ')} kind {each['kind']}"
+            yield f"plug-in: {what} is of the package {each['package']} {each['version']}; only run checks its keys"
+        return
     inputs, data, stop, method = found["inputs"], found["data"], found["stop"], found["method"]
     yield f"inputs: {inputs['kind']}, {inputs['dim']} factors, {inputs['latent_dim']} standard normals"
     yield from (f"  {line}" for line in inputs["lines"])
@@ -116,6 +126,10 @@ def workflow_commands(file: Path, result: Mapping[str, Any]) -> Iterator[str]:
         yield _command("error", places, mistake["message"])
     for doubt in (result["facts"] or {}).get("doubts", ()):
         yield _command("warning", {"file": str(file)}, doubt)
+
+
+def _named(plugin: Plugin) -> dict[str, str]:
+    return {key: getattr(plugin, key) for key in ("family", "kind", "package", "version")}
 
 
 def _command(level: str, places: Mapping[str, Any], message: str) -> str:

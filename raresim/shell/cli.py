@@ -319,7 +319,7 @@ def check(
             typer.echo(f"{file}: ok")
             for line in checking.lines(found["facts"]):
                 typer.echo(f"  {line}")
-            if show:
+            if show and "resolved" in found["facts"]:
                 typer.echo(found["facts"]["resolved"], nl=False)
     if form == "json":
         emit("check", {"exit_code": int(code), "files": results})
