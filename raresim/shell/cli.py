@@ -147,11 +147,11 @@ def _complete(
     form: str = "text",
 ) -> str:
     """Run into the folder ``own``, print the numbers as soon as they are known, and return the verdict."""
-    from raresim.shell import terminal, unfinished
+    from raresim.shell import progress, terminal, unfinished
 
     with _signals_interrupt(), own as folder, ExitStack() as shown:
         place = folder.absolute()  # a loss may change the working folder
-        report = shown.enter_context(terminal.progress(quiet))
+        report = shown.enter_context(progress.progress(quiet))
 
         def answered(result: Result) -> None:
             shown.close()
@@ -208,11 +208,11 @@ def verify(
     Exit code 0: the same bits; 4: the same within their errors, on another machine or with other versions; 5: not so.
     """
     from raresim.run.result import read_run
-    from raresim.shell import again, terminal, unfinished
+    from raresim.shell import again, progress, unfinished
 
     stored = read_run(run_dir)
     config = again.config_of(run_dir, _with_workers([], workers))
-    with _signals_interrupt(), terminal.progress(quiet) as report:
+    with _signals_interrupt(), progress.progress(quiet) as report:
         new = unfinished.compute(config, run_dir, report)
     found = again.verification(stored, new)
     if not found.changed:
@@ -470,8 +470,8 @@ def sweep(
     from raresim.report import comparison
     from raresim.report import sweep as figure
     from raresim.run.result import default_folder
+    from raresim.shell import progress, terminal
     from raresim.shell import sweep as runs
-    from raresim.shell import terminal
 
     kinds = [] if methods is None else [kind.strip() for kind in methods.split(",")]
     wanted = sweeps.read(file, _with_workers(values or [], workers), kinds, seeds)
@@ -483,7 +483,7 @@ def sweep(
             typer.echo(f"run {number} of {len(wanted.cells)}, {cell}: {what}", err=True)
 
     with _signals_interrupt():
-        failures = runs.run_all(wanted, place, jobs, told, lambda: terminal.progress(quiet))
+        failures = runs.run_all(wanted, place, jobs, told, lambda: progress.progress(quiet))
     done = [cell for cell in wanted.cells if runs.is_done(cell, place)]
     if not done:
         message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
@@ -526,7 +526,7 @@ def _run_methods(
     from raresim.registry import lookup, members
     from raresim.report.comparison import Failure
     from raresim.run.result import default_folder, refuse_existing
-    from raresim.shell import terminal, unfinished
+    from raresim.shell import progress, unfinished
 
     changes = _with_workers(overrides, workers)
     stated = configs.load(file, changes)
@@ -547,7 +547,7 @@ def _run_methods(
                     typer.echo(f"{folder.name} ...", err=True)
                 try:
                     config = configs.load(file, changes, settings=[*own, f"seed={seed}"])
-                    with terminal.progress(quiet) as report:
+                    with progress.progress(quiet) as report:
                         unfinished.compute(config, folder, report).save(folder)
                 except (ConfigError, FieldError) as error:  # the method does not fit the problem
                     failures.append(Failure(kind, str(error)))
