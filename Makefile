@@ -9,7 +9,7 @@ SPREAD := -n auto --dist loadscope
 # A test may start processes; without a cache of bytecode each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint docs gallery clean
+.PHONY: demo test test-all lint docs gallery schema clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
@@ -31,6 +31,9 @@ gallery: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
+
+schema: $(READY) # for editors
+	$(BIN)/raresim schema > configs/schema.json
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -3,18 +3,23 @@
 A member is a frozen dataclass with a ``kind`` and a static method ``examples()``; the decorator
 `member` puts it into its family. Nothing else has to be touched for it to be accepted in YAML, listed
 by ``raresim list``, described by ``raresim schema`` and covered by the conformance tests.
+
+A member may be in a package of somebody else, which names it by an entry point of the group `GROUP`. These are read
+only where a kind is not known here.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any, TypeVar
 
 from raresim.arguments.synonyms import unknown
 from raresim.arguments.typed import typed
-from raresim.errors import FieldError
+from raresim.errors import ConfigError, FieldError
 
 T = TypeVar("T", bound=type)
 
@@ -31,7 +36,37 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 """The packages in which the members of each family are looked for."""
 
+GROUP = "raresim.members"
+"""Group of the entry points by which packages name their members: ``loss.butterfly = "package.module:Butterfly"``."""
+
 _members: dict[str, dict[str, type]] = {family: {} for family in FAMILIES}
+
+_adopted: dict[str, str] = {}
+"""Packages from which members were imported, with their versions."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A member of another package, as its metadata name it; nothing of the package is imported.
+
+    Parameters
+    ----------
+    family, kind : str
+        The member.
+    package, version : str
+        The package that has it.
+    entry : EntryPoint
+        Where in the package it is.
+    """
+
+    family: str
+    kind: str
+    package: str
+    version: str
+    entry: metadata.EntryPoint = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
 
 
 def member(*families: str) -> Callable[[T], T]:
@@ -42,7 +77,8 @@ def member(*families: str) -> Callable[[T], T]:
         kind: str = cls.kind  # type: ignore[attr-defined]  # every member has one, by contract
         for family in families:
             if kind in _members[family]:
-                raise TypeError(f"{family}: kind {kind!r} is registered twice")
+                both = f"{_members[family][kind].__module__} and {cls.__module__}"
+                raise TypeError(f"{family}: kind {kind!r} is registered twice, by {both}")
             _members[family][kind] = cls
         return cls
 
@@ -60,6 +96,10 @@ def members(family: str) -> dict[str, type]:
 def lookup(family: str, kind: Any) -> type:
     """The class of ``kind``; raises `FieldError` with the nearest name when there is none."""
     known = members(family)
+    if isinstance(kind, str) and kind not in known:
+        for plugin in plugins_of({kind}):
+            adopt(plugin)
+        known = members(family)
     if isinstance(kind, str) and kind in known:
         return known[kind]
     raise FieldError("kind", unknown(f"{family} kind".replace("_", " "), kind, known))
@@ -79,3 +119,69 @@ def families_called(name: str) -> list[str]:
         if singular in FAMILIES:
             return [singular]
     raise FieldError("family", unknown("family", name, FAMILIES))
+
+
+def plugins() -> list[Plugin]:
+    """The members that other packages name in their metadata, by family and kind.
+
+    Raises
+    ------
+    ConfigError
+        When a name is not FAMILY.KIND.
+    """
+    found = []
+    for entry in metadata.entry_points(group=GROUP):
+        family, _, kind = entry.name.partition(".")
+        package, version = (entry.dist.name, entry.dist.version) if entry.dist is not None else ("?", "?")
+        if family not in FAMILIES or not kind:
+            raise ConfigError(
+                f"package {package} {version}: its entry point {entry.name!r} of the group {GROUP} must be called "
+                f"FAMILY.KIND, with one of the families {', '.join(FAMILIES)}"
+            )
+        found.append(Plugin(family, kind, package, version, entry))
+    return sorted(found, key=lambda plugin: (plugin.family, plugin.kind, plugin.package))
+
+
+def plugins_of(kinds: Collection[str]) -> list[Plugin]:
+    """The plug-ins of ``kinds``, but for kinds that are known already in their family.
+
+    Raises
+    ------
+    ConfigError
+        When two packages have the same kind of one family.
+    """
+    found: dict[tuple[str, str], Plugin] = {}
+    for plugin in plugins():
+        if plugin.kind not in kinds or plugin.kind in members(plugin.family):
+            continue
+        other = found.setdefault((plugin.family, plugin.kind), plugin)
+        if other is not plugin:
+            raise ConfigError(
+                f"{plugin.family} kind {plugin.kind!r}: two packages have it, {other} and {plugin}: remove one of them"
+            )
+    return list(found.values())
+
+
+def adopt(plugin: Plugin) -> None:
+    """Import ``plugin`` and make it a member of its family.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be imported, or is no class of that kind.
+    """
+    what = f"{plugin.family} kind {plugin.kind!r} of the package {plugin}"
+    try:
+        cls = plugin.entry.load()
+        if getattr(cls, "kind", None) != plugin.kind:
+            raise TypeError(f"{plugin.entry.value} has the kind {getattr(cls, 'kind', None)!r}")
+        if _members[plugin.family].get(plugin.kind) is not cls:  # its own decorator has not done it
+            member(plugin.family)(cls)
+    except Exception as error:
+        raise ConfigError(f"{what}: cannot be imported: {type(error).__name__}: {error}") from error
+    _adopted[plugin.package] = plugin.version
+
+
+def adopted() -> dict[str, str]:
+    """The packages from which members were imported, with their versions."""
+    return dict(sorted(_adopted.items()))

@@ -37,6 +37,7 @@ from raresim.marginals.likelihood import FittedColumn
 from raresim.measures.base import Keeps, Measure
 from raresim.methods.base import Method
 from raresim.models.base import Model
+from raresim.registry import Plugin
 from raresim.run import plausible, presets
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
@@ -88,6 +89,8 @@ class Config:
         Values that a preset filled in, one line each.
     is_sweep : bool
         Whether the file has a section ``sweep``, which is not part of this config.
+    foreign : tuple of Plugin
+        Members of other packages that were not imported; an experiment cannot be made of such a config.
     """
 
     tree: Tree
@@ -97,6 +100,7 @@ class Config:
     overrides: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
     is_sweep: bool = False
+    foreign: tuple[Plugin, ...] = ()
 
     @property
     def name(self) -> str:
@@ -397,6 +401,7 @@ def load(
     folder: Path | None = None,
     settings: Iterable[str] = (),
     sweeping: bool = False,
+    importing: bool = True,
 ) -> Config:
     """Read a config file and check its keys and types.
 
@@ -412,6 +417,8 @@ def load(
         Assignments of a verb, applied after ``overrides``; the last assignment to a key holds.
     sweeping : bool
         Whether the file may have a section ``sweep``, which is not part of the config of a single run.
+    importing : bool
+        Whether members of other packages are imported. If not, the keys of their parts of the file are not checked.
 
     Raises
     ------
@@ -430,12 +437,13 @@ def load(
     filled = presets.fill(tree)
     missing = _parts_wrong(tree)
     try:
-        model = validated(tree.data)
+        model, foreign = validated(tree.data, importing)
     except ValidationError as error:
         raise ConfigError("\n".join([*missing, *messages(tree, error)])) from None
     if missing:
         raise ConfigError("\n".join(missing))
-    return Config(tree, text, model, (folder or Path(path).parent).absolute(), changes + later, tuple(filled), is_sweep)
+    home = (folder or Path(path).parent).absolute()
+    return Config(tree, text, model, home, changes + later, tuple(filled), is_sweep, foreign)
 
 
 def _parts_wrong(tree: Tree) -> list[str]:

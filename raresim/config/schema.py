@@ -33,7 +33,7 @@ from raresim.methods.auto import Auto
 from raresim.methods.base import Method
 from raresim.models.base import Model
 from raresim.proposals.base import ProposalFamily
-from raresim.registry import members
+from raresim.registry import Plugin, adopt, members, plugins_of
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.presets import Name
@@ -52,15 +52,38 @@ _FAMILY_OF = {
 }
 
 
-def validated(data: Any) -> BaseModel:
+def validated(data: Any, importing: bool = True) -> tuple[BaseModel, tuple[Plugin, ...]]:
     """The content of a config file, with keys and types checked; raises pydantic's ``ValidationError``.
 
-    A model of the kinds that the file names is much quicker made than that of all. Where it has a complaint, the model
-    of all kinds has the last word: it knows what would have been allowed.
+    A model of the kinds that the file names is much quicker made than that of all. Where it has a complaint, kinds are
+    looked for in other packages. Then the model of all kinds has the last word: it knows what would have been allowed.
+
+    Parameters
+    ----------
+    data : dict
+        The content.
+    importing : bool
+        Whether members of other packages are imported. If not, any keys may stand in their parts of the file.
+
+    Returns
+    -------
+    BaseModel
+        The content.
+    tuple of Plugin
+        The members of other packages that were not imported.
     """
+    kinds = frozenset(_kinds(data))
     with suppress(ValidationError):
-        return experiment_model(frozenset(_kinds(data))).model_validate(data)
-    return experiment_model().model_validate(data)
+        return experiment_model(kinds).model_validate(data), ()
+    found = tuple(plugins_of(kinds))
+    if found and importing:
+        for plugin in found:
+            adopt(plugin)
+        experiment_model.cache_clear()
+        found = ()
+    with suppress(ValidationError):
+        return experiment_model(kinds, found).model_validate(data), found
+    return experiment_model(None, found).model_validate(data), found
 
 
 def _kinds(data: Any) -> Iterator[str]:
@@ -76,9 +99,12 @@ def _kinds(data: Any) -> Iterator[str]:
 
 
 @functools.cache
-def experiment_model(kinds: frozenset[str] | None = None) -> type[BaseModel]:
-    """The pydantic model of a config file, with the members of families that are of one of ``kinds``; None: all."""
-    builder = _Models(kinds)
+def experiment_model(kinds: frozenset[str] | None = None, foreign: tuple[Plugin, ...] = ()) -> type[BaseModel]:
+    """The pydantic model of a config file, with the members of families that are of one of ``kinds``; None: all.
+
+    The members ``foreign`` of other packages are not imported, and may have any keys.
+    """
+    builder = _Models(kinds, foreign)
     fields: dict[str, Any] = {
         "name": (str | None, None),
         "preset": (Name | None, None),
@@ -117,8 +143,9 @@ _Path = Annotated[str, BeforeValidator(_to_path), "path"]
 class _Models:
     """Pydantic models of dataclasses, made once each; a family is a union with the discriminator ``kind``."""
 
-    def __init__(self, kinds: frozenset[str] | None = None) -> None:
+    def __init__(self, kinds: frozenset[str] | None = None, foreign: Sequence[Plugin] = ()) -> None:
         self._kinds = kinds
+        self._foreign = foreign
         self._models: dict[type, type[BaseModel]] = {}
         self._families: dict[str, Any] = {}
 
@@ -128,6 +155,7 @@ class _Models:
             self._families[name] = f"Any_{name}"
             some = self._kinds
             models = [self.model(cls) for kind, cls in members(name).items() if some is None or kind in some]
+            models += [_foreign_model(plugin) for plugin in self._foreign if plugin.family == name]
             union: Any = Union[tuple(models) or None]  # noqa: UP007  # made at run time
             self._families[name] = Annotated[union, Field(discriminator="kind")] if len(models) > 1 else union
         return self._families[name]
@@ -198,6 +226,16 @@ class _Models:
             return f.default
         value = f.default_factory()
         return self.default(value) if dataclasses.is_dataclass(value) else value
+
+
+def _foreign_model(plugin: Plugin) -> type[BaseModel]:
+    """The model of a member that is not imported: any keys are allowed."""
+    hint: Any = Literal[plugin.kind]
+    model = create_model(
+        f"Foreign_{plugin.family}_{plugin.kind}", __config__=ConfigDict(extra="allow"), kind=(hint, ...)
+    )
+    model.raresim_class = Plugin  # type: ignore[attr-defined]  # as the other models
+    return model
 
 
 def source_of(cls: type) -> type | None:

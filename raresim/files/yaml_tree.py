@@ -6,7 +6,7 @@ import copy
 import datetime
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,18 @@ def dotted(loc: Loc) -> str:
     """``("inputs", "components", 0)`` as ``inputs.components[0]``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
     return text.removeprefix(".")
+
+
+def flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Dotted keys with their values; an entry of a list has its place, ``measures[0].above``."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from flat(f"{key}.{name}" if key else str(name), inner)
+    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
+        for place, inner in enumerate(value):
+            yield from flat(f"{key}[{place}]", inner)
+    else:
+        yield key, value
 
 
 def read(path: Path) -> tuple[Tree, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raresim.errors import ConfigError
@@ -49,7 +49,7 @@ def is_of_the_problem(key: str) -> bool:
 
 
 def _of_configs(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    configs = [dict(_flat("", _settings(run))) for run in runs]
+    configs = [{key: _leaf(value) for key, value in yaml_tree.flat("", _settings(run))} for run in runs]
     keys = dict.fromkeys(key for config in configs for key in config)
     if len({config.get("method.kind") for config in configs}) > 1:
         keys = {key: None for key in keys if not key.startswith("method.")}
@@ -62,16 +62,8 @@ def _settings(run: Run) -> Mapping[str, Any]:
     return {key: value for key, value in content.items() if key not in OF_NO_PROBLEM}
 
 
-def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Dotted keys with their values; an entry of a list has its place, ``measures[0].above``."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _flat(f"{key}.{name}" if key else str(name), inner)
-    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
-        for place, inner in enumerate(value):
-            yield from _flat(f"{key}[{place}]", inner)
-    else:
-        yield key, re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
+def _leaf(value: Any) -> Any:
+    return re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
 
 
 def _of_files(runs: Sequence[Run]) -> dict[str, list[Any]]:

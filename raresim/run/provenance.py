@@ -13,6 +13,7 @@ from typing import Any
 
 import raresim
 from raresim.numerics.streams import BIT_GENERATOR, STREAM_VERSION
+from raresim.registry import adopted
 
 
 def durations(begun: float, ends: Mapping[str, float]) -> dict[str, float]:
@@ -57,7 +58,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "cpu": platform.processor() or platform.machine(),
-        "packages": dict(_versions()),
+        "packages": _versions() | adopted(),
         "bit_generator": BIT_GENERATOR,
         "stream_version": STREAM_VERSION,
     }

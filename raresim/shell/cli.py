@@ -5,29 +5,44 @@ from __future__ import annotations
 import gc
 import json
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import wraps
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from raresim import __version__
-from raresim.arguments import numerals
-from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError, visible
+from raresim.errors import ConfigError, DataError, ExitCode, FieldError, LossError, RaresimError
+from raresim.files.run_folders import latest, point_latest
 from raresim.report.process import Drawing
+from raresim.shell.common import (
+    EXIT_CODES,
+    Debug,
+    File,
+    Format,
+    Interrupted,
+    Quiet,
+    RunFolder,
+    Workers,
+    complain,
+    counted,
+    decimal,
+    emit,
+    exits,
+)
+from raresim.shell.runs import app as runs_app
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
+    from raresim.record.outcome import Outcome
     from raresim.report.comparison import Failure
     from raresim.run.result import Result
     from raresim.shell.unfinished import Finished
-
-P = ParamSpec("P")
 
 GARBAGE = 100_000
 """New objects after which Python looks for garbage: what is imported stays, and looking through it takes a tenth of the
@@ -40,75 +55,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(runs_app)
 
 
-def _count(least: int) -> Callable[[str], int]:
-    """A reader of a count on the command line, as in a config: ``1e6`` is a count."""
-
-    def read(given: str | int) -> int:  # a default comes as a number
-        text = str(given)
-        value = numerals.count(text)
-        if value is None:
-            raise typer.BadParameter(f"must be a whole number, got {text!r}{numerals.advice(text)}")
-        if value < least:
-            raise typer.BadParameter(f"must be at least {least}, got {text}")
-        return value
-
-    return read
-
-
-File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
-
-
-def _number(given: str | float) -> float:
-    """Read a number on the command line as in a config."""
-    value = numerals.number(str(given))
-    if value is None:
-        raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
-    return value
-
-
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of workers, instead of the config's.", parser=_count(1), metavar="COUNT", show_default=False
-    ),
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.", show_default=False)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
-
-
-def _exits(verb: Callable[P, int]) -> Callable[P, None]:
-    """Turn a verb's return value and errors into the exit code; errors are one message on standard error."""
-
-    @wraps(verb)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = verb(*args, **kwargs)
-        except RaresimError as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(str(error))
-            code = error.exit_code
-        except OSError as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(str(error))
-            code = ExitCode.INTERNAL
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            _complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
-            code = ExitCode.INTERNAL
-        except KeyboardInterrupt as stop:
-            _complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the unfinished run was not saved"])]))
-            code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
-        raise typer.Exit(code)
-
-    return run
-
-
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
 def _top(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
@@ -118,7 +68,7 @@ def _top(
 
 
 @app.command()
-@_exits
+@exits
 def run(
     file: File,
     overrides: Annotated[
@@ -134,7 +84,8 @@ def run(
     require: Annotated[
         Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run an experiment and write its folder: numbers, figures and report."""
@@ -149,28 +100,29 @@ def run(
         out = unfinished.final_of(out) if resume and out is not None else out
         stated = out or found
         if resume and out is not None and (out / "manifest.json").is_file():
-            code = _already_finished(config, out, require)
+            code = _already_finished(config, out, require, form)
             unfinished.clear(out)
             return code
         own = unfinished.place_for(stated, place, resume)
         if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
-            _complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
-        return _exit_code(_complete(config, own, quiet, drawing), require)
+            complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
+        return _exit_code(_complete(config, own, quiet, drawing, form=form), require)
 
 
 @app.command()
-@_exits
+@exits
 def extend(
     run_dir: RunFolder,
     budget: Annotated[
-        int, typer.Option(help="Loss evaluations to add.", parser=_count(1), metavar="COUNT", show_default=False)
+        int, typer.Option(help="Loss evaluations to add.", parser=counted(1), metavar="COUNT", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
     ] = None,
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Add samples to a finished run, in a new run folder; the old one stays as it is."""
@@ -183,7 +135,7 @@ def extend(
         out = unfinished.final_of(out) if resume and out is not None else out
         place = where / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
         own = unfinished.place_for(out or found, place, resume)
-        return _exit_code(_complete(config, own, quiet, drawing, finished), None)
+        return _exit_code(_complete(config, own, quiet, drawing, finished, form), None)
 
 
 def _complete(
@@ -192,31 +144,44 @@ def _complete(
     quiet: bool,
     drawing: Drawing,
     finished: Finished | None = None,
+    form: str = "text",
 ) -> str:
     """Run into the folder ``own``, print the numbers as soon as they are known, and return the verdict."""
-    from raresim.shell import terminal, unfinished
+    from raresim.shell import progress, terminal, unfinished
 
     with _signals_interrupt(), own as folder, ExitStack() as shown:
-        report = shown.enter_context(terminal.progress(quiet))
+        place = folder.absolute()  # a loss may change the working folder
+        report = shown.enter_context(progress.progress(quiet))
 
         def answered(result: Result) -> None:
             shown.close()
-            terminal.show_result(result)
+            if form == "text":
+                terminal.show_result(result)
 
         result = unfinished.complete(config, folder, report, finished, answered, drawing.build)
-    terminal.show_report(folder)
+    if place.parent.name == config.name and place.parent.parent.name == "runs":
+        point_latest(place)
+    if form == "text":
+        terminal.show_report(folder)
+    else:
+        _emit_run(folder, result)
     return str(result.verdict.status)
 
 
+def _emit_run(folder: Path, result: Outcome) -> None:
+    emit("run", {"folder": str(folder), "report": str(folder / "report.html"), "result": result.to_dict()})
+
+
 @app.command()
-@_exits
+@exits
 def rerun(
     run_dir: RunFolder,
     out: Annotated[
         Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
     ] = None,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run the config that a finished run folder keeps again, in a new folder."""
@@ -226,15 +191,16 @@ def rerun(
         config = again.config_of(run_dir, _with_workers([], workers))
         leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
         own = unfinished.place_for(out, run_dir.resolve().parent / leaf, resume=False)
-        return _exit_code(_complete(config, own, quiet, drawing), None)
+        return _exit_code(_complete(config, own, quiet, drawing, form=form), None)
 
 
 @app.command()
-@_exits
+@exits
 def verify(
     run_dir: RunFolder,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run a finished run again, and hold the numbers against those of its folder, which stays as it is.
@@ -242,43 +208,42 @@ def verify(
     Exit code 0: the same bits; 4: the same within their errors, on another machine or with other versions; 5: not so.
     """
     from raresim.run.result import read_run
-    from raresim.shell import again, terminal, unfinished
+    from raresim.shell import again, progress, unfinished
 
     stored = read_run(run_dir)
     config = again.config_of(run_dir, _with_workers([], workers))
-    with _signals_interrupt(), terminal.progress(quiet) as report:
+    with _signals_interrupt(), progress.progress(quiet) as report:
         new = unfinished.compute(config, run_dir, report)
     found = again.verification(stored, new)
+    if not found.changed:
+        code, words = ExitCode.OK, f"the same bits in all {len(found.same)} numbers"
+    elif found.agrees and found.elsewhere:
+        code, words = ExitCode.WITHIN_ERROR, "the same within their errors; the machine or its software is another one"
+    else:
+        code, words = ExitCode.DIFFERENT, "different"
+    if form == "json":
+        outcome = {ExitCode.OK: "same", ExitCode.WITHIN_ERROR: "within_error", ExitCode.DIFFERENT: "different"}[code]
+        emit("verify", {"folder": str(run_dir), "outcome": outcome, **asdict(found)})
+        return code
     for line in (*found.changed, *found.elsewhere):
         typer.echo(line)
-    if not found.changed:
-        typer.echo(f"{run_dir}: the same bits in all {len(found.same)} numbers")
-        return ExitCode.OK
-    if found.agrees and found.elsewhere:
-        typer.echo(f"{run_dir}: the same within their errors; the machine or its software is another one")
-        return ExitCode.WITHIN_ERROR
-    typer.echo(f"{run_dir}: different")
-    return ExitCode.DIFFERENT
+    typer.echo(f"{run_dir}: {words}")
+    return code
 
 
-def _already_finished(config: Config, folder: Path, require: str | None) -> ExitCode:
+def _already_finished(config: Config, folder: Path, require: str | None, form: str) -> ExitCode:
     """The answer of ``--resume`` to a run that is finished already."""
     from raresim.report.run import read
 
     found = read(folder)
     if found.manifest.get("config_sha256") != config.digest:
         raise ConfigError(f"{folder}: already holds the run of another config; choose another folder or remove it")
+    if form == "json":
+        _emit_run(folder, found)
+        return _exit_code(found.verdict.status, require)
     typer.echo(f"{folder}: the run is finished, {found.verdict.status}")
     typer.echo(f"Report: {folder / 'report.html'}")
     return _exit_code(found.verdict.status, require)
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal that asks the run to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.exit_code = ExitCode(128 + number)
 
 
 @contextmanager
@@ -315,97 +280,81 @@ def _exit_code(status: str, require: str | None) -> ExitCode:
 
 
 @app.command()
-@_exits
+@exits
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
     seconds: Annotated[
         bool, typer.Option("--seconds", help="Predict the time: fits the inputs and calls the loss for a few draws.")
     ] = False,
+    form: Annotated[
+        Literal["text", "json", "github"],
+        typer.Option("--format", help="Text, one JSON object, or annotations of a GitHub workflow."),
+    ] = "text",
     debug: Debug = False,
 ) -> int:
     """Check configs and their data, and predict what a run costs.
 
-    Without --seconds it imports no user code and draws nothing.
+    Without --seconds it imports no user code and draws nothing. `raresim schema check` describes the JSON.
     """
-    from raresim.config import load as configs
+    from raresim.shell import checking
 
-    code = ExitCode.OK
+    code, results = ExitCode.OK, []
     for file in files:
+        found: dict[str, Any] = {"file": str(file), "ok": True, "errors": [], "facts": None}
         try:
-            config = configs.load(file, sweeping=True)
-            lines = list(_foreseen(config, file, seconds))
+            found["facts"] = checking.facts(file, seconds)
         except RaresimError as error:
             if debug:
                 raise
-            _complain(str(error))
+            found.update(ok=False, errors=checking.mistakes(file, error))
             code = max(code, error.exit_code)
-            continue
-        typer.echo(f"{file}: ok")
-        for line in lines:
-            typer.echo(f"  {line}")
-        if show:
-            typer.echo(config.texts()["resolved.yaml"], nl=False)
+            if form == "text":
+                complain(str(error))
+        results.append(found)
+        if form == "github":
+            for line in checking.workflow_commands(file, found):
+                typer.echo(line)
+        elif form == "text" and found["ok"]:
+            typer.echo(f"{file}: ok")
+            for line in checking.lines(found["facts"]):
+                typer.echo(f"  {line}")
+            if show and "resolved" in found["facts"]:
+                typer.echo(found["facts"]["resolved"], nl=False)
+    if form == "json":
+        emit("check", {"exit_code": int(code), "files": results})
     return code
 
 
-def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
-    """What ``check`` says of a config that is right, a line each."""
-    from raresim.config import memory, prediction, sweeps
-    from raresim.run.audit import described
-    from raresim.run.locate import expected_cost
-
-    sweep = sweeps.read(file) if config.is_sweep else None
-    inputs, method, stop = config.outline()
-    held = memory.needed(config.demand(inputs, method, stop))
-    cost = method.cost(inputs.latent_dim, inputs.dim)
-    yield f"inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals"
-    yield from (f"  {line}" for line in inputs.lines)
-    if inputs.table is not None:
-        facts = inputs.table.source
-        columns = f", {facts.columns} of {facts.columns + facts.not_held} columns: those held" if facts.not_held else ""
-        yield f"data: {facts.name}, {facts.rows:,} rows, {facts.first_date} to {facts.last_date}{columns}"
-    yield from (f"note: {line}" for line in inputs.notes)
-    if config.tails:
-        yield f"quantiles: finding them takes about {expected_cost(config.tails):,} evaluations"
-    yield f"method: {method.kind}; tuning takes about {cost:,} evaluations"
-    asked = "none" if stop.relative_error is None else f"{stop.relative_error:g}"
-    at_most = "" if stop.seconds is None else f" and about {stop.seconds:g} s"
-    yield f"stop: relative error {asked}, at most {stop.max_evaluations:,} evaluations{at_most}"
-    if at_most and method.least_time:
-        yield f"note: when its time is up, {method.kind} finishes {method.least_time}"
-    if seconds:
-        yield from (f"time: {line}" for line in prediction.lines(config, cost))
-    yield f"audit: {described(config.audit)}"
-    yield f"memory: {held}"
-    if sweep is not None:
-        yield f"sweep: {len(sweep.cells)} runs of {', '.join(sweep.values)}"
-    yield from config.filled
-    yield from (f"doubtful: {line}" for line in config.doubts)
-
-
 @app.command()
-@_exits
+@exits
 def report(
-    run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)], debug: Debug = False
+    run_dir: RunFolder,
+    form: Format = "text",
+    debug: Debug = False,
 ) -> int:
     """Rebuild figures and page from a run folder alone; for an unfinished run, with the estimate so far."""
     from raresim import report as reports
     from raresim.shell import unfinished
 
     partial = unfinished.partial_of(run_dir)
-    if (run_dir.is_dir() and run_dir != partial) or not partial.is_dir():
-        typer.echo(reports.build(run_dir))
-    elif (folder := unfinished.so_far(partial)) is not None:
-        typer.echo(f"{partial}: the run is not finished; the estimate so far:", err=True)
-        typer.echo(folder / "report.html")
+    is_finished = (run_dir.is_dir() and run_dir != partial) or not partial.is_dir()
+    page = reports.build(run_dir) if is_finished else None
+    if page is None:
+        folder = unfinished.so_far(partial)
+        if folder is None:
+            raise ConfigError(unfinished.described(partial))
+        page = folder / "report.html"
+        complain(f"{partial}: the run is not finished; the estimate so far:")
+    if form == "json":
+        emit("report", {"report": str(page), "is_finished": is_finished})
     else:
-        raise ConfigError(unfinished.described(partial))
+        typer.echo(page)
     return ExitCode.OK
 
 
 @app.command()
-@_exits
+@exits
 def compare(
     what: Annotated[
         list[str],
@@ -421,7 +370,7 @@ def compare(
         int | None,
         typer.Option(
             help="Run each method with so many seeds, beginning with the config's.",
-            parser=_count(1),
+            parser=counted(1),
             metavar="COUNT",
             show_default=False,
         ),
@@ -434,7 +383,8 @@ def compare(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Compare finished runs of one problem, or methods on the problem of a config.
@@ -447,7 +397,7 @@ def compare(
     from raresim.run.result import refuse_existing
     from raresim.shell import terminal
 
-    given = [Path(text) for text in what]
+    given = [latest(Path(text)) for text in what]
     if Path(what[0]).is_file():
         folders, failures, out = _run_methods(given[0], what[1:], methods, seeds, out, workers, quiet)
     elif methods or seeds or workers:
@@ -466,18 +416,20 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         seen.save(out)
         plot = plot or out / "compare.png"
-    terminal.show_comparison(seen)
-    if plot is not None:
-        if isinstance(picture, str):
-            typer.echo(f"No figure: {picture}")
-        else:
-            _write_output(plot, picture.png)
-            typer.echo(f"Figure: {plot}")
+    if plot is not None and not isinstance(picture, str):
+        _write_output(plot, picture.png)
+    if form == "json":
+        drawn = None if plot is None or isinstance(picture, str) else str(plot)
+        emit("compare", {"figure": drawn, "comparison": asdict(seen)})
+    else:
+        terminal.show_comparison(seen)
+        if plot is not None:
+            typer.echo(f"No figure: {picture}" if isinstance(picture, str) else f"Figure: {plot}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
 @app.command()
-@_exits
+@exits
 def sweep(
     file: File,
     values: Annotated[
@@ -493,7 +445,7 @@ def sweep(
         int | None,
         typer.Option(
             help="Run each combination with so many seeds, beginning with the config's.",
-            parser=_count(1),
+            parser=counted(1),
             metavar="COUNT",
             show_default=False,
         ),
@@ -502,11 +454,12 @@ def sweep(
         Path | None, typer.Option(help="The folder of all runs. Default: runs/NAME/sweep-HASH.", show_default=False)
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Runs side by side, each in a process.", parser=_count(1), metavar="COUNT")
+        int, typer.Option(help="Runs side by side, each in a process.", parser=counted(1), metavar="COUNT")
     ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this sweep; finished runs are kept.")] = False,
     workers: Workers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run a config with every combination of several values, and compare the runs.
@@ -517,8 +470,8 @@ def sweep(
     from raresim.report import comparison
     from raresim.report import sweep as figure
     from raresim.run.result import default_folder
+    from raresim.shell import progress, terminal
     from raresim.shell import sweep as runs
-    from raresim.shell import terminal
 
     kinds = [] if methods is None else [kind.strip() for kind in methods.split(",")]
     wanted = sweeps.read(file, _with_workers(values or [], workers), kinds, seeds)
@@ -530,7 +483,7 @@ def sweep(
             typer.echo(f"run {number} of {len(wanted.cells)}, {cell}: {what}", err=True)
 
     with _signals_interrupt():
-        failures = runs.run_all(wanted, place, jobs, told, lambda: terminal.progress(quiet))
+        failures = runs.run_all(wanted, place, jobs, told, lambda: progress.progress(quiet))
     done = [cell for cell in wanted.cells if runs.is_done(cell, place)]
     if not done:
         message = "\n".join(f"{failure.run}: {failure.message}" for failure in failures)
@@ -540,8 +493,11 @@ def sweep(
     seen.save(place)
     settings = [dict(setting.split("=", 1) for setting in cell.settings) for cell in done]
     _write_output(place / "sweep.png", figure.draw(seen, wanted.values, settings))
-    terminal.show_comparison(seen)
-    typer.echo(f"Runs, compare.csv and sweep.png: {place}")
+    if form == "json":
+        emit("sweep", {"folder": str(place), "comparison": asdict(seen)})
+    else:
+        terminal.show_comparison(seen)
+        typer.echo(f"Runs, compare.csv and sweep.png: {place}")
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
@@ -570,7 +526,7 @@ def _run_methods(
     from raresim.registry import lookup, members
     from raresim.report.comparison import Failure
     from raresim.run.result import default_folder, refuse_existing
-    from raresim.shell import terminal, unfinished
+    from raresim.shell import progress, unfinished
 
     changes = _with_workers(overrides, workers)
     stated = configs.load(file, changes)
@@ -591,7 +547,7 @@ def _run_methods(
                     typer.echo(f"{folder.name} ...", err=True)
                 try:
                     config = configs.load(file, changes, settings=[*own, f"seed={seed}"])
-                    with terminal.progress(quiet) as report:
+                    with progress.progress(quiet) as report:
                         unfinished.compute(config, folder, report).save(folder)
                 except (ConfigError, FieldError) as error:  # the method does not fit the problem
                     failures.append(Failure(kind, str(error)))
@@ -607,17 +563,17 @@ def _run_methods(
 
 
 @app.command()
-@_exits
+@exits
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
     level: Annotated[
         float,
-        typer.Option(help="Level of the VaR, such as 0.99.", parser=_number, metavar="NUMBER", show_default=False),
+        typer.Option(help="Level of the VaR, such as 0.99.", parser=decimal, metavar="NUMBER", show_default=False),
     ],
     es_level: Annotated[
         float | None,
         typer.Option(
-            help="Level of the ES. Default: the level of the VaR.", parser=_number, metavar="NUMBER", show_default=False
+            help="Level of the ES. Default: the level of the VaR.", parser=decimal, metavar="NUMBER", show_default=False
         ),
     ] = None,
     date: Annotated[
@@ -633,16 +589,17 @@ def backtest(
         bool, typer.Option("--pnl", help="The realised column is profit and loss, with profits positive.")
     ] = False,
     alpha: Annotated[
-        float, typer.Option(help="Significance level of each test.", parser=_number, metavar="NUMBER")
+        float, typer.Option(help="Significance level of each test.", parser=decimal, metavar="NUMBER")
     ] = 0.05,
     tail: Annotated[str, typer.Option(help="Tail law of right forecasts: auto, normal, t3, t4.5, ..., gpd.")] = "auto",
     seed: Annotated[
-        int, typer.Option(help="Seed of the simulated critical values.", parser=_count(0), metavar="COUNT")
+        int, typer.Option(help="Seed of the simulated critical values.", parser=counted(0), metavar="COUNT")
     ] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="File for the results (JSON).", show_default=False)
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Test forecasts of VaR and ES against realised losses; exits with 0 for any verdict."""
@@ -658,51 +615,61 @@ def backtest(
         found = judged(source, level=level, es_level=es_level, alpha=alpha, tail=tail, seed=seed)
     except DataError as error:  # the file is the only input of this verb
         raise ConfigError(str(error)) from error
-    terminal.show_backtest(found)
+    if form == "json":
+        emit("backtest", {"backtest": found.to_dict()})
+    else:
+        terminal.show_backtest(found)
     if json_file is not None:
         text = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         _write_output(json_file, text.encode())
-        typer.echo(f"Results: {json_file}")
+        typer.echo(f"Results: {json_file}", err=form == "json")
     if figure is not None:
         from raresim.report import backtest as pictures
 
         _write_output(figure, pictures.draw(found).png)
-        typer.echo(f"Figure: {figure}")
+        typer.echo(f"Figure: {figure}", err=form == "json")
     return ExitCode.OK
 
 
 @app.command("list")
-@_exits
+@exits
 def list_kinds(
     family: Annotated[
-        str | None, typer.Argument(help="One family only: distributions, copulas, ...", show_default=False)
+        str | None, typer.Argument(help="One family only: marginals, copulas, methods, ...", show_default=False)
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The members of all families.")] = False,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
-    """List the values that `kind` may have."""
-    import inspect
+    """List the families of what `kind` may be; with a family, its members."""
+    from raresim.shell import catalogue, terminal
 
-    from raresim.registry import FAMILIES, families_called, members
-    from raresim.shell import terminal
-
-    families = list(FAMILIES) if family is None else families_called(family)
-    found = {cls: (name, kind) for name in reversed(families) for kind, cls in members(name).items()}
-    rows = [
-        [name, kind, (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "")]
-        for cls, (name, kind) in found.items()
-    ]
-    rows.sort(key=lambda row: (families.index(row[0]), row[1]))
-    if families == ["method"]:
-        terminal.show_table(["kind", "when to use it"], [row[1:] for row in rows])
+    found = catalogue.members_of(family)
+    if form == "json":
+        emit("list", {"families": catalogue.plain(found)})
+    elif family is None and not every:
+        terminal.show_table(["family", "kinds", "what it is"], catalogue.overview(found))
+        typer.echo("raresim list FAMILY lists one of them, raresim list --all all.")
+    elif set(found) == {"method"}:
+        rows = [[kind, text] for _, kind, text in catalogue.rows(found)]
+        terminal.show_table(["kind", "when to use it"], rows)
     else:
-        terminal.show_table(["family", "kind", "what it is"], rows)
+        terminal.show_table(["family", "kind", "what it is"], catalogue.rows(found))
     return ExitCode.OK
 
 
 @app.command()
-@_exits
-def schema(debug: Debug = False) -> int:
+@exits
+def schema(
+    what: Annotated[
+        Literal["config", "check"], typer.Argument(help="Of a config, or of what `check --format json` prints.")
+    ] = "config",
+    debug: Debug = False,
+) -> int:
     """Print the JSON Schema of a config, for editors."""
+    if what == "check":
+        typer.echo(resources.files("raresim.shell").joinpath("schemas", "check.json").read_text("utf-8"), nl=False)
+        return ExitCode.OK
     from raresim.config.keys import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=1))
@@ -710,7 +677,7 @@ def schema(debug: Debug = False) -> int:
 
 
 @app.command("init")
-@_exits
+@exits
 def init_recipe(
     recipe: Annotated[str | None, typer.Argument(help="Its name; without one, list all.", show_default=False)] = None,
     out: Annotated[
@@ -731,11 +698,12 @@ def init_recipe(
 
 
 @app.command("explain")
-@_exits
+@exits
 def explain_term(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="TERM", help="A word, a column, a key.", show_default=False)
     ] = None,
+    form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Explain a word of the shell's tables, result.json or the report, or a key of a config; without any, list all."""
@@ -743,21 +711,23 @@ def explain_term(
     from raresim.report import glossary
 
     if not words:
-        typer.echo(glossary.listing())
+        if form == "json":
+            emit("explain", {"terms": [asdict(term) for term in glossary.TERMS]})
+        else:
+            typer.echo(glossary.listing())
         return ExitCode.OK
     text = " ".join(words)
     term, key = glossary.find(text), keys.explain(text) or keys.explain("_".join(text.replace("-", " ").split()))
     if term is None and not key:
         glossary.explain(text, keys.names())
+    if form == "json":
+        emit("explain", {"term": None if term is None else asdict(term), "key": key or None})
+        return ExitCode.OK
     shown = [] if term is None else [glossary.page(term)]
     if key:
         shown += [f"In a config:\n\n{key}"]
     typer.echo("\n\n".join(shown))
     return ExitCode.OK
-
-
-def _complain(message: str) -> None:
-    print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
 
 
 def main() -> None:

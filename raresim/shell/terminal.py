@@ -1,39 +1,29 @@
-"""The output of a run in the shell: its progress while it runs, its numbers at the end."""
+"""The output of the shell for people: the numbers of a run, comparisons, backtests, tables."""
 
 from __future__ import annotations
 
 import math
-import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from raresim.diagnostics.verdict import advice_of
-from raresim.report.tables import count, duration, interval, multiple, number, percent, unit_of
+from raresim.report.tables import count, interval, multiple, number, percent, unit_of
 from raresim.report.tables import value as in_digits
 from raresim.report.words import ROWS
 
 if TYPE_CHECKING:
     from raresim.backtests.backtest import Backtest
-    from raresim.engine.session import Report
     from raresim.record.exhibits import Exhibit
     from raresim.record.records import Estimate
     from raresim.report.comparison import Comparison, Row, Spread
     from raresim.run.result import Result
-
-FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
-"""Without a terminal, seconds before the first progress line and between two lines."""
 
 STAGES = ("explore", "tune", "estimate", "audit")
 
@@ -62,157 +52,6 @@ STYLES = {"trusted": "bold green", "caution": "bold yellow", "untrusted": "bold 
 
 VERDICT_STYLES = {"not rejected": "bold green", "doubtful": "bold yellow", "rejected": "bold red"}
 """Styles of the verdicts of a backtest."""
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[Report]:
-    """Show progress on standard error: a bar in a terminal, plain lines elsewhere, nothing if quiet.
-
-    Both are updated while a slow loss is called, so the time that a stage has taken is always shown.
-    """
-    console = Console(stderr=True)
-    if quiet:
-        yield lambda *_: None
-    elif console.is_terminal:
-        with Progress(
-            TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=10),
-            _Words(table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[note]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
-            console=console,
-            transient=True,
-            expand=True,  # the note takes the remaining width, and is cut there
-        ) as bars:
-            yield _Bars(bars)
-    else:
-        with _Lines() as lines:
-            yield lines
-
-
-class _Stage:
-    """The progress of a stage: the rows of the estimate, or steps whose number is unknown beforehand."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.begun = self.step_begun = self.heard = time.monotonic()
-        self.steps, self.first, self.done, self.total = 1, 0, 0, 0
-        self.ended: float | None = None
-
-    def hear(self, done: int, total: int) -> None:
-        """Record the progress; a smaller count than before belongs to another step."""
-        self.ended, self.heard = None, time.monotonic()
-        self.steps += done < self.done
-        if done < self.done or not done or not self.total:
-            self.step_begun, self.first = self.heard, done
-        self.done, self.total = done, total
-
-    def end(self) -> None:
-        """Note that another stage has begun."""
-        self.ended = self.ended or time.monotonic()
-
-    def text(self) -> str:
-        """For instance ``step 3: 512 of 1,000, 12 s``; for the estimate ``45 %, 30 s left``."""
-        now = time.monotonic() if self.ended is None else self.ended
-        seconds = duration(round(now - self.begun))
-        if self.total <= 1:
-            return seconds
-        if self.name == "estimate":
-            if self.ended is not None or self.done >= self.total:
-                return f"{count(self.done)} rows, {seconds}"
-            rate = (self.done - self.first) / max(self.heard - self.step_begun, 1e-9)
-            if not rate or now - self.step_begun < 0.5:
-                return f"{count(self.done)} of {count(self.total)} rows, {seconds}"
-            left = (self.total - self.done) / rate - (now - self.heard)
-            return f"{100 * self.done // self.total} %, {duration(max(1, math.ceil(left)))} left"
-        if self.ended is not None:
-            return f"{count(self.steps)} step{'s' * (self.steps > 1)}, {seconds}"
-        return f"step {count(self.steps)}: {count(self.done)} of {count(self.total)}, {seconds}"
-
-
-class _Stages:
-    """The stages of a run, in the order in which they began."""
-
-    def __init__(self) -> None:
-        self.last = _Stage("starting")
-        self.all = {"starting": self.last}
-
-    def hear(self, name: str, done: int, total: int) -> _Stage:
-        if name not in self.all:
-            self.all[name] = _Stage(name)
-        if self.all[name] is not self.last:
-            self.last.end()
-        self.last = self.all[name]
-        self.last.hear(done, total)
-        return self.last
-
-
-class _Words(ProgressColumn):
-    """The present text of a `_Stage`."""
-
-    max_refresh = 0.5
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["stage"].text())
-
-
-class _Bars:
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._stages = _Stages()
-        self._tasks = {"starting": bars.add_task("starting", total=None, stage=self._stages.last, note="")}
-
-    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        before = self._stages.last.name
-        told = self._stages.hear(stage, done, total)
-        if stage != before:
-            if before == "starting":
-                self._bars.remove_task(self._tasks.pop(before))
-            else:
-                self._bars.update(self._tasks[before], completed=1, total=1)
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=None, stage=told, note="")
-        self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
-
-
-class _Lines:
-    """A line from time to time, even if no progress is reported for long."""
-
-    def __init__(self) -> None:
-        self._stages = _Stages()
-        self._note = ""
-        self._due = time.monotonic() + min(FIRST_SECONDS, LINE_SECONDS)
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._waiting = threading.Thread(target=self._wait, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._waiting.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._waiting.join()
-
-    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        with self._lock:
-            self._stages.hear(stage, done, total)
-            self._note = note
-            self._print_where_due()
-
-    def _wait(self) -> None:
-        while not self._over.wait(0.25):
-            with self._lock:
-                self._print_where_due()
-
-    def _print_where_due(self) -> None:
-        now = time.monotonic()
-        if now >= self._due:
-            self._due = now + max(LINE_SECONDS, 0.0)
-            stage = self._stages.last
-            note = f"  {self._note}" if self._note else ""
-            print(f"{stage.name}: {stage.text()}{note}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _console() -> Console:

@@ -24,6 +24,7 @@ from raresim.files.run_folders import CHECKPOINT, SUFFIX
 from raresim.run.checkpoint import Checkpoint, State, load, refuse_other
 from raresim.run.estimation import Extension
 from raresim.run.result import refuse_existing, write_folder
+from raresim.shell.progress import forecast
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
@@ -250,6 +251,8 @@ def compute(
     kind = execution.kind_for(experiment.loss)
     provenance: dict[str, Any] = {"config_sha256": config.digest, "executor": kind}
     try:
+        if expects := getattr(report, "expects", None):  # what shows progress, and not any function that is told it
+            expects(forecast(experiment))
         with Executor.of(kind, execution.asked_workers, execution.scheduler) as executor:
             provenance["workers"] = executor.workers
             return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension)

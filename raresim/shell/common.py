@@ -1,0 +1,140 @@
+"""What the verbs of the shell share: options, exit codes, one message for each error, and output for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, ParamSpec
+
+import typer
+
+from raresim import __version__
+from raresim.arguments import numerals
+from raresim.errors import ExitCode, RaresimError, visible
+from raresim.files.run_folders import latest
+
+P = ParamSpec("P")
+
+FORMAT_VERSION = 1
+"""Version of what ``--format json`` prints: another one where a key goes or changes its meaning; keys may be added."""
+
+EXIT_CODES = """\b
+Exit codes
+  0    finished; the verdict is trusted or caution
+  1    an internal error, or a file that cannot be written
+  2    a mistake in the command or the config
+  3    a mistake in the user's loss or data
+  4    verify: the same within errors, on another machine or version
+  5    verify: different
+  10   caution, where --require trusted was given
+  20   untrusted
+  21   bound only: no event was seen
+  130  interrupted (SIGINT); the state is saved
+  143  terminated (SIGTERM); the state is saved
+"""
+"""The end of ``raresim --help``; click keeps the lines of a paragraph that begins with a backspace."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = ExitCode(128 + number)
+
+
+def exits(verb: Callable[P, int]) -> Callable[P, None]:
+    """Turn a verb's return value and errors into the exit code; errors are one message on standard error."""
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = verb(*args, **kwargs)
+        except RaresimError as error:
+            if kwargs.get("debug"):
+                raise
+            complain(str(error))
+            code = error.exit_code
+        except OSError as error:
+            if kwargs.get("debug"):
+                raise
+            complain(str(error))
+            code = ExitCode.INTERNAL
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            complain(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
+            code = ExitCode.INTERNAL
+        except KeyboardInterrupt as stop:
+            complain("\n".join(["interrupted", *getattr(stop, "__notes__", ["the unfinished run was not saved"])]))
+            code = stop.exit_code if isinstance(stop, Interrupted) else ExitCode.INTERRUPTED
+        raise typer.Exit(code)
+
+    return run
+
+
+def complain(message: str) -> None:
+    """Print a message on standard error."""
+    print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
+
+
+def emit(verb: str, content: Mapping[str, Any]) -> None:
+    """Print what a verb found as one JSON object with the version of its form; a number that is not finite is null."""
+    from raresim.record.codec import plain
+
+    head = {"schema_version": FORMAT_VERSION, "raresim": __version__, "verb": verb}
+    typer.echo(json.dumps(plain(head | dict(content)), indent=1, allow_nan=False))
+
+
+def counted(least: int) -> Callable[[str], int]:
+    """A reader of a count on the command line, as in a config: ``1e6`` is a count."""
+
+    def read(given: str | int) -> int:  # a default comes as a number
+        text = str(given)
+        value = numerals.count(text)
+        if value is None:
+            raise typer.BadParameter(f"must be a whole number, got {text!r}{numerals.advice(text)}")
+        if value < least:
+            raise typer.BadParameter(f"must be at least {least}, got {text}")
+        return value
+
+    return read
+
+
+def decimal(given: str | float) -> float:
+    """Read a number on the command line as in a config."""
+    value = numerals.number(str(given))
+    if value is None:
+        raise typer.BadParameter(f"must be a number, got {given!r}{numerals.advice(given)}")
+    return value
+
+
+def run_folder(given: str | Path) -> Path:
+    """The path of a run folder; ``runs/NAME/latest`` stands for the newest run of that name."""
+    return latest(Path(given))
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of workers, instead of the config's.", parser=counted(1), metavar="COUNT", show_default=False
+    ),
+]
+File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_DIR",
+        help="A finished run folder; runs/NAME/latest is the newest of that name.",
+        parser=run_folder,
+        show_default=False,
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Format = Annotated[
+    Literal["text", "json"], typer.Option("--format", help="Text for people, or one JSON object for programs.")
+]
