@@ -36,6 +36,8 @@ from raresim.inputs.fitted import FittedInputs as FittedInputs
 from raresim.inputs.garch import Garch as Garch
 from raresim.inputs.nataf import Nataf as Nataf
 from raresim.losses.linear import Linear as Linear
+from raresim.losses.outputs import ProgramOutput as ProgramOutput
+from raresim.losses.program import ProgramLoss as ProgramLoss
 from raresim.losses.python import PythonLoss as PythonLoss
 from raresim.measures.contributions import Contributions as Contributions
 from raresim.measures.exceedance import Exceedance as Exceedance

@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from raresim.arguments.checks import FunctionPath, Matrix, Vector
+from raresim.arguments.checks import FolderPath, FunctionPath, Matrix, Vector
 from raresim.copulas.base import Copula
 from raresim.data import ColumnSource, ReturnsSource
 from raresim.distributions.base import Distribution, Inputs
@@ -110,6 +110,7 @@ def _to_path(value: Any) -> Any:
 
 _Count = Annotated[int, BeforeValidator(_integral)]
 _Path = Annotated[str, BeforeValidator(_to_path), "path"]
+_Folder = Annotated[str, BeforeValidator(_to_path), "folder"]
 
 
 class _Models:
@@ -159,6 +160,8 @@ class _Models:
             return list[list[float]]
         if hint is FunctionPath:
             return Annotated[str, "function"]
+        if hint is FolderPath:
+            return _Folder
         if hint is int:
             return _Count
         if hint is Path:
@@ -219,7 +222,7 @@ def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:
 
 
 def marks_of(hint: Any) -> set[str]:
-    """The marks ("path", "function") of an annotation, or of a member of its union."""
+    """The marks ("path", "folder", "function") of an annotation, or of a member of its union."""
     own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
     return own.union(*(marks_of(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
 
