@@ -39,6 +39,7 @@ from raresim.losses.linear import Linear as Linear
 from raresim.losses.outputs import ProgramOutput as ProgramOutput
 from raresim.losses.program import ProgramLoss as ProgramLoss
 from raresim.losses.python import PythonLoss as PythonLoss
+from raresim.losses.umbridge import UMBridgeLoss as UMBridgeLoss
 from raresim.measures.contributions import Contributions as Contributions
 from raresim.measures.exceedance import Exceedance as Exceedance
 from raresim.measures.expected_shortfall import ExpectedShortfall as ExpectedShortfall

@@ -112,6 +112,17 @@ _Count = Annotated[int, BeforeValidator(_integral)]
 _Path = Annotated[str, BeforeValidator(_to_path), "path"]
 _Folder = Annotated[str, BeforeValidator(_to_path), "folder"]
 
+_PLAIN: Sequence[tuple[Any, Any]] = (
+    (Vector, float | list[float]),
+    (Matrix, list[list[float]]),
+    (FunctionPath, Annotated[str, "function"]),
+    (FolderPath, _Folder),
+    (int, _Count),
+    (Path, _Path),
+    (Any, Any),
+)
+"""Annotations of dataclasses and their types in the model; `Any` is passed on as it is."""
+
 
 class _Models:
     """Pydantic models of dataclasses, made once each; a family is a union with the discriminator ``kind``."""
@@ -154,18 +165,9 @@ class _Models:
 
     def translate(self, hint: Any) -> Any:
         """The pydantic type of a dataclass annotation."""
-        if hint is Vector:
-            return float | list[float]
-        if hint is Matrix:
-            return list[list[float]]
-        if hint is FunctionPath:
-            return Annotated[str, "function"]
-        if hint is FolderPath:
-            return _Folder
-        if hint is int:
-            return _Count
-        if hint is Path:
-            return _Path
+        for known, plain in _PLAIN:
+            if hint is known:
+                return plain
         if hint in _FAMILY_OF:
             return self.family(_FAMILY_OF[hint])
         if dataclasses.is_dataclass(hint):

@@ -623,6 +623,9 @@ OF_MODELS = (
 )
 """Models and their parts, whose keys have tests of their own."""
 
+OF_LOSSES = ("ProgramLoss.", "ProgramOutput.", "UMBridgeLoss.")
+"""Losses whose keys have tests of their own, in tests/losses."""
+
 
 def test_every_field_of_the_schema_is_flipped() -> None:
     places = {"executor", "workers", "checkpoint", "memory", "scheduler"}

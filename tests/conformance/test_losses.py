@@ -1,17 +1,21 @@
 """The contract of a loss, over every registered member."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from raresim.losses.rows import RowLoss
+from raresim.losses.umbridge import UMBridgeLoss
 from tests.helpers import block, examples, losses, normals
 from tests.statistical import assert_within_error
+from tests.umbridge_server import serving
 
 ORACLES = {
     ("linear", 0): lambda x: x.mean(axis=1),
     ("linear", 1): lambda x: 2.0 * x[:, 1] - x[:, 0],
+    ("umbridge", 0): lambda x: (x[:, 0] + x[:, 1]) * x[:, 2],
     ("program", 0): lambda x: x.sum(axis=1),
     ("python", 0): lambda x: x.max(axis=1),
     ("python", 1): lambda x: x.max(axis=1),
@@ -25,7 +29,12 @@ ORACLES = {
 
 @pytest.fixture(params=examples("loss"))
 def example(request):
-    return request.param
+    inputs, loss = request.param
+    if not isinstance(loss, UMBridgeLoss):
+        yield inputs, loss
+        return
+    with serving() as server:
+        yield inputs, replace(loss, url=server.url)
 
 
 @pytest.fixture
