@@ -35,6 +35,13 @@ from raresim.inputs.copula import CopulaInputs as CopulaInputs
 from raresim.inputs.fitted import FittedInputs as FittedInputs
 from raresim.inputs.garch import Garch as Garch
 from raresim.inputs.nataf import Nataf as Nataf
+from raresim.losses.algebra import AtLeast as AtLeast
+from raresim.losses.algebra import Complement as Complement
+from raresim.losses.algebra import Intersection as Intersection
+from raresim.losses.algebra import ParallelSystem as ParallelSystem
+from raresim.losses.algebra import SeriesSystem as SeriesSystem
+from raresim.losses.algebra import Union as Union
+from raresim.losses.event import Event as Event
 from raresim.losses.linear import Linear as Linear
 from raresim.losses.outputs import ProgramOutput as ProgramOutput
 from raresim.losses.program import ProgramLoss as ProgramLoss

@@ -28,6 +28,11 @@ def token() -> str:
     return f"{os.getpid()}-{next(_TOKENS)}"
 
 
+def is_asked(token: str) -> bool:
+    """Whether nothing is left to check: the loss is not watched, or was checked in this process before."""
+    return not token or token in _ASKED
+
+
 def rows_again(n: int, seconds: float) -> int:
     """How many of ``n`` rows, which took ``seconds`` together, are evaluated again."""
     return max(1, min(ROWS_AGAIN, int(SECONDS_AGAIN * n / max(seconds, 1e-9))))
@@ -57,7 +62,7 @@ def refuse(
     evaluate : callable
         Gives the values of some rows; it gets the rows, and ``out`` for the form of the values.
     """
-    if not token or token in _ASKED:
+    if is_asked(token):
         return
     _ASKED.add(token)
     is_known = np.isfinite(out).reshape(len(x), -1).all(axis=1)

@@ -623,7 +623,18 @@ OF_MODELS = (
 )
 """Models and their parts, whose keys have tests of their own."""
 
-OF_LOSSES = ("ProgramLoss.", "ProgramOutput.", "UMBridgeLoss.")
+OF_LOSSES = (
+    "AtLeast.",
+    "Complement.",
+    "Event.",
+    "Intersection.",
+    "ParallelSystem.",
+    "ProgramLoss.",
+    "ProgramOutput.",
+    "SeriesSystem.",
+    "UMBridgeLoss.",
+    "Union.",
+)
 """Losses whose keys have tests of their own, in tests/losses."""
 
 

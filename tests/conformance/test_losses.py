@@ -13,6 +13,17 @@ from tests.statistical import assert_within_error
 from tests.umbridge_server import serving
 
 ORACLES = {
+    ("at_least", 0): lambda x: np.median(x, axis=1),
+    ("complement", 0): lambda x: 1.0 - x[:, 0],
+    ("complement", 1): lambda x: np.minimum(1.0 - x[:, 0], 2.0 - x[:, 1]),
+    ("event", 0): lambda x: (x[:, 0] + 2.0 * x[:, 1] - 1.0) / 2.0,
+    ("event", 1): lambda x: 0.5 - x[:, :2].max(axis=1),
+    ("intersection", 0): lambda x: np.minimum(x[:, 0] - 1.0, x[:, 1:].max(axis=1) - 0.5),
+    ("parallel", 0): lambda x: np.minimum(x[:, 0] - 1.0, x[:, 1] - 2.0),
+    ("series", 0): lambda x: np.maximum(x[:, 0] - 1.0, x[:, 1] - 2.0),
+    ("union", 0): lambda x: x[:, :2].max(axis=1),
+    ("union", 1): lambda x: np.maximum(x[:, 0] - 1.0, x[:, 1:].min(axis=1) - 0.5),
+    ("union", 2): lambda x: np.maximum(x[:, 0] - 1.0, x[:, 1:].max(axis=1) - 0.5),
     ("linear", 0): lambda x: x.mean(axis=1),
     ("linear", 1): lambda x: 2.0 * x[:, 1] - x[:, 0],
     ("umbridge", 0): lambda x: (x[:, 0] + x[:, 1]) * x[:, 2],
