@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Event
 
 from raresim.errors import LossError
 from raresim.losses.isolation import ending
 from raresim.losses.rows import RowError
+from raresim.losses.stopping import Stop
 
 PRINTED, COMPLAINED = "stdout.txt", "stderr.txt"
 """The files in the folder of a row that get what its program writes to standard output and standard error."""
@@ -31,7 +31,7 @@ def launch(
     working_folder: Path,
     environment: Mapping[str, str],
     timeout: float | None,
-    stop: Event,
+    stop: Stop,
 ) -> None:
     """Run a program without a shell and wait for its end; what it prints goes into files in ``folder``.
 
@@ -47,7 +47,7 @@ def launch(
         Its environment variables, beside those of this process.
     timeout : float or None
         Seconds that it may take.
-    stop : Event
+    stop : Stop
         Set when nobody waits for the answer any more.
 
     Raises
@@ -81,7 +81,7 @@ def launch(
         raise RowError("exit", f"ended with exit code {exit_code}{_last_line(folder)}")
 
 
-def _end(process: subprocess.Popen[bytes], timeout: float | None, stop: Event) -> int:
+def _end(process: subprocess.Popen[bytes], timeout: float | None, stop: Stop) -> int:
     """The exit code of a process; raises `RowError` when it takes longer than ``timeout``, or ``stop`` is set."""
     begun = time.monotonic()
     while True:

@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from threading import Event
 from typing import Any, ClassVar
 
 from raresim.arguments.checks import FolderPath
@@ -24,6 +23,7 @@ from raresim.losses.launch import COMPLAINED, PRINTED, launch
 from raresim.losses.outputs import ProgramOutput
 from raresim.losses.placeholders import filled, names_in
 from raresim.losses.rows import RowError, RowLoss
+from raresim.losses.stopping import Stop
 from raresim.losses.travel import arrived, luggage
 from raresim.numerics.arrays import Float
 from raresim.registry import member
@@ -185,7 +185,7 @@ class ProgramLoss(RowLoss):
                 f"{program!r} must be among copies, or an absolute path: it is looked for in the row's folder",
             )
 
-    def of_row(self, row: Float, stop: Event) -> float:
+    def of_row(self, row: Float, stop: Stop) -> float:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="row-" if self.folder else "raresim-row-", dir=self.folder))
@@ -203,7 +203,7 @@ class ProgramLoss(RowLoss):
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _in_folder(self, folder: Path, row: Float, stop: Event) -> float:
+    def _in_folder(self, folder: Path, row: Float, stop: Stop) -> float:
         """The loss of one row, from a program that has its files in ``folder``."""
         values = {name: repr(float(value)) for name, value in zip(self.names, row, strict=True)}
         values |= {"python": sys.executable, "row_folder": str(folder)}

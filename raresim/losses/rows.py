@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from raresim.errors import FieldError, LossError
 from raresim.losses import noise
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failed, Failure, failures_of, not_finite, note
+from raresim.losses.stopping import Stop, current
 from raresim.numerics.arrays import Float
 
 Policy = Literal["error", "bound", "retry"]
@@ -67,7 +67,7 @@ class RowLoss(Loss):
         """What the loss is called in messages."""
 
     @abstractmethod
-    def of_row(self, row: Float, stop: Event) -> float:
+    def of_row(self, row: Float, stop: Stop) -> float:
         """The loss of one row, (d,) float64; a call may be made on any thread, and ends soon after ``stop`` is set.
 
         Raises
@@ -169,7 +169,9 @@ class RowLoss(Loss):
                         break
         return found
 
-    def _outcome(self, row: Float, stop: Event) -> float | Failed:
+    def _outcome(self, row: Float, stop: Stop) -> float | Failed:
+        if stop.is_set():
+            raise LossError(f"loss {self.name}: was stopped")
         try:
             return self.of_row(row, stop)
         except RowError as error:
@@ -188,10 +190,10 @@ class RowLoss(Loss):
 
 @contextmanager
 def _results(
-    parallel: int, outcome: Callable[[Float, Event], Any], x: Float, rows: Iterable[int]
+    parallel: int, outcome: Callable[[Float, Stop], Any], x: Float, rows: Iterable[int]
 ) -> Iterator[Iterator[tuple[int, Any]]]:
     """Outcomes of rows in their order, with at most ``parallel`` under way; those left over are stopped at the end."""
-    stop = Event()
+    stop = Stop(current())
     if parallel == 1:
         yield ((row, outcome(x[row], stop)) for row in rows)
         return

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.losses.rows import RowError, RowLoss
+from raresim.losses.stopping import Stop
 from raresim.losses.web import LateError, NoAnswerError, Server, UnreadableError, checked_url
 from raresim.numerics.arrays import Float
 from raresim.registry import member
@@ -152,7 +152,7 @@ class UMBridgeLoss(RowLoss):
             raise FieldError("output", f"must be in the output, counted from 0, got [{vector}, {index}]: {shape}")
         return vector, index
 
-    def of_row(self, row: Float, stop: Event) -> float:
+    def of_row(self, row: Float, stop: Stop) -> float:
         given = [part.tolist() for part in np.split(row, np.cumsum(self.sizes)[:-1])]
         question = {"name": self.model, "input": given, "config": dict(self.config)}
         try:
@@ -186,7 +186,7 @@ class UMBridgeLoss(RowLoss):
     def _told(self, path: str, question: Mapping[str, Any] | None) -> dict[str, Any]:
         """What the server says about itself, as a mapping."""
         try:
-            status, answer = Server(self.url).ask(path, question, self.timeout or PATIENCE, Event())
+            status, answer = Server(self.url).ask(path, question, self.timeout or PATIENCE, Stop())
         except NoAnswerError as error:
             raise LossError(f"loss {self.name}: {error}; start the server, and see whether `url` is its own") from None
         except UnreadableError as error:

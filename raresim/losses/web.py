@@ -8,11 +8,11 @@ import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from raresim.errors import FieldError
+from raresim.losses.stopping import Stop
 
 STEP = 0.1
 """Seconds between two looks at whether an answer is still wanted."""
@@ -39,7 +39,7 @@ class Server:
 
     url: str
 
-    def ask(self, path: str, question: Mapping[str, Any] | None, timeout: float | None, stop: Event) -> tuple[int, Any]:
+    def ask(self, path: str, question: Mapping[str, Any] | None, timeout: float | None, stop: Stop) -> tuple[int, Any]:
         """Status and JSON of the answer to a POST of ``question``, or to a GET where it is None.
 
         Parameters
@@ -50,7 +50,7 @@ class Server:
             Sent as JSON.
         timeout : float or None
             Seconds that the answer may take.
-        stop : Event
+        stop : Stop
             Set when nobody waits for the answer any more.
 
         Raises
@@ -107,7 +107,7 @@ def checked_url(field: str, given: str) -> str:
     return given.rstrip("/")
 
 
-def _wait(connection: http.client.HTTPConnection, until: float | None, stop: Event) -> None:
+def _wait(connection: http.client.HTTPConnection, until: float | None, stop: Stop) -> None:
     """Wait for the first byte of the answer; raises `TimeoutError` when it is late, `NoAnswerError` at ``stop``."""
     while not select.select([connection.sock], [], [], min(STEP, _left(until)))[0]:
         if stop.is_set():

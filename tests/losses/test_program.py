@@ -4,6 +4,7 @@ import os
 import pickle
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from typer.testing import CliRunner
 
 from raresim import Independent, ProgramLoss, ProgramOutput, StandardNormal, marginals
 from raresim.config import load as configs
+from raresim.engine.executors import Executor
 from raresim.errors import ConfigError, FieldError, LossError
 from raresim.losses.failures import collecting
 from raresim.losses.rows import RowError
+from raresim.losses.stopping import Stop
 from raresim.losses.travel import travelling
 from raresim.shell import cli
 from tests.helpers import losses
@@ -241,12 +244,22 @@ def _runs(pid):
 
 
 def test_a_program_that_nobody_waits_for_is_ended():
-    stop = threading.Event()
+    stop = Stop()
     threading.Timer(0.3, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(RowError, match="was stopped"):
         program("import time; time.sleep(60)").of_row(ROWS[0], stop)
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_programs_of_a_run_that_ends_early_are_ended(parallel):
+    """A block that fails ends the run; the blocks under way in other threads would take a minute."""
+    loss = program("import time\nif a > 8: sys.exit(1)\ntime.sleep(60)", parallel=parallel)
+    begun = time.monotonic()
+    with Executor.of("threads", 3) as executor, pytest.raises(LossError, match="ended with exit code 1"):
+        list(executor.map(partial(losses, loss), [ROWS[1:2], ROWS, ROWS]))
+    assert time.monotonic() - begun < 40
 
 
 def test_a_program_with_noise_is_refused():

@@ -13,6 +13,7 @@ from raresim.config import load as configs
 from raresim.errors import ConfigError
 from raresim.losses.failures import collecting
 from raresim.losses.rows import RowError
+from raresim.losses.stopping import Stop
 from tests.helpers import losses
 from tests.umbridge_server import INFO, evaluated, serving, slowly
 
@@ -100,7 +101,7 @@ def test_a_model_that_takes_too_long_or_is_not_wanted_is_left():
         bound = loss_at(server, timeout=0.3).bind(INPUTS)
         with pytest.raises(LossError, match=r"127.0.0.1:\d+ gave no answer within 0.3 s; row 0"):
             losses(bound, ROWS)
-        stop, begun = threading.Event(), time.monotonic()
+        stop, begun = Stop(), time.monotonic()
         threading.Timer(0.1, stop.set).start()
         with pytest.raises(RowError, match="was stopped"):
             loss_at(server).bind(INPUTS).of_row(ROWS[0], stop)
