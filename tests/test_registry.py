@@ -35,7 +35,7 @@ def test_members_are_listed_in_order(family):
     [
         ("method", "crud", "kind: unknown method kind 'crud'; did you mean 'crude'?"),
         ("proposal_family", "gausian", "kind: unknown proposal family kind 'gausian'; did you mean 'gaussian'?"),
-        ("loss", "xyz", "kind: unknown loss kind 'xyz' (allowed: linear, python)"),
+        ("loss", "xyz", "kind: unknown loss kind 'xyz' (allowed: "),
         ("method", None, f"kind: unknown method kind None (allowed: {METHODS})"),
         ("method", ["crude"], "kind: unknown method kind ['crude']"),
     ],

@@ -17,7 +17,7 @@ from runs import FAILED, QUESTIONS, REFUSED, Run
 from scipy import stats
 from targets import TARGETS, Target
 
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 from raresim.record.verdict import Status
 from raresim.report import style
 

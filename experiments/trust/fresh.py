@@ -31,7 +31,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 
 # the study of methods has the parts that count evaluations and read lists
 sys.path.append(str(Path(__file__).parents[1] / "methods"))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 
 # the study of methods has the problems, and what counts evaluations
 sys.path.append(str(Path(__file__).parents[1] / "methods"))

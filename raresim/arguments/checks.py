@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import numpy as np
@@ -23,6 +24,10 @@ Matrix = Annotated[ArrayLike, "matrix"]
 
 FunctionPath = Annotated[str, "function"]
 """A constructor argument of the form ``file.py:name``."""
+
+
+FolderPath = Annotated[Path, "folder"]
+"""A constructor argument that is a folder; in YAML it is relative to the config file."""
 
 
 MAX_DIM = 100_000

@@ -342,18 +342,31 @@ class Config:
                 raise self.tree.error((*loc, f.name), "is required but missing")
 
     def _file(self, model: BaseModel, name: str, loc: Loc) -> Any:
-        """The value of a field; a path, or the path in ``file.py:name``, is relative to the config file."""
+        """The value of a field; a path, or the path in ``file.py:name``, is relative to the config file.
+
+        So are paths in a list or mapping.
+        """
         value = getattr(model, name)
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
-        if value is None or not marks & {"path", "function"}:
+        if value is None or not marks & {"path", "folder", "function"}:
             field = next((f for f in dataclasses.fields(class_of(model)) if f.name == name), None)
             least = None if field is None else field.metadata.get("least")
             return self._build(value, loc) if least is None else self._fitted_from(value, loc, least)
+        return self._found(value, marks, loc)
+
+    def _found(self, value: Any, marks: set[str], loc: Loc) -> Any:
+        """A path, or each path of a list or mapping, below the folder of the config; a file must be there."""
+        if isinstance(value, dict):
+            return {key: self._found(item, marks, (*loc, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._found(item, marks, (*loc, i)) for i, item in enumerate(value)]
         path_text, colon, function = str(value).rpartition(":") if "function" in marks else (str(value), "", "")
         if "function" in marks and not colon:
             return value
         path = self.folder / path_text
+        if "folder" in marks:
+            return path
         if not path.is_file():
             raise self.tree.error(loc, f"no such file: {path}")
         allowed, needed = self.execution().memory_bytes, memory.FILE_COPIES * path.stat().st_size

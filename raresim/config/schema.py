@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from raresim.arguments.checks import FunctionPath, Matrix, Vector
+from raresim.arguments.checks import FolderPath, FunctionPath, Matrix, Vector
 from raresim.copulas.base import Copula
 from raresim.data import ColumnSource, ReturnsSource
 from raresim.distributions.base import Distribution, Inputs
@@ -138,6 +138,18 @@ def _to_path(value: Any) -> Any:
 
 _Count = Annotated[int, BeforeValidator(_integral)]
 _Path = Annotated[str, BeforeValidator(_to_path), "path"]
+_Folder = Annotated[str, BeforeValidator(_to_path), "folder"]
+
+_PLAIN: Sequence[tuple[Any, Any]] = (
+    (Vector, float | list[float]),
+    (Matrix, list[list[float]]),
+    (FunctionPath, Annotated[str, "function"]),
+    (FolderPath, _Folder),
+    (int, _Count),
+    (Path, _Path),
+    (Any, Any),
+)
+"""Annotations of dataclasses and their types in the model; `Any` is passed on as it is."""
 
 
 class _Models:
@@ -183,16 +195,9 @@ class _Models:
 
     def translate(self, hint: Any) -> Any:
         """The pydantic type of a dataclass annotation."""
-        if hint is Vector:
-            return float | list[float]
-        if hint is Matrix:
-            return list[list[float]]
-        if hint is FunctionPath:
-            return Annotated[str, "function"]
-        if hint is int:
-            return _Count
-        if hint is Path:
-            return _Path
+        for known, plain in _PLAIN:
+            if hint is known:
+                return plain
         if hint in _FAMILY_OF:
             return self.family(_FAMILY_OF[hint])
         if dataclasses.is_dataclass(hint):
@@ -259,7 +264,7 @@ def _optional(field: tuple[Any, FieldInfo]) -> tuple[Any, Any]:
 
 
 def marks_of(hint: Any) -> set[str]:
-    """The marks ("path", "function") of an annotation, or of a member of its union."""
+    """The marks ("path", "folder", "function") of an annotation, or of a member of its union."""
     own = {m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str)}
     return own.union(*(marks_of(arg) for arg in get_args(hint) if get_origin(hint) is not Literal))
 

@@ -30,6 +30,7 @@ from raresim.engine.lock_watch import LockWatch
 from raresim.engine.pools import AnyPool, refuse_no_pool, shut_down
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
+from raresim.losses.stopping import Stop, Stoppable
 
 LOGGER = logging.getLogger("raresim")
 
@@ -295,7 +296,8 @@ class Executor:
         """``function`` of each item, in the order of the items.
 
         At most ``2 * workers`` results wait to be read, so memory does not grow with the number of items. The
-        first error in the order of the items is raised; work that has not begun is cancelled.
+        first error in the order of the items is raised; work that has not begun is cancelled, and in threads of this
+        process programs and requests under way are ended (`raresim.losses.stopping`).
 
         Raises
         ------
@@ -306,14 +308,17 @@ class Executor:
             yield from map(function, items)
             return
         waiting: deque[tuple[A, futures.Future[B]]] = deque()
+        stop = Stop()
+        called = Stoppable(function, stop) if isinstance(self._pool, futures.ThreadPoolExecutor) else function
         try:
             for item in items:
-                waiting.append((item, _submitted(self._pool, function, item)))
+                waiting.append((item, _submitted(self._pool, called, item)))
                 if len(waiting) >= 2 * self._workers:
                     yield _first(waiting)
             while waiting:
                 yield _first(waiting)
         finally:
+            stop.set()
             for _, future in waiting:
                 future.cancel()
 

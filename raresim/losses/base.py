@@ -168,6 +168,11 @@ class Loss(ABC):
         return None
 
     @property
+    def has_threshold(self) -> bool:
+        """Whether the threshold is part of the loss, as of `Event`: the event is then ``loss >= 0``."""
+        return False
+
+    @property
     def limit_state_names(self) -> tuple[str, ...]:
         """Names of the limit states; empty if there are none."""
         return ()

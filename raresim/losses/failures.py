@@ -16,8 +16,9 @@ from raresim.accumulators.base import Accumulator
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 
-Failure = Literal["raised", "timeout", "nan", "infinite", "died"]
-"""The function raised, gave no answer in time, returned NaN or an infinity, or ended the process that it ran in."""
+Failure = Literal["raised", "timeout", "nan", "infinite", "died", "exit", "output"]
+"""The function raised, gave no answer in time, returned NaN or an infinity, or ended the process that it ran in; the
+program ended with an exit code other than 0, or wrote no number where its output is read."""
 
 KINDS: tuple[Failure, ...] = get_args(Failure)
 
@@ -34,7 +35,7 @@ class Failures(Accumulator):
 
     Parameters
     ----------
-    counts : (5,) int64
+    counts : (7,) int64
         Number of rows of each of `KINDS`; fewer numbers, from a checkpoint of an older version, are for the first
         kinds.
     retried : int
@@ -156,6 +157,27 @@ class Failures(Accumulator):
 
 
 NOTHING = Failures.nothing()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a row has no loss: the kind, the words, and the error of the function."""
+
+    kind: Failure
+    text: str
+    cause: BaseException | None = None
+
+
+def not_finite(loss: float) -> Failed:
+    """Why a row has no loss for which the function returned NaN or an infinity."""
+    return Failed("nan" if np.isnan(loss) else "infinite", f"returned {loss}")
+
+
+def failures_of(x: Float, out: Float, found: Mapping[int, Failed], retried: int) -> Failures:
+    """The record of a call with ``x`` (n, d) and ``out`` (n,), of which the rows ``found`` have no loss."""
+    rows = sorted(found)
+    failed = [found[row] for row in rows]
+    return Failures.of_rows(x, out, [f.kind for f in failed], [f.text for f in failed], rows, retried)
 
 
 @dataclass(eq=False)

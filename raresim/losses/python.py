@@ -6,10 +6,8 @@ import ast
 import contextlib
 import functools
 import importlib.util
-import itertools
 import json
 import math
-import os
 import pickle
 import shlex
 import sys
@@ -30,9 +28,10 @@ from raresim.data.names import in_order, labels_of, table_in_order
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
+from raresim.losses import noise
 from raresim.losses.base import Loss
 from raresim.losses.compiled import over_rows
-from raresim.losses.failures import Failure, Failures, note
+from raresim.losses.failures import Failed, failures_of, not_finite, note
 from raresim.losses.isolation import DiedError
 from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
@@ -47,13 +46,6 @@ Policy = Literal["error", "bound", "retry"]
 
 RETRIES = 3
 """How many times `retry` tries a failed row again."""
-
-ROWS_AGAIN, SECONDS_AGAIN = 8, 2.0
-"""Largest number of rows that are evaluated again at the start of a run, and the time limit for that in seconds."""
-
-SAME, SAME_IN_CALL = 1e-9, 1e-4
-"""Largest difference of two values of a row, as a share of the largest loss; and, if every call with the same rows
-gives the same values, as a share of the spread of losses, for iterations that stop for all rows together."""
 
 SUM_ERROR = 1e-9
 """Largest difference of the loss and the sum of its parts, as a share of the loss or of the sum of the parts' sizes."""
@@ -238,7 +230,7 @@ class PythonLoss(Loss):
     def __call__(self, x: Float, out: Float) -> None:
         found, retried = self._evaluate(x, out, None)
         if found or retried:
-            note(_failures(x, out, found, retried))
+            note(failures_of(x, out, found, retried))
             out[list(found)] = np.nan
 
     def components(self, x: Float) -> Float | None:
@@ -261,7 +253,7 @@ class PythonLoss(Loss):
         out, states = np.empty(len(x)), np.empty((len(x), len(self.limit_state_names)), order="F")
         found, retried = self._evaluate(x, out, states)
         if found or retried:
-            note(_failures(x, out, found, retried))
+            note(failures_of(x, out, found, retried))
             states[list(found)] = np.nan
         return states
 
@@ -284,7 +276,7 @@ class PythonLoss(Loss):
         least = least_of(self.system, count)
         return f"at_least must be at most the number of limit states, {count}, got {least}" if least > count else ""
 
-    def _evaluate(self, x: Float, out: Float, columns: Float | None) -> tuple[dict[int, _Failed], int]:
+    def _evaluate(self, x: Float, out: Float, columns: Float | None) -> tuple[dict[int, Failed], int]:
         """Write the losses of all rows into ``out``, and their parts or limit states into ``columns`` if it is given.
 
         Returns the rows that failed for good, which must be bounded, and how many rows gave a loss at a further try.
@@ -293,7 +285,7 @@ class PythonLoss(Loss):
             refuse_timeout()
         whole_call = self._attempt(x, out, columns) if self.vectorised else None
         if self.vectorised and whole_call is None:
-            found = {int(row): _not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
+            found = {int(row): not_finite(out[row]) for row in np.flatnonzero(~np.isfinite(out))}
         else:
             found = self._one_by_one(x, out, columns, range(len(x)), self.on_failure == "error")
             if whole_call is not None and 0 in found and (hint := self._one_row_hint(x)):
@@ -315,16 +307,13 @@ class PythonLoss(Loss):
 
     def watched(self) -> PythonLoss:
         watched = self._bound_alike()
-        object.__setattr__(watched, "token", f"{os.getpid()}-{next(_TOKENS)}")
+        object.__setattr__(watched, "token", noise.token())
         return watched
 
     def refuse_noise(self, x: Float, out: Float, seconds: float) -> None:
-        """Raise `LossError` if the function gives another value for the same row in a second call.
+        """Raise `LossError` if the function gives another value for the same row in a second call; see `noise.refuse`.
 
-        The first rows, at most `ROWS_AGAIN` and as many as take `SECONDS_AGAIN`, are evaluated again in reversed order.
-        If the values differ, they are evaluated a third time: a function with noise of its own then differs again,
-        while a function whose value depends on the other rows does not. This is done for `watched` losses only, once in
-        each process.
+        This is done for `watched` losses only, once in each process.
 
         Parameters
         ----------
@@ -335,36 +324,7 @@ class PythonLoss(Loss):
         seconds : float
             Time that the evaluation took.
         """
-        if not self.token or self.token in _ASKED:
-            return
-        _ASKED.add(self.token)
-        most = max(1, min(ROWS_AGAIN, int(SECONDS_AGAIN * len(x) / max(seconds, 1e-9))))
-        is_known = np.isfinite(out).reshape(len(x), -1).all(axis=1)
-        rows = np.flatnonzero(is_known)[:most][::-1]
-        if not rows.size:
-            return
-        before, again = out[rows], self._again(x[rows], out)
-        size, spread = np.abs(out[is_known]).max(), np.ptp(out[is_known])
-        off = np.abs(again - before).reshape(rows.size, -1).max(axis=1)
-        if not (off > SAME * size).any():  # also true if it fails now: NaN
-            return
-        third = self._again(x[rows], out)
-        is_same_again = not (np.abs(third - again) > SAME * size).any()
-        if is_same_again and not (off > SAME_IN_CALL * spread).any():
-            return
-        row = int(np.nanargmax(off))
-        two = f"{np.ravel(before[row])[0]:.9g} and {np.ravel(again[row])[0]:.9g}"
-        scenario = f"the scenario {np.array2string(x[rows[row]], precision=6, threshold=12)}"
-        if is_same_again:
-            raise LossError(
-                f"loss {self.name}: gives {two} for {scenario}, depending on the other rows of the call or on its "
-                "place among them; compute the loss of each row from that row alone"
-            )
-        raise LossError(
-            f"loss {self.name}: gives {two} for {scenario}, called twice: it has noise of its own, so that no "
-            "threshold is the same twice and no run can be repeated; make its random numbers part of the inputs, one "
-            "factor each, or take their seed from the row"
-        )
+        noise.refuse(self.name, self.token, x, out, seconds, self._again)
 
     def _again(self, x: Float, out: Float) -> Float:
         """The losses (n,) of ``x``, or its limit states (n, m) if ``out`` holds these; NaN where a row fails now."""
@@ -468,7 +428,7 @@ class PythonLoss(Loss):
         else:
             self._loaded(self.function, copy_context())
 
-    def _attempt(self, given: Float, out: Float, columns: Float | None) -> _Failed | None:
+    def _attempt(self, given: Float, out: Float, columns: Float | None) -> Failed | None:
         """Call the function once and write its values into ``out`` and ``columns``, or return the failure.
 
         Raises
@@ -478,7 +438,7 @@ class PythonLoss(Loss):
             few.
         """
         value = self._answer(given)
-        if isinstance(value, _Failed):
+        if isinstance(value, Failed):
             return value
         if self._columns is None:
             out[:] = self._numbers(value, given, out.size)
@@ -494,7 +454,7 @@ class PythonLoss(Loss):
         return None
 
     def _answer(self, given: Float) -> Any:
-        """The return value of the function for ``given``, or `_Failed`; from a separate process within `isolating`."""
+        """The return value of the function for ``given``, or `Failed`; from a separate process within `isolating`."""
         isolation = isolating_now()
         if isolation is None:
             return self._answer_here(given)
@@ -502,26 +462,26 @@ class PythonLoss(Loss):
         try:
             return isolation.ask(self, self._answer_there, given)
         except DiedError as death:
-            return _Failed("died", f"ended the process that it ran in ({death})")
+            return Failed("died", f"ended the process that it ran in ({death})")
 
     def _answer_here(self, given: Float) -> Any:
         try:
             return self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
             where = "leave out `jit: true` to see the line" if self.jit else _place(error, self.call)
-            return _Failed("raised", f"raised {_told(error)} ({where})", error)
+            return Failed("raised", f"raised {_told(error)} ({where})", error)
         except TimedOutError:
-            return _Failed("timeout", f"gave no answer within {self.timeout:g} s")
+            return Failed("timeout", f"gave no answer within {self.timeout:g} s")
 
     def _answer_there(self, given: Float) -> Any:
         """As `_answer_here`, with an answer that can be sent to another process: the error itself is left out."""
         answer = self._answer_here(given)
-        if isinstance(answer, _Failed):
+        if isinstance(answer, Failed):
             return replace(answer, cause=None)
         try:
             pickle.dumps(answer)
         except Exception as error:
-            return _Failed("raised", f"returned a {type(answer).__name__} that cannot be sent: {_told(error)}")
+            return Failed("raised", f"returned a {type(answer).__name__} that cannot be sent: {_told(error)}")
         return answer
 
     @property
@@ -556,15 +516,15 @@ class PythonLoss(Loss):
 
     def _one_by_one(
         self, x: Float, out: Float, columns: Float | None, rows: Iterable[int], only_first: bool
-    ) -> dict[int, _Failed]:
+    ) -> dict[int, Failed]:
         """Call the function for each of ``rows`` alone; returns the rows that failed, or only the first of them."""
         contiguous = np.ascontiguousarray(x)
-        found: dict[int, _Failed] = {}
+        found: dict[int, Failed] = {}
         for row in rows:
             given = contiguous[row : row + 1] if self.vectorised else contiguous[row]
             failed = self._attempt(given, out[row : row + 1], None if columns is None else columns[row : row + 1])
             if failed is None and not np.isfinite(out[row]):
-                failed = _not_finite(out[row])
+                failed = not_finite(out[row])
             elif failed is not None:
                 out[row] = np.nan
             if failed is not None:
@@ -573,7 +533,7 @@ class PythonLoss(Loss):
                     break
         return found
 
-    def _try_again(self, x: Float, out: Float, columns: Float | None, found: dict[int, _Failed]) -> int:
+    def _try_again(self, x: Float, out: Float, columns: Float | None, found: dict[int, Failed]) -> int:
         """Try failed rows again, and remove those that give a loss from ``found``; returns their number."""
         before = len(found)
         for _ in range(self.again):
@@ -582,7 +542,7 @@ class PythonLoss(Loss):
             found.update(self._one_by_one(x, out, columns, rows, only_first=False))
         return before - len(found)
 
-    def _error(self, x: Float, out: Float, found: dict[int, _Failed], whole_call: _Failed | None) -> LossError:
+    def _error(self, x: Float, out: Float, found: dict[int, Failed], whole_call: Failed | None) -> LossError:
         """The error that ends the run, with the rows that failed."""
         row, first = next(iter(found.items()))
         scenario = f"the scenario {np.array2string(x[row], precision=6, threshold=12)}"
@@ -598,7 +558,7 @@ class PythonLoss(Loss):
             some = f"{first.text}, called with an array of shape {shape}; {where}"
         if self.again:
             some += f"; tried {self.again + 1} times"
-        error = LossError(f"loss {self.name}: {some}", _failures(x, out, found, 0))
+        error = LossError(f"loss {self.name}: {some}", failures_of(x, out, found, 0))
         error.__cause__ = first.cause
         return error
 
@@ -767,27 +727,8 @@ _PARTS = _Columns("parts", "the parts of the loss", "components")
 _LIMIT_STATES = _Columns("limit states", "a column for each limit state", "limit_states")
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """Why a row has no loss: the kind, the words, and the error of the function."""
-
-    kind: Failure
-    text: str
-    cause: BaseException | None = None
-
-
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _not_finite(loss: float) -> _Failed:
-    return _Failed("nan" if np.isnan(loss) else "infinite", f"returned {loss}")
-
-
-def _failures(x: Float, out: Float, found: Mapping[int, _Failed], retried: int) -> Failures:
-    rows = sorted(found)
-    failed = [found[row] for row in rows]
-    return Failures.of_rows(x, out, [f.kind for f in failed], [f.text for f in failed], rows, retried)
 
 
 def _load(function: str) -> tuple[Callable[..., Any], Context]:
@@ -819,11 +760,6 @@ def _load(function: str) -> tuple[Callable[..., Any], Context]:
     if not callable(call):
         raise FieldError("function", f"{path.name} has no function {name!r}")
     return call, context
-
-
-_TOKENS = itertools.count()
-_ASKED: set[str] = set()
-"""Numbers of the watched losses, and the losses that `PythonLoss.refuse_noise` has checked in this process."""
 
 
 @functools.lru_cache(maxsize=8)

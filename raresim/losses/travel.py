@@ -25,8 +25,8 @@ def travelling() -> Iterator[None]:
         _TRAVELLING.reset(token)
 
 
-def luggage(path: Path) -> bytes | None:
-    """The content of the file that travels with a loss; None outside `travelling`.
+def luggage(path: Path, field: str = "function") -> bytes | None:
+    """The content of the file that travels with a loss, and that its ``field`` names; None outside `travelling`.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def luggage(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FieldError("function", f"cannot be sent to the workers: {path}: {error.strerror}") from None
+        raise FieldError(field, f"cannot be sent to the workers: {path}: {error.strerror}") from None
 
 
 def arrived(path: Path, content: bytes | None) -> Path:

@@ -66,6 +66,8 @@ FAILED = {
     "nan": "were NaN",
     "infinite": "were infinite",
     "died": "ended the process of their worker",
+    "exit": "ended with an exit code other than 0",
+    "output": "wrote no number where it is read",
 }
 """How rows fail, by the keys of ``result.json``."""
 

@@ -98,8 +98,9 @@ def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> No
     if loss.has_limit_states and "below" in sides:
         raise FieldError(
             "measures",
-            "must ask `above` where loss.limit_states is given, got below: a limit state fails where it is at least "
-            "the threshold; return -g for one that fails at g <= 0, and ask `above: 0`",
+            "must ask `above` where the loss has limit states, got below: a limit state fails where it is at least "
+            "the threshold; return -g for one that fails at g <= 0, and ask `above: 0`; of named losses, write such a "
+            "part as {kind: event, below: 0, loss: ...}",
             (),
         )
     if "below" in sides and any(measure.keeps != "counts" for measure in measures):

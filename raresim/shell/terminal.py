@@ -45,6 +45,8 @@ KIND_WORDS = {
     "nan": "NaN",
     "infinite": "infinite",
     "died": "ended their process",
+    "exit": "ended with an exit code other than 0",
+    "output": "wrote no number",
 }
 """Words for the kinds of failed rows, by the keys of ``result.json``."""
 

@@ -159,3 +159,17 @@ def clayton_joint():
 
 def gumbel_joint():
     return archimedean_joint(lambda t: mp.exp(-mp.sqrt(t)), lambda u: mp.log(u) ** 2)
+
+
+def cantilever_tail(deflection):
+    """``load length^3 / (3 modulus inertia)`` is lognormal: the variances of the logs add up."""
+    median = mpf(10_000) * mpf("2.5") ** 3 / (3 * mpf("210e9") * mpf("8e-6"))
+    spread = mp.sqrt(mpf("0.2") ** 2 + mpf("0.06") ** 2)
+    return normal_tail(mp.log(mpf(deflection) / median) / spread)
+
+
+def cooling_tail():
+    """A pipe at 4 standard deviations, or both of two pumps or two of three valves at 2.5 each, all independent."""
+    pipe, each = normal_tail(4), normal_tail(mpf("2.5"))
+    valves = 3 * each**2 * (1 - each) + each**3
+    return 1 - (1 - pipe) * (1 - each**2) * (1 - valves)

@@ -80,3 +80,13 @@ def test_tail_in_closed_form(name, tail):
     threshold, reference = stated(name)
     x = threshold if isinstance(threshold, str) else mpf(threshold)
     assert reference == pytest.approx(float(tail(x)), rel=1e-14)
+
+
+def test_tail_of_the_cantilever():
+    threshold, reference = stated("programs/cantilever")
+    assert float(references.cantilever_tail(str(threshold))) == pytest.approx(reference, rel=1e-13)
+
+
+def test_tail_of_the_cooling_loop():
+    _, reference = stated("systems/cooling")
+    assert float(references.cooling_tail()) == pytest.approx(reference, rel=1e-12)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 
 STUDIES = Path(__file__).parents[2] / "experiments"
 NAMES = (

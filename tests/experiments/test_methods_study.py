@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 
 STUDY = Path(__file__).parents[2] / "experiments" / "methods"
 NAMES = ("problems", "targets", "runs", "summary", "run")

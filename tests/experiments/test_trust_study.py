@@ -11,7 +11,7 @@ import pytest
 from scipy import integrate, ndimage, special, stats
 
 import raresim
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 from raresim.record.verdict import Status
 
 STUDIES = Path(__file__).parents[2] / "experiments"

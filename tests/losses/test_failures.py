@@ -761,13 +761,14 @@ def test_nobody_has_to_listen():
 
 
 def test_saved_rows_are_plain_arrays(tmp_path):
-    path = replace(some(5), kind=np.arange(5)).at(Block(2, 7, 0, 5)).save(tmp_path / "rows.npz")
+    n = len(KINDS)
+    path = replace(some(n), kind=np.arange(n)).at(Block(2, 7, 0, n)).save(tmp_path / "rows.npz")
     with np.load(path, allow_pickle=False) as stored:
         assert list(stored["kind"]) == list(KINDS)
-        assert list(stored["stage"]) == [2] * 5
-        assert list(stored["block"]) == [7] * 5
-        assert list(stored["message"]) == [f"row {k}" for k in range(5)]
-        np.testing.assert_array_equal(stored["x"], normals(5, 3, 622))
+        assert list(stored["stage"]) == [2] * n
+        assert list(stored["block"]) == [7] * n
+        assert list(stored["message"]) == [f"row {k}" for k in range(n)]
+        np.testing.assert_array_equal(stored["x"], normals(n, 3, 622))
 
 
 # --- the shell ----------------------------------------------------------------------------------------

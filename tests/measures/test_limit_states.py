@@ -18,7 +18,7 @@ from raresim import PythonLoss
 from raresim.accumulators.failing_states import failing_states
 from raresim.accumulators.tail import TailMoments
 from raresim.losses.failures import collecting
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 from raresim.measures.limit_states import COLUMNS, share_of
 from raresim.record.event import Event
 from raresim.record.exhibits import Exhibit

@@ -22,7 +22,7 @@ from raresim.engine.session import Session
 from raresim.estimators.control_variates import ControlledBatches
 from raresim.estimators.lines import Lines
 from raresim.estimators.sobol import SobolLines, SobolReplicates
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 from raresim.methods import cross_entropy, regions
 from raresim.methods.base import Tuned
 from raresim.methods.design_point import DesignPointSampling

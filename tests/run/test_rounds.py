@@ -23,7 +23,7 @@ from raresim.engine.executors import Executor
 from raresim.engine.problem import Problem
 from raresim.engine.session import Session
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.losses.python import ROWS_AGAIN
+from raresim.losses.noise import ROWS_AGAIN
 from raresim.methods import auto
 from raresim.methods.base import Tuned
 from raresim.numerics.blocks import plan

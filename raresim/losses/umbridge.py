@@ -1,0 +1,228 @@
+"""A loss that is a model behind a UM-Bridge server: any simulation that speaks its protocol over HTTP.
+
+Protocol 1.0: Seelinger, Cheng-Seelinger, Davis, Parno & Reinarz, *UM-Bridge: uncertainty quantification and modeling
+bridge*, Journal of Open Source Software 8(83), 4748, 2023; https://um-bridge-benchmarks.readthedocs.io.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raresim.arguments.checks import whole
+from raresim.arguments.synonyms import unknown
+from raresim.distributions.base import Inputs
+from raresim.distributions.standard_normal import StandardNormal
+from raresim.errors import FieldError, LossError
+from raresim.losses.rows import RowError, RowLoss
+from raresim.losses.stopping import Stop
+from raresim.losses.web import LateError, NoAnswerError, Server, UnreadableError, checked_url
+from raresim.numerics.arrays import Float
+from raresim.registry import member
+
+PROTOCOL = 1.0
+"""Version of the protocol that is spoken."""
+
+PATIENCE = 30.0
+"""Seconds that a server may take to say what it is, where no ``timeout`` is given."""
+
+
+@member("loss")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UMBridgeLoss(RowLoss):
+    """A number from a model that a UM-Bridge server evaluates, in one request for each row.
+
+    Parameters
+    ----------
+    url : str
+        Address of the server, ``http://localhost:4242``.
+    model : str
+        Name of the model, of those that the server has.
+    config : mapping
+        Options of the model, passed on as JSON.
+    output : int or sequence of int, optional
+        Which number of the model's output is the loss: its index from 0, or ``[vector, index]`` where the output has
+        several vectors. Left out, the only one.
+    parallel : int
+        Number of rows that one worker asks for at the same time. A server that evaluates one row at a time lets the
+        others wait.
+    timeout : float, optional
+        Seconds that a row may take.
+    on_failure : "error", "bound" or "retry"
+        Treatment of a row that fails: the model answers with an error, the server breaks off or takes too long, or the
+        number is not finite. With ``error`` the run ends. With ``bound`` the row counts as outside the event for the
+        estimate and the lower end of the interval, and as inside for the upper end. With ``retry`` it is tried again,
+        and the run ends if that does not help.
+    retries : int, optional
+        How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+
+    Raises
+    ------
+    FieldError
+        When a field is not allowed, the server has no such model, or the model's sizes do not fit the inputs or
+        ``output``.
+    LossError
+        When no server answers at the start of a run, it does not speak protocol 1.0, or an answer has another form
+        than the protocol says, for any ``on_failure``; and when a row fails for good and is not bounded.
+
+    Notes
+    -----
+    The risk factors, in their order, fill the input vectors of the model. ``raresim check`` asks no server: sizes are
+    checked when a run begins. Proxies in environment variables are not used.
+    """
+
+    kind: ClassVar[str] = "umbridge"
+
+    url: str
+    model: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    output: int | Sequence[int] | None = None
+
+    sizes: tuple[int, ...] = field(default=(), init=False, repr=False)
+    place: tuple[int, int] = field(default=(0, 0), init=False, repr=False)
+    out_sizes: tuple[int, ...] = field(default=(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.check_rows()
+        object.__setattr__(self, "url", checked_url("url", self.url))
+        try:
+            json.dumps(dict(self.config), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise FieldError("config", f"must be plain data that JSON has: {error}") from None
+        if isinstance(self.output, Sequence):
+            if len(self.output) != 2:
+                raise FieldError("output", f"must be an index or [vector, index], got {list(self.output)}")
+            object.__setattr__(self, "output", tuple(whole("output", index, 0) for index in self.output))
+        elif self.output is not None:
+            object.__setattr__(self, "output", whole("output", self.output, 0))
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} at {self.url}"
+
+    def look(self, inputs: Inputs) -> UMBridgeLoss:
+        """The loss itself: no server is asked."""
+        return self
+
+    def bind(self, inputs: Inputs) -> UMBridgeLoss:
+        info = self._told("/Info", None)
+        if info.get("protocolVersion") != PROTOCOL:
+            raise LossError(
+                f"loss {self.name}: must speak protocol {PROTOCOL} of UM-Bridge, got {info.get('protocolVersion')!r}"
+            )
+        models = info.get("models")
+        if not isinstance(models, list) or self.model not in models:
+            raise FieldError("model", unknown(f"model of {self.url}", self.model, models or []))
+        asked = {"name": self.model, "config": dict(self.config)}
+        support = self._told("/ModelInfo", asked).get("support")
+        if not isinstance(support, dict) or not support.get("Evaluate"):
+            raise FieldError("model", f"must support Evaluate, but {self.model} supports {support}")
+        bound = replace(self)
+        sizes = self._sizes("/InputSizes", "inputSizes", asked)
+        if sum(sizes) != inputs.dim:
+            raise FieldError(
+                "model",
+                f"{self.model} takes {sum(sizes)} numbers, in vectors of {list(sizes)}, got {inputs.dim} factors",
+            )
+        out_sizes = self._sizes("/OutputSizes", "outputSizes", asked)
+        object.__setattr__(bound, "sizes", sizes)
+        object.__setattr__(bound, "out_sizes", out_sizes)
+        object.__setattr__(bound, "place", self._place(out_sizes))
+        return bound
+
+    def _place(self, sizes: Sequence[int]) -> tuple[int, int]:
+        """Vector and index of the loss in an output of vectors of ``sizes``."""
+        shape = f"{self.model} gives vectors of {list(sizes)}"
+        if self.output is None:
+            if sum(sizes) != 1:
+                raise FieldError("output", f"must say which number is the loss: {shape}")
+            return list(sizes).index(1), 0
+        if isinstance(self.output, int):
+            if len(sizes) != 1:
+                raise FieldError("output", f"must be [vector, index], got {self.output}: {shape}")
+            vector, index = 0, self.output
+        else:
+            vector, index = self.output
+        if vector >= len(sizes) or index >= sizes[vector]:
+            raise FieldError("output", f"must be in the output, counted from 0, got [{vector}, {index}]: {shape}")
+        return vector, index
+
+    def of_row(self, row: Float, stop: Stop) -> float:
+        given = [part.tolist() for part in np.split(row, np.cumsum(self.sizes)[:-1])]
+        question = {"name": self.model, "input": given, "config": dict(self.config)}
+        try:
+            status, answer = Server(self.url).ask("/Evaluate", question, self.timeout, stop)
+        except LateError as error:
+            raise RowError("timeout", str(error)) from None
+        except NoAnswerError as error:
+            raise RowError("died", str(error)) from None
+        except UnreadableError as error:
+            raise RowError("raised", str(error)) from None
+        if isinstance(answer, dict) and "error" in answer:
+            raise RowError("raised", f"the model answered {_error(answer)}")
+        if status != 200:
+            raise RowError("raised", f"{self.url}/Evaluate answered with status {status}")
+        return self._number(answer)
+
+    def _number(self, answer: Any) -> float:
+        """The loss in an answer to Evaluate."""
+        output: Any = answer.get("output") if isinstance(answer, dict) else None
+        is_right = isinstance(output, list) and all(isinstance(vector, list) for vector in output)
+        got = tuple(map(len, output)) if is_right else ()
+        if got != self.out_sizes:
+            shape = f"vectors of {list(got)}" if is_right else f"{answer!r:.80}"
+            raise LossError(f"loss {self.name}: must answer with vectors of {list(self.out_sizes)}, got {shape}")
+        vector, index = self.place
+        value = output[vector][index]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise LossError(f"loss {self.name}: must answer with numbers, got {value!r:.40}")
+        return float(value)
+
+    def _told(self, path: str, question: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What the server says about itself, as a mapping."""
+        try:
+            status, answer = Server(self.url).ask(path, question, self.timeout or PATIENCE, Stop())
+        except NoAnswerError as error:
+            raise LossError(f"loss {self.name}: {error}; start the server, and see whether `url` is its own") from None
+        except UnreadableError as error:
+            raise LossError(f"loss {self.name}: is no UM-Bridge server: {error}") from None
+        if isinstance(answer, dict) and "error" in answer:
+            raise LossError(f"loss {self.name}: {path} answered {_error(answer)}")
+        if status != 200 or not isinstance(answer, dict):
+            raise LossError(f"loss {self.name}: is no UM-Bridge server: {path} answered {status}: {answer!r:.60}")
+        return answer
+
+    def _sizes(self, path: str, key: str, asked: Mapping[str, Any]) -> tuple[int, ...]:
+        sizes = self._told(path, asked).get(key)
+        if not isinstance(sizes, list) or not all(isinstance(size, int) and size >= 0 for size in sizes) or not sizes:
+            raise LossError(f"loss {self.name}: {path} must answer with a list of whole numbers, got {sizes!r:.60}")
+        return tuple(sizes)
+
+    def files(self) -> list[Path]:
+        return []
+
+    def replay(self, path: Path) -> str:
+        return f"a POST of each row of x in that file to {self.url}/Evaluate"
+
+    def describe(self) -> list[str]:
+        options = f" with {json.dumps(dict(self.config))}" if self.config else ""
+        which = "" if self.output is None else f"; the loss is number {self.output} of its output, from 0"
+        return [f"UM-Bridge model {self.name}{options}{which}", *self.about_rows()]
+
+    @staticmethod
+    def examples() -> list[tuple[Inputs, UMBridgeLoss]]:
+        """Inputs and losses for the conformance tests, which have the server."""
+        return [(StandardNormal(dim=3), UMBridgeLoss(url="http://127.0.0.1:4242", model="forward", output=1))]
+
+
+def _error(answer: Mapping[str, Any]) -> str:
+    """The error in an answer, in words."""
+    error = answer["error"]
+    if isinstance(error, dict):
+        return f"{error.get('type', 'error')}: {error.get('message', '')}"[:200]
+    return f"error: {error}"[:200]
