@@ -103,6 +103,7 @@ def threads_of_linear_algebra(x):
     ("kind", "workers", "timeout"),
     [("serial", 1, None), ("threads", 2, None), ("processes", 2, None), ("serial", 1, 20.0)],
 )
+@pytest.mark.slow_cases("processes-2-None")
 def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout, monkeypatch):
     """Sums in another order would change the last digits; as the tests have one thread already, two are asked for."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
