@@ -112,5 +112,6 @@ def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout,
     with threadpool_limits(2, "blas"), Executor.of(kind, workers) as executor:
         assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
         result = solve(case, 1, executor, method=Crude(), max_evaluations=2_000)
+        assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
     assert result.estimates[0].diagnostics["hits"] == 0
     assert result.evaluations["estimate"] == 2_000
