@@ -221,6 +221,7 @@ def test_the_fewest_draws_that_are_admitted_see_the_effect(pattern, seed):
 
 @pytest.mark.statistical(effect=0.1, false_fail=1e-7, false_pass=1e-3)
 @pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.slow_cases("law")
 def test_right_samples_fail_no_more_often_than_declared(pattern, seed, monkeypatch):
     """At a rate of 5 %, of 800 samples; and they do fail sometimes."""
     rng = np.random.default_rng(seed(1303))

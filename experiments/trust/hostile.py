@@ -23,7 +23,7 @@ from raresim.errors import RaresimError  # noqa: E402  # the corpus is the tests
 from raresim.report import build  # noqa: E402
 from tests import hostile_pages, hostile_paths, hostile_yaml  # noqa: E402
 
-QUICK_PAGES, QUICK_SLACK = 4, 2.0
+QUICK_PAGES, QUICK_SLACK = 2, 2.0
 BROWSER_PAGES = 8
 MIBS = f"{hostile_yaml.MEBIBYTES:g} MiB"
 

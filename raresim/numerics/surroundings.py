@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +28,24 @@ def one_thread() -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
+
+
+@contextmanager
+def in_one_thread() -> Iterator[None]:
+    """Linear algebra has one thread inside, and afterwards as many as before."""
+    with _linear_algebra(len(sys.modules)).limit(limits=1):
+        yield
+
+
+@functools.lru_cache(maxsize=1)
+def _linear_algebra(modules: int) -> Any:
+    """The loaded libraries that have threads, looked for anew after an import, which may load one.
+
+    To look for them is a sixth of a run of a thousand rows.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager

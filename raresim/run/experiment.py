@@ -34,7 +34,7 @@ from raresim.methods.base import Method
 from raresim.models import controls as model_controls
 from raresim.models.base import Model
 from raresim.models.controls import Control, gaps
-from raresim.numerics.surroundings import undisturbed
+from raresim.numerics.surroundings import in_one_thread, undisturbed
 from raresim.record.draws import Draws
 from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
@@ -182,14 +182,13 @@ class Experiment:
             When the Dask cluster of ``executor`` is lost.
         """
         from numba.core.event import install_recorder
-        from threadpoolctl import threadpool_limits
 
         executor = executor_of(executor)
         begun, started = time.perf_counter(), datetime.now(UTC)
         saved: AbstractContextManager[Any] = checkpoint or nullcontext()
         marks = {"resumed": True} if checkpoint and checkpoint.resumed else {}
         with (
-            threadpool_limits(1),
+            in_one_thread(),
             install_recorder("numba:compile") as compiling,
             collecting() as failed,
             keeping(checkpoint.journal if checkpoint else None),

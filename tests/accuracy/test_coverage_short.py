@@ -46,14 +46,12 @@ class Study:
         assert_spread_is(self.values, np.sqrt(np.mean(self.errors**2)))
 
 
-QUICK = [crude(2.0)]
-SLOW = [correlated(4.0), student(3.0, 1e-5)]
+CASES = [crude(2.0), correlated(4.0), student(3.0, 1e-5)]
 """Events on one side and on two, in three and in twenty dimensions, are those of ``experiments/coverage/run.py``."""
 
 
-@pytest.mark.parametrize(
-    "case", [*QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in SLOW)], ids=[c.name for c in QUICK + SLOW]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
 @pytest.mark.statistical(effect=0.8, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_errors_and_means_are_right(case, seed):
     study = Study.of(case, seed(10_000))
@@ -144,6 +142,7 @@ def control(case, method, seed):
 
 @pytest.mark.parametrize(("case", "method"), [(CONTROL, SHIFTED), (CONTROL, HALFWAY), (PHYSICAL, PHYSICAL.method)])
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
+@pytest.mark.slow
 def test_statistics_are_silent_without_a_bug(case, method, seed):
     control(case, method, seed(12_000)).assert_sound()
 

@@ -695,6 +695,7 @@ def test_execution_changes_no_digit(execution: dict[str, Any], folder: Path) -> 
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.slow_cases("stocks-t-copula", "oil-garch-10-days")
 def test_shipped_config_is_valid_and_named_after_its_file(path: Path) -> None:
     config = configs.load(path)
     config.outline()

@@ -67,6 +67,7 @@ def values(inputs, seed):
 
 
 @pytest.mark.parametrize("law", examples("marginal"))
+@pytest.mark.slow_cases("mixture-0", "mixture-1")
 def test_marginal_stands_in_a_config(law, tmp_path, seed):
     inputs = loaded(tmp_path, {"kind": "independent", "marginals": {"x": plain(law)}}).inputs
     u = normals(200, 1, seed(81))
@@ -108,6 +109,7 @@ def changed(value):
 
 
 @pytest.mark.parametrize("law", first_examples("marginal"))
+@pytest.mark.slow_cases("mixture", "truncated_normal", "beta")
 def test_every_number_of_a_marginal_changes_its_draws(law, tmp_path, seed):
     given = plain(law)
     before = values(loaded(tmp_path, {"kind": "independent", "marginals": [given]}).inputs, seed(83))

@@ -60,6 +60,7 @@ def test_map_is_row_by_row(copula, seed):
 
 
 @pytest.mark.statistical(effect=6, false_fail=5e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("vine-0")
 def test_each_score_is_standard_normal(copula, seed):
     v = draws(copula, N, seed(803))
     for column in v.T:
@@ -83,6 +84,7 @@ def test_kendalls_tau_of_draws_is_the_stated_one(copula, seed):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.slow_cases("grouped_t-0")
 def test_density_of_a_pair_integrates_to_one(pair):
     axis = np.arange(-9.0, 9.01, 0.2 if isinstance(pair, GroupedT) else 0.05)
     grid = np.asfortranarray(list(itertools.product(axis, axis)))
@@ -95,6 +97,7 @@ def test_density_of_a_pair_integrates_to_one(pair):
 
 
 @pytest.mark.statistical(effect=1.2, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("vine-0", "grouped_t-1")
 def test_density_gives_the_probability_of_a_box(copula, seed):
     """Counts of draws in an oblique box against the mean density there of independent normals."""
     low, high = -0.6, 1.3
@@ -158,6 +161,7 @@ def test_tail_dependence_is_a_symmetric_matrix_of_probabilities(copula):
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.statistical(effect=4, false_fail=2e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("grouped_t-0")
 def test_joint_tails_of_draws_are_those_of_the_density(pair, seed):
     """``P(V_1 < z, V_2 < z)`` and the upper one at a margin of 1 %, from the density of pairs by quadrature."""
     q = 0.01

@@ -104,6 +104,7 @@ def test_density_of_draws_takes_every_small_region_in_proportion(law, seed):
 
 
 @pytest.mark.statistical(effect=6, false_fail=9e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("standard_normal-1")
 def test_draws_have_the_marginals_and_the_dependence_of_the_law(known, seed):
     """Binomial counts below nine quantiles of every direction, at 1e-6; a shift of 0.02 sd would show."""
     x = draws(known, N, seed(19))

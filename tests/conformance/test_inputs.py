@@ -45,6 +45,7 @@ def test_map_is_row_by_row(inputs, seed):
 
 
 @pytest.mark.statistical(effect=6, false_fail=9e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("standard_normal-1")
 def test_mapped_normals_have_the_marginals_and_the_dependence_of_the_law(known, seed):
     """Binomial counts below nine quantiles of every direction, at 1e-6; a shift of 0.02 sd would show."""
     x = physical(known, normals(N, known.latent_dim, seed(33)))

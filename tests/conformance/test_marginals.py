@@ -271,6 +271,7 @@ def test_entropy_is_the_mean_of_minus_the_log_density(law):
 
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.kind) for cls in FITTED])
 @pytest.mark.statistical(effect=5, false_fail=8e-9, false_pass=1e-3)
+@pytest.mark.slow_cases("variance_gamma", "negative_binomial", "skewed_t", "normal_inverse_gaussian")
 def test_fit_recovers_its_parameters(cls, seed):
     law, n = cls.examples()[0], N_FIT_SLOW if cls.kind in BESSEL else N_FIT
     x = np.empty(n)
@@ -296,6 +297,7 @@ def test_fit_recovers_its_parameters(cls, seed):
 
 
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.kind) for cls in FITTED])
+@pytest.mark.slow_cases("variance_gamma")
 def test_weights_are_repeated_observations(cls, seed):
     x = np.empty(600)
     cls.examples()[0].sample(stream(seed(706), 0, 0), x)

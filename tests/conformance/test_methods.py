@@ -25,6 +25,7 @@ def result(method, seed):
 
 
 @pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("splitting-0", "subset_simulation-0", "subset_simulation-1", "directional_sampling-1")
 def test_method_finds_the_exact_answer(result):
     """5 standard errors of 2 %: a bias of 12 % would show."""
     (estimate,) = result.estimates

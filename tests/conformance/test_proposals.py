@@ -79,6 +79,7 @@ def is_elliptical(law):
 
 
 @pytest.mark.statistical(effect=0.0015, false_fail=2e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("gaussian_mixture-0")
 def test_fit_recovers_its_own_parameters(family, members, seed):
     for law in members:
         again = fit(family, law, draws(law, N, seed(62)))

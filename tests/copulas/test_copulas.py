@@ -277,6 +277,7 @@ def test_sibuya_frailty_is_the_quantile_of_its_law(theta):
 
 
 @pytest.mark.parametrize("dof", [0.1, 1.0, 4.0, 30.0, 1e5])
+@pytest.mark.slow_cases("100000.0")
 def test_score_of_a_t_variate_is_exact_far_into_the_tail(dof):
     margin = StudentTMap(dof)
     x = np.array([-18.0, -3.01, -0.4, 0.3, 0.61, 1.3, 2.2, 3.3, *([25.0, 120.0] if dof <= 4 else [])])

@@ -1075,6 +1075,7 @@ def test_an_option_of_a_frame_is_checked(field):
 
 
 @pytest.mark.parametrize("law", [Normal, StudentT])
+@pytest.mark.slow_cases("Normal")
 def test_a_law_is_the_same_whatever_its_data_come_in(law):
     source = ReturnsSource(prices=STOCKS, returns="log", start=day("2015-01-01"), columns=("KO", "XOM", "AAPL"))
     table = source.load()

@@ -68,6 +68,7 @@ def test_tail_of_the_index(index, level, var, es):
     assert expected_shortfall(losses, level) == pytest.approx(es, abs=6e-7)
 
 
+@pytest.mark.slow
 def test_equal_weights_of_the_twenty_stocks():
     table = logs("us20_prices.csv")
     assert table.names[0] == "SP500"

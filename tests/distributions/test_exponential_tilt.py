@@ -236,6 +236,7 @@ SUMS = [
 
 @pytest.mark.parametrize("case", SUMS, ids=lambda c: c.name)
 @pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("bernoulli")
 def test_sums_are_exact_within_their_error(case, seed):
     method = CrossEntropy(proposal=ExponentialTilting(), starts=1)
     estimate = solve(case, seed(870), method=method, relative_error=0.03, max_evaluations=300_000).estimates[0]

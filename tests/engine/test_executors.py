@@ -106,6 +106,7 @@ def threads_of_linear_algebra(x):
     ("kind", "workers", "timeout"),
     [("serial", 1, None), ("threads", 2, None), ("processes", 2, None), ("serial", 1, 20.0)],
 )
+@pytest.mark.slow_cases("processes-2-None")
 def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout, monkeypatch):
     """Sums in another order would change the last digits; as the tests have one thread already, two are asked for."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
@@ -114,5 +115,6 @@ def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout,
     with threadpool_limits(2, "blas"), Executor.of(kind, workers) as executor:
         assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
         result = solve(case, 1, executor, method=Crude(), max_evaluations=2_000)
+        assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
     assert result.estimates[0].diagnostics["hits"] == 0
     assert result.evaluations["estimate"] == 2_000

@@ -147,6 +147,7 @@ def test_methods_are_asked_what_they_can_answer():
 
 
 @pytest.mark.parametrize("can", [True, False])
+@pytest.mark.slow_cases("True")
 def test_limit_states_are_asked_about_where_raresim_takes_them(monkeypatch, can):
     @dataclass
     class WithStates:

@@ -108,6 +108,7 @@ def test_a_batch_is_its_rows_in_either_order_of_memory(id, seed):
 
 @pytest.mark.parametrize("id", [id for id, problem in PROBLEMS.items() if problem.probability >= 1e-3])
 @pytest.mark.statistical(effect=1.5, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("CREDIT-GL21-10000", "CREDIT-GL21-22000")
 def test_crude_monte_carlo_finds_the_reference(id, seed):
     problem = PROBLEMS[id]
     p, n = problem.probability, 50_000
@@ -156,6 +157,7 @@ PROPOSALS = {
 
 @pytest.mark.parametrize("id", PROPOSALS)
 @pytest.mark.statistical(effect=1, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("LIN-1000-B4")
 def test_importance_sampling_finds_a_rare_reference(id, seed):
     problem = PROBLEMS[id]
     n = 200_000 if problem.dim <= 11 else 20_000

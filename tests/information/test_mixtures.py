@@ -109,6 +109,7 @@ def test_entropy_bounds_in_many_dimensions():
 
 
 @pytest.mark.parametrize("parts", CASES)
+@pytest.mark.slow_cases("parts2")
 def test_kl_bound_is_above_the_integral(parts):
     p = mixture(parts)
     q = mixture([(w + 0.2, m + 0.5, 1.3 * s) for w, m, s in parts])

@@ -128,7 +128,7 @@ def test_a_worker_process_compiles_the_function_again():
 
 
 @pytest.mark.slow
-def test_executors_give_the_same_bits_from_a_file(tmp_path):
+def test_executors_give_the_same_bits_from_a_file(two_processes, tmp_path):
     (tmp_path / "book.py").write_text("import math\n\ndef loss(x):\n    return math.exp(0.3 * x[0]) + x[1]\n")
     path = tmp_path / "book.yaml"
     path.write_text(
@@ -137,8 +137,8 @@ def test_executors_give_the_same_bits_from_a_file(tmp_path):
         "measures: [{kind: probability, above: 5}]\nstop: {max_evaluations: 20000}\n"
     )
     values = set()
-    for name in ("serial", "threads", "processes"):
-        with Executor.of(name, 2) as executor:
+    with Executor.of("threads", 2) as two_threads:
+        for executor in (None, two_threads, two_processes):
             values.add(configs.load(path).experiment().run(executor).estimates[0].value)
     assert len(values) == 1
 

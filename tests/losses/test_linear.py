@@ -248,6 +248,7 @@ COMMON = Normal(mean=[0.0, 0.1], cov=[[0.04, 0.01], [0.01, 0.09]])
     ],
     ids=lambda inputs: inputs.kind,
 )
+@pytest.mark.slow_cases("factor")
 def test_18_6_moments_of_revalued_normals_are_closed_forms(inputs):
     loss = Linear(weights=[2.0, -1.0], revalue="exp").bind(inputs)
     u, weight = product_rule(inputs.latent_dim)

@@ -560,6 +560,7 @@ def test_fit_of_normal_data_ends_next_to_the_normal_law(seed):
     [NormalInverseGaussian(a=1.0), VarianceGamma(nu=0.2), Mixture.examples()[0], Affine.examples()[0]],
     ids=lambda law: law.kind,
 )
+@pytest.mark.slow_cases("mixture")
 def test_law_that_has_been_used_can_be_sent_to_a_worker(law):
     x = mapped(law, US)
     np.testing.assert_array_equal(mapped(pickle.loads(pickle.dumps(law)), US), x)

@@ -285,6 +285,7 @@ def test_band_is_the_same_at_every_reading(normal):
 
 @pytest.mark.statistical(effect=0.2, false_fail=4e-7, false_pass=0.1)
 @pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.slow_cases("shifted normal", "shifted t")
 def test_curve_and_moments_are_those_of_the_law(name, seed):
     """At four thresholds; the second moment of Student's t with 4 degrees of freedom has no error: it is not asked."""
     sampler, law = SAMPLERS[name]

@@ -84,6 +84,7 @@ SINGLES, PAIRS = np.eye(3), 1.0 - np.eye(3)
 
 @pytest.mark.statistical(effect=0.1, false_fail=6e-7, false_pass=1e-3)
 @pytest.mark.parametrize("method", ["crude", towards(SINGLES), "auto"], ids=["crude", "importance", "auto"])
+@pytest.mark.slow_cases("auto")
 def test_shares_are_the_exact_ones(method: Any) -> None:
     """Shares, and decisive parts; 5 standard errors of each. The effect is a share of the event."""
     found = table(estimate(method=method, budget=400_000 if method == "crude" else 60_000))
@@ -200,6 +201,7 @@ def test_workers_do_not_change_a_digit() -> None:
 
 
 @pytest.mark.parametrize("method", ["crude", "cross_entropy", "auto"])
+@pytest.mark.slow_cases("auto")
 def test_shares_cost_no_evaluation(method: str) -> None:
     rows = []
 
@@ -253,6 +255,7 @@ NONE = "Shares are not available: they need single weighted draws, and the rows 
         ("cross_entropy", {"draws": "antithetic"}),
     ],
 )
+@pytest.mark.slow_cases("auto-options3")
 def test_rows_that_are_no_draws_say_that_there_are_no_shares(method: str, options: dict[str, str]) -> None:
     from raresim.registry import lookup
 

@@ -426,6 +426,7 @@ def test_modes_beyond_those_asked_for_are_taken_together():
     assert shares(table)[None] == pytest.approx(shares(full)[3.0] + shares(full)[4.0])
 
 
+@pytest.mark.slow
 def test_medoid_of_a_mode_is_a_draw_of_it_and_its_mean_is_its_conditional_mean():
     sample = gaussian_sample(1)
     found = exhibits_of(Scenarios(above=THRESHOLD), GAUSSIAN, sample, THRESHOLD)

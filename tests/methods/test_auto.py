@@ -174,7 +174,8 @@ EXACT = [
     student(3.0, 1e-5),
 ]
 
-SLOW = {"largest", "largest_rotated", "rough", "shell_d100"}
+SLOW = {"largest", "largest_rotated", "rough", "shell_d2", "shell_d10", "shell_d100", "several", "two-sided-d20-4"}
+SLOW |= {"normal-d100-3", "normal-d100-5"}
 
 
 @pytest.mark.parametrize(
@@ -371,6 +372,7 @@ def test_event_that_is_not_rare_is_simply_drawn(case, exact, seed):
     ids=["indicator", "astronomic", "minute", "minute-d60"],
 )
 @pytest.mark.statistical(effect=0.5, false_fail=2e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("minute-d60")
 def test_awkward_losses_end_without_an_exception(case, seed):
     """The result is within its error, or it is not trusted."""
     for s in (813, 814):

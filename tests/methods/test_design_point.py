@@ -241,6 +241,7 @@ def test_between_opposite_points_many_points_and_planes_is_nothing(points, looke
 
 
 @pytest.mark.parametrize("method", [DesignPointSampling(), LineSampling()], ids=lambda method: method.kind)
+@pytest.mark.slow_cases("line_sampling")
 def test_points_between_get_draws_of_their_own_and_are_no_regions(method, seed):
     case = Case("heavy", StandardNormal(dim=3), PythonLoss(function=heavy), Probability(above=0.0), [0.0])
     result = solve(case, seed(521), method=method, relative_error=0.1)

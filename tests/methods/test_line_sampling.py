@@ -330,6 +330,7 @@ def test_an_error_below_half_a_row_takes_more_rows(seed):
 
 @pytest.mark.parametrize("case", [BOWL, FOUR, linear_normal(3, 4.0)], ids=lambda case: case.name)
 @pytest.mark.statistical(effect=0.4, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("four", "bowl")
 def test_lines_of_nets_give_the_answer(case, seed):
     result = solve(case, seed(321), method=LineSampling(draws="sobol"), relative_error=0.02)
     (estimate,) = result.estimates
@@ -350,6 +351,7 @@ def test_opposite_regions_get_cones_of_their_own(seed):
     assert -1 < ALIKE < 1
 
 
+@pytest.mark.slow
 def test_grid_is_halved_until_nothing_changes(seed):
     """Stripes of width 0.6 that a grid of step 1.2 mostly misses."""
 

@@ -140,6 +140,7 @@ def test_second_round_finds_what_the_first_missed(method, blind, seed):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)
+@pytest.mark.slow_cases("line_sampling-independent")
 def test_workers_change_no_digit_of_a_later_round(method, blind, seed):
     results = []
     for workers in (1, 2):
@@ -206,6 +207,7 @@ def test_draws_of_many_regions_are_climbed_from_a_few_times(seed):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)
+@pytest.mark.slow_cases("line_sampling-independent")
 def test_later_round_takes_no_more_than_its_share(method, blind, seed):
     """Of what is left beside the audit's reserve, three quarters at most."""
     run = session(seed(908), most=200_000)
@@ -232,6 +234,7 @@ def test_later_round_that_cannot_pay_for_nets_has_lines_at_random(blind, seed):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)
+@pytest.mark.slow_cases("line_sampling-independent")
 def test_a_third_round_goes_on_from_the_second(method, blind, seed):
     """What each of them found is drawn in the last."""
     three = lambda u: np.maximum(steep_and_flat(u), 20.0 * (u[:, 2] - 4.89))  # noqa: E731

@@ -38,6 +38,7 @@ def runs(*arguments, method=QUICK, **options):
     ids=["linear", "linear-d50", "two-sided", "ties"],
 )
 @pytest.mark.statistical(effect=2, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("linear-d50")
 def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     """20 runs, 5 errors of some 8 %."""
     assert_mean_is(np.exp([run.log_probabilities[0] for run in runs(evaluate, goal, seed(461), 20, d)]), exact)

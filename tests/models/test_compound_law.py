@@ -226,6 +226,7 @@ def test_mean_beyond_of_the_largest_claim():
 
 
 @pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow
 def test_wind_is_hit_with_controls_and_return_periods_beside_it(tmp_path, seed):
     measures = [
         raresim.Probability(above=[200.0, 500.0]),
@@ -274,6 +275,7 @@ def recipe():
     return {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in section.split("```")[1::2]}
 
 
+@pytest.mark.slow
 def test_recipe_for_insurance_goes_from_claims_to_return_periods(tmp_path):
     for name in ("claims.csv", "years.csv"):
         (tmp_path / name).write_bytes((ROOT / "configs" / "insurance" / name).read_bytes())

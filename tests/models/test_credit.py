@@ -145,6 +145,7 @@ def test_expected_loss_is_the_sum_over_all_subsets():
     np.testing.assert_allclose(model.obligors.expected_loss, exact)
 
 
+@pytest.mark.slow
 def test_a_thousand_rows_hold_no_table_of_rows_and_obligors():
     """A hundred thousand obligors: what one row takes is a row."""
     m = 100_000

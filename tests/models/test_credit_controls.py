@@ -138,6 +138,7 @@ def result():
     return experiment.run()
 
 
+@pytest.mark.slow
 def test_controls_stand_beside_the_estimates(result, tmp_path):
     assert result.verdict.status is Status.TRUSTED
     table = next(e for e in result.exhibits if e.name == "controls")

@@ -72,6 +72,7 @@ def test_moments_and_tails_are_those_of_the_events(table):
 
 
 @pytest.mark.statistical(effect=0.6, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow
 def test_draws_follow_the_law_and_the_largest_is_the_largest(table, seed):
     model = Compound(event_tables=[table(ELT.replace(",0.1\n", ",1.0\n"))])
     law = model.frequencies.lines[0].severity

@@ -126,6 +126,7 @@ def test_light_tails_are_left_to_the_exponential_twist(seed):
     assert_within_error(estimate.value, poisson_gamma_tail(40.0), estimate.std_error)
 
 
+@pytest.mark.slow
 def test_contributions_come_from_the_rows_of_the_scheme(seed):
     measures = [
         raresim.ExpectedShortfall(tail=1e-3),

@@ -104,6 +104,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_model_of_one_file_is_listed_checked_and_run(folder):
     listed = in_shell(folder, "list", "models")
     assert "rate_book" in listed.stdout, listed.stderr
@@ -147,6 +148,7 @@ def recipe():
     return dict(re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "recipes" / "credit.md").read_text("utf-8"), re.S))
 
 
+@pytest.mark.slow
 def test_the_recipe_for_credit_works(tmp_path, monkeypatch):
     shutil.copy(ROOT / "configs" / "credit" / "tape.csv", tmp_path)
     (tmp_path / "capital.yaml").write_text(recipe()["yaml"])

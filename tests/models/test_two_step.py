@@ -212,6 +212,7 @@ def test_numbers_of_the_number_of_defaults_are_exact(seed):
     assert_within_error(es.value / shortfall, 1.0, es.std_error / shortfall)
 
 
+@pytest.mark.slow
 def test_scheme_can_be_left_out_and_is_missed_where_there_is_none(seed):
     model = lumpy()
     up = raresim.Probability(above=60.0)
@@ -224,13 +225,12 @@ def test_scheme_can_be_left_out_and_is_missed_where_there_is_none(seed):
         raresim.estimate(model, measures=raresim.Probability(below=0.0), method=only, seed=1)
 
 
-def test_processes_draw_the_same_rows(seed):
+@pytest.mark.slow
+def test_processes_draw_the_same_rows(two_processes, seed):
     model, up = correlated(), raresim.Probability(above=20.0)
     given = {"measures": [up], "model": model, "method": raresim.Auto(scheme="only"), "seed": seed(928)}
     experiment = raresim.Experiment(**given, stop=raresim.Stop(relative_error=0.1))
-    with raresim.Executor.of("processes", 2) as executor:
-        apart = experiment.run(executor)
-    assert apart.estimates == experiment.run().estimates
+    assert experiment.run(two_processes).estimates == experiment.run().estimates
 
 
 def test_a_run_without_audit_has_a_scope():

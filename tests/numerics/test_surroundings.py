@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 from typer.testing import CliRunner
 
 import raresim
@@ -17,7 +18,8 @@ from raresim import CrossEntropy, Probability, PythonLoss, StandardNormal, Value
 from raresim.engine.executors import Executor
 from raresim.errors import LossError
 from raresim.measures.levels import level_of, percent
-from raresim.numerics.surroundings import undisturbed
+from raresim.numerics import surroundings
+from raresim.numerics.surroundings import in_one_thread, undisturbed
 from raresim.shell import cli
 from tests import unruly
 
@@ -64,6 +66,23 @@ def test_18_10_what_a_loss_sets_for_its_process_changes_no_digit(kind, workers):
         found = run(function, executor)
     assert np.geterr() == before
     assert digits(found) == digits(run(unruly.total))
+
+
+def test_libraries_of_linear_algebra_are_looked_for_again_after_an_import(monkeypatch):
+    """Each import may load one; without an import the search is not made again."""
+    searches = []
+    whole = threadpoolctl.ThreadpoolController
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", lambda: searches.append(1) or whole())
+    surroundings._linear_algebra.cache_clear()
+    for _ in range(2):
+        with in_one_thread():
+            pass
+    assert len(searches) == 1
+    monkeypatch.setitem(sys.modules, "another_library", sys)
+    with in_one_thread():
+        pass
+    assert len(searches) == 2
+    surroundings._linear_algebra.cache_clear()
 
 
 def test_decimals_that_a_loss_rounds_are_its_own():

@@ -43,10 +43,10 @@ def case(request, from_file):
 
 
 @pytest.fixture(scope="module")
-def executors():
-    """One of each: a pool of processes starts once."""
+def executors(two_processes):
     with contextlib.ExitStack() as stack:
-        yield {key: stack.enter_context(Executor.of(*key)) for key in EXECUTORS}
+        in_this = {key: stack.enter_context(Executor.of(*key)) for key in EXECUTORS if key[0] != "processes"}
+        yield in_this | {("processes", 2): two_processes}
 
 
 def digits(result):
@@ -62,6 +62,7 @@ def expected():
 
 
 @pytest.mark.parametrize("key", EXECUTORS, ids=lambda key: f"{key[0]}-{key[1]}")
+@pytest.mark.slow_cases("file-serial-1", "file-threads-1", "file-threads-2", "file-threads-3")
 def test_every_executor_gives_the_same_bits(case, key, executors, expected, seed):
     options = {"relative_error": 0.02, "max_evaluations": 400_000}
     if case.name not in expected:

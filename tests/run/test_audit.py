@@ -275,12 +275,12 @@ def test_unknown_extent_is_refused():
 
 
 @pytest.mark.slow
-def test_workers_change_no_digit_of_the_audit(seed):
+def test_workers_change_no_digit_of_the_audit(two_processes, seed):
     one = experiment(two_sided(3, 4.0), seed(811), relative_error=0.05)
     results = [one.run()]
-    for kind in ("threads", "processes"):
-        with Executor.of(kind, 2) as executor:
-            results.append(dataclasses.replace(one, loss=two_sided(3, 4.0).loss).run(executor))
+    with Executor.of("threads", 2) as two_threads:
+        again = [dataclasses.replace(one, loss=two_sided(3, 4.0).loss) for _ in range(2)]
+        results += [each.run(executor) for each, executor in zip(again, (two_threads, two_processes), strict=True)]
     stored = [json.dumps([r.search["audit"], [e.diagnostics for e in r.estimates]], default=float) for r in results]
     assert stored[0] == stored[1] == stored[2]
 

@@ -57,12 +57,6 @@ METHODS = {
 }
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run folders without their pictures, which are tested elsewhere."""
-    monkeypatch.setattr("raresim.report.build", lambda folder: folder)
-
-
 def written(
     folder: Path,
     method: str = "crude",
@@ -168,14 +162,15 @@ def test_rows_that_failed_before_an_interruption_are_counted_once(
             raise KeyboardInterrupt
 
     stops: set[int] = set()
-    whole = digits(unfinished.complete(configs.load(path), tmp_path / "whole", now_and_then).to_dict())
+    alone = configs.load(path, ["execution.executor=serial"])
+    whole = digits(unfinished.complete(alone, tmp_path / "whole", now_and_then).to_dict())
     assert whole["failed"]["rows"] > 0
     last = next(told)
     told, stops = itertools.count(), {last // 3, last // 3 + last // 2}
     for _ in stops:
         with pytest.raises(KeyboardInterrupt):
             unfinished.complete(configs.load(path), tmp_path / "out", now_and_then)
-    assert run(path, tmp_path / "out") == whole
+    assert digits(unfinished.complete(alone, tmp_path / "out", lambda *_: None).to_dict()) == whole
 
 
 def test_the_search_is_not_evaluated_again(tmp_path: Path, ticks: Ticks, no_figures: None) -> None:
@@ -221,6 +216,7 @@ def test_processes_bring_their_losses_along(tmp_path: Path, no_figures: None) ->
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "crude"])
+@pytest.mark.slow_cases("cross_entropy")
 def test_extended_run_is_the_run_with_the_larger_budget(method: str, tmp_path: Path, no_figures: None) -> None:
     """Where there is an audit, all but that: it is not made again."""
     above = 3.0 if method == "crude" else 5.0

@@ -266,6 +266,7 @@ def check(result, name, k=0):
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
+@pytest.mark.slow_cases("-lines")
 def test_a_run_that_draws_one_of_two_planes_is_not_trusted(method, name, seed):
     """By its weights, and by the climbs of most runs, it is as good as can be."""
     for k in range(4):
@@ -357,14 +358,14 @@ def test_soundings_begin_from_nothing(seed, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_change_no_digit_of_the_soundings(seed):
+def test_workers_change_no_digit_of_the_soundings(two_processes, seed):
     one = experiment(two_sided(3, 4.0), seed(5860), relative_error=0.05)
     stored = []
-    for kind, workers in (("serial", 1), ("threads", 2), ("processes", 2)):
-        with Executor.of(kind, workers) as executor:
+    with Executor.of("threads", 2) as two_threads:
+        for executor in (None, two_threads, two_processes):
             result = dataclasses.replace(one, loss=two_sided(3, 4.0).loss).run(executor)
-        found = {k: v for e in result.estimates for k, v in e.diagnostics.items() if k.startswith("soundings")}
-        stored.append(json.dumps([result.search["audit"]["soundings"], found, result.evaluations], default=float))
+            found = {k: v for e in result.estimates for k, v in e.diagnostics.items() if k.startswith("soundings")}
+            stored.append(json.dumps([result.search["audit"]["soundings"], found, result.evaluations], default=float))
     assert stored[0] == stored[1] == stored[2]
 
 

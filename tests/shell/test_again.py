@@ -8,6 +8,8 @@ from raresim.errors import ExitCode
 from raresim.run.result import read_run
 from tests.shell.test_sweep import LOSSES, call, config  # noqa: F401  # a fixture
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 
 @pytest.fixture
 def finished(config, tmp_path):  # noqa: F811

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -93,6 +94,7 @@ def test_run_leaves_a_whole_folder_and_tells_where(config: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_default_folder_is_named_after_config_time_and_hash(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,7 @@ def test_occupied_folder_is_refused_before_the_run(config: Path, tmp_path: Path)
         (9.0, 300, [], 21, "BOUND ONLY"),
     ],
 )
+@pytest.mark.usefixtures("no_figures")
 def test_verdict_is_the_exit_code(
     above: float, n: int, options: list[str], code: int, word: str, tmp_path: Path
 ) -> None:
@@ -367,6 +370,7 @@ def test_rows_are_called_what_they_are(unit: str, words: str, capsys: pytest.Cap
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_18_13_counts_are_written_alike_in_a_config_and_on_the_command_line(config: Path, tmp_path: Path) -> None:
     short = ["stop.max_evaluations=2e4", "execution.workers=1e0", "execution.executor=serial", "-q"]
     assert call("run", config, *short, "--out", tmp_path / "a")[0] == 0
@@ -393,6 +397,7 @@ def test_18_13_what_is_no_count_is_refused(option: str, given: str, words: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_18_13_an_extended_run_can_be_extended_and_a_method_compared_that_an_override_changed(
     config: Path, tmp_path: Path
 ) -> None:
@@ -416,11 +421,13 @@ def test_version_is_the_package_version() -> None:
     assert call("--version") == (0, f"{raresim.__version__}\n", "")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_workers_option_reaches_the_manifest(config: Path, tmp_path: Path) -> None:
     call("run", config, "--out", tmp_path / "out", "--workers", 2, "-q")
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["workers"] == 2
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_progress_is_plain_lines_without_a_terminal(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,6 +490,7 @@ def test_18_11_the_same_config_may_be_started_many_times_at_once(config: Path, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", ["10.0", "null"])
+@pytest.mark.usefixtures("no_figures")
 def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
     checkpoint: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +506,7 @@ def test_18_11_a_second_start_in_the_same_second_takes_the_next_name(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_18_11_extensions_of_the_same_second_take_the_next_name(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,8 +558,9 @@ def test_18_14_check_names_noise_without_importing_the_loss(config: Path, tmp_pa
 @pytest.mark.slow
 def test_18_15_report_names_the_runs_below_a_folder_the_newest_first(config: Path, tmp_path: Path) -> None:
     names = ["c", "a", "b"]
+    assert call("run", config, "--out", tmp_path / "one", "-q")[0] == 0
     for age, name in enumerate(names):
-        assert call("run", config, "--out", tmp_path / "runs" / "case" / name, "-q")[0] == 0
+        shutil.copytree(tmp_path / "one", tmp_path / "runs" / "case" / name)
         when = 1_700_000_000 + age
         os.utime(tmp_path / "runs" / "case" / name / "manifest.json", (when, when))
     part = tmp_path / "runs" / "case" / "d.partial"

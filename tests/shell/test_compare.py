@@ -354,6 +354,7 @@ def test_seeds_follow_the_one_of_the_config(config: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("methods", ["importance,crude", "importance"])
+@pytest.mark.slow_cases("importance,crude")
 def test_loss_that_fails_under_one_method_does_not_lose_the_others(config: Path, tmp_path: Path, methods: str) -> None:
     """Draws of the stated proposal go where the loss fails; those of the target do not."""
     (tmp_path / "losses.py").write_text("def first(x):\n    assert x.max() < 5.0\n    return x[:, 0]\n")

@@ -16,7 +16,7 @@ def invoke(*arguments):
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_runs_as_it_is_written(name, tmp_path, monkeypatch):
+def test_a_recipe_runs_as_it_is_written(name, tmp_path, monkeypatch, no_figures):
     monkeypatch.chdir(tmp_path)
     done = invoke("init", name)
     assert done.exit_code == 0, done.output
