@@ -84,9 +84,13 @@ CLAIM = np.random.default_rng(824).lognormal(size=N)
 SOME = np.array([1, 5, 7])  # of the obligors
 HERE = np.array([0.2, -0.1, 1.5])  # a row of factors
 
+CURVES = np.array([[1.0, 0.5, 0.0], [0.5, -2.0, 0.3], [0.0, 0.3, 0.7]])
+
 # Arguments of each kernel, by its own names; made anew for every call.
 ARGUMENTS = {
     "_line_seeds": lambda: (seeds(), np.uint64(3), np.empty(N, np.uint64)),
+    "add_diagonal_quadratic": lambda: (rows(), HERE, HERE + 1.0, np.ones(N)),
+    "add_quadratic": lambda: (rows(), HERE, CURVES, np.ones(N)),
     "add_claims": lambda: (
         PERIOD,
         CLAIM,
@@ -113,6 +117,17 @@ ARGUMENTS = {
     ),
     "exceeds": lambda: (np.uint64(2**63 - 2**12), 0.0),  # between the table's ends
     "joint_losses": lambda: (BARRIER, MONEY, correlation(), 0.5 * (NODES[0] + 1.0), 0.5 * NODES[1]),
+    "kept_draws": lambda: (
+        np.random.Generator(np.random.PCG64DXSM(829)),
+        -0.3,
+        *(HERE, HERE - 0.1, HERE + 0.2, HERE + 1.0),
+        1.5,
+        0.4,
+        np.array([-0.2, 0.1]),
+        np.array([0.2, 1.0, 0.5]),
+        block(N, 3),
+        np.empty(N),
+    ),
     "lattice_law": lambda: (rows("C"), np.linspace(0.0, 0.01, N), book(-1), *lattice(), np.zeros(16)),
     "log_gamma_draw": lambda: (0.4, state(REJECTED)),
     "log_mills": lambda: (31.0,),
@@ -142,7 +157,10 @@ ARGUMENTS = {
     "picks_of": lambda: (seeds(), np.array([0.3, 0.0, 0.5, 0.2]), np.empty(N, np.int64)),
     "score_of": lambda: (HERE, 1.0 / 1.5, book(2), 1),
     "probabilities": lambda: (HERE, book(2), np.empty(M), np.empty(M)),
+    "quadratic_of": lambda: (rows(), chances(N, 1)[:, 0].copy(), 0.3, HERE, HERE + 1.0, np.empty(N)),
+    "quadratic_parts": lambda: (rows(), HERE, CURVES, block(N, 3)),
     "recursion": lambda: (np.array([0.1, 0.5, 0.3, 0.0, 1.0, 0.2, 0.05, 0.4]), *lattice(), np.empty(7)),
+    "rotated": lambda: (rows(), CURVES, block(N, 3)),
     "seeds_of": lambda: (normals(N, 1, 826)[:, 0].copy(), np.empty(N, np.uint64)),
     "lost": lambda: (np.uint64(2**64 - 827), 3.0, 0.6, 2.5, state()),
     "saddle_point_tail": lambda: (0.3, np.array([2.5, 9.0, 4.0]), LEVEL),
