@@ -222,7 +222,14 @@ class Linear(Loss):
         w = np.asarray(self.weights)
         size = f"all {w[0]:.6g}" if (w == w[0]).all() else f"{w.min():.6g} to {w.max():.6g}"
         term = "(exp(x_i) - 1)" if self.is_revalued else "x_i"
-        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}"]
+        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}", *self._sides(w)]
+
+    def _sides(self, w: Float) -> list[str]:
+        """What is held long and short of a portfolio of returns with weights ``w`` (d,), where it holds both."""
+        long, short = float(w[w > 0].sum()), -float(w[w < 0].sum())
+        if self.factors != "returns" or not (long > 0 and short > 0):
+            return []
+        return [f"long {long:.6g}, short {short:.6g}, gross {long + short:.6g}, net {long - short:.6g}"]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, Linear]]:
