@@ -70,7 +70,35 @@ def ore() -> None:
     (HERE / "ore" / "portfolio.xml").write_text(text, encoding="utf-8")
 
 
+def straddles() -> None:
+    """The book A1 of Glasserman, Heidelberger & Shahabuddin (2000): short calls and puts on each of ten assets."""
+    rows: list[Sequence[object]] = [["id", "type", "underlying", "quantity", "strike", "expiry"]]
+    for k in range(10):
+        rows += [[f"call_{k}", "call", f"S{k}", -10, 100, 0.5], [f"put_{k}", "put", f"S{k}", -5, 100, 0.5]]
+    write("straddles.csv", rows)
+    write("spots.csv", [["factor", "spot"], *([f"S{k}", 100] for k in range(10))])
+
+
+def desk() -> None:
+    """A small book of every kind on two underlyings, whose volatilities move too."""
+    head = "id,type,underlying,quantity,strike,expiry,volatility,dividend,barrier,rebate,payout,desk"
+    rows = """
+index_put,put,INDEX,-40,95,0.25,0.22,0.02,,,,index
+index_call,call,INDEX,-25,110,0.5,0.18,0.02,,,,index
+index_knock_out,down_and_out_call,INDEX,30,100,0.75,0.2,0.02,80,2,,index
+index_digital,digital_put,INDEX,-8,90,0.4,0.23,0.02,,,50,index
+index_forward,forward,INDEX,20,101,0.5,,0.02,,,,index
+share_average,geometric_asian_put,SHARE,-60,48,0.6,0.3,0.01,,,,shares
+share_put,put,SHARE,-50,45,0.3,0.35,0.01,,,,shares
+share_hedge,stock,SHARE,-40,,,,,,,,shares
+cash,cash,,1500,,,,,,,,treasury
+"""
+    write("desk.csv", [line.split(",") for line in [head, *rows.split()]])
+
+
 if __name__ == "__main__":
+    straddles()
+    desk()
     quadratic()
     curve()
     ore()

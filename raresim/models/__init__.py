@@ -9,6 +9,7 @@ from raresim.models.insurance.frequencies import CommonEvents, GammaMixing
 from raresim.models.insurance.lines import Line
 from raresim.models.insurance.period_table import PeriodTable
 from raresim.models.market.ore import Ore
+from raresim.models.options import Options
 
 __all__ = [
     "CommonEvents",
@@ -20,6 +21,7 @@ __all__ = [
     "EventTable",
     "GammaMixing",
     "Line",
+    "Options",
     "Ore",
     "PeriodTable",
 ]

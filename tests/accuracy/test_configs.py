@@ -14,7 +14,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = {
     *("credit-glasserman-li", "credit-one-factor", "credit-sectors", "credit-t-copula", "gaussian-5-sigma-d1000"),
     *("insurance-fire-claims", "insurance-light-tail", "insurance-treaty-reinstatements", "insurance-us-wind"),
-    *("joint-clayton-copula", "joint-gaussian-copula", "joint-gumbel-copula", "method-directional-sampling"),
+    *("joint-clayton-copula", "joint-gaussian-copula", "joint-gumbel-copula", "market-desk", "market-options"),
+    "method-directional-sampling",
     *("oil-garch-10-days", "portfolio-measures", "stocks-t-copula", "sum-four-lognormals"),
 }
 FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}

@@ -622,6 +622,7 @@ OF_MODELS = (
     "PeriodTable.",
     "DeltaGamma.",
     "Ore.",
+    "Options.",
 )
 """Models and their parts, whose keys have tests of their own."""
 

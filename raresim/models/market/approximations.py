@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from raresim.models.controls import Control
@@ -80,3 +81,13 @@ def approximations(form: QuadraticForm, estimates: Sequence[Estimate]) -> tuple[
     )
     columns = ("level", "approximation", "value_at_risk", "stated_tail", "true_tail", "ratio")
     return (Exhibit("approximations", "Approximations of the value at risk", columns, tuple(rows), notes),)
+
+
+def approximate_controls(form: QuadraticForm, estimates: Sequence[Estimate]) -> tuple[Control, ...]:
+    """Each number of a run of a book beside that of its delta-gamma approximation, by the exact law of that."""
+    why = "the delta-gamma approximation of the book, with theta; its law is exact"
+    return tuple(
+        replace(control, name="delta-gamma", assumes=why, within=None)
+        for control in controls_of(form, estimates)
+        if control.estimate is not None
+    )

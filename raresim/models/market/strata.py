@@ -65,14 +65,16 @@ def stratified(form: QuadraticForm, level: float, wide: bool, rng: np.random.Gen
     return with_heights(law, edges, beyond, wanted)
 
 
-def with_heights(law: TwistedQuadratic, edges: Float, beyond: Float, wanted: Float) -> TwistedQuadratic:
-    """``law`` with heights in proportion to ``wanted`` (k + 1,), a floor, and at most `MOST_TRIALS` trials a row.
+def with_heights(
+    law: TwistedQuadratic, edges: Float, beyond: Float, wanted: Float, base: float = FLOOR
+) -> TwistedQuadratic:
+    """``law`` with heights in proportion to ``wanted`` (k + 1,), ``base`` of the twist, at most `MOST_TRIALS` trials.
 
     ``beyond`` (k,) has the probability under the twist of what lies beyond each of ``edges`` (k,).
     """
     shares = -np.diff(np.concatenate([[1.0], beyond, [0.0]]))
     heights = wanted / float(wanted @ shares)
-    floor = max(FLOOR, (heights.max() - MOST_TRIALS) / max(heights.max() - 1.0, 1e-300))
+    floor = max(base, (heights.max() - MOST_TRIALS) / max(heights.max() - 1.0, 1e-300))
     mixed = floor + (1.0 - floor) * heights
     return TwistedQuadratic(law.form, law.level, law.theta, frozen(edges), frozen(mixed), law.table)
 
