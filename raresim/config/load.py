@@ -349,7 +349,7 @@ class Config:
         value = getattr(model, name)
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
-        if value is None or not marks & {"path", "folder", "function"}:
+        if not isinstance(value, str) or not marks & {"path", "folder", "function"}:
             field = next((f for f in dataclasses.fields(class_of(model)) if f.name == name), None)
             least = None if field is None else field.metadata.get("least")
             return self._build(value, loc) if least is None else self._fitted_from(value, loc, least)

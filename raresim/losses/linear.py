@@ -236,7 +236,14 @@ class Linear(Loss):
         size = f"all {w[0]:.6g}" if (w == w[0]).all() else f"{w.min():.6g} to {w.max():.6g}"
         term = "(exp(x_i) - 1)" if self.is_revalued else "x_i"
         held = "" if self.gross is None else f", gross size {self.gross:.6g}{f' {self.unit}' if self.unit else ''}"
-        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}{held}"]
+        return [f"linear portfolio: loss = {sign}sum of w_i {term}, {w.size} weights, {size}{held}", *self._sides(w)]
+
+    def _sides(self, w: Float) -> list[str]:
+        """What is held long and short of a portfolio of returns with weights ``w`` (d,), where it holds both."""
+        long, short = float(w[w > 0].sum()), -float(w[w < 0].sum())
+        if self.factors != "returns" or not (long > 0 and short > 0):
+            return []
+        return [f"long {long:.6g}, short {short:.6g}, net {long - short:.6g}"]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, Linear]]:

@@ -2,11 +2,14 @@
 
 from raresim.models.compound import Compound
 from raresim.models.credit import Credit
+from raresim.models.delta_gamma import DeltaGamma
 from raresim.models.insurance.contracts import Contract, Corridor
 from raresim.models.insurance.event_table import EventTable
 from raresim.models.insurance.frequencies import CommonEvents, GammaMixing
 from raresim.models.insurance.lines import Line
 from raresim.models.insurance.period_table import PeriodTable
+from raresim.models.market.ore import Ore
+from raresim.models.options import Options
 
 __all__ = [
     "CommonEvents",
@@ -14,8 +17,11 @@ __all__ = [
     "Contract",
     "Corridor",
     "Credit",
+    "DeltaGamma",
     "EventTable",
     "GammaMixing",
     "Line",
+    "Options",
+    "Ore",
     "PeriodTable",
 ]

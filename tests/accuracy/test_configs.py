@@ -19,6 +19,7 @@ SLOW = {
     *("credit-ratings", "insurance-period-table", "joint-t-copula", "method-sequential-importance", "method-splitting"),
     *("method-subset-simulation", "oil-garch-10-days", "portfolio-5-sigma-normal", "portfolio-5-sigma-t"),
     *("portfolio-measures", "stocks-t-copula", "sum-four-lognormals", "two-sided-5-sigma-d3"),
+    *("market-desk", "market-options"),
 }
 FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 """Laws of real data, whose probabilities have no exact answer."""

@@ -620,6 +620,9 @@ OF_MODELS = (
     "CommonEvents.",
     "EventTable.",
     "PeriodTable.",
+    "DeltaGamma.",
+    "Ore.",
+    "Options.",
 )
 """Models and their parts, whose keys have tests of their own."""
 

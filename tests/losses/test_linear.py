@@ -90,7 +90,7 @@ def test_factors_that_were_not_fitted_are_losses():
     ],
 )
 def test_the_sign_is_printed(weights, factors, line):
-    assert Linear(weights=weights, factors=factors).bind(StandardNormal(dim=2)).describe() == [line]
+    assert Linear(weights=weights, factors=factors).bind(StandardNormal(dim=2)).describe()[:1] == [line]
 
 
 def test_moments_carry_the_sign(fitted):
@@ -205,7 +205,9 @@ def test_18_6_revalued_positions_lose_what_their_prices_do():
     np.testing.assert_allclose(losses(loss, x), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(loss.components(x).sum(axis=1), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(loss.component_weights, [1.0, -2.0, 3.0])
-    assert loss.describe() == ["linear portfolio: loss = -sum of w_i (exp(x_i) - 1), 3 weights, -2 to 3, gross size 6"]
+    assert loss.describe()[:1] == [
+        "linear portfolio: loss = -sum of w_i (exp(x_i) - 1), 3 weights, -2 to 3, gross size 6"
+    ]
     assert losses(Linear(weights=[1.0], revalue="none").bind(Normal()), x[:, :1])[0] == x[0, 0]
     worst = np.full((1, 3), -1e6)
     assert losses(Linear(weights=[1.0, 2.0, 3.0], revalue="exp").bind(Normal.fit(LOG)), worst)[0] == 6.0
@@ -368,3 +370,10 @@ def test_18_6_the_verdict_says_what_log_and_simple_returns_do(seed):
     small, large = (c.value for c in found)
     assert small < 0.01
     assert large > 0.05
+
+
+def test_a_book_of_both_sides_says_what_is_long_and_short():
+    book = Linear(weights=[5e6, -2e6, 1e6], factors="returns", revalue="exp")
+    assert book.describe()[1] == "long 6e+06, short 2e+06, gross 8e+06, net 4e+06"
+    assert len(Linear(weights=[5e6, 2e6], factors="returns").describe()) == 1
+    assert len(Linear(weights=[5e6, -2e6], factors="losses").describe()) == 1

@@ -69,6 +69,16 @@ def migration(word, k):
     return np.uint64(word), -0.2, k, 1.3, book(2), moves(), state()
 
 
+def price_moves():
+    """Log changes of a price, which cross a barrier and do not, and of its volatility."""
+    return np.linspace(-0.5, 0.5, N), np.linspace(0.2, -0.2, N)
+
+
+def option(own):
+    """Spot, strike, rate, dividend, years, volatility, sign, a number of the type's own and a rebate."""
+    return np.array([100.0, 95.0, 0.05, 0.02, 0.4, 0.3, -1.0, own, 3.0])
+
+
 def correlation():
     """Of pairs of obligors, of which one is not correlated."""
     r = np.full((M, M), 0.3) - 0.02 * np.add.outer(np.arange(M), np.arange(M))
@@ -84,9 +94,22 @@ CLAIM = np.random.default_rng(824).lognormal(size=N)
 SOME = np.array([1, 5, 7])  # of the obligors
 HERE = np.array([0.2, -0.1, 1.5])  # a row of factors
 
+CURVES = np.array([[1.0, 0.5, 0.0], [0.5, -2.0, 0.3], [0.0, 0.3, 0.7]])
+
 # Arguments of each kernel, by its own names; made anew for every call.
 ARGUMENTS = {
     "_line_seeds": lambda: (seeds(), np.uint64(3), np.empty(N, np.uint64)),
+    "add_asian": lambda: (*price_moves(), option(0.1), -2.0, np.ones(N)),
+    "add_barrier": lambda: (*price_moves(), option(90.0), np.array([1.0, -1, 1, 0.5, 1, 1, 1, 1]), -2.0, np.ones(N)),
+    "add_diagonal_quadratic": lambda: (rows(), HERE, HERE + 1.0, np.ones(N)),
+    "add_digital": lambda: (*price_moves(), option(10.0), -2.0, np.ones(N)),
+    "add_europeans": lambda: (
+        price_moves()[0],
+        np.exp(price_moves()[0]),
+        np.array([[0.2, 4.7, 0.2, 99.0, 94.0, 1.0], [-1.0, 9.0, 0.1, 99.0, 120.0, -3.0]]),
+        np.ones(N),
+    ),
+    "add_quadratic": lambda: (rows(), HERE, CURVES, np.ones(N)),
     "add_claims": lambda: (
         PERIOD,
         CLAIM,
@@ -111,8 +134,22 @@ ARGUMENTS = {
         block(N, 2, 0.0),
         block(N, 2, 0.0),
     ),
+    "add_vanilla": lambda: (*price_moves(), option(0.0), -2.0, np.ones(N)),
+    "denominator": lambda: (1.3,),
+    "exponential": lambda: (-5.3,),
     "exceeds": lambda: (np.uint64(2**63 - 2**12), 0.0),  # between the table's ends
     "joint_losses": lambda: (BARRIER, MONEY, correlation(), 0.5 * (NODES[0] + 1.0), 0.5 * NODES[1]),
+    "kept_draws": lambda: (
+        np.random.Generator(np.random.PCG64DXSM(829)),
+        -0.3,
+        *(HERE, HERE - 0.1, HERE + 0.2, HERE + 1.0),
+        1.5,
+        0.4,
+        np.array([-0.2, 0.1]),
+        np.array([0.2, 1.0, 0.5]),
+        block(N, 3),
+        np.empty(N),
+    ),
     "lattice_law": lambda: (rows("C"), np.linspace(0.0, 0.01, N), book(-1), *lattice(), np.zeros(16)),
     "log_gamma_draw": lambda: (0.4, state(REJECTED)),
     "log_mills": lambda: (31.0,),
@@ -137,12 +174,18 @@ ARGUMENTS = {
         np.empty(int(COUNT.sum()) - 1),
     ),
     "next_uniform": lambda: (state(),),
+    "normal": lambda: (-1.7,),
+    "numerator": lambda: (1.3,),
     "outcome_of": lambda: (np.uint64(2**63), *(each[0] for each in outcomes()), 1.5),
     "part_of": lambda: migration(2**50, 1),
     "picks_of": lambda: (seeds(), np.array([0.3, 0.0, 0.5, 0.2]), np.empty(N, np.int64)),
     "score_of": lambda: (HERE, 1.0 / 1.5, book(2), 1),
     "probabilities": lambda: (HERE, book(2), np.empty(M), np.empty(M)),
+    "quadratic_of": lambda: (rows(), chances(N, 1)[:, 0].copy(), 0.3, HERE, HERE + 1.0, np.empty(N)),
+    "quadratic_parts": lambda: (rows(), HERE, CURVES, block(N, 3)),
     "recursion": lambda: (np.array([0.1, 0.5, 0.3, 0.0, 1.0, 0.2, 0.05, 0.4]), *lattice(), np.empty(7)),
+    "rotated": lambda: (rows(), CURVES, block(N, 3)),
+    "scaled": lambda: (900.0, -45.0),
     "seeds_of": lambda: (normals(N, 1, 826)[:, 0].copy(), np.empty(N, np.uint64)),
     "lost": lambda: (np.uint64(2**64 - 827), 3.0, 0.6, 2.5, state()),
     "saddle_point_tail": lambda: (0.3, np.array([2.5, 9.0, 4.0]), LEVEL),
@@ -170,6 +213,7 @@ ARGUMENTS = {
         np.empty((N, 4)),
         np.empty((N, 4)),
     ),
+    "vanilla": lambda: (97.0, option(0.0), 0.2),
     "step_of": lambda: (5,),
     "word_of": lambda: (np.uint64(2**64 - 828), 5),
 }
