@@ -7,6 +7,8 @@ from raresim.models.event_table import EventTable
 from raresim.models.frequencies import CommonEvents, GammaMixing
 from raresim.models.lines import Line
 from raresim.models.period_table import PeriodTable
+from raresim.models.queue import Queue
+from raresim.models.ruin import Ruin
 
 __all__ = [
     "CommonEvents",
@@ -18,4 +20,6 @@ __all__ = [
     "GammaMixing",
     "Line",
     "PeriodTable",
+    "Queue",
+    "Ruin",
 ]

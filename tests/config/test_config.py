@@ -620,6 +620,8 @@ OF_MODELS = (
     "CommonEvents.",
     "EventTable.",
     "PeriodTable.",
+    "Queue.",
+    "Ruin.",
 )
 """Models and their parts, whose keys have tests of their own."""
 
