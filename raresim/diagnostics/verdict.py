@@ -565,6 +565,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     if kind == "none":
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         return f"{which}: every {unit} came from the target itself{narrow}", None
+    if kind == "tuned" and not search["audit"]["needed"]:
+        return f"all failure regions: {search['audit']['why']}{narrow}", None
     nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
     if not nominal:
         return f"the failure regions that the {'stated proposal covers' if kind == 'stated' else 'search found'}", None

@@ -10,6 +10,8 @@ from raresim.models.insurance.lines import Line
 from raresim.models.insurance.period_table import PeriodTable
 from raresim.models.market.ore import Ore
 from raresim.models.options import Options
+from raresim.models.queue import Queue
+from raresim.models.ruin import Ruin
 
 __all__ = [
     "CommonEvents",
@@ -24,4 +26,6 @@ __all__ = [
     "Options",
     "Ore",
     "PeriodTable",
+    "Queue",
+    "Ruin",
 ]

@@ -623,6 +623,8 @@ OF_MODELS = (
     "DeltaGamma.",
     "Ore.",
     "Options.",
+    "Queue.",
+    "Ruin.",
 )
 """Models and their parts, whose keys have tests of their own."""
 

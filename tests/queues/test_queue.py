@@ -1,0 +1,152 @@
+"""Queues: probabilities against closed forms and first-step equations, and what is refused."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import raresim
+from raresim import marginals
+from raresim.engine.fold import Sampler
+from raresim.errors import FieldError
+from raresim.methods.base import Tuned
+from raresim.methods.scheme import Scheme
+from raresim.models import Queue
+from raresim.models.base import Model
+from raresim.queues import exact
+from raresim.queues.chain_draws import ChainDraws, Filling
+from raresim.record.verdict import Status
+from tests.statistical import assert_within_error
+
+EXPONENTIAL = marginals.Exponential()
+EVERY = marginals.Finite(values=[1.0 / 0.7], probabilities=[1.0])
+LINE = {"arrival_rate": 0.1, "service_rates": [0.2, 0.7], "capacity": 20, "jumps": 300}
+
+
+def run(model, above, error, seed, **options):
+    return raresim.estimate(
+        model, measures=raresim.Probability(above=above), relative_error=error, seed=seed, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "above", "reference"),
+    [
+        ({"service": EXPONENTIAL, "interarrival": EVERY, "customers": 300}, 30.0, 5.3075999e-08),
+        ({"service": EXPONENTIAL, "arrival_rate": 0.7}, 30.0, 0.7 * math.exp(-9.0)),
+        ({"arrival_rate": 0.3, "service_rates": [0.7], "capacity": 20, "jumps": 200}, 20.0, 5.826437e-08),
+    ],
+    ids=["D/M/1", "M/M/1", "overflow"],
+)
+@pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
+def test_queues_of_one_server(model, above, reference, seed):
+    result = run(Queue(**model), above, 0.03, seed(1))
+    (found,) = result.estimates
+    assert_within_error(found.value, reference, found.std_error)
+    assert found.verdict.status is Status.TRUSTED
+    assert result.evaluations["total"] < 3000
+
+
+@pytest.mark.parametrize(
+    ("rates", "capacity", "reference"),
+    [
+        ((0.04, 0.48, 0.48), 25, 2.87223131e-25),
+        ((0.1, 0.7, 0.2), 20, 1.33514523e-06),
+        ((0.1, 0.2, 0.7), 20, 1.33514523e-06),
+    ],
+)
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
+def test_tandem_by_a_state_dependent_change(rates, capacity, reference, seed):
+    assert exact.largest_number(rates[0], rates[1:], capacity) == pytest.approx(reference, rel=1e-8)
+    model = Queue(arrival_rate=rates[0], service_rates=list(rates[1:]), capacity=capacity, jumps=300)
+    result = run(model, capacity, 0.05, seed(2), audit="off")
+    (found,) = result.estimates
+    assert_within_error(found.value, reference, found.std_error)
+    assert found.relative_error <= 0.05
+    assert result.evaluations["estimate"] < 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Swapped(Scheme):
+    """The rates of arrivals and of the slowest server change places, wherever customers are."""
+
+    gamma: float
+    level: int
+    name = "Parekh-Walrand"
+
+    def tune(self, session):
+        sampler = Sampler(session.problem, None, session.seed)
+        rows = ChainDraws(sampler, tuple(session.events), (Filling(self.level, self.gamma, 1, 1.0, 1.0),), 1.0)
+        return Tuned(None, starts=1, reached=1, regions=1, outcome="swapped", estimator=rows, facts={"searched": 1.0})
+
+
+@dataclass(frozen=True, eq=False)
+class SwappedQueue(Model):
+    """A tandem that offers the change of rates that does not depend on its state."""
+
+    kind = "swapped"
+    queue: Queue
+
+    @property
+    def inputs(self):
+        return self.queue.inputs
+
+    @property
+    def loss(self):
+        return self.queue.loss
+
+    @property
+    def scheme(self):
+        return Swapped(math.log(2.0), 20)
+
+    def files(self):
+        return []
+
+    def describe(self):
+        return self.queue.describe()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_change_that_does_not_see_the_state_ends_untrusted(number, seed):
+    result = run(
+        SwappedQueue(Queue(**LINE)),
+        20,
+        0.05,
+        seed(10 + number),
+        method=raresim.Auto(scheme="only"),
+        max_evaluations=40_000,
+    )
+    assert result.verdict.status is Status.UNTRUSTED
+
+
+def test_a_line_moves_customers_on():
+    model = Queue(arrival_rate=1.0, service_rates=[2.0, 2.0], capacity=4, jumps=10)
+    arrive, first, second = -9.0, 0.0, 9.0
+    x = np.full((3, 10), first, order="F")
+    x[0, :6] = arrive, first, second, arrive, first, arrive  # three after the sixth jump
+    x[1, :2] = first, second  # empty after two
+    x[2, :4] = second, first, second, arrive  # the second server has nobody to serve at first
+    np.testing.assert_array_equal(model.loss.components(x), [[2.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    assert model.loss.component_names == ("server_1", "server_2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "^service: must be given, or service_rates"),
+        ({"service": EXPONENTIAL}, "^arrival_rate: must be given, or interarrival"),
+        ({"service": EXPONENTIAL, "arrival_rate": 1.0}, "^service: .* waiting without end is certain, got rho = 1$"),
+        ({"service": EXPONENTIAL, "interarrival": EXPONENTIAL}, "waiting without end is certain"),
+        ({"service": EVERY, "arrival_rate": 0.1}, "^service: must have a density beside arrival_rate"),
+        ({"service": marginals.Normal(), "arrival_rate": 0.1}, "^service: must be a law of times"),
+        ({"service": EXPONENTIAL, "arrival_rate": 0.5, "capacity": 3}, "^capacity: must be left out beside service"),
+        ({**LINE, "arrival_rate": None, "interarrival": EXPONENTIAL}, "^interarrival: must be left out beside"),
+        ({**LINE, "capacity": None}, "^capacity: is required beside service_rates"),
+        ({**LINE, "arrival_rate": 0.2}, "^arrival_rate: .* queue without end is certain, got rho = 1$"),
+        ({**LINE, "service_rates": [0.2, 0.0]}, "^service_rates: must be positive"),
+    ],
+)
+def test_what_is_refused(arguments, message):
+    with pytest.raises(FieldError, match=message):
+        Queue(**arguments)
