@@ -96,6 +96,10 @@ class PythonLoss(Loss):
     system : "any", "all" or mapping
         Which limit states make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``, at
         least so many.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
+        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
+        where they can.
 
     Raises
     ------
@@ -146,6 +150,7 @@ class PythonLoss(Loss):
     parts: bool | Sequence[str] = field(default=False, metadata={"typed": False})  # `_names` says more
     limit_states: bool | Sequence[str] = field(default=False, metadata={"typed": False})
     system: System = "any"
+    smooth: bool = False
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     context: Context | None = field(default=None, init=False, repr=False)

@@ -56,6 +56,8 @@ def estimate(
     diagnostics = answer.diagnostics_of(tail.n, hits, tail.ess(k), tail.max_share(k), weights, spent, faster)
     diagnostics |= audited.diagnostics(k)
     diagnostics |= answer.of_gross(search, question.event.threshold)
+    if "surrogate_evaluations" in search["facts"] and hits:
+        diagnostics["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / sample.known[k]
     factor = answer.inflation(sample)
     crude = not search["weighted"]
     dof = answer.dof_of(tail, sample.unit, heavy)
