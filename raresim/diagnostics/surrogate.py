@@ -75,8 +75,8 @@ def _sight(facts: Mapping[str, float]) -> Check:
         return Check(name, off, Status.TRUSTED, message)
     if not facts["surrogate_smooth"]:
         message = (
-            f"{facts['surrogate_evaluations']:.0f} evaluations cannot show a part of the loss that appears only where it "
-            "fails, and the loss is not declared to be smooth"
+            f"{facts['surrogate_evaluations']:.0f} evaluations cannot show a part of the loss that appears only where "
+            "it fails, and the loss is not declared to be smooth"
         )
         return Check(name, None, Status.CAUTION, message)
     message = (

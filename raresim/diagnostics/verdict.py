@@ -586,7 +586,7 @@ def _seen_by_surrogate(facts: Mapping[str, float]) -> str:
     count = f"{facts['surrogate_evaluations']:.0f} evaluations"
     if facts["surrogate_smooth"]:
         return f"the failure regions that {count} show of a loss that is as smooth as was declared"
-    return f"the failure regions that {count} show: another part of the loss that appears only where it fails is not excluded"
+    return f"the failure regions that {count} show; a part of the loss that appears only where it fails is not excluded"
 
 
 def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:

@@ -19,13 +19,15 @@ from raresim.losses.base import Loss
 from raresim.measures.base import Measure
 from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
+from raresim.methods.regions import iteration
 from raresim.methods.surrogate_pool import Pool, pool_of
-from raresim.methods.surrogate_search import Learner, draw_by, first_size, least_budget, row_variance
+from raresim.methods.surrogate_search import MOST_LEARNT, Learner, draw_by, least_budget, row_variance
 from raresim.numerics.arrays import Float
 from raresim.record.event import Event
+from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
-from raresim.search.hits import SPENT, Hits, find_by_hits
+from raresim.search.hits import SPENT, Hits, cost_by_hits, find_by_hits
 from raresim.surrogate.belief import distinct_share, failing_at, unsure
 
 MOST_INPUTS = 12
@@ -116,7 +118,7 @@ class Surrogate(Method):
             )
 
     def cost(self, latent_dim: int, dim: int) -> int:
-        return first_size(latent_dim) + latent_dim + 30
+        return MOST_LEARNT + cost_by_hits(latent_dim)
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         """Covariances of all evaluations with the pool, and the pool itself."""
@@ -170,6 +172,7 @@ class _Run:
         )
         return Tuned(
             proposal=None,
+            iterations=tuple(self.iterations(learner, searched)),
             evaluations=self.explorer.evaluations,
             variances=(variance / draws,),
             starts=1,
@@ -187,11 +190,18 @@ class _Run:
 
     def searched(self, rng: np.random.Generator, budget: int) -> Hits | None:
         """A search that follows no values of the loss, where half of the budget may pay for one; else None."""
-        affordable = SEARCH_SHARE * budget
+        affordable = min(SEARCH_SHARE * budget, cost_by_hits(self.explorer.dim))
         if affordable < SEARCH_LEAST:
             return None
         goal = self.event.sign * self.event.threshold
         return find_by_hits(self.explorer, self.explorer.dim, goal, rng, SEARCH_HITS, affordable)
+
+    def iterations(self, learner: Learner, searched: Hits | None) -> list[Iteration]:
+        """The search and the learning, a row each."""
+        level, before = self.event.threshold, 0 if searched is None else searched.evaluations
+        rows = [] if searched is None else [iteration("hits", 1, level, before, elites=searched.hits)]
+        spent = self.explorer.evaluations - before
+        return [*rows, iteration("surrogate", 1, level, spent, elites=learner.failures)]
 
     def outcome(self, learner: Learner) -> str:
         return (

@@ -14,6 +14,7 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.methods.subset_simulation import climb
 from raresim.numerics.arrays import Float
 from raresim.search.fitting import fit_mixture
+from raresim.search.markov import Walk, beyond
 from raresim.surrogate.belief import failing_at
 from raresim.surrogate.gaussian_process import GaussianProcess
 
@@ -40,13 +41,13 @@ class Pool:
         The points.
     weight : (m,) float64
         Density of the target over that of their law.
-    law : Distribution
+    law : Mixture
         The law.
     """
 
     points: Float
     weight: Float
-    law: Distribution
+    law: Mixture
 
     def probability(self, failing: Float) -> float:
         """Probability of the event, if each point is in it with the probability ``failing`` (m,)."""
@@ -67,6 +68,9 @@ class Pool:
 def pool_of(process: GaussianProcess, temper: float, size: int, rng: np.random.Generator) -> Pool:
     """A pool of ``size`` points for what ``process`` believes.
 
+    Chains begin at draws of a climb, which finds what is likely, and at the evaluations in the event, which it may have
+    lost on its way.
+
     Parameters
     ----------
     process : GaussianProcess
@@ -78,22 +82,33 @@ def pool_of(process: GaussianProcess, temper: float, size: int, rng: np.random.G
     rng : numpy.random.Generator
         Advanced in place.
     """
-    d = process.layout.dim
+    d, blur = process.layout.dim, BLUR * temper
 
     def score(u: Float) -> Float:
-        return failing_at(process, BLUR * temper, u)[1]
+        return failing_at(process, blur, u)[1]
 
-    done = climb(score, d, CLIMBERS, RARITY, NEAR, rng)
-    last = done.levels[-1]
-    likely = failing_at(process, BLUR * temper, last.u)[0]
-    law = defended(fit_mixture(last.u, likely, "unit", rng).law(), d)
+    draws = climb(score, d, CLIMBERS, RARITY, NEAR, rng).levels[-1].u
+    margins = process.y - process.warp.boundary
+    known = process.x[np.argsort(-margins)[: max(4, np.count_nonzero(margins >= 0))]]
+    known = np.asfortranarray(known[score(known) >= NEAR])
+    if len(known):
+        around, _ = Walk(score, rng).extend(known, score(known), max(CLIMBERS, len(known)), beyond(NEAR))
+        draws = np.asfortranarray(np.vstack([draws, around]))
+    law = _fitted(draws, failing_at(process, blur, draws)[0], d, rng)
     for _ in range(REFITS):
         pool = _drawn(law, REFIT_DRAWS, rng)
-        likely, _ = failing_at(process, BLUR * temper, pool.points)
-        if pool.effective(likely) > ENOUGH or not likely.any():
+        likely, _ = failing_at(process, blur, pool.points)
+        if pool.effective(likely) > ENOUGH:
             break
-        law = defended(fit_mixture(pool.points, pool.weight * likely, "unit", rng).law(), d)
+        law = _fitted(pool.points, pool.weight * likely, d, rng)
     return _drawn(law, size, rng)
+
+
+def _fitted(u: Float, weight: Float, dim: int, rng: np.random.Generator) -> Mixture:
+    """A mixture for draws ``u`` (n, d) with such weights; the target and a wider law where all weights are zero."""
+    if not weight.sum() > 0:
+        return defended(StandardNormal(dim=dim), dim)
+    return defended(fit_mixture(u, weight, "unit", rng).law(), dim)
 
 
 def defended(law: Distribution, dim: int) -> Mixture:
@@ -104,7 +119,7 @@ def defended(law: Distribution, dim: int) -> Mixture:
     )
 
 
-def _drawn(law: Distribution, size: int, rng: np.random.Generator) -> Pool:
+def _drawn(law: Mixture, size: int, rng: np.random.Generator) -> Pool:
     u = np.empty((size, law.dim), order="F")
     law.sample(rng, u)
     log_p, log_q = np.empty(size), np.empty(size)

@@ -30,8 +30,8 @@ POOL, POOL_LATER, LATER = 8_000, 16_000, 60
 REBUILD, REBUILD_LEAST = 0.3, 6
 """Evaluations after which parameters and pool are made anew, as a share of all, and at least."""
 
-LEARNT = 0.6
-"""Largest share of the budget that learning takes."""
+LEARNT, MOST_LEARNT = 0.6, 300
+"""Largest share of the budget that learning takes, and most evaluations: the arithmetic of more takes too long."""
 
 SPARE = 0.7
 """Share of the evaluations that are left for the correction by which it must be expected to reach the asked error."""
@@ -42,8 +42,15 @@ MIXED = (0.85, 0.10, 0.05)
 FLOOR = 0.005
 """Share of a point's probability that counts as unsure however sure the surrogate is."""
 
-EXPECTED = 0.02
-"""A label that had so small a probability is a surprise."""
+REHEARSED, SURPRISE = 8, 0.03
+"""Evaluations drawn as the correction draws them, before learning may end; and the probability below which an outcome
+of one of them is a surprise, so that learning goes on."""
+
+FAILURES = 5
+"""Evaluations in the event before learning may end."""
+
+LEARNT_ALL = 1e-3
+"""What is unsure, over the probability, below which nothing is left to learn."""
 
 
 def first_size(dim: int) -> int:
@@ -94,6 +101,7 @@ class Learner:
     predictions: list[Predicted] = field(default_factory=list)
     pool: Pool = field(init=False)
     belief: Belief = field(init=False)
+    taken: list[int] = field(default_factory=list)
     rebuilt: int = 0
     failed: int = 0
 
@@ -133,20 +141,42 @@ class Learner:
         size = size or (POOL if self.evaluations < LATER else POOL_LATER)
         self.pool = pool_of(self.process, self.temper, size, self.rng)
         self.belief = Belief.of(self.process, self.pool.points, self.temper)
-        self.rebuilt = self.evaluations
+        self.rebuilt, self.taken = self.evaluations, []
 
     def learn(self, budget: int, target: float | None) -> None:
         """Evaluate where it helps most, until the correction is expected to reach ``target`` with what is left.
 
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
-        most, least = int(LEARNT * budget), first_size(self.dim) + self.dim + 10
+        most = min(int(LEARNT * budget), MOST_LEARNT)
+        next_look = first_size(self.dim) + self.dim + 10
         while self.evaluations < most:
             if self.evaluations >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
-            if target is not None and self.evaluations >= least and self.expected_error(budget) <= target:
-                break
+            if self.evaluations >= next_look and self.failures >= FAILURES and self._knows(budget, target):
+                if not self.rehearse(min(REHEARSED, most - self.evaluations)):
+                    break
+                next_look = self.evaluations + max(REBUILD_LEAST, self.dim)
+                self.rebuild()
+                continue
             self.step(min(self.batch, most - self.evaluations))
+
+    def _knows(self, budget: int, target: float | None) -> bool:
+        """Whether it believes that it has learnt enough."""
+        if target is not None:
+            return self.expected_error(budget) <= target
+        likely = self.belief.failing
+        return float(np.mean(self.pool.weight * unsure(likely))) <= LEARNT_ALL * self.pool.probability(likely)
+
+    def rehearse(self, count: int) -> bool:
+        """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
+        likely = self.belief.failing
+        drawn = self.rng.choice(likely.size, count, replace=False, p=draw_by(self.pool, likely))
+        before = len(self.predictions)
+        self._evaluate(list(drawn))
+        labels = np.array([p.is_hit for p in self.predictions[before:]], dtype=bool)
+        scores = np.array([p.score for p in self.predictions[before:]]) / self.temper
+        return bool((special.ndtr(np.where(labels, scores, -scores)) < SURPRISE).any())
 
     def expected_error(self, budget: int) -> float:
         """Relative error that the correction is expected to have after the rest of ``budget``."""
@@ -154,18 +184,22 @@ class Learner:
 
     def step(self, count: int) -> None:
         """Choose ``count`` points, evaluate them side by side, and learn from them."""
-        belief, chosen = self.belief, []
+        belief, chosen = self.belief, list[int]()
         for _ in range(count):
-            row = self._most_useful(belief)
+            row = self._most_useful(belief, [*self.taken, *chosen])
             chosen.append(row)
             if count > 1:  # as if the point turned out as expected
                 belief = belief.after(self.pool.points[row], float(belief.mean[row]))
+        self._evaluate(chosen)
+
+    def _evaluate(self, chosen: list[int]) -> None:
+        """Evaluate rows of the pool side by side, keep what was predicted of them, and learn from them."""
+        self.taken += chosen
         margins = self.evaluate(self.pool.points[chosen])
         boundary = self.process.warp.boundary
         for row, margin in zip(chosen, margins, strict=True):
             if not math.isfinite(margin):
                 self.failed += 1
-                self.pool.weight[row] = 0.0  # it is not chosen again
                 continue
             score = float((self.belief.mean[row] - boundary) / self.belief.spread[row])
             self.predictions.append(Predicted(score, bool(margin >= 0)))
@@ -173,11 +207,12 @@ class Learner:
             self.x, self.margin = np.vstack([self.x, self.pool.points[row]]), np.append(self.margin, margin)
         self.process = self.belief.process
 
-    def _most_useful(self, belief: Belief) -> int:
-        """The point, of some drawn where weight and doubt are large, that would teach most."""
+    def _most_useful(self, belief: Belief, taken: list[int]) -> int:
+        """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most."""
         likely = belief.failing
         doubt = self.pool.weight * unsure(likely)
-        if not doubt.any():
+        doubt[taken] = 0.0
+        if not doubt.sum() > 0:
             return int(self.rng.integers(likely.size))
         some: Index = self.rng.choice(likely.size, CHOICES, p=doubt / doubt.sum())
         return int(some[np.argmax(likely[some] * (1.0 - likely[some]) * belief.spread[some])])
@@ -192,7 +227,8 @@ def draw_by(pool: Pool, failing: Float) -> Float:
     """Probability (m,) with which the correction draws each point of the pool."""
     doubt = pool.weight * (unsure(failing) + FLOOR * failing)
     likely, anywhere = pool.weight * failing, np.ones(failing.size)
-    return sum(share * part / part.sum() for share, part in zip(MIXED, (doubt, likely, anywhere), strict=True))
+    parts = zip(MIXED, (doubt, likely, anywhere), strict=True)
+    return np.asarray(sum(share * part / max(part.sum(), 1e-300) for share, part in parts), dtype=np.float64)
 
 
 def row_variance(pool: Pool, failing: Float) -> float:

@@ -90,7 +90,7 @@ def covariance(layout: Layout, theta: Float, x: Float, z: Float) -> Float:
     leaves out, and effects of each axis alone, which a Matern part in many dimensions hardly sees.
     """
     inner = x @ z.T
-    out = CONSTANT + layout.at(theta, "linear") * inner + layout.at(theta, "quadratic") * inner**2
+    out: Float = CONSTANT + layout.at(theta, "linear") * inner + layout.at(theta, "quadratic") * inner**2
     length = layout.lengths(theta)
     out += layout.at(theta, "rough") * _matern(_distance(x / length, z / length))
     if layout.dim >= ALONE_FROM:
@@ -102,7 +102,7 @@ def covariance(layout: Layout, theta: Float, x: Float, z: Float) -> Float:
 def variance(layout: Layout, theta: Float, z: Float) -> Float:
     """Prior variance (m,) of the value at each row of ``z`` (m, d), without noise."""
     inner = np.einsum("ij,ij->i", z, z)
-    out = CONSTANT + layout.at(theta, "linear") * inner + layout.at(theta, "quadratic") * inner**2
+    out: Float = CONSTANT + layout.at(theta, "linear") * inner + layout.at(theta, "quadratic") * inner**2
     out += layout.at(theta, "rough")
     if layout.dim >= ALONE_FROM:
         wave_variances = layout.at(theta, "alone") / layout.dim * spectrum(layout.at(theta, "alone_length"))
@@ -149,24 +149,25 @@ def waves(x: Float) -> Float:
 
 def spectrum(length: float) -> Float:
     """Variances (k,) of the waves: the spectral density of a Matern-5/2 process in one dimension."""
-    return 16.0 / 3.0 * (ROOT5 / length) ** 5 / (5.0 / length**2 + _frequencies() ** 2) ** 3
+    return np.asarray(16.0 / 3.0 * (ROOT5 / length) ** 5 / (5.0 / length**2 + _frequencies() ** 2) ** 3)
 
 
 def spectrum_slope(length: float) -> Float:
     """Derivative (k,) of `spectrum` by the log of ``length``."""
-    return spectrum(length) * (-5.0 + 6.0 * (5.0 / length**2) / (5.0 / length**2 + _frequencies() ** 2))
+    stretch = 5.0 / length**2
+    return spectrum(length) * (-5.0 + 6.0 * stretch / (stretch + _frequencies() ** 2))
 
 
 def _frequencies() -> Float:
-    return np.pi * np.arange(1, FREQUENCIES + 1) / (2.0 * HALF_WIDTH)
+    return np.asarray(np.pi * np.arange(1, FREQUENCIES + 1) / (2.0 * HALF_WIDTH))
 
 
 def _distance(x: Float, z: Float) -> Float:
     """Distances (n, m) between rows."""
     square = np.einsum("ij,ij->i", x, x)[:, np.newaxis] + np.einsum("ij,ij->i", z, z) - 2.0 * (x @ z.T)
-    return np.sqrt(np.maximum(square, 0.0))
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def _matern(r: Float) -> Float:
     """Matern-5/2 correlation at distances ``r``."""
-    return (1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * np.exp(-ROOT5 * r)
+    return np.asarray((1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * np.exp(-ROOT5 * r))
