@@ -28,10 +28,9 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
 # the studies of methods and of trust have the problems, and the files of rows
-sys.path.append(str(HERE.parent / "methods"))
-sys.path.append(str(HERE.parent / "trust"))
+sys.path.append(str(Path(__file__).parents[1] / "methods"))
+sys.path.append(str(Path(__file__).parents[1] / "trust"))
 
 import rows
 from problems import PROBLEMS
@@ -42,6 +41,7 @@ from raresim.measures.intervals import clopper_pearson
 from raresim.record.verdict import Status
 from raresim.run.result import Result
 
+HERE = Path(__file__).parent
 FILE, DATA = "costly", HERE / "data"
 REFERENCE = ("FOUR-BRANCH-WAARTS", "R-S", "RP14", "RP22", "RP35", "OSC-REE", "OSC-AKMCS", "RP107", "HIMMELBLAU-95")
 SEEDS = 10

@@ -21,7 +21,7 @@ from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.regions import iteration
 from raresim.methods.surrogate_pool import Pool, pool_of
-from raresim.methods.surrogate_search import MOST_LEARNT, Learner, draw_by, least_budget, row_variance
+from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variance
 from raresim.numerics.arrays import Float
 from raresim.record.event import Event
 from raresim.record.records import Iteration
@@ -119,6 +119,12 @@ class Surrogate(Method):
 
     def cost(self, latent_dim: int, dim: int) -> int:
         return MOST_LEARNT + cost_by_hits(latent_dim)
+
+    def cost_within(self, budget: int, latent_dim: int, dim: int) -> int:
+        search = (
+            0 if SEARCH_SHARE * budget < SEARCH_LEAST else int(min(SEARCH_SHARE * budget, cost_by_hits(latent_dim)))
+        )
+        return search + min(int(LEARNT * (budget - search)), MOST_LEARNT)
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
         """Covariances of all evaluations with the pool, and the pool itself."""

@@ -358,7 +358,7 @@ def _foreseen(config: Config, file: Path, seconds: bool) -> Iterator[str]:
     sweep = sweeps.read(file) if config.is_sweep else None
     inputs, method, stop = config.outline()
     held = memory.needed(config.demand(inputs, method, stop))
-    cost = method.cost(inputs.latent_dim, inputs.dim)
+    cost = method.cost_within(stop.max_evaluations, inputs.latent_dim, inputs.dim)
     yield f"inputs: {inputs.kind}, {inputs.dim} factors, {inputs.latent_dim} standard normals"
     yield from (f"  {line}" for line in inputs.lines)
     if inputs.table is not None:
