@@ -1,4 +1,4 @@
-"""Limit states of the costly examples: failure is a value of at most zero. They stand for programs that take minutes."""
+"""Limit states of the costly examples: failure is a value of at most zero. They stand for programs of minutes."""
 
 import numpy as np
 
