@@ -68,6 +68,7 @@ from raresim.methods.line_sampling import LineSampling as LineSampling
 from raresim.methods.sequential import SequentialImportance as SequentialImportance
 from raresim.methods.splitting import Splitting as Splitting
 from raresim.methods.subset_simulation import SubsetSimulation as SubsetSimulation
+from raresim.methods.surrogate import Surrogate as Surrogate
 from raresim.proposals.directional import DirectionalMixture as DirectionalMixture
 from raresim.proposals.exponential_tilt import ExponentialTilting as ExponentialTilting
 from raresim.proposals.gaussian import Gaussian as Gaussian

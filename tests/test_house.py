@@ -24,7 +24,7 @@ FLOORS = (
     ("inputs", "accumulators"),
     ("losses",),
     ("engine",),
-    ("proposals", "diagnostics"),
+    ("proposals", "diagnostics", "surrogate"),
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from raresim.diagnostics.assumptions import assumptions, remarks
 from raresim.diagnostics.endings import Ending
 from raresim.diagnostics.psis import bounded
+from raresim.diagnostics.surrogate import surrogate_checks
 from raresim.record.records import Estimate
 from raresim.record.verdict import Check, Status, Verdict
 
@@ -177,6 +178,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     searched = (
         *_search(search, diagnostics),
         *_facts(search["facts"]),
+        *surrogate_checks(search["facts"], diagnostics, relative_error),
         *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"], unit),
     )
     checks = (
@@ -565,6 +567,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     if kind == "none":
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         return f"{which}: every {unit} came from the target itself{narrow}", None
+    if "surrogate_evaluations" in search["facts"]:
+        return _seen_by_surrogate(search["facts"]), None
     if kind == "tuned" and not search["audit"]["needed"]:
         return f"all failure regions: {search['audit']['why']}{narrow}", None
     nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
@@ -582,6 +586,16 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         f"{nominal:,} {first}; an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
         hidden,
     )
+
+
+def _seen_by_surrogate(facts: Mapping[str, float]) -> str:
+    """The scope of a run with a surrogate."""
+    if facts.get("surrogate_searched"):
+        return "the failure regions that a search with true evaluations, which followed no values of the loss, found"
+    count = f"{facts['surrogate_evaluations']:.0f} evaluations"
+    if facts["surrogate_smooth"]:
+        return f"the failure regions that {count} show of a loss that is as smooth as was declared"
+    return f"the failure regions that {count} show; a part of the loss that appears only where it fails is not excluded"
 
 
 def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
@@ -634,6 +648,14 @@ _ADVICE = {
     "control": "compare what the control assumes with the portfolio, and run again with another seed",
     "columns": "leave out such columns with fit.columns, or use more rows",
     "interrupted": "run it again with --resume: it goes on where it was",
+    "surrogate_sight": "declare loss.smooth: true where the loss has neither kinks nor jumps, or raise "
+    "stop.max_evaluations to 1,200, of which half may pay for a search with true evaluations",
+    "surrogate_failures": "raise stop.max_evaluations: the surrogate has hardly met the event",
+    "surrogate_steps": "use method auto: a surrogate needs a loss without steps",
+    "surrogate_unsure": "raise stop.max_evaluations: the surrogate has learnt too little",
+    "surrogate_pool": "raise stop.max_evaluations, or use method auto: the pool does not cover the event well",
+    "surrogate_spread": "raise stop.max_evaluations, or use method auto: the surrogate is surer than it should be",
+    "surrogate_agreement": "raise stop.max_evaluations, or use method auto: the surrogate is far from the truth",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",
 }
 

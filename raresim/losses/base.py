@@ -79,6 +79,11 @@ class Loss(ABC):
         """Whether a call works in the main thread of a process only, as one with a time limit does."""
         return False
 
+    @property
+    def smooth(self) -> bool:
+        """Whether the user declares that it changes smoothly with the factors, without kinks or jumps."""
+        return False
+
     def watched(self) -> Loss:
         """The same loss, for which a run checks that a row always has the same value; itself if that is certain."""
         return self

@@ -90,6 +90,10 @@ class PythonLoss(Loss):
         least so many.
     unit : str, optional
         Name of the loss's unit, such as ``USD``: it is printed beside numbers and on axes, and nothing is converted.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
+        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
+        where they can.
 
     Raises
     ------
@@ -141,6 +145,7 @@ class PythonLoss(Loss):
     limit_states: bool | Sequence[str] = field(default=False, metadata={"typed": False})
     system: System = "any"
     unit: str | None = None
+    smooth: bool = False
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     context: Context | None = field(default=None, init=False, repr=False)

@@ -163,6 +163,10 @@ class Method(ABC):
             When the method does not fit these dimensions.
         """
 
+    def cost_within(self, budget: int, latent_dim: int, dim: int) -> int:
+        """`cost` where a run may take ``budget`` evaluations in all."""
+        return self.cost(latent_dim, dim)
+
     def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
         """Raise `FieldError` if its options do not go with the other parts of an experiment, whatever the inputs are.
 

@@ -31,9 +31,6 @@ GROWTH = 8
 SETTLINGS = 2
 """How often the rows may be doubled because of the largest weights: each time, the share of one row halves."""
 
-KNOWN_ROWS = 10
-"""Number of rows that a variance known in advance counts for: subset simulation gets it right within a third."""
-
 HISTORY_STEP, TEXT_STEP = 1.1, 1.2
 MARGIN = 1.1
 """Factor on the draws that the known variance asks for, so that a second look is rare."""
@@ -161,6 +158,8 @@ class Sample:
         Log of the largest weight that a row can have, in nats; None if it is not needed.
     ended_at : int or None
         Evaluations of the run at which its time was up; None if it ended otherwise.
+    known_rows : float
+        Rows that ``known`` counts for.
     """
 
     summary: Summary
@@ -175,6 +174,7 @@ class Sample:
     reached: bool = True
     weight_bound: float | None = None
     ended_at: int | None = None
+    known_rows: float = 10.0
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
         """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""
@@ -182,7 +182,7 @@ class Sample:
 
     def relative_error(self, tail: TailMoments, k: int) -> float:
         """Relative error of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
-        return math.hypot(_spread(tail, k, self.known), self.resolution)
+        return math.hypot(_spread(tail, k, self.known, self.known_rows), self.resolution)
 
 
 @dataclass(frozen=True, eq=False)
@@ -407,7 +407,7 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
     waits = job.waits(progress.total, progress.plan.stage)
     resolution = job.resolution_of(progress.total.tail.n)
     sample = Sample(progress.total, history, progress.looks, planned, job.unit, resolution, waits, job.known)
-    return replace(sample, weight_bound=job.weight_bound)
+    return replace(sample, weight_bound=job.weight_bound, known_rows=job.known_rows)
 
 
 def _look(total: Summary) -> Look:
@@ -479,17 +479,19 @@ class _History:
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
 
 
-def _spread(tail: TailMoments, k: int, known: Sequence[float]) -> float:
+def _spread(tail: TailMoments, k: int, known: Sequence[float], known_rows: float) -> float:
     """Relative error of the estimate of event ``k``, from the spread of its rows and the variance known before.
 
     A few rows may have a small spread by chance; a run would stop there and be trusted. If the variance of a row was
-    roughly known in advance, the two are pooled, with the known one counted as `KNOWN_ROWS` rows. It never lowers the
-    error.
+    roughly known in advance, the two are pooled, with the known one counted as ``known_rows`` rows. It never lowers
+    the error.
     """
     seen, n = tail.relative_error(k), tail.n
     if not known or not math.isfinite(seen):
         return seen
-    pooled = ((n - 1) * n * seen**2 + KNOWN_ROWS * known[k]) / (n - 1 + KNOWN_ROWS)
+    pooled = known[k]
+    if math.isfinite(known_rows):
+        pooled = ((n - 1) * n * seen**2 + known_rows * known[k]) / (n - 1 + known_rows)
     return max(seen, math.sqrt(pooled / n))
 
 
@@ -503,7 +505,7 @@ def _error(total: Summary, k: int, job: Estimator) -> float:
     common = often(total.tail, total.outside, k, job.weight_bound) if total.upper is None else None
     if common is not None:
         return common.relative_error
-    return math.hypot(_spread(total.tail, k, job.known), job.unseen / total.tail.n)
+    return math.hypot(_spread(total.tail, k, job.known, job.known_rows), job.unseen / total.tail.n)
 
 
 def _ratio(total: Summary, target: float, asked: Asked | None, job: Estimator) -> float:

@@ -61,6 +61,8 @@ def estimate(
     diagnostics |= answer.of_gross(search, question.event.threshold)
     if question.asked and USUAL < value <= 1.0:
         diagnostics["usual_event"] = value
+    if "surrogate_evaluations" in search["facts"] and hits:
+        diagnostics["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / sample.known[k]
     factor = answer.inflation(sample)
     crude = not search["weighted"]
     dof = answer.dof_of(tail, sample.unit, heavy)

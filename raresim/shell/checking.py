@@ -37,7 +37,7 @@ def facts(file: Path, seconds: bool) -> dict[str, Any]:
     sweep = sweeps.read(file) if config.is_sweep else None
     inputs, method, stop = config.outline()
     parts = config.demand(inputs, method, stop)
-    cost = method.cost(inputs.latent_dim, inputs.dim)
+    cost = method.cost_within(stop.max_evaluations, inputs.latent_dim, inputs.dim)
     data = None if inputs.table is None else inputs.table.source
     return {
         "name": config.name,

@@ -218,6 +218,7 @@ DESIGN = RARE | {"method": {"kind": "design_point", "pilot": 300}}
 LINES = {"method": {"kind": "line_sampling", "pilot": 300}}
 RAYS = {"method": {"kind": "directional_sampling"}}
 SUBSET = RARE | {"method": {"kind": "subset_simulation", "samples": 200}}
+LEARNT = EITHER | {"method": {"kind": "surrogate"}, "stop": {"relative_error": 0.1, "max_evaluations": 100}}
 SEQUENTIAL = RARE | {"method": {"kind": "sequential_importance", "samples": 100, "steps": 3}}
 SPLITTING = RARE | {"method": {"kind": "splitting", "samples": 50, "killed": 20}}
 SEARCHED = {
@@ -395,6 +396,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "PythonLoss.function": (PYTHON, "loss.function", "losses.py:smallest"),
     "PythonLoss.vectorised": (PYTHON, "loss.vectorised", False),
     "PythonLoss.jit": (EITHER, "loss.jit", True),
+    "PythonLoss.smooth": (LEARNT, "loss.smooth", True),
     "PythonLoss.on_failure": (FLAKY, "loss.on_failure", "retry"),
     "PythonLoss.retries": (FLAKY, "loss.retries", 2),
     "PythonLoss.timeout": (SLOW, "loss.timeout", 0.05),
@@ -500,6 +502,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "LineSampling.starts": (LINES, "method.starts", 2),
     "DirectionalSampling.system": (RAYS, "method.system", "antithetic"),
     "DirectionalSampling.step": (RAYS, "method.step", 0.7),
+    "Surrogate.batch": (LEARNT, "method.batch", 4),
     "SubsetSimulation.samples": (SUBSET, "method.samples", 300),
     "SubsetSimulation.rarity": (SUBSET, "method.rarity", 0.2),
     "SubsetSimulation.moves": (SUBSET, "method.moves", "elliptical_slice"),

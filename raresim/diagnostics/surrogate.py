@@ -1,0 +1,131 @@
+"""Whether a surrogate can be believed: checks of what it learnt from, and of what the correction found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from raresim.record.verdict import Check, Status
+
+FAILURES = (5, 1)
+"""Evaluations in the event among those that it learnt from: from the first trusted, from the second caution."""
+
+DISTINCT = 0.6
+"""Share of different values below which the loss moves in steps."""
+
+UNSURE = (1.0, 3.0)
+"""Standard deviation of what it does not know, over the probability: up to the first trusted, to the second caution."""
+
+SPREAD = (2.5, 5.0)
+"""Variance of the batches over the one that its doubts give."""
+
+OFF, OFF_ERRORS = 0.1, 3.0
+"""How far the surrogate alone may be from the corrected estimate, and in standard errors."""
+
+LEFT_OUT = (5.0, 10.0)
+"""Largest error of an evaluation as the others predict it, in their standard deviations, for a smooth loss."""
+
+POOL_ERROR = (0.04, 0.08)
+"""Relative error from the points of the pool."""
+
+
+def surrogate_checks(
+    facts: Mapping[str, float], diagnostics: Mapping[str, Any], relative_error: float | None
+) -> tuple[Check, ...]:
+    """The checks of a run with a surrogate; none of any other run.
+
+    Parameters
+    ----------
+    facts : mapping
+        What the search stored; the entries used begin with ``surrogate``.
+    diagnostics : mapping
+        ``self_information_nats`` and ``spread_over_known`` of the estimate.
+    relative_error : float or None
+        Of the estimate; None without a hit.
+    """
+    if "surrogate_evaluations" not in facts:
+        return ()
+    return (
+        _sight(facts),
+        _failures(facts),
+        _distinct(facts["surrogate_distinct"]),
+        _unsure(facts["surrogate_unsure"]),
+        _pool(facts["surrogate_pool_error"]),
+        _spread(diagnostics.get("spread_over_known")),
+        _agreement(facts["surrogate_probability"], diagnostics["self_information_nats"], relative_error),
+    )
+
+
+def _graded(name: str, value: float, limits: tuple[float, float], message: str) -> Check:
+    """Trusted up to the first limit, caution up to the second."""
+    some, much = limits
+    status = Status.TRUSTED if value <= some else Status.CAUTION if value <= much else Status.UNTRUSTED
+    return Check(name, value, status, message)
+
+
+def _sight(facts: Mapping[str, float]) -> Check:
+    """Whether a part of the loss that shows only where it fails can be excluded."""
+    name, off = "surrogate_sight", facts["surrogate_largest_off"]
+    if facts.get("surrogate_search_missed"):
+        count = f"{facts['surrogate_search_missed']:.0f} of the nearest points that a search found"
+        return Check(name, off, Status.UNTRUSTED, f"the surrogate does not expect the event beyond {count}")
+    if facts.get("surrogate_searched"):
+        message = "a search that follows no values of the loss found no other part of the event"
+        return Check(name, off, Status.TRUSTED, message)
+    if not facts["surrogate_smooth"]:
+        message = (
+            f"{facts['surrogate_evaluations']:.0f} evaluations cannot show a part of the loss that appears only where "
+            "it fails, and the loss is not declared to be smooth"
+        )
+        return Check(name, None, Status.CAUTION, message)
+    message = (
+        f"the loss is declared to be smooth; the others predict each of its evaluations within {off:.1f} standard "
+        f"deviations ({LEFT_OUT[0]:g} allowed)"
+    )
+    return _graded(name, off, LEFT_OUT, message)
+
+
+def _failures(facts: Mapping[str, float]) -> Check:
+    count, least = facts["surrogate_failures"], FAILURES
+    message = f"{count:.0f} evaluations that the surrogate learnt from are in the event ({least[0]} wanted)"
+    status = Status.TRUSTED if count >= least[0] else Status.CAUTION if count >= least[1] else Status.UNTRUSTED
+    return Check("surrogate_failures", count, status, message)
+
+
+def _distinct(share: float) -> Check:
+    message = (
+        f"{share:.0%} of the evaluations have values of their own ({DISTINCT:.0%} wanted: the loss moves in steps)"
+    )
+    status = Status.TRUSTED if share >= DISTINCT else Status.UNTRUSTED
+    return Check("surrogate_steps", share, status, message)
+
+
+def _unsure(ratio: float) -> Check:
+    message = f"what the surrogate is unsure of is {ratio:.2g} times the probability ({UNSURE[0]:g} allowed)"
+    return _graded("surrogate_unsure", ratio, UNSURE, message)
+
+
+def _pool(error: float) -> Check:
+    message = (
+        f"the points of the pool give the probability a relative error of {error:.2%} ({POOL_ERROR[0]:.0%} allowed)"
+    )
+    return _graded("surrogate_pool", error, POOL_ERROR, message)
+
+
+def _spread(ratio: float | None) -> Check:
+    ratio = math.inf if ratio is None else ratio
+    message = (
+        f"the batches of the correction spread {ratio:.2g} times as much as its doubts say ({SPREAD[0]:g} allowed)"
+    )
+    return _graded("surrogate_spread", ratio, SPREAD, message)
+
+
+def _agreement(alone: float, nats: float | None, relative_error: float | None) -> Check:
+    """Whether the surrogate alone and the corrected estimate agree."""
+    if nats is None or not math.isfinite(nats):
+        return Check("surrogate_agreement", None, Status.UNTRUSTED, "the correction leaves nothing of the event")
+    off = abs(alone * math.exp(nats) - 1.0)
+    allowed = max(OFF, OFF_ERRORS * (relative_error or 0.0))
+    message = f"the surrogate alone is {off:.2%} off the corrected estimate ({allowed:.0%} allowed)"
+    return _graded("surrogate_agreement", off, (allowed, 2.0 * allowed), message)

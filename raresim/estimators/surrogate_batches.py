@@ -1,0 +1,112 @@
+"""The error of a surrogate, estimated by true evaluations: one row is one batch of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from raresim.accumulators.kept import KeptRows
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import masks, masks_with_failed
+from raresim.engine.fold import Sampler
+from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
+from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
+from raresim.record.event import Event
+
+BATCHES = 10
+"""Batches before the first look, and the fewest whose spread is believed."""
+
+
+@dataclass(frozen=True, eq=False)
+class SurrogateBatches(Estimator):
+    """The surrogate's probability, corrected by true evaluations at points of its pool.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        Evaluates the loss; it draws nothing here.
+    events : tuple of Event
+        The event, the only one.
+    points : (m, d) float64
+        Points drawn from some law, in standard normal space.
+    weight : (m,) float64
+        Density of the target over that of their law.
+    failing : (m,) float64
+        Probability that each point is in the event, as the surrogate says: frozen before the first row.
+    drawn_by : (m,) float64
+        Probability with which an evaluation is made at each point.
+    draws : int
+        Evaluations of a batch.
+    variance : float
+        Relative variance of one evaluation's contribution, if the surrogate's doubts are right.
+    pool_error : float
+        Relative error from the points being as they are.
+
+    Notes
+    -----
+    With ``P = mean(w pi)`` of the surrogate, an evaluation ``y_j`` at a point that is drawn with probability ``r_j``
+    gives ``T = P + w_j (y_j - pi_j) / (m r_j)``, whose mean is ``mean(w y)`` whatever the surrogate says: importance
+    sampling of its mistakes. Its rows are independent, since the surrogate does not learn from them.
+
+    The reported variance is never below the one that the surrogate's doubts give: a few evaluations that all agree with
+    it do not show that it is perfect. A batch whose corrected mean is not positive counts as zero, as in
+    `raresim.estimators.control_variates`.
+    """
+
+    unit: ClassVar[Unit] = "replicate"
+    block_rows: ClassVar[int | None] = 1
+    first_look: ClassVar[int] = BATCHES
+    least_rows: ClassVar[int] = BATCHES
+    known_rows: ClassVar[float] = math.inf
+
+    sampler: Sampler
+    events: tuple[Event, ...]
+    points: Float
+    weight: Float
+    failing: Float
+    drawn_by: Float
+    draws: int
+    variance: float
+    pool_error: float
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        return (self.variance / self.draws,)
+
+    @property
+    def cost(self) -> float:
+        return float(self.draws)
+
+    @property
+    def per_row(self) -> int:
+        return self.draws
+
+    @property
+    def gapless(self) -> str:
+        return "a costly loss leaves no evaluations for it; what the surrogate has seen is part of the verdict"
+
+    def resolution_of(self, rows: int) -> float:
+        return self.pool_error
+
+    def __call__(self, block: Block) -> Summary:
+        rng = stream(self.sampler.seed, block.stage, block.index)
+        drawn = rng.choice(len(self.points), self.draws, p=self.drawn_by)
+        loss = self.sampler.loss(np.asfortranarray(self.points[drawn]), block)
+        ratio = self.weight[drawn] / (len(self.points) * self.drawn_by[drawn])
+        surrogate = float(np.mean(self.weight * self.failing))
+
+        def row(in_event: Bool) -> Float:
+            mean = surrogate + float(np.mean(ratio * (in_event - self.failing[drawn])))
+            return np.array([math.log(mean)]) if mean > 0 else np.empty(0)
+
+        (in_event,) = masks(self.events, loss)
+        could_be = masks_with_failed([in_event], loss)
+        rows = replace(block, first=block.first * self.draws, rows=self.draws)
+        kept = KeptRows.of_block(rows, loss, np.log(ratio), KEPT_ROWS)
+        upper = None if could_be is None else [row(mask) for mask in could_be]
+        return Summary.of_rows(1, [row(in_event)], self.draws, kept, upper=upper)

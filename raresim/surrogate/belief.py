@@ -1,0 +1,143 @@
+"""What a Gaussian process believes of many points: how likely each one fails, and how that changes with evaluations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from scipy import linalg, optimize, special
+
+from raresim.numerics.arrays import Bool, Float
+from raresim.surrogate.covariance import covariance, variance
+from raresim.surrogate.gaussian_process import JITTER, GaussianProcess
+
+ROWS = 8_192
+"""Points of which the covariance with the evaluations is held at once."""
+
+LABELS = 60
+"""Predicted evaluations from which the spread of a process is calibrated."""
+
+TEMPER_SPREAD = 0.4
+"""Standard deviation of the prior of the log of its factor."""
+
+
+@dataclass(eq=False)
+class Belief:
+    """The posterior of a process at fixed points, kept while single evaluations are added.
+
+    Parameters
+    ----------
+    process : GaussianProcess
+        The process, with all evaluations so far.
+    points : (m, d) float64
+        The points.
+    temper : float
+        Factor of the process's standard deviations, by which its own predictions were off.
+    mean, spread : (m,) float64
+        Mean and standard deviation of the warped margin, without the factor.
+    whitened : (n, m) float64
+        ``root^-1 k(x, points)``.
+    """
+
+    process: GaussianProcess
+    points: Float
+    temper: float
+    mean: Float
+    spread: Float
+    whitened: Float
+
+    @classmethod
+    def of(cls, process: GaussianProcess, points: Float, temper: float) -> Self:
+        """What ``process`` believes of ``points``."""
+        v = process.whitened(points)
+        mean = v.T @ linalg.solve_triangular(process.root, process.y, lower=True, check_finite=False)
+        left = variance(process.layout, process.theta, points) - np.einsum("ij,ij->j", v, v)
+        return cls(process, points, temper, mean, np.sqrt(np.maximum(left, JITTER)), v)
+
+    @property
+    def failing(self) -> Float:
+        """Probability (m,) that each point is in the event."""
+        return failing(self.process, self.temper, self.mean, self.spread)
+
+    def after(self, x: Float, y: float) -> Belief:
+        """The belief after the warped margin ``y`` at ``x`` (d,) is known: the parameters stay."""
+        process = self.process
+        z = x[np.newaxis]
+        own = process.whitened(z)[:, 0]
+        left = float(variance(process.layout, process.theta, z)[0] - own @ own) + process.noise
+        step = math.sqrt(max(left, JITTER))
+        row = (covariance(process.layout, process.theta, z, self.points)[0] - own @ self.whitened) / step
+        known = linalg.solve_triangular(process.root, process.y, lower=True, check_finite=False)
+        residual = (y - float(own @ known)) / step
+        n = len(process.y)
+        root = np.zeros((n + 1, n + 1))
+        root[:n, :n], root[n, :n], root[n, n] = process.root, own, step
+        grown = replace(process, x=np.vstack([process.x, z]), y=np.append(process.y, y), root=root)
+        spread = np.sqrt(np.maximum(self.spread**2 - row**2, JITTER))
+        return Belief(
+            grown, self.points, self.temper, self.mean + residual * row, spread, np.vstack([self.whitened, row])
+        )
+
+
+def failing(process: GaussianProcess, temper: float, mean: Float, spread: Float) -> Float:
+    """Probability (m,) that a warped margin with such ``mean`` and ``spread`` lies beyond the threshold."""
+    return special.ndtr((mean - process.warp.boundary) / (temper * spread))
+
+
+def failing_at(process: GaussianProcess, temper: float, points: Float) -> tuple[Float, Float]:
+    """Probability (m,) that each of many points is in the event, and the score (m,) that it is the normal law of."""
+    score = np.empty(len(points))
+    for first in range(0, len(points), ROWS):
+        part = slice(first, first + ROWS)
+        mean, spread = process.predict(points[part])
+        score[part] = (mean - process.warp.boundary) / (temper * spread)
+    return special.ndtr(score), score
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was predicted of an evaluation before it was made, in units of the process, and what it was."""
+
+    score: float
+    is_hit: bool
+
+
+def temper_of(process: GaussianProcess, before: list[Predicted]) -> float:
+    """The factor of the standard deviations that makes the last predictions most likely.
+
+    Parameters
+    ----------
+    process : GaussianProcess
+        The process; its leave-one-out errors are the centre of the prior.
+    before : list of Predicted
+        The predictions, with scores before any factor.
+    """
+    mean, spread = process.left_out()
+    centre = math.log(max(0.2, math.sqrt(float(np.mean(((process.y - mean) / spread) ** 2)))))
+    last = before[-LABELS:]
+    score = np.array([p.score for p in last])
+    sign: Float = np.where(np.array([p.is_hit for p in last], dtype=bool), 1.0, -1.0)
+
+    def cost(log_factor: float) -> float:
+        likely = special.log_ndtr(sign * score / math.exp(log_factor)).sum() if len(last) else 0.0
+        return 0.5 * ((log_factor - centre) / TEMPER_SPREAD) ** 2 - float(likely)
+
+    best = optimize.minimize_scalar(cost, bounds=(centre - 2.0, centre + 2.0), method="bounded")
+    return math.exp(float(best.x))
+
+
+def unsure(failing: Float) -> Float:
+    """Standard deviation (m,) of the indicator of each point, which fails with such a probability."""
+    return np.sqrt(failing * (1.0 - failing))
+
+
+def distinct_share(values: Float) -> float:
+    """Share of different numbers among ``values``: a loss that moves in steps repeats itself."""
+    return float(np.unique(values).size / values.size)
+
+
+def hits(margin: Float) -> Bool:
+    """Which margins are in the event."""
+    return margin >= 0.0

@@ -1,0 +1,206 @@
+"""The surrogate on losses of a hundred evaluations: right where it is trusted, and not trusted where it cannot know."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raresim import Probability, PythonLoss, Surrogate, estimate
+from raresim.errors import FieldError
+from raresim.methods.surrogate_search import Learner, draw_by, first_design, row_variance
+from tests.statistical import assert_within_error
+
+FOUR_BRANCHES = 0.0022227950661814558
+"""Two-dimensional quadrature; Waarts (2000)."""
+
+
+def four_branches(x):
+    a, b = x.T
+    bend, root = 0.1 * (a - b) ** 2, np.sqrt(2.0)
+    return -np.min([3 + bend - (a + b) / root, 3 + bend + (a + b) / root, a - b + 7 / root, b - a + 7 / root], axis=0)
+
+
+def plane(x):
+    return x.sum(axis=1) / np.sqrt(x.shape[1]) - 4.0
+
+
+def steps(x):
+    return np.floor(2.0 * plane(x)) + 0.5
+
+
+def solve(loss, dim, smooth=True, most=100, error=0.02, seed=1, above=0.0, **options):
+    costly = PythonLoss(function=loss, smooth=smooth)
+    return estimate(
+        dim,
+        costly,
+        Probability(above=above),
+        Surrogate(**options),
+        seed=seed,
+        max_evaluations=most,
+        relative_error=error,
+    )
+
+
+def failed_checks(result):
+    return {c.name for c in result.estimates[0].verdict.checks if c.status != "trusted"}
+
+
+@pytest.fixture(scope="module")
+def branches():
+    return solve(four_branches, 2)
+
+
+@pytest.mark.statistical(effect=0.25, false_fail=1e-6, false_pass=1e-3)
+def test_a_hundred_evaluations_give_the_answer_within_some_per_cent(branches):
+    (number,) = branches.estimates
+    assert branches.evaluations["total"] <= 100
+    assert number.relative_error < 0.04
+    assert_within_error(number.value, FOUR_BRANCHES, number.std_error)
+    assert number.verdict.status == "trusted"
+
+
+def test_it_says_before_a_run_how_many_evaluations_it_learns_from():
+    assert Surrogate().cost_within(100, 2, 2) == 60
+    assert Surrogate().cost_within(5_000_000, 2, 2) == Surrogate().cost(2, 2)
+
+
+def test_the_scope_says_what_it_rests_on(branches):
+    assert "of a loss that is as smooth as was declared" in branches.verdict.scope
+
+
+@pytest.mark.slow
+def test_every_evaluation_is_counted_and_none_is_made_twice():
+    rows = []
+
+    def counted(x):
+        rows.append(x.copy())
+        return plane(x)
+
+    result = solve(counted, 3, error=0.05)
+    seen = np.vstack(rows)
+    again = len(seen) - len(np.unique(seen, axis=0))
+    assert len(seen) - again == result.evaluations["total"]
+    assert again <= 8  # rows that are evaluated again to see whether the loss has noise
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_declared_smooth_is_never_trusted_on_so_few():
+    result = solve(plane, 3, smooth=False)
+    assert result.verdict.status == "caution"
+    assert failed_checks(result) == {"surrogate_sight"}
+    assert any("declare loss.smooth: true" in advice for advice in result.verdict.advice)
+
+
+@pytest.mark.slow
+def test_a_search_with_true_evaluations_stands_in_for_the_declaration():
+    result = solve(four_branches, 2, smooth=False, most=2_000)
+    assert result.verdict.status == "trusted"
+    assert "a search with true evaluations" in result.verdict.scope
+
+
+@pytest.mark.slow
+def test_a_part_that_shows_only_where_it_fails_is_found_by_that_search():
+    def unlike(x):
+        return np.maximum(x[:, 0] - 4.0, 200.0 * (x[:, 1] - 4.0))
+
+    result = solve(unlike, 2, smooth=False, most=2_000, error=0.05)
+    right = abs(result.estimates[0].value / (2 * stats.norm.sf(4.0)) - 1.0) < 0.25
+    assert right or result.verdict.status != "trusted"
+
+
+@pytest.mark.slow
+def test_steps_contradict_the_declaration():
+    result = solve(steps, 3)
+    assert result.verdict.status == "untrusted"
+    assert "surrogate_steps" in failed_checks(result)
+
+
+@pytest.mark.slow
+def test_events_below_a_threshold_are_the_same():
+    costly = PythonLoss(function=lambda x: -plane(x), smooth=True)
+    result = estimate(3, costly, Probability(below=0.0), Surrogate(), seed=2, max_evaluations=100, relative_error=0.02)
+    assert result.estimates[0].value == pytest.approx(stats.norm.sf(4.0), rel=0.05)
+
+
+@pytest.mark.slow
+def test_workers_cannot_change_a_digit(branches):
+    costly = PythonLoss(function=four_branches, smooth=True)
+    again = estimate(
+        2, costly, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=100, relative_error=0.02, workers=2
+    )
+    assert again.estimates == branches.estimates
+
+
+@pytest.mark.slow
+def test_a_batch_is_evaluated_side_by_side():
+    sizes = []
+
+    def counted(x):
+        sizes.append(len(x))
+        return plane(x)
+
+    result = solve(counted, 3, batch=6)
+    assert sizes.count(6) >= 2
+    assert result.estimates[0].value == pytest.approx(stats.norm.sf(4.0), rel=0.1)
+
+
+def test_rows_that_fail_are_counted_and_not_chosen_again():
+    calls = []
+
+    def evaluate(u):
+        calls.append(u.copy())
+        return np.where(u[:, 0] < -1.0, -np.inf, u.sum(axis=1) - 3.0)
+
+    learner = Learner(evaluate, 2, np.random.default_rng(1))
+    learner.begin()
+    learner.learn(60, None)
+    seen = np.vstack(calls)
+    assert learner.failed == np.count_nonzero(seen[:, 0] < -1.0) > 0
+    assert learner.evaluations == len(seen) == len(np.unique(seen, axis=0))
+    assert np.isfinite(learner.margin).all()
+
+
+def test_the_correction_draws_every_point_and_knows_its_variance():
+    learner = Learner(lambda u: u.sum(axis=1) - 4.0, 2, np.random.default_rng(1))
+    learner.begin()
+    likely = learner.belief.failing
+    r = draw_by(learner.pool, likely)
+    assert r.sum() == pytest.approx(1.0)
+    assert r.min() >= 0.05 / r.size * (1 - 1e-9)
+    value = learner.pool.probability(likely)
+    terms = learner.pool.weight / r.size / r
+    labels = np.random.default_rng(2).random((2_000, r.size)) < likely
+    rows = np.random.default_rng(3).choice(r.size, 2_000, p=r)
+    sample = terms[rows] * (labels[np.arange(2_000), rows] - likely[rows]) / value
+    assert row_variance(learner.pool, likely) == pytest.approx(np.mean(sample**2), rel=0.5)
+
+
+def test_the_first_design_begins_at_the_origin_and_reaches_the_edge():
+    points = first_design(3, np.random.default_rng(1))
+    radii = np.linalg.norm(points, axis=1)
+    assert radii[0] == 0.0
+    assert radii.max() == pytest.approx(np.sqrt(stats.chi2.isf(1e-5, 3)), rel=0.1)
+    assert len(points) == 10
+
+
+REFUSED = {
+    "inputs": (
+        lambda: estimate(40, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
+        "surrogate takes at most 12 inputs, got 40: use auto",
+    ),
+    "budget": (
+        lambda: Surrogate().refuse_budget(12, 90),
+        "max_evaluations: must be at least 96 for a surrogate of 12 inputs, got 90",
+    ),
+    "batch": (lambda: Surrogate(batch=0), "batch: must be at least 1, got 0"),
+    "thresholds": (
+        lambda: estimate(3, plane, Probability(above=[0.0, 1.0]), Surrogate(), seed=1),
+        "surrogate estimates one probability at one threshold: give one, or use auto",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_it_does_not_take_is_refused(name):
+    build, message = REFUSED[name]
+    with pytest.raises(FieldError, match=message):
+        build()
