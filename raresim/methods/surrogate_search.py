@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import special, stats
 
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
@@ -65,6 +64,8 @@ def least_budget(dim: int) -> int:
 
 def first_design(dim: int, rng: np.random.Generator) -> Float:
     """The origin, and Sobol points turned into directions with radii spread evenly up to the edge of what matters."""
+    from scipy import special, stats
+
     n = first_size(dim) - 1
     sobol = stats.qmc.Sobol(dim + 1, seed=rng).random(2 ** math.ceil(math.log2(n)))[:n]
     v = special.ndtri(np.clip(sobol[:, :dim], 1e-6, 1.0 - 1e-6))
@@ -170,6 +171,8 @@ class Learner:
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
+        from scipy import special
+
         likely = self.belief.failing
         drawn = self.rng.choice(likely.size, count, replace=False, p=draw_by(self.pool, likely))
         before = len(self.predictions)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy import linalg, optimize, special
 
 from raresim.numerics.arrays import Bool, Float
 from raresim.surrogate.covariance import covariance, variance
@@ -51,6 +50,8 @@ class Belief:
     @classmethod
     def of(cls, process: GaussianProcess, points: Float, temper: float) -> Self:
         """What ``process`` believes of ``points``."""
+        from scipy import linalg
+
         v = process.whitened(points)
         mean = v.T @ linalg.solve_triangular(process.root, process.y, lower=True, check_finite=False)
         left = variance(process.layout, process.theta, points) - np.einsum("ij,ij->j", v, v)
@@ -63,6 +64,8 @@ class Belief:
 
     def after(self, x: Float, y: float) -> Belief:
         """The belief after the warped margin ``y`` at ``x`` (d,) is known: the parameters stay."""
+        from scipy import linalg
+
         process = self.process
         z = x[np.newaxis]
         own = process.whitened(z)[:, 0]
@@ -83,11 +86,15 @@ class Belief:
 
 def failing(process: GaussianProcess, temper: float, mean: Float, spread: Float) -> Float:
     """Probability (m,) that a warped margin with such ``mean`` and ``spread`` lies beyond the threshold."""
+    from scipy import special
+
     return special.ndtr((mean - process.warp.boundary) / (temper * spread))
 
 
 def failing_at(process: GaussianProcess, temper: float, points: Float) -> tuple[Float, Float]:
     """Probability (m,) that each of many points is in the event, and the score (m,) that it is the normal law of."""
+    from scipy import special
+
     score = np.empty(len(points))
     for first in range(0, len(points), ROWS):
         part = slice(first, first + ROWS)
@@ -114,6 +121,8 @@ def temper_of(process: GaussianProcess, before: list[Predicted]) -> float:
     before : list of Predicted
         The predictions, with scores before any factor.
     """
+    from scipy import optimize, special
+
     mean, spread = process.left_out()
     centre = math.log(max(0.2, math.sqrt(float(np.mean(((process.y - mean) / spread) ** 2)))))
     last = before[-LABELS:]

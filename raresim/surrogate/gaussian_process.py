@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize
 
 from raresim.numerics.arrays import Float
 from raresim.surrogate.covariance import Layout, covariance, variance, with_derivatives
@@ -69,6 +68,8 @@ class GaussianProcess:
         ----------
         .. [1] Rasmussen & Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006.
         """
+        from scipy import linalg
+
         inverse = linalg.cho_solve((self.root, True), np.eye(len(self.y)))
         alpha = linalg.cho_solve((self.root, True), self.y)
         spread = 1.0 / np.diagonal(inverse)
@@ -89,6 +90,8 @@ def fit(x: Float, y: Float, warp: Warp, before: Float | None = None) -> tuple[Ga
     before : (p,) float64, optional
         Where the search for parameters begins; at the centre of their prior by default.
     """
+    from scipy import optimize
+
     layout = Layout(x.shape[1])
     centre, scale = layout.prior()
 
@@ -111,6 +114,8 @@ def fit(x: Float, y: Float, warp: Warp, before: Float | None = None) -> tuple[Ga
 
 def _likelihood(layout: Layout, theta: Float, x: Float, y: Float) -> tuple[float, Float]:
     """Log likelihood of ``y`` in nats, and its derivative by ``theta``."""
+    from scipy import linalg
+
     k, derivatives = with_derivatives(layout, theta, x)
     root = _root(k)
     alpha = linalg.cho_solve((root, True), y)
@@ -122,6 +127,8 @@ def _likelihood(layout: Layout, theta: Float, x: Float, y: Float) -> tuple[float
 
 def _root(k: Float) -> Float:
     """Lower Cholesky factor of ``k``, with as much added to its diagonal as rounding asks for."""
+    from scipy import linalg
+
     jitter = 0.0
     while True:
         try:
@@ -131,4 +138,6 @@ def _root(k: Float) -> Float:
 
 
 def _solved(root: Float, right: Float) -> Float:
+    from scipy import linalg
+
     return linalg.solve_triangular(root, right, lower=True, check_finite=False)
