@@ -13,11 +13,11 @@ from tests.helpers import ROOT
 
 sys.path[:0] = [str(ROOT / "docs" / "_ext"), str(ROOT / "docs" / "gallery")]
 
-api_pages = pytest.importorskip("api_pages")
-config_pages = pytest.importorskip("config_pages")
-gallery_pages = pytest.importorskip("gallery_pages")
-pictures = pytest.importorskip("pictures")
-shell_pages = pytest.importorskip("shell_pages")
+import api_pages  # noqa: E402  # found by the line above
+import config_pages  # noqa: E402  # found by the line above
+import gallery_pages  # noqa: E402  # found by the line above
+import pictures  # noqa: E402  # found by the line above
+import shell_pages  # noqa: E402  # found by the line above
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)(?:#[^)\s]*)?\)")
 INCLUDE = re.compile(r"^```\{include\} (\S+)$", re.MULTILINE)
