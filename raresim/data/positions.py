@@ -90,7 +90,11 @@ class Positions:
             elif name not in names:
                 problems.add(files.no_such(column, name, names), row, column)
             else:
-                price = prices[name] if size == "quantity" and prices is not None else 1.0
+                price = 1.0 if size != "quantity" or prices is None else prices.get(name, math.nan)
+                if math.isnan(price):
+                    problems.add(
+                        "has no price in the data of the fit; give the column 'market_value' instead", row, size
+                    )
                 weights[name], texts[name] = price * _size(cell, row, size, problems), others
             seen.setdefault(name, row)
         if absent := [name for name in names if name not in seen]:

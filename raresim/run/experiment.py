@@ -65,7 +65,7 @@ from raresim.run.progress import Watcher, reporting
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
-from raresim.run.sampled import Output, columns_of, drawing_of, not_drawn, parts_of, sampled
+from raresim.run.sampled import Output, drawing_of, not_drawn, refuse_names, sampled
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
 
@@ -132,7 +132,7 @@ class Experiment:
         sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
         refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
         if self.output is not None:
-            columns_of(self.inputs, parts_of(loss, self.output.draws))
+            refuse_names(self.inputs, loss, self.output)
         return loss
 
     def _take_model(self) -> None:

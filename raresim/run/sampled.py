@@ -76,19 +76,17 @@ def drawing_of(
 
 
 def columns_of(inputs: Inputs, parts: Sequence[str]) -> tuple[str, ...]:
-    """Names of the columns: factors, the losses of ``parts``, and the last three.
-
-    Raises
-    ------
-    FieldError
-        When two columns would have the same name.
-    """
+    """Names of the columns: factors, the losses of ``parts``, and the last three."""
     factors = inputs.names or tuple(f"x{j}" for j in range(1, inputs.dim + 1))
-    names = (*factors, *(PART.format(part) for part in parts), *LAST)
-    for name in factors:
+    return (*factors, *(PART.format(part) for part in parts), *LAST)
+
+
+def refuse_names(inputs: Inputs, loss: Loss, output: Output) -> None:
+    """Raise `FieldError` where a risk factor has the name of another column of the sample."""
+    names = columns_of(inputs, parts_of(loss, output.draws))
+    for name in names[: inputs.dim]:
         if names.count(name) > 1:
             raise FieldError("draws", f"a risk factor has the name {name!r} of another column: rename it", ("output",))
-    return names
 
 
 def sampled(kept: EventDraws, drawing: Drawing, problem: Problem, output: Output) -> tuple[Draws, dict[str, Any]]:

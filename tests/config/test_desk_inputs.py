@@ -81,6 +81,13 @@ def test_a_quantity_without_prices_is_refused(folder):
         raresim.Linear(positions=folder / "shares.csv").bind(raresim.Normal(mean={"y": 0.0, "v": 0.0}, std=1.0))
 
 
+def test_a_quantity_of_a_name_without_a_price_is_refused_with_its_row(folder):
+    with pytest.raises(
+        DataError, match=r"shares\.csv:3:quantity: has no price in the data of the fit; give the column"
+    ):
+        Positions.read(folder / "shares.csv", ("y", "v"), {"y": 100.0})
+
+
 @pytest.mark.parametrize("kind", ["normal", "historical", "fitted, margins: normal, copula: independence"])
 def test_positions_choose_the_columns_of_the_fit(kind, folder):
     config(folder)

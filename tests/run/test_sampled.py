@@ -194,3 +194,18 @@ def test_a_broken_file_of_draws_is_refused_by_line_and_column(text, message, res
     (tmp_path / "run" / "draws.csv").write_text(text)
     with pytest.raises(ConfigError, match=message):
         raresim.read_run(tmp_path / "run")
+
+
+def test_the_memory_of_a_run_counts_the_draws_that_it_keeps(tmp_path):
+    (path := tmp_path / "case.yaml").write_text(CONFIG)
+    sizes = []
+    for draws in (500, 50_000):
+        config = configs.load(path, [f"output.draws={draws}"])
+        inputs, method, stop = config.outline()
+        sizes += [part.size for part in config.demand(inputs, method, stop) if part.what == "draws that are written"]
+    assert sizes[1] == 100 * sizes[0] > 500 * 8 * (3 + 4)
+    config = configs.load(path, ["output.draws=300000", "execution.memory=400 MiB"])
+    with pytest.raises(
+        ConfigError, match=r"execution\.memory: allows 400 MiB, but the run may need .* draws that are w"
+    ):
+        config.outline()
