@@ -28,6 +28,7 @@ from raresim.shell.common import (
     Interrupted,
     Quiet,
     RunFolder,
+    Verbose,
     Workers,
     complain,
     counted,
@@ -85,6 +86,7 @@ def run(
         Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -122,6 +124,7 @@ def extend(
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -181,6 +184,7 @@ def rerun(
     ] = None,
     workers: Workers = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -200,6 +204,7 @@ def verify(
     run_dir: RunFolder,
     workers: Workers = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -330,6 +335,7 @@ def check(
 @exits
 def report(
     run_dir: RunFolder,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to report.pdf too, with Chromium.")] = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -346,10 +352,18 @@ def report(
             raise ConfigError(unfinished.described(partial))
         page = folder / "report.html"
         complain(f"{partial}: the run is not finished; the estimate so far:")
+    printed = page.with_name("report.pdf") if pdf else None
+    if printed is not None:
+        from raresim.report import pdf as printing
+
+        printing.write(page, printed)
     if form == "json":
-        emit("report", {"report": str(page), "is_finished": is_finished})
+        paths = {"report": str(page), "pdf": None if printed is None else str(printed)}
+        emit("report", {**paths, "is_finished": is_finished})
     else:
         typer.echo(page)
+        if printed is not None:
+            typer.echo(printed)
     return ExitCode.OK
 
 
@@ -384,6 +398,7 @@ def compare(
     plot: Annotated[Path | None, typer.Option(help="File for the figure (PNG).", show_default=False)] = None,
     workers: Workers = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -459,6 +474,7 @@ def sweep(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this sweep; finished runs are kept.")] = False,
     workers: Workers = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
@@ -694,6 +710,39 @@ def init_recipe(
     written = recipes.write(recipe, out or Path(recipe))
     typer.echo("\n".join(str(path) for path in written))
     typer.echo(f"Run it: raresim run {written[0]}")
+    return ExitCode.OK
+
+
+@app.command()
+@exits
+def doctor(form: Format = "text", debug: Debug = False) -> int:
+    """Look at everything on this machine that a run may need; exits with 1 if no run is possible."""
+    from raresim.shell import doctor as examination
+
+    found = examination.findings()
+    if form == "json":
+        emit("doctor", {"findings": [each._asdict() for each in found]})
+    else:
+        for each in found:
+            typer.echo(f"{each.status:<6}{each.what:<15}{each.text}")
+    return ExitCode.INTERNAL if any(each.status == "fail" for each in found) else ExitCode.OK
+
+
+@app.command()
+@exits
+def warmup(quiet: Quiet = False, form: Format = "text", debug: Debug = False) -> int:
+    """Compile all kernels and keep them on disk, so that no later run waits for a compiler."""
+    from raresim.shell import warmup as kernels
+
+    found = kernels.warm(lambda name: None if quiet else complain(f"{name} ..."))
+    if form == "json":
+        emit("warmup", asdict(found))
+        return ExitCode.OK
+    many = len(found.compiled)
+    typer.echo(f"compiled {many} kernel{'s' * (many != 1)}, {len(found.kept)} were kept already; {found.seconds:.0f} s")
+    if found.missing:
+        typer.echo(f"compiled when they are first needed: {', '.join(found.missing)}")
+    typer.echo(f"kept in {found.folder}")
     return ExitCode.OK
 
 

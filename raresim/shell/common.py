@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -117,6 +118,26 @@ def run_folder(given: str | Path) -> Path:
     return latest(Path(given))
 
 
+class _OnStandardError(logging.Handler):
+    """Prints log lines on the standard error of the moment: above the bar, where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(visible(self.format(record)), file=sys.stderr)  # noqa: T201  # a log line of the shell
+
+
+def log_lines(wanted: bool) -> None:
+    """Print the log of raresim on standard error from now on, where that is ``wanted``."""
+    logger = logging.getLogger("raresim")
+    for handler in [each for each in logger.handlers if isinstance(each, _OnStandardError)]:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    if wanted:
+        handler = _OnStandardError()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -135,6 +156,10 @@ RunFolder = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Print each step with its time on standard error.", callback=log_lines),
+]
 Format = Annotated[
     Literal["text", "json"], typer.Option("--format", help="Text for people, or one JSON object for programs.")
 ]

@@ -90,7 +90,7 @@ def test_every_verb_that_prints_facts_has_json(config, monkeypatch):  # noqa: F8
     assert machine("run", config, "--out", "a", "--resume", "-q") == told
     verified = machine("verify", "a", "-q")
     assert (verified["outcome"], verified["changed"], len(verified["same"])) == ("same", [], 1)
-    assert machine("report", "a") == {"report": "a/report.html", "is_finished": True}
+    assert machine("report", "a") == {"report": "a/report.html", "pdf": None, "is_finished": True}
     rows = machine("sweep", config, "measures[0].above=1.0,1.5", "--out", "s", "-q")["comparison"]["rows"]
     assert [row["changed"] for row in rows] == [{"measures[0].above": 1.0}, {"measures[0].above": 1.5}]
     first, second = (path.parent for path in Path("s").glob("*/result.json"))
