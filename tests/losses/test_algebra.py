@@ -316,9 +316,14 @@ def test_a_config_is_the_tree_that_it_writes(tmp_path):
     assert bound.limit_state_names == ("pump", "rest")
     x = normals(1000, 2, 879)
     np.testing.assert_array_equal(losses(bound, x) >= 0.0, (x[:, 0] >= 3.0) | ((x[:, 1] <= -2.0) & (x[:, 0] < -2.0)))
-    assert (
-        bound.describe()[2].strip().startswith("rest: at least of 2 parts: the event is that at least 2 of them fail")
-    )
+    assert bound.describe() == [
+        "union of 2 parts: the event is that any of them fails",
+        "pump: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at least 3",
+        "rest: system of 2 parts: the event is that at least 2 of them fail",
+        "rest.q: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at most -2",
+        "rest.not p: complement: the event is that p does not happen",
+        "rest.not p.p: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at least -2",
+    ]
 
 
 @pytest.mark.parametrize(
