@@ -346,7 +346,11 @@ def test_a_config_is_the_tree_that_it_writes(tmp_path):
         ("count: 2", "count: 3", ":9:7: loss.parts.rest.count: must be from 1 to the number of parts, 2, got 3"),
         (", above: 3", "", ":6:5: loss.parts.pump.above: give either above or below"),
         ("kind: union", "kind: union\\n  parts: {}", "found duplicate key"),
-        ("weights: [0, 1]", "weights: [0, 1, 2]", "loss.parts.rest.parts.q.loss.weights: must have 2 entries, got 3"),
+        (
+            "weights: [0, 1]",
+            "weights: [0, 1, 2]",
+            ":11:47: loss.parts.rest.parts.q.loss.weights: must have 2 entries, got 3",
+        ),
         ("above: 0}]", "below: 0}]", ":13:1: measures: must ask `above`"),
     ],
 )
