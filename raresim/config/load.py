@@ -240,7 +240,7 @@ class Config:
         It has the place of the part that the error is about; where that is not known, of the only key so called.
         """
         if error.of is not None:
-            return self.tree.error((*error.of, error.field), error.message)
+            return self.tree.error(self.tree.below(error.of, error.field), error.message)
         return self.tree.error(self.tree.find(error.field) or (error.field,), error.message)
 
     def _outline_parts(self) -> tuple[Outline, Inputs | None, Loss]:
@@ -403,7 +403,7 @@ class _Located:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, FieldError):
-            raise self._tree.error((*self._loc, error.field), error.message) from None
+            raise self._tree.error(self._tree.below(self._loc, error.field), error.message) from None
         if isinstance(error, MemoryError):
             raise self._tree.error(self._loc, "needs more memory than is available") from None
 

@@ -56,6 +56,25 @@ class Tree:
         message += several(place)
         return ConfigError(_one_line(f"{place}: {dotted(loc)}: {message}" if loc else f"{place}: {message}"))
 
+    def below(self, loc: Loc, field: str) -> Loc:
+        """The path of ``field`` below ``loc``; dots lead to keys of the document as far as it has them.
+
+        ``parts.pump.above`` below ``("loss",)`` is ``("loss", "parts", "pump", "above")``. What is not a key of the
+        document stays one step.
+        """
+        data: Any = self.data
+        for step in loc:
+            is_there = isinstance(data, dict) and step in data
+            is_there = is_there or (isinstance(data, list) and isinstance(step, int) and step < len(data))
+            data = data[step] if is_there else None
+        while isinstance(data, dict) and field not in data:
+            keys = [key for key in data if field.startswith(f"{key}.")]
+            if not keys:
+                break
+            key = max(keys, key=len)
+            loc, data, field = (*loc, key), data[key], field[len(key) + 1 :]
+        return (*loc, field)
+
     def find(self, name: str) -> Loc | None:
         """The path of the only key called ``name``, or None when there is none or more than one."""
         found = [loc for loc in self.places if loc and loc[-1] == name]

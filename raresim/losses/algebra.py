@@ -14,7 +14,7 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.losses.combination import Combination, Parts, named
-from raresim.losses.composite import Composite, columns_of
+from raresim.losses.composite import Composite, columns_of, described
 from raresim.losses.event import Event
 from raresim.losses.linear import Linear
 from raresim.numerics.arrays import Float
@@ -42,6 +42,7 @@ class Union(Combination):
     """
 
     kind: ClassVar[str] = "union"
+    title: ClassVar[str] = "union"
 
     @property
     def needed(self) -> int:
@@ -79,6 +80,7 @@ class Intersection(Combination):
     """
 
     kind: ClassVar[str] = "intersection"
+    title: ClassVar[str] = "intersection"
 
     @property
     def needed(self) -> int:
@@ -112,6 +114,7 @@ class SeriesSystem(Combination):
     """
 
     kind: ClassVar[str] = "series"
+    title: ClassVar[str] = "series system"
 
     @property
     def needed(self) -> int:
@@ -144,6 +147,7 @@ class ParallelSystem(Combination):
     """
 
     kind: ClassVar[str] = "parallel"
+    title: ClassVar[str] = "parallel system"
 
     @property
     def needed(self) -> int:
@@ -180,6 +184,7 @@ class AtLeast(Combination):
     """
 
     kind: ClassVar[str] = "at_least"
+    title: ClassVar[str] = "system"
 
     count: int
 
@@ -284,8 +289,7 @@ class Complement(Composite):
         return self.of.one_region(inputs)
 
     def describe(self) -> list[str]:
-        first, *more = self.of.describe()
-        return [f"complement: the event is that {self.name} does not happen", f"  {self.name}: {first}", *more]
+        return [f"complement: the event is that {self.name} does not happen", *described(self.name, self.of)]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, Complement]]:

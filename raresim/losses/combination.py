@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
-from raresim.losses.composite import Composite, columns_of
+from raresim.losses.composite import Composite, columns_of, described
 from raresim.losses.python import PythonLoss
 from raresim.numerics.arrays import Float
 
@@ -21,7 +21,7 @@ Parts = Mapping[str, Loss | Callable[..., Any]]
 class Combination(Composite):
     """Named losses, at least `needed` of which must fail for the event.
 
-    To add one: a member that gives `needed` and `words`.
+    To add one: a member that gives `needed`, `words`, and `title`, what it is called.
 
     Parameters
     ----------
@@ -35,10 +35,12 @@ class Combination(Composite):
     say, whose names are then ``part.name``. The loss is the k-th largest of their values.
     """
 
+    title: ClassVar[str]
+
     parts: Parts
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", named(self.kind, self.parts))
+        object.__setattr__(self, "parts", named(self.title, self.parts))
         if len(self.parts) < 2:
             only = next(iter(self.parts))
             raise FieldError("parts", f"must be at least two, got only {only!r}: give that loss by itself")
@@ -104,17 +106,14 @@ class Combination(Composite):
         return m if is_union or is_intersection else 0
 
     def describe(self) -> list[str]:
-        lines = [f"{self.kind.replace('_', ' ')} of {len(self.parts)} parts: the event is that {self.words}"]
-        for name, loss in self.losses.items():
-            first, *more = loss.describe()
-            lines += [f"  {name}: {first}", *(f"  {line}" for line in more)]
-        return lines
+        lines = [f"{self.title} of {len(self.parts)} parts: the event is that {self.words}"]
+        return lines + [line for name, loss in self.losses.items() for line in described(name, loss)]
 
 
-def named(kind: str, parts: Parts) -> dict[str, Loss]:
+def named(title: str, parts: Parts) -> dict[str, Loss]:
     """``parts`` with functions made losses; raises `FieldError` if there are none, or a name cannot be one."""
     if not parts:
-        raise FieldError("parts", f"must name the parts of the {kind.replace('_', ' ')}, got none")
+        raise FieldError("parts", f"must name the parts of the {title}, got none")
     found: dict[str, Loss] = {}
     for name, loss in parts.items():
         if not isinstance(name, str) or not name.strip() or name != name.strip():

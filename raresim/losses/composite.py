@@ -72,6 +72,11 @@ class Composite(Loss):
                 looked.append(loss.look(inputs))
         return self.holding(looked)
 
+    @property
+    def names_parts(self) -> bool:
+        """Whether the lines of `describe` after the first begin with the names of parts."""
+        return True
+
     def doubts(self) -> list[str]:
         return [doubt for loss in self.inner.values() for doubt in loss.doubts()]
 
@@ -131,6 +136,14 @@ class Composite(Loss):
 
     def files(self) -> list[Path]:
         return list(dict.fromkeys(path for loss in self.inner.values() for path in loss.files()))
+
+
+def described(name: str, loss: Loss) -> list[str]:
+    """The lines that describe a part: each begins with its name, ``pumps``, or with that of a part of it,
+    ``pumps.first``."""
+    first, *more = loss.describe()
+    mark = "." if isinstance(loss, Composite) and loss.names_parts else ": "
+    return [f"{name}: {first}", *(f"{name}{mark}{line}" for line in more)]
 
 
 def columns_of(losses: Mapping[str, tuple[Loss, int]], x: Float) -> Float:

@@ -107,6 +107,10 @@ class Event(Composite):
             return self.of.at_least
         return len(self.limit_state_names) - self.of.at_least + 1
 
+    @property
+    def names_parts(self) -> bool:
+        return isinstance(self.loss, Composite) and self.loss.names_parts
+
     def one_region(self, inputs: Inputs) -> str:
         return self.of.one_region(inputs)
 

@@ -149,6 +149,12 @@ class Contributions(Measure):
         ]
 
     def check_loss(self, loss: Loss) -> None:
+        if not loss.has_components and loss.has_limit_states and loss.kind != "python":
+            raise FieldError(
+                "kind",
+                f"contributions needs a loss that its parts add up to, those of kind {loss.kind!r} fail one by one; "
+                "a probability has the share of each in the exhibit limit_states",
+            )
         if not loss.has_components:
             raise FieldError(
                 "kind",

@@ -289,6 +289,14 @@ def test_a_limit_state_that_fails_below_is_an_event_and_not_a_measure():
         raresim.estimate(4, Union(parts={"a": factor(0), "b": factor(1)}), Probability(below=0.0), seed=1)
 
 
+def test_parts_that_fail_one_by_one_have_shares_and_no_contributions():
+    measures = [raresim.ValueAtRisk(level=0.99), raresim.Contributions(level=0.99)]
+    with pytest.raises(
+        FieldError, match=r"contributions needs a loss that its parts add up to, those of kind 'union' fail one by"
+    ):
+        raresim.estimate(4, Union(parts={"a": factor(0), "b": factor(1)}), measures, seed=1)
+
+
 # --- in YAML ------------------------------------------------------------------------------------------
 
 CONFIG = """\
@@ -316,9 +324,14 @@ def test_a_config_is_the_tree_that_it_writes(tmp_path):
     assert bound.limit_state_names == ("pump", "rest")
     x = normals(1000, 2, 879)
     np.testing.assert_array_equal(losses(bound, x) >= 0.0, (x[:, 0] >= 3.0) | ((x[:, 1] <= -2.0) & (x[:, 0] < -2.0)))
-    assert (
-        bound.describe()[2].strip().startswith("rest: at least of 2 parts: the event is that at least 2 of them fail")
-    )
+    assert bound.describe() == [
+        "union of 2 parts: the event is that any of them fails",
+        "pump: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at least 3",
+        "rest: system of 2 parts: the event is that at least 2 of them fail",
+        "rest.q: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at most -2",
+        "rest.not p: complement: the event is that p does not happen",
+        "rest.not p.p: linear portfolio: loss = sum of w_i x_i, 2 weights, 0 to 1; the event is that it is at least -2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +346,11 @@ def test_a_config_is_the_tree_that_it_writes(tmp_path):
         ("count: 2", "count: 3", ":9:7: loss.parts.rest.count: must be from 1 to the number of parts, 2, got 3"),
         (", above: 3", "", ":6:5: loss.parts.pump.above: give either above or below"),
         ("kind: union", "kind: union\\n  parts: {}", "found duplicate key"),
-        ("weights: [0, 1]", "weights: [0, 1, 2]", "loss.parts.rest.parts.q.loss.weights: must have 2 entries, got 3"),
+        (
+            "weights: [0, 1]",
+            "weights: [0, 1, 2]",
+            ":11:47: loss.parts.rest.parts.q.loss.weights: must have 2 entries, got 3",
+        ),
         ("above: 0}]", "below: 0}]", ":13:1: measures: must ask `above`"),
     ],
 )
