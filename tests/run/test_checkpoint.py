@@ -463,7 +463,7 @@ def test_signal_saves_the_run_and_ends_it(number: signal.Signals, tmp_path: Path
         time.sleep(0.02)
     time.sleep(0.3)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=300)  # a busy machine takes that long to draw what there is
     assert process.returncode == 128 + number
     assert "so far P(loss >= 2) = " in stderr
     assert "Traceback" not in stderr
