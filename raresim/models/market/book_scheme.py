@@ -16,7 +16,7 @@ from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme
 from raresim.models.market.quadratic_form import QuadraticForm
 from raresim.models.market.strata import STEP, agrees, tails_of, with_heights
-from raresim.models.market.twist_scheme import PLAIN, asked_levels, defended
+from raresim.models.market.twist_scheme import PLAIN, asked_levels, defended, further
 from raresim.models.market.twisted_quadratic import TwistedQuadratic
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
@@ -25,7 +25,10 @@ from raresim.numerics.streams import stream
 FITTED, PILOT = 150, 250
 """Rows for each level that the fit of the loss by its approximation comes from, and rows of the pilot."""
 
-LEAST_CORRELATION = 0.5
+NEAR = 2.0
+"""Medians of the distance from the level within which rows count for the fit."""
+
+LEAST_CORRELATION = 0.3
 """Correlation of the loss with its approximation below which the scheme is not offered."""
 
 LOW, HIGH = 4.0, 10.0
@@ -81,11 +84,14 @@ class BookTwist(Scheme):
         laws: list[TwistedQuadratic] = []
         fits: list[Fit] = []
         spent = 0
-        for level in levels:
+        beyond = further(self.form, levels[-1]) if session.beyond is not None and self.form.dof is not None else []
+        for level in (*levels, *beyond):
             rng = stream(session.seed, session.plan(1).stage, 0)
             found = self.fit(session, level)
             spent += FITTED
             law = None if found is None else self.law(level, found, rng)
+            if (law is None or found is None) and level in beyond:
+                continue
             if law is None or found is None:
                 session.max_evaluations -= spent
                 return None
@@ -124,6 +130,9 @@ class BookTwist(Scheme):
         q = level + law.quadratic(u) * mixing_of(law, u)
         if not np.isfinite(loss).all() or q.std() == 0:
             return None
+        away = np.abs(q - level)
+        near = away <= NEAR * np.median(away)
+        q, loss = q[near], loss[near]
         slope, start = np.polyfit(q, loss, 1)
         correlation = float(np.corrcoef(q, loss)[0, 1])
         if not (slope > 0 and correlation >= LEAST_CORRELATION):
@@ -169,7 +178,7 @@ def told(levels: list[float], fits: list[Fit], n: int, variance: float) -> list[
     lines = [
         f"A loss of {level:,.6g}: about {fit.start:,.4g} + {fit.slope:.3g} times the delta-gamma approximation, give "
         f"or take {fit.std:,.3g}."
-        for level, fit in zip(levels, fits, strict=True)
+        for level, fit in zip(levels, fits, strict=False)
     ]
     return [
         *lines,

@@ -13,6 +13,7 @@ from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme, spread_over
+from raresim.models.market.exact_quadratic import QuadraticLaw
 from raresim.models.market.quadratic_draws import QuadraticDraws
 from raresim.models.market.quadratic_form import QuadraticForm
 from raresim.models.market.strata import stratified
@@ -21,6 +22,9 @@ from raresim.numerics.streams import stream
 
 MOST_LEVELS = 6
 """Losses that rows are drawn for, at most, spread over those that are asked."""
+
+BEYOND = (0.1, 0.01)
+"""Shares of the smallest tail that is asked, of whose losses rows are drawn too where tails are heavy."""
 
 PLAIN = 0.05
 """Share of rows from the model itself: no weight is larger than its inverse."""
@@ -52,6 +56,8 @@ class QuadraticTwist(Scheme):
         levels = asked_levels(session, self.form)
         if not levels:
             return None
+        if session.beyond is not None and self.form.dof is not None:
+            levels = [*levels, *further(self.form, levels[-1])]
         rng = stream(session.seed, session.plan(1).stage, 0)
         laws = [stratified(self.form, level, session.beyond is not None, rng) for level in levels]
         found = [law for law in laws if law is not None]
@@ -93,6 +99,14 @@ def asked_levels(session: Session, form: QuadraticForm) -> list[float]:
     high = form.bounds[1]
     rare = sorted(x for x in asked if math.isfinite(x) and form.slope(0.0, x) < 0 and x < high)
     return spread_over(rare, MOST_LEVELS)
+
+
+def further(form: QuadraticForm, level: float) -> list[float]:
+    """Losses beyond ``level`` that carry much of an expected shortfall where tails are heavy, by their probability."""
+    law = QuadraticLaw(form)
+    tail = law.probability(level)
+    found = [] if not tail else [law.quantile(tail * share) for share in BEYOND]
+    return [x for x in found if x is not None and x > level]
 
 
 def defended(laws: list[TwistedQuadratic]) -> Distribution:
