@@ -28,6 +28,7 @@ FLOORS = (
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),
+    ("queues",),
     ("models",),
     ("run",),
     ("config",),

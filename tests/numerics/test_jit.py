@@ -12,7 +12,7 @@ import raresim
 from raresim import registry
 from tests.helpers import block, normals, python
 from tests.models import kernel_arguments as models
-from tests.models.queues import kernel_arguments as queues
+from tests.queues import kernel_arguments as queues
 
 N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled four
 

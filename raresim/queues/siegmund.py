@@ -17,12 +17,12 @@ from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme
-from raresim.models.queues.aims import bounded, levels_of, log_mixture, log_most, of_weights, offered
-from raresim.models.queues.lundberg import root
-from raresim.models.queues.twist import Twistable, TwistedLaw
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
+from raresim.queues.aims import bounded, levels_of, log_mixture, log_most, of_weights, offered
+from raresim.queues.lundberg import root
+from raresim.queues.twist import Twistable, TwistedLaw
 from raresim.record.event import Event
 
 

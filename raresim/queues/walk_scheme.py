@@ -9,9 +9,9 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme
-from raresim.models.queues.aims import bounded, levels_of, log_most, offered
-from raresim.models.queues.walk import WalkMaximum
-from raresim.models.queues.walk_draws import Aim, OneBigStep, TwistedWalk
+from raresim.queues.aims import bounded, levels_of, log_most, offered
+from raresim.queues.walk import WalkMaximum
+from raresim.queues.walk_draws import Aim, OneBigStep, TwistedWalk
 
 
 @dataclass(frozen=True, eq=False)
