@@ -6,6 +6,7 @@ from raresim.models.credit import Credit
 from raresim.models.event_table import EventTable
 from raresim.models.frequencies import CommonEvents, GammaMixing
 from raresim.models.lines import Line
+from raresim.models.network import Network
 from raresim.models.period_table import PeriodTable
 from raresim.models.queue import Queue
 from raresim.models.ruin import Ruin
@@ -19,6 +20,7 @@ __all__ = [
     "EventTable",
     "GammaMixing",
     "Line",
+    "Network",
     "PeriodTable",
     "Queue",
     "Ruin",

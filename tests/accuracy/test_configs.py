@@ -16,7 +16,7 @@ SLOW = {
     *("insurance-fire-claims", "insurance-light-tail", "insurance-treaty-reinstatements", "insurance-us-wind"),
     *("joint-clayton-copula", "joint-gaussian-copula", "joint-gumbel-copula", "method-directional-sampling"),
     *("oil-garch-10-days", "portfolio-measures", "stocks-t-copula", "sum-four-lognormals"),
-    "systems-queue-tandem",
+    *("systems-network-shortest-path", "systems-project", "systems-queue-tandem"),
 }
 FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 """Laws of real data, whose probabilities have no exact answer."""

@@ -619,6 +619,7 @@ OF_MODELS = (
     "GammaMixing.",
     "CommonEvents.",
     "EventTable.",
+    "Network.",
     "PeriodTable.",
     "Queue.",
     "Ruin.",
