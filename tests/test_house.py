@@ -28,7 +28,7 @@ FLOORS = (
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),
-    ("queues",),
+    ("queues", "systems"),
     ("models",),
     ("run",),
     ("config",),

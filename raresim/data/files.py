@@ -151,7 +151,7 @@ def of_frame(name: str, first: str, frame: Any) -> FrameFile:
     return FrameFile(name, 0, "", tuple(header), None, tuple(columns))
 
 
-def read(path: Path, least: int = 2) -> DataFile:
+def read(path: Path, least: int = 2, known: Sequence[str] = ()) -> DataFile:
     """Read a whole file once, so that the bytes that are parsed are those that are hashed.
 
     Parameters
@@ -160,6 +160,8 @@ def read(path: Path, least: int = 2) -> DataFile:
         Parquet if its name ends in ``.parquet``, CSV otherwise.
     least : int
         The number of columns that it must have at least.
+    known : sequence of str
+        Columns with which it is a table although no cell is a number, such as a list of edges; by default none.
 
     Raises
     ------
@@ -172,10 +174,12 @@ def read(path: Path, least: int = 2) -> DataFile:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    return (_parquet if path.suffix.lower() == ".parquet" else _csv)(path.name, raw, least)
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path.name, raw, least)
+    return _csv(path.name, raw, least, known)
 
 
-def _csv(name: str, raw: bytes, least: int) -> CsvFile:
+def _csv(name: str, raw: bytes, least: int, known: Sequence[str]) -> CsvFile:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -192,7 +196,8 @@ def _csv(name: str, raw: bytes, least: int) -> CsvFile:
             f"{name}:{line}: the header must name at least {least} columns, separated by commas, got "
             f"{len(header)}{other}"
         )
-    _refuse_no_table(name, lines)
+    if not known or not set(known) <= set(header):
+        _refuse_no_table(name, lines)
     _check_header(name, line, header)
     if len(lines) == 1:
         raise DataError(f"{name}: has a header row but no data rows")

@@ -9,6 +9,7 @@ from raresim.models.insurance.frequencies import CommonEvents, GammaMixing
 from raresim.models.insurance.lines import Line
 from raresim.models.insurance.period_table import PeriodTable
 from raresim.models.market.ore import Ore
+from raresim.models.network import Network
 from raresim.models.options import Options
 from raresim.models.queue import Queue
 from raresim.models.ruin import Ruin
@@ -23,6 +24,7 @@ __all__ = [
     "EventTable",
     "GammaMixing",
     "Line",
+    "Network",
     "Options",
     "Ore",
     "PeriodTable",

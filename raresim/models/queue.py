@@ -17,6 +17,7 @@ from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
 from raresim.marginals.exponential import Exponential
+from raresim.marginals.twist import Twistable
 from raresim.methods.scheme import Scheme
 from raresim.models.base import Model
 from raresim.models.controls import Control
@@ -24,7 +25,6 @@ from raresim.models.ruin import MOST_STEPS, Ruin
 from raresim.queues import exact
 from raresim.queues.chain import LargestNumber
 from raresim.queues.chain_scheme import Fill
-from raresim.queues.twist import Twistable
 from raresim.queues.walk import WalkMaximum
 from raresim.queues.walk_scheme import BigStep, WalkTwist
 from raresim.registry import member

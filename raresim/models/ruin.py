@@ -16,6 +16,7 @@ from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
 from raresim.marginals.exponential import Exponential
 from raresim.marginals.negative_binomial import NegativeBinomial
+from raresim.marginals.twist import Twistable
 from raresim.methods.scheme import FirstOf, Scheme
 from raresim.models.base import Model
 from raresim.models.compound import Compound
@@ -24,7 +25,6 @@ from raresim.models.lines import Line
 from raresim.queues import exact
 from raresim.queues.ladder import ladder_height
 from raresim.queues.siegmund import Siegmund
-from raresim.queues.twist import Twistable
 from raresim.queues.walk import WalkMaximum
 from raresim.queues.walk_scheme import BigStep, WalkTwist
 from raresim.registry import member

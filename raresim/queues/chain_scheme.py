@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
+from raresim.methods.offers import PATIENCE, bounded, levels_of, log_most, offered
 from raresim.methods.scheme import Scheme
-from raresim.queues.aims import PATIENCE, bounded, levels_of, log_most, offered
 from raresim.queues.chain import LargestNumber
 from raresim.queues.chain_draws import ChainDraws, Filling
 

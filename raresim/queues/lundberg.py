@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from raresim.queues.twist import Twistable
+from raresim.marginals.twist import Twistable
 
 LARGEST = 1e6
 """Times the reciprocal of the mean claim up to which an exponent is looked for."""

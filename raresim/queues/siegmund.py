@@ -15,14 +15,14 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
+from raresim.marginals.twist import Twistable, TwistedLaw
 from raresim.methods.base import Tuned
+from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, of_weights, offered
 from raresim.methods.scheme import Scheme
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
-from raresim.queues.aims import bounded, levels_of, log_mixture, log_most, of_weights, offered
 from raresim.queues.lundberg import root
-from raresim.queues.twist import Twistable, TwistedLaw
 from raresim.record.event import Event
 
 

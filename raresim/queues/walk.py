@@ -16,9 +16,9 @@ from raresim.distributions.independent import Independent
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
+from raresim.marginals.twist import Twistable
 from raresim.numerics.arrays import Float
 from raresim.queues.lundberg import Exponents
-from raresim.queues.twist import Twistable
 
 
 class Sums(NamedTuple):

@@ -15,10 +15,10 @@ from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
+from raresim.methods.offers import log_mixture, of_weights
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
-from raresim.queues.aims import log_mixture, of_weights
 from raresim.queues.walk import WalkMaximum
 from raresim.record.event import Event
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
+from raresim.methods.offers import bounded, levels_of, log_most, offered
 from raresim.methods.scheme import Scheme
-from raresim.queues.aims import bounded, levels_of, log_most, offered
 from raresim.queues.walk import WalkMaximum
 from raresim.queues.walk_draws import Aim, OneBigStep, TwistedWalk
 

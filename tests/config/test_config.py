@@ -622,6 +622,7 @@ OF_MODELS = (
     "GammaMixing.",
     "CommonEvents.",
     "EventTable.",
+    "Network.",
     "PeriodTable.",
     "DeltaGamma.",
     "Ore.",

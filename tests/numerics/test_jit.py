@@ -13,6 +13,7 @@ from raresim import registry
 from tests.helpers import block, normals, python
 from tests.models import kernel_arguments as models
 from tests.queues import kernel_arguments as queues
+from tests.systems import kernel_arguments as systems
 
 N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled four
 
@@ -119,6 +120,7 @@ ARGUMENTS = (
     }
     | models.ARGUMENTS
     | queues.ARGUMENTS
+    | systems.ARGUMENTS
 )
 
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import integrate, stats
 
 from raresim import marginals
+from raresim.marginals.twist import Twistable
 from raresim.queues.ladder import LadderHeight, ladder_height
 from raresim.queues.lundberg import Exponents
-from raresim.queues.twist import Twistable
 from tests.statistical import assert_mean_is
 
 EXPONENTIAL = marginals.Exponential()

@@ -108,21 +108,23 @@ def of_weights(factor: float) -> str:
     if not factor <= HEAVIEST:
         return ""
     return (
-        f"no row weighs more than {factor:.3g} times the estimate of the pilot, so a part of the event has at least a "
-        f"share of one in {factor:.3g} of its own share among the rows"
+        f"no row weighs more than {factor:.3g} times the estimate of the pilot: the share of any part of the event "
+        f"among the rows is at least its share of the event over {factor:.3g}"
     )
 
 
-def bounded(made: tuple[Tuned, float] | None, rows: Callable[[float], Estimator]) -> Tuned | None:
+def bounded(
+    made: tuple[Tuned, float] | None, rows: Callable[[float], Estimator], patience: float = PATIENCE
+) -> Tuned | None:
     """What `offered` made, with ``rows`` that know how heavy they can be; None where nothing was made.
 
     Where weights have a bound, as many rows are enough as the pilot says: a search is not made beside them unless they
-    are many.
+    cost ``patience`` times as much.
     """
     if made is None:
         return None
     tuned, factor = made
-    return replace(tuned, estimator=rows(factor), patience=PATIENCE if of_weights(factor) else 1.0)
+    return replace(tuned, estimator=rows(factor), patience=patience if of_weights(factor) else 1.0)
 
 
 def log_mixture(shares: Float, log_ratio: Float, plain: float) -> Float:
