@@ -143,6 +143,14 @@ def of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:
     return {"share_of_gross": abs(loss) / gross} if gross else {}
 
 
+def of_surrogate(search: Mapping[str, Any], sample: Sample, k: int) -> dict[str, float]:
+    """Variance of the batches that correct a surrogate over the one that its doubts give; empty for other runs."""
+    tail = sample.summary.tail
+    if "surrogate_evaluations" not in search["facts"] or not tail.hits[k]:
+        return {}
+    return {"spread_over_known": tail.n * tail.relative_error(k) ** 2 / sample.known[k]}
+
+
 def speedup(log_value: float, relative_error: float, total: int) -> float | None:
     """Draws that crude Monte Carlo needs for the same relative error, divided by the evaluations of the run."""
     if not (math.isfinite(relative_error) and relative_error > 0 and log_value < 0):

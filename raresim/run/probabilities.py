@@ -58,11 +58,9 @@ def estimate(
     faster = answer.speedup(log_value, relative_error, total)
     diagnostics = answer.diagnostics_of(tail.n, hits, tail.ess(k), tail.max_share(k), weights, spent, faster)
     diagnostics |= audited.diagnostics(k)
-    diagnostics |= answer.of_gross(search, question.event.threshold)
+    diagnostics |= answer.of_gross(search, question.event.threshold) | answer.of_surrogate(search, sample, k)
     if question.asked and USUAL < value <= 1.0:
         diagnostics["usual_event"] = value
-    if "surrogate_evaluations" in search["facts"] and hits:
-        diagnostics["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / sample.known[k]
     factor = answer.inflation(sample)
     crude = not search["weighted"]
     dof = answer.dof_of(tail, sample.unit, heavy)
