@@ -149,7 +149,7 @@ OTHERS = {
     ),
     "scheduler without dask": (
         lambda: Execution(scheduler="tcp://host:8786"),
-        "scheduler: goes with executor dask, got executor threads",
+        "scheduler: goes with executor dask, got executor auto",
     ),
     "address of a scheduler": (
         lambda: Execution(executor="dask", scheduler="host:8786"),
