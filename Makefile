@@ -9,7 +9,7 @@ SPREAD := -n auto --dist loadscope
 # A test may start processes; without a cache of bytecode each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint schema clean
+.PHONY: demo test test-all lint lowest wheel schema clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
@@ -25,6 +25,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lowest: # the lowest versions of the dependencies
+	$(PYTHON) .ci/lowest.py
+
+wheel: # built, compared with that of the source distribution, and tried
+	$(PYTHON) .ci/wheel.py
+
 schema: $(READY) # for editors
 	$(BIN)/raresim schema > configs/schema.json
 
@@ -34,4 +40,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-lowest dist runs
