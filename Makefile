@@ -9,7 +9,7 @@ SPREAD := -n auto --dist loadscope
 # A test may start processes; without a cache of bytecode each would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint docs gallery schema clean
+.PHONY: demo test test-all lint docs gallery schema lowest wheel clean
 
 demo: $(READY)
 	$(BIN)/raresim run configs/portfolio-5-sigma-t.yaml
@@ -32,6 +32,12 @@ gallery: $(READY)
 docs: $(READY)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
 
+lowest: # the lowest versions of the dependencies
+	$(PYTHON) .ci/lowest.py
+
+wheel: # built, compared with that of the source distribution, and tried
+	$(PYTHON) .ci/wheel.py
+
 schema: $(READY) # for editors
 	$(BIN)/raresim schema > configs/schema.json
 
@@ -41,4 +47,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs docs/_build docs/generated
+	rm -rf .venv .venv-lowest dist runs docs/_build docs/generated

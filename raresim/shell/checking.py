@@ -16,8 +16,10 @@ _PLACE = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+):(?:(?P<column>\d+):)? ?(?P
 _KEY = re.compile(r"(?P<key>[A-Za-z_]\w*(?:\[\d+\]|\.\w+)*): (?P<message>.*)", re.DOTALL)
 
 
-def facts(file: Path, seconds: bool) -> dict[str, Any]:
+def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
     """What a run of the config ``file`` is about to do and what it costs; with ``seconds`` the time too.
+
+    With ``whole`` also the hash of the config and its resolved text, which `lines` does not show.
 
     Of a config with members of other packages, only its name and these: their code is not imported without ``seconds``.
 
@@ -41,7 +43,7 @@ def facts(file: Path, seconds: bool) -> dict[str, Any]:
     data = None if inputs.table is None else inputs.table.source
     return {
         "name": config.name,
-        "config_sha256": config.digest,
+        "config_sha256": config.digest if whole else "",
         "inputs": {
             "kind": inputs.kind,
             "dim": inputs.dim,
@@ -72,7 +74,7 @@ def facts(file: Path, seconds: bool) -> dict[str, Any]:
         "sweep": None if sweep is None else {"runs": len(sweep.cells), "keys": list(sweep.values)},
         "filled": list(config.filled),
         "doubts": list(config.doubts),
-        "resolved": config.texts()["resolved.yaml"],
+        "resolved": config.texts()["resolved.yaml"] if whole else "",
     }
 
 

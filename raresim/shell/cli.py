@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -308,7 +307,7 @@ def check(
     for file in files:
         found: dict[str, Any] = {"file": str(file), "ok": True, "errors": [], "facts": None}
         try:
-            found["facts"] = checking.facts(file, seconds)
+            found["facts"] = checking.facts(file, seconds, whole=show or form == "json")
         except RaresimError as error:
             if debug:
                 raise
@@ -684,6 +683,8 @@ def schema(
 ) -> int:
     """Print the JSON Schema of a config, for editors."""
     if what == "check":
+        from importlib import resources
+
         typer.echo(resources.files("raresim.shell").joinpath("schemas", "check.json").read_text("utf-8"), nl=False)
         return ExitCode.OK
     from raresim.config.keys import json_schema

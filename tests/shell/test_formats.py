@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
 from raresim.config.keys import json_schema
 from raresim.files import yaml_tree
 from raresim.registry import FAMILIES, members
-from raresim.shell import checking
+from raresim.shell import checking, cli
 from tests.shell.test_sweep import call, config  # noqa: F401  # a fixture
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -131,3 +132,16 @@ def test_every_example_names_the_schema_and_fits_it():
         errors = [error.message for error in validator.iter_errors(json.loads(json.dumps(tree.data, default=str)))]
         assert errors == [], path
     assert not validator.is_valid({"seed": 1})
+
+
+# ------------------------------------------------------------------ completion
+
+
+def test_completion_knows_verbs_and_options():
+    """As the script that --show-completion prints asks for it, in bash."""
+    environment = {"_RARESIM_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    found = CliRunner().invoke(cli.app, [], prog_name="raresim", env=environment | {"COMP_WORDS": "raresim ru"})
+    assert found.stdout.split() == ["run", "runs"]
+    environment["COMP_CWORD"] = "2"
+    found = CliRunner().invoke(cli.app, [], prog_name="raresim", env=environment | {"COMP_WORDS": "raresim check --fo"})
+    assert found.stdout.split() == ["--format"]
