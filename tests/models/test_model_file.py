@@ -164,6 +164,7 @@ def test_the_recipe_of_the_readme_works(tmp_path, monkeypatch):
     assert "controls" in (tmp_path / "out" / "report.html").read_text().lower()
 
 
+@pytest.mark.slow
 def test_the_recipe_in_python_works(tmp_path, monkeypatch, capsys):
     shutil.copy(ROOT / "configs" / "credit" / "tape.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
