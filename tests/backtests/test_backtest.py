@@ -144,6 +144,7 @@ def test_addons_are_stated_for_a_year_at_99_alone(days, level):
 @pytest.mark.parametrize(
     ("days", "tail", "alpha"), [(250, 0.01, 0.05), (250, 0.025, 0.01), (1000, 0.05, 0.1), (30, 0.4, 0.05)]
 )
+@pytest.mark.slow_cases("1000-0.05-0.1")
 def test_accepted_counts_are_those_that_are_not_rejected(days, tail, alpha):
     low, high = coverage.accepted_counts(days, tail, alpha)
     accepted = [k for k in range(days + 1) if stats.binomtest(k, days, tail).pvalue > alpha]

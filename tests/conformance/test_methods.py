@@ -12,6 +12,9 @@ from tests.statistical import assert_within_error
 
 EXACT = stats.norm.sf(3.0)
 
+SLOW = ("splitting-0", "subset_simulation-0", "subset_simulation-1", "directional_sampling-1")
+"""Examples whose solution takes longest."""
+
 
 @pytest.fixture(scope="module", params=examples("method"))
 def method(request):
@@ -26,7 +29,7 @@ def result(method, seed):
 
 
 @pytest.mark.statistical(effect=0.25, false_fail=1e-7, false_pass=1e-3)
-@pytest.mark.slow_cases("splitting-0", "subset_simulation-0", "subset_simulation-1", "directional_sampling-1")
+@pytest.mark.slow_cases(*SLOW)
 def test_method_finds_the_exact_answer(result):
     """5 standard errors of 2 %: a bias of 12 % would show."""
     (estimate,) = result.estimates
@@ -36,6 +39,7 @@ def test_method_finds_the_exact_answer(result):
     assert estimate.verdict.status in (Status.TRUSTED, Status.CAUTION)
 
 
+@pytest.mark.slow_cases(*SLOW)
 def test_method_accounts_for_every_evaluation(result):
     spent = result.evaluations
     assert spent["total"] == sum(n for stage, n in spent.items() if stage != "total")
@@ -43,6 +47,7 @@ def test_method_accounts_for_every_evaluation(result):
     assert spent["total"] <= 5_000_000
 
 
+@pytest.mark.slow_cases(*SLOW)
 def test_method_stays_within_its_predicted_cost(method, result):
     assert result.evaluations["tune"] <= method.cost(latent_dim=3, dim=3)
 

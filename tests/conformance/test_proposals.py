@@ -87,6 +87,7 @@ def test_fit_recovers_its_own_parameters(family, members, seed):
 
 
 @pytest.mark.statistical(effect=0.03, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("gaussian_mixture-0")
 def test_weighted_fit_recovers_a_law_that_was_not_drawn(family, members, seed):
     """The cross-entropy update: draws of a wide ``q`` weighted by ``p/q`` give ``p``, within ten times the error."""
     p = members[0]

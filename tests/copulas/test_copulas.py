@@ -589,6 +589,7 @@ def test_a_vine_that_is_none_is_refused(tmp_path):
     ids=lambda c: c.kind,
 )
 @pytest.mark.statistical(effect=1.2, false_fail=8e-9, false_pass=1e-3)
+@pytest.mark.slow_cases("t")
 def test_fits_recover_their_parameters(copula, seed):
     """Stated standard errors, which for ranks are a little too small."""
     v = draws(copula, 4000, seed(826))

@@ -54,6 +54,7 @@ def test_recipes_that_one_machine_can_run(library):
     assert names["result"].estimates == here.estimates
 
 
+@pytest.mark.slow
 def test_adapter_for_ray_gives_the_same_digits_with_a_stand_in_for_ray(monkeypatch):
     """Ray itself is not installed: what the adapter calls of it is."""
 

@@ -69,6 +69,7 @@ def test_five_sigma_event_in_nats_and_bits():
 
 
 @given(several_laws(2))
+@pytest.mark.slow
 def test_entropy_and_kl_are_scipys(pair):
     p, q = pair
     assert close(entropy(p), stats.entropy(p))

@@ -87,6 +87,7 @@ def test_entropy_of_normal_and_student_t_laws_is_scipys(law, exact):
 
 
 @pytest.mark.parametrize(("shares", "parts"), FAR_AND_NARROW)
+@pytest.mark.slow_cases("shares5-parts5")
 def test_entropy_of_a_mixture_on_the_line_is_the_integral(shares, parts):
     """In 30 digits: components far apart, narrow or rare are all seen."""
     law = Mixture(weights=shares, components=[Normal(mean=m, std=s) for m, s in parts])

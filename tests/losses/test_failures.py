@@ -596,6 +596,7 @@ def test_lines_and_rays_refuse_to_bound(kind):
         run(partial, members("method")[kind](), on_failure="bound")
 
 
+@pytest.mark.slow
 def test_a_replicate_that_met_a_failed_row_leaves_the_upper_end_open(seed):
     found = run(partial, SubsetSimulation(samples=500), seed=seed(616), above=3.5, n=60_000, on_failure="bound")
     assert found.estimates[0].interval[1] == 1.0

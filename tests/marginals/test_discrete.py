@@ -217,6 +217,7 @@ def test_law_of_more_than_a_million_atoms_searches_its_quantiles(law):
     assert (law.logsf(x[upper] - 1) > tail[upper]).all()
 
 
+@pytest.mark.slow
 def test_entropy_of_wide_laws():
     mu = 1e9
     assert Poisson(mu=mu).entropy() == pytest.approx(

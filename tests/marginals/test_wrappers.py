@@ -273,6 +273,7 @@ def test_distance_from_a_bound_at_zero_keeps_its_digits():
 
 
 @pytest.mark.parametrize(("low", "high"), [(8.0, 9.0), (20.0, None), (-1.0, 2.5), (1e4, None), (-1e4 - 1e-4, -1e4)])
+@pytest.mark.slow_cases("-1.0-2.5", "8.0-9.0")
 def test_truncated_normal_moments_and_entropy(low, high):
     law = TruncatedNormal(mean=0.0, std=1.0, low=low, high=high)
     with mp.workdps(40):
@@ -403,6 +404,7 @@ def test_truncation_is_exact_in_both_tails(low, high):
 
 
 @pytest.mark.parametrize(("low", "high"), [(8.0, 9.0), (20.0, None), (-3.0, 1.5), (0.7, 0.7001)])
+@pytest.mark.slow_cases("-3.0-1.5")
 def test_truncation_of_a_normal_is_the_truncated_normal(low, high):
     law, exact = (
         Truncated(law=Normal(loc=0.0, scale=1.0), low=low, high=high),

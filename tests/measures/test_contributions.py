@@ -338,7 +338,7 @@ def test_errors_are_the_spread_between_seeds(replications, quantity):
 
 @pytest.mark.parametrize("quantity", [0, 1], ids=["var", "es"])
 @pytest.mark.statistical(effect=0.09, false_fail=1e-7, false_pass=0.1)
-@pytest.mark.slow_cases("var")
+@pytest.mark.slow
 def test_intervals_cover(replications, quantity):
     values, errors = replications[quantity, :, 0], replications[quantity, :, 1]
     covered = np.abs(values - EXACT[quantity]) < 1.96 * errors

@@ -122,6 +122,7 @@ def test_18_1_a_rare_event_keeps_its_plain_mean(seed):
 
 
 @pytest.mark.parametrize("tail", [0.5, 0.9, 0.99])
+@pytest.mark.slow_cases("0.5", "0.99")
 def test_18_1_quantiles_that_most_losses_exceed_are_read_from_shares(tail, seed):
     """The weights of 2,000 draws need not add up to a large tail, and their shares always do."""
     covered = 0

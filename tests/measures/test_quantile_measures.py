@@ -480,6 +480,7 @@ def test_an_unknown_preset_is_named_with_those_there_are(tmp_path):
 @pytest.mark.statistical(effect=0.3, false_fail=2e-7, false_pass=0.1)
 @pytest.mark.parametrize("method", ["crude", "auto"])
 @pytest.mark.parametrize("tail", [0.3, 0.5, 0.9])
+@pytest.mark.slow_cases("0.5-auto", "0.5-crude")
 def test_18_3_var_and_es_near_and_below_the_median_are_read(method, tail, seed):
     """The floor of the rows that were kept lay above them: the budget was spent, and the answer was NaN."""
     measures = [ValueAtRisk(tail=tail), ExpectedShortfall(tail=tail)]

@@ -181,9 +181,10 @@ def test_elasticities_are_exact_within_their_errors(case, seed):
 
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=1e-5, false_pass=0.01)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_intervals_of_derivatives_cover_and_errors_are_the_spread(case, seed):
-    repeats = 400
+@pytest.mark.parametrize("name", [name for name in CASES if name != "normal"])
+def test_intervals_of_derivatives_cover_and_errors_are_the_spread(name, seed):
+    """The t law takes the way of the normal one, and has a parameter more."""
+    repeats, case = 400, CASES[name]
     runs = [table(case.shown(Sensitivities(), 6_000, seed(100 + k))) for k in range(repeats)]
     for at, row in enumerate(runs[0]):
         exact = case.derivatives[row["quantity"], row["parameter"]]

@@ -175,7 +175,7 @@ EXACT = [
 ]
 
 SLOW = {"largest", "largest_rotated", "rough", "shell_d2", "shell_d10", "shell_d100", "several", "two-sided-d20-4"}
-SLOW |= {"normal-d100-3", "normal-d100-5"}
+SLOW |= {"corners", "normal-d100-3", "normal-d100-5", "normal-d100-7.03448", "two-sided-d3-4"}
 
 
 @pytest.mark.parametrize(

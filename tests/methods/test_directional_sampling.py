@@ -115,6 +115,7 @@ def test_ball_is_exact_with_one_ray(seed):
     ids=lambda case: case.name,
 )
 @pytest.mark.statistical(effect=0.5, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("normal-d3-4-independent")
 def test_answer_is_exact_within_its_error(case, system, seed):
     result = solve(case, seed(322), method=DirectionalSampling(system=system), relative_error=0.04)
     within([e.value for e in result.estimates], case.exact, [e.std_error for e in result.estimates])
@@ -145,6 +146,7 @@ def test_orthogonal_rays_are_worth_more_than_independent_ones(seed):
 
 
 @pytest.mark.statistical(effect=0.00012, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow
 def test_grid_is_halved_until_nothing_changes(seed):
     """A ring of width 0.4, which a grid of step 2 misses on every ray, within a shell that it sees."""
     loss = PythonLoss(function=lambda x: np.maximum(0.2 - np.abs(norm(x) - 3.3), norm(x) - 5.0))

@@ -61,6 +61,7 @@ def test_another_round_may_search_without_limit():
     assert allowed == [math.inf]
 
 
+@pytest.mark.slow
 def test_a_search_beside_a_scheme_stays_within_what_the_scheme_needs(seed):
     lines = [
         Line(name=f"x{k}", frequency=marginals.Poisson(mu=m), severity=marginals.Lognormal(mean=v, std=1.3 * v))

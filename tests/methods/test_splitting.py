@@ -35,6 +35,7 @@ def indicator(u):
     ids=["linear", "linear-d100", "two-sided", "ties", "two-values"],
 )
 @pytest.mark.statistical(effect=1.5, false_fail=1e-7, false_pass=1e-3)
+@pytest.mark.slow_cases("linear-d100")
 def test_mean_of_runs_is_exact(evaluate, goal, d, exact, seed):
     """30 runs of 200 particles, 5 errors of 4 to 9 %."""
     done = runs_of(Splitting(samples=200, killed=50), evaluate, goal, seed(481), 30, d)

@@ -90,6 +90,7 @@ def test_draws_follow_the_law_and_the_largest_is_the_largest(table, seed):
     assert_within_error((totals.gross[:, 0] >= 30.0).mean(), tail.value, math.sqrt(tail.value / 60_000))
 
 
+@pytest.mark.slow
 def test_tails_of_many_events_are_interpolated_between_exact_ones():
     rng = np.random.default_rng(4)
     k, fixed = 3_000, 500

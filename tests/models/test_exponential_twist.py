@@ -181,6 +181,7 @@ def test_a_published_sum_takes_no_more_than_the_textbook(x, exact, textbook, see
     assert "every draw came from the target" not in result.verdict.scope
 
 
+@pytest.mark.slow
 def test_measures_and_contributions_come_from_the_rows(seed):
     measures = [
         raresim.ValueAtRisk(level=0.999),

@@ -117,6 +117,7 @@ def test_published_sums_take_few_evaluations(frequency, severity, x, exact, seed
 
 
 @pytest.mark.statistical(effect=0.3, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow
 def test_light_tails_are_left_to_the_exponential_twist(seed):
     model = Compound(lines=[Line(name="a", frequency=marginals.Poisson(mu=4.0), severity=marginals.Gamma(a=2.0))])
     result = raresim.estimate(model, measures=raresim.Probability(above=40.0), seed=seed(942), relative_error=0.03)

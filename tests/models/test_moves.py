@@ -168,6 +168,7 @@ def test_granularity_adjustment_with_ratings_leaves_an_error_of_second_order():
     assert abs(gaps[1]) < 0.5 * abs(gaps[0])
 
 
+@pytest.mark.slow
 def test_controls_with_ratings_stand_beside_the_estimates(seed):
     result = raresim.estimate(
         alike(400), measures=raresim.ValueAtRisk(level=0.999), seed=seed(955), relative_error=0.02

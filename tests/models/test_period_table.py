@@ -118,6 +118,7 @@ def test_more_events_than_a_piece_stay_in_their_rows():
 
 
 @pytest.mark.statistical(effect=0.4, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow
 def test_secondary_uncertainty_has_beta_laws(table, seed):
     model = Compound(period_tables=[table(RANDOM, periods=4)])
     x = draws(model, 60_000, seed(960))

@@ -131,6 +131,7 @@ def rows_of(model, level, events, seed, n, share=0.1):
 
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow_cases("ratings", "ratings, t and beta")
 def test_weights_are_those_of_the_model(model, seed):
     """They add up to one over all rows, and to the probability that plain draws see beyond a loss."""
     level, n = 0.3 * model.loss.largest_loss, 40_000
@@ -359,6 +360,7 @@ CHANGES = {
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-5, false_pass=1e-3)
 @pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.slow_cases("pd")
 def test_derivatives_by_name_and_group_are_differences_of_the_exact_law(uneven, name):
     """The exact law rounds to 1/1000 of the loss, and the density at a value at risk has a bias of 1 %."""
     table, result, tail = uneven
@@ -418,6 +420,7 @@ def test_parts_that_are_made_in_columns_are_the_same(make, seed):
         assert parts.size == whole.size == 40
 
 
+@pytest.mark.slow
 def test_contributions_are_the_same_where_parts_are_too_many_to_be_held(monkeypatch, seed):
     """As in a book of many obligors: all kept rows count, and nothing of the size rows times obligors is held."""
 

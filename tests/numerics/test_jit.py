@@ -129,7 +129,7 @@ def test_every_kernel_is_compared_with_its_source():
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-@pytest.mark.slow_cases("word_of", "default_losses", "compress")
+@pytest.mark.slow_cases("word_of", "default_losses", "compress", "chances_of")
 def test_kernel_equals_its_source(name):
     """Same value, same arrays afterwards; strict arithmetic leaves only libm's last digit. Words wrap around."""
     kernel, compiled, plain = kernels()[name], ARGUMENTS[name](), ARGUMENTS[name]()

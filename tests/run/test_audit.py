@@ -235,6 +235,7 @@ def test_without_an_audit_nothing_is_trusted(seed):
 
 @pytest.mark.parametrize("method", [Auto(), CrossEntropy(), LineSampling(), ONE_SIDED], ids=lambda m: m.kind)
 @pytest.mark.parametrize("extent", ["quick", "full"])
+@pytest.mark.slow_cases("full-auto", "quick-auto")
 def test_the_audit_stays_within_its_size(method, extent, seed):
     """Soundings, draws around what they find, and climbs of the least size or for their share of what came before."""
     result = solve(two_sided(3, 4.3), seed(808), method=method, relative_error=0.03, audit=extent)

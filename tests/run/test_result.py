@@ -146,6 +146,7 @@ def differences(a, b, where=""):
 
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("name", SAVED)
+@pytest.mark.slow_cases("fitted")
 def test_a_folder_gives_back_the_result_that_was_saved(name, tmp_path):
     saved = SAVED[name]()
     back = raresim.read_run(saved.save(tmp_path / "run"))

@@ -346,7 +346,7 @@ def test_a_round_keeps_what_came_out_of_it():
 
 
 @pytest.mark.parametrize("budget", [3000, 4500, 5000, 5500, 6000, 8000, 12_000])
-@pytest.mark.slow_cases("5500", "6000", "12000")
+@pytest.mark.slow_cases("5500", "6000", "12000", "8000")
 def test_rounds_stay_within_the_budget(budget, seed, monkeypatch):
     """And where it does not pay for another one, the audit's finding stands."""
     blind(monkeypatch)
