@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from figures import Row, sampled
+from scipy import stats
 
 import raresim
-from raresim.models import DeltaGamma, Options
+from raresim.models import DeltaGamma, Options, Ore
+from raresim.models.market.exact_quadratic import QuadraticLaw
 from raresim.models.market.instruments import Instrument
 
 MARKET = Path(__file__).parents[2] / "configs" / "market"
@@ -99,6 +101,29 @@ def books() -> Iterator[Row]:
             yield sampled(f"{name}-{case}", what, model, float(level), "", exact, ratio, note)
 
 
+ORE = MARKET.parents[2] / "shared" / "data" / "ore"
+"""The example files of ORE, which are not part of the project: without them its rows are left out."""
+
+
+def ore() -> Iterator[Row]:
+    if not ORE.is_dir():
+        return
+    files = Ore(
+        sensitivity=ORE / "sensitivity.csv",
+        covariance=ORE / "covariance.csv",
+        portfolio=ORE / "portfolio.xml",
+        portfolio_id=["PF2"],
+    )
+    model = DeltaGamma(ore=files)
+    assert model.form is not None
+    law, normal = QuadraticLaw(model.form), model.form.mean + float(stats.norm.ppf(0.99)) * model.form.std
+    what = "ORE's example, portfolio PF2, 99 % VaR, delta-gamma-normal"
+    note = f"its true exceedance is {law.probability(normal):.3%}, not 1 %; the exact VaR is {law.quantile(0.01):,.2f}"
+    yield Row("ORE-PF2", what, "44,719.20", f"{normal:,.2f}", note=note)
+    what = "ORE's example, P(loss >= 44,719.2)"
+    yield sampled("ORE-PF2-P", what, model, 44_719.2, "", law.probability(44_719.2), note="exact: inversion")
+
+
 HAUG = (
     ("call", "2.1334", 60.0, 65.0, 0.0, 0.08, 0.25, 0.30, {}),
     ("put", "2.4648", 100.0, 95.0, 0.05, 0.10, 0.50, 0.20, {}),
@@ -121,4 +146,9 @@ def haug() -> Iterator[Row]:
         yield Row(f"HAUG-{kind}", what, paper, f"{out[0]:.4f}", note=note)
 
 
-ROWS: tuple[tuple[str, Callable[[], Iterator[Row]]], ...] = (("DG", delta_gamma), ("BOOK", books), ("HAUG", haug))
+ROWS: tuple[tuple[str, Callable[[], Iterator[Row]]], ...] = (
+    ("DG", delta_gamma),
+    ("BOOK", books),
+    ("ORE", ore),
+    ("HAUG", haug),
+)

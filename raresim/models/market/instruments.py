@@ -79,7 +79,7 @@ class Instrument:
             out += weight * (a * growth + b)
         elif self.is_european(v is None, left):
             terms = self.european(left, weight)
-            add_europeans(x, growth, terms[None, :], out)
+            add_europeans(x, growth, frozen(terms[None, :]), out)
             if self.type == "put":
                 out -= weight * (terms[3] * growth - terms[4])
         else:

@@ -129,7 +129,7 @@ class TwistedQuadratic(Distribution):
         z = normals
         if form.rotation.size:
             z = np.empty((n, form.dim), order="F")
-            rotated(normals, np.ascontiguousarray(form.rotation.T), z)
+            rotated(normals, arrays.frozen(np.ascontiguousarray(form.rotation.T)), z)
         out = np.empty(n)
         quadratic_of(z, root, form.constant - self.level, form.linear, form.square, out)
         return out
