@@ -1,4 +1,4 @@
-"""Published figures of credit risk and insurance, ours beside them.
+"""Published figures of credit risk, insurance, ruin, queues and systems of parts, ours beside them.
 
 ``python experiments/published/run.py`` writes table.md and table.csv beside this file; with an ID (``CSFB-99``), or the
 beginning of one, it prints those rows alone.
@@ -17,6 +17,7 @@ import numpy as np
 from figures import UNREAD, Row, sampled
 from insurance import ROWS as OF_INSURANCE
 from scipy import stats
+from systems import ROWS as OF_SYSTEMS
 
 from raresim.models import Credit
 from raresim.models.credit_risk_plus import CreditRiskPlus
@@ -135,7 +136,7 @@ HEADS = {
 
 def main(wanted: str = "") -> None:
     rows: list[Row] = []
-    for id, make in (*ROWS, *OF_INSURANCE):
+    for id, make in (*ROWS, *OF_INSURANCE, *OF_SYSTEMS):
         if id.startswith(wanted) or wanted.startswith(id):
             made = make()
             rows += [made] if isinstance(made, Row) else list(made)
