@@ -41,16 +41,22 @@ def sampled(
     paper_ratio: str = "",
     note: str = "",
     scheme: SchemeUse = "compare",
+    below: bool = False,
+    most: int = 3_000_000,
 ) -> Row:
-    """A probability that a run of the default method estimates to 1 %, by default with the scheme of the model."""
+    """A probability that a run of the default method estimates to 1 %, by default with the scheme of the model.
+
+    It is that of a loss of at least ``level``, or of at most that where ``below`` is true. ``most`` limits the
+    evaluations.
+    """
     begun = time.perf_counter()
     result = raresim.estimate(
         model,
-        measures=raresim.Probability(above=level),
+        measures=raresim.Probability(below=level) if below else raresim.Probability(above=level),
         method=raresim.Auto(scheme=scheme),
         seed=SEED,
         relative_error=ERROR,
-        max_evaluations=3_000_000,
+        max_evaluations=most,
     )
     (estimate,) = result.estimates
     rows = result.evaluations["estimate"]

@@ -1,4 +1,4 @@
-"""Published figures of credit risk, insurance and market books, ours beside them.
+"""Published figures of credit risk, insurance, market books, ruin, queues and systems of parts, ours beside them.
 
 ``python experiments/published/run.py`` writes table.md and table.csv beside this file; with an ID (``CSFB-99``), or the
 beginning of one, it prints those rows alone.
@@ -18,6 +18,7 @@ from figures import UNREAD, Row, sampled
 from insurance import ROWS as OF_INSURANCE
 from market import ROWS as OF_MARKETS
 from scipy import stats
+from systems import ROWS as OF_SYSTEMS
 
 from raresim.models import Credit
 from raresim.models.obligors.credit_risk_plus import CreditRiskPlus
@@ -136,7 +137,7 @@ HEADS = {
 
 def main(wanted: str = "") -> None:
     rows: list[Row] = []
-    for id, make in (*ROWS, *OF_INSURANCE, *OF_MARKETS):
+    for id, make in (*ROWS, *OF_INSURANCE, *OF_MARKETS, *OF_SYSTEMS):
         if id.startswith(wanted) or wanted.startswith(id):
             made = make()
             rows += [made] if isinstance(made, Row) else list(made)

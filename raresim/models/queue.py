@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 STATES = 5_000
 """States of a line of two servers up to which its equations are solved for a control."""
 
+LONGER = 1e-6
+"""Probability of a path that is longer than allowed from which it is said. With 5e-3, for rates .1, .7 and .2 and 300
+jumps, the probability of 20 customers comes out 5 % too small; with 3e-8 and 1,000 jumps nothing is seen."""
+
 
 @member("model")
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -216,6 +220,13 @@ class Queue(Model):
         return found
 
     def notes(self) -> list[str]:
+        if isinstance(self.loss, LargestNumber):
+            if self.loss.log_longer < math.log(LONGER):
+                return []
+            return [
+                f"a path is longer than {self.jumps:,} jumps with a probability of about "
+                f"{math.exp(self.loss.log_longer):.1g}, and then counts as it is: raise jumps"
+            ]
         return [] if self.steady is None else self.steady.notes()
 
     def files(self) -> list[Path]:
