@@ -221,10 +221,10 @@ def test_what_no_row_can_mend_ends_a_bounded_run(tmp_path):
 
 
 def test_a_program_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
-    child = "import subprocess\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-    child += f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\nchild.wait()"
-    with pytest.raises(LossError, match="gave no answer within 3 s"):
-        losses(program(child, timeout=3.0), ROWS[:1])
+    child = f"sleep 60 & echo $$! > {tmp_path / 'pid'}; wait"
+    loss = ProgramLoss(command=["sh", "-c", child, "sh", "${x1}"], output=PRINTED, timeout=2.0)
+    with pytest.raises(LossError, match="gave no answer within 2 s"):
+        losses(loss.bind(StandardNormal(dim=2)), ROWS[:1])
     pid = int((tmp_path / "pid").read_text())
     for _ in range(200):
         if not _runs(pid):
