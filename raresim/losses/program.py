@@ -185,22 +185,30 @@ class ProgramLoss(RowLoss):
             )
 
     def of_row(self, row: Float, stop: Stop) -> float:
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="row-" if self.folder else "raresim-row-", dir=self.folder))
-        keep = False
+        folder, keep = self._new_folder(), False
         try:
             return self._in_folder(folder, row, stop)
         except RowError as error:
             keep = not stop.is_set() and len(self.kept) < MOST_KEPT
             self.kept.extend([folder] if keep else [])
             raise RowError(error.kind, f"{error}; its folder is {folder}" if keep else str(error)) from None
+        except OSError as error:  # a file of the program is gone, or there is no room for its copy
+            raise LossError(f"loss {self.name}: the folder of a row cannot be made ready: {error}") from None
         except LossError as error:
             keep = True
             raise LossError(f"loss {self.name}: {error}; its folder is {folder}") from None
         finally:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _new_folder(self) -> Path:
+        """An empty folder for a row."""
+        try:
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="row-" if self.folder else "raresim-row-", dir=self.folder))
+        except OSError as error:
+            raise LossError(f"loss {self.name}: no folder for a row can be made: {error}") from None
 
     def _in_folder(self, folder: Path, row: Float, stop: Stop) -> float:
         """The loss of one row, from a program that has its files in ``folder``."""

@@ -71,6 +71,8 @@ def test_environment_working_folder_and_copies_reach_the_program(tmp_path):
         sent = pickle.dumps(loss)
     (tmp_path / "part.sh").unlink()
     np.testing.assert_array_equal(losses(pickle.loads(sent), ROWS[:1]), ROWS[:1, 0])
+    with pytest.raises(LossError, match=r"the folder of a row cannot be made ready: .*No such file.*part\.sh"):
+        losses(loss, ROWS[:1])
 
 
 def test_rows_run_at_the_same_time_and_keep_their_places(tmp_path):
@@ -211,6 +213,9 @@ def test_folders_of_the_first_failed_rows_are_kept(tmp_path, monkeypatch):
 
 
 def test_what_no_row_can_mend_ends_a_bounded_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LossError, match=r"^loss python.*: no folder for a row can be made: .*file"):
+        losses(program("print('loss: 1')", on_failure="bound", folder=tmp_path / "file"), ROWS)
     with pytest.raises(LossError, match=r"^loss python.*matches 2 times.*its folder is"):
         losses(program("print('loss: 1')\nprint('loss: 2')", on_failure="bound", folder=tmp_path), ROWS)
     (tmp_path / "tool").write_text("no header that a system knows")
