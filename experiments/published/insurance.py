@@ -13,8 +13,8 @@ from scipy import special, stats
 from raresim import marginals
 from raresim.config import load
 from raresim.models import Compound, Contract, Line
-from raresim.models.aggregate import tails_of
-from raresim.models.occurrence import Occurrence
+from raresim.models.insurance.aggregate import tails_of
+from raresim.models.insurance.occurrence import Occurrence
 
 POINTS = 2**19
 """Of the grid for expected losses: used-up limits are atoms, which a coarse grid rounds to one side."""

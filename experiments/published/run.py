@@ -19,8 +19,8 @@ from insurance import ROWS as OF_INSURANCE
 from scipy import stats
 
 from raresim.models import Credit
-from raresim.models.credit_risk_plus import CreditRiskPlus
-from raresim.models.irb import risk_weight
+from raresim.models.obligors.credit_risk_plus import CreditRiskPlus
+from raresim.models.obligors.irb import risk_weight
 
 HERE = Path(__file__).parent
 CREDIT = HERE.parents[1] / "configs" / "credit"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import re
 import signal
 import threading
@@ -24,14 +26,18 @@ from typing import Any, Literal, Self, TypeVar
 from raresim.arguments.typed import argument, shown, typed
 from raresim.engine import dask_pool
 from raresim.engine.groups import Groups
+from raresim.engine.lock_watch import LockWatch
 from raresim.engine.pools import AnyPool, refuse_no_pool, shut_down
 from raresim.errors import FieldError
+from raresim.losses.base import Loss
 from raresim.losses.stopping import Stop, Stoppable
+
+LOGGER = logging.getLogger("raresim")
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-Kind = Literal["serial", "threads", "processes", "dask"]
+Kind = Literal["auto", "serial", "threads", "processes", "dask"]
 
 UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -43,8 +49,10 @@ class Execution:
 
     Parameters
     ----------
-    executor : "serial", "threads", "processes" or "dask"
-        What computes the blocks.
+    executor : "auto", "serial", "threads", "processes" or "dask"
+        What computes the blocks. ``auto`` begins with threads, and goes on in processes if a loss written in Python
+        makes the threads wait for each other; the log says so. It stays on threads where ``memory`` is limited: a
+        process takes some 200 MB. A loss with a time limit begins in processes.
     workers : int, optional
         Number of workers; the number of processors when left out, or all workers of the cluster at ``scheduler``.
     scheduler : str or None
@@ -57,7 +65,7 @@ class Execution:
         refused before it begins. No limit when left out.
     """
 
-    executor: Kind = "threads"
+    executor: Kind = "auto"
     workers: int | None = None
     checkpoint: float | None = 10.0
     memory: str | int | None = None
@@ -74,6 +82,14 @@ class Execution:
             if self.executor != "dask":
                 raise FieldError("scheduler", f"goes with executor dask, got executor {self.executor}")
             dask_pool.refuse_address(self.scheduler)
+
+    def kind_for(self, loss: Loss) -> Kind:
+        """The kind of executor that a run of ``loss`` begins with: ``auto`` is settled where the loss settles it."""
+        if self.executor != "auto":
+            return self.executor
+        if loss.needs_main_thread:
+            return "processes"
+        return "auto" if loss.runs_user_code and self.memory is None else "threads"
 
     @property
     def asked_workers(self) -> int | None:
@@ -101,6 +117,15 @@ def bytes_of(field: str, value: str | int) -> int:
     if value < UNITS["MiB"]:
         raise FieldError(field, f"must be at least 1 MiB, got {value:,} bytes")
     return value
+
+
+def _while(goes_on: Callable[[], bool], items: Iterator[A]) -> Iterator[A]:
+    """Items as long as ``goes_on()``; what is not taken stays in ``items``."""
+    while goes_on():
+        try:
+            yield next(items)
+        except StopIteration:
+            return
 
 
 class WorkersDiedError(Exception):
@@ -160,6 +185,8 @@ class Executor:
         if owns and pool is not None:
             self._end.callback(lambda: shut_down(self._pool))
         self._make: Callable[[], futures.Executor] | None = None
+        self._watch: LockWatch | None = None
+        self._moved = ""
 
     @classmethod
     def of(cls, kind: Kind, workers: int | None = None, scheduler: str | None = None) -> Executor:
@@ -167,8 +194,8 @@ class Executor:
 
         Parameters
         ----------
-        kind : "serial", "threads", "processes" or "dask"
-            What computes the chunks.
+        kind : "auto", "serial", "threads", "processes" or "dask"
+            What computes the chunks; see `Execution`.
         workers : int, optional
             Number of workers; one when left out, or all workers of the cluster at ``scheduler``.
         scheduler : str, optional
@@ -184,8 +211,10 @@ class Executor:
         count = workers or 1
         if kind == "serial":
             return cls()
-        if kind == "threads":
-            return cls(futures.ThreadPoolExecutor(count), count, owns=True)
+        if kind in ("auto", "threads"):
+            executor = cls(futures.ThreadPoolExecutor(count), count, owns=True)
+            executor._watch = LockWatch() if kind == "auto" and count > 1 else None
+            return executor
         if kind == "processes":
             executor = cls(_processes(count), count, owns=True)
             executor._groups = None  # a worker that died is replaced, and its blocks are computed one by one
@@ -197,7 +226,7 @@ class Executor:
                 executor = cls(client, workers)
                 executor._end = stack.pop_all()
             return executor
-        raise FieldError("executor", f"must be serial, threads, processes or dask, got {kind!r}")
+        raise FieldError("executor", f"must be auto, serial, threads, processes or dask, got {kind!r}")
 
     @property
     def shares_memory(self) -> bool:
@@ -218,6 +247,41 @@ class Executor:
     def is_renewable(self) -> bool:
         """Whether the workers are this executor's own processes, which are replaced when one dies."""
         return self._make is not None
+
+    def on_threads(self, function: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
+        """As `map`, on threads; ends early, with the rest in ``items``, once processes are known to serve better."""
+        if self._watch is None:
+            yield from self.map(function, items)
+            return
+        watch = self._watch
+        with watch.on():
+            yield from self.map(function, _while(lambda: not watch.is_held, items))
+
+    def leave_threads(self, function: object) -> bool:
+        """Go on in processes where threads wait for each other; whether this is done.
+
+        A ``function`` that cannot be sent to processes stays on the threads.
+        """
+        if self._watch is None or not self._watch.is_held:
+            return False
+        watch, self._watch = self._watch, None
+        try:
+            pickle.dumps(function)
+        except Exception as error:  # whatever a user's object raises
+            LOGGER.info("threads wait for the interpreter lock, but the loss cannot be sent to processes: %s", error)
+            return False
+        self._make = functools.partial(_processes, self._workers)
+        self.renew()
+        self._moved = (
+            f"{self._workers} processes instead of threads: the loss holds the interpreter lock, for which "
+            f"{watch.share:.0%} of the probes waited"
+        )
+        return True
+
+    def take_moved(self) -> str:
+        """Why it went from threads to processes, once; empty where it did not, or it was said before."""
+        moved, self._moved = self._moved, ""
+        return moved
 
     def renew(self) -> bool:
         """Replace a pool whose worker died by a new one; False where the pool is not this executor's own."""

@@ -207,11 +207,14 @@ def _summaries(
     executor: Executor, job: Job[S], chunks: Iterable[tuple[Block, ...]], journal: Journal | None, end: int
 ) -> Generator[tuple[S, Failures]]:
     """The summary of each chunk, in order; workers that do not share memory send the losses for the journal along."""
+    chunks, function = iter(chunks), _SentChunkOf(job)
     if executor.shares_memory:
-        yield from executor.map(_ChunkOf(job, journal), chunks)
-        return
+        yield from executor.on_threads(_ChunkOf(job, journal), chunks)
+        if not executor.leave_threads(function):
+            yield from executor.map(_ChunkOf(job, journal), chunks)  # what is left where they could not be left
+            return
     known = ((chunk, journal.part(chunk) if journal else None) for chunk in chunks)
-    function, groups = _SentChunkOf(job), executor.groups
+    groups = executor.groups
     found = _surviving(executor, function, known) if groups is None else _grouped(groups, function, known, end)
     for summary, seen in found:
         if journal is not None and seen is not None:

@@ -110,6 +110,10 @@ class Session:
 
     def note(self, name: str, stage: Plan | Growing, text: str) -> None:
         """Write that ``stage`` is done to the run's log."""
-        entry = {"seconds": round(time.monotonic() - self._begun, 6), "event": name, "stage": stage.stage}
+        seconds = round(time.monotonic() - self._begun, 6)
+        entry = {"seconds": seconds, "event": name, "stage": stage.stage}
         self.log.append({**entry, "rows": stage.n_samples, "blocks": stage.n_blocks, "text": text})
+        if moved := self.executor.take_moved():
+            self.log.append({"seconds": seconds, "event": "executor", "stage": stage.stage, "text": moved})
+            LOGGER.info("%s", moved)
         LOGGER.info("%s: stage %d, %d rows, %s", name, stage.stage, stage.n_samples, text)

@@ -64,6 +64,11 @@ class Loss(ABC):
         """Whether it calls code of the user, which may end the process that it runs in."""
         return False
 
+    @property
+    def needs_main_thread(self) -> bool:
+        """Whether a call works in the main thread of a process only, as one with a time limit does."""
+        return False
+
     def watched(self) -> Loss:
         """The same loss, for which a run checks that a row always has the same value; itself if that is certain."""
         return self

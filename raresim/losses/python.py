@@ -182,6 +182,10 @@ class PythonLoss(Loss):
         return True
 
     @property
+    def needs_main_thread(self) -> bool:
+        return self.timeout is not None
+
+    @property
     def has_components(self) -> bool:
         return self.parts is not False
 

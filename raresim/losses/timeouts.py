@@ -30,8 +30,8 @@ def refuse_timeout() -> None:
     if threading.current_thread() is not threading.main_thread():
         raise FieldError(
             "timeout",
-            "works in the main thread of a process, not on threads: set execution.executor to processes or serial, "
-            "or leave it out",
+            "works in the main thread of a process, not on threads: set execution.executor to auto, processes or "
+            "serial, or leave it out",
         )
 
 

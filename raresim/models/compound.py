@@ -18,18 +18,18 @@ from raresim.marginals.negative_binomial import NegativeBinomial
 from raresim.marginals.poisson import Poisson
 from raresim.methods.scheme import FirstOf
 from raresim.models.base import Model
-from raresim.models.compound_controls import CompoundControls, return_periods
-from raresim.models.compound_factors import CompoundFactors
-from raresim.models.compound_loss import CompoundLoss, View
-from raresim.models.contracts import Contract, check_inuring
 from raresim.models.controls import Control
-from raresim.models.event_table import EventTable
-from raresim.models.exponential_twist import ExponentialTwist
-from raresim.models.frequencies import CommonEvents, Frequencies, GammaMixing, known
-from raresim.models.largest_claim import LargestClaim
-from raresim.models.lines import Line
-from raresim.models.period_losses import PeriodLosses
-from raresim.models.period_table import PeriodTable, check_layers_of_years
+from raresim.models.insurance.compound_controls import CompoundControls, return_periods
+from raresim.models.insurance.compound_factors import CompoundFactors
+from raresim.models.insurance.compound_loss import CompoundLoss, View
+from raresim.models.insurance.contracts import Contract, check_inuring
+from raresim.models.insurance.event_table import EventTable
+from raresim.models.insurance.exponential_twist import ExponentialTwist
+from raresim.models.insurance.frequencies import CommonEvents, Frequencies, GammaMixing, known
+from raresim.models.insurance.largest_claim import LargestClaim
+from raresim.models.insurance.lines import Line
+from raresim.models.insurance.period_losses import PeriodLosses
+from raresim.models.insurance.period_table import PeriodTable, check_layers_of_years
 from raresim.record.exhibits import Exhibit
 from raresim.registry import member
 

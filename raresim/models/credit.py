@@ -14,20 +14,20 @@ from raresim.arguments import checks
 from raresim.data import files
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
-from raresim.models.barriers import barriers, falls_by_log
 from raresim.models.base import Model
 from raresim.models.controls import Control
-from raresim.models.credit_controls import CreditControls, migration_controls
-from raresim.models.defaults import DefaultLoss, book_of
-from raresim.models.dependence import Choice, Dependence, Factors, Loading, choose, dependence
 from raresim.models.factors import CreditFactors
-from raresim.models.header import Header
-from raresim.models.migration import MigrationLoss
-from raresim.models.rated import Rated, Valuation
-from raresim.models.sector_correlation import SectorCorrelation
-from raresim.models.tape import Tape
-from raresim.models.transitions import Transitions
-from raresim.models.two_step import TwoStep
+from raresim.models.obligors.barriers import barriers, falls_by_log
+from raresim.models.obligors.credit_controls import CreditControls, migration_controls
+from raresim.models.obligors.defaults import DefaultLoss, book_of
+from raresim.models.obligors.dependence import Choice, Dependence, Factors, Loading, choose, dependence
+from raresim.models.obligors.header import Header
+from raresim.models.obligors.migration import MigrationLoss
+from raresim.models.obligors.rated import Rated, Valuation
+from raresim.models.obligors.sector_correlation import SectorCorrelation
+from raresim.models.obligors.tape import Tape
+from raresim.models.obligors.transitions import Transitions
+from raresim.models.obligors.two_step import TwoStep
 from raresim.numerics.arrays import frozen
 from raresim.registry import member
 
@@ -92,8 +92,9 @@ class Credit(Model):
 
     Notes
     -----
-    `raresim.models.defaults.DefaultLoss` has the formula, and `raresim.models.migration.MigrationLoss` that of ratings.
-    `raresim.models.two_step.TwoStep` is the scheme of both.
+    `raresim.models.obligors.defaults.DefaultLoss` has the formula, and
+    `raresim.models.obligors.migration.MigrationLoss` that of ratings.
+    `raresim.models.obligors.two_step.TwoStep` is the scheme of both.
     """
 
     kind: ClassVar[str] = "credit"

@@ -247,9 +247,10 @@ def compute(
     folder = folder.absolute()
     experiment = experiment or config.experiment()
     execution = config.execution()
-    provenance: dict[str, Any] = {"config_sha256": config.digest, "executor": execution.executor}
+    kind = execution.kind_for(experiment.loss)
+    provenance: dict[str, Any] = {"config_sha256": config.digest, "executor": kind}
     try:
-        with Executor.of(execution.executor, execution.asked_workers, execution.scheduler) as executor:
+        with Executor.of(kind, execution.asked_workers, execution.scheduler) as executor:
             provenance["workers"] = executor.workers
             return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension)
     except FieldError as error:

@@ -793,7 +793,7 @@ ADDED = {
     "budget": ("stop: {max_evaluations: 1}", ":5:8: stop.max_evaluations: must be at least 100, got 1"),
     "executor": (
         "execution: {executor: thread}",
-        ":5:13: execution.executor: must be 'serial', 'threads', 'processes' or 'dask', got the text 'thread'; did you mean 'threads'?",
+        ":5:13: execution.executor: must be 'auto', 'serial', 'threads', 'processes' or 'dask', got the text 'thread'; did you mean 'threads'?",
     ),
     "workers": ("execution: {workers: 0}", ":5:13: execution.workers: must be from 1 to 1024, got 0"),
     "method as a word": ("method: crude", ":5:1: method: must be a mapping"),

@@ -78,7 +78,10 @@ def test_items_that_have_not_begun_are_cancelled_after_an_error():
     [
         (lambda: Executor.of("threads", 0), "workers: must be at least 1, got 0"),
         (lambda: Executor(None, 0), "workers: must be at least 1, got 0"),
-        (lambda: Executor.of("cluster", 2), "executor: must be serial, threads, processes or dask, got 'cluster'"),
+        (
+            lambda: Executor.of("cluster", 2),
+            "executor: must be auto, serial, threads, processes or dask, got 'cluster'",
+        ),
     ],
 )
 def test_refusal_says_what_is_allowed(build, message):

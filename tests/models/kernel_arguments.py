@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from raresim.models.default_scores import Scored
-from raresim.models.moves import Moves
+from raresim.models.obligors.default_scores import Scored
+from raresim.models.obligors.moves import Moves
 from raresim.models.own_risk import Book
 from tests.helpers import block, normals
 

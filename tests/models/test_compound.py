@@ -11,8 +11,8 @@ from raresim import copulas, marginals
 from raresim.config import load as configs
 from raresim.errors import ConfigError, DataError, FieldError
 from raresim.models import CommonEvents, Compound, Contract, Corridor, GammaMixing, Line
-from raresim.models.claims import PIECE, bounded, largest, next_scores
-from raresim.models.frequencies import log_pgf, poisson_counts
+from raresim.models.insurance.claims import PIECE, bounded, largest, next_scores
+from raresim.models.insurance.frequencies import log_pgf, poisson_counts
 from tests.helpers import block, losses, normals
 from tests.statistical import assert_within_error
 

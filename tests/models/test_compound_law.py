@@ -12,9 +12,10 @@ from scipy import special, stats
 import raresim
 from raresim import copulas, marginals
 from raresim.config import load as configs
-from raresim.models import Compound, Contract, Corridor, GammaMixing, Line, compound_controls
-from raresim.models.aggregate import Grid, sum_of, tails_of
-from raresim.models.occurrence import Occurrence
+from raresim.models import Compound, Contract, Corridor, GammaMixing, Line
+from raresim.models.insurance import compound_controls
+from raresim.models.insurance.aggregate import Grid, sum_of, tails_of
+from raresim.models.insurance.occurrence import Occurrence
 from raresim.record.verdict import Status
 from tests.helpers import ROOT
 from tests.models.test_compound import poisson_gamma_tail

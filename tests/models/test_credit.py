@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from raresim import marginals
 from raresim.models import Credit
-from raresim.models.barriers import barriers
+from raresim.models.obligors.barriers import barriers
 from raresim.models.own_risk import HARDLY, HIGH, LOW, PER_UNIT, SURELY, exceeds, severity_draw, word_of
 from tests.helpers import block, losses, normals
 from tests.statistical import assert_within_error

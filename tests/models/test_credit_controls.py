@@ -10,10 +10,10 @@ from scipy import integrate, special, stats
 import raresim
 from raresim.models import Credit
 from raresim.models.controls import Control, gaps
-from raresim.models.credit_risk_plus import CreditRiskPlus
-from raresim.models.exact_law import ExactLaw
-from raresim.models.irb import risk_weight
-from raresim.models.large_pool import LargePool
+from raresim.models.obligors.credit_risk_plus import CreditRiskPlus
+from raresim.models.obligors.exact_law import ExactLaw
+from raresim.models.obligors.irb import risk_weight
+from raresim.models.obligors.large_pool import LargePool
 from raresim.record.verdict import Status
 from tests.models.test_credit import Table, exact_law
 

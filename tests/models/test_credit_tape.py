@@ -8,7 +8,7 @@ import pytest
 
 from raresim.errors import DataError, FieldError
 from raresim.models import Credit
-from raresim.models.dependence import Loading
+from raresim.models.obligors.dependence import Loading
 from tests.helpers import ROOT
 
 TAPES = ROOT / "configs" / "credit"

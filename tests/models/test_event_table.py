@@ -8,11 +8,11 @@ from scipy import stats
 
 from raresim.errors import DataError, FieldError
 from raresim.models import Compound, EventTable
-from raresim.models.aggregate import tails_of
-from raresim.models.event_severity import MOST_POINTS, EventSeverity
-from raresim.models.largest_claim import LargestClaim
-from raresim.models.occurrence import Occurrence
-from raresim.models.tail_table import TailTable
+from raresim.models.insurance.aggregate import tails_of
+from raresim.models.insurance.event_severity import MOST_POINTS, EventSeverity
+from raresim.models.insurance.largest_claim import LargestClaim
+from raresim.models.insurance.occurrence import Occurrence
+from raresim.models.insurance.tail_table import TailTable
 from tests.helpers import block, normals
 from tests.statistical import assert_within_error
 

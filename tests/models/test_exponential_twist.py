@@ -11,12 +11,12 @@ from raresim import copulas, marginals
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.models import CommonEvents, Compound, Contract, Corridor, GammaMixing, Line
-from raresim.models.aggregate import tails_of
-from raresim.models.event_severity import EventSeverity
-from raresim.models.exponential_twist import PLAIN, ExponentialTwist
-from raresim.models.score_twist import EDGES, Cells, table
-from raresim.models.twisted_counts import TwistedNumbers, twisted_law
-from raresim.models.twisted_sums import TwistedSums
+from raresim.models.insurance.aggregate import tails_of
+from raresim.models.insurance.event_severity import EventSeverity
+from raresim.models.insurance.exponential_twist import PLAIN, ExponentialTwist
+from raresim.models.insurance.score_twist import EDGES, Cells, table
+from raresim.models.insurance.twisted_counts import TwistedNumbers, twisted_law
+from raresim.models.insurance.twisted_sums import TwistedSums
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status

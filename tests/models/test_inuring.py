@@ -9,9 +9,9 @@ from raresim import marginals
 from raresim.config import load as configs
 from raresim.errors import ConfigError, FieldError
 from raresim.models import Compound, Contract, Line
-from raresim.models.aggregate import tails_of
-from raresim.models.occurrence import Occurrence
-from raresim.models.per_claim import added_by
+from raresim.models.insurance.aggregate import tails_of
+from raresim.models.insurance.occurrence import Occurrence
+from raresim.models.insurance.per_claim import added_by
 from tests.helpers import block, losses, normals
 from tests.statistical import assert_within_error
 

@@ -10,10 +10,10 @@ from raresim import marginals
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.models import CommonEvents, Compound, Contract, GammaMixing, Line
-from raresim.models.aggregate import tails_of
-from raresim.models.biased_factors import SizeBiased
-from raresim.models.largest_claim import LargestClaim
-from raresim.models.largest_draws import LargestDraws
+from raresim.models.insurance.aggregate import tails_of
+from raresim.models.insurance.biased_factors import SizeBiased
+from raresim.models.insurance.largest_claim import LargestClaim
+from raresim.models.insurance.largest_draws import LargestDraws
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status

@@ -9,8 +9,8 @@ from scipy import optimize, special, stats
 
 import raresim
 from raresim.models import Credit
-from raresim.models.large_pool import LargePool, MovingPool
-from raresim.models.moves import move_cumulants, move_twist
+from raresim.models.obligors.large_pool import LargePool, MovingPool
+from raresim.models.obligors.moves import move_cumulants, move_twist
 from raresim.record.verdict import Status
 from tests.helpers import losses, normals
 from tests.models.test_credit import Table

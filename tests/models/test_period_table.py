@@ -11,10 +11,10 @@ from raresim import marginals
 from raresim.config import load as configs
 from raresim.errors import DataError, FieldError
 from raresim.models import Compound, Contract, Line, PeriodTable
-from raresim.models.claims import PIECE
-from raresim.models.occurrence import Occurrence
-from raresim.models.period_controls import losses_of_periods
-from raresim.models.period_losses import PeriodLosses
+from raresim.models.insurance.claims import PIECE
+from raresim.models.insurance.occurrence import Occurrence
+from raresim.models.insurance.period_controls import losses_of_periods
+from raresim.models.insurance.period_losses import PeriodLosses
 from raresim.record.verdict import Status
 from tests.helpers import block, losses, normals
 from tests.statistical import assert_within_error

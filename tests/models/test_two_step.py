@@ -17,10 +17,10 @@ from raresim.errors import FieldError
 from raresim.losses.parts import Held, InColumns
 from raresim.measures import tail_sample
 from raresim.models import Credit
-from raresim.models.conditional import log_mills, probabilities, twist
-from raresim.models.conditional_draws import ConditionalDraws
-from raresim.models.exact_law import ExactLaw
-from raresim.models.twisted_draws import Aim, TwistedDraws
+from raresim.models.obligors.conditional import log_mills, probabilities, twist
+from raresim.models.obligors.conditional_draws import ConditionalDraws
+from raresim.models.obligors.exact_law import ExactLaw
+from raresim.models.obligors.twisted_draws import Aim, TwistedDraws
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status

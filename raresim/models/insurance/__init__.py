@@ -1,0 +1,1 @@
+"""Parts of the insurance model: lines, frequencies, contracts, event tables, schemes and exact controls."""

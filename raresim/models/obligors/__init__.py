@@ -1,0 +1,1 @@
+"""Parts of the credit model: tape, factors, defaults and ratings, schemes and exact controls."""
