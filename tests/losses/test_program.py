@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tempfile
 import threading
 import time
 from functools import partial
@@ -27,6 +28,12 @@ PRINTED = ProgramOutput(pattern="^loss: (.*)$")
 NAMED = Independent(marginals={"load P": marginals.Normal(), "E": marginals.Normal()})
 ROWS = np.asfortranarray([[0.0, 1.0], [9.0, 2.0], [0.5, 3.0]])
 """The second row is the one that fails in the tests of failures."""
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch, tmp_path_factory):
+    """Folders of failed rows are kept: here, not among the temporary files of the system."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("rows")))
 
 
 def program(code, *words, output=PRINTED, inputs=None, **options):
