@@ -92,6 +92,10 @@ class Composite(Loss):
     def runs_user_code(self) -> bool:
         return any(loss.runs_user_code for loss in self.inner.values())
 
+    @property
+    def needs_main_thread(self) -> bool:
+        return any(loss.needs_main_thread for loss in self.inner.values())
+
     def watched(self) -> Loss:
         if not self.runs_user_code:
             return self

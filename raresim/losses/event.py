@@ -131,3 +131,13 @@ class Event(Composite):
 
 def _pair(x: Float) -> Float:
     return np.asarray(x[:, :2])
+
+
+def of_factor(k: int) -> Loss:
+    """The k-th of three factors, for `examples`."""
+    return Linear(weights=[float(j == k) for j in range(3)])
+
+
+def event(k: int, above: float) -> Event:
+    """The event that a factor is at least ``above``, for `examples`."""
+    return Event(loss=of_factor(k), above=above)

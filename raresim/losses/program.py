@@ -14,17 +14,16 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 from raresim.arguments.checks import FolderPath
-from raresim.arguments.typed import argument
 from raresim.data.files import listed
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.losses.launch import COMPLAINED, PRINTED, launch
 from raresim.losses.outputs import ProgramOutput
+from raresim.losses.packing import absolute, packed, text_of, unpacked
 from raresim.losses.placeholders import filled, names_in
 from raresim.losses.rows import RowError, RowLoss
 from raresim.losses.stopping import Stop
-from raresim.losses.travel import arrived, luggage
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 
@@ -113,11 +112,11 @@ class ProgramLoss(RowLoss):
         self.check_rows()
         if not self.command or not self.command[0]:
             raise FieldError("command", "must name a program, got an empty list")
-        object.__setattr__(self, "templates", {name: _absolute(path) for name, path in self.templates.items()})
-        object.__setattr__(self, "copies", tuple(map(_absolute, self.copies)))
+        object.__setattr__(self, "templates", {name: absolute(path) for name, path in self.templates.items()})
+        object.__setattr__(self, "copies", tuple(map(absolute, self.copies)))
         for name in ("working_folder", "folder"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _absolute(getattr(self, name)))
+                object.__setattr__(self, name, absolute(getattr(self, name)))
         if self.working_folder is not None and not self.working_folder.is_dir():
             raise FieldError("working_folder", f"no such folder: {self.working_folder}")
         taken = {PRINTED, COMPLAINED}
@@ -140,7 +139,7 @@ class ProgramLoss(RowLoss):
             raise FieldError("command", f"${{{own[0]}}} is {OWN[own[0]]}: call the risk factor something else")
         bound = replace(self)
         object.__setattr__(bound, "names", names)
-        object.__setattr__(bound, "texts", {name: _text(path) for name, path in self.templates.items()})
+        object.__setattr__(bound, "texts", {name: text_of(path) for name, path in self.templates.items()})
         if not bound.used():
             raise FieldError(
                 "templates", f"no factor reaches the program: a template or an argument must hold ${{{names[0]}}}"
@@ -186,22 +185,30 @@ class ProgramLoss(RowLoss):
             )
 
     def of_row(self, row: Float, stop: Stop) -> float:
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="row-" if self.folder else "raresim-row-", dir=self.folder))
-        keep = False
+        folder, keep = self._new_folder(), False
         try:
             return self._in_folder(folder, row, stop)
         except RowError as error:
             keep = not stop.is_set() and len(self.kept) < MOST_KEPT
             self.kept.extend([folder] if keep else [])
             raise RowError(error.kind, f"{error}; its folder is {folder}" if keep else str(error)) from None
+        except OSError as error:  # a file of the program is gone, or there is no room for its copy
+            raise LossError(f"loss {self.name}: the folder of a row cannot be made ready: {error}") from None
         except LossError as error:
             keep = True
             raise LossError(f"loss {self.name}: {error}; its folder is {folder}") from None
         finally:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _new_folder(self) -> Path:
+        """An empty folder for a row."""
+        try:
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="row-" if self.folder else "raresim-row-", dir=self.folder))
+        except OSError as error:
+            raise LossError(f"loss {self.name}: no folder for a row can be made: {error}") from None
 
     def _in_folder(self, folder: Path, row: Float, stop: Stop) -> float:
         """The loss of one row, from a program that has its files in ``folder``."""
@@ -239,14 +246,14 @@ class ProgramLoss(RowLoss):
 
     def __getstate__(self) -> dict[str, Any]:
         paths = (*self.templates.values(), *self.copies)
-        return {**self.__dict__, "luggage": [_packed(path) for path in paths]}
+        return {**self.__dict__, "luggage": [packed(path) for path in paths]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         contents = iter(state.pop("luggage"))
         self.__dict__.update(state)
-        there = {name: _unpacked(path, *next(contents)) for name, path in self.templates.items()}
+        there = {name: unpacked(path, *next(contents)) for name, path in self.templates.items()}
         self.__dict__["templates"] = there
-        self.__dict__["copies"] = tuple(_unpacked(path, *next(contents)) for path in self.copies)
+        self.__dict__["copies"] = tuple(unpacked(path, *next(contents)) for path in self.copies)
 
     @staticmethod
     def examples() -> list[tuple[Inputs, ProgramLoss]]:
@@ -254,31 +261,3 @@ class ProgramLoss(RowLoss):
         sum_of_two = "import sys; print('loss:', float(sys.argv[1]) + float(sys.argv[2]))"
         command = ["${python}", "-I", "-S", "-c", sum_of_two, "${x1}", "${x2}"]
         return [(StandardNormal(dim=2), ProgramLoss(command=command, output=ProgramOutput(pattern="^loss: (.*)$")))]
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(argument("path", path, Path)).absolute()
-
-
-def _text(path: Path) -> str:
-    """The text of a template, with its ends of lines as they are."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise FieldError("templates", f"cannot be read: {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise FieldError("templates", f"must be UTF-8 text: {path}: {error.reason} at byte {error.start}") from None
-
-
-def _packed(path: Path) -> tuple[bytes | None, int]:
-    """The content of a file that travels, and its permissions."""
-    content = luggage(path, "copies")
-    return content, 0 if content is None else path.stat().st_mode & 0o777
-
-
-def _unpacked(path: Path, content: bytes | None, mode: int) -> Path:
-    """Where a worker finds a file that the loss needs, with the permissions that it had."""
-    there = arrived(path, content)
-    if there != path:
-        there.chmod(mode)
-    return there

@@ -218,6 +218,13 @@ def test_the_error_of_a_part_names_it_and_the_row():
     assert error.value.failures.place[:, 2].tolist() == [5]
 
 
+def test_a_part_with_a_time_limit_needs_the_main_thread():
+    slow = PythonLoss(function=columns, limit_states=["g1", "g2"], timeout=9.0)
+    for loss, needs in ((slow, True), (ANY_OF_TWO, False)):
+        inner = Intersection(parts={"two": Event(loss=loss, above=1.0), "c": C})
+        assert Union(parts={"a": A, "inner": inner}).needs_main_thread == needs
+
+
 def test_a_part_of_another_length_is_refused():
     tree = Union(parts={"a": factor(0), "half": lambda x: x[: len(x) // 2, 0]})
     with pytest.raises(

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tempfile
 import threading
 import time
 from functools import partial
@@ -27,6 +28,12 @@ PRINTED = ProgramOutput(pattern="^loss: (.*)$")
 NAMED = Independent(marginals={"load P": marginals.Normal(), "E": marginals.Normal()})
 ROWS = np.asfortranarray([[0.0, 1.0], [9.0, 2.0], [0.5, 3.0]])
 """The second row is the one that fails in the tests of failures."""
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch, tmp_path_factory):
+    """Folders of failed rows are kept: here, not among the temporary files of the system."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("rows")))
 
 
 def program(code, *words, output=PRINTED, inputs=None, **options):
@@ -71,6 +78,8 @@ def test_environment_working_folder_and_copies_reach_the_program(tmp_path):
         sent = pickle.dumps(loss)
     (tmp_path / "part.sh").unlink()
     np.testing.assert_array_equal(losses(pickle.loads(sent), ROWS[:1]), ROWS[:1, 0])
+    with pytest.raises(LossError, match=r"the folder of a row cannot be made ready: .*No such file.*part\.sh"):
+        losses(loss, ROWS[:1])
 
 
 def test_rows_run_at_the_same_time_and_keep_their_places(tmp_path):
@@ -211,6 +220,9 @@ def test_folders_of_the_first_failed_rows_are_kept(tmp_path, monkeypatch):
 
 
 def test_what_no_row_can_mend_ends_a_bounded_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LossError, match=r"^loss python.*: no folder for a row can be made: .*file"):
+        losses(program("print('loss: 1')", on_failure="bound", folder=tmp_path / "file"), ROWS)
     with pytest.raises(LossError, match=r"^loss python.*matches 2 times.*its folder is"):
         losses(program("print('loss: 1')\nprint('loss: 2')", on_failure="bound", folder=tmp_path), ROWS)
     (tmp_path / "tool").write_text("no header that a system knows")
@@ -221,10 +233,10 @@ def test_what_no_row_can_mend_ends_a_bounded_run(tmp_path):
 
 
 def test_a_program_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
-    child = "import subprocess\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-    child += f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\nchild.wait()"
-    with pytest.raises(LossError, match="gave no answer within 3 s"):
-        losses(program(child, timeout=3.0), ROWS[:1])
+    child = f"sleep 60 & echo $$! > {tmp_path / 'pid'}; wait"
+    loss = ProgramLoss(command=["sh", "-c", child, "sh", "${x1}"], output=PRINTED, timeout=2.0)
+    with pytest.raises(LossError, match="gave no answer within 2 s"):
+        losses(loss.bind(StandardNormal(dim=2)), ROWS[:1])
     pid = int((tmp_path / "pid").read_text())
     for _ in range(200):
         if not _runs(pid):
