@@ -28,7 +28,6 @@ FLOORS = (
     ("search", "report"),
     ("measures", "estimators"),
     ("methods", "backtests"),
-    ("queues", "systems"),
     ("models",),
     ("run",),
     ("config",),

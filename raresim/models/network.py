@@ -16,13 +16,13 @@ from raresim.marginals.base import Marginal
 from raresim.methods.scheme import Scheme
 from raresim.models.base import Model
 from raresim.models.controls import Control
+from raresim.models.systems.cut_draws import CutScheme
+from raresim.models.systems.graph import Graph, read_edges
+from raresim.models.systems.laws import failing_with
+from raresim.models.systems.lifetime import Connection, Lifetime, OutOf
+from raresim.models.systems.path_draws import WaysScheme
+from raresim.models.systems.project import Project, ShortestPath, Way, read_tasks
 from raresim.registry import member
-from raresim.systems.cut_draws import CutScheme
-from raresim.systems.graph import Graph, read_edges
-from raresim.systems.laws import failing_with
-from raresim.systems.lifetime import Connection, Lifetime, OutOf
-from raresim.systems.path_draws import WaysScheme
-from raresim.systems.project import Project, ShortestPath, Way, read_tasks
 
 if TYPE_CHECKING:
     from raresim.record.records import Estimate
@@ -72,7 +72,7 @@ class Network(Model):
     Notes
     -----
     Edges have no direction. The minimal cuts of a system are listed, up to 50,000, and so are the ways through a
-    project, up to 2,000: see `raresim.systems.cut_draws` and `raresim.systems.path_draws`.
+    project, up to 2,000: see `raresim.models.systems.cut_draws` and `raresim.models.systems.path_draws`.
     """
 
     kind: ClassVar[str] = "network"

@@ -21,12 +21,12 @@ from raresim.marginals.twist import Twistable
 from raresim.methods.scheme import Scheme
 from raresim.models.base import Model
 from raresim.models.controls import Control
+from raresim.models.queues import exact
+from raresim.models.queues.chain import LargestNumber
+from raresim.models.queues.chain_scheme import Fill
+from raresim.models.queues.walk import WalkMaximum
+from raresim.models.queues.walk_scheme import BigStep, WalkTwist
 from raresim.models.ruin import MOST_STEPS, Ruin
-from raresim.queues import exact
-from raresim.queues.chain import LargestNumber
-from raresim.queues.chain_scheme import Fill
-from raresim.queues.walk import WalkMaximum
-from raresim.queues.walk_scheme import BigStep, WalkTwist
 from raresim.registry import member
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from raresim.methods.scheme import FirstOf, Scheme
 from raresim.models.base import Model
 from raresim.models.compound import Compound
 from raresim.models.controls import Control
-from raresim.models.lines import Line
-from raresim.queues import exact
-from raresim.queues.ladder import ladder_height
-from raresim.queues.siegmund import Siegmund
-from raresim.queues.walk import WalkMaximum
-from raresim.queues.walk_scheme import BigStep, WalkTwist
+from raresim.models.insurance.lines import Line
+from raresim.models.queues import exact
+from raresim.models.queues.ladder import ladder_height
+from raresim.models.queues.siegmund import Siegmund
+from raresim.models.queues.walk import WalkMaximum
+from raresim.models.queues.walk_scheme import BigStep, WalkTwist
 from raresim.registry import member
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import raresim
 from raresim import registry
 from tests.helpers import block, normals, python
 from tests.models import kernel_arguments as models
-from tests.queues import kernel_arguments as queues
-from tests.systems import kernel_arguments as systems
+from tests.models.queues import kernel_arguments as queues
+from tests.models.systems import kernel_arguments as systems
 
 N, D = 700, 6  # more than two tiles of rows, more columns than the unrolled four
 

@@ -11,8 +11,8 @@ from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.offers import PATIENCE, bounded, levels_of, log_most, offered
 from raresim.methods.scheme import Scheme
-from raresim.queues.chain import LargestNumber
-from raresim.queues.chain_draws import ChainDraws, Filling
+from raresim.models.queues.chain import LargestNumber
+from raresim.models.queues.chain_draws import ChainDraws, Filling
 
 TRIED = ((1.0, 1.0), (2.0, 1.4), (4.0, 2.0))
 """Nats between two pieces of the subsolution, and over which they are blended, of which a pilot chooses: where the

@@ -19,10 +19,10 @@ from raresim.marginals.twist import Twistable, TwistedLaw
 from raresim.methods.base import Tuned
 from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, of_weights, offered
 from raresim.methods.scheme import Scheme
+from raresim.models.queues.lundberg import root
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
-from raresim.queues.lundberg import root
 from raresim.record.event import Event
 
 

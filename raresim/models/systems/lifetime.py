@@ -18,9 +18,9 @@ from raresim.distributions.independent import Independent
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
+from raresim.models.systems.graph import MOST_CUTS, Graph
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
-from raresim.systems.graph import MOST_CUTS, Graph
 
 Whole = NDArray[np.int64]
 Cuts = tuple[tuple[int, ...], ...]

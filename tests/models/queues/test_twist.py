@@ -8,8 +8,8 @@ from scipy import integrate, stats
 
 from raresim import marginals
 from raresim.marginals.twist import Twistable
-from raresim.queues.ladder import LadderHeight, ladder_height
-from raresim.queues.lundberg import Exponents
+from raresim.models.queues.ladder import LadderHeight, ladder_height
+from raresim.models.queues.lundberg import Exponents
 from tests.statistical import assert_mean_is
 
 EXPONENTIAL = marginals.Exponential()

@@ -10,8 +10,8 @@ from raresim.engine.session import Session
 from raresim.methods.base import Tuned
 from raresim.methods.offers import bounded, levels_of, log_most, offered
 from raresim.methods.scheme import Scheme
-from raresim.queues.walk import WalkMaximum
-from raresim.queues.walk_draws import Aim, OneBigStep, TwistedWalk
+from raresim.models.queues.walk import WalkMaximum
+from raresim.models.queues.walk_draws import Aim, OneBigStep, TwistedWalk
 
 
 @dataclass(frozen=True, eq=False)

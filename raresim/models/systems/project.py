@@ -18,9 +18,9 @@ from raresim.distributions.independent import Independent
 from raresim.errors import DataError, FieldError
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
+from raresim.models.systems.graph import Graph
+from raresim.models.systems.laws import MEAN, law_of_cell
 from raresim.numerics.arrays import Float
-from raresim.systems.graph import Graph
-from raresim.systems.laws import MEAN, law_of_cell
 
 Paths = tuple[tuple[int, ...], ...]
 

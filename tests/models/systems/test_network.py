@@ -13,10 +13,10 @@ from raresim.engine.problem import Problem
 from raresim.errors import DataError, FieldError
 from raresim.models import Network
 from raresim.models.network import failure_of_units
+from raresim.models.systems.cut_draws import CutDraws
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
-from raresim.systems.cut_draws import CutDraws
 from tests.helpers import ROOT
 from tests.statistical import assert_mean_is, assert_within_error
 
@@ -147,7 +147,7 @@ def test_all_terminals_are_connected_as_networkx_says():
 
 
 def test_a_network_with_too_many_cuts_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("raresim.systems.graph.MOST_CUTS", 500)
+    monkeypatch.setattr("raresim.models.systems.graph.MOST_CUTS", 500)
     edges = [f"{i}-{j},{i + 1}-{j}" for i in range(5) for j in range(6)] + [
         f"{i}-{j},{i}-{j + 1}" for i in range(6) for j in range(5)
     ]

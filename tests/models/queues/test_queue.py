@@ -14,8 +14,8 @@ from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme
 from raresim.models import Queue
 from raresim.models.base import Model
-from raresim.queues import exact
-from raresim.queues.chain_draws import ChainDraws, Filling
+from raresim.models.queues import exact
+from raresim.models.queues.chain_draws import ChainDraws, Filling
 from raresim.record.verdict import Status
 from tests.statistical import assert_within_error
 

@@ -9,7 +9,7 @@ import raresim
 from raresim import marginals
 from raresim.errors import FieldError
 from raresim.models import Ruin
-from raresim.queues import exact
+from raresim.models.queues import exact
 from raresim.record.verdict import Status
 from tests.statistical import assert_mean_is, assert_within_error
 
@@ -76,8 +76,8 @@ def test_heavy_claims_are_never_twisted(horizon, seed):
 def test_weights_of_one_big_step_have_the_mean_one(seed):
     from raresim.engine.fold import Sampler
     from raresim.engine.problem import Problem
+    from raresim.models.queues.walk_draws import Aim, OneBigStep
     from raresim.numerics.blocks import Block
-    from raresim.queues.walk_draws import Aim, OneBigStep
     from raresim.record.event import Event
 
     model = Ruin(claims=HEAVY, arrival_rate=1.0, premium_rate=1.2, horizon=5.0)

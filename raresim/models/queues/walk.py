@@ -17,8 +17,8 @@ from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
 from raresim.marginals.twist import Twistable
+from raresim.models.queues.lundberg import Exponents
 from raresim.numerics.arrays import Float
-from raresim.queues.lundberg import Exponents
 
 
 class Sums(NamedTuple):

@@ -19,12 +19,12 @@ from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.base import Tuned
 from raresim.methods.offers import bounded, log_mixture, of_weights, offered
 from raresim.methods.scheme import Scheme, spread_over
+from raresim.models.systems.lifetime import Lifetime
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.jit import kernel
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
-from raresim.systems.lifetime import Lifetime
 
 MOST_TIMES = 6
 """Times that rows are drawn for, at most."""

@@ -16,11 +16,11 @@ from raresim.engine.fold import Sampler
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.offers import log_mixture, of_weights
+from raresim.models.queues.chain import LargestNumber
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.jit import kernel
 from raresim.numerics.streams import stream
-from raresim.queues.chain import LargestNumber
 from raresim.record.event import Event
 
 Whole = NDArray[np.int64]

@@ -19,11 +19,11 @@ from raresim.marginals.twist import Twistable
 from raresim.methods.base import Tuned
 from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, of_weights, offered
 from raresim.methods.scheme import Scheme
+from raresim.models.systems.project import Project
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
-from raresim.systems.project import Project
 
 
 @dataclass(frozen=True, eq=False)

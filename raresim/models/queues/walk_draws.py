@@ -16,10 +16,10 @@ from raresim.engine.fold import Sampler
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.offers import log_mixture, of_weights
+from raresim.models.queues.walk import WalkMaximum
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
-from raresim.queues.walk import WalkMaximum
 from raresim.record.event import Event
 
 ROUNDING = 1e-9
@@ -143,8 +143,8 @@ class TwistedWalk(WalkDraws):
         Largest weight of a row over the probability of its event; infinite where it is not known.
 
     Notes
-    -----
-    See `raresim.queues.lundberg.Exponents`: where the path has stopped, at the level or at the horizon, the density
+    See `raresim.models.queues.lundberg.Exponents`: where the path has stopped, at the level or at the horizon, the
+    density ratio is ``exp(theta C - s t)``; later steps have their own law.
     ratio is ``exp(theta C - s t)``; later steps have their own law.
 
     References

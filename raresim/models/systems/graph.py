@@ -13,7 +13,7 @@ from raresim.data.files import MISSING_ADVICE, Problems
 from raresim.errors import DataError, FieldError
 from raresim.marginals.base import Marginal
 from raresim.marginals.exponential import Exponential
-from raresim.systems.laws import NUMBERS, law_of_cell
+from raresim.models.systems.laws import NUMBERS, law_of_cell
 
 MOST_CUTS = 50_000
 """Minimal cuts that are listed, at most."""
