@@ -14,7 +14,7 @@ from raresim.errors import ConfigError, FieldError
 from raresim.run.provenance import environment
 from tests.shell.test_sweep import call
 
-DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
+DOCS = Path(__file__).parents[1] / "docs" / "guide" / "plugins.md"
 
 CONFIG = """\
 name: case

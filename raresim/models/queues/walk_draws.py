@@ -143,9 +143,9 @@ class TwistedWalk(WalkDraws):
         Largest weight of a row over the probability of its event; infinite where it is not known.
 
     Notes
+    -----
     See `raresim.models.queues.lundberg.Exponents`: where the path has stopped, at the level or at the horizon, the
     density ratio is ``exp(theta C - s t)``; later steps have their own law.
-    ratio is ``exp(theta C - s t)``; later steps have their own law.
 
     References
     ----------
