@@ -117,7 +117,10 @@ def kernels() -> dict[str, Any]:
 
 def jobs() -> Iterator[tuple[str, Callable[[int], object]]]:
     """Name and run of each member that may have kernels of its own."""
-    yield "measures", _of_measures()
+    cov = [[1.0, 0.5, 0.0], [0.5, 2.0, 0.3], [0.0, 0.3, 3.0]]
+    yield "normal inputs", _of_measures(raresim.Normal(mean=[0.0] * 3, cov=cov))
+    yield "heavy tails", _of_measures(raresim.StudentT(loc=[0.0] * 3, shape=cov, dof=4.0))
+    yield "heavy tails in the event", _of_tail()
     for kind, cls in members("inputs").items():
         for law in _examples(cls):
             yield f"inputs {kind}", _of_law(law)
@@ -153,16 +156,20 @@ def _of_method(method: Any) -> Callable[[int], object]:
     return lambda n: raresim.estimate(inputs, loss, measure, method, **_small(n) | {"relative_error": 0.1})
 
 
-def _of_measures() -> Callable[[int], object]:
-    cov = [[1.0, 0.5, 0.0], [0.5, 2.0, 0.3], [0.0, 0.3, 3.0]]
-    law = raresim.Normal(mean=[0.0, 0.0, 0.0], cov=cov)
+def _of_measures(law: Any) -> Callable[[int], object]:
     measures = [raresim.ValueAtRisk(level=0.99), raresim.Exceedance(), raresim.Contributions(level=0.99)]
     measures += [raresim.Scenarios(level=0.99), raresim.Sensitivities()]
     return lambda n: raresim.estimate(law, raresim.Linear(weights="equal"), measures, "auto", **_small(n))
 
 
+def _of_tail() -> Callable[[int], object]:
+    law, loss = raresim.StudentT(dof=4.0, dim=20), raresim.Linear(weights="equal")
+    return lambda n: raresim.estimate(law, loss, raresim.Probability(above="5 sigma"), "auto", **_small(n))
+
+
 def _of_model(model: Any) -> Callable[[int], object]:
-    measures = [raresim.ValueAtRisk(level=0.99), raresim.Contributions(level=0.99), raresim.Scenarios(level=0.99)]
+    measures = [raresim.ValueAtRisk(level=0.99), raresim.UnexpectedLoss(level=0.99)]
+    measures += [raresim.Contributions(level=0.99), raresim.Scenarios(level=0.99)]
     return lambda n: raresim.estimate(model, measures=measures, **_small(n))
 
 
