@@ -74,7 +74,7 @@ def test_files_say_the_same_as_numbers(folder, seed):
     np.testing.assert_allclose(of_file.inputs.factor, by_hand.inputs.factor)
     crossed = DeltaGamma(deltas=folder / "d0.csv", gammas=folder / "g.csv", covariance=folder / "pairs.csv")
     np.testing.assert_allclose(crossed.read.gamma, [[-0.5, 0.25], [0.25, -1.0]])
-    assert crossed.notes() == ["1 factors of pairs.csv have no delta and are left out"]
+    assert crossed.notes() == ["1 factor of pairs.csv without a delta left out"]
     assert [path.name for path in crossed.files()] == ["d0.csv", "g.csv", "pairs.csv"]
 
 

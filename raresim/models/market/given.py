@@ -91,7 +91,8 @@ def _covariance(covariance: Any, names: tuple[str, ...] | None, d: int) -> tuple
             "or leave them out of deltas"
         )
     further = [name for name in square.names if name not in order]
-    notes = (f"{len(further)} factors of {square.file} have no delta and are left out",) if further else ()
+    many = f"{len(further)} factor{'s' * (len(further) > 1)} of {square.file}"
+    notes = (f"{many} without a delta left out",) if further else ()
     return square.of(order), notes
 
 

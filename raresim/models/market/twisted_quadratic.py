@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from raresim.distributions.base import Distribution, log_density
+from raresim.distributions.base import Distribution
 from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.models.market.quadratic_form import QuadraticForm
@@ -141,11 +141,6 @@ def score_of_chi_square(dof: float, y: Float) -> Float:
 
     low = special.gammainc(0.5 * dof, 0.5 * y)
     return np.where(low < 0.5, special.ndtri(low), -special.ndtri(special.gammaincc(0.5 * dof, 0.5 * y)))
-
-
-def log_weight_of(law: Distribution, u: Float) -> Float:
-    """Log weight (n,) of draws ``u`` (n, d) of ``law`` for the standard normal target, in nats."""
-    return log_density(StandardNormal(dim=law.dim), u) - log_density(law, u)
 
 
 @kernel
