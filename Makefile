@@ -27,7 +27,7 @@ lint: $(READY)
 
 # Runs the configs that have no picture yet, or changed since.
 gallery: $(READY)
-	$(BIN)/python docs/gallery/pictures.py
+	$(BIN)/python docs/gallery/draw.py
 
 docs: $(READY)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build

@@ -9,7 +9,7 @@ from raresim.errors import FieldError
 
 METHODS = (
     "asmussen_kroese, auto, cross_entropy, crude, design_point, directional_sampling, importance, "
-    "improved_cross_entropy, line_sampling, sequential_importance, splitting, subset_simulation"
+    "improved_cross_entropy, line_sampling, sequential_importance, splitting, subset_simulation, surrogate"
 )
 EVERY_MEMBER = [(family, kind, cls) for family in registry.FAMILIES for kind, cls in registry.members(family).items()]
 

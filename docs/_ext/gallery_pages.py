@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE / "gallery"))
 
-import pictures  # noqa: E402  # found by the line above
+import draw  # noqa: E402  # found by the line above
 from config_pages import cell  # noqa: E402
 
 GROUPS = {
@@ -27,7 +27,7 @@ PATH_OF_PAGE = HERE / "generated"
 def page() -> str:
     """The page without its title: a heading for each group, a card for each config."""
     groups: dict[str, list[Path]] = {title: [] for title in [*GROUPS, REST]}
-    for path in pictures.configs().values():
+    for path in draw.configs().values():
         groups[group(path)].append(path)
     lines: list[str] = []
     for title, paths in groups.items():
@@ -41,7 +41,7 @@ def page() -> str:
 
 def group(path: Path) -> str:
     """The heading of a config."""
-    name = path.relative_to(pictures.ROOT / "configs").as_posix()
+    name = path.relative_to(draw.ROOT / "configs").as_posix()
     return next((title for title, beginnings in GROUPS.items() if name.startswith(beginnings)), REST)
 
 
@@ -49,14 +49,14 @@ def card(path: Path) -> Iterator[str]:
     """What a config is about, its picture and its text."""
     found = os.path.relpath(path, PATH_OF_PAGE)
     yield from [":::::{grid-item-card}", f"::::{{card-header}}\n{path.stem}\n::::", "", cell(text(path)), ""]
-    numbers = pictures.made(path.stem)
-    if numbers.get("config") == pictures.digest(path):
-        yield from [f":::{{image}} ../gallery/runs/{path.stem}.svg", f":alt: {numbers['picture']}", ":::", ""]
+    numbers = draw.made(path.stem)
+    if numbers.get("config") == draw.digest(path):
+        yield from [f":::{{image}} ../gallery/pictures/{path.stem}.svg", f":alt: {numbers['picture']}", ":::", ""]
         yield (
             f"*{numbers['picture'].capitalize()}*. First number {numbers['estimate']:.4g}"
             f"{error(numbers['relative_error'])}, {numbers['evaluations']:,} evaluations, {numbers['verdict']}."
         )
-    yield from ["", f"::::{{dropdown}} {path.relative_to(pictures.ROOT).as_posix()}"]
+    yield from ["", f"::::{{dropdown}} {path.relative_to(draw.ROOT).as_posix()}"]
     yield from [f":::{{literalinclude}} {found}", ":language: yaml", ":::", "::::", ":::::"]
 
 

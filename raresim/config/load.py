@@ -349,7 +349,7 @@ class Config:
         value = getattr(model, name)
         info = type(model).model_fields[name]
         marks = marks_of(info.annotation) | {m for m in info.metadata if isinstance(m, str)}
-        if not isinstance(value, str) or not marks & {"path", "folder", "function"}:
+        if not marks & {"path", "folder", "function"} or not _are_texts(value):
             field = next((f for f in dataclasses.fields(class_of(model)) if f.name == name), None)
             least = None if field is None else field.metadata.get("least")
             return self._build(value, loc) if least is None else self._fitted_from(value, loc, least)
@@ -377,6 +377,13 @@ class Config:
                 f"{memory.shown(allowed)}",
             )
         return f"{path}{colon}{function}" if colon else path
+
+
+def _are_texts(value: Any) -> bool:
+    """Whether ``value`` is a text, or a list or mapping of nothing else."""
+    if isinstance(value, dict | list):
+        return bool(value) and all(map(_are_texts, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str)
 
 
 def _plain(value: Any) -> Any:

@@ -569,7 +569,7 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         return f"{which}: every {unit} came from the target itself{narrow}", None
     if "surrogate_evaluations" in search["facts"]:
         return _seen_by_surrogate(search["facts"]), None
-    if kind == "tuned" and not search["audit"]["needed"]:
+    if kind == "tuned" and search["weighted"] and not search["audit"]["needed"] and search["audit"].get("why"):
         return f"all failure regions: {search['audit']['why']}{narrow}", None
     nominal = search["nominal"] + diagnostics.get("audit_nominal", 0)
     if not nominal:

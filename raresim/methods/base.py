@@ -128,6 +128,11 @@ class Method(ABC):
     bounds_failures: ClassVar[bool] = True
     """Whether its estimate can count a failed evaluation for both ends of the interval."""
 
+    no_bounds: ClassVar[str] = (
+        "its rows are whole lines or rays, and one failed evaluation hides where the line enters the event"
+    )
+    """Why not, in words."""
+
     both_sides: ClassVar[bool] = False
     """Whether one run can have events above and below thresholds."""
 

@@ -86,6 +86,7 @@ class Surrogate(Method):
 
     kind: ClassVar[str] = "surrogate"
     bounds_failures: ClassVar[bool] = False
+    no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1
 

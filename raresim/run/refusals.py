@@ -30,8 +30,8 @@ def refuse_parts(loss: Loss, measures: Sequence[Measure], method: Method, stop: 
     if loss.may_fail and not method.bounds_failures:
         raise FieldError(
             "on_failure",
-            f"cannot be 'bound' with method {method.kind}: its rows are whole lines or rays, and one failed evaluation "
-            "hides where the line enters the event; use 'retry', or another method such as auto",
+            f"cannot be 'bound' with method {method.kind}: {method.no_bounds}; use 'retry', or another method such as "
+            "auto",
             ("loss",),
         )
     with about("method"):

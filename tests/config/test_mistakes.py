@@ -203,7 +203,7 @@ SHELL = [
     ("backtest book.csv --level 99", "level: must be above 0.5 and below 1, got 99; for 99 % write 0.99"),
     ("backtest book.csv --level 99%", "must be a number, got '99%'; write 0.99"),
     ("extend runs/book --budget 1k", "must be a whole number, got '1k'; write 1000"),
-    ("rn case.yaml", "No such command 'rn'. Did you mean 'run'?"),
+    ("estend case.yaml", "No such command 'estend'. Did you mean 'extend'?"),
 ]
 
 

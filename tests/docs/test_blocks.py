@@ -127,6 +127,6 @@ def run(command):
 
 def test_a_config_that_is_wrong_is_seen(tmp_path):
     """The control of `test_configs_are_read`."""
-    (block,) = [block for block in blocks("yaml") if block.name == "book.yaml"]
+    (block,) = [block for block in blocks("yaml") if block.name == "book.yaml" and "tutorial" in block.page]
     with pytest.raises(raresim.ConfigError, match="did you mean 'prices'"):
         test_configs_are_read(block._replace(text=block.text.replace("prices: prices", "price: prices")), tmp_path)

@@ -15,8 +15,8 @@ sys.path[:0] = [str(ROOT / "docs" / "_ext"), str(ROOT / "docs" / "gallery")]
 
 import api_pages  # noqa: E402  # found by the line above
 import config_pages  # noqa: E402  # found by the line above
+import draw  # noqa: E402  # found by the line above
 import gallery_pages  # noqa: E402  # found by the line above
-import pictures  # noqa: E402  # found by the line above
 import shell_pages  # noqa: E402  # found by the line above
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)(?:#[^)\s]*)?\)")
@@ -76,14 +76,14 @@ def test_every_verb_option_and_exit_code_is_in_the_reference_of_the_shell():
 
 def test_every_config_is_in_the_gallery():
     text = gallery_pages.page()
-    assert [name for name in pictures.configs() if f"\n{name}\n" not in text] == []
+    assert [name for name in draw.configs() if f"\n{name}\n" not in text] == []
 
 
 def test_pictures_are_of_the_configs_as_they_are():
     """`make gallery` draws those of new and changed configs; one without a picture is shown without."""
-    found = pictures.configs()
-    pictured = sorted(path.stem for path in pictures.RUNS.glob("*.json"))
+    found = draw.configs()
+    pictured = sorted(path.stem for path in draw.PICTURES.glob("*.json"))
     assert set(pictured) <= set(found)
-    assert [name for name in pictured if pictures.made(name)["config"] != pictures.digest(found[name])] == []
-    assert [name for name in pictured if not (pictures.RUNS / f"{name}.svg").is_file()] == []
+    assert [name for name in pictured if draw.made(name)["config"] != draw.digest(found[name])] == []
+    assert [name for name in pictured if not (draw.PICTURES / f"{name}.svg").is_file()] == []
     assert "portfolio-measures" in pictured

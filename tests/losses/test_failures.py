@@ -567,7 +567,7 @@ def test_the_error_of_a_worker_process_brings_its_rows(two_processes, seed):
     assert (failures.place[0, :2] == [int(stage), int(block)]).all()
 
 
-REFUSING = ["directional_sampling", "line_sampling"]
+REFUSING = ["directional_sampling", "line_sampling", "surrogate"]
 
 
 @pytest.mark.parametrize("kind", sorted(set(members("method")) - {"asmussen_kroese", "importance", *REFUSING}))
@@ -591,7 +591,7 @@ def test_every_other_method_survives_a_loss_that_fails_widely(kind, function, se
 
 
 @pytest.mark.parametrize("kind", REFUSING)
-def test_lines_and_rays_refuse_to_bound(kind):
+def test_methods_that_cannot_bound_refuse_it(kind):
     with pytest.raises(FieldError, match=f"on_failure: cannot be 'bound' with method {kind}"):
         run(partial, members("method")[kind](), on_failure="bound")
 

@@ -374,6 +374,6 @@ def test_18_6_the_verdict_says_what_log_and_simple_returns_do(seed):
 
 def test_a_book_of_both_sides_says_what_is_long_and_short():
     book = Linear(weights=[5e6, -2e6, 1e6], factors="returns", revalue="exp")
-    assert book.describe()[1] == "long 6e+06, short 2e+06, gross 8e+06, net 4e+06"
+    assert book.describe()[1] == "long 6e+06, short 2e+06, net 4e+06"
     assert len(Linear(weights=[5e6, 2e6], factors="returns").describe()) == 1
     assert len(Linear(weights=[5e6, -2e6], factors="losses").describe()) == 1

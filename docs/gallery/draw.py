@@ -1,7 +1,7 @@
-"""Pictures of the gallery: ``python docs/gallery/pictures.py [NAME ...]`` runs configs and draws a picture of each.
+"""Pictures of the gallery: ``python docs/gallery/draw.py [NAME ...]`` runs configs and draws a picture of each.
 
 Runs are whole. Without names it takes the configs that have no picture yet, or that changed since. A picture and a
-line of numbers go to ``docs/gallery/runs``; the site shows them, and makes no run when it is built.
+line of numbers go to ``docs/gallery/pictures``; the site shows them, and makes no run when it is built.
 """
 
 import hashlib
@@ -13,11 +13,12 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from ruamel.yaml import YAML
 
 import raresim
 
 ROOT = Path(__file__).parents[2]
-RUNS = Path(__file__).parent / "runs"
+PICTURES = Path(__file__).parent / "pictures"
 SIZE = (4.6, 3.0)
 """Inches."""
 
@@ -28,13 +29,14 @@ def configs() -> dict[str, Path]:
 
 
 def digest(path: Path) -> str:
-    """What tells a config from a changed one."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """What tells a config from a changed one; comments do not count."""
+    content = json.dumps(YAML(typ="safe").load(path), sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def made(name: str) -> dict[str, Any]:
     """The numbers of the run that the picture of config ``name`` is from; empty where there is none."""
-    path = RUNS / f"{name}.json"
+    path = PICTURES / f"{name}.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
 
@@ -43,9 +45,9 @@ def make(name: str, path: Path) -> None:
     result = raresim.load(path).experiment().run()
     figure = Figure(SIZE, layout="constrained")
     what = draw(result, figure.subplots())
-    RUNS.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(RUNS / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
     numbers = {
         "config": digest(path),
         "picture": what,
@@ -54,7 +56,7 @@ def make(name: str, path: Path) -> None:
         "evaluations": result.evaluations["total"],
         "verdict": str(result.verdict.status),
     }
-    (RUNS / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+    (PICTURES / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
 
 
 def draw(result: raresim.Result, axes: Any) -> str:
