@@ -37,8 +37,11 @@ FLOORS = (
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    """The name of each module of the package, without the package's own, and its syntax tree."""
-    for path in sorted(ROOT.rglob("*.py")):
+    """The name of each module of the package, without the package's own, and its syntax tree.
+
+    What ``python -m raresim`` starts only calls the shell, and stands for no part.
+    """
+    for path in sorted(set(ROOT.rglob("*.py")) - {ROOT / "__main__.py"}):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         yield name, ast.parse(path.read_text())

@@ -566,7 +566,8 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
     narrow = "" if step is None else f"; a part narrower along a line than {step:.3g} standard deviations may be missed"
     if kind == "none":
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
-        return f"{which}: every {unit} came from the target itself{narrow}", None
+        why = search["audit"].get("why") if unit == "draw" and search["weighted"] else ""
+        return f"{which}: {why or f'every {unit} came from the target itself'}{narrow}", None
     if "surrogate_evaluations" in search["facts"]:
         return _seen_by_surrogate(search["facts"]), None
     if kind == "tuned" and search["weighted"] and not search["audit"]["needed"] and search["audit"].get("why"):

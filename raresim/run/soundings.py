@@ -269,7 +269,7 @@ class Sound(Job[Soundings]):
             hit = loss >= sign * self.events[k].threshold
             if not hit.any():
                 continue
-            mass = np.where(hit, np.exp(log_mass - log_mass[hit].max()), 0.0)
+            mass = np.exp(np.where(hit, log_mass, -np.inf) - log_mass[hit].max())
             result.failing[k] = np.count_nonzero(hit)
             result.log_probability[k] = math.log(mass.sum()) + log_mass[hit].max()
             spread = float(np.square(mass).sum() - mass.sum() ** 2 / mass.size)

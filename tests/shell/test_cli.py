@@ -415,6 +415,11 @@ def test_schema_is_json() -> None:
     assert json.loads(call("schema")[1])["title"] == "Experiment"
 
 
+def test_the_package_can_be_started_as_a_module() -> None:
+    command = [sys.executable, "-m", "raresim", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{raresim.__version__}\n"
+
+
 def test_version_is_the_package_version() -> None:
     import raresim
 
