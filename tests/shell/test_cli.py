@@ -416,6 +416,8 @@ def test_schema_is_json() -> None:
 
 
 def test_the_package_can_be_started_as_a_module() -> None:
+    import raresim
+
     command = [sys.executable, "-m", "raresim", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{raresim.__version__}\n"
 
