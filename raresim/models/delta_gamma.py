@@ -103,8 +103,8 @@ class DeltaGamma(Model):
         if not math.isfinite(self.theta):
             raise FieldError("theta", f"must be finite, got {self.theta}")
         self._check_parts()
-        if self.dof is not None and not self.dof > 2:
-            raise FieldError("dof", f"must be above 2, for the covariance to exist, got {self.dof:.15g}")
+        if self.dof is not None and not 2 < self.dof < math.inf:
+            raise FieldError("dof", f"must be above 2, for the covariance to exist, and finite, got {self.dof:.15g}")
         names = None if self.factors is None else self.factors.names
         found = self.ore.read() if self.ore is not None else given(self.deltas, self.gammas, self.covariance, names)
         inputs, notes = factors_of(found, self.factors, self.dof, self.repair)

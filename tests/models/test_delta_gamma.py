@@ -197,7 +197,7 @@ def test_arguments_that_do_not_go_together_are_refused():
     refused("deltas: is required, or the files of ore", deltas=None)
     refused("covariance: give either covariance or factors", factors=raresim.Normal(dim=3))
     refused("covariance: give either covariance or factors", covariance=None)
-    refused("dof: must be above 2, for the covariance to exist, got 2", dof=2.0)
+    refused("dof: must be above 2, for the covariance to exist, and finite, got 2", dof=2.0)
     refused("dof: must be left out beside factors", dof=3.0, covariance=None, factors=raresim.Normal(dim=3))
     refused("factors: must be 3 as there are deltas, got 2", covariance=None, factors=raresim.Normal(dim=2))
     refused("deltas: must be left out beside ore", ore=Ore(sensitivity="s.csv", covariance="c.csv"))
