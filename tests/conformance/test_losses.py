@@ -126,6 +126,7 @@ def test_parts_add_up_to_the_loss(inputs, loss, seed):
     np.testing.assert_allclose(alone, parts[:20], rtol=1e-14)
 
 
+@pytest.mark.slow_cases("program-0")
 def test_enough_limit_states_reach_what_the_loss_does(inputs, loss, seed):
     """One column for each name; none without names."""
     x = factors(inputs, 1000, seed(57))
