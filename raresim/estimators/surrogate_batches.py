@@ -76,7 +76,7 @@ class SurrogateBatches(Estimator):
 
     @property
     def known(self) -> tuple[float, ...]:
-        return (self.variance / self.draws,)
+        return (self.variance / self.draws,) if math.isfinite(self.variance) else ()
 
     @property
     def cost(self) -> float:
@@ -91,7 +91,7 @@ class SurrogateBatches(Estimator):
         return "a costly loss leaves no evaluations for it; what the surrogate has seen is part of the verdict"
 
     def resolution_of(self, rows: int) -> float:
-        return self.pool_error
+        return self.pool_error if math.isfinite(self.pool_error) else 0.0
 
     def __call__(self, block: Block) -> Summary:
         rng = stream(self.sampler.seed, block.stage, block.index)

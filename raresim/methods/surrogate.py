@@ -181,7 +181,7 @@ class _Run:
             proposal=None,
             iterations=tuple(self.iterations(learner, searched)),
             evaluations=self.explorer.evaluations,
-            variances=(variance / draws,),
+            variances=(variance / draws,) if math.isfinite(variance) else None,
             starts=1,
             reached=int(learner.failures > 0),
             regions=1,

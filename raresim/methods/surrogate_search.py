@@ -231,7 +231,9 @@ def draw_by(pool: Pool, failing: Float) -> Float:
     doubt = pool.weight * (unsure(failing) + FLOOR * failing)
     likely, anywhere = pool.weight * failing, np.ones(failing.size)
     parts = zip(MIXED, (doubt, likely, anywhere), strict=True)
-    return np.asarray(sum(share * part / max(part.sum(), 1e-300) for share, part in parts), dtype=np.float64)
+    drawn: Float = np.sum([share * part / max(part.sum(), 1e-300) for share, part in parts], axis=0)
+    drawn /= drawn.sum()  # where no event is expected, anywhere is all that is left
+    return drawn
 
 
 def row_variance(pool: Pool, failing: Float) -> float:

@@ -146,7 +146,7 @@ def of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:
 def of_surrogate(search: Mapping[str, Any], sample: Sample, k: int) -> dict[str, float]:
     """Variance of the batches that correct a surrogate over the one that its doubts give; empty for other runs."""
     tail = sample.summary.tail
-    if "surrogate_evaluations" not in search["facts"] or not tail.hits[k]:
+    if "surrogate_evaluations" not in search["facts"] or not tail.hits[k] or not sample.known:
         return {}
     return {"spread_over_known": tail.n * tail.relative_error(k) ** 2 / sample.known[k]}
 

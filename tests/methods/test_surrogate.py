@@ -182,6 +182,12 @@ def test_the_first_design_begins_at_the_origin_and_reaches_the_edge():
     assert len(points) == 10
 
 
+def test_an_event_that_is_never_seen_is_bounded_and_not_an_error():
+    result = solve(lambda x: x[:, 0] - 40.0, 2)
+    assert result.verdict.status in ("bound_only", "untrusted")
+    assert result.to_dict()
+
+
 REFUSED = {
     "inputs": (
         lambda: estimate(40, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
