@@ -17,11 +17,11 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from raresim.arguments.checks import FunctionPath, named_unit, one_of, positive, whole
+from raresim.arguments.checks import FunctionPath, named_unit
 from raresim.arguments.synonyms import unknown
 from raresim.data.files import listed, repeated
 from raresim.data.names import in_order, labels_of, table_in_order
@@ -29,7 +29,6 @@ from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
 from raresim.losses import noise
-from raresim.losses.base import Loss
 from raresim.losses.compiled import over_rows
 from raresim.losses.failures import Failed, failures_of, not_finite, note
 from raresim.losses.isolation import DiedError
@@ -38,14 +37,9 @@ from raresim.losses.randomness import random_calls
 from raresim.losses.system import System, checked, combined, in_words, least_of
 from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
 from raresim.losses.travel import arrived, luggage
+from raresim.losses.user_code import Policy, UserCode
 from raresim.numerics.arrays import Float
 from raresim.registry import member
-
-Policy = Literal["error", "bound", "retry"]
-"""Treatment of a row without a loss: it ends the run, widens the interval, or is tried again."""
-
-RETRIES = 3
-"""How many times `retry` tries a failed row again."""
 
 SUM_ERROR = 1e-9
 """Largest difference of the loss and the sum of its parts, as a share of the loss or of the sum of the parts' sizes."""
@@ -53,7 +47,7 @@ SUM_ERROR = 1e-9
 
 @member("loss")
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PythonLoss(Loss):
+class PythonLoss(UserCode):
     """A user's function of the risk factors.
 
     Parameters
@@ -158,15 +152,8 @@ class PythonLoss(Loss):
             object.__setattr__(self, "context", copy_context())
         if self.jit and not self.vectorised:
             raise FieldError("vectorised", "must be left out beside jit: the compiled loop takes all rows at once")
-        one_of("on_failure", self.on_failure, Policy)
+        self.check_policy()
         named_unit("unit", self.unit)
-        if self.retries is not None:
-            if self.on_failure == "error":
-                raise FieldError("retries", "goes with on_failure 'retry' or 'bound', got 'error'")
-            least = 1 if self.on_failure == "retry" else 0
-            object.__setattr__(self, "retries", whole("retries", self.retries, least))
-        if self.timeout is not None:
-            object.__setattr__(self, "timeout", positive("timeout", self.timeout))
         if not isinstance(self.parts, bool):
             object.__setattr__(self, "parts", _names("components", self.parts))
         if not isinstance(self.limit_states, bool):
@@ -183,14 +170,6 @@ class PythonLoss(Loss):
             raise FieldError("system", few)
 
     @property
-    def may_fail(self) -> bool:
-        return self.on_failure == "bound"
-
-    @property
-    def runs_user_code(self) -> bool:
-        return True
-
-    @property
     def needs_main_thread(self) -> bool:
         return self.timeout is not None
 
@@ -201,13 +180,6 @@ class PythonLoss(Loss):
     @property
     def has_limit_states(self) -> bool:
         return self.limit_states is not False
-
-    @property
-    def again(self) -> int:
-        """How often a failed row is tried again."""
-        if self.retries is not None:
-            return self.retries
-        return RETRIES if self.on_failure == "retry" else 0
 
     @property
     def name(self) -> str:

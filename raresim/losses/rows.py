@@ -8,24 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from raresim.arguments.checks import one_of, positive, whole
+from raresim.arguments.checks import whole
 from raresim.distributions.base import Inputs
-from raresim.errors import FieldError, LossError
+from raresim.errors import LossError
 from raresim.losses import noise
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failed, Failure, failures_of, not_finite, note
 from raresim.losses.stopping import Stop, current
+from raresim.losses.user_code import Policy, UserCode
 from raresim.numerics.arrays import Float
-
-Policy = Literal["error", "bound", "retry"]
-"""Treatment of a row without a loss: it ends the run, widens the interval, or is tried again."""
-
-RETRIES = 3
-"""How many times `retry` tries a failed row again."""
 
 
 class RowError(Exception):
@@ -37,7 +32,7 @@ class RowError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RowLoss(Loss):
+class RowLoss(UserCode):
     """A loss with one evaluation for each row, several of which may be under way at the same time.
 
     To add one: a member that gives `of_row` and `name`, checks itself with `check_rows`, and documents these fields.
@@ -80,30 +75,8 @@ class RowLoss(Loss):
 
     def check_rows(self) -> None:
         """Raise `FieldError` if a field of this class is not allowed; the numbers become plain ones."""
-        one_of("on_failure", self.on_failure, Policy)
         object.__setattr__(self, "parallel", whole("parallel", self.parallel))
-        if self.timeout is not None:
-            object.__setattr__(self, "timeout", positive("timeout", self.timeout))
-        if self.retries is not None:
-            if self.on_failure == "error":
-                raise FieldError("retries", "goes with on_failure 'retry' or 'bound', got 'error'")
-            least = 1 if self.on_failure == "retry" else 0
-            object.__setattr__(self, "retries", whole("retries", self.retries, least))
-
-    @property
-    def may_fail(self) -> bool:
-        return self.on_failure == "bound"
-
-    @property
-    def runs_user_code(self) -> bool:
-        return True
-
-    @property
-    def again(self) -> int:
-        """How often a failed row is tried again."""
-        if self.retries is not None:
-            return self.retries
-        return RETRIES if self.on_failure == "retry" else 0
+        self.check_policy()
 
     def __call__(self, x: Float, out: Float) -> None:
         rows = np.ascontiguousarray(x)
