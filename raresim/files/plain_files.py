@@ -6,7 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["read", "replace"]
+from raresim.errors import ConfigError
+
+__all__ = ["read", "replace", "whole"]
 
 
 def read(path: Path, most: int, *, follow: bool = True) -> bytes:
@@ -39,6 +41,17 @@ def read(path: Path, most: int, *, follow: bool = True) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(None, "it is not an ordinary file")
         return file.read(most)
+
+
+def whole(path: Path, most: int) -> bytes:
+    """All bytes of a file that is no link; raises `ConfigError` if it cannot be read or has more than ``most``."""
+    try:
+        content = read(path, most + 1, follow=False)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > most:
+        raise ConfigError(f"{path}: must be at most {most:,} bytes, got more")
+    return content
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -97,18 +97,8 @@ def read_draws(folder: Path) -> Draws | None:
     return None
 
 
-def _content(path: Path) -> bytes:
-    try:
-        content = plain_files.read(path, MAX_BYTES + 1, follow=False)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: must be at most {MAX_BYTES:,} bytes, got more")
-    return content
-
-
 def _of_csv(path: Path) -> Mapping[str, Float]:
-    reader = csv.reader(io.StringIO(_content(path).decode("utf-8", errors="replace"), newline=""))
+    reader = csv.reader(io.StringIO(plain_files.whole(path, MAX_BYTES).decode("utf-8", errors="replace"), newline=""))
     header = next(reader, [])
     rows = []
     for line, cells in enumerate(reader, start=2):
@@ -146,7 +136,7 @@ def _of_parquet(path: Path) -> Mapping[str, Float]:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(_content(path)))
+        table = parquet.read_table(io.BytesIO(plain_files.whole(path, MAX_BYTES)))
         return {name: np.asarray(table[name], dtype=np.float64) for name in table.column_names}
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read as a table of numbers ({type(error).__name__})") from None

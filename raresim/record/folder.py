@@ -232,10 +232,4 @@ def _content(path: Path) -> bytes:
     """The bytes of a file in the folder itself: a link could bring any other file into the page."""
     if not os.path.lexists(path) or path.is_dir():
         raise ConfigError(f"{path}: missing; the run folder is incomplete")
-    try:
-        content = plain_files.read(path, MAX_BYTES + 1, follow=False)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: must be at most {MAX_BYTES:,} bytes, got more")
-    return content
+    return plain_files.whole(path, MAX_BYTES)
