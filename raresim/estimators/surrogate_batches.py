@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -74,6 +75,11 @@ class SurrogateBatches(Estimator):
     variance: float
     pool_error: float
 
+    @cached_property
+    def surrogate(self) -> float:
+        """Probability of the event as the surrogate says."""
+        return float(np.mean(self.weight * self.failing))
+
     @property
     def known(self) -> tuple[float, ...]:
         return (self.variance / self.draws,) if math.isfinite(self.variance) else ()
@@ -98,10 +104,9 @@ class SurrogateBatches(Estimator):
         drawn = rng.choice(len(self.points), self.draws, p=self.drawn_by)
         loss = self.sampler.loss(np.asfortranarray(self.points[drawn]), block)
         ratio = self.weight[drawn] / (len(self.points) * self.drawn_by[drawn])
-        surrogate = float(np.mean(self.weight * self.failing))
 
         def row(in_event: Bool) -> Float:
-            mean = surrogate + float(np.mean(ratio * (in_event - self.failing[drawn])))
+            mean = self.surrogate + float(np.mean(ratio * (in_event - self.failing[drawn])))
             return np.array([math.log(mean)]) if mean > 0 else np.empty(0)
 
         (in_event,) = masks(self.events, loss)

@@ -48,6 +48,12 @@ SEARCH_SHARE, SEARCH_LEAST = 0.5, 600
 SEARCH_HITS = 24
 
 
+def search_budget(budget: int, dim: int) -> float:
+    """Evaluations of a search that follows no values of the loss; 0 where ``budget`` does not pay for one."""
+    affordable = SEARCH_SHARE * budget
+    return 0.0 if affordable < SEARCH_LEAST else min(affordable, cost_by_hits(dim))
+
+
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class Surrogate(Method):
@@ -122,9 +128,7 @@ class Surrogate(Method):
         return MOST_LEARNT + cost_by_hits(latent_dim)
 
     def cost_within(self, budget: int, latent_dim: int, dim: int) -> int:
-        search = (
-            0 if SEARCH_SHARE * budget < SEARCH_LEAST else int(min(SEARCH_SHARE * budget, cost_by_hits(latent_dim)))
-        )
+        search = int(search_budget(budget, latent_dim))
         return search + min(int(LEARNT * (budget - search)), MOST_LEARNT)
 
     def memory(self, latent_dim: int, dim: int, budget: int) -> Held:
@@ -197,8 +201,8 @@ class _Run:
 
     def searched(self, rng: np.random.Generator, budget: int) -> Hits | None:
         """A search that follows no values of the loss, where half of the budget may pay for one; else None."""
-        affordable = min(SEARCH_SHARE * budget, cost_by_hits(self.explorer.dim))
-        if affordable < SEARCH_LEAST:
+        affordable = search_budget(budget, self.explorer.dim)
+        if not affordable:
             return None
         goal = self.event.sign * self.event.threshold
         return find_by_hits(self.explorer, self.explorer.dim, goal, rng, SEARCH_HITS, affordable)

@@ -10,7 +10,7 @@ import numpy as np
 
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
-from raresim.surrogate.belief import Belief, Predicted, hits, temper_of, unsure
+from raresim.surrogate.belief import Belief, Predicted, temper_of, unsure
 from raresim.surrogate.gaussian_process import GaussianProcess, fit
 from raresim.surrogate.warp import Warp, candidates
 
@@ -223,7 +223,7 @@ class Learner:
     @property
     def failures(self) -> int:
         """Evaluations in the event."""
-        return int(np.count_nonzero(hits(self.margin)))
+        return int(np.count_nonzero(self.margin >= 0.0))
 
 
 def draw_by(pool: Pool, failing: Float) -> Float:

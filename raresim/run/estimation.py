@@ -174,7 +174,7 @@ class Sample:
     reached: bool = True
     weight_bound: float | None = None
     ended_at: int | None = None
-    known_rows: float = 10.0
+    known_rows: float = Estimator.known_rows
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
         """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.arrays import Float
 from raresim.surrogate.covariance import covariance, variance
 from raresim.surrogate.gaussian_process import JITTER, GaussianProcess
 
@@ -50,21 +50,17 @@ class Belief:
     @classmethod
     def of(cls, process: GaussianProcess, points: Float, temper: float) -> Self:
         """What ``process`` believes of ``points``."""
-        from scipy import linalg
-
-        v = process.whitened(points)
-        mean = v.T @ linalg.solve_triangular(process.root, process.y, lower=True, check_finite=False)
-        left = variance(process.layout, process.theta, points) - np.einsum("ij,ij->j", v, v)
-        return cls(process, points, temper, mean, np.sqrt(np.maximum(left, JITTER)), v)
+        return cls(process, points, temper, *process.posterior(points))
 
     @property
     def failing(self) -> Float:
         """Probability (m,) that each point is in the event."""
-        return failing(self.process, self.temper, self.mean, self.spread)
+        from scipy import special
+
+        return special.ndtr(scores(self.process, self.temper, self.mean, self.spread))
 
     def after(self, x: Float, y: float) -> Belief:
         """The belief after the warped margin ``y`` at ``x`` (d,) is known: the parameters stay."""
-        from scipy import linalg
 
         process = self.process
         z = x[np.newaxis]
@@ -72,7 +68,7 @@ class Belief:
         left = float(variance(process.layout, process.theta, z)[0] - own @ own) + process.noise
         step = math.sqrt(max(left, JITTER))
         row = (covariance(process.layout, process.theta, z, self.points)[0] - own @ self.whitened) / step
-        known = linalg.solve_triangular(process.root, process.y, lower=True, check_finite=False)
+        known = process.whitened_values
         residual = (y - float(own @ known)) / step
         n = len(process.y)
         root = np.zeros((n + 1, n + 1))
@@ -84,11 +80,9 @@ class Belief:
         )
 
 
-def failing(process: GaussianProcess, temper: float, mean: Float, spread: Float) -> Float:
-    """Probability (m,) that a warped margin with such ``mean`` and ``spread`` lies beyond the threshold."""
-    from scipy import special
-
-    return special.ndtr((mean - process.warp.boundary) / (temper * spread))
+def scores(process: GaussianProcess, temper: float, mean: Float, spread: Float) -> Float:
+    """Standard normals (m,) whose probability is that of a warped margin beyond the threshold."""
+    return (mean - process.warp.boundary) / (temper * spread)
 
 
 def failing_at(process: GaussianProcess, temper: float, points: Float) -> tuple[Float, Float]:
@@ -98,8 +92,7 @@ def failing_at(process: GaussianProcess, temper: float, points: Float) -> tuple[
     score = np.empty(len(points))
     for first in range(0, len(points), ROWS):
         part = slice(first, first + ROWS)
-        mean, spread = process.predict(points[part])
-        score[part] = (mean - process.warp.boundary) / (temper * spread)
+        score[part] = scores(process, temper, *process.predict(points[part]))
     return special.ndtr(score), score
 
 
@@ -145,8 +138,3 @@ def unsure(failing: Float) -> Float:
 def distinct_share(values: Float) -> float:
     """Share of different numbers among ``values``: a loss that moves in steps repeats itself."""
     return float(np.unique(values).size / values.size)
-
-
-def hits(margin: Float) -> Bool:
-    """Which margins are in the event."""
-    return margin >= 0.0

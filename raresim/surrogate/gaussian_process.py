@@ -54,12 +54,21 @@ class GaussianProcess:
         """``root^-1 k(x, z)`` (n, m) for points ``z`` (m, d)."""
         return _solved(self.root, covariance(self.layout, self.theta, self.x, z))
 
+    @property
+    def whitened_values(self) -> Float:
+        """``root^-1 y`` (n,)."""
+        return _solved(self.root, self.y)
+
+    def posterior(self, z: Float) -> tuple[Float, Float, Float]:
+        """Mean and standard deviation (m,) of the warped value at each row of ``z`` (m, d), and `whitened` there."""
+        v = self.whitened(z)
+        spread = variance(self.layout, self.theta, z) - np.einsum("ij,ij->j", v, v)
+        return v.T @ self.whitened_values, np.sqrt(np.maximum(spread, JITTER)), v
+
     def predict(self, z: Float) -> tuple[Float, Float]:
         """Mean and standard deviation (m,) of the warped value at each row of ``z`` (m, d)."""
-        v = self.whitened(z)
-        mean = v.T @ _solved(self.root, self.y)
-        spread = variance(self.layout, self.theta, z) - np.einsum("ij,ij->j", v, v)
-        return mean, np.sqrt(np.maximum(spread, JITTER))
+        mean, spread, _ = self.posterior(z)
+        return mean, spread
 
     def left_out(self) -> tuple[Float, Float]:
         """Mean and standard deviation (n,) at each of its points as the other points predict it [1]_, sec. 5.4.2.
