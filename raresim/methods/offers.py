@@ -12,8 +12,8 @@ from raresim.accumulators.summary import Summary
 from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.methods.base import Tuned
-from raresim.methods.regions import iteration
 from raresim.methods.scheme import largest_asked, spread_over
+from raresim.methods.scheme_pilot import SchemePilot
 from raresim.numerics.arrays import Float
 from raresim.record.event import Event
 
@@ -76,31 +76,13 @@ def offered(
     log_weights : sequence of float
         Log of the largest weight of a row in each event, in nats; infinite where none is known.
     """
-    n = PILOT * len(levels)
-    summary = session.fold("tune", rows, session.plan(n), f"pilot of {name}")
-    tail = summary.tail
-    variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-    if not max(variances) <= WORTH * len(levels):
-        session.max_evaluations -= n
+    pilot = SchemePilot.of(session, rows, PILOT * len(levels), name)
+    if not max(pilot.variances) <= WORTH * len(levels):
+        session.max_evaluations -= pilot.rows
         return None
-    hits = int(tail.hits.min())
-    tuned = Tuned(
-        proposal=None,
-        iterations=(iteration(name, 0, float(levels[-1]), n, hits, hits / n),),
-        evaluations=n,
-        variances=variances,
-        starts=1,
-        reached=1,
-        regions=1,
-        outcome=f"{name} makes the event the usual one",
-        facts={"searched": 1.0},
-        estimator=rows,
-        decisions=(
-            sentence,
-            f"A pilot of {n:,} rows: one row has a relative variance of {max(variances):.2g}.",
-        ),
-    )
-    return tuned, heaviest(summary, log_weights)
+    outcome = f"{name} makes the event the usual one"
+    tuned = pilot.tuned(name, float(levels[-1]), outcome, (sentence, pilot.sentence))
+    return replace(tuned, estimator=rows), heaviest(pilot.summary, log_weights)
 
 
 def of_weights(factor: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
-from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme, largest_asked, spread_over
+from raresim.methods.scheme_pilot import SchemePilot
 from raresim.models.insurance.aggregate import sum_of
 from raresim.models.insurance.compound_loss import CompoundLoss
 from raresim.models.insurance.per_claim import PerClaim, added_by
@@ -94,31 +94,17 @@ class ExponentialTwist(Scheme):
             return None
         sampler = Sampler(session.problem, None, session.seed)
         rows = TwistedSums(sampler, tuple(session.events), cells, twists, session.beyond)
-        n = PILOT * len(twists)
-        tail = session.fold("tune", rows, session.plan(n), "pilot of the exponential twist").tail
-        variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-        if not max(variances) <= WORTH * len(twists):
-            session.max_evaluations -= n
+        pilot = SchemePilot.of(session, rows, PILOT * len(twists), "the exponential twist")
+        if not max(pilot.variances) <= WORTH * len(twists):
+            session.max_evaluations -= pilot.rows
             return None
-        hits = int(tail.hits.min())
-        return Tuned(
-            proposal=None,
-            iterations=(iteration("exponential twist", 0, float(levels[-1]), n, hits, hits / n),),
-            evaluations=n,
-            variances=variances,
-            starts=1,
-            reached=1,
-            regions=1,
-            outcome="the twist makes the loss the usual one",
-            estimator=rows,
-            facts={"searched": 1.0},
-            patience=PATIENCE,
-            decisions=(
-                "Numbers and sizes of claims are twisted exponentially until the expected loss is "
-                f"{' or '.join(f'{x:,.6g}' for x in levels)}; {PLAIN:.0%} of the rows come from the model itself.",
-                f"A pilot of {n:,} rows: one row has a relative variance of {max(variances):.2g}.",
-            ),
+        sentence = (
+            "Numbers and sizes of claims are twisted exponentially until the expected loss is "
+            f"{' or '.join(f'{x:,.6g}' for x in levels)}; {PLAIN:.0%} of the rows come from the model itself."
         )
+        outcome = "the twist makes the loss the usual one"
+        tuned = pilot.tuned("exponential twist", float(levels[-1]), outcome, (sentence, pilot.sentence))
+        return replace(tuned, estimator=rows, patience=PATIENCE)
 
     def levels(self, ordered: Sequence[float]) -> list[float]:
         """Sums of what claims add that the losses ``ordered`` need, spread over them, at most `MOST_LEVELS`."""

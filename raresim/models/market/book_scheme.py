@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.methods.base import Tuned
-from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme
+from raresim.methods.scheme_pilot import SchemePilot
 from raresim.models.market.quadratic_form import QuadraticForm
 from raresim.models.market.strata import STEP, agrees, tails_of, with_heights
 from raresim.models.market.twist_scheme import PLAIN, asked_levels, defended, further
@@ -100,22 +100,10 @@ class BookTwist(Scheme):
         proposal = defended(laws)
         sampler = Sampler(session.problem, proposal, session.seed)
         rows = WeightedDraws(sampler, tuple(session.events), beyond=session.beyond)
-        n = PILOT * len(laws)
-        tail = session.fold("tune", rows, session.plan(n), "pilot of the delta-gamma twist").tail
-        variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-        hits = int(tail.hits.min())
-        return Tuned(
-            proposal=proposal,
-            iterations=(iteration("delta-gamma twist", 0, levels[-1], spent + n, hits, hits / n),),
-            evaluations=spent + n,
-            variances=variances,
-            starts=1,
-            reached=1,
-            regions=1,
-            outcome="the twist makes the loss the usual one",
-            facts={"searched": 1.0},
-            decisions=tuple(told(levels, fits, n, max(variances))),
-        )
+        pilot = SchemePilot.of(session, rows, PILOT * len(laws), "the delta-gamma twist")
+        said = told(levels, fits, pilot.rows, max(pilot.variances))
+        outcome = "the twist makes the loss the usual one"
+        return replace(pilot.tuned("delta-gamma twist", levels[-1], outcome, said, spent), proposal=proposal)
 
     def fit(self, session: Session, level: float) -> Fit | None:
         """The line of losses by their approximation near ``level``; None where there is none to rely on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raresim.distributions.base import Distribution
 from raresim.distributions.mixture import Mixture
@@ -11,8 +11,8 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
 from raresim.methods.base import Tuned
-from raresim.methods.regions import iteration
 from raresim.methods.scheme import Scheme, spread_over
+from raresim.methods.scheme_pilot import SchemePilot
 from raresim.models.market.exact_quadratic import QuadraticLaw
 from raresim.models.market.quadratic_draws import QuadraticDraws
 from raresim.models.market.quadratic_form import QuadraticForm
@@ -66,27 +66,10 @@ class QuadraticTwist(Scheme):
         proposal = defended(found)
         sampler = Sampler(session.problem, proposal, session.seed)
         rows = QuadraticDraws(sampler, tuple(session.events), session.beyond)
-        n = PILOT * len(found)
-        tail = session.fold("tune", rows, session.plan(n), "pilot of the delta-gamma twist").tail
-        variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-        hits = int(tail.hits.min())
-        return Tuned(
-            proposal=proposal,
-            iterations=(iteration("delta-gamma twist", 0, levels[-1], n, hits, hits / n),),
-            evaluations=n,
-            variances=variances,
-            starts=1,
-            reached=1,
-            regions=1,
-            outcome="the twist makes the loss the usual one",
-            facts={"searched": 1.0},
-            estimator=rows,
-            patience=PATIENCE,
-            decisions=(
-                *told(found),
-                f"A pilot of {n:,} rows: one row has a relative variance of {max(variances):.2g}.",
-            ),
-        )
+        pilot = SchemePilot.of(session, rows, PILOT * len(found), "the delta-gamma twist")
+        outcome = "the twist makes the loss the usual one"
+        tuned = pilot.tuned("delta-gamma twist", levels[-1], outcome, (*told(found), pilot.sentence))
+        return replace(tuned, proposal=proposal, estimator=rows, patience=PATIENCE)
 
 
 def asked_levels(session: Session, form: QuadraticForm) -> list[float]:

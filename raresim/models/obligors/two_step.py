@@ -19,6 +19,7 @@ from raresim.engine.session import Session
 from raresim.estimators.base import Estimator
 from raresim.methods.base import Tuned
 from raresim.methods.scheme import Scheme, spread_over
+from raresim.methods.scheme_pilot import SchemePilot
 from raresim.models.factors import CreditFactors
 from raresim.models.obligors.conditional_draws import ConditionalDraws
 from raresim.models.obligors.tape_loss import TapeLoss
@@ -123,15 +124,14 @@ class TwoStep(Scheme):
                     "losses are multiples of a unit: given the factors, their probabilities follow by recursion"
                 )
                 rows = integrated
-        n = PILOT * len(levels)
-        tail = session.fold("tune", rows, session.plan(n), "pilot of the two-step scheme").tail
-        search.record("pilot", levels[-1], n, int(tail.hits.min()), n)
-        variances = tuple(n * tail.relative_error(k) ** 2 for k in range(tail.hits.size))
-        search.decide(f"a pilot of {n:,} rows: one row has a relative variance of {max(variances):.2g}")
+        pilot = SchemePilot.of(session, rows, PILOT * len(levels), "the two-step scheme")
+        search.record("pilot", levels[-1], pilot.rows, pilot.hits, pilot.rows)
+        variances = pilot.variances
+        search.decide(f"a pilot of {pilot.rows:,} rows: one row has a relative variance of {max(variances):.2g}")
         return Tuned(
             proposal=None,
             iterations=tuple(search.records),
-            evaluations=search.evaluations + n,
+            evaluations=search.evaluations + pilot.rows,
             variances=variances,
             starts=1,
             reached=1,

@@ -9,13 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import OfDraws
-from raresim.estimators.weighted_draws import summary_of
-from raresim.methods.offers import log_mixture, of_weights
+from raresim.methods.offered_draws import MixedDraws, share_left
+from raresim.methods.offers import log_mixture
 from raresim.models.queues.chain import LargestNumber
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
@@ -51,7 +48,7 @@ class Filling:
 
 
 @dataclass(frozen=True, eq=False)
-class ChainDraws(OfDraws):
+class ChainDraws(MixedDraws):
     """Rows of a state-dependent change of rates of a line of servers [1]_.
 
     Parameters
@@ -90,14 +87,6 @@ class ChainDraws(OfDraws):
     beyond: Beyond | None = None
     heaviest: float = math.inf
 
-    @property
-    def cost(self) -> float:
-        return 1.0
-
-    @property
-    def gapless(self) -> str:
-        return of_weights(self.heaviest)
-
     @cached_property
     def loss(self) -> LargestNumber:
         """The loss of the run; raises TypeError where it is no queue's."""
@@ -108,11 +97,13 @@ class ChainDraws(OfDraws):
 
     @property
     def plain(self) -> float:
-        """Share of rows from the model itself."""
-        left = 1.0 - self.share * len(self.fillings)
-        return left if left > 1e-9 else 0.0
+        return share_left([self.share * len(self.fillings)])
 
-    def __call__(self, block: Block) -> Summary:
+    def mapped(self, u: Float) -> Float:
+        """Standard normals are the factors."""
+        return np.asfortranarray(u)
+
+    def draw(self, block: Block) -> Float:
         rng = stream(self.sampler.seed, block.stage, block.index)
         u = np.asfortranarray(rng.standard_normal((block.rows, self.loss.jumps)))
         aim = np.minimum((rng.random(block.rows) / self.share).astype(np.int64), len(self.fillings))
@@ -120,17 +111,12 @@ class ChainDraws(OfDraws):
             rows = np.flatnonzero(aim == j)
             if rows.size:
                 u[rows] = self.drawn_for(filling, u[rows])
-        loss = np.empty(block.rows)
-        self.loss(u, loss)
-        many = self.loss.servers if self.beyond is not None and self.beyond.draws else 0
-        in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, self.log_weight(u), in_event, many, self.beyond, self.plain > 0)
+        return u
 
-    def log_weight(self, u: Float) -> Float:
-        """Log weights (n,) of rows of standard normals ``u`` (n, k), in nats."""
-        log_ratio = np.empty((len(u), len(self.fillings)), order="F")
+    def log_weight(self, x: Float) -> Float:
+        log_ratio = np.empty((len(x), len(self.fillings)), order="F")
         for j, filling in enumerate(self.fillings):
-            chain_ratio(u, self.loss.between, self.loss.p, *self.changes(filling), log_ratio[:, j])
+            chain_ratio(x, self.loss.between, self.loss.p, *self.changes(filling), log_ratio[:, j])
         return -log_mixture(np.full(len(self.fillings), self.share), log_ratio, self.plain)
 
     def drawn_for(self, filling: Filling, u: Float) -> Float:
@@ -149,14 +135,6 @@ class ChainDraws(OfDraws):
         for k in range(min(f.pieces, d)):
             factors[k, 0], factors[k, d - k] = math.exp(f.gamma), math.exp(-f.gamma)
         return factors, f.level, 2.0 * f.gamma / f.blur, f.apart / f.blur
-
-    def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        return np.tile(self.log_weight(np.asfortranarray(u)), (len(self.events), 1)), 0
-
-    @property
-    def weight_bound(self) -> float | None:
-        """Log of one over the share of rows of the model itself, where there are some."""
-        return -math.log(self.plain) if self.plain else None
 
 
 @kernel

@@ -13,11 +13,11 @@ from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
-from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.marginals.twist import Twistable, TwistedLaw
 from raresim.methods.base import Tuned
-from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, of_weights, offered
+from raresim.methods.offered_draws import OfferedDraws, share_left
+from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, offered
 from raresim.methods.scheme import Scheme
 from raresim.models.queues.lundberg import root
 from raresim.numerics.arrays import Float
@@ -82,7 +82,7 @@ class Paths(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class SiegmundDraws(OfDraws):
+class SiegmundDraws(OfferedDraws):
     """Rows of Siegmund's twist [1]_ of the maximum of a walk.
 
     Parameters
@@ -125,14 +125,6 @@ class SiegmundDraws(OfDraws):
     beyond: Beyond | None = None
     heaviest: float = math.inf
 
-    @property
-    def cost(self) -> float:
-        return 1.0
-
-    @property
-    def gapless(self) -> str:
-        return of_weights(self.heaviest)
-
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         """NaN: a row of the model does not say in which order its ladder heights came."""
         return np.full((len(self.events), len(u)), math.nan), 0
@@ -141,8 +133,7 @@ class SiegmundDraws(OfDraws):
         rng = stream(self.sampler.seed, block.stage, block.index)
         paths = self.paths(rng, block.rows)
         log_ratio = self.twisted.theta * np.where(np.isnan(paths.reached), -np.inf, paths.reached)
-        plain = max(0.0, 1.0 - self.share * self.levels.size)
-        plain = plain if plain > 1e-9 else 0.0
+        plain = share_left([self.share * self.levels.size])
         log_weight = -log_mixture(np.full(self.levels.size, self.share), log_ratio, plain)
         in_event = masks(self.events, paths.maximum)
         return summary_of(block, np.empty((block.rows, 0)), paths.maximum, log_weight, in_event, 0, self.beyond, False)

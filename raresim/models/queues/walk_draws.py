@@ -9,13 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import OfDraws
-from raresim.estimators.weighted_draws import summary_of
-from raresim.methods.offers import log_mixture, of_weights
+from raresim.methods.offered_draws import MixedDraws, share_left
+from raresim.methods.offers import log_mixture
 from raresim.models.queues.walk import WalkMaximum
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
@@ -46,22 +43,29 @@ class Aim:
     discount: float = 0.0
 
 
-class WalkDraws(OfDraws):
-    """Rows whose paths are drawn towards one of several levels; the others come from the model itself."""
+@dataclass(frozen=True, eq=False)
+class WalkDraws(MixedDraws):
+    """Rows whose paths are drawn towards one of several levels; the others come from the model itself.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        Of the run's problem, in standard normal space.
+    events : tuple of Event
+        Maxima of at least a threshold.
+    aims : tuple of Aim
+        What rows are drawn for.
+    beyond : Beyond, optional
+        The rows that are kept.
+    heaviest : float
+        Largest weight of a row over the probability of its event; infinite where it is not known.
+    """
 
     sampler: Sampler
     events: tuple[Event, ...]
     aims: tuple[Aim, ...]
-    beyond: Beyond | None
-    heaviest: float
-
-    @property
-    def cost(self) -> float:
-        return 1.0
-
-    @property
-    def gapless(self) -> str:
-        return of_weights(self.heaviest)
+    beyond: Beyond | None = None
+    heaviest: float = math.inf
 
     @cached_property
     def loss(self) -> WalkMaximum:
@@ -73,20 +77,9 @@ class WalkDraws(OfDraws):
 
     @property
     def plain(self) -> float:
-        """Share of rows from the model itself."""
-        left = 1.0 - sum(aim.share for aim in self.aims)
-        return left if left > 1e-9 else 0.0
+        return share_left(aim.share for aim in self.aims)
 
-    def __call__(self, block: Block) -> Summary:
-        u, x = self.draw(block)
-        loss = np.empty(block.rows)
-        self.loss(x, loss)
-        many = 2 if self.beyond is not None and self.beyond.draws else 0
-        in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, self.log_weight(x), in_event, many, self.beyond, self.plain > 0)
-
-    def draw(self, block: Block) -> tuple[Float, Float]:
-        """Standard normals (n, d) of the rows of a block, and their factors (n, d)."""
+    def draw(self, block: Block) -> Float:
         rng = stream(self.sampler.seed, block.stage, block.index)
         u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
         x = self.mapped(u)
@@ -97,24 +90,11 @@ class WalkDraws(OfDraws):
             rows = np.flatnonzero(which == j)
             if rows.size:
                 u[rows] = self.drawn_for(aim, rng, u[rows], x[rows])
-        return u, self.mapped(u)
-
-    def mapped(self, u: Float) -> Float:
-        """Factors (n, d) of standard normals ``u`` (n, d)."""
-        return self.sampler.problem.inputs.to_physical(np.asfortranarray(u), np.empty(u.shape, order="F"))
+        return u
 
     def log_weight(self, x: Float) -> Float:
-        """Log weights (n,) of rows of factors ``x`` (n, d), in nats."""
         log_ratio = np.stack([self.log_ratio(aim, x) for aim in self.aims], axis=1)
         return -log_mixture(np.array([aim.share for aim in self.aims]), log_ratio, self.plain)
-
-    def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        return np.tile(self.log_weight(self.mapped(u)), (len(self.events), 1)), 0
-
-    @property
-    def weight_bound(self) -> float | None:
-        """Log of one over the share of rows of the model itself, where there are some."""
-        return -math.log(self.plain) if self.plain else None
 
     @abstractmethod
     def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float, x: Float) -> Float:
@@ -129,19 +109,6 @@ class WalkDraws(OfDraws):
 class TwistedWalk(WalkDraws):
     """Rows of a walk whose steps are twisted until it reaches the level of its aim [1]_.
 
-    Parameters
-    ----------
-    sampler : Sampler
-        Of the run's problem, in standard normal space.
-    events : tuple of Event
-        Maxima of at least a threshold.
-    aims : tuple of Aim
-        What rows are drawn for.
-    beyond : Beyond, optional
-        The rows that are kept.
-    heaviest : float
-        Largest weight of a row over the probability of its event; infinite where it is not known.
-
     Notes
     -----
     See `raresim.models.queues.lundberg.Exponents`: where the path has stopped, at the level or at the horizon, the
@@ -151,12 +118,6 @@ class TwistedWalk(WalkDraws):
     ----------
     .. [1] Siegmund, *Importance sampling in the Monte Carlo study of sequential tests*, Ann. Stat. 4, 1976.
     """
-
-    sampler: Sampler
-    events: tuple[Event, ...]
-    aims: tuple[Aim, ...]
-    beyond: Beyond | None = None
-    heaviest: float = math.inf
 
     def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float, x: Float) -> Float:
         steps, n = self.loss.steps, len(u)
@@ -178,19 +139,6 @@ class TwistedWalk(WalkDraws):
 class OneBigStep(WalkDraws):
     """Rows of a walk of which one step is drawn given all others, and given that it lifts the walk to the level.
 
-    Parameters
-    ----------
-    sampler : Sampler
-        Of the run's problem, in standard normal space.
-    events : tuple of Event
-        Maxima of at least a threshold.
-    aims : tuple of Aim
-        What rows are drawn for.
-    beyond : Beyond, optional
-        The rows that are kept.
-    heaviest : float
-        Largest weight of a row over the probability of its event; infinite where it is not known.
-
     Notes
     -----
     With heavy tails one step makes the event. Step ``k`` is chosen with a probability ``v_k`` in proportion to
@@ -203,12 +151,6 @@ class OneBigStep(WalkDraws):
     .. [1] Asmussen & Kroese, *Improved algorithms for rare event simulation with heavy tails*, Adv. Appl. Probab. 38,
        2006.
     """
-
-    sampler: Sampler
-    events: tuple[Event, ...]
-    aims: tuple[Aim, ...]
-    beyond: Beyond | None = None
-    heaviest: float = math.inf
 
     def chances(self, aim: Aim, x: Float) -> Float:
         """The probability of each step to be the one, (n, steps); 0 in all where none is before the horizon."""

@@ -14,10 +14,10 @@ from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
-from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.base import Tuned
-from raresim.methods.offers import bounded, log_mixture, of_weights, offered
+from raresim.methods.offered_draws import OfferedDraws
+from raresim.methods.offers import bounded, log_mixture, offered
 from raresim.methods.scheme import Scheme, spread_over
 from raresim.models.systems.lifetime import Lifetime
 from raresim.numerics.arrays import Float
@@ -76,7 +76,7 @@ class CutScheme(Scheme):
 
 
 @dataclass(frozen=True, eq=False)
-class CutDraws(OfDraws):
+class CutDraws(OfferedDraws):
     """Rows in which a minimal cut, chosen with a probability in proportion to its own, has failed [1]_.
 
     Parameters
@@ -110,14 +110,6 @@ class CutDraws(OfDraws):
     events: tuple[Event, ...]
     times: tuple[float, ...]
     heaviest: float = math.inf
-
-    @property
-    def cost(self) -> float:
-        return 1.0
-
-    @property
-    def gapless(self) -> str:
-        return of_weights(self.heaviest)
 
     @cached_property
     def loss(self) -> Lifetime:

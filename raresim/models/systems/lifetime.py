@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import comb
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raresim.distributions.base import Inputs
-from raresim.distributions.independent import Independent
-from raresim.errors import FieldError
-from raresim.losses.base import Loss
 from raresim.marginals.base import Marginal
 from raresim.models.systems.graph import MOST_CUTS, Graph
+from raresim.models.systems.of_parts import OfParts
 from raresim.numerics.arrays import Float
 from raresim.numerics.jit import kernel
 
@@ -26,7 +22,7 @@ Whole = NDArray[np.int64]
 Cuts = tuple[tuple[int, ...], ...]
 
 
-class Lifetime(Loss):
+class Lifetime(OfParts):
     """The time at which a system fails: the lifetime of the part whose failure makes it fail."""
 
     @property
@@ -43,16 +39,6 @@ class Lifetime(Loss):
     def critical(self, x: Float) -> Whole:
         """The part whose failure makes the system fail, (n,), of lifetimes ``x`` (n, d)."""
 
-    @cached_property
-    def inputs(self) -> Independent:
-        """The lifetimes of the parts."""
-        return Independent(marginals=dict(zip(self.component_names, self.laws, strict=True)))
-
-    def bind(self, inputs: Inputs) -> Self:
-        if inputs.dim != len(self.laws):
-            raise FieldError("inputs", f"must have the {len(self.laws):,} parts of the system, got {inputs.dim:,}")
-        return self
-
     def __call__(self, x: Float, out: Float) -> None:
         out[:] = x[np.arange(len(x)), self.critical(x)]
 
@@ -60,12 +46,6 @@ class Lifetime(Loss):
         parts, each, part = np.zeros(x.shape, order="F"), np.arange(len(x)), self.critical(x)
         parts[each, part] = x[each, part]
         return parts
-
-    def moments(self, inputs: Inputs) -> None:
-        return None
-
-    def files(self) -> list[Path]:
-        return []
 
 
 @dataclass(frozen=True, eq=False)

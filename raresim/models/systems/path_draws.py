@@ -8,16 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
-from raresim.estimators.base import OfDraws
-from raresim.estimators.weighted_draws import summary_of
 from raresim.marginals.twist import Twistable
 from raresim.methods.base import Tuned
-from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, of_weights, offered
+from raresim.methods.offered_draws import MixedDraws
+from raresim.methods.offers import bounded, levels_of, log_mixture, log_most, offered
 from raresim.methods.scheme import Scheme
 from raresim.models.systems.project import Project
 from raresim.numerics.arrays import Float
@@ -117,7 +114,7 @@ class WaysScheme(Scheme):
 
 
 @dataclass(frozen=True, eq=False)
-class WayDraws(OfDraws):
+class WayDraws(MixedDraws):
     """Rows in which the tasks of one of the ways are twisted.
 
     Parameters
@@ -155,25 +152,7 @@ class WayDraws(OfDraws):
     beyond: Beyond | None = None
     heaviest: float = math.inf
 
-    @property
-    def cost(self) -> float:
-        return 1.0
-
-    @property
-    def gapless(self) -> str:
-        return of_weights(self.heaviest)
-
-    def __call__(self, block: Block) -> Summary:
-        u = self.draw(block)
-        x = self.mapped(u)
-        loss = np.empty(block.rows)
-        self.sampler.problem.loss(x, loss)
-        many = x.shape[1] if self.beyond is not None and self.beyond.draws else 0
-        in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, self.log_weight(x), in_event, many, self.beyond, self.plain > 0)
-
     def draw(self, block: Block) -> Float:
-        """Standard normals (n, d) of the rows of a block."""
         rng = stream(self.sampler.seed, block.stage, block.index)
         u = np.asfortranarray(rng.standard_normal((block.rows, len(self.laws))))
         upto = np.cumsum([way.share for way in self.ways])
@@ -186,21 +165,8 @@ class WayDraws(OfDraws):
                 u[rows, part] = self.laws[part].twisted(way.theta).sample(rng, rows.size)
         return u
 
-    def mapped(self, u: Float) -> Float:
-        """Factors (n, d) of standard normals ``u`` (n, d)."""
-        return self.sampler.problem.inputs.to_physical(np.asfortranarray(u), np.empty(u.shape, order="F"))
-
     def log_weight(self, x: Float) -> Float:
-        """Log weights (n,) of rows of factors ``x`` (n, d), in nats."""
         log_ratio = np.stack(
             [way.theta * x[:, list(way.parts)].sum(axis=1) - way.log_mean for way in self.ways], axis=1
         )
         return -log_mixture(np.array([way.share for way in self.ways]), log_ratio, self.plain)
-
-    def through(self, u: Float, block: Block) -> tuple[Float, int]:
-        return np.tile(self.log_weight(self.mapped(u)), (len(self.events), 1)), 0
-
-    @property
-    def weight_bound(self) -> float | None:
-        """Log of one over the share of rows of the model itself, where there are some."""
-        return -math.log(self.plain) if self.plain else None

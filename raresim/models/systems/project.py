@@ -7,19 +7,17 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from raresim.data import files
 from raresim.data.files import Problems
-from raresim.distributions.base import Inputs
-from raresim.distributions.independent import Independent
-from raresim.errors import DataError, FieldError
-from raresim.losses.base import Loss
+from raresim.errors import DataError
 from raresim.marginals.base import Marginal
 from raresim.models.systems.graph import Graph
 from raresim.models.systems.laws import MEAN, law_of_cell
+from raresim.models.systems.of_parts import OfParts
 from raresim.numerics.arrays import Float
 
 Paths = tuple[tuple[int, ...], ...]
@@ -30,33 +28,15 @@ MOST_PATHS = 2_000
 TASK, AFTER = "task", "after"
 
 
-class Way(Loss):
+class Way(OfParts):
     """The length of the longest or the shortest of several ways through parts with random lengths."""
-
-    laws: tuple[Marginal, ...]
 
     @abstractmethod
     def components(self, x: Float) -> Float:
         """The length of each part where it is on the way, else 0, (n, d), of lengths ``x`` (n, d)."""
 
-    @cached_property
-    def inputs(self) -> Independent:
-        """The lengths of the parts."""
-        return Independent(marginals=dict(zip(self.component_names, self.laws, strict=True)))
-
-    def bind(self, inputs: Inputs) -> Self:
-        if inputs.dim != len(self.laws):
-            raise FieldError("inputs", f"must have the {len(self.laws):,} parts of the system, got {inputs.dim:,}")
-        return self
-
     def __call__(self, x: Float, out: Float) -> None:
         out[:] = self.components(x).sum(axis=1)
-
-    def moments(self, inputs: Inputs) -> None:
-        return None
-
-    def files(self) -> list[Path]:
-        return []
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +113,7 @@ class ShortestPath(Way):
     terminals: tuple[int, ...]
 
     @property
-    def laws(self) -> tuple[Marginal, ...]:  # type: ignore[override]  # those of the network
+    def laws(self) -> tuple[Marginal, ...]:
         return self.graph.laws
 
     @property

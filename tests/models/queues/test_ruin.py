@@ -83,7 +83,7 @@ def test_weights_of_one_big_step_have_the_mean_one(seed):
     model = Ruin(claims=HEAVY, arrival_rate=1.0, premium_rate=1.2, horizon=5.0)
     aims = (Aim(0.4, 3.0), Aim(0.4, 8.0))
     rows = OneBigStep(Sampler(Problem(model.inputs, model.loss), None, seed(5)), (Event(3.0),), aims)
-    _, x = rows.draw(Block(0, 0, 0, 20_000))
+    x = rows.mapped(rows.draw(Block(0, 0, 0, 20_000)))
     weight = np.exp(rows.log_weight(x))
     assert_mean_is(weight, 1.0)
     assert weight.max() <= 1.0 / 0.2 + 1e-9

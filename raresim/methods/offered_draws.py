@@ -1,0 +1,91 @@
+"""What rows of the schemes of walks, chains and systems have in common: a weight that has a bound, or has none."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raresim.accumulators.summary import Summary
+from raresim.accumulators.tail import masks
+from raresim.accumulators.tail_draws import Beyond
+from raresim.estimators.base import OfDraws
+from raresim.estimators.weighted_draws import summary_of
+from raresim.methods.offers import of_weights
+from raresim.numerics.arrays import Float
+from raresim.numerics.blocks import Block
+
+NOTHING = 1e-9
+"""Share of rows from the model itself that is the rounding of a sum of shares."""
+
+
+def share_left(shares: Iterable[float]) -> float:
+    """Share of rows from the model itself: what other ``shares`` leave of one."""
+    left = 1.0 - sum(shares)
+    return left if left > NOTHING else 0.0
+
+
+class OfferedDraws(OfDraws):
+    """Rows of a scheme that knows the largest weight of a row.
+
+    A subclass has the field ``heaviest``: that weight over the probability of its event; infinite if it is not known.
+    """
+
+    heaviest: float
+
+    @property
+    def cost(self) -> float:
+        return 1.0
+
+    @property
+    def gapless(self) -> str:
+        return of_weights(self.heaviest)
+
+
+class MixedDraws(OfferedDraws):
+    """Rows of which some are drawn for one of several aims, and the others, a share ``plain``, from the model itself.
+
+    A subclass has the field ``beyond``, the rows that are kept.
+    """
+
+    beyond: Beyond | None
+
+    if TYPE_CHECKING:  # a field in some subclasses, a property in others
+
+        @property
+        @abstractmethod
+        def plain(self) -> float:
+            """Share of rows from the model itself."""
+
+    @abstractmethod
+    def draw(self, block: Block) -> Float:
+        """Standard normals (n, d) of the rows of a block."""
+
+    @abstractmethod
+    def log_weight(self, x: Float) -> Float:
+        """Log weights (n,) of rows of factors ``x`` (n, d), in nats."""
+
+    def mapped(self, u: Float) -> Float:
+        """Factors (n, d) of standard normals ``u`` (n, d)."""
+        return self.sampler.problem.inputs.to_physical(np.asfortranarray(u), np.empty(u.shape, order="F"))
+
+    def __call__(self, block: Block) -> Summary:
+        u = self.draw(block)
+        x = self.mapped(u)
+        loss = np.empty(block.rows)
+        problem_loss = self.sampler.problem.loss
+        problem_loss(x, loss)
+        many = problem_loss.parts_at_once if self.beyond is not None and self.beyond.draws else 0
+        in_event = masks(self.events, loss)
+        return summary_of(block, u, loss, self.log_weight(x), in_event, many, self.beyond, self.plain > 0)
+
+    def through(self, u: Float, block: Block) -> tuple[Float, int]:
+        return np.tile(self.log_weight(self.mapped(u)), (len(self.events), 1)), 0
+
+    @property
+    def weight_bound(self) -> float | None:
+        """Log of one over the share of rows of the model itself, where there are some."""
+        return -math.log(self.plain) if self.plain else None
