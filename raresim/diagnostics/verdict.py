@@ -44,6 +44,10 @@ WIDE_ENOUGH, ACCOUNTED = 4.0, 0.1
 """Standard deviation of soundings below which most draws would hit one region, and the share of the estimate that the
 regions found must then account for."""
 
+BOTH_ABOVE = (1.25, 2.0)
+"""The lesser of the probabilities by climbs and by soundings over an estimate of replicates: below the first trusted,
+below the second caution. Replicates that all miss the same part of the event agree with each other."""
+
 ERRORS_OFF = (2.0, 4.0)
 """The error by failing draws of the audit over the reported one, for lines and rays, which are few: below the first it
 may be chance, and beyond the second the interval is not to be used."""
@@ -453,7 +457,24 @@ def _audit(
         return *checks, *nominal
     message = f"the climbs put the probability at {math.exp(min(ratio, 700.0)):.3g} times the estimate"
     level = _graded("audit_level", ratio, ratio < max(0.8, 3.0 * error), ratio < max(1.6, 4.0 * error), message)
-    return *checks, level, *nominal
+    return *checks, level, *(_audits_agree(ratio, diagnostics) if widened else ()), *nominal
+
+
+def _audits_agree(climbed: float, diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Whether climbs and soundings, which look in different ways, both see more than replicates that may fail alike.
+
+    ``climbed`` is the log of the probability by the climbs over the estimate, in nats.
+    """
+    sounded = diagnostics.get("soundings_log_ratio")
+    if sounded is None:
+        return ()
+    lesser = min(climbed, sounded)
+    times = math.exp(min(lesser, 700.0))
+    some, much = BOTH_ABOVE
+    message = (
+        f"climbs and soundings both put the probability at {times:.3g} times the estimate or more ({some:g} allowed)"
+    )
+    return (_graded("audit_agreement", lesser, times < some, times < much, message),)
 
 
 def missed_allowed(relative_error: float | None) -> float:
@@ -628,6 +649,7 @@ _ADVICE = {
     "soundings_level": "run again with method auto, or give the limit states by themselves (loss.limit_states and "
     "loss.system): part of the event may be missed",
     "audit_level": "run again with another seed and audit: full, or use method auto: part of the event may be missed",
+    "audit_agreement": "run again with method auto: the replicates may all miss the same part of the event",
     "audit_error": "raise stop.max_evaluations, or use another method: the error leaves out a few rare, heavy rows",
     "nominal_hits": "run again with another seed, or with method auto: draws of the target hit an unknown region",
     "canary": "do not use the number: draws and density of the proposal do not fit each other; report it as a bug",

@@ -51,6 +51,13 @@ SOUNDED |= {
     "soundings_log_ratio": 0.0,
     "soundings_error": 0.2,
 }
+WIDENED = SOUNDED | {
+    "search": REPLICATES | {"audit": AUDITED},
+    "hits": 20,
+    "rows": 20,
+    "khat": None,
+    "audit_nominal": 0,
+}
 NOT_HIT = SOUNDED | {"soundings_hits": 0, "soundings_regions": 0, "soundings_failing": 0, "soundings_uncovered": None}
 NOT_HIT |= {"soundings_log_ratio": None, "soundings_error": None}
 
@@ -182,6 +189,11 @@ LIMITS = [
     ("soundings_level", SOUNDED | {"soundings_log_ratio": math.log(2.8), "soundings_error": 0.2}, "caution"),
     ("soundings_level", SOUNDED | {"soundings_log_ratio": math.log(5.1), "soundings_error": 0.2}, "untrusted"),
     ("soundings_level", SOUNDED | {"soundings_log_ratio": 800.0}, "untrusted"),
+    ("audit_agreement", WIDENED | {"soundings_log_ratio": 0.7, "audit_log_ratio": 0.2231}, "trusted"),  # 1.25
+    ("audit_agreement", WIDENED | {"soundings_log_ratio": 0.2231, "audit_log_ratio": 0.7}, "trusted"),
+    ("audit_agreement", WIDENED | {"soundings_log_ratio": 0.4, "audit_log_ratio": 0.2232}, "caution"),
+    ("audit_agreement", WIDENED | {"soundings_log_ratio": 0.2232, "audit_log_ratio": 0.4}, "caution"),
+    ("audit_agreement", WIDENED | {"soundings_log_ratio": 0.6932, "audit_log_ratio": 0.6932}, "untrusted"),
     ("nominal_hits", {"audit_nominal_chance": 1.1e-3}, "trusted"),
     ("nominal_hits", {"audit_nominal_chance": 1e-3}, "caution"),
     ("nominal_hits", {"audit_nominal_chance": 1e-5}, "untrusted"),
@@ -310,6 +322,12 @@ MESSAGES = [
         0.0,
         "2 climbs of 500 draws a level from a widened target: replicates hardly come near 0.0% of the failing mass "
         "that they found (1.00% allowed)",
+    ),
+    (
+        "audit_agreement",
+        WIDENED | {"soundings_log_ratio": math.log(1.5), "audit_log_ratio": math.log(1.3)},
+        math.log(1.3),
+        "climbs and soundings both put the probability at 1.3 times the estimate or more (1.25 allowed)",
     ),
     (
         "audit_error",
@@ -566,6 +584,9 @@ def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_
         ({"audit_error_ratio": 1.0, "search": LINES}, ["audit", "audit_error", "audit_level", "nominal_hits"]),
         ({"audit_nominal": 0, "audit_nominal_hits": 0}, ["audit", "audit_level"]),
         ({"audit_nominal": 0, "audit_found": 0}, ["audit"]),
+        (WIDENED, ["audit", "audit_level", "audit_agreement"]),
+        (WIDENED | {"soundings_log_ratio": None}, ["audit", "audit_level"]),
+        (WIDENED | {"audit_log_ratio": None}, ["audit"]),
     ],
 )
 def test_the_audit_has_up_to_four_checks(found, names):

@@ -220,6 +220,9 @@ def results() -> dict[str, Result]:
     return {
         "tuned": replace(tuned, evidence=evidence(), search={**tuned.search, "facts": facts}),
         "replicates": chains,
+        "levels": raresim.estimate(
+            2, _first, probability(above=3.0), "subset_simulation", seed=1, max_evaluations=60_000
+        ),
         "missed": raresim.estimate(2, _first, probability(above=9.0), method="crude", **small),
         "told": replace(told_run, search={**told_run.search, "assumptions": ASSUMED}),
         "chosen": chosen,
@@ -380,6 +383,9 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     none = rows | {"kind": "none", "starts": 0, "reached": 0, "regions": 0, "nominal": 0, "weighted": False}
     tuned = rows | {"kind": "tuned", "starts": 4, "reached": 4, "regions": 1, "nominal": 4000, "weighted": True}
     chains = judge(seen | {"hits": 10, "rows": 10, "khat": None}, 0.01, tuned | {"unit": "replicate"})
+    widened = judge(
+        seen | {"hits": 10, "rows": 10, "khat": None, "audit_nominal": 0}, 0.01, tuned | {"unit": "replicate"}
+    )
     facts = {"uncovered": 0.0, "unseen_regions": 0.0, "grid_step": 1.0, "grid_change": 0.0}
     known = judge(seen, 0.01, tuned | {"facts": facts})
     verdicts = [
@@ -387,6 +393,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
         judge(seen | {"hits": 0}, None, tuned),
         judge(seen, 0.01, none),
         chains,
+        widened,
         known,
         judge(seen | {"failed_searching": 0, "failed_estimating": 3, "widening": 0.2}, 0.01, none),
         judge(seen | {"control_gap": 0.1, "control_allowed": 0.2}, 0.01, none),
@@ -394,7 +401,7 @@ def test_every_check_has_an_entry_of_its_own() -> None:
     ]
     names = {check.name for verdict in verdicts for check in verdict.checks}
     draws = {"data", "hits", "ess", "relative_error", "khat", "max_share", "search", "replicates"}
-    audited = {"audit", "audit_level", "nominal_hits", "canary", "soundings", "soundings_level"}
+    audited = {"audit", "audit_level", "audit_agreement", "nominal_hits", "canary", "soundings", "soundings_level"}
     others = {"grid", "interrupted", "uncovered", "unseen_regions", "failures", "sections", "control"}
     assert names == draws | audited | others | {"shrinkage", "columns", "simple_returns", "log_returns"}
     assert len({explain(name).name for name in names}) == len(names)
