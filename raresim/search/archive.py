@@ -94,6 +94,14 @@ class Archive:
         k = int(enough[0]) if enough.size else order.size - 1
         return min(goal, float(self.loss[order[k]]))
 
+    def ess(self, level: float) -> float:
+        """Effective number of draws beyond ``level``."""
+        return effective_of_logs(self.log_weight[self.loss >= level])
+
+    def probability(self, level: float) -> float:
+        """Probability of a loss beyond ``level``, from all draws as one sample."""
+        return min(1.0, float(np.exp(self.log_weight[self.loss >= level]).sum()) / self.size)
+
     def variance(self, law: Distribution, hit: Bool, ess: float) -> float:
         """Relative variance of a draw of ``law`` weighted for the event ``hit`` (n,).
 

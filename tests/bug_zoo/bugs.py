@@ -481,7 +481,7 @@ def further_look_draws_again(then):
     return lambda self, n_samples: replace(then(self, n_samples), first_block=0)
 
 
-@bug("raresim.methods.auto:_Search.run", "tests/methods/test_auto.py::test_tuning_draws_stay_out_of_the_estimate")
+@bug("raresim.methods.auto_search:Search.run", "tests/methods/test_auto.py::test_tuning_draws_stay_out_of_the_estimate")
 def tuning_draws_in_the_estimate(run):
     """The draws that a proposal was fitted to are pooled with the fresh ones."""
 
@@ -792,7 +792,7 @@ def grid_always_settled(facts):
 
 
 @bug(
-    "raresim.methods.auto:_Search.coverage",
+    "raresim.methods.auto_search:Search.coverage",
     "tests/methods/test_auto.py::test_failing_mass_that_the_proposal_misses_is_counted",
 )
 def nothing_uncovered(coverage):

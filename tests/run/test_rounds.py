@@ -24,7 +24,7 @@ from raresim.engine.problem import Problem
 from raresim.engine.session import Session
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.losses.noise import ROWS_AGAIN
-from raresim.methods import auto
+from raresim.methods import auto_fits, auto_search
 from raresim.methods.base import Tuned
 from raresim.numerics.blocks import plan
 from raresim.record.event import Event
@@ -56,11 +56,11 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def look_for_regions(search: Any) -> None:
         search.walks = search.found = 4
-        search.regions = [Region(FAR * np.eye(search.dim)[0], 0)]
-        search.around(search.points)
+        search.known.regions = [Region(FAR * np.eye(search.dim)[0], 0)]
+        search.around(search.known.points)
 
-    monkeypatch.setattr(auto._Search, "look_for_regions", look_for_regions)
-    monkeypatch.setattr(auto._Search, "tilted", lambda *_: [])
+    monkeypatch.setattr(auto_search.Search, "look_for_regions", look_for_regions)
+    monkeypatch.setattr(auto_fits.Fits, "tilted", lambda *_: [])
 
 
 def smallest(seed: int, **changes: Any) -> Experiment:
@@ -360,7 +360,7 @@ def test_rounds_stay_within_the_budget(budget, seed, monkeypatch):
 @pytest.mark.slow
 def test_a_search_that_may_take_nothing_more_ends_its_round(seed, monkeypatch):
     """The tuning has spent what it may: no climb from the failing draws and no row of the table, but an estimate."""
-    whole, left = auto._Search.again, []
+    whole, left = auto_search.Search.again, []
 
     def again(search, missed):
         search.session.max_evaluations = search.explorer.evaluations + 700
@@ -369,7 +369,7 @@ def test_a_search_that_may_take_nothing_more_ends_its_round(seed, monkeypatch):
         return whole(search, missed)
 
     blind(monkeypatch)
-    monkeypatch.setattr(auto._Search, "again", again)
+    monkeypatch.setattr(auto_search.Search, "again", again)
     result = smallest(seed(6044)).run()
     assert max(left) <= 0
     assert rounds_of(result)

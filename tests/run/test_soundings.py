@@ -26,7 +26,7 @@ from raresim.engine.executors import Executor
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.methods import auto
+from raresim.methods import auto_search
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
@@ -335,7 +335,7 @@ def test_soundings_draw_from_a_stream_that_no_search_has(seed, monkeypatch):
 
         return find
 
-    monkeypatch.setattr(auto, "find_by_hits", told("search"))
+    monkeypatch.setattr(auto_search, "find_by_hits", told("search"))
     monkeypatch.setattr(module, "find_by_hits", told("audit"))
     result = raresim.estimate(5, steep, Probability(above=0.0), seed=seed(5850), relative_error=0.05)
     assert len(states["search"]) == len(states["audit"]) == 1 + len(result.search["rounds"])
