@@ -14,7 +14,7 @@ from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
-from raresim.methods.offers import of_weights
+from raresim.methods.offers import of_squares, of_weights
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 
@@ -29,12 +29,15 @@ def share_left(shares: Iterable[float]) -> float:
 
 
 class OfferedDraws(OfDraws):
-    """Rows of a scheme that knows the largest weight of a row.
+    """Rows of a scheme that knows the largest weight of a row, or its mean square.
 
     A subclass has the field ``heaviest``: that weight over the probability of its event; infinite if it is not known.
     """
 
     heaviest: float
+
+    squares: float = math.inf
+    """Bound on the mean square weight of a row in an event over its squared probability."""
 
     @property
     def cost(self) -> float:
@@ -42,7 +45,7 @@ class OfferedDraws(OfDraws):
 
     @property
     def gapless(self) -> str:
-        return of_weights(self.heaviest)
+        return of_weights(self.heaviest) or of_squares(self.squares)
 
 
 class MixedDraws(OfferedDraws):
