@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -51,10 +52,11 @@ class OfferedDraws(OfDraws):
 class MixedDraws(OfferedDraws):
     """Rows of which some are drawn for one of several aims, and the others, a share ``plain``, from the model itself.
 
-    A subclass has the field ``beyond``, the rows that are kept.
+    A subclass has the fields ``beyond``, the rows that are kept, and ``sampled``, those that are kept for the user.
     """
 
     beyond: Beyond | None
+    sampled: Drawing | None
 
     if TYPE_CHECKING:  # a field in some subclasses, a property in others
 
@@ -83,7 +85,8 @@ class MixedDraws(OfferedDraws):
         problem_loss(x, loss)
         many = problem_loss.parts_at_once if self.beyond is not None and self.beyond.draws else 0
         in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, self.log_weight(x), in_event, many, self.beyond, self.plain > 0)
+        log_weight, outside = self.log_weight(x), self.plain > 0
+        return summary_of(block, u, loss, log_weight, in_event, many, self.beyond, outside, sampled=self.sampled)
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         return np.tile(self.log_weight(self.mapped(u)), (len(self.events), 1)), 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.methods.offered_draws import MixedDraws, share_left
@@ -64,6 +65,8 @@ class ChainDraws(MixedDraws):
         Of the rows, for each filling.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
     squares : float
@@ -91,10 +94,14 @@ class ChainDraws(MixedDraws):
     fillings: tuple[Filling, ...]
     share: float
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
     squares: float = math.inf
     known: tuple[float, ...] = ()
     known_rows: ClassVar[float] = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> LargestNumber:
