@@ -47,6 +47,7 @@ from raresim.losses.systems import AtLeast as AtLeast
 from raresim.losses.systems import ParallelSystem as ParallelSystem
 from raresim.losses.systems import SeriesSystem as SeriesSystem
 from raresim.losses.umbridge import UMBridgeLoss as UMBridgeLoss
+from raresim.losses.umbridge import UMBridgeOutput as UMBridgeOutput
 from raresim.measures.contributions import Contributions as Contributions
 from raresim.measures.exceedance import Exceedance as Exceedance
 from raresim.measures.expected_shortfall import ExpectedShortfall as ExpectedShortfall

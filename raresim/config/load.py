@@ -43,6 +43,7 @@ from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.experiment import EITHER, Experiment
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
+from raresim.run.rough_quantiles import KnownQuantiles
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -67,6 +68,8 @@ class Outline:
     keeps_to_data: bool = False
     notes: tuple[str, ...] = ()
     last_prices: Mapping[str, float] | None = None
+    known_quantiles: bool = False
+    """Whether the model knows the quantiles that the run asks for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,14 +144,17 @@ class Config:
     @property
     def tails(self) -> list[float]:
         """The tail probabilities whose quantiles the run must find first."""
+        return [tail for measure in self._measures() for tail in measure.tails]
+
+    def _measures(self) -> list[Measure]:
         measures: list[Measure] = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
-        return [tail for measure in measures for tail in measure.tails]
+        return measures
 
     def outline(self) -> tuple[Outline, Method, Stop]:
         """Check everything that can be checked without fitting, drawing or importing the user's code."""
         self.checked_name()
         inputs, law, loss = self._outline_parts()
-        measures = self._build(getattr(self.model, "measures"), ("measures",))  # noqa: B009
+        measures = self._measures()
         with self.located(("loss",)):
             bound = loss.look(typing.cast(Inputs, inputs))
             odd = plausible.remarks(measures, bound, law, inputs.table)
@@ -157,7 +163,8 @@ class Config:
         method, stop, output = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop", "output"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
-            refuse_for(inputs.latent_dim, inputs.dim, law, bound, measures, method, stop.max_evaluations)
+            sizes, known = (inputs.latent_dim, inputs.dim), inputs.known_quantiles
+            refuse_for(*sizes, law, bound, measures, method, stop.max_evaluations, known)
             if output is not None:
                 refuse_output(method)
         except FieldError as error:
@@ -252,7 +259,9 @@ class Config:
             law, loss = model.inputs, model.loss
         lines = (*model.describe(), *law.describe(), *loss.describe())
         known = (f"model {model.kind}", law.dim, law.latent_dim, law.names, lines, law.are_returns, None)
-        return Outline(*known, law.returns, law.keeps_to_data, tuple(model.notes())), law, loss
+        outline = Outline(*known, law.returns, law.keeps_to_data, tuple(model.notes()))
+        has_quantiles = KnownQuantiles.of(model, self._measures()) is not None
+        return dataclasses.replace(outline, known_quantiles=has_quantiles), law, loss
 
     def _outline_inputs(self) -> tuple[Outline, Inputs | None]:
         """What is known about the inputs, and their law if it need not be fitted."""

@@ -14,6 +14,7 @@ from raresim.arguments.checks import one_of
 from raresim.arguments.synonyms import unknown
 from raresim.arguments.typed import typed
 from raresim.errors import FieldError, LossError
+from raresim.losses.limits import Limited
 from raresim.losses.rows import RowError
 
 Take = Literal["only", "first", "last", "largest", "smallest"]
@@ -30,8 +31,8 @@ _TAKEN: Mapping[str, str] = {
 
 @typed
 @dataclass(frozen=True, kw_only=True)
-class ProgramOutput:
-    """Where a program writes the loss.
+class ProgramOutput(Limited):
+    """Where a program writes the loss, or one limit state of several.
 
     Parameters
     ----------
@@ -45,23 +46,38 @@ class ProgramOutput:
     take : "only", "first", "last", "largest" or "smallest"
         The number that is taken where the pattern matches, or the column has rows, several times; with ``only`` that
         is an error.
+    name : str, optional
+        Name of the limit state, where there are several outputs; left out, ``g1``, ``g2``, ... by its place.
+    above : float, optional
+        The limit of the number, in its own unit: it fails where it is at least this. The loss is then the distance
+        beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
+    below : float, optional
+        It fails where it is at most this, ``(below - number) / scale``. It replaces ``above``.
+    scale : float
+        What counts as one unit beyond the limit, positive, in the unit of the number. It changes no event. Where
+        several outputs have different units it makes their distances comparable, which helps a search.
 
     Raises
     ------
     FieldError
-        When not exactly one of ``pattern`` and ``column`` is given, or the pattern is no regular expression with one
-        group.
+        When not exactly one of ``pattern`` and ``column`` is given, the pattern is no regular expression with one
+        group, or the limit is not allowed.
     """
 
     file: str | None = None
     pattern: str | None = None
     column: str | None = None
     take: Take = "only"
+    name: str | None = None
+    above: float | None = None
+    below: float | None = None
+    scale: float = 1.0
 
     compiled: re.Pattern[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         one_of("take", self.take, Take)
+        self.check_limit()
         if (self.pattern is None) == (self.column is None):
             raise FieldError("pattern", "give either pattern or column, which say where the loss stands in the output")
         if self.pattern is None:
@@ -79,7 +95,7 @@ class ProgramOutput:
         object.__setattr__(self, "compiled", compiled)
 
     def number(self, folder: Path, printed: Path) -> float:
-        """The loss that a program wrote into ``folder``, or printed into the file ``printed``.
+        """The number that a program wrote into ``folder``, or printed into the file ``printed``.
 
         Raises
         ------
@@ -106,7 +122,7 @@ class ProgramOutput:
         """Where the loss is read, as a clause."""
         what = f"the column {self.column!r}" if self.pattern is None else f"the pattern {self.pattern!r}"
         which = f"{_TAKEN[self.take]} number of " if self.take in _TAKEN else ""
-        return f"{which}{what} in {'its standard output' if self.file is None else self.file}"
+        return f"{which}{what} in {'its standard output' if self.file is None else self.file}{self.limit_in_words}"
 
     def _by_pattern(self, text: str, where: str) -> list[str]:
         found = [match[1] for match in self.compiled.finditer(text)] if self.compiled is not None else []

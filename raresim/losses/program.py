@@ -48,9 +48,10 @@ class ProgramLoss(RowLoss):
         The program and its arguments, without a shell. An argument may have placeholders, ``${load}``, for risk
         factors by name (``x1``, ``x2``, ... where they have none), for ``${python}``, the interpreter of this run, and
         for ``${row_folder}``, the folder of the row. ``$$`` is a dollar sign.
-    output : ProgramOutput
+    output : ProgramOutput or sequence of ProgramOutput
         Where the loss stands in what the program writes: ``{file: beam.out, pattern: "deflection = (.*)"}``, or
-        ``{file: beam.csv, column: deflection}``.
+        ``{file: beam.csv, column: deflection}``. Several are limit states of one start of the program, each with a
+        ``name``, and with a limit of its own, ``above`` or ``below``, where their units differ.
     templates : mapping of str to path
         Input files of the program: the name in the folder of the row, and the template, whose placeholders are
         replaced as in ``command``.
@@ -75,6 +76,9 @@ class ProgramLoss(RowLoss):
         end. With ``retry`` it is tried again, and the run ends if that does not help.
     retries : int, optional
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+    system : "any", "all" or mapping
+        Which of several outputs make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``,
+        at least so many. Where outputs have limits of their own, a measure asks for ``above: 0``.
 
     Raises
     ------
@@ -97,7 +101,7 @@ class ProgramLoss(RowLoss):
     kind: ClassVar[str] = "program"
 
     command: Sequence[str]
-    output: ProgramOutput
+    output: ProgramOutput | Sequence[ProgramOutput]
     templates: Mapping[str, Path] = field(default_factory=dict)
     copies: Sequence[Path] = ()
     environment: Mapping[str, str | int] = field(default_factory=dict)
@@ -184,7 +188,11 @@ class ProgramLoss(RowLoss):
                 f"{program!r} must be among copies, or an absolute path: it is looked for in the row's folder",
             )
 
-    def of_row(self, row: Float, stop: Stop) -> float:
+    @property
+    def outputs(self) -> tuple[ProgramOutput, ...]:
+        return (self.output,) if isinstance(self.output, ProgramOutput) else tuple(self.output)
+
+    def of_row(self, row: Float, stop: Stop) -> tuple[float, ...]:
         folder, keep = self._new_folder(), False
         try:
             return self._in_folder(folder, row, stop)
@@ -210,8 +218,8 @@ class ProgramLoss(RowLoss):
         except OSError as error:
             raise LossError(f"loss {self.name}: no folder for a row can be made: {error}") from None
 
-    def _in_folder(self, folder: Path, row: Float, stop: Stop) -> float:
-        """The loss of one row, from a program that has its files in ``folder``."""
+    def _in_folder(self, folder: Path, row: Float, stop: Stop) -> tuple[float, ...]:
+        """The numbers of one row, from a program that has its files in ``folder``."""
         values = {name: repr(float(value)) for name, value in zip(self.names, row, strict=True)}
         values |= {"python": sys.executable, "row_folder": str(folder)}
         for name, text in self.texts.items():
@@ -223,7 +231,7 @@ class ProgramLoss(RowLoss):
         command = [filled(word, values) for word in self.command]
         environment = {name: str(value) for name, value in self.environment.items()}
         launch(command, folder, self.working_folder or folder, environment, self.timeout, stop)
-        return self.output.number(folder, folder / PRINTED)
+        return tuple(output.number(folder, folder / PRINTED) for output in self.outputs)
 
     def notes(self, inputs: Inputs) -> list[str]:
         """See `Loss.notes`; of a loss that is bound."""
@@ -239,7 +247,9 @@ class ProgramLoss(RowLoss):
         return f"{shlex.join(self.command)}, in the folder of the row, with the numbers of x in that file"
 
     def describe(self) -> list[str]:
-        lines = [f"program: {shlex.join(self.command)}", f"the loss is {self.output.describe()}"]
+        names = self.limit_state_names or ("the loss",)
+        read = [f"{name} is {output.describe()}" for name, output in zip(names, self.outputs, strict=True)]
+        lines = [f"program: {shlex.join(self.command)}", *read]
         if self.templates:
             lines.append(f"input files from templates: {listed(list(self.templates))}")
         return [*lines, *self.about_rows()]

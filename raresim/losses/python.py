@@ -34,7 +34,7 @@ from raresim.losses.failures import Failed, failures_of, not_finite, note
 from raresim.losses.isolation import DiedError
 from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
-from raresim.losses.system import System, checked, combined, in_words, least_of
+from raresim.losses.system import System, checked, in_words, least_of, of_states
 from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
 from raresim.losses.travel import arrived, luggage
 from raresim.losses.user_code import Policy, UserCode
@@ -588,11 +588,7 @@ class PythonLoss(UserCode):
         """The losses (n,) of limit states (n, m), and these; a value that is not finite becomes the loss of its row."""
         if few := self._too_few(states.shape[1]):
             raise LossError(f"loss {self.name}: system.{few}")
-        loss = combined(states, least_of(self.system, states.shape[1]))
-        wrong = ~np.isfinite(states)
-        rows = np.flatnonzero(wrong.any(axis=1))
-        loss[rows] = states[rows, wrong[rows].argmax(axis=1)]
-        return loss, states
+        return of_states(states, least_of(self.system, states.shape[1])), states
 
     def _table(self, value: Any, given: Float, n: int, names: bool | Sequence[str]) -> Float:
         """``value`` as columns (n, m), one for each of ``names`` if these are given."""

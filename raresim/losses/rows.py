@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,9 @@ from raresim.errors import LossError
 from raresim.losses import noise
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failed, Failure, failures_of, not_finite, note
+from raresim.losses.limits import Limited, check_outputs, names_of
 from raresim.losses.stopping import Stop, current
+from raresim.losses.system import System, checked, in_words, least_of, of_states
 from raresim.losses.user_code import Policy, UserCode
 from raresim.numerics.arrays import Float
 
@@ -35,7 +38,8 @@ class RowError(Exception):
 class RowLoss(UserCode):
     """A loss with one evaluation for each row, several of which may be under way at the same time.
 
-    To add one: a member that gives `of_row` and `name`, checks itself with `check_rows`, and documents these fields.
+    To add one: a member that gives `of_row`, `name` and `outputs`, checks itself with `check_rows`, and documents these
+    fields.
 
     Parameters
     ----------
@@ -47,12 +51,15 @@ class RowLoss(UserCode):
         Treatment of a row that fails; see `PythonLoss`.
     retries : int, optional
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+    system : "any", "all" or mapping
+        Which of several outputs make the event; see `PythonLoss`.
     """
 
     parallel: int = 1
     timeout: float | None = None
     on_failure: Policy = "error"
     retries: int | None = None
+    system: System = "any"
 
     token: str = field(default="", init=False, repr=False)
 
@@ -61,9 +68,16 @@ class RowLoss(UserCode):
     def name(self) -> str:
         """What the loss is called in messages."""
 
+    @property
     @abstractmethod
-    def of_row(self, row: Float, stop: Stop) -> float:
-        """The loss of one row, (d,) float64; a call may be made on any thread, and ends soon after ``stop`` is set.
+    def outputs(self) -> tuple[Limited, ...]:
+        """The numbers of a row: the loss, or a limit state each where there are several."""
+
+    @abstractmethod
+    def of_row(self, row: Float, stop: Stop) -> tuple[float, ...]:
+        """The numbers of one row, (d,) float64, one for each of `outputs`.
+
+        A call may be made on any thread, and ends soon after ``stop`` is set.
 
         Raises
         ------
@@ -77,18 +91,41 @@ class RowLoss(UserCode):
         """Raise `FieldError` if a field of this class is not allowed; the numbers become plain ones."""
         object.__setattr__(self, "parallel", whole("parallel", self.parallel))
         self.check_policy()
+        object.__setattr__(self, "system", checked(self.system))
+        check_outputs(self.outputs, self.system)
+
+    @property
+    def has_threshold(self) -> bool:
+        return all(output.has_limit for output in self.outputs)
+
+    @property
+    def limit_state_names(self) -> tuple[str, ...]:
+        return names_of(self.outputs) if len(self.outputs) > 1 else ()
+
+    @property
+    def at_least(self) -> int:
+        return least_of(self.system, len(self.outputs))
 
     def __call__(self, x: Float, out: Float) -> None:
-        rows = np.ascontiguousarray(x)
-        found = self._evaluate(rows, out, range(len(x)))
+        out[:] = of_states(self._table(x), self.at_least)
+
+    def states(self, x: Float) -> Float | None:
+        """As in `Loss`; a bounded row that fails has NaN for each limit state."""
+        return self._table(x) if self.limit_state_names else None
+
+    def _table(self, x: Float) -> Float:
+        """The numbers (n, m) of rows ``x`` (n, d), beyond their limits; NaN for each of a row that fails."""
+        rows, table = np.ascontiguousarray(x), np.empty((len(x), len(self.outputs)), order="F")
+        found = self._evaluate(rows, table, range(len(x)))
         before = len(found)
         for _ in range(self.again if found else 0):
-            found = self._evaluate(rows, out, list(found))
+            found = self._evaluate(rows, table, list(found))
         if found and self.on_failure != "bound":
-            raise self._error(rows, out, found)
+            raise self._error(rows, table, found)
         if before:
-            note(failures_of(x, out, found, before - len(found)))
-        out[list(found)] = np.nan
+            note(failures_of(x, of_states(table, self.at_least), found, before - len(found)))
+        table[list(found)] = np.nan
+        return table
 
     def watched(self) -> Loss:
         watched = object.__new__(type(self))
@@ -106,6 +143,8 @@ class RowLoss(UserCode):
     def about_rows(self) -> list[str]:
         """Lines for `describe` about the fields of this class."""
         lines = []
+        if names := self.limit_state_names:
+            lines.append(f"limit states {', '.join(names)}: the event is that {in_words(self.system)}")
         tries = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
         if self.on_failure == "retry":
             lines.append(f"a row without a loss is tried again, and ends the run{tries}")
@@ -120,29 +159,33 @@ class RowLoss(UserCode):
         return lines
 
     def _again(self, x: Float, out: Float) -> Float:
-        """The losses (n,) of ``x``; NaN where a row fails now."""
-        losses = np.full(len(x), np.nan)
+        """The losses (n,) of ``x``, or its limit states (n, m) if ``out`` holds these; NaN where a row fails now."""
+        table = np.full((len(x), len(self.outputs)), np.nan, order="F")
         with contextlib.suppress(LossError):
-            found = self._evaluate(np.ascontiguousarray(x), losses, range(len(x)))
-            losses[list(found)] = np.nan
-        return losses
+            found = self._evaluate(np.ascontiguousarray(x), table, range(len(x)))
+            table[list(found)] = np.nan
+        return table if out.ndim > 1 else of_states(table, self.at_least)
 
-    def _evaluate(self, x: Float, out: Float, rows: Iterable[int]) -> dict[int, Failed]:
-        """Write the losses of some rows into ``out``; returns those that failed, or only the first if it ends the run.
+    def _evaluate(self, x: Float, table: Float, rows: Iterable[int]) -> dict[int, Failed]:
+        """Write the numbers of some rows into ``table`` (n, m); returns those that failed, or only the first if it ends
+        the run.
 
         The first is the same for any number of rows at a time: rows begin in order.
         """
         found: dict[int, Failed] = {}
         with _results(self.parallel, self._outcome, x, rows) as results:
             for row, outcome in results:
-                out[row] = np.nan if isinstance(outcome, Failed) else outcome
-                if not np.isfinite(out[row]):
-                    found[row] = outcome if isinstance(outcome, Failed) else not_finite(outcome)
-                    if self.on_failure == "error":
-                        break
+                if isinstance(outcome, Failed):
+                    table[row], found[row] = np.nan, outcome
+                else:
+                    table[row] = [o.beyond(value) for o, value in zip(self.outputs, outcome, strict=True)]
+                    wrong = [value for value in outcome if not math.isfinite(value)]
+                    found |= {row: not_finite(wrong[0])} if wrong else {}
+                if row in found and self.on_failure == "error":
+                    break
         return found
 
-    def _outcome(self, row: Float, stop: Stop) -> float | Failed:
+    def _outcome(self, row: Float, stop: Stop) -> tuple[float, ...] | Failed:
         if stop.is_set():
             raise LossError(f"loss {self.name}: was stopped")
         try:
@@ -150,8 +193,9 @@ class RowLoss(UserCode):
         except RowError as error:
             return Failed(error.kind, str(error), error)
 
-    def _error(self, x: Float, out: Float, found: dict[int, Failed]) -> LossError:
+    def _error(self, x: Float, table: Float, found: dict[int, Failed]) -> LossError:
         """The error that ends the run, with the rows that failed."""
+        out = of_states(table, self.at_least)
         row, first = next(iter(found.items()))
         tried = f"; tried {self.again + 1} times" if self.again else ""
         scenario = f"the scenario {np.array2string(x[row], precision=6, threshold=12)}"

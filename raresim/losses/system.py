@@ -54,6 +54,15 @@ def combined(columns: Float, least: int) -> Float:
     return np.where(np.isnan(columns).any(axis=1), np.nan, loss)
 
 
+def of_states(states: Float, least: int) -> Float:
+    """`combined` (n,) of ``states`` (n, m), but of a row with a value that is not finite the first such value."""
+    loss = combined(states, least)
+    wrong = ~np.isfinite(states)
+    rows = np.flatnonzero(wrong.any(axis=1))
+    loss[rows] = states[rows, wrong[rows].argmax(axis=1)]
+    return loss
+
+
 def in_words(system: System) -> str:
     """The event of the system, as a clause."""
     if isinstance(system, Mapping):

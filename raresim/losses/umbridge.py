@@ -16,9 +16,11 @@ import numpy as np
 
 from raresim.arguments.checks import whole
 from raresim.arguments.synonyms import unknown
+from raresim.arguments.typed import typed
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
+from raresim.losses.limits import Limited
 from raresim.losses.rows import RowError, RowLoss
 from raresim.losses.stopping import Stop
 from raresim.losses.web import LateError, NoAnswerError, Server, UnreadableError, checked_url
@@ -30,6 +32,42 @@ PROTOCOL = 1.0
 
 PATIENCE = 30.0
 """Seconds that a server may take to say what it is, where no ``timeout`` is given."""
+
+
+@typed
+@dataclass(frozen=True, kw_only=True)
+class UMBridgeOutput(Limited):
+    """A number of the output of a UM-Bridge model: the loss, or one limit state of several.
+
+    Parameters
+    ----------
+    at : int or sequence of int, optional
+        Its index from 0, or ``[vector, index]`` where the output has several vectors. Left out, the only number.
+    name : str, optional
+        Name of the limit state, where there are several outputs; left out, ``g1``, ``g2``, ... by its place.
+    above : float, optional
+        The limit of the number, in its own unit: it fails where it is at least this. The loss is then the distance
+        beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
+    below : float, optional
+        It fails where it is at most this, ``(below - number) / scale``. It replaces ``above``.
+    scale : float
+        What counts as one unit beyond the limit, positive, in the unit of the number; it changes no event.
+
+    Raises
+    ------
+    FieldError
+        When the place or the limit is not allowed.
+    """
+
+    at: int | Sequence[int] | None = None
+    name: str | None = None
+    above: float | None = None
+    below: float | None = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", _checked_place("at", self.at))
+        self.check_limit()
 
 
 @member("loss")
@@ -45,9 +83,10 @@ class UMBridgeLoss(RowLoss):
         Name of the model, of those that the server has.
     config : mapping
         Options of the model, passed on as JSON.
-    output : int or sequence of int, optional
+    output : int, sequence of int, UMBridgeOutput or sequence of UMBridgeOutput, optional
         Which number of the model's output is the loss: its index from 0, or ``[vector, index]`` where the output has
-        several vectors. Left out, the only one.
+        several vectors; or with a limit of its own, ``{at: 1, above: 3}``. A list of the latter are limit states of
+        one evaluation. Left out, the only number.
     parallel : int
         Number of rows that one worker asks for at the same time. A server that evaluates one row at a time lets the
         others wait.
@@ -60,6 +99,9 @@ class UMBridgeLoss(RowLoss):
         and the run ends if that does not help.
     retries : int, optional
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+    system : "any", "all" or mapping
+        Which of several outputs make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``,
+        at least so many. Where outputs have limits of their own, a measure asks for ``above: 0``.
 
     Raises
     ------
@@ -81,25 +123,21 @@ class UMBridgeLoss(RowLoss):
     url: str
     model: str
     config: Mapping[str, Any] = field(default_factory=dict)
-    output: int | Sequence[int] | None = None
+    output: int | Sequence[int] | UMBridgeOutput | Sequence[UMBridgeOutput] | None = None
 
+    outputs: tuple[UMBridgeOutput, ...] = field(default=(), init=False, repr=False)
     sizes: tuple[int, ...] = field(default=(), init=False, repr=False)
-    place: tuple[int, int] = field(default=(0, 0), init=False, repr=False)
+    places: tuple[tuple[int, int], ...] = field(default=(), init=False, repr=False)
     out_sizes: tuple[int, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", _outputs(self.output))
         self.check_rows()
         object.__setattr__(self, "url", checked_url("url", self.url))
         try:
             json.dumps(dict(self.config), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise FieldError("config", f"must be plain data that JSON has: {error}") from None
-        if isinstance(self.output, Sequence):
-            if len(self.output) != 2:
-                raise FieldError("output", f"must be an index or [vector, index], got {list(self.output)}")
-            object.__setattr__(self, "output", tuple(whole("output", index, 0) for index in self.output))
-        elif self.output is not None:
-            object.__setattr__(self, "output", whole("output", self.output, 0))
 
     @property
     def name(self) -> str:
@@ -132,27 +170,27 @@ class UMBridgeLoss(RowLoss):
         out_sizes = self._sizes("/OutputSizes", "outputSizes", asked)
         object.__setattr__(bound, "sizes", sizes)
         object.__setattr__(bound, "out_sizes", out_sizes)
-        object.__setattr__(bound, "place", self._place(out_sizes))
+        object.__setattr__(bound, "places", tuple(self._place(output.at, out_sizes) for output in self.outputs))
         return bound
 
-    def _place(self, sizes: Sequence[int]) -> tuple[int, int]:
-        """Vector and index of the loss in an output of vectors of ``sizes``."""
+    def _place(self, at: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[int, int]:
+        """Vector and index of the number ``at`` in an output of vectors of ``sizes``."""
         shape = f"{self.model} gives vectors of {list(sizes)}"
-        if self.output is None:
+        if at is None:
             if sum(sizes) != 1:
                 raise FieldError("output", f"must say which number is the loss: {shape}")
             return list(sizes).index(1), 0
-        if isinstance(self.output, int):
+        if isinstance(at, int):
             if len(sizes) != 1:
-                raise FieldError("output", f"must be [vector, index], got {self.output}: {shape}")
-            vector, index = 0, self.output
+                raise FieldError("output", f"must be [vector, index], got {at}: {shape}")
+            vector, index = 0, at
         else:
-            vector, index = self.output
+            vector, index = at
         if vector >= len(sizes) or index >= sizes[vector]:
             raise FieldError("output", f"must be in the output, counted from 0, got [{vector}, {index}]: {shape}")
         return vector, index
 
-    def of_row(self, row: Float, stop: Stop) -> float:
+    def of_row(self, row: Float, stop: Stop) -> tuple[float, ...]:
         given = [part.tolist() for part in np.split(row, np.cumsum(self.sizes)[:-1])]
         question = {"name": self.model, "input": given, "config": dict(self.config)}
         try:
@@ -167,21 +205,21 @@ class UMBridgeLoss(RowLoss):
             raise RowError("raised", f"the model answered {_error(answer)}")
         if status != 200:
             raise RowError("raised", f"{self.url}/Evaluate answered with status {status}")
-        return self._number(answer)
+        return self._numbers(answer)
 
-    def _number(self, answer: Any) -> float:
-        """The loss in an answer to Evaluate."""
+    def _numbers(self, answer: Any) -> tuple[float, ...]:
+        """The numbers of the outputs in an answer to Evaluate."""
         output: Any = answer.get("output") if isinstance(answer, dict) else None
         is_right = isinstance(output, list) and all(isinstance(vector, list) for vector in output)
         got = tuple(map(len, output)) if is_right else ()
         if got != self.out_sizes:
             shape = f"vectors of {list(got)}" if is_right else f"{answer!r:.80}"
             raise LossError(f"loss {self.name}: must answer with vectors of {list(self.out_sizes)}, got {shape}")
-        vector, index = self.place
-        value = output[vector][index]
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise LossError(f"loss {self.name}: must answer with numbers, got {value!r:.40}")
-        return float(value)
+        values = [output[vector][index] for vector, index in self.places]
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise LossError(f"loss {self.name}: must answer with numbers, got {value!r:.40}")
+        return tuple(map(float, values))
 
     def _told(self, path: str, question: Mapping[str, Any] | None) -> dict[str, Any]:
         """What the server says about itself, as a mapping."""
@@ -211,13 +249,36 @@ class UMBridgeLoss(RowLoss):
 
     def describe(self) -> list[str]:
         options = f" with {json.dumps(dict(self.config))}" if self.config else ""
-        which = "" if self.output is None else f"; the loss is number {self.output} of its output, from 0"
-        return [f"UM-Bridge model {self.name}{options}{which}", *self.about_rows()]
+        lines = [f"UM-Bridge model {self.name}{options}"]
+        for name, output in zip(self.limit_state_names or ("the loss",), self.outputs, strict=True):
+            if output.at is not None:
+                lines.append(f"{name} is number {output.at} of its output, from 0{output.limit_in_words}")
+        return [*lines, *self.about_rows()]
 
     @staticmethod
     def examples() -> list[tuple[Inputs, UMBridgeLoss]]:
         """Inputs and losses for the conformance tests, which have the server."""
         return [(StandardNormal(dim=3), UMBridgeLoss(url="http://127.0.0.1:4242", model="forward", output=1))]
+
+
+def _checked_place(field: str, at: Any) -> int | tuple[int, ...] | None:
+    """An index or ``[vector, index]`` of plain whole numbers; None where it is left out."""
+    if at is None:
+        return None
+    if not isinstance(at, Sequence):
+        return whole(field, at, 0)
+    if len(at) != 2:
+        raise FieldError(field, f"must be an index or [vector, index], got {list(at)}")
+    return tuple(whole(field, index, 0) for index in at)
+
+
+def _outputs(given: Any) -> tuple[UMBridgeOutput, ...]:
+    """The field ``output`` as outputs."""
+    if isinstance(given, UMBridgeOutput):
+        return (given,)
+    if isinstance(given, Sequence) and any(isinstance(output, UMBridgeOutput) for output in given):
+        return tuple(given)
+    return (UMBridgeOutput(at=_checked_place("output", given)),)
 
 
 def _error(answer: Mapping[str, Any]) -> str:

@@ -258,7 +258,8 @@ class Search:
         self.walks, self.found, self.unseen = max(found.walks, 1), found.regions, found.unseen
         self.counted_walks = found.walks
         self.notes.decide(found.describe())
-        self.notes.record("walks", 0, found.evaluations, elites=len(found.points))
+        if found.evaluations:
+            self.notes.record("walks", 0, found.evaluations, elites=len(found.points))
         return found.points
 
     def by_hits(self) -> None:
@@ -523,7 +524,8 @@ class Search:
     def gave_up(self, why: str) -> Tuned:
         """The best available proposal if the event was not reached; the verdict says so."""
         archive = self.archive
-        if np.count_nonzero(archive.loss >= self.goal) < 2:
+        in_event = archive.loss >= self.goal
+        if np.count_nonzero(np.exp(archive.log_weight[in_event])) < 2:  # weights can vanish in many dimensions
             self.notes.decide(f"{why}, and hardly any draw was in the event: draws from the target give a bound")
             return replace(self.tuned(None, None, why), starts=max(self.walks, 1), reached=0)
         self.notes.decide(f"{why}: the proposal is fitted to the few draws in the event")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
 from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
-from raresim.methods.offers import of_weights
+from raresim.methods.offers import of_squares, of_weights
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 
@@ -29,12 +30,15 @@ def share_left(shares: Iterable[float]) -> float:
 
 
 class OfferedDraws(OfDraws):
-    """Rows of a scheme that knows the largest weight of a row.
+    """Rows of a scheme that knows the largest weight of a row, or its mean square.
 
     A subclass has the field ``heaviest``: that weight over the probability of its event; infinite if it is not known.
     """
 
     heaviest: float
+
+    squares: float = math.inf
+    """Bound on the mean square weight of a row in an event over its squared probability."""
 
     @property
     def cost(self) -> float:
@@ -42,16 +46,17 @@ class OfferedDraws(OfDraws):
 
     @property
     def gapless(self) -> str:
-        return of_weights(self.heaviest)
+        return of_weights(self.heaviest) or of_squares(self.squares)
 
 
 class MixedDraws(OfferedDraws):
     """Rows of which some are drawn for one of several aims, and the others, a share ``plain``, from the model itself.
 
-    A subclass has the field ``beyond``, the rows that are kept.
+    A subclass has the fields ``beyond``, the rows that are kept, and ``sampled``, those that are kept for the user.
     """
 
     beyond: Beyond | None
+    sampled: Drawing | None
 
     if TYPE_CHECKING:  # a field in some subclasses, a property in others
 
@@ -80,7 +85,8 @@ class MixedDraws(OfferedDraws):
         problem_loss(x, loss)
         many = problem_loss.parts_at_once if self.beyond is not None and self.beyond.draws else 0
         in_event = masks(self.events, loss)
-        return summary_of(block, u, loss, self.log_weight(x), in_event, many, self.beyond, self.plain > 0)
+        log_weight, outside = self.log_weight(x), self.plain > 0
+        return summary_of(block, u, loss, log_weight, in_event, many, self.beyond, outside, sampled=self.sampled)
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         return np.tile(self.log_weight(self.mapped(u)), (len(self.events), 1)), 0

@@ -95,6 +95,21 @@ def of_weights(factor: float) -> str:
     )
 
 
+def of_squares(factor: float) -> str:
+    """Why rows with a known mean square weight see every part of an event; empty where it is too large.
+
+    With ``E_q w^2 <= factor P(A)^2`` in the event ``A``, a part ``B`` of it has
+    ``P(B)^2 = (E_q w 1_B)^2 <= factor P(A)^2 Q(B)`` by the inequality of Cauchy and Schwarz.
+    """
+    if not factor <= HEAVIEST:
+        return ""
+    return (
+        f"the mean square weight of a row is at most {factor:.3g} times the squared probability, by the equations of "
+        "the model: the error has no unseen part, and a part of the event with a share s of its probability has at "
+        f"least a share s^2 / {factor:.3g} of the rows"
+    )
+
+
 def bounded(
     made: tuple[Tuned, float] | None, rows: Callable[[float], Estimator], patience: float = PATIENCE
 ) -> Tuned | None:

@@ -55,6 +55,11 @@ class Model(ABC):
         """A way to draw that knows the structure; None where the model has none."""
         return None
 
+    def quantile(self, tail: float) -> float | None:
+        """The loss that is exceeded with the probability ``tail``, by the exact law of the loss; None where that is not
+        known, or takes longer than climbs to it would. A search then aims at it from the beginning."""
+        return None
+
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         """Numbers in closed form or by recursion to hold the estimates against, each with what it assumes.
 

@@ -21,6 +21,7 @@ from raresim.errors import FieldError
 from raresim.models.base import Model
 from raresim.models.controls import Control
 from raresim.models.market.approximations import approximations, controls_of
+from raresim.models.market.exact_quadratic import QuadraticLaw
 from raresim.models.market.given import factors_of, given
 from raresim.models.market.ore import Ore
 from raresim.models.market.quadratic_form import QuadraticForm
@@ -147,6 +148,9 @@ class DeltaGamma(Model):
     @property
     def scheme(self) -> QuadraticTwist | None:
         return None if self.form is None else QuadraticTwist(self.form)
+
+    def quantile(self, tail: float) -> float | None:
+        return None if self.form is None else QuadraticLaw(self.form).quantile(tail)
 
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         return () if self.form is None else controls_of(self.form, estimates)

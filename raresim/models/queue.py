@@ -190,6 +190,9 @@ class Queue(Model):
             return self.steady.scheme
         return BigStep(self.walk) if Twistable(self.walk.added).is_heavy else WalkTwist(self.walk)
 
+    def quantile(self, tail: float) -> float | None:
+        return None if self.steady is None else self.steady.quantile(tail)
+
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         asked = [e for e in estimates if e.kind == "probability" and e.direction == "above" and e.threshold is not None]
         if self.steady is not None:

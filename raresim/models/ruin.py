@@ -158,6 +158,12 @@ class Ruin(Model):
         schemes = () if others is None else others.schemes
         return FirstOf(schemes) if self.is_heavy and schemes else FirstOf((twist, *schemes))
 
+    def quantile(self, tail: float) -> float | None:
+        law = self.claims
+        if self.horizon is not None or not isinstance(law, Exponential) or law.loc != 0:
+            return None
+        return exact.reserve_exponential(1.0 / law.scale, self.load, tail)
+
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         return tuple(
             control

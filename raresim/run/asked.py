@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raresim.accumulators.summary import Summary
 from raresim.measures.base import Question
 from raresim.measures.curve import Certainty, TailCurve
-from raresim.run.locate import Located
+from raresim.run.rough_quantiles import Quantiles
 
 TAIL_ERROR = 0.1
 """Relative error that is always asked of the probability beyond a quantile; the verdict asks no more."""
@@ -90,7 +90,7 @@ def _relative(error: float, value: float) -> float:
     return error / abs(value) if value else math.inf if error else 0.0
 
 
-def plan_of(relative_error: float, questions: Sequence[Question], located: Located | None) -> Asked:
+def plan_of(relative_error: float, questions: Sequence[Question], located: Quantiles | None) -> Asked:
     """The plan of a run that asks for ``relative_error`` of each answer."""
     planned, least = [], []
     for question in questions:

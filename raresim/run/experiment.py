@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from raresim.accumulators.tail_draws import Beyond
@@ -65,6 +66,7 @@ from raresim.run.progress import Watcher, reporting
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
+from raresim.run.rough_quantiles import KnownQuantiles
 from raresim.run.sampled import Output, drawing_of, not_drawn, refuse_names, sampled
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
@@ -130,10 +132,16 @@ class Experiment:
         with about("loss"):
             loss = self.loss.bind(self.inputs)
         sizes, budget = (self.inputs.latent_dim, self.inputs.dim), self.stop.max_evaluations
-        refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+        known = self.known_quantiles is not None
+        refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget, known)
         if self.output is not None:
             refuse_names(self.inputs, loss, self.output)
         return loss
+
+    @cached_property
+    def known_quantiles(self) -> KnownQuantiles | None:
+        """The quantiles that the model knows without sampling, for the search to aim at; None where it does not."""
+        return KnownQuantiles.of(self.model, self.measures)
 
     def _take_model(self) -> None:
         """Inputs and loss from the model; raises `FieldError` where not exactly one of the two ways is used."""
@@ -240,7 +248,8 @@ class Experiment:
             budget = affordable(self.stop, pace, executor.workers, time.perf_counter() - begun)
             try:
                 sizes = (self.inputs.latent_dim, self.inputs.dim)
-                refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget)
+                known = self.known_quantiles is not None
+                refuse_for(*sizes, self.inputs, loss, self.measures, self.method, budget, known)
             except FieldError as error:
                 paid = f"pays for about {budget:,} evaluations of {pace:.2g} s each"
                 raise FieldError("seconds", f"{paid}, which are too few: {error}", ("stop",)) from error
@@ -259,7 +268,9 @@ class Experiment:
         before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         tails = [tail for measure in self.measures for tail in measure.tails]
-        located = locate(before, tails, keep=any(m.keeps == "draws" for m in self.measures)) if tails else None
+        located: Located | KnownQuantiles | None = self.known_quantiles
+        if tails and located is None:
+            located = locate(before, tails, keep=any(m.keeps == "draws" for m in self.measures))
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)
         before = replace(before, max_evaluations=budget - explore - after)
@@ -287,11 +298,15 @@ class Experiment:
             scheme=None if self.model is None else self.model.scheme,
         )
         tuned = self.method.tune(session)
+        if self.known_quantiles is not None:
+            tuned = replace(tuned, decisions=(KnownQuantiles.sentence, *tuned.decisions))
         job = estimator_of(session, tuned, wanted)
         reserved = 0 if job.gapless else session.reserved
         return Found(loss, questions, places, session, wanted, tuned, job, explore, reserved, after, scale)
 
-    def _beyond(self, questions: Sequence[Question], located: Located | None, problem: Problem) -> Beyond | None:
+    def _beyond(
+        self, questions: Sequence[Question], located: Located | KnownQuantiles | None, problem: Problem
+    ) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None if counts of events are enough."""
         if all(measure.keeps == "counts" for measure in self.measures):
             return None

@@ -23,6 +23,7 @@ from raresim.measures.tail_rate import normal_rate
 from raresim.measures.tail_sample import TailSample, of_draws
 from raresim.numerics.blocks import Block
 from raresim.run.locate import Located
+from raresim.run.rough_quantiles import KnownQuantiles
 
 EXPLORE_DRAWS, EXPLORE_SHARE = 10_000, 0.02
 """Draws of the target for the standard deviation of a loss without a closed form; and the largest share of the budget
@@ -124,7 +125,7 @@ def once(asked: Sequence[Sequence[Question]]) -> tuple[list[Question], list[list
     return questions, places
 
 
-def climbed(located: Located, problem: Problem) -> Callable[[float], TailSample]:
+def climbed(located: Located | KnownQuantiles, problem: Problem) -> Callable[[float], TailSample]:
     """A function that gives the draws of the climbs beyond the quantile of a tail probability, as rows."""
 
     def rows(tail: float) -> TailSample:

@@ -1,4 +1,4 @@
-"""Rough quantiles of the loss, so that a proposal can be tuned before they are known."""
+"""Rough quantiles of the loss by climbs, so that a proposal can be tuned before they are known."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from raresim.methods.subset_simulation import climb
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
+from raresim.run.rough_quantiles import Quantiles
 
 CLIMBS = 2
 SAMPLES, LEAST = 1000, 100
@@ -30,14 +31,6 @@ RARITY = 0.1
 
 BEYOND = 0.3
 """How far beyond the rarest quantile the climbs go, as a share of its probability: the slope is read from there."""
-
-FLOOR, MOST_FLOOR = 4.0, 0.5
-"""Rows are kept from a floor with this many times the largest tail probability, which is at most the second number. The
-floor surely lies below a quantile whose tail is at most half of that; for larger tails every row is kept."""
-
-
-NEAR = 0.25
-"""Share of the scale of the loss below which the size of a quantile does not count for its relative error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +56,7 @@ class Climbed(Accumulator):
 
 
 @dataclass(frozen=True, eq=False)
-class Located:
+class Located(Quantiles):
     """Quantiles of the loss as climbs of subset simulation show them.
 
     Parameters
@@ -88,44 +81,9 @@ class Located:
         at = self.curve.index(tail)
         return float(self.curve.loss[-1 if at is None else at])
 
-    def steepness(self, tail: float) -> float:
-        """``-d log P(loss > x) / d log x`` at the quantile, over a factor four of the tail; infinite at an atom.
-
-        ``x`` is the size of the quantile, or `least` if that is larger.
-        """
-        more = _more(tail)
-        low, high = self.quantile(more), self.quantile(0.5 * tail)
-        at = max(abs(self.quantile(tail)), self.least(tail))
-        return math.log(more / (0.5 * tail)) * at / (high - low) if high > low and at > 0 else math.inf
-
-    def least(self, tail: float) -> float:
-        """Smallest size of a loss by which an error of the quantile is divided; 0 if the quantile's own size will do.
-
-        A quantile next to zero, between losses of either sign, is no scale of the loss. The scale is the distance
-        between the quantiles at half the tail and at twice the tail (or half way to one).
-        """
-        low, high = self.quantile(_more(tail)), self.quantile(0.5 * tail)
-        return NEAR * (high - low) if low < 0.0 < high else 0.0
-
-    def least_shortfall(self, tail: float) -> float:
-        """As `least`, for the mean of the losses beyond the quantile; the scale is their distance from the quantile."""
-        return NEAR * self.excess(tail) if self.quantile(tail) < 0.0 else 0.0
-
     def excess(self, tail: float) -> float:
-        """Mean excess of the losses beyond the quantile over it."""
         at = self.curve.index(tail)
         return self.curve.excess(at)[0] / tail if at else 0.0
-
-    def floor(self, tails: Sequence[float]) -> float:
-        """A loss that surely lies below the quantiles of all tails; below every loss if a tail is large."""
-        if 2.0 * max(tails) > MOST_FLOOR:
-            return -math.inf
-        return self.quantile(min(MOST_FLOOR, FLOOR * max(tails)))
-
-
-def _more(tail: float) -> float:
-    """Twice the tail, but at most half way from it to one."""
-    return min(2.0 * tail, 0.5 * (1.0 + tail))
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,7 @@ def refuse_for(
     measures: Sequence[Measure],
     method: Method,
     max_evaluations: int,
+    known_quantiles: bool = False,
 ) -> None:
     """Raise `FieldError` or `DataError` if a part does not go with the inputs, before anything is drawn.
 
@@ -76,6 +77,8 @@ def refuse_for(
         How draws are chosen.
     max_evaluations : int
         Evaluations of the whole run. The share of a pilot for quantiles or a standard deviation is not known yet.
+    known_quantiles : bool
+        Whether the quantiles that are asked need no pilot.
     """
     with about("method"):
         method.cost(latent_dim, dim)
@@ -88,8 +91,12 @@ def refuse_for(
                 measure.check_inputs(inputs)
                 measure.check_parameters(loss, inputs)
                 measure.check_moments(loss, inputs)
-    of_a_draw = latent_dim if method.draws_in == "standard" else dim
-    _refuse_budget(of_a_draw, inputs, loss, measures, method, max_evaluations)
+    tails = [] if known_quantiles else [tail for measure in measures for tail in measure.tails]
+    if tails:
+        locate.refuse_budget(tails, max_evaluations)
+    if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
+        explore.refuse_budget(max_evaluations)
+    method.refuse_budget(latent_dim if method.draws_in == "standard" else dim, max_evaluations)
 
 
 def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> None:
@@ -146,14 +153,3 @@ def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> Non
             f"must ask for a number, such as a probability or a value_at_risk: {kinds} only show more about one",
             (),
         )
-
-
-def _refuse_budget(
-    dim: int, inputs: Inputs | None, loss: Loss, measures: Sequence[Measure], method: Method, max_evaluations: int
-) -> None:
-    """Raise `FieldError` if the budget does not pay for the first stages of a run."""
-    if tails := [tail for measure in measures for tail in measure.tails]:
-        locate.refuse_budget(tails, max_evaluations)
-    if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
-        explore.refuse_budget(max_evaluations)
-    method.refuse_budget(dim, max_evaluations)

@@ -93,13 +93,15 @@ def sampled(kept: EventDraws, drawing: Drawing, problem: Problem, output: Output
     """The table of the draws in the order of drawing, and its facts for the manifest."""
     one = kept.cut()
     loss, log_weight, x = one.loss[0], one.log_weight[0], np.asfortranarray(one.u[0])
-    if problem.space == "standard":
+    has_factors = x.shape[1] > 0
+    if problem.space == "standard" and has_factors:
         x = problem.inputs.to_physical(x, np.empty((len(x), problem.inputs.dim), order="F"))
-    names = parts_of(problem.loss, loss.size)
+    names = parts_of(problem.loss, loss.size) if has_factors else ()
     parts = problem.loss.components(x) if names else None
     weight = np.exp(log_weight) * (kept.inside / max(1, kept.n * loss.size))
     values: Float = np.column_stack([x, *([] if parts is None else [parts]), loss, log_weight, weight])
-    table = Draws(columns_of(problem.inputs, names), values, output.format)
+    columns = columns_of(problem.inputs, names) if has_factors else LAST
+    table = Draws(columns, values, output.format)
     event = {"at_least": drawing.at_least, "at_most": drawing.at_most}
     facts = {
         "file": table.file,
@@ -108,7 +110,9 @@ def sampled(kept: EventDraws, drawing: Drawing, problem: Problem, output: Output
         "among": kept.n,
         **{key: value for key, value in event.items() if math.isfinite(value)},
     }
-    if not names and problem.loss.has_components:
+    if not has_factors:
+        facts["left_out"] = "risk factors and parts: rows of this scheme are drawn without them"
+    elif not names and problem.loss.has_components:
         facts["left_out"] = f"losses of {len(problem.loss.component_names):,} parts: too many numbers"
     return table, facts
 

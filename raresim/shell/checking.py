@@ -62,7 +62,7 @@ def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
         },
         "notes": list(inputs.notes),
         "method": {"kind": method.kind, "evaluations": cost, "at_the_end": method.least_time if stop.seconds else ""},
-        "quantile_evaluations": expected_cost(config.tails) if config.tails else 0,
+        "quantile_evaluations": 0 if inputs.known_quantiles else expected_cost(config.tails),
         "stop": {
             "relative_error": stop.relative_error,
             "max_evaluations": stop.max_evaluations,

@@ -53,7 +53,8 @@ def forecast(experiment: Experiment) -> Forecast:
     from raresim.run.locate import expected_cost
 
     inputs, stop = experiment.inputs, experiment.stop
-    tails = [tail for measure in experiment.measures for tail in measure.tails]
+    measures = () if experiment.known_quantiles else experiment.measures
+    tails = [tail for measure in measures for tail in measure.tails]
     search = experiment.method.cost(inputs.latent_dim, inputs.dim) + expected_cost(tails)
     size = SIZES.get(experiment.audit)
     is_fixed = stop.relative_error is None and stop.seconds is None

@@ -1412,7 +1412,7 @@ def standard_deviation_without_an_error(error_at):
 
 
 @bug(
-    "raresim.run.locate:Located.floor",
+    "raresim.run.rough_quantiles:Quantiles.floor",
     "tests/measures/test_quantile_measures.py::test_18_3_var_and_es_near_and_below_the_median_are_read[0.9-crude]",
 )
 def floor_at_the_median(floor):

@@ -642,6 +642,7 @@ OF_LOSSES = (
     "ProgramOutput.",
     "SeriesSystem.",
     "UMBridgeLoss.",
+    "UMBridgeOutput.",
     "Union.",
 )
 """Losses whose keys have tests of their own, in tests/losses."""

@@ -311,7 +311,7 @@ REFUSED = {
     "parallel": ({"parallel": 0}, "parallel: must be at least 1, got 0"),
     "timeout": ({"timeout": -1.0}, "timeout: must be positive"),
     "retries": ({"retries": 1}, "retries: goes with on_failure 'retry' or 'bound', got 'error'"),
-    "output": ({"output": {"pattern": "(.*)"}}, "output: must be a ProgramOutput, got"),
+    "output": ({"output": {"pattern": "(.*)"}}, "output: must be a ProgramOutput or a list of ProgramOutput objects"),
 }
 
 

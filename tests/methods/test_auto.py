@@ -30,6 +30,15 @@ def run(case, seed, **options):
     return solve(case, seed, options.pop("executor", None), **({"method": Auto(), "relative_error": 0.05} | options))
 
 
+def stairs(u):
+    return np.floor(u.sum(axis=1) / math.sqrt(u.shape[1]))
+
+
+def both(u):
+    """The smaller of a sum and of the squared norm over 100."""
+    return np.minimum(u.sum(axis=1) / math.sqrt(u.shape[1]), np.square(u).sum(axis=1) / 100.0)
+
+
 def case_of(function, threshold, d, exact, name=None):
     loss = PythonLoss(function=function)
     return Case(name or function.__name__, StandardNormal(dim=d), loss, Probability(above=threshold), [exact])
@@ -331,6 +340,14 @@ def test_event_that_is_not_reached_gives_a_bound_and_a_name(function, threshold,
     assert len(result.search["outcome"]) > 10
     assert result.search["outcome"] != "the event was reached"
     assert result.evaluations["tune"] <= budget / 2
+    assert result.evaluations["total"] == budget
+
+
+@pytest.mark.parametrize(("function", "threshold", "budget"), [(stairs, 10.0, 3000), (both, 10.4, 5000)])
+def test_weights_that_vanish_in_many_dimensions_end_with_a_bound(function, threshold, budget, seed):
+    """Failing draws of 1,000 coordinates whose weights are below the smallest number say nothing of the event."""
+    result = run(case_of(function, threshold, 1000, 0.0), seed(817), max_evaluations=budget)
+    assert result.verdict.status is Status.BOUND_ONLY
     assert result.evaluations["total"] == budget
 
 

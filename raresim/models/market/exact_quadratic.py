@@ -103,6 +103,12 @@ class QuadraticLaw:
 
         The probability of any loss is that of ``Q_x > 0`` without a twist.
         """
+        asked = (x, q, theta, power)
+        if asked not in self.form.inversions:
+            self.form.inversions[asked] = self._inverted(*asked)
+        return self.form.inversions[asked]
+
+    def _inverted(self, x: float, q: float, theta: float, power: int) -> float | None:
         form = self.form
         c = form.twist(x, q)
         if math.isnan(c):

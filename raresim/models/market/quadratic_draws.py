@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -27,6 +29,8 @@ class QuadraticDraws(OfDraws):
         What is counted.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
 
     Notes
     -----
@@ -37,6 +41,10 @@ class QuadraticDraws(OfDraws):
     sampler: Sampler
     events: tuple[Event, ...]
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @property
     def cost(self) -> float:
@@ -56,4 +64,5 @@ class QuadraticDraws(OfDraws):
         loss = self.sampler.loss(u, block)
         log_weight = self.sampler.log_weight(u)
         many = self.sampler.problem.loss.parts_at_once if self.beyond is not None and self.beyond.draws else 0
-        return summary_of(block, u, loss, log_weight, masks(self.events, loss), many, self.beyond, True)
+        in_event = masks(self.events, loss)
+        return summary_of(block, u, loss, log_weight, in_event, many, self.beyond, True, sampled=self.sampled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,12 @@ class QuadraticForm:
     square: Float
     rotation: Float
     dof: float | None = None
+
+    @cached_property
+    def inversions(self) -> dict[tuple[float, float, float, int], float | None]:
+        """What `raresim.models.market.exact_quadratic.QuadraticLaw` has found, by its arguments: a search, strata and
+        controls of a run ask for the same numbers, and so do several runs of a model."""
+        return {}
 
     @classmethod
     def of(cls, inputs: Inputs, constant: float, linear: Float, quadratic: Float) -> QuadraticForm | None:

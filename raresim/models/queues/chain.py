@@ -63,6 +63,11 @@ class LargestNumber(Loss):
         """Probabilities of the jumps (d + 1,)."""
         return np.asarray(self.rates / self.rates.sum())
 
+    @property
+    def gamma(self) -> float:
+        """``log(mu / lambda)`` of the slowest server."""
+        return math.log(float(self.rates[1:].min() / self.rates[0]))
+
     @cached_property
     def between(self) -> Float:
         """Standard normals (d,) between two kinds of jumps."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.methods.offered_draws import MixedDraws, share_left
@@ -63,8 +65,15 @@ class ChainDraws(MixedDraws):
         Of the rows, for each filling.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
+    squares : float
+        Bound on the mean square weight of a row in an event over its squared probability; infinite where it is not
+        known.
+    known : tuple of float
+        Relative variance of a row for each event, where it is known exactly.
 
     Notes
     -----
@@ -85,7 +94,14 @@ class ChainDraws(MixedDraws):
     fillings: tuple[Filling, ...]
     share: float
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
+    squares: float = math.inf
+    known: tuple[float, ...] = ()
+    known_rows: ClassVar[float] = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> LargestNumber:
@@ -116,7 +132,7 @@ class ChainDraws(MixedDraws):
     def log_weight(self, x: Float) -> Float:
         log_ratio = np.empty((len(x), len(self.fillings)), order="F")
         for j, filling in enumerate(self.fillings):
-            chain_ratio(x, self.loss.between, self.loss.p, *self.changes(filling), log_ratio[:, j])
+            chain_ratio(x, self.loss.between, self.loss.p, *changes_of(filling, self.loss.servers), log_ratio[:, j])
         return -log_mixture(np.full(len(self.fillings), self.share), log_ratio, self.plain)
 
     def drawn_for(self, filling: Filling, u: Float) -> Float:
@@ -124,17 +140,18 @@ class ChainDraws(MixedDraws):
         from scipy import special
 
         uniform, moved = special.ndtr(u), np.full(u.shape, np.nan, order="F")
-        chain_draw(np.asfortranarray(uniform), self.loss.p, *self.changes(filling), moved)
+        chain_draw(np.asfortranarray(uniform), self.loss.p, *changes_of(filling, self.loss.servers), moved)
         return np.where(np.isnan(moved), u, special.ndtri(moved))
 
-    def changes(self, filling: Filling) -> tuple[Float, int, float, float]:
-        """What the kernels take: factors on the rates (pieces, d + 1), the level, and the slope and distance of pieces
-        over their blur."""
-        d, f = self.loss.servers, filling
-        factors = np.ones((f.pieces, d + 1))
-        for k in range(min(f.pieces, d)):
-            factors[k, 0], factors[k, d - k] = math.exp(f.gamma), math.exp(-f.gamma)
-        return factors, f.level, 2.0 * f.gamma / f.blur, f.apart / f.blur
+
+def changes_of(filling: Filling, servers: int) -> tuple[Float, int, float, float]:
+    """What the kernels take: factors on the rates (pieces, d + 1), the level, and the slope and distance of pieces over
+    their blur."""
+    d, f = servers, filling
+    factors = np.ones((f.pieces, d + 1))
+    for k in range(min(f.pieces, d)):
+        factors[k, 0], factors[k, d - k] = math.exp(f.gamma), math.exp(-f.gamma)
+    return factors, f.level, 2.0 * f.gamma / f.blur, f.apart / f.blur
 
 
 @kernel

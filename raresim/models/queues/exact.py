@@ -22,6 +22,11 @@ def ruin_exponential(claim_rate: float, load: float, reserve: float) -> float:
     return load * math.exp(-(1.0 - load) * claim_rate * reserve)
 
 
+def reserve_exponential(claim_rate: float, load: float, tail: float) -> float:
+    """The reserve that is ruined with the probability ``tail``, with exponential claims; see `ruin_exponential`."""
+    return max(0.0, math.log(load / tail) / ((1.0 - load) * claim_rate))
+
+
 def ruin_exponential_by(load: float, reserve: float, horizon: float) -> float:
     """The probability of ruin by a time with claims Exp(1), the premium rate 1 and the claim rate ``load``.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.accumulators.tail_draws import Beyond
@@ -101,6 +102,8 @@ class SiegmundDraws(OfferedDraws):
         Of the rows, for each level.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
 
@@ -123,7 +126,11 @@ class SiegmundDraws(OfferedDraws):
     levels: Float
     share: float
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     def through(self, u: Float, block: Block) -> tuple[Float, int]:
         """NaN: a row of the model does not say in which order its ladder heights came."""
@@ -136,7 +143,9 @@ class SiegmundDraws(OfferedDraws):
         plain = share_left([self.share * self.levels.size])
         log_weight = -log_mixture(np.full(self.levels.size, self.share), log_ratio, plain)
         in_event = masks(self.events, paths.maximum)
-        return summary_of(block, np.empty((block.rows, 0)), paths.maximum, log_weight, in_event, 0, self.beyond, False)
+        none = np.empty((block.rows, 0))
+        loss, kept = paths.maximum, self.sampled
+        return summary_of(block, none, loss, log_weight, in_event, 0, self.beyond, False, sampled=kept)
 
     def paths(self, rng: np.random.Generator, n: int) -> Paths:
         """Paths of ``n`` rows, each twisted until it reaches the level that it is drawn for."""

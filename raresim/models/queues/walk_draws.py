@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.methods.offered_draws import MixedDraws, share_left
@@ -57,6 +59,8 @@ class WalkDraws(MixedDraws):
         What rows are drawn for.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
     """
@@ -65,7 +69,11 @@ class WalkDraws(MixedDraws):
     events: tuple[Event, ...]
     aims: tuple[Aim, ...]
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> WalkMaximum:

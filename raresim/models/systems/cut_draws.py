@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks
 from raresim.engine.fold import Sampler
@@ -89,6 +90,8 @@ class CutDraws(OfferedDraws):
         By which the cuts have failed, each for the same share of rows.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
 
     Notes
     -----
@@ -110,6 +113,10 @@ class CutDraws(OfferedDraws):
     events: tuple[Event, ...]
     times: tuple[float, ...]
     heaviest: float = math.inf
+    sampled: Drawing | None = None
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> Lifetime:
@@ -158,7 +165,9 @@ class CutDraws(OfferedDraws):
         inputs = self.sampler.problem.inputs
         loss = np.empty(block.rows)
         self.loss(inputs.to_physical(u, np.empty(u.shape, order="F")), loss)
-        return summary_of(block, u, loss, self.log_weight(u), masks(self.events, loss), 0, None, False)
+        return summary_of(
+            block, u, loss, self.log_weight(u), masks(self.events, loss), 0, None, False, sampled=self.sampled
+        )
 
     def draw(self, block: Block) -> Float:
         """Standard normals (n, d) of the rows of a block."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
@@ -131,6 +133,8 @@ class WayDraws(MixedDraws):
         Share of rows from the model itself.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
 
@@ -150,7 +154,11 @@ class WayDraws(MixedDraws):
     ways: tuple[LongWay, ...]
     plain: float
     beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     def draw(self, block: Block) -> Float:
         rng = stream(self.sampler.seed, block.stage, block.index)

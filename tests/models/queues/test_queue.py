@@ -9,15 +9,21 @@ import pytest
 import raresim
 from raresim import marginals
 from raresim.engine.fold import Sampler
+from raresim.engine.problem import Problem
 from raresim.errors import FieldError
 from raresim.methods.base import Tuned
+from raresim.methods.offers import PILOT
 from raresim.methods.scheme import Scheme
 from raresim.models import Queue
 from raresim.models.base import Model
-from raresim.models.queues import exact
+from raresim.models.queues import chain_moments, exact
 from raresim.models.queues.chain_draws import ChainDraws, Filling
+from raresim.models.queues.chain_moments import ChainMoments
+from raresim.models.queues.chain_scheme import TRIAL
+from raresim.numerics.blocks import Block
+from raresim.record.event import Event
 from raresim.record.verdict import Status
-from tests.statistical import assert_within_error
+from tests.statistical import assert_mean_is, assert_within_error
 
 EXPONENTIAL = marginals.Exponential()
 EVERY = marginals.Finite(values=[1.0 / 0.7], probabilities=[1.0])
@@ -60,11 +66,35 @@ def test_queues_of_one_server(model, above, reference, seed):
 def test_tandem_by_a_state_dependent_change(rates, capacity, reference, seed):
     assert exact.largest_number(rates[0], rates[1:], capacity) == pytest.approx(reference, rel=1e-8)
     model = Queue(arrival_rate=rates[0], service_rates=list(rates[1:]), capacity=capacity)
-    result = run(model, capacity, 0.05, seed(2), audit="off")
+    result = run(model, capacity, 0.05, seed(2))
     (found,) = result.estimates
     assert_within_error(found.value, reference, found.std_error)
     assert found.relative_error <= 0.05
-    assert result.evaluations["estimate"] < 10_000
+    assert found.verdict.status is Status.TRUSTED
+    assert "mean square weight" in found.verdict.scope
+    assert result.evaluations["audit"] == 0
+    assert result.evaluations["total"] < 5_000
+
+
+@pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
+def test_several_levels_of_a_tandem(seed):
+    model = Queue(**LINE | {"jumps": 1000})
+    result = run(model, [1, 6.5, 12, 20], 0.05, seed(3))
+    assert result.verdict.status is Status.TRUSTED
+    for found in result.estimates:
+        many = math.ceil(found.threshold)
+        reference = exact.largest_number(0.1, (0.2, 0.7), many) if many > 1 else 1.0
+        assert_within_error(found.value, reference, max(found.std_error, 1e-12))
+
+
+@pytest.mark.statistical(effect=1.0, false_fail=1e-6, false_pass=1e-3)
+def test_a_line_with_too_many_states_is_tried_and_audited(seed, monkeypatch):
+    monkeypatch.setattr(chain_moments, "MOST_WORK", 0.0)
+    result = run(Queue(**LINE | {"jumps": 1000}), 20, 0.1, seed(4), max_evaluations=8_000)
+    (found,) = result.estimates
+    assert result.evaluations["tune"] == 3 * TRIAL + PILOT
+    assert found.verdict.status is not Status.TRUSTED
+    assert_within_error(found.value, 1.33514523e-06, found.std_error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +148,43 @@ def test_the_change_that_does_not_see_the_state_ends_untrusted(number, seed):
         max_evaluations=15_000,
     )
     assert result.verdict.status is Status.UNTRUSTED
+
+
+def test_the_equations_show_what_the_swapped_rates_miss():
+    """The mean square weight of Parekh and Walrand's change, over the squared probability: rows do not show it."""
+    line = Queue(**LINE | {"jumps": 1000}).loss
+    moments, level = ChainMoments(line), 20
+    swapped = moments.log_square(Filling(level, line.gamma, 1, 1.0, 1.0))
+    assert swapped - 2.0 * moments.log_probability(level) > math.log(1e8)
+
+
+@pytest.mark.parametrize(("rates", "capacity"), [((0.3, 0.7), 9), ((0.1, 0.3, 0.2), 9), ((0.1, 0.4, 0.3, 0.5), 7)])
+def test_the_equations_give_the_probability(rates, capacity):
+    line = Queue(arrival_rate=rates[0], service_rates=list(rates[1:]), capacity=capacity, jumps=2000).loss
+    moments = ChainMoments(line)
+    p = math.exp(moments.log_probability(capacity))
+    if len(rates) < 4:
+        assert p == pytest.approx(exact.largest_number(rates[0], rates[1:], capacity), rel=1e-9)
+    unchanged = moments.log_square(Filling(capacity, 0.0, 1, 1.0, 1.0))
+    assert math.exp(unchanged) == pytest.approx(p, rel=1e-9)  # all weights are one
+    if len(rates) == 2:  # all rows have the same weight
+        log_square = moments.log_square(Filling(capacity, line.gamma, 1, 1.0, 1.0))
+        assert log_square == pytest.approx(math.log(p) - line.gamma * (capacity - 1), rel=1e-9)
+
+
+@pytest.mark.parametrize("jumps", [14, 60])
+@pytest.mark.statistical(effect=0.2, false_fail=1e-6, false_pass=1e-3)
+def test_the_equations_give_the_mean_square_weight(jumps, seed):
+    """Also where paths are cut short: with 14 jumps a third of the event is left."""
+    line = Queue(arrival_rate=0.3, service_rates=[0.5, 0.6], capacity=6, jumps=jumps).loss
+    filling = Filling(6, line.gamma, 3, 2.0, 1.4)
+    problem = Problem(line.inputs, line, "standard")
+    rows = ChainDraws(Sampler(problem, None, seed(5)), (Event(6.0),), (filling,), 1.0)
+    u = rows.draw(Block(stage=4, index=0, first=0, rows=20_000))
+    loss = np.empty(len(u))
+    line(u, loss)
+    squares = np.where(loss >= 6.0, np.exp(2.0 * rows.log_weight(u)), 0.0)
+    assert_mean_is(squares, math.exp(ChainMoments(line).log_square(filling)))
 
 
 def test_a_line_moves_customers_on():
