@@ -67,8 +67,10 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
     stored, changes = fields_of(run_dir), list(overrides)
     if "seconds" in stored["stopping"]:  # a run for so long was planned for so many evaluations
         changes += ["stop.seconds=null", f"stop.max_evaluations={state.budget}"]
-        if ended_at := stored["stopping"].get("ended_at"):
-            changes.append(f"stop.ended_at={ended_at}")
+    if ended_at := stored["stopping"].get("ended_at"):
+        changes.append(f"stop.ended_at={ended_at}")
+    if stored["stopping"].get("by_hand"):
+        changes.append("stop.by_hand=true")
     config = config_in(run_dir, state, changes)
     now = {facts["name"]: facts["sha256"] for facts in config.experiment().files()}
     then = {facts["name"]: facts["sha256"] for facts in stored["manifest"].get("files", ())}
