@@ -91,7 +91,7 @@ def test_a_run_for_some_seconds_is_repeated_to_its_last_evaluation(config, tmp_p
     out = tmp_path / "timed"
     timed = ("stop.seconds=0.5", "stop.max_evaluations=1e9")
     code, _, stderr = call("run", config, *timed, "--out", out, "-q")
-    assert code == 0, stderr
+    assert code in (0, 20), stderr  # a busy machine makes too few draws for a verdict
     assert read_run(out).stopping["seconds"] == 0.5
     code, stdout, stderr = call("verify", out, "-q")
     assert code == 0, stdout + stderr
