@@ -25,6 +25,7 @@ measures: [{kind: probability, above: 2.0}]
 method: {kind: crude}
 stop: {relative_error: null, max_evaluations: 3000, seconds: 5}
 audit: full
+output: {draws: 1e3}
 execution: {executor: serial}
 """
 
@@ -54,6 +55,8 @@ def test_check_of_a_config_fits_its_schema(config, check_schema, monkeypatch):  
     facts = told["files"][0]["facts"]
     assert (facts["inputs"]["dim"], facts["stop"]["seconds"], facts["method"]["kind"]) == (2, 5, "crude")
     assert facts["memory"]["bytes"] > 1e6
+    assert facts["output"] == {"draws": 1000, "file": "draws.csv"}
+    assert "  output: at most 1,000 weighted draws of the event, in draws.csv" in call("check", config)[1].splitlines()
     code, stdout, stderr = call("check", config, "wrong.yaml", "missing.yaml", "--format", "json")
     assert (code, stderr) == (2, "")
     told = json.loads(stdout)
