@@ -1,6 +1,7 @@
 """A finished run again: the same bits, or what differs."""
 
 import json
+import math
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_what_differs_is_said(finished, errors, manifest, code, said):
     found, stdout, _ = call("verify", finished, "-q")
     assert found == code
     assert said in stdout
+
+
+def test_a_number_without_an_error_is_the_same(config, tmp_path):  # noqa: F811
+    """A value at risk beyond all draws has neither an error nor an upper end."""
+    rare = ("measures=[{kind: value_at_risk, level: 0.99999999}]", "stop.max_evaluations=30000")
+    assert call("run", config, *rare, "--out", tmp_path / "run", "-q")[0] in (20, 21)
+    assert not math.isfinite(read_run(tmp_path / "run").estimates[0].interval[1])
+    code, stdout, _ = call("verify", tmp_path / "run", "-q")
+    assert (code, "the same bits in all 1 numbers" in stdout.replace("\n", " ")) == (0, True)
 
 
 def test_a_rerun_is_a_run_of_its_own(finished, tmp_path):

@@ -127,12 +127,16 @@ def test_the_schema_beside_the_configs_is_the_present_one():
 def without_repeats(schema):
     """A schema without what says nothing, which depends on the version of pydantic.
 
-    That is an ``enum`` of one value beside the same ``const``, and that further properties are allowed.
+    That is an ``enum`` of one value beside the same ``const``, ``allOf`` of one schema, and that further properties are
+    allowed.
     """
     if isinstance(schema, list):
         return [without_repeats(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
+    if len(schema.get("allOf", ())) == 1:
+        schema = {**schema, **schema["allOf"][0]}
+        del schema["allOf"]
     idle = {"additionalProperties"} if schema.get("additionalProperties") is True else set()
     idle |= {"enum"} if "const" in schema and schema.get("enum") == [schema["const"]] else set()
     return {key: without_repeats(value) for key, value in schema.items() if key not in idle}
