@@ -18,6 +18,9 @@ TESTS = ("tests/config", "tests/engine", "tests/numerics", "tests/record", "test
 IGNORED = ("-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning")
 """Old packages use what new ones, on which they depend, deprecate."""
 
+UNTRIED = ("dev", "docs")
+"""Extras for work on the project itself, which are installed in the versions of constraints.txt."""
+
 TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "mpmath", "psutil", "loky", "jsonschema")
 """What the tests themselves need, in any version."""
 
@@ -35,7 +38,8 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".venv-lowest").absolute()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    pins = lowest([*project["dependencies"], *(text for name in extras if name != "dev" for text in extras[name])])
+    tried = [text for name in extras if name not in UNTRIED for text in extras[name]]
+    pins = lowest([*project["dependencies"], *tried])
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -98,6 +98,9 @@ def _refuse_names(cls: type, positions: int, given: Mapping[str, Any]) -> None:
         name = known[len(ordered)] if len(ordered) < len(known) else known[-1]
         raise FieldError(name, f"must be given by name: {cls.__name__}({name}=...)")
     if strange := [name for name in given if name not in known]:
+        if inspect.ismethod(getattr(cls, strange[0], None)):  # of the class, such as StudentT.fit
+            call = f"{cls.__name__}.{strange[0]}(...)"
+            raise FieldError(strange[0], f"is no argument of {cls.__name__} but a way to make one: {call}")
         raise FieldError(strange[0], unknown(f"argument of {cls.__name__}", strange[0], list(known)))
     for name in required:
         if name not in given and name not in ordered[:positions]:

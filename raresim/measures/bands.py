@@ -119,15 +119,19 @@ def exceedances_of(sample: TailSample, thresholds: Float) -> Exceedances:
 
 
 def excesses_of(sample: TailSample, thresholds: Float) -> Excesses:
-    """Partial moments beyond ``thresholds`` (m,), which have to rise and must not be below the floor."""
+    """Partial moments beyond ``thresholds`` (m,), which have to rise and must not be below the floor.
+
+    A moment is infinite where it is larger than a double, as for a short position whose price is the exponential of a
+    Student t return. Its error is then infinite or NaN.
+    """
     order, first = _ordered(sample, thresholds)
     loss, weight = sample.loss[order], sample.weight[order]
-    total, once, twice = _powers(loss, weight, thresholds, first, 2) / sample.n
-    s0, s1, s2, _, s4 = _powers(loss, weight**2, thresholds, first, 4) / sample.n
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        total, once, twice = _powers(loss, weight, thresholds, first, 2) / sample.n
+        s0, s1, s2, _, s4 = _powers(loss, weight**2, thresholds, first, 4) / sample.n
         mean = once / total
         spread = (s2 - 2.0 * mean * s1 + mean**2 * s0) / total**2
-    errors = (np.sqrt(np.maximum(0.0, v) / max(1, sample.n - 1)) for v in (s2 - once**2, s4 - twice**2, spread))
+        errors = [np.sqrt(np.maximum(0.0, v) / max(1, sample.n - 1)) for v in (s2 - once**2, s4 - twice**2, spread)]
     first_error, second_error, beyond_error = errors
     return Excesses(once, first_error, twice, second_error, thresholds + mean, beyond_error)
 

@@ -9,7 +9,7 @@ from raresim.record.records import Estimate
 from raresim.record.verdict import Status
 from raresim.report import tables
 
-__all__ = ["html", "text"]
+__all__ = ["HEADS", "html", "reasons", "row", "text"]
 
 MOST_LINES, MOST_ROWS = 8, 16
 """Numbers shown at a prompt, and in a notebook."""
@@ -30,7 +30,7 @@ HEADS = ("number", "estimate", "interval", "rel. error", "verdict")
 def text(result: Outcome) -> str:
     """At most a dozen lines: the verdict, the numbers, what they cost, and what did not pass."""
     shown = result.estimates[:MOST_LINES]
-    rows = [_cells(estimate) for estimate in shown]
+    rows = [row(estimate) for estimate in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     verdict = _word(result.verdict.status).upper()
     lines = [f"{_cut(result.name, LONGEST_NAME)}: {verdict} ({result.method}, seed {result.seed})"]
@@ -39,7 +39,7 @@ def text(result: Outcome) -> str:
         lines.append("  " + "  ".join(cells).rstrip())
     if left := len(result.estimates) - len(shown):
         lines.append(f"  and {left} more in to_frame()")
-    lines += [f"  {_cut(reason)}" for reason in _reasons(result)]
+    lines += [f"  {_cut(reason)}" for reason in reasons(result)]
     lines.append(f"  {_cost(result)}")
     return "\n".join(lines)
 
@@ -49,10 +49,10 @@ def html(result: Outcome) -> str:
     shown = result.estimates[:MOST_ROWS]
     head = "".join(f"<th>{name}</th>" for name in HEADS)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(estimate)) + "</tr>" for estimate in shown
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row(estimate)) + "</tr>" for estimate in shown
     )
     left = len(result.estimates) - len(shown)
-    below = [f"and {left} more in to_frame()"] * bool(left) + [*_reasons(result), _cost(result)]
+    below = [f"and {left} more in to_frame()"] * bool(left) + [*reasons(result), _cost(result)]
     colour = COLOURS[result.verdict.status]
     return (
         f'<div><p><strong style="color: {colour}">{_word(result.verdict.status).upper()}</strong> '
@@ -63,7 +63,8 @@ def html(result: Outcome) -> str:
     )
 
 
-def _cells(estimate: Estimate) -> tuple[str, ...]:
+def row(estimate: Estimate) -> tuple[str, ...]:
+    """A row of the table with the `HEADS`."""
     ends = f"{tables.confidence(estimate)} {tables.interval(estimate.lower, estimate.upper)}".strip()
     error = tables.percent(estimate.relative_error) if estimate.has_error else "-"
     added = "" if estimate.asked else " (added)"
@@ -76,7 +77,8 @@ def _cells(estimate: Estimate) -> tuple[str, ...]:
     )
 
 
-def _reasons(result: Outcome) -> list[str]:
+def reasons(result: Outcome) -> list[str]:
+    """The first checks that did not pass, in words."""
     failed = [check.message for check in result.verdict.checks if check.status is not Status.TRUSTED]
     more = len(failed) - MOST_CHECKS
     return failed[:MOST_CHECKS] + ([f"and {more} more in .verdict.checks"] if more > 0 else [])

@@ -20,6 +20,7 @@ __all__ = ["LARGEST", "MOST_PANELS", "Limits", "Panel", "band", "draw", "finite"
 
 MOST_PANELS = 12
 LARGEST = 1e100  # above it a distance of two points may overflow a double, and no number is meaningful
+RIGHT = 0.1  # inches between a panel and the edge of the figure, or the next cell
 PLOT_HEIGHT = {1: 2.7, 2: 1.9, 3: 1.2}  # inches, by panels in a row
 TICK_SIZE = {1: 9.0, 2: 8.0, 3: 7.5}
 
@@ -52,7 +53,7 @@ def draw(name: str, panels: list[Panel], finding: str, caption: str, what: str, 
     margin = 0.58 if is_shared else 0.58 + label
     for place, panel in enumerate(shown):
         row, column = divmod(place, columns)
-        x0, x1 = edge + column * cell + margin, edge + (column + 1) * cell - 0.1
+        x0, x1 = edge + column * cell + margin, edge + (column + 1) * cell - RIGHT
         y1 = height - 0.55 - row * row_height
         axes = style.panel(figure, x0, y1 - plot_height, x1, y1)
         axes.set_ylim(*panel.limits)
@@ -61,7 +62,7 @@ def draw(name: str, panels: list[Panel], finding: str, caption: str, what: str, 
         if points(panel.plot)[0].size == 0:
             middle: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
             axes.text(0.5, 0.5, "no finite number", backgroundcolor="white", **middle)
-        _few(axes.xaxis, x1 - x0, size, lambda text: style.width_of(text, size))
+        _few(axes.xaxis, x1 - x0, size, lambda text: style.width_of(text, size), RIGHT)
         if panel.is_log:
             style.decades(axes.yaxis, *panel.limits, most=max(2, int(plot_height / 0.3)))
         else:
@@ -113,8 +114,11 @@ def padded(values: Array) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float]) -> None:
-    """As many ticks, at most eight, as fit beside each other on an axis of ``length`` inches."""
+def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float], room: float = math.inf) -> None:
+    """As many ticks, at most eight, as fit beside each other on an axis of ``length`` inches.
+
+    The last one is left out where its label would need more than ``room`` inches beyond the end of the axis.
+    """
     low, high = sorted(axis.get_view_interval())
     for most in range(8 if length > 4 else 5, 0, -1):
         places = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
@@ -122,6 +126,8 @@ def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float])
         labels = tick_labels(ticks)
         if sum(extent(label) + 0.6 * size / 72 for label in labels) <= length:
             break
+    if ticks and extent(labels[-1]) / 2 > room + length * (high - ticks[-1]) / (high - low):
+        ticks, labels = ticks[:-1], labels[:-1]
     axis.set_ticks(ticks, labels)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -43,6 +44,10 @@ class Clock:
         Evaluations of the run at which an earlier one ended; None if there was no such run.
     stopped : int or None
         Evaluations at which this run ended; None as long as it has not.
+    wished : callable
+        Whether the user has asked the run to end.
+    by_hand : bool
+        Whether the run ended because the user asked for it.
 
     Notes
     -----
@@ -61,6 +66,8 @@ class Clock:
     seconds: float | None = None
     ended_at: int | None = None
     stopped: int | None = None
+    wished: Callable[[], bool] = lambda: False
+    by_hand: bool = False
 
     def ends(self, evaluations: int, reserved: int) -> bool:
         """Whether the estimate ends after so many ``evaluations`` of the run, with ``reserved`` for the audit."""
@@ -72,6 +79,8 @@ class Clock:
             is_up = elapsed + audit >= self.seconds
         else:
             is_up = False
+        if not is_up and self.wished():
+            is_up = self.by_hand = True
         if is_up:
             self.stopped = evaluations
         return is_up

@@ -57,6 +57,9 @@ class Stop:
     ended_at : int or None
         Evaluations at which a run in seconds has ended, as it recorded them: with them, and its recorded
         ``max_evaluations``, the run is repeated digit by digit however long it takes.
+    by_hand : bool or None
+        Whether ``ended_at`` is where the user stopped the run on its live page. Who stops a run has seen its estimate,
+        so its intervals are widened as for a further look.
 
     Raises
     ------
@@ -68,8 +71,11 @@ class Stop:
     max_evaluations: int = 10_000_000
     seconds: float | None = None
     ended_at: int | None = None
+    by_hand: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.by_hand and self.ended_at is None:
+            raise FieldError("by_hand", "must be given beside ended_at: it says who ended the run there")
         if self.seconds is not None:
             object.__setattr__(self, "seconds", positive("seconds", self.seconds))
         if self.ended_at is not None:
@@ -157,7 +163,9 @@ class Sample:
     weight_bound : float or None
         Log of the largest weight that a row can have, in nats; None if it is not needed.
     ended_at : int or None
-        Evaluations of the run at which its time was up; None if it ended otherwise.
+        Evaluations of the run at which its time was up or the user stopped it; None if it ended otherwise.
+    by_hand : bool
+        Whether the user stopped it.
     known_rows : float
         Rows that ``known`` counts for.
     """
@@ -174,6 +182,7 @@ class Sample:
     reached: bool = True
     weight_bound: float | None = None
     ended_at: int | None = None
+    by_hand: bool = False
     known_rows: float = Estimator.known_rows
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
@@ -339,7 +348,7 @@ def estimate(
             session.note("estimate", at.plan, why + history.text(total))
             if ended_at is not None:
                 history.at, reached = _cut(history.at), False
-                session.note("estimate", history.at.plan, "the time was up")
+                session.note("estimate", history.at.plan, "the time was up, or the run was asked to end")
                 break
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break

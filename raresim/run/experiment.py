@@ -58,6 +58,7 @@ from raresim.run.facts import (
     timing_facts,
     timing_words,
 )
+from raresim.run.live import Live
 from raresim.run.locate import Located, locate
 from raresim.run.path import Found, Rounds
 from raresim.run.presets import PRESETS, Name
@@ -165,6 +166,7 @@ class Experiment:
         texts: Mapping[str, str] | None = None,
         checkpoint: Checkpoint | None = None,
         extension: Extension | None = None,
+        live: Live | None = None,
     ) -> Result:
         """Run the experiment.
 
@@ -181,6 +183,8 @@ class Experiment:
             Where the run is saved on its way, and the state that it goes on from.
         extension : Extension, optional
             What is added to the finished run in ``checkpoint``; the budget of ``stop`` includes it.
+        live : Live, optional
+            From where another thread looks at the estimate so far, and asks the run to end.
 
         Raises
         ------
@@ -207,10 +211,12 @@ class Experiment:
             is_new = checkpoint is None or not checkpoint.resumed
             found = it._search(executor, report or (lambda *_: None), budget, is_new)
             ends, clock = {"tune": time.perf_counter()}, Clock(begun, it.stop.seconds, it.stop.ended_at)
+            if live:
+                clock.wished = lambda: live.is_stopping
             failures = failed.failures
-            rounds = Rounds(it.stop, it.audit, found, failed, checkpoint, extension, failures, ends, clock)
+            rounds = Rounds(it.stop, it.audit, found, failed, checkpoint, extension, failures, ends, clock, live)
 
-            def result_of(outcome: _Outcome) -> Result:
+            def result_of(outcome: _Outcome, found: Found | None = None) -> Result:
                 seconds = {"compile": compile_seconds(compiling.buffer), **durations(begun, ends)}
                 manifest = {
                     **environment(),
@@ -221,12 +227,14 @@ class Experiment:
                     **marks,
                     **(provenance or {}),
                 }
-                return it._result(rounds.found, outcome, seconds, manifest, texts or {})
+                return it._result(found or rounds.found, outcome, seconds, manifest, texts or {})
 
             if checkpoint:
                 checkpoint.files_of = lambda progress: result_of(
                     it._so_far(rounds.found, progress, rounds.searching)
                 ).files()
+            if live:
+                live.begin(lambda *at: result_of(it._so_far(*at), at[0]))
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()

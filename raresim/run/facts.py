@@ -37,15 +37,20 @@ def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
 
 def timing_facts(stop: Stop, sample: Sample) -> dict[str, Any]:
     """What ``stopping`` says about the time of a run; empty if time did not matter."""
-    facts = {"seconds": stop.seconds, "ended_at": sample.ended_at}
+    facts = {"seconds": stop.seconds, "ended_at": sample.ended_at, "by_hand": sample.by_hand or None}
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def timing_words(stop: Stop, sample: Sample) -> list[str]:
-    """How a run in seconds ended, and how it is repeated; empty for any other run."""
+    """How a run that its time or its user ended is repeated; empty for any other run."""
+    planned = f"stop: {{seconds: null, max_evaluations: {stop.max_evaluations}"
+    if sample.by_hand:
+        return [
+            f"the user stopped it after {sample.ended_at:,} evaluations, with the estimate in sight, so its intervals "
+            f"are widened; {planned}, ended_at: {sample.ended_at}, by_hand: true}} repeats its digits"
+        ]
     if stop.seconds is None:
         return []
-    planned = f"stop: {{seconds: null, max_evaluations: {stop.max_evaluations}"
     if sample.ended_at is None:
         return [f"it ended before its {stop.seconds:g} s were up; {planned}}} repeats its digits"]
     return [

@@ -19,6 +19,7 @@ from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock
 from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, weights_settled
 from raresim.run.estimation import estimate as estimate_stage
+from raresim.run.live import Live
 from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
 
 
@@ -48,6 +49,7 @@ class Rounds:
     """The rounds of a run on its way: estimate and audit, and another search if the audit asks for it.
 
     ``searching`` are the rows that failed before the current estimate; ``estimating`` counts those that failed in it.
+    ``live`` is what onlookers read.
     """
 
     stop: Stop
@@ -59,6 +61,7 @@ class Rounds:
     searching: Failures
     ends: dict[str, float]
     clock: Clock
+    live: Live | None = None
     estimating: int = 0
 
     def run(self) -> tuple[Sample, Audit]:
@@ -76,6 +79,8 @@ class Rounds:
             on = replace(sample.progress, failures=NOTHING) if goes_on and sample.progress else None
             self.found = replace(found, rounds=(*found.rounds, before))
             if missed is not None:
+                if self.live:
+                    self.live.forget()
                 session = found.session
                 session.max_evaluations, session.reserved = session.max_evaluations - before.evaluations, reserved
                 self.search_on(missed, 0 if weights_settled(sample.summary) else sample.summary.tail.n)
@@ -107,10 +112,12 @@ class Rounds:
         if stop.relative_error is not None and not self.is_extended:
             held = held_on_the_way(found.tuned, found.rounds, left, held)
         failures, added = self.failed.failures.total, self.extension if self.is_extended else None
-        wanted = replace(found.wanted, keep=checkpoint.keep if checkpoint else None)
+        wanted = replace(found.wanted, keep=self.keep)
         after = held + found.after
         ends = partial(self.clock.ends, reserved=min(held, found.reserved))
         sample = estimate_stage(found.session, found.tuned, stop, wanted, spent, after, known or on, added, ends)
+        if self.clock.by_hand or (stop.by_hand and self.clock.stopped is not None):
+            sample = replace(sample, planned=False, by_hand=True)
         self.ends["estimate"] = time.perf_counter()
         self.estimating += self.failed.failures.total - failures
         spent += found.tuned.evaluations + sample.summary.evaluations
@@ -120,6 +127,13 @@ class Rounds:
         if checkpoint and checkpoint.progress and self.is_last:
             checkpoint.keep(replace(checkpoint.progress, audited=audited.samples))
         return sample, audited, held, left - audited.evaluations
+
+    def keep(self, progress: Progress) -> None:
+        """Record how far the estimate of this round is, for a checkpoint and for onlookers."""
+        if self.live:
+            self.live.keep(self.found, progress, self.searching)
+        if self.checkpoint:
+            self.checkpoint.keep(progress)
 
     def search_on(self, missed: Float, rows: int) -> None:
         """Continue the search from failing draws ``missed`` (k, d) that the last round hardly made.

@@ -12,6 +12,7 @@ from raresim.files import run_folders
 from raresim.files.run_folders import CHECKPOINT
 from raresim.record.folder import fields_of
 from raresim.record.outcome import Outcome
+from raresim.record.records import Estimate
 from raresim.run.checkpoint import load
 from raresim.shell.unfinished import config_in
 
@@ -67,8 +68,10 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
     stored, changes = fields_of(run_dir), list(overrides)
     if "seconds" in stored["stopping"]:  # a run for so long was planned for so many evaluations
         changes += ["stop.seconds=null", f"stop.max_evaluations={state.budget}"]
-        if ended_at := stored["stopping"].get("ended_at"):
-            changes.append(f"stop.ended_at={ended_at}")
+    if ended_at := stored["stopping"].get("ended_at"):
+        changes.append(f"stop.ended_at={ended_at}")
+    if stored["stopping"].get("by_hand"):
+        changes.append("stop.by_hand=true")
     config = config_in(run_dir, state, changes)
     now = {facts["name"]: facts["sha256"] for facts in config.experiment().files()}
     then = {facts["name"]: facts["sha256"] for facts in stored["manifest"].get("files", ())}
@@ -81,13 +84,19 @@ def verification(stored: Outcome, new: Outcome) -> Verification:
     """``new`` held against ``stored``."""
     same, changed, agrees = [], [], True
     for a, b in zip(stored.estimates, new.estimates, strict=True):
-        if (a.value, a.interval, a.std_error) == (b.value, b.interval, b.std_error):
+        if _digits(a) == _digits(b):
             same.append(a.label)
             continue
         error = math.hypot(a.std_error, b.std_error)
         agrees = agrees and abs(a.value - b.value) <= APART * error
         changed.append(f"{a.label}: {a.value!r} in the folder, {b.value!r} now")
     return Verification(tuple(same), tuple(changed), agrees, _elsewhere(stored.manifest, new.manifest))
+
+
+def _digits(estimate: Estimate) -> list[float | None]:
+    """Value, ends and error; None where it is not finite, for which a folder has one sign only."""
+    numbers = (estimate.value, *estimate.interval, estimate.std_error)
+    return [number if math.isfinite(number) else None for number in numbers]
 
 
 def _elsewhere(then: Any, now: Any) -> tuple[str, ...]:

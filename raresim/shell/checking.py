@@ -39,6 +39,7 @@ def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
     sweep = sweeps.read(file) if config.is_sweep else None
     inputs, method, stop = config.outline()
     parts = config.demand(inputs, method, stop)
+    output = config.resolved().get("output")
     cost = method.cost_within(stop.max_evaluations, inputs.latent_dim, inputs.dim)
     data = None if inputs.table is None else inputs.table.source
     return {
@@ -71,6 +72,7 @@ def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
         "time": prediction.lines(config, cost) if seconds else [],
         "audit": described(config.audit),
         "memory": {"bytes": sum(part.size for part in parts), "text": memory.needed(parts)},
+        "output": None if output is None else {"draws": output["draws"], "file": f"draws.{output['format']}"},
         "sweep": None if sweep is None else {"runs": len(sweep.cells), "keys": list(sweep.values)},
         "filled": list(config.filled),
         "doubts": list(config.doubts),
@@ -104,6 +106,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"time: {line}" for line in found["time"])
     yield f"audit: {found['audit']}"
     yield f"memory: {found['memory']['text']}"
+    if found["output"] is not None:
+        yield f"output: at most {found['output']['draws']:,} weighted draws of the event, in {found['output']['file']}"
     if found["sweep"] is not None:
         yield f"sweep: {found['sweep']['runs']} runs of {', '.join(found['sweep']['keys'])}"
     yield from found["filled"]

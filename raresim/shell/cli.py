@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from raresim.record.outcome import Outcome
     from raresim.report.comparison import Failure
     from raresim.run.result import Result
+    from raresim.shell.live import Board
     from raresim.shell.unfinished import Finished
 
 GARBAGE = 100_000
@@ -84,12 +85,24 @@ def run(
     require: Annotated[
         Literal["trusted"] | None, typer.Option(help="Exit with 10 if the verdict is caution.", show_default=False)
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Serve a page on this machine with the estimate so far and a stop button."),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the live page. Default: a free one.", parser=counted(1), metavar="PORT", show_default=False
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     form: Format = "text",
     debug: Debug = False,
 ) -> int:
     """Run an experiment and write its folder: numbers, figures and report."""
+    if port is not None and not live:
+        raise ConfigError("--port: goes with --live, which serves a page there")
     with Drawing() as drawing:
         from raresim.config import load as configs
         from raresim.run.result import default_folder
@@ -107,7 +120,8 @@ def run(
         own = unfinished.place_for(stated, place, resume)
         if resume and not unfinished.partial_of(stated or place).exists() and not quiet:
             complain(f"{out or place.parent}: no unfinished run of this config; a new one begins")
-        return _exit_code(_complete(config, own, quiet, drawing, form=form), require)
+        page = (port or 0) if live else None
+        return _exit_code(_complete(config, own, quiet, drawing, form=form, port=page), require)
 
 
 @app.command()
@@ -147,20 +161,29 @@ def _complete(
     drawing: Drawing,
     finished: Finished | None = None,
     form: str = "text",
+    port: int | None = None,
 ) -> str:
-    """Run into the folder ``own``, print the numbers as soon as they are known, and return the verdict."""
+    """Run into the folder ``own``, print the numbers as soon as they are known, and return the verdict.
+
+    The live page is served at ``port``; 0 is a free one, None stands for no page.
+    """
     from raresim.shell import progress, terminal, unfinished
 
-    with _signals_interrupt(), own as folder, ExitStack() as shown:
+    with _signals_interrupt(), own as folder, ExitStack() as served, ExitStack() as shown:
         place = folder.absolute()  # a loss may change the working folder
+        board = None if port is None else served.enter_context(_live_page(config, port, place))
         report = shown.enter_context(progress.progress(quiet))
 
         def answered(result: Result) -> None:
             shown.close()
+            if board is not None:
+                board.finish(result)
             if form == "text":
                 terminal.show_result(result)
 
-        result = unfinished.complete(config, folder, report, finished, answered, drawing.build)
+        told = report if board is None else progress.Both(report, board)
+        watched = None if board is None else board.live
+        result = unfinished.complete(config, folder, told, finished, answered, drawing.build, watched)
     if place.parent.name == config.name and place.parent.parent.name == "runs":
         point_latest(place)
     if form == "text":
@@ -168,6 +191,18 @@ def _complete(
     else:
         _emit_run(folder, result)
     return str(result.verdict.status)
+
+
+@contextmanager
+def _live_page(config: Config, port: int, place: Path) -> Iterator[Board]:
+    """Serve the live page of the run into ``place``, and print its address."""
+    from raresim.shell import live
+
+    resolved = config.resolved()
+    with live.serving(config.checked_name(), resolved["method"]["kind"], resolved["seed"], port) as server:
+        server.board.farewell = f"The run is over. Its report: {place / 'report.html'}"
+        complain(f"Live page: {server.url}")
+        yield server.board
 
 
 def _emit_run(folder: Path, result: Outcome) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -88,6 +88,23 @@ def progress(quiet: bool) -> Iterator[Report]:
             yield lines
 
 
+class Both:
+    """Tells the progress of a run in two places."""
+
+    def __init__(self, *places: Any) -> None:
+        self._places = places
+
+    def expects(self, expected: Forecast) -> None:
+        """Take the prediction of the run."""
+        for place in self._places:
+            if hasattr(place, "expects"):
+                place.expects(expected)
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        for place in self._places:
+            place(stage, done, total, note)
+
+
 class Course:
     """How far a run has come: rows done of those that are expected, their rate, and the time that is left.
 
@@ -139,16 +156,24 @@ class Course:
 
     def text(self) -> str:
         """For instance ``45 %, 1,200 rows/s, 30 s left``; the time so far where the rate is not known."""
-        now = time.monotonic()
+        return ", ".join(part for part in (f"{self.share():.0%}", self.speed(), self.left() or self.time()) if part)
+
+    def speed(self) -> str:
+        """For instance ``1,200 rows/s``; empty where the rate is not known."""
         rate = self.rate()
-        if not rate:
-            return f"{self.share():.0%}, {duration(round(now - self._begun))}"
-        head = f"{self.share():.0%}, {count(round(rate)) if rate >= 10 else f'{rate:.2g}'} rows/s"
-        rows, what = self._left()
-        if rows is None:
-            return f"{head}, {duration(round(now - self._begun))}"
-        seconds = rows / rate - (now - self._heard)
-        return f"{head}, {duration(max(1, math.ceil(seconds)))} left{what}"
+        return f"{count(round(rate)) if rate >= 10 else f'{rate:.2g}'} rows/s" if rate else ""
+
+    def time(self) -> str:
+        """The time so far."""
+        return duration(round(time.monotonic() - self._begun))
+
+    def left(self) -> str:
+        """For instance ``30 s left to search``; empty where that is not known."""
+        rate, (rows, what) = self.rate(), self._left()
+        if not rate or rows is None:
+            return ""
+        seconds = rows / rate - (time.monotonic() - self._heard)
+        return f"{duration(max(1, math.ceil(seconds)))} left{what}"
 
     def _search_total(self) -> int:
         return self._search or max(self.expected.search, 0 if self.stage == "estimate" else self.rows)

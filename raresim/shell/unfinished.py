@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from raresim.engine.session import Report
     from raresim.losses.base import Loss
     from raresim.run.experiment import Experiment
+    from raresim.run.live import Live
     from raresim.run.result import Build, Result
 
 SO_FAR = "so-far"
+
+TIMED = ("seconds", "ended_at", "by_hand")
+"""Keys of ``stop`` that end a run before its budget."""
 
 DEFAULT_SECONDS = Execution().checkpoint or 10.0
 
@@ -243,6 +247,7 @@ def compute(
     experiment: Experiment | None = None,
     checkpoint: Checkpoint | None = None,
     extension: Extension | None = None,
+    live: Live | None = None,
 ) -> Result:
     """Run ``config`` with its ``execution``; failed rows that end the run are saved beside ``folder``."""
     folder = folder.absolute()
@@ -255,7 +260,7 @@ def compute(
             expects(forecast(experiment))
         with Executor.of(kind, execution.asked_workers, execution.scheduler) as executor:
             provenance["workers"] = executor.workers
-            return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension)
+            return experiment.run(executor, report, provenance, config.texts(), checkpoint, extension, live)
     except FieldError as error:
         raise config.explain(error) from error
     except LossError as error:
@@ -280,6 +285,7 @@ def complete(
     finished: Finished | None = None,
     answered: Callable[[Result], None] = lambda _: None,
     build: Build | None = None,
+    live: Live | None = None,
 ) -> Result:
     """Run ``config`` into the run folder ``folder``, continuing an earlier attempt that was saved, if there is one.
 
@@ -297,6 +303,8 @@ def complete(
         Called with the result before the folder is written.
     build : callable, optional
         Draws figures and page of a folder in place of `raresim.report.build`.
+    live : Live, optional
+        From where another thread looks at the estimate so far, and asks the run to end.
 
     Raises
     ------
@@ -317,7 +325,7 @@ def complete(
             f"{folder}: the name of a run folder must not end in {SUFFIX!r}, which is for unfinished runs"
         )
     if seconds is None and not (partial / CHECKPOINT).exists() and finished is None:
-        result = compute(config, folder, report)
+        result = compute(config, folder, report, live=live)
         answered(result)
         result.save(folder, build)
         return result
@@ -336,7 +344,7 @@ def complete(
                 before = dataclasses.replace(finished.state, generation=0)
             checkpoint = Checkpoint(partial / CHECKPOINT, identity, seconds or DEFAULT_SECONDS, before)
             extension = finished.extension if finished else None
-            result = compute(config, folder, report, experiment, checkpoint, extension)
+            result = compute(config, folder, report, experiment, checkpoint, extension, live)
             answered(result)
             origin = {"folder": _seen_from(folder, config.folder), "overrides": list(config.overrides)}
             state = State(identity, 1, checkpoint.journal, checkpoint.progress, {}, origin, checkpoint.rounds)
@@ -405,7 +413,7 @@ def extended(run_dir: Path, evaluations: int, overrides: Sequence[str] = ()) -> 
     given = {key: value for key, value in state.identity.items() if key != "extended"}
     refuse_other(path, given, identity_of(first, first.experiment()))
     budget = state.budget or state.identity["config"]["stop"]["max_evaluations"]
-    timed = [f"stop.{key}=null" for key in ("seconds", "ended_at") if key in state.identity["config"]["stop"]]
+    timed = [f"stop.{key}=null" for key in TIMED if key in state.identity["config"]["stop"]]
     larger = config_in(run_dir, state, [*overrides, f"stop.max_evaluations={budget + evaluations}", *timed])
     tuned_for = state.identity.get("extended", {}).get("tuned_for", budget)
     extension = Extension(evaluations, state.progress.rows if state.progress else 0, tuned_for)

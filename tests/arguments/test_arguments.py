@@ -129,6 +129,10 @@ OTHERS = {
         lambda: Stop(relativ_error=0.1),
         "relativ_error: unknown argument of Stop 'relativ_error'; did you mean 'relative_error'?",
     ),
+    "a fit as an argument": (
+        lambda: raresim.StudentT(fit={"prices": "prices.csv"}),
+        "fit: is no argument of StudentT but a way to make one: StudentT.fit(...)",
+    ),
     "left out": (PythonLoss, "function: is required by PythonLoss but missing"),
     "no seed at all": (
         lambda: Experiment(inputs=StandardNormal(dim=2), loss=LINEAR, measures=[UP]),

@@ -139,6 +139,14 @@ def test_quantile_below_the_floor_is_not_made_up():
     assert np.isnan(quantiles_of(kept([1.0], [0.0], floor=5.0), np.array([0.1]))).all()
 
 
+def test_moment_beyond_all_doubles_is_infinite_without_a_warning():
+    """As for a short position under log returns of Student t: a fourth power of 1e200 is no double."""
+    found = excesses_of(kept([1.0, 2.0, 3.0, 1e200], np.zeros(4)), np.array([0.5, 2.5]))
+    np.testing.assert_allclose(found.first, 1e200 / 4)
+    assert np.isinf(found.second).all()
+    assert not np.isfinite(found.second_error).any()
+
+
 @pytest.mark.parametrize("read", [exceedances_of, excesses_of])
 def test_threshold_below_the_floor_is_refused(read, normal):
     with pytest.raises(ValueError, match=r"begins at the floor of the sample, 1, got 0\.5"):

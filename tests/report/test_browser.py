@@ -1,7 +1,9 @@
-"""The page in Chromium: accessible, whole at two widths in light and dark, and printable."""
+"""The pages in Chromium: accessible, whole at two widths in light and dark, printable; the live page follows a run."""
 
 import os
 import shutil
+import threading
+import time
 
 import pytest
 
@@ -19,6 +21,8 @@ from raresim import (
 from raresim.errors import ConfigError
 from raresim.marginals import Normal
 from raresim.report import pdf
+from raresim.shell.live import serving
+from tests.run.test_clock import experiment, mean
 from tests.shell.test_sweep import call
 
 pytestmark = pytest.mark.slow
@@ -77,24 +81,86 @@ def browser(chromium):
         browser.close()
 
 
+def grave(page):
+    """What axe finds on a page that is serious or worse."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    return [
+        (each["id"], each["impact"], [node["html"][:200] for node in each["nodes"][:3]])
+        for each in axe.Axe().run(page).response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_page_is_accessible_and_whole(browser, folder, width, colours):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours, bypass_csp=True)
     page = context.new_page()
     page.goto((folder / "report.html").as_uri())
     assert page.evaluate(CUT, width < 1280) == []
     page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
     assert page.evaluate(CUT, width < 1280) == []
-    found = axe.Axe().run(page).response["violations"]
+    found = grave(page)
     context.close()
-    grave = [
-        (each["id"], each["impact"], [node["html"][:200] for node in each["nodes"][:3]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert grave == []
+    assert found == []
+
+
+def slowed(x):
+    time.sleep(2e-5 * len(x))
+    return mean(x)
+
+
+@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (400, "dark")])
+def test_live_page_follows_a_run_and_stops_it(browser, seed, width, colours):
+    """The page as it is served, with its policy: the numbers appear, the button ends the run, the end is told."""
+    asked = experiment(seed(4331), relative_error=None, max_evaluations=100_000_000)
+    object.__setattr__(asked.loss, "function", slowed)
+    results = []
+
+    def run(board):
+        results.append(asked.run(report=board, live=board.live))
+        board.finish(results[0])
+
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
+    page, errors = context.new_page(), []
+    page.on("console", lambda line: errors.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("request", lambda request: errors.append(request.url) if server.url not in request.url else None)
+    page.on("dialog", lambda dialog: dialog.accept())
+    with serving("a name that is <b>long</b>", "crude", asked.seed, 0) as server:
+        running = threading.Thread(target=run, args=(server.board,))
+        running.start()
+        try:
+            page.goto(server.url)
+            page.wait_for_selector("#rows td", timeout=60_000)
+            assert page.text_content("#badge") == "Caution"
+            assert page.text_content("#rows td") == "P(loss >= 1)"
+            assert float(page.get_attribute("#bar", "value") or 0) < 0.5
+            assert page.text_content("h1") == "a name that is <b>long</b>"
+            assert page.evaluate(CUT, width < 1280) == []
+            page.click("#stop")
+            page.wait_for_selector("#stop:disabled")
+        finally:
+            server.board.live.stop()
+            running.join(60)
+        server.board.farewell = "Its report: somewhere"
+    page.wait_for_function("document.getElementById('message').textContent === 'Its report: somewhere'")
+    assert page.text_content("#badge") == "Trusted"
+    assert errors == []
+    assert results[0].stopping["by_hand"] is True
+    context.close()
+
+
+def test_live_page_is_accessible(browser, seed):
+    """Looked at by axe with its policy off, for axe is a script from elsewhere."""
+    context = browser.new_context(viewport={"width": 400, "height": 900}, bypass_csp=True)
+    page = context.new_page()
+    with serving("book", "crude", 1, 0) as server:
+        page.goto(server.url)
+        assert grave(page) == []
+        server.board.finish(experiment(seed(4332), relative_error=0.05).run())
+        page.wait_for_selector("#rows td")
+        assert grave(page) == []
+    context.close()
 
 
 def test_axe_sees_what_is_wrong(browser, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
@@ -382,6 +383,27 @@ def test_no_text_of_a_figure_lies_on_another(
             across = min(a.x1, b.x1) - max(a.x0, b.x0)
             along = min(a.y1, b.y1) - max(a.y0, b.y0)
             assert min(across, along) <= 1, (a, b)
+
+
+@pytest.mark.parametrize(("end", "is_kept"), [(105_000.0, True), (100_100.0, False)])
+def test_label_that_would_be_cut_at_the_right_edge_is_left_out(
+    end: float, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The axis ends well beyond the tick at 100,000, or just beyond it."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(style, "finish", lambda figure, *_: figures.append(figure))
+
+    def content(axes: Axes, _: EvidencePlot, __: grid.Limits) -> None:
+        axes.set_xlim(0.0, end)
+
+    plot = EvidencePlot("curve", "curve", "x", "y", (0.0, 1.0), (0.0, 1.0), (), ())
+    with style.applied():
+        grid.draw("curve", [grid.Panel(plot, "curve", (0.0, 1.0), content)], "finding", "caption", "what", "file")
+        figures[0].draw_without_rendering()
+    (axes,) = figures[0].axes
+    labels = [text.get_text() for text in axes.get_xticklabels()]
+    assert ("100,000" in labels) == is_kept
+    assert all(text.get_window_extent().x1 <= figures[0].bbox.width for text in axes.get_xticklabels())
 
 
 def test_clipped_text_keeps_its_ends_and_its_width() -> None:

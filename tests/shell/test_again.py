@@ -1,6 +1,7 @@
 """A finished run again: the same bits, or what differs."""
 
 import json
+import math
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_what_differs_is_said(finished, errors, manifest, code, said):
     assert said in stdout
 
 
+def test_a_number_without_an_error_is_the_same(config, tmp_path):  # noqa: F811
+    """A value at risk beyond all draws has neither an error nor an upper end."""
+    rare = ("measures=[{kind: value_at_risk, level: 0.99999999}]", "stop.max_evaluations=30000")
+    assert call("run", config, *rare, "--out", tmp_path / "run", "-q")[0] in (20, 21)
+    assert not math.isfinite(read_run(tmp_path / "run").estimates[0].interval[1])
+    code, stdout, _ = call("verify", tmp_path / "run", "-q")
+    assert (code, "the same bits in all 1 numbers" in stdout.replace("\n", " ")) == (0, True)
+
+
 def test_a_rerun_is_a_run_of_its_own(finished, tmp_path):
     code, stdout, stderr = call("rerun", finished, "--out", tmp_path / "more", "-q")
     assert code == 0, stderr
@@ -91,7 +101,7 @@ def test_a_run_for_some_seconds_is_repeated_to_its_last_evaluation(config, tmp_p
     out = tmp_path / "timed"
     timed = ("stop.seconds=0.5", "stop.max_evaluations=1e9")
     code, _, stderr = call("run", config, *timed, "--out", out, "-q")
-    assert code == 0, stderr
+    assert code in (0, 20), stderr  # a busy machine makes too few draws for a verdict
     assert read_run(out).stopping["seconds"] == 0.5
     code, stdout, stderr = call("verify", out, "-q")
     assert code == 0, stdout + stderr

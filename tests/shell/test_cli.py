@@ -252,7 +252,7 @@ def test_check_predicts_seconds_where_it_is_asked(config: Path) -> None:
     assert "time:" not in call("check", config)[1]
     code, stdout, _ = call("check", config, "--seconds")
     assert code == 0
-    assert re.search(r"time: about \d+(\.\d)? (ns|us) an evaluation by one worker\n", stdout)
+    assert re.search(r"time: about \d+(\.\d)? (ns|us|ms) an evaluation by one worker\n", stdout)
     assert re.search(r"time: at most about \S+ (us|ms) for 20,000 evaluations by (one worker|\d+ workers), and", stdout)
 
 
