@@ -172,6 +172,22 @@ def test_every_public_name_is_there_and_no_other():
         _ = raresim.Sampler
 
 
+LOADED = """
+import sys
+import numpy as np
+from raresim.distributions.normal import Normal
+x = np.empty((100, 3), order="F")
+Normal(mean=np.zeros(3), std=1.0).sample(np.random.Generator(np.random.PCG64(1)), x)
+print(np.isfinite(x).all(), "numba" in sys.modules, "numba.np.linalg" in sys.modules)
+"""
+
+
+def test_a_kernel_on_disk_is_loaded_without_the_compiler():
+    """The first process may have to compile it."""
+    python(LOADED)
+    assert python(LOADED) == "True True False"
+
+
 SIGNATURES = """
 import sys
 from raresim.engine.executors import Executor
