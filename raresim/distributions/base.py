@@ -344,7 +344,12 @@ class Inputs(ABC):
 
 
 def log_density(law: Distribution, u: Float) -> Float:
-    """Log density (n,) of the rows of ``u`` (n, d), in nats."""
+    """Log density (n,) of the rows of ``u`` (n, d), in nats.
+
+    Kernels are compiled for arrays that are contiguous, and would be compiled again for a part of one.
+    """
     out = np.empty(u.shape[0])
+    if not (u.flags.c_contiguous or u.flags.f_contiguous):
+        u = np.asfortranarray(u)
     law.logpdf(u, out)
     return out

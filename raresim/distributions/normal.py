@@ -154,7 +154,12 @@ class Normal(Inputs, Distribution):
         return tuple(NormalMarginal(loc=m, scale=s) for m, s in zip(self.location, self.scales, strict=True))
 
     def to_physical(self, u: Float, x: Float) -> Float:
-        if self.correlated:
+        if self.correlated and u.shape[0] == 1:  # contiguous both ways, for which the kernel would be compiled again
+            two = np.empty((2, self.dim), order="F")
+            two[:] = u
+            lower_affine(two, self.factor, self.location, two)
+            x[:] = two[:1]
+        elif self.correlated:
             lower_affine(u, self.factor, self.location, x)
         else:
             scale_shift(u, self.scales, self.location, x)

@@ -50,7 +50,8 @@ class _LazyKernel:
 
         if self._compiled is not None or self.py_func.__globals__ is not namespace:
             return self.compiled()
-        dispatcher: Any = numba.njit(nogil=True, cache=True)(self.py_func)
+        options: dict[str, Any] = {"nogil": True, "cache": True, "no_cfunc_wrapper": True}  # nothing calls one from C
+        dispatcher: Any = numba.njit(**options)(self.py_func)
         if hasattr(dispatcher._cache, "_load_overload"):  # else numba has changed, and its own way is slower
             dispatcher._cache = _cache()(self.py_func)
         return dispatcher
