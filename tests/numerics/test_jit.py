@@ -67,6 +67,9 @@ GUIDE = np.array([0, 0, 1, 1])
 # Arguments of each kernel, by its own names; made anew for every call.
 ARGUMENTS = (
     {
+        "affine_rows": lambda: (X, 100, 600, factor(), LOC, block(N, D), 50),
+        "affine_sums": lambda: (X, factor(), LOC, SCALE, np.empty(N)),
+        "diagonal_ratio": lambda: (X, SCALE, LOC, 5.0, 6.0, np.empty(N)),
         "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
         "add_column": lambda: (2.0, W, np.ones(N)),
         "add_winnings": lambda: (np.exp(-np.abs(W)), np.array([-0.5, 0.5, 3.0]), np.zeros(3)),
