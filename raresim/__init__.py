@@ -1,35 +1,42 @@
 """raresim: rare-event Monte Carlo with intervals that hold and verdicts that say when they do not."""
 
 import importlib
-import pkgutil
-import re
+from collections.abc import Callable
 
 __version__ = "0.1.0"
 
-_PUBLIC = re.compile(rb"^from (raresim\.[\w.]+) import (\w+) as \w+$", re.MULTILINE)
 
-_HOMES = {
-    name.decode(): home.decode() for home, name in _PUBLIC.findall(pkgutil.get_data(__name__, "__init__.pyi") or b"")
-}
-"""Public name to module, as the stub beside this file says it: a line of the stub is all that a further name takes."""
+def by_stub(
+    package: str, families: tuple[str, ...] = ()
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports a public name when it is first used.
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605  # a list of the stub's names
+    Parameters
+    ----------
+    package : str
+        A package with a stub ``__init__.pyi``: a line ``from MODULE import NAME as NAME`` of it is all that a further
+        name takes.
+    families : tuple of str
+        Folders whose members are called by the name of the folder: ``raresim.marginals.Normal``.
+    """
+    module = importlib.import_module(package)
+    loader = module.__spec__.loader  # type: ignore[union-attr]  # it has just been imported
+    stub = loader.get_data(f"{module.__path__[0]}/__init__.pyi").decode()  # type: ignore[union-attr]
+    lines = [line.split() for line in stub.replace("(\n", "").splitlines() if line.startswith("from raresim")]
+    homes = {words[3]: words[1] for words in lines}
+
+    def get(name: str) -> object:
+        if name in homes:
+            value = getattr(importlib.import_module(homes[name]), name)
+            setattr(module, name, value)
+            return value
+        if name in families:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    names = sorted(homes)
+    return get, lambda: sorted({*vars(module), *names}), names
 
 
-_FAMILIES = ("copulas", "marginals", "models")
-"""Folders whose members are called by the name of the folder: ``raresim.marginals.Normal``."""
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: ``raresim --help`` must not wait for numpy."""
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    if name in _FAMILIES:
-        return importlib.import_module(f"raresim.{name}")
-    raise AttributeError(f"module 'raresim' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+# `raresim --help` must not wait for numpy.
+__getattr__, __dir__, __all__ = by_stub(__name__, families=("copulas", "marginals", "models"))

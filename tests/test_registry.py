@@ -6,6 +6,7 @@ import pytest
 
 from raresim import registry
 from raresim.errors import FieldError
+from tests.helpers import python
 
 METHODS = (
     "asmussen_kroese, auto, cross_entropy, crude, design_point, directional_sampling, importance, "
@@ -22,6 +23,20 @@ def test_member_is_a_documented_frozen_dataclass_with_examples(family, kind, cls
     assert cls.__dataclass_params__.frozen
     assert cls.__doc__.count("Parameters") == 1 or not [f for f in dataclasses.fields(cls) if f.init]
     assert cls.examples()
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_the_file_of_every_kind_is_found_by_its_text(family):
+    """Else looking up the kind would import all files of the family."""
+    for kind, cls in registry.members(family).items():
+        package, _, _ = cls.__module__.rpartition(".")
+        if package.startswith("raresim."):  # not a plug-in of another test
+            assert cls.__module__ in registry._homes(package)[kind]
+
+
+def test_looking_up_a_kind_imports_no_other_file():
+    code = "import sys; from raresim.registry import lookup; found = lookup('marginal', 'gumbel'); print(found.kind, "
+    assert python(f"{code} {{'raresim.marginals.beta', 'numba'}} & set(sys.modules))") == "gumbel set()"
 
 
 @pytest.mark.parametrize("family", registry.FAMILIES)

@@ -33,7 +33,7 @@ from raresim.methods.auto import Auto
 from raresim.methods.base import Method
 from raresim.models.base import Model
 from raresim.proposals.base import ProposalFamily
-from raresim.registry import Plugin, adopt, members, plugins_of
+from raresim.registry import Plugin, adopt, members, plugins_of, some_members
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.presets import Name
@@ -165,8 +165,8 @@ class _Models:
         """The union of a family's members."""
         if name not in self._families:
             self._families[name] = f"Any_{name}"
-            some = self._kinds
-            models = [self.model(cls) for kind, cls in members(name).items() if some is None or kind in some]
+            found = members(name) if self._kinds is None else some_members(name, self._kinds)
+            models = [self.model(cls) for cls in found.values()]
             models += [_foreign_model(plugin) for plugin in self._foreign if plugin.family == name]
             union: Any = Union[tuple(models) or None]  # noqa: UP007  # made at run time
             self._families[name] = Annotated[union, Field(discriminator="kind")] if len(models) > 1 else union

@@ -17,7 +17,7 @@ from raresim.copulas.fit import CopulaFit, log_likelihood, pairs
 from raresim.copulas.ranks import correlation_by_kendall, scores_of
 from raresim.copulas.summary import dependence_lines
 from raresim.data.correlation import Repair, RepairMode
-from raresim.distributions.normal import dense_distance, lower_affine
+from raresim.distributions.normal_passes import dense_distance, lower_affine
 from raresim.numerics.arrays import Float
 from raresim.registry import member
 

@@ -19,7 +19,7 @@ from raresim.copulas.summary import dependence_lines
 from raresim.copulas.t import check_dof, scale_to_score
 from raresim.data.correlation import Repair, RepairMode
 from raresim.distributions.mixing import log_mixing, log_mixing_table
-from raresim.distributions.normal import lower_affine
+from raresim.distributions.normal_passes import lower_affine
 from raresim.errors import FieldError
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float

@@ -18,7 +18,7 @@ from raresim.copulas.student_t_map import StudentTMap, student_t_copula_tail
 from raresim.copulas.summary import dependence_lines
 from raresim.data.correlation import Repair, RepairMode, correlation
 from raresim.distributions.mixing import log_mixing
-from raresim.distributions.normal import dense_distance, lower_affine
+from raresim.distributions.normal_passes import dense_distance, lower_affine
 from raresim.distributions.student_t import DOF_RANGE
 from raresim.errors import DataError, FieldError
 from raresim.numerics import arrays

@@ -91,7 +91,7 @@ class CsvFile(DataFile):
         """As in `DataFile`; a row that is shorter or longer than the header goes on the list of problems."""
         for row, cells in self.lines:
             if len(cells) == len(self.header):
-                yield row, [cells[at] for at in columns]
+                yield row, [*map(cells.__getitem__, columns)]
             else:
                 problems.add(
                     f"has {len(cells)} cells, must have {len(self.header)} as the header does; "
@@ -233,7 +233,7 @@ def _parse_csv(file: str, text: str) -> list[tuple[int, list[str]]]:
     try:
         for cells in reader:
             if cells:
-                rows.append((line, [cell.strip() for cell in cells]))
+                rows.append((line, [*map(str.strip, cells)]))
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{file}:{line}: is not valid CSV: {error}") from None

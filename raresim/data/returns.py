@@ -482,7 +482,8 @@ def _plain(cells: list[str], source: ReturnsSource) -> list[float] | None:
     is_price = source.prices is not None
     most = math.inf if is_price else min(source.max_return, 1.0) * (100.0 if source.unit == "percent" else 1.0)
     least = 0.0 if is_price else -most
-    return values if all(least < value < most for value in values) else None
+    are_numbers = math.isfinite(sum(values))  # no NaN among them, so that the least of them is one
+    return values if are_numbers and least < min(values) and max(values) < most else None
 
 
 def _cell(cell: str, source: ReturnsSource, problems: Problems, row: int, column: str) -> float:

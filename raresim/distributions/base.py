@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from raresim.numerics.arrays import Float
+from raresim.numerics.arrays import Float, scratch
 from raresim.record.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -94,6 +94,10 @@ class Distribution(ABC):
         """``S^-1 shift`` for the spread ``S = L L'`` of a symmetric law."""
         return shift
 
+    def log_ratio(self, target: Distribution, x: Float, out: Float) -> None:
+        """Write ``log p(x) - log q(x)`` (n,) of the rows of ``x`` (n, d): ``p`` is ``target`` and ``q`` this law."""
+        ratio_in_two(target, self, x, out)
+
     @property
     def radial(self) -> Float | None:
         """Orthonormal directions (d, k) in which distance alone sets its ratio to a standard normal law; None: none."""
@@ -116,6 +120,14 @@ class Distribution(ABC):
             When the law, or ``old``, cannot be blended so.
         """
         raise TypeError(f"a law of kind {self.kind} is not blended with another one")
+
+
+def ratio_in_two(target: Distribution, law: Distribution, x: Float, out: Float) -> None:
+    """`Distribution.log_ratio` from both log densities."""
+    own = scratch("log_q", x.shape[0], 1)[:, 0]
+    target.logpdf(x, out)
+    law.logpdf(x, own)
+    out -= own
 
 
 def moved_from(law: Distribution, target: Distribution) -> Float:
@@ -320,6 +332,13 @@ class Inputs(ABC):
         if made is not x:
             x[:] = made
 
+    def weighted_sums(self, u: Float, weights: Float, out: Float) -> bool:
+        """Write ``sum_j weights[j] x_j`` of the factors ``x`` of each row of ``u`` (n, latent_dim) into ``out`` (n,).
+
+        A law whose factors need not be kept for it does so, with the bits of the two steps; others return False.
+        """
+        return False
+
     @abstractmethod
     def linear_moments(self, weights: Float) -> tuple[float, float] | None:
         """Mean and standard deviation of ``sum_i weights[i] * x_i``; NaN where the law has none.
@@ -344,7 +363,12 @@ class Inputs(ABC):
 
 
 def log_density(law: Distribution, u: Float) -> Float:
-    """Log density (n,) of the rows of ``u`` (n, d), in nats."""
+    """Log density (n,) of the rows of ``u`` (n, d), in nats.
+
+    Kernels are compiled for arrays that are contiguous, and would be compiled again for a part of one.
+    """
     out = np.empty(u.shape[0])
+    if not (u.flags.c_contiguous or u.flags.f_contiguous):
+        u = np.asfortranarray(u)
     law.logpdf(u, out)
     return out

@@ -13,6 +13,7 @@ from raresim.arguments.checks import cholesky, matrix, one_of, vector
 from raresim.data import CovarianceMethod, ReturnsData, ReturnsTable
 from raresim.errors import DataError
 from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.surroundings import in_one_thread
 
 DOF_BOUNDS = (2.05, 200.0)
 
@@ -236,7 +237,8 @@ def dependencies(names: Sequence[str], values: Float) -> list[str]:
         return [f"{n} rows are too few for {d} columns: more than {d} are needed to see all their correlations"]
     centred = values - values.mean(axis=0)
     unit = centred / np.linalg.norm(centred, axis=0)
-    left_over = np.abs(np.diag(np.linalg.qr(unit, mode="r")))
+    with in_one_thread():  # a second one waits more than it works, for so few columns
+        left_over = np.abs(np.diag(np.linalg.qr(unit, mode="r")))
     found: list[str] = []
     free: list[int] = []
     for j in range(d):

@@ -13,21 +13,25 @@ from raresim.arguments import checks
 from raresim.arguments.checks import Matrix, Vector
 from raresim.data import ReturnsData, as_source
 from raresim.data.names import aligned
-from raresim.distributions.base import Distribution, Fitted, Inputs
+from raresim.distributions.base import Distribution, Fitted, Inputs, ratio_in_two
 from raresim.distributions.covariances import covariance_of
 from raresim.distributions.lognormal_sum import lognormal_moments
+from raresim.distributions.normal_passes import (
+    affine_sums,
+    dense_distance,
+    diagonal_distance,
+    diagonal_ratio,
+    lower_affine,
+    scale_shift,
+)
 from raresim.distributions.standard_normal import LOG_2PI, StandardNormal
 from raresim.errors import FieldError
 from raresim.marginals.base import Marginal
 from raresim.marginals.normal import Normal as NormalMarginal
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
-from raresim.numerics.jit import kernel
 from raresim.numerics.normals import fill_normal, fill_standard_normal
 from raresim.registry import member
-
-TILE = 512
-"""Rows that a dense kernel takes at once, so that one tile of all columns stays in cache."""
 
 
 @member("inputs", "distribution")
@@ -154,11 +158,22 @@ class Normal(Inputs, Distribution):
         return tuple(NormalMarginal(loc=m, scale=s) for m, s in zip(self.location, self.scales, strict=True))
 
     def to_physical(self, u: Float, x: Float) -> Float:
-        if self.correlated:
+        if self.correlated and u.shape[0] == 1:  # contiguous both ways, for which the kernel would be compiled again
+            two = np.empty((2, self.dim), order="F")
+            two[:] = u
+            lower_affine(two, self.factor, self.location, two)
+            x[:] = two[:1]
+        elif self.correlated:
             lower_affine(u, self.factor, self.location, x)
         else:
             scale_shift(u, self.scales, self.location, x)
         return x
+
+    def weighted_sums(self, u: Float, weights: Float, out: Float) -> bool:
+        if self.correlated and u.flags.f_contiguous and u.shape[0] > 1:
+            affine_sums(u, self.factor, self.location, weights, out)
+            return True
+        return False
 
     def linear_moments(self, weights: Float) -> tuple[float, float]:
         exposure = weights @ self.factor if self.correlated else weights * self.scales
@@ -188,6 +203,13 @@ class Normal(Inputs, Distribution):
         self.distance(x, out)
         out *= -0.5
         out -= 0.5 * self.dim * LOG_2PI + self.log_det
+
+    def log_ratio(self, target: Distribution, x: Float, out: Float) -> None:
+        if self.correlated or not isinstance(target, StandardNormal):
+            ratio_in_two(target, self, x, out)
+        else:
+            constant = 0.5 * self.dim * LOG_2PI
+            diagonal_ratio(x, self.scales, self.location, constant, constant + self.log_det, out)
 
     def distance(self, x: Float, out: Float) -> None:
         """Write the squared Mahalanobis distance from the mean of each row of ``x`` (n, d) into ``out`` (n,)."""
@@ -243,129 +265,3 @@ def common_dim(dim: int, **parameters: Vector | Matrix) -> int:
         other = next(item for item in rest if item[1] != first[1])
         raise FieldError(other[0], f"must agree with {first[0]} ({first[1]} entries), got {other[1]}")
     return next(iter(sizes.values()), 1)
-
-
-@kernel
-def scale_shift(u: Float, scale: Float, loc: Float, x: Float) -> None:
-    """``x = loc + scale * u``, column by column; ``x`` may be ``u``."""
-    n, d = u.shape
-    for j in range(d):
-        for i in range(n):
-            x[i, j] = loc[j] + scale[j] * u[i, j]
-
-
-@kernel
-def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
-    """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``, as the last columns are made first.
-
-    Four columns at a time are made from four, so that each value read is used four times. Rows are taken through
-    slices that start at zero: an index that might be negative would keep the loop from being vectorised.
-    """
-    n, d = u.shape
-    for start in range(0, n, TILE):
-        stop = min(start + TILE, n)
-        first = d - d % 4
-        for j in range(d - 1, first - 1, -1):
-            set_column(loc[j], factor[j, j], u[start:stop, j], x[start:stop, j])
-            for c in range(j):
-                add_column(factor[j, c], u[start:stop, c], x[start:stop, j])
-        while first > 0:
-            first -= 4
-            x0, x1 = x[start:stop, first], x[start:stop, first + 1]
-            x2, x3 = x[start:stop, first + 2], x[start:stop, first + 3]
-            for c in range(first, -1, -4):
-                u0, u1 = u[start:stop, c], u[start:stop, c + 1]
-                u2, u3 = u[start:stop, c + 2], u[start:stop, c + 3]
-                if c == first:
-                    set_four(loc, factor, first, u0, u1, u2, u3, x0, x1, x2, x3)
-                else:
-                    add_four(factor, first, c, u0, u1, u2, u3, x0, x1, x2, x3)
-
-
-@kernel
-def set_column(m: float, f: float, u: Float, x: Float) -> None:
-    """``x = m + f u``."""
-    for i in range(x.shape[0]):
-        x[i] = m + f * u[i]
-
-
-@kernel
-def add_column(f: float, u: Float, x: Float) -> None:
-    """``x += f u``."""
-    for i in range(x.shape[0]):
-        x[i] += f * u[i]
-
-
-@kernel
-def set_four(
-    loc: Float, f: Float, j: int, u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float
-) -> None:
-    """``x = loc + f u`` for four columns of ``u`` and four of ``x``."""
-    a0, a1, a2, a3 = f[j, j], f[j, j + 1], f[j, j + 2], f[j, j + 3]
-    b0, b1, b2, b3 = f[j + 1, j], f[j + 1, j + 1], f[j + 1, j + 2], f[j + 1, j + 3]
-    c0, c1, c2, c3 = f[j + 2, j], f[j + 2, j + 1], f[j + 2, j + 2], f[j + 2, j + 3]
-    d0, d1, d2, d3 = f[j + 3, j], f[j + 3, j + 1], f[j + 3, j + 2], f[j + 3, j + 3]
-    m0, m1, m2, m3 = loc[j], loc[j + 1], loc[j + 2], loc[j + 3]
-    for i in range(x0.shape[0]):
-        p, q, r, s = u0[i], u1[i], u2[i], u3[i]
-        x0[i] = m0 + a0 * p + a1 * q + a2 * r + a3 * s
-        x1[i] = m1 + b0 * p + b1 * q + b2 * r + b3 * s
-        x2[i] = m2 + c0 * p + c1 * q + c2 * r + c3 * s
-        x3[i] = m3 + d0 * p + d1 * q + d2 * r + d3 * s
-
-
-@kernel
-def add_four(
-    f: Float, j: int, c: int, u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float
-) -> None:
-    """``x += f u`` for four columns of ``u`` and four of ``x``."""
-    a0, a1, a2, a3 = f[j, c], f[j, c + 1], f[j, c + 2], f[j, c + 3]
-    b0, b1, b2, b3 = f[j + 1, c], f[j + 1, c + 1], f[j + 1, c + 2], f[j + 1, c + 3]
-    c0, c1, c2, c3 = f[j + 2, c], f[j + 2, c + 1], f[j + 2, c + 2], f[j + 2, c + 3]
-    d0, d1, d2, d3 = f[j + 3, c], f[j + 3, c + 1], f[j + 3, c + 2], f[j + 3, c + 3]
-    for i in range(x0.shape[0]):
-        p, q, r, s = u0[i], u1[i], u2[i], u3[i]
-        x0[i] += a0 * p + a1 * q + a2 * r + a3 * s
-        x1[i] += b0 * p + b1 * q + b2 * r + b3 * s
-        x2[i] += c0 * p + c1 * q + c2 * r + c3 * s
-        x3[i] += d0 * p + d1 * q + d2 * r + d3 * s
-
-
-@kernel
-def diagonal_distance(x: Float, scale: Float, loc: Float, out: Float) -> None:
-    """Squared distance ``sum_j ((x_j - loc_j) / scale_j)^2`` of each row."""
-    n, d = x.shape
-    for i in range(n):
-        out[i] = 0.0
-    for j in range(d):
-        m = loc[j]
-        inverse = 1.0 / scale[j]
-        for i in range(n):
-            z = (x[i, j] - m) * inverse
-            out[i] += z * z
-
-
-@kernel
-def dense_distance(x: Float, factor: Float, loc: Float, out: Float) -> None:
-    """Squared Mahalanobis distance ``|factor^-1 (x - loc)|^2`` of each row, by forward substitution."""
-    n, d = x.shape
-    z = np.empty((d, TILE))
-    for start in range(0, n, TILE):
-        stop = min(start + TILE, n)
-        total = out[start:stop]
-        total[:] = 0.0
-        for j in range(d):
-            zj = z[j]
-            xj = x[start:stop, j]
-            m = loc[j]
-            for i in range(stop - start):
-                zj[i] = xj[i] - m
-            for c in range(j):
-                f = factor[j, c]
-                zc = z[c]
-                for i in range(stop - start):
-                    zj[i] -= f * zc[i]
-            inverse = 1.0 / factor[j, j]
-            for i in range(stop - start):
-                zj[i] *= inverse
-                total[i] += zj[i] * zj[i]

@@ -70,8 +70,7 @@ class Sampler:
         if self.proposal is None:
             out[:] = 0.0
         else:
-            self.problem.target.logpdf(u, out)
-            out -= self.log_density(u)
+            self.proposal.log_ratio(self.problem.target, u, out)
         return out
 
     def log_density(self, u: Float) -> Float:
@@ -113,6 +112,10 @@ class Sampler:
         problem, journal = self.problem, current()
         if journal is not None and (known := journal.recall(block, u)) is not None:
             out[:] = known
+            return
+        if problem.space == "standard" and write is problem.loss and problem.loss.of_normals(problem.inputs, u, out):
+            if journal is not None:
+                journal.keep(block, u, out)
             return
         x = u
         if problem.space == "standard":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from raresim.arguments.typed import converts
 from raresim.distributions.base import Inputs
 from raresim.distributions.independent import Independent
 from raresim.distributions.normal import Normal
@@ -12,7 +11,6 @@ from raresim.distributions.student_t import StudentT
 from raresim.marginals.frozen import of_frozen
 
 
-@converts("Inputs")
 def of_frozen_joint(value: Any) -> Inputs | None:
     """The inputs that the frozen law ``value`` of ``scipy.stats`` is; None where it is none that raresim knows.
 

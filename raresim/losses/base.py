@@ -36,6 +36,13 @@ class Loss(ABC):
     def __call__(self, x: Float, out: Float) -> None:
         """Write the loss of each row of ``x`` (n, d) into ``out`` (n,)."""
 
+    def of_normals(self, inputs: Inputs, u: Float, out: Float) -> bool:
+        """Write the loss of each row of ``u``, the standard normals that ``inputs`` map, without making the factors.
+
+        A loss that can do so gives the bits that it gives for the factors; others return False.
+        """
+        return False
+
     def look(self, inputs: Inputs) -> Loss:
         """What ``raresim check`` looks at: the loss bound to ``inputs``, or itself where that would run a user's code.
 

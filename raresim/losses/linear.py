@@ -140,6 +140,9 @@ class Linear(Loss):
     def __call__(self, x: Float, out: Float) -> None:
         (revalued_sum if self.is_revalued else weighted_sum)(x, self.exposure, out)
 
+    def of_normals(self, inputs: Inputs, u: Float, out: Float) -> bool:
+        return not self.is_revalued and inputs.weighted_sums(u, self.exposure, out)
+
     @property
     def is_revalued(self) -> bool:
         """Whether the loss is not linear in the factors, which are log returns."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from raresim.arguments.typed import converts
 from raresim.marginals.affine import Affine
 from raresim.marginals.base import Marginal
 from raresim.marginals.bernoulli import Bernoulli
@@ -74,7 +73,6 @@ COUNTS: Mapping[str, Callable[..., Marginal]] = {
 """The same of discrete laws."""
 
 
-@converts("Marginal")
 def of_frozen(value: Any) -> Marginal | None:
     """The marginal that the frozen law ``value`` of ``scipy.stats`` is; None where it is no such law of one number.
 

@@ -1,33 +1,5 @@
 """Models, by constructor: ``from raresim import models; models.Credit(tape="tape.csv")``."""
 
-from raresim.models.compound import Compound
-from raresim.models.credit import Credit
-from raresim.models.delta_gamma import DeltaGamma
-from raresim.models.insurance.contracts import Contract, Corridor
-from raresim.models.insurance.event_table import EventTable
-from raresim.models.insurance.frequencies import CommonEvents, GammaMixing
-from raresim.models.insurance.lines import Line
-from raresim.models.insurance.period_table import PeriodTable
-from raresim.models.market.ore import Ore
-from raresim.models.network import Network
-from raresim.models.options import Options
-from raresim.models.queue import Queue
-from raresim.models.ruin import Ruin
+from raresim import by_stub
 
-__all__ = [
-    "CommonEvents",
-    "Compound",
-    "Contract",
-    "Corridor",
-    "Credit",
-    "DeltaGamma",
-    "EventTable",
-    "GammaMixing",
-    "Line",
-    "Network",
-    "Options",
-    "Ore",
-    "PeriodTable",
-    "Queue",
-    "Ruin",
-]
+__getattr__, __dir__, __all__ = by_stub(__name__)

@@ -50,10 +50,34 @@ class _LazyKernel:
 
         if self._compiled is not None or self.py_func.__globals__ is not namespace:
             return self.compiled()
-        return numba.njit(nogil=True, cache=True)(self.py_func)
+        options: dict[str, Any] = {"nogil": True, "cache": True, "no_cfunc_wrapper": True}  # nothing calls one from C
+        dispatcher: Any = numba.njit(**options)(self.py_func)
+        if hasattr(dispatcher._cache, "_load_overload"):  # else numba has changed, and its own way is slower
+            dispatcher._cache = _cache()(self.py_func)
+        return dispatcher
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
+
+
+@functools.cache
+def _cache() -> Any:
+    """The class of numba's cache on disk, but that a kernel which lies there is loaded without the compiler.
+
+    Before it looks into the cache, numba prepares the compiler, which takes longer than most kernels. Code that is
+    loaded needs only what counts the references to its arrays. Where the cache has no such code, numba prepares the
+    compiler when it compiles.
+    """
+    from numba.core.caching import FunctionCache
+    from numba.core.runtime.nrt import rtsys
+
+    class Cache(FunctionCache):
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+    return Cache
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

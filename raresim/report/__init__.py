@@ -5,18 +5,25 @@ Only the folder is read, so a page can be rebuilt years later, and the same fold
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raresim.report.run import Run
 
 __all__ = ["build"]
 
 
-def build(run_dir: Path) -> Path:
+def build(run_dir: Path, draw: Callable[[Run], Mapping[str, Any]] | None = None) -> Path:
     """Write the figures and the page of a finished run.
 
     Parameters
     ----------
     run_dir : Path
         A run folder whose manifest says ``finished``.
+    draw : callable, optional
+        Draws the pictures of the run, in place of `raresim.report.page.pictures`.
 
     Returns
     -------
@@ -33,4 +40,5 @@ def build(run_dir: Path) -> Path:
     from raresim.report.run import read
 
     with usual_arithmetic():
-        return write(read(Path(run_dir)))
+        run = read(Path(run_dir))
+        return write(run, draw(run) if draw else None)

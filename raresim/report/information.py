@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from raresim.record.budget import Budget
 from raresim.report import style, tables
+from raresim.report.rows import ROWS, Rows
 from raresim.report.run import Run
-from raresim.report.words import ROWS, Rows
 
 __all__ = ["draw"]
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from raresim.report import style, tables
+from raresim.report.rows import ROWS
 from raresim.report.run import Array, Run
-from raresim.report.words import ROWS
 
 __all__ = ["draw"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from raresim.record.records import Estimate
 from raresim.record.verdict import Check, Verdict
 from raresim.report import tables
 from raresim.report.glossary import spelling
+from raresim.report.rows import ROWS
 from raresim.report.run import Run
-from raresim.report.words import ROWS, Words
+from raresim.report.words import Words
 
-__all__ = ["write"]
+__all__ = ["DRAWN", "load_figures", "pictures", "write"]
 
 UNQUOTED = " /:;=,()!*@?$+[]{}|~'%"
 """Characters that stay as they are in the address of a figure within the page."""
@@ -35,6 +37,21 @@ PATH, DECIMALS = re.compile(" d='[^']*'"), re.compile(r"(\.\d\d)\d+")
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = ("information", "convergence", "losses", "weights", "levels", "entropy")
+DRAWN = {
+    "trace": ("trace", "draw"),
+    "exhibits": ("exhibits", "draw"),
+    "levels": ("levels", "draw"),
+    "weights": ("weights", "draw"),
+    "convergence": ("convergence", "draw"),
+    "entropy": ("entropy", "draw"),
+    "information": ("information", "draw"),
+    "losses": ("losses", "draw"),
+    "fit-quantiles": ("fit", "draw_quantiles"),
+    "fit-stability": ("fit", "draw_stability"),
+}
+"""Figures, all exhibits counting as one, and the module and function that draws each; half of the work is in every
+second of them."""
+
 FIT_FIGURES = {"fit-quantiles": "Quantile plots", "fit-stability": "Threshold stability"}
 
 BADGES = {
@@ -177,17 +194,17 @@ class Amount:
     meaning: str
 
 
-def write(run: Run) -> Path:
-    """Draw the figures, render the page, write both into the folder, and return the path of the page."""
-    pictures = _pictures(run)
+def write(run: Run, drawn: Mapping[str, Any] | None = None) -> Path:
+    """Draw the figures, unless they are ``drawn``, and write them and the page; returns the path of the page."""
+    drawn = pictures(run) if drawn is None else drawn
     page = run.folder / "report.html"
-    html = _html(run, {name: _panel(name, picture) for name, picture in pictures.items()})
+    html = _html(run, {name: _panel(name, picture) for name, picture in drawn.items()})
     folder = run.folder / "figures"
     try:
         if folder.is_symlink():
             raise OSError(None, "it is a symbolic link", str(folder))
         folder.mkdir(exist_ok=True)
-        for name, picture in pictures.items():
+        for name, picture in drawn.items():
             if isinstance(picture, str):
                 (folder / f"{name}.png").unlink(missing_ok=True)  # left by an earlier state of the folder
             else:
@@ -199,28 +216,28 @@ def write(run: Run) -> Path:
 
 
 def load_figures() -> None:
-    """Import what draws the figures and fills the page, which takes longer than to draw them."""
-    import jinja2  # noqa: F401
+    """Load what draws the figures, and compile the page: together that takes longer than to draw them."""
+    for module, _ in DRAWN.values():
+        importlib.import_module(f"raresim.report.{module}")
+    environment = _environment()
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
 
-    from raresim.report import convergence, entropy, exhibits, fit, information, levels, losses, trace, weights  # noqa: F401
 
+def pictures(run: Run, names: Collection[str] = DRAWN.keys()) -> dict[str, Any]:
+    """Draw the figures that are called ``names`` in `DRAWN`; a sentence stands in place of one that there is not."""
+    from raresim.report import style
 
-def _pictures(run: Run) -> dict[str, Any]:
-    from raresim.report import convergence, entropy, exhibits, fit, information, levels, losses, style, trace, weights
-
+    found: dict[str, Any] = {}
     with style.applied():
-        shown = {picture.name: picture for pictures in exhibits.draw(run).values() for picture in pictures}
-        return shown | {
-            "convergence": convergence.draw(run),
-            "losses": losses.draw(run),
-            "weights": weights.draw(run),
-            "levels": levels.draw(run),
-            "entropy": entropy.draw(run),
-            "information": information.draw(run),
-            "fit-quantiles": fit.draw_quantiles(run),
-            "fit-stability": fit.draw_stability(run),
-            "trace": trace.draw(run),
-        }
+        for name in names:
+            module, function = DRAWN[name]
+            drawn = getattr(importlib.import_module(f"raresim.report.{module}"), function)(run)
+            if name == "exhibits":
+                found |= {picture.name: picture for pictures in drawn.values() for picture in pictures}
+            else:
+                found[name] = drawn
+    return found
 
 
 def _panel(name: str, picture: Any) -> Panel:
@@ -243,8 +260,8 @@ def _address(svg: str) -> str:
 
 
 @functools.cache
-def _template() -> Any:
-    """The page, compiled once in a process."""
+def _environment() -> Any:
+    """The templates of the page, each compiled once in a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -265,7 +282,7 @@ def _template() -> Any:
         percent=_percent,
         seconds=tables.duration,
     )
-    return environment.get_template("page.html.j2")
+    return environment
 
 
 def _html(run: Run, panels: Mapping[str, Panel]) -> str:
@@ -273,53 +290,57 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 
     sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     shown = [_shown(exhibit, panels) for exhibit in sorted(run.exhibits, key=_place)]
-    html: str = _template().render(
-        style_sheet=Markup(sheet),
-        style_hash=_hash(sheet),
-        standing=_standing_of(run.estimates),
-        has_decisions=bool(run.decisions or run.trace.tables or panels["trace"].uri),
-        has_references=any(e.reference for e in run.estimates),
-        has_gross=any(tables.is_known(e.diagnostics.get("share_of_gross")) for e in run.estimates),
-        run=run,
-        words=Words(),
-        slug=Words.slug,
-        panels={name: panels[name] for name in FIGURES},
-        fit_panels=[(title, panels[name]) for name, title in FIT_FIGURES.items() if panels[name].uri],
-        fit_tables=[_fit_table(table) for table in run.evidence.tables],
-        trace_tables=[_fit_table(table) for table in run.trace.tables],
-        trace_panel=panels["trace"],
-        exhibits=[exhibit for exhibit in shown if exhibit.name not in CONTROLS],
-        controls=[exhibit for exhibit in shown if exhibit.name in CONTROLS],
-        rows=ROWS[run.unit],
-        sampling=_sampling(run),
-        verdict=run.verdict,
-        badge=_badge,
-        meaning=MEANING[run.verdict.status],
-        advice=advice_of(run.verdict, run.estimates),
-        reasons=[c for c in run.verdict.checks if c.status != "trusted"],
-        n_passed=sum(c.status == "trusted" for c in run.verdict.checks),
-        hidden=_hidden(run),
-        headline=run.primary,
-        value_of=_value,
-        unit_of=tables.unit_of,
-        interval_of=_interval,
-        confidence_of=tables.confidence,
-        comparison_of=_comparison,
-        standing_of=_standing,
-        stages=_stages(run),
-        failed=_failed(run),
-        crude_draws=_crude_draws(run),
-        budget=_budget(run),
-        cross_entropies=_cross_entropies(run),
-        implied=tables.draws,
-        checks=_checks(run),
-        columns=_columns(run),
-        cell=_cell,
-        has_notes=any(row.note for row in run.iterations),
-        iterations=run.iterations,
-        facts=_facts(run.manifest),
-        files=_files(run.manifest),
-        draws=_draws(run.manifest),
+    html: str = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            style_sheet=Markup(sheet),
+            style_hash=_hash(sheet),
+            standing=_standing_of(run.estimates),
+            has_decisions=bool(run.decisions or run.trace.tables or panels["trace"].uri),
+            has_references=any(e.reference for e in run.estimates),
+            has_gross=any(tables.is_known(e.diagnostics.get("share_of_gross")) for e in run.estimates),
+            run=run,
+            words=Words(),
+            slug=Words.slug,
+            panels={name: panels[name] for name in FIGURES},
+            fit_panels=[(title, panels[name]) for name, title in FIT_FIGURES.items() if panels[name].uri],
+            fit_tables=[_fit_table(table) for table in run.evidence.tables],
+            trace_tables=[_fit_table(table) for table in run.trace.tables],
+            trace_panel=panels["trace"],
+            exhibits=[exhibit for exhibit in shown if exhibit.name not in CONTROLS],
+            controls=[exhibit for exhibit in shown if exhibit.name in CONTROLS],
+            rows=ROWS[run.unit],
+            sampling=_sampling(run),
+            verdict=run.verdict,
+            badge=_badge,
+            meaning=MEANING[run.verdict.status],
+            advice=advice_of(run.verdict, run.estimates),
+            reasons=[c for c in run.verdict.checks if c.status != "trusted"],
+            n_passed=sum(c.status == "trusted" for c in run.verdict.checks),
+            hidden=_hidden(run),
+            headline=run.primary,
+            value_of=_value,
+            unit_of=tables.unit_of,
+            interval_of=_interval,
+            confidence_of=tables.confidence,
+            comparison_of=_comparison,
+            standing_of=_standing,
+            stages=_stages(run),
+            failed=_failed(run),
+            crude_draws=_crude_draws(run),
+            budget=_budget(run),
+            cross_entropies=_cross_entropies(run),
+            implied=tables.draws,
+            checks=_checks(run),
+            columns=_columns(run),
+            cell=_cell,
+            has_notes=any(row.note for row in run.iterations),
+            iterations=run.iterations,
+            facts=_facts(run.manifest),
+            files=_files(run.manifest),
+            draws=_draws(run.manifest),
+        )
     )
     return html
 

@@ -9,8 +9,8 @@ from raresim.errors import FieldError
 from raresim.record.evidence import EvidencePlot
 from raresim.record.outcome import Outcome
 from raresim.report import bars, convergence, curve, grid, style, weights
+from raresim.report.rows import ROWS
 from raresim.report.run import Run
-from raresim.report.words import ROWS
 
 __all__ = ["Plots"]
 

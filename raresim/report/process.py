@@ -1,15 +1,24 @@
-"""Figures and page by a process of its own, which gets ready while a run still draws."""
+"""Figures and page by a process of its own, which gets ready while a run still draws.
+
+Where the system can split a process, a copy of it draws half of the figures: the run has ended, and a core is free.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from raresim import report
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from raresim.report.run import Run
 
 DONE = b"done"
 
@@ -60,8 +69,31 @@ def main() -> None:
 
     load_figures()
     if folder := sys.stdin.buffer.read():
-        report.build(Path(os.fsdecode(folder)))
+        report.build(Path(os.fsdecode(folder)), in_halves if sys.platform == "linux" else None)
         sys.stdout.buffer.write(DONE)
+
+
+def in_halves(run: Run) -> dict[str, Any]:
+    """The pictures of ``run``, as `raresim.report.page.pictures`; a copy of this process draws every second figure."""
+    from raresim.report.page import DRAWN, pictures
+
+    names = list(DRAWN)
+    context = multiprocessing.get_context("fork")
+    there, here = context.Pipe(duplex=False)
+    copy = context.Process(target=_send, args=(here, run, names[1::2]), daemon=True)
+    copy.start()
+    here.close()  # so that the end of the copy is seen, however it ends
+    found = pictures(run, names[::2])
+    found |= there.recv()
+    copy.join()
+    return found
+
+
+def _send(connection: Connection, run: Run, names: list[str]) -> None:
+    """Draw the figures ``names`` and send them."""
+    from raresim.report.page import pictures
+
+    connection.send(pictures(run, names))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from raresim.report import style, tables
+from raresim.report.rows import ROWS, Rows
 from raresim.report.run import Array, Run
-from raresim.report.words import ROWS, Rows
 
 __all__ = ["ALIKE", "draw", "histogram", "kept"]
 

@@ -2,47 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from raresim.report.glossary import Term, explain, find, spelling
 
-from raresim.errors import FieldError
-from raresim.report.glossary import Term, explain, spelling
-
-__all__ = ["ROWS", "Rows", "Words"]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Names of the independent rows of an estimate.
-
-    ``one`` is a row, ``hit`` a row that counts for the event if it has a name of its own, ``hits`` several of them.
-    """
-
-    one: str
-    hit: str
-    hits: str
-
-    @property
-    def many(self) -> str:
-        """Several rows."""
-        return f"{self.one}s"
-
-    def counted(self, number: str) -> str:
-        """``number``, already in words, with the name of the rows."""
-        return f"{number} {self.one if number == '1' else self.many}"
-
-    @property
-    def effective(self) -> str:
-        """Several rows that count, of equal weight."""
-        return f"effective {self.hit}s"
-
-
-ROWS = {
-    "draw": Rows("draw", "hit", "hits"),
-    "line": Rows("line", "line", "lines in the event"),
-    "direction": Rows("direction", "direction", "directions in the event"),
-    "replicate": Rows("replicate", "replicate", "replicates in the event"),
-}
-"""Names by the unit of a row, see `raresim.estimators.base.Unit`."""
+__all__ = ["Words"]
 
 
 class Words:
@@ -63,11 +25,7 @@ class Words:
     @staticmethod
     def is_known(name: str) -> bool:
         """Whether the glossary explains ``name``."""
-        try:
-            explain(name)
-        except FieldError:
-            return False
-        return True
+        return find(name) is not None
 
     @staticmethod
     def slug(term: Term) -> str:

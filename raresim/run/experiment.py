@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from raresim import inputs as _inputs  # noqa: F401  # frozen laws of SciPy become inputs
 from raresim.accumulators.tail_draws import Beyond
 from raresim.arguments.typed import argument, shown, typed
 from raresim.diagnostics.canary import Canary
@@ -22,7 +23,6 @@ from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.engine.session import Report, Session
 from raresim.errors import FieldError, about
-from raresim.inputs import frozen as _frozen  # noqa: F401  # laws of SciPy become inputs
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
 from raresim.losses.isolation import isolating

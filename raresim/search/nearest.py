@@ -173,13 +173,13 @@ def least_distance(normals: Float, offsets: Float) -> tuple[Float, Float] | None
     ----------
     .. [1] Lawson & Hanson, *Solving least squares problems*, 1974.
     """
-    from scipy.optimize import nnls
-
     k, d = normals.shape
     if (offsets <= 0).all():
         return np.zeros(d), np.zeros(k)
     if k == 1:
         return offsets[0] * normals[0], offsets.copy()
+    from scipy.optimize import nnls
+
     scale = float(np.abs(offsets).max())
     matrix = np.concatenate([normals.T, offsets[np.newaxis] / scale])
     aim = np.zeros(d + 1)

@@ -80,8 +80,6 @@ class Quadratic:
         .. [1] Glasserman, Heidelberger & Shahabuddin, *Variance reduction techniques for estimating Value-at-Risk*,
            Management Science 46, 2000.
         """
-        from scipy.optimize import brentq
-
         values, vectors = np.linalg.eigh(self.bend)
         along = np.square(vectors.T @ self.slope)
         most = (1.0 - LEAST_PRECISION) / (2.0 * values[-1]) if values[-1] > 0.0 else math.inf
@@ -99,6 +97,8 @@ class Quadratic:
                 most *= 2.0
         if mean(most) < 0.0:
             return None
+        from scipy.optimize import brentq
+
         theta = brentq(mean, 0.0, most)
         return _normal(1.0 - 2.0 * theta * values, vectors, theta * (vectors.T @ self.slope))
 
@@ -112,10 +112,10 @@ def tilted_together(quadratics: Sequence[Quadratic]) -> LowRankNormal | None:
     quadratic is negative, a draw has a weight of at most ``exp(psi)``. The tilt is normal, with precision
     ``I - 2 sum_k theta_k bend_k``, and ``psi`` is convex.
     """
-    from scipy.optimize import minimize
-
     if len(quadratics) == 1:
         return quadratics[0].tilted()
+    from scipy.optimize import minimize
+
     scale = np.array([1.0 / max(g.spread, 1e-300) for g in quadratics])
     constant = scale * np.array([g.constant for g in quadratics])
     slopes = np.stack([s * g.slope for s, g in zip(scale, quadratics, strict=True)])

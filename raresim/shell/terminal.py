@@ -14,9 +14,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raresim.diagnostics.verdict import advice_of
+from raresim.report.rows import ROWS
 from raresim.report.tables import count, interval, multiple, number, percent, unit_of
 from raresim.report.tables import value as in_digits
-from raresim.report.words import ROWS
 
 if TYPE_CHECKING:
     from raresim.backtests.backtest import Backtest

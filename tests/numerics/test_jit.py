@@ -67,6 +67,9 @@ GUIDE = np.array([0, 0, 1, 1])
 # Arguments of each kernel, by its own names; made anew for every call.
 ARGUMENTS = (
     {
+        "affine_rows": lambda: (X, 100, 600, factor(), LOC, block(N, D), 50),
+        "affine_sums": lambda: (X, factor(), LOC, SCALE, np.empty(N)),
+        "diagonal_ratio": lambda: (X, SCALE, LOC, 5.0, 6.0, np.empty(N)),
         "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
         "add_column": lambda: (2.0, W, np.ones(N)),
         "add_winnings": lambda: (np.exp(-np.abs(W)), np.array([-0.5, 0.5, 3.0]), np.zeros(3)),
@@ -170,6 +173,22 @@ def test_every_public_name_is_there_and_no_other():
         assert getattr(raresim, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Sampler'"):
         _ = raresim.Sampler
+
+
+LOADED = """
+import sys
+import numpy as np
+from raresim.distributions.normal import Normal
+x = np.empty((100, 3), order="F")
+Normal(mean=np.zeros(3), std=1.0).sample(np.random.Generator(np.random.PCG64(1)), x)
+print(np.isfinite(x).all(), "numba" in sys.modules, "numba.np.linalg" in sys.modules)
+"""
+
+
+def test_a_kernel_on_disk_is_loaded_without_the_compiler():
+    """The first process may have to compile it."""
+    python(LOADED)
+    assert python(LOADED) == "True True False"
 
 
 SIGNATURES = """

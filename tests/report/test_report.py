@@ -25,8 +25,8 @@ from matplotlib.axes import Axes
 from raresim.errors import ConfigError
 from raresim.estimators.base import Unit
 from raresim.report import build, entropy, glossary, losses, style, tables, weights
+from raresim.report.rows import ROWS
 from raresim.report.run import UNITS, read
-from raresim.report.words import ROWS
 
 FIGURES = {"convergence", "levels", "weights", "losses", "information", "entropy"}
 HOSTILE = "<script>alert('x')</script>\"'><img src=http://example.com/x onerror=1> $\\frac{ & \u202e\u4e2d"

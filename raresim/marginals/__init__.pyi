@@ -1,0 +1,34 @@
+"""The public names of the folder and where each of them is; `raresim/marginals/__init__.py` imports from here."""
+
+from raresim.marginals.affine import Affine as Affine
+from raresim.marginals.bernoulli import Bernoulli as Bernoulli
+from raresim.marginals.beta import Beta as Beta
+from raresim.marginals.binomial import Binomial as Binomial
+from raresim.marginals.empirical import Empirical as Empirical
+from raresim.marginals.exponential import Exponential as Exponential
+from raresim.marginals.finite import Finite as Finite
+from raresim.marginals.gamma import Gamma as Gamma
+from raresim.marginals.generalised_pareto import GeneralisedPareto as GeneralisedPareto
+from raresim.marginals.geometric import Geometric as Geometric
+from raresim.marginals.gev import Gev as Gev
+from raresim.marginals.gumbel import Gumbel as Gumbel
+from raresim.marginals.gumbel_min import GumbelMin as GumbelMin
+from raresim.marginals.laplace import Laplace as Laplace
+from raresim.marginals.logistic import Logistic as Logistic
+from raresim.marginals.lognormal import Lognormal as Lognormal
+from raresim.marginals.mixture import Mixture as Mixture
+from raresim.marginals.negative_binomial import NegativeBinomial as NegativeBinomial
+from raresim.marginals.normal import Normal as Normal
+from raresim.marginals.normal_inverse_gaussian import NormalInverseGaussian as NormalInverseGaussian
+from raresim.marginals.pareto import Pareto as Pareto
+from raresim.marginals.poisson import Poisson as Poisson
+from raresim.marginals.scipy_law import ScipyLaw as ScipyLaw
+from raresim.marginals.semi_parametric import SemiParametric as SemiParametric
+from raresim.marginals.skewed_t import SkewedT as SkewedT
+from raresim.marginals.student_t import StudentT as StudentT
+from raresim.marginals.triangular import Triangular as Triangular
+from raresim.marginals.truncated import Truncated as Truncated
+from raresim.marginals.truncated_normal import TruncatedNormal as TruncatedNormal
+from raresim.marginals.uniform import Uniform as Uniform
+from raresim.marginals.variance_gamma import VarianceGamma as VarianceGamma
+from raresim.marginals.weibull import Weibull as Weibull
