@@ -47,12 +47,15 @@ class RowLoss(UserCode):
         Treatment of a row that fails; see `PythonLoss`.
     retries : int, optional
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors; see `PythonLoss`.
     """
 
     parallel: int = 1
     timeout: float | None = None
     on_failure: Policy = "error"
     retries: int | None = None
+    smooth: bool = False
 
     token: str = field(default="", init=False, repr=False)
 
@@ -72,6 +75,10 @@ class RowLoss(UserCode):
         LossError
             When no row can have a loss, or what came back is not what was asked for: the run ends.
         """
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        return () if self.smooth else ("loss",)
 
     def check_rows(self) -> None:
         """Raise `FieldError` if a field of this class is not allowed; the numbers become plain ones."""

@@ -60,6 +60,10 @@ class UMBridgeLoss(RowLoss):
         and the run ends if that does not help.
     retries : int, optional
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
+        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
+        where they can.
 
     Raises
     ------
