@@ -19,6 +19,7 @@ from raresim.measures.base import Measure
 from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.regions import iteration
+from raresim.methods.surrogate_approximation import approximation_of
 from raresim.methods.surrogate_facts import OUTWARDS, facts_of
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variances
@@ -91,6 +92,7 @@ class Surrogate(Method):
 
     kind: ClassVar[str] = "surrogate"
     bounds_failures: ClassVar[bool] = False
+    uses_approximation: ClassVar[bool] = True
     no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1
@@ -159,7 +161,8 @@ class _Run:
         session, budget = self.session, self.session.max_evaluations
         rng = self.explorer.generator()
         searched = self.searched(rng, budget)
-        learner = Learner(self.margins, self.explorer.dim, rng, self.method.batch, self.least, self.goals)
+        near, said = approximation_of(session, self.event.sign, self.event.threshold, self.least, rng)
+        learner = Learner(self.margins, self.explorer.dim, rng, self.method.batch, self.least, self.goals, near)
         learner.begin()
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
@@ -193,7 +196,7 @@ class _Run:
             outcome=self.outcome(learner),
             estimator=job,
             facts=facts_of(learner, pool, failing, self.session.problem.loss, searched),
-            decisions=tuple(self.decisions(learner, pool, searched)),
+            decisions=(*filter(None, [said]), *self.decisions(learner, pool, searched)),
         )
 
     @property
@@ -253,6 +256,14 @@ class _Run:
             f"deviations are taken times {between}, by which its own predictions were off",
             f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
         ]
+        if learner.approximation is not None:
+            assisted = sum(c.assisted for c in components)
+            those = "the loss" if len(components) == 1 else f"{assisted} of {len(components)} limit states"
+            said.append(
+                f"it learnt what the approximation leaves of {those}"
+                if assisted
+                else "the approximation says less of the first evaluations than they say of each other: it is not used"
+            )
         if searched is not None:
             said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")
         return said

@@ -48,6 +48,7 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         "surrogate_largest_off": max(map(float, _off(learner.system))),
         "surrogate_temper": max(component.temper for component in learner.system.components),
         "surrogate_limit_states": float(len(learner.system.components)),
+        "surrogate_assisted": float(sum(component.assisted for component in learner.system.components)),
         "surrogate_undeclared": float(len(loss.undeclared)),
     }
     if searched is not None:

@@ -55,6 +55,11 @@ class Model(ABC):
         """A way to draw that knows the structure; None where the model has none."""
         return None
 
+    @property
+    def delta_gamma(self) -> Loss | None:
+        """The quadratic approximation of the loss by its derivatives at factors of 0; None where it has none."""
+        return None
+
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         """Numbers in closed form or by recursion to hold the estimates against, each with what it assumes.
 

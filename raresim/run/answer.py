@@ -17,6 +17,9 @@ from raresim.record.records import Estimate
 from raresim.record.rows import Unit, is_estimate
 from raresim.run.estimation import Sample
 
+LEAST_KNOWN = 1e-12
+"""Relative variance of a row below which what is known counts as rounding: a surrogate can know a plane exactly."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -155,7 +158,7 @@ def of_surrogate(search: Mapping[str, Any], sample: Sample, k: int) -> dict[str,
     alone = search["facts"][f"surrogate_probability_{k}"]
     found = {"surrogate_correction": 1.0 - alone * math.exp(-tail.log_probability(k))}
     if sample.known:
-        found["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / sample.known[k]
+        found["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / max(sample.known[k], LEAST_KNOWN)
     return found
 
 
