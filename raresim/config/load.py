@@ -39,6 +39,7 @@ from raresim.methods.base import Method
 from raresim.models.base import Model
 from raresim.registry import Plugin
 from raresim.run import plausible, presets
+from raresim.run.approximation import meant, refuse_approximation
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.experiment import EITHER, Experiment
@@ -127,7 +128,7 @@ class Config:
     def experiment(self) -> Experiment:
         """Build the experiment: data are read and laws fitted; a user's loss is only imported by the run."""
         parts = ("model",) if self.has_model else ("inputs", "loss")
-        names = (*parts, "measures", "method", "stop", "seed", "audit", "output")
+        names = (*parts, "measures", "method", "stop", "seed", "audit", "output", "approximation")
         values = {key: self._build(getattr(self.model, key), (key,)) for key in names}
         inputs = values["model"].inputs if self.has_model else values["inputs"]
         self.demand(inputs, values["method"], values["stop"])
@@ -165,12 +166,22 @@ class Config:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
             sizes, known = (inputs.latent_dim, inputs.dim), inputs.known_quantiles
             refuse_for(*sizes, law, bound, measures, method, stop.max_evaluations, known)
+            self._check_approximation(method, inputs)
             if output is not None:
                 refuse_output(method)
         except FieldError as error:
             raise self.explain(error) from None
         self.demand(inputs, method, stop)
         return inputs, method, stop
+
+    def _check_approximation(self, method: Method, inputs: Outline) -> None:
+        """Raise `FieldError` if the approximation does not go with ``method``, or is not there."""
+        near = self._build(getattr(self.model, "approximation"), ("approximation",))  # noqa: B009
+        refuse_approximation(near, method)
+        if near is not None:
+            model = self._build(getattr(self.model, "model"), ("model",))  # noqa: B009
+            with self.located(("approximation",)):
+                meant(near, model).look(typing.cast(Inputs, inputs))
 
     @property
     def doubts(self) -> list[str]:

@@ -34,6 +34,7 @@ from raresim.methods.base import Method
 from raresim.models.base import Model
 from raresim.proposals.base import ProposalFamily
 from raresim.registry import Plugin, adopt, members, plugins_of, some_members
+from raresim.run.approximation import Named
 from raresim.run.audit import Extent
 from raresim.run.estimation import Stop
 from raresim.run.presets import Name
@@ -117,6 +118,7 @@ def experiment_model(kinds: frozenset[str] | None = None, foreign: tuple[Plugin,
         "stop": (builder.model(Stop), builder.default(Stop())),
         "audit": (Extent, "quick"),
         "output": (builder.model(Output) | None, None),
+        "approximation": (Union[builder.family("loss"), Named, None], None),  # noqa: UP007  # made at run time
         "execution": (builder.model(Execution), builder.default(Execution())),
     }
     return builder.finish(create_model("Experiment", __config__=_STRICT, **fields))

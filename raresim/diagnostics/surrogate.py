@@ -33,19 +33,17 @@ POOL_ERROR = (0.04, 0.08)
 def surrogate_checks(
     facts: Mapping[str, float], diagnostics: Mapping[str, Any], relative_error: float | None
 ) -> tuple[Check, ...]:
-    """The checks of a run with a surrogate; none of any other run.
+    """The checks of a run with a surrogate.
 
     Parameters
     ----------
     facts : mapping
         What the search stored; the entries used begin with ``surrogate``.
     diagnostics : mapping
-        ``self_information_nats`` and ``spread_over_known`` of the estimate.
+        ``spread_over_known`` and ``surrogate_correction`` of the estimate.
     relative_error : float or None
         Of the estimate; None without a hit.
     """
-    if "surrogate_evaluations" not in facts:
-        return ()
     return (
         _sight(facts),
         _failures(facts),
@@ -53,7 +51,7 @@ def surrogate_checks(
         _unsure(facts["surrogate_unsure"]),
         _pool(facts["surrogate_pool_error"]),
         _spread(diagnostics.get("spread_over_known")),
-        _agreement(facts["surrogate_probability"], diagnostics["self_information_nats"], relative_error),
+        _agreement(diagnostics.get("surrogate_correction"), relative_error),
     )
 
 
@@ -73,15 +71,18 @@ def _sight(facts: Mapping[str, float]) -> Check:
     if facts.get("surrogate_searched"):
         message = "a search that follows no values of the loss found no other part of the event"
         return Check(name, off, Status.TRUSTED, message)
-    if not facts["surrogate_smooth"]:
+    states, undeclared = facts["surrogate_limit_states"], facts["surrogate_undeclared"]
+    if undeclared:
+        which = "the loss is" if states == 1 else f"{undeclared:.0f} of its {states:.0f} limit states are"
         message = (
             f"{facts['surrogate_evaluations']:.0f} evaluations cannot show a part of the loss that appears only where "
-            "it fails, and the loss is not declared to be smooth"
+            f"it fails, and {which} not declared to be smooth"
         )
         return Check(name, None, Status.CAUTION, message)
+    what = "the loss is" if states == 1 else f"all {states:.0f} limit states are"
     message = (
-        f"the loss is declared to be smooth; the others predict each of its evaluations within {off:.1f} standard "
-        f"deviations ({LEFT_OUT[0]:g} allowed)"
+        f"{what} declared to be smooth; the others predict each evaluation within {off:.1f} standard deviations "
+        f"({LEFT_OUT[0]:g} allowed)"
     )
     return _graded(name, off, LEFT_OUT, message)
 
@@ -121,11 +122,10 @@ def _spread(ratio: float | None) -> Check:
     return _graded("surrogate_spread", ratio, SPREAD, message)
 
 
-def _agreement(alone: float, nats: float | None, relative_error: float | None) -> Check:
+def _agreement(share: float | None, relative_error: float | None) -> Check:
     """Whether the surrogate alone and the corrected estimate agree."""
-    if nats is None or not math.isfinite(nats):
+    if share is None:
         return Check("surrogate_agreement", None, Status.UNTRUSTED, "the correction leaves nothing of the event")
-    off = abs(alone * math.exp(nats) - 1.0)
-    allowed = max(OFF, OFF_ERRORS * (relative_error or 0.0))
+    off, allowed = abs(share), max(OFF, OFF_ERRORS * (relative_error or 0.0))
     message = f"the surrogate alone is {off:.2%} off the corrected estimate ({allowed:.0%} allowed)"
     return _graded("surrogate_agreement", off, (allowed, 2.0 * allowed), message)

@@ -11,6 +11,7 @@ from raresim.diagnostics.endings import Ending
 from raresim.diagnostics.psis import bounded
 from raresim.diagnostics.surrogate import surrogate_checks
 from raresim.record.records import Estimate
+from raresim.record.rows import is_estimate
 from raresim.record.verdict import Check, Status, Verdict
 
 _ORDER = list(Status)
@@ -126,8 +127,9 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         Standard error divided by the estimate; None without a hit.
     search : mapping
         ``kind`` ("none": draws from the target; "stated": the user's proposal; "tuned": a search before the estimate;
-        "replicates": a climb in each row of the estimate), ``unit`` of a row, ``reached``, ``starts``, ``regions``,
-        ``outcome``, ``gave_up``, ``nominal``, ``weighted``, ``facts``, ``audit`` and ``canary``, as in ``result.json``;
+        "replicates": a climb in each row of the estimate; "surrogate": a surrogate that rows correct), ``unit`` of a
+        row, ``reached``, ``starts``, ``regions``, ``outcome``, ``gave_up``, ``nominal``, ``weighted``, ``facts``,
+        ``audit`` and ``canary``, as in ``result.json``;
         ``interrupted`` if the run was; and ``assumptions``, what inputs and loss take for granted.
 
     Notes
@@ -166,9 +168,9 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
             *_interrupted(search),
         )
         return Verdict(Status.BOUND_ONLY, scope, hidden, checks, advice)
-    if unit == "replicate":
+    if is_estimate(unit):
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
-        checks = (_replicates(diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
+        checks = (_replicates(unit, diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
     else:
         audited = error_is_audited(diagnostics, search["audit"])
         checks = (
@@ -182,7 +184,7 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     searched = (
         *_search(search, diagnostics),
         *_facts(search["facts"]),
-        *surrogate_checks(search["facts"], diagnostics, relative_error),
+        *(surrogate_checks(search["facts"], diagnostics, relative_error) if search["kind"] == "surrogate" else ()),
         *_audit(diagnostics, diagnostics.get("tail_error", relative_error), search["audit"], unit),
     )
     checks = (
@@ -360,12 +362,17 @@ def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
     return (_graded("canary", z, abs(z) < 4.0, abs(z) < 5.0, message),)
 
 
-def _replicates(reached: int, replicates: int) -> Check:
-    message = f"{reached:,} of {replicates:,} independent replicates reached the event"
+def _replicates(unit: str, reached: int, replicates: int) -> Check:
+    name, what = (
+        ("batches", "batches of the correction have a positive estimate")
+        if unit == "batch"
+        else ("replicates", "independent replicates reached the event")
+    )
+    message = f"{reached:,} of {replicates:,} {what}"
     if replicates < MIN_REPLICATES:
         message += f"; {MIN_REPLICATES} wanted"
     enough = replicates >= MIN_REPLICATES and reached >= 0.9 * replicates
-    return _graded("replicates", reached, enough, reached >= max(4, 0.5 * replicates), message)
+    return _graded(name, reached, enough, reached >= max(4, 0.5 * replicates), message)
 
 
 def _facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
@@ -429,7 +436,7 @@ def _audit(
         return (Check("audit", None, Status.CAUTION, f"no audit was made: {audit['why']}"),)
     soundings = _soundings(diagnostics)
     climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
-    widened = unit == "replicate" and not diagnostics["audit_nominal"]
+    widened = is_estimate(unit) and not diagnostics["audit_nominal"]
     kind = "from a widened target" if widened else "that never saw the proposal"
     size = f"{climbs:,} climbs of {samples:,} draws a level {kind}"
     hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
@@ -442,7 +449,7 @@ def _audit(
     nominal = (_graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
     if not found:
         message = f"none of {size} reached the event: they cannot say what the estimate misses"
-        known = diagnostics.get("soundings_uncovered") is not None and unit != "replicate"
+        known = diagnostics.get("soundings_uncovered") is not None and not is_estimate(unit)
         if known:
             message += "; the soundings can"
         return (Check("audit", None, Status.TRUSTED if known else Status.CAUTION, message), *soundings, *nominal)
@@ -589,7 +596,7 @@ def _scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[s
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         why = search["audit"].get("why") if unit == "draw" and search["weighted"] else ""
         return f"{which}: {why or f'every {unit} came from the target itself'}{narrow}", None
-    if "surrogate_evaluations" in search["facts"]:
+    if kind == "surrogate":
         return _seen_by_surrogate(search["facts"]), None
     if kind == "tuned" and search["weighted"] and not search["audit"]["needed"] and search["audit"].get("why"):
         return f"all failure regions: {search['audit']['why']}{narrow}", None
@@ -614,9 +621,10 @@ def _seen_by_surrogate(facts: Mapping[str, float]) -> str:
     """The scope of a run with a surrogate."""
     if facts.get("surrogate_searched"):
         return "the failure regions that a search with true evaluations, which followed no values of the loss, found"
-    count = f"{facts['surrogate_evaluations']:.0f} evaluations"
-    if facts["surrogate_smooth"]:
-        return f"the failure regions that {count} show of a loss that is as smooth as was declared"
+    count, states = f"{facts['surrogate_evaluations']:.0f} evaluations", facts["surrogate_limit_states"]
+    if not facts["surrogate_undeclared"]:
+        what = "a loss that is" if states == 1 else f"{states:.0f} limit states that are"
+        return f"the failure regions that {count} show of {what} as smooth as was declared"
     return f"the failure regions that {count} show; a part of the loss that appears only where it fails is not excluded"
 
 
@@ -638,7 +646,7 @@ def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
 
 _AS_SAID = "the failing draws of the audit give an error only {:.2f} times the reported one"
 
-_MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached"}
+_MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached", "batch": "met"}
 """The verb for a row of each unit that is in the event."""
 
 _ADVICE = {
@@ -656,6 +664,7 @@ _ADVICE = {
     "uncovered": "run again with another seed: the proposal does not cover a part of what was found",
     "unseen_regions": "raise stop.max_evaluations, so that more walks uphill can be made",
     "replicates": "raise stop.max_evaluations: the error is read from the spread of the replicates",
+    "batches": "raise stop.max_evaluations: the error is read from the spread of the batches",
     "failures": "replay failed_rows.npz and mend the loss, or let it try again with loss.on_failure and loss.retries",
     "threshold": "give the threshold in loss units, or sigma as a number; or raise stop.max_evaluations, of which a "
     "fiftieth may go into mean and standard deviation",

@@ -16,6 +16,7 @@ from raresim.engine.executors import Executor
 from raresim.engine.fold import Job, fold
 from raresim.engine.journal import Journal, current
 from raresim.engine.problem import Problem
+from raresim.losses.base import Loss
 from raresim.numerics.blocks import Growing, Plan, plan
 from raresim.record.event import Event
 
@@ -60,6 +61,8 @@ class Session:
         The sample of draws that the user wants of the estimate; no method looks at it.
     scheme : object
         The way to draw that the model of the run offers, a `raresim.methods.scheme.Scheme`; None where it has none.
+    approximation : Loss or None
+        Something cheap that is near to the loss, bound to the inputs; it has as many limit states.
     """
 
     problem: Problem
@@ -74,6 +77,7 @@ class Session:
     beyond: Beyond | None = None
     drawing: Drawing | None = None
     scheme: object = None
+    approximation: Loss | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)

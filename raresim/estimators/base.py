@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -16,10 +16,7 @@ from raresim.estimators.guarantee import Wait
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
-
-Unit = Literal["draw", "line", "direction", "replicate"]
-"""What an independent row is: one draw; one line or ray with the probability of the event along it; or the estimate of
-a whole sample whose draws depend on each other."""
+from raresim.record.rows import Unit
 
 KEPT_ROWS = 50_000
 """Weighted losses that a stage keeps for the figures."""
@@ -34,6 +31,9 @@ class Estimator(Job[Summary]):
     """
 
     unit: ClassVar[Unit] = "draw"
+
+    corrects: ClassVar[bool] = False
+    """Whether rows correct a surrogate of the loss, so that the verdict asks what the surrogate has seen."""
 
     block_rows: ClassVar[int | None] = None
     """Rows of a block, or None if their size decides: 1 for replicates, so that workers share them."""

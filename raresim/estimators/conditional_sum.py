@@ -9,12 +9,13 @@ import numpy as np
 
 from raresim.accumulators.summary import Summary
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.base import Estimator
 from raresim.marginals.base import Marginal
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 
 @dataclass(frozen=True, eq=False)

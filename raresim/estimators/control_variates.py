@@ -14,12 +14,13 @@ from raresim.accumulators.tail import hit_weights, masks, masks_with_failed
 from raresim.distributions.mixture import Mixture
 from raresim.engine.fold import Sampler
 from raresim.estimators.antithetic import mean_of_pairs, sample_pairs
-from raresim.estimators.base import KEPT_ROWS, OfDraws, Unit
+from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Bool, Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 BATCHES = 20
 """Batches before the first look; their spread gives the error."""

@@ -12,12 +12,13 @@ import numpy as np
 from raresim.accumulators.summary import Summary
 from raresim.distributions.masses import log_chi_mass, log_sum
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.base import Estimator
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 from raresim.search.roots import TOLERANCE, log_shares, shifted
 
 System = Literal["orthogonal", "antithetic", "independent"]

@@ -11,12 +11,13 @@ import numpy as np
 from raresim.accumulators.summary import Summary
 from raresim.distributions.masses import log_normal_mass
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.base import Estimator
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 from raresim.search.roots import TOLERANCE, Shares, log_shares, shifted
 
 

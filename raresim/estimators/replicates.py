@@ -13,12 +13,13 @@ from raresim.accumulators.ends import Ends, evenly
 from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
+from raresim.estimators.base import KEPT_ROWS, Estimator
 from raresim.losses.failures import collecting, note
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 from raresim.search.goals import rarest
 from raresim.search.markov import Evaluate
 

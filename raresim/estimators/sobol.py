@@ -15,13 +15,14 @@ from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments, hit_weights, masks, masks_with_failed
 from raresim.distributions.transport import Transport, across
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import KEPT_ROWS, Estimator, OfDraws, Unit
+from raresim.estimators.base import KEPT_ROWS, Estimator, OfDraws
 from raresim.estimators.lines import Lines
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import BLOCK_BYTES, MIN_ROWS, Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 MAX_DIM = 21_201
 """Coordinates for which direction numbers are known (Joe and Kuo)."""

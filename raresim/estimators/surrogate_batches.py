@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -13,11 +14,12 @@ from raresim.accumulators.kept import KeptRows
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import masks, masks_with_failed
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import KEPT_ROWS, Estimator, Unit
-from raresim.numerics.arrays import Bool, Float
+from raresim.estimators.base import KEPT_ROWS, Estimator
+from raresim.numerics.arrays import Bool, Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 BATCHES = 10
 """Batches before the first look, and the fewest whose spread is believed."""
@@ -32,21 +34,21 @@ class SurrogateBatches(Estimator):
     sampler : Sampler
         Evaluates the loss; it draws nothing here.
     events : tuple of Event
-        The event, the only one.
+        The events, in one direction.
     points : (m, d) float64
         Points drawn from some law, in standard normal space.
     weight : (m,) float64
         Density of the target over that of their law.
-    failing : (m,) float64
-        Probability that each point is in the event, as the surrogate says: frozen before the first row.
+    failing : (e, m) float64
+        Probability that each point is in each event, as the surrogate says: frozen before the first row.
     drawn_by : (m,) float64
         Probability with which an evaluation is made at each point.
     draws : int
         Evaluations of a batch.
-    variance : float
-        Relative variance of one evaluation's contribution, if the surrogate's doubts are right.
+    variances : tuple of float
+        Relative variance of one evaluation's contribution to each event, if the surrogate's doubts are right.
     pool_error : float
-        Relative error from the points being as they are.
+        Relative error from the points being as they are, of the event for which it is largest.
 
     Notes
     -----
@@ -59,7 +61,8 @@ class SurrogateBatches(Estimator):
     `raresim.estimators.control_variates`.
     """
 
-    unit: ClassVar[Unit] = "replicate"
+    unit: ClassVar[Unit] = "batch"
+    corrects: ClassVar[bool] = True
     block_rows: ClassVar[int | None] = 1
     first_look: ClassVar[int] = BATCHES
     least_rows: ClassVar[int] = BATCHES
@@ -72,17 +75,17 @@ class SurrogateBatches(Estimator):
     failing: Float
     drawn_by: Float
     draws: int
-    variance: float
+    variances: tuple[float, ...]
     pool_error: float
 
     @cached_property
-    def surrogate(self) -> float:
-        """Probability of the event as the surrogate says."""
-        return float(np.mean(self.weight * self.failing))
+    def surrogate(self) -> Float:
+        """Probability (e,) of each event as the surrogate says."""
+        return np.array([float(np.mean(self.weight * likely)) for likely in self.failing])
 
     @property
     def known(self) -> tuple[float, ...]:
-        return (self.variance / self.draws,) if math.isfinite(self.variance) else ()
+        return tuple(v / self.draws for v in self.variances) if all(map(math.isfinite, self.variances)) else ()
 
     @property
     def cost(self) -> float:
@@ -105,13 +108,17 @@ class SurrogateBatches(Estimator):
         loss = self.sampler.loss(np.asfortranarray(self.points[drawn]), block)
         ratio = self.weight[drawn] / (len(self.points) * self.drawn_by[drawn])
 
-        def row(in_event: Bool) -> Float:
-            mean = self.surrogate + float(np.mean(ratio * (in_event - self.failing[drawn])))
-            return np.array([math.log(mean)]) if mean > 0 else np.empty(0)
+        def rows_of(in_events: Sequence[Bool]) -> list[Float]:
+            return [self._row(k, drawn, ratio, in_event) for k, in_event in enumerate(in_events)]
 
-        (in_event,) = masks(self.events, loss)
-        could_be = masks_with_failed([in_event], loss)
+        in_events = masks(self.events, loss)
+        could_be = masks_with_failed(in_events, loss)
         rows = replace(block, first=block.first * self.draws, rows=self.draws)
         kept = KeptRows.of_block(rows, loss, np.log(ratio), KEPT_ROWS)
-        upper = None if could_be is None else [row(mask) for mask in could_be]
-        return Summary.of_rows(1, [row(in_event)], self.draws, kept, upper=upper)
+        upper = None if could_be is None else rows_of(could_be)
+        return Summary.of_rows(1, rows_of(in_events), self.draws, kept, upper=upper)
+
+    def _row(self, k: int, drawn: Index, ratio: Float, in_event: Bool) -> Float:
+        """Log of the corrected probability of event ``k`` from one batch; empty where it is not positive."""
+        mean = self.surrogate[k] + float(np.mean(ratio * (in_event - self.failing[k][drawn])))
+        return np.array([math.log(mean)]) if mean > 0 else np.empty(0)

@@ -87,9 +87,12 @@ class Loss(ABC):
         return False
 
     @property
-    def smooth(self) -> bool:
-        """Whether the user declares that it changes smoothly with the factors, without kinks or jumps."""
-        return False
+    def undeclared(self) -> tuple[str, ...]:
+        """The limit states, or ``loss`` itself, of which nobody says that they change smoothly with the factors.
+
+        A smooth function has neither kinks nor jumps. Empty where the loss is known or declared to be smooth.
+        """
+        return self.limit_state_names or ("loss",)
 
     def watched(self) -> Loss:
         """The same loss, for which a run checks that a row always has the same value; itself if that is certain."""

@@ -95,6 +95,17 @@ class Combination(Composite):
         return tuple(names)
 
     @property
+    def undeclared(self) -> tuple[str, ...]:
+        """See `Loss.undeclared`; a part whose limit states do not take its place has kinks between them."""
+        names: list[str] = []
+        for name, loss in self.losses.items():
+            if self._width(loss):
+                names.extend(f"{name}.{of_part}" for of_part in loss.undeclared)
+            elif loss.limit_state_names or loss.undeclared:
+                names.append(name)
+        return tuple(names)
+
+    @property
     def at_least(self) -> int:
         return len(self.limit_state_names) if self.needed == len(self.parts) else self.needed
 

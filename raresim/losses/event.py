@@ -101,6 +101,10 @@ class Event(Composite):
         return self.of.has_limit_states
 
     @property
+    def undeclared(self) -> tuple[str, ...]:
+        return self.of.undeclared
+
+    @property
     def at_least(self) -> int:
         """As in `Loss`: the k-th largest of m values is the (m - k + 1)-th largest where their sign is turned."""
         if self.above is not None or not self.limit_state_names:

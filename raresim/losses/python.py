@@ -84,10 +84,11 @@ class PythonLoss(UserCode):
         least so many.
     unit : str, optional
         Name of the loss's unit, such as ``USD``: it is printed beside numbers and on axes, and nothing is converted.
-    smooth : bool
+    smooth : bool or sequence of str
         Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
         with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
-        where they can.
+        where they can. Of a loss with limit states it declares that each of them is smooth, or those that it names;
+        their maximum never is.
 
     Raises
     ------
@@ -139,7 +140,7 @@ class PythonLoss(UserCode):
     limit_states: bool | Sequence[str] = field(default=False, metadata={"typed": False})
     system: System = "any"
     unit: str | None = None
-    smooth: bool = False
+    smooth: bool | Sequence[str] = field(default=False, metadata={"typed": False})
 
     call: Callable[..., Any] | None = field(default=None, init=False, repr=False)
     context: Context | None = field(default=None, init=False, repr=False)
@@ -168,6 +169,12 @@ class PythonLoss(UserCode):
             )
         if not isinstance(self.limit_states, bool) and (few := self._too_few(len(self.limit_states))):
             raise FieldError("system", few)
+        if not isinstance(self.smooth, bool):
+            object.__setattr__(self, "smooth", _names("smooth", self.smooth))
+            if self.limit_states is False:
+                raise FieldError("smooth", "must be true or false: names go with limit_states")
+        if not isinstance(self.limit_states, bool):  # names that a call has to count are not known yet
+            self._refuse_unknown_smooth()
 
     @property
     def needs_main_thread(self) -> bool:
@@ -196,6 +203,7 @@ class PythonLoss(UserCode):
         if True in (self.parts, self.limit_states):
             latent, factors = np.zeros((1, inputs.latent_dim)), np.empty((1, inputs.dim))
             object.__setattr__(bound, "median", inputs.to_physical(latent, factors))
+        bound._refuse_unknown_smooth()
         return bound
 
     def _loaded(self, call: Callable[..., Any], context: Context | None) -> None:
@@ -241,6 +249,20 @@ class PythonLoss(UserCode):
     @property
     def at_least(self) -> int:
         return least_of(self.system, len(self.limit_state_names))
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        if isinstance(self.smooth, bool):
+            return () if self.smooth else self.limit_state_names or ("loss",)
+        return tuple(name for name in self.limit_state_names if name not in self.smooth)
+
+    def _refuse_unknown_smooth(self) -> None:
+        """Raise `FieldError` if ``smooth`` names what is no limit state, as far as their names are known."""
+        if isinstance(self.smooth, bool) or not self.limit_state_names:
+            return
+        for name in self.smooth:
+            if name not in self.limit_state_names:
+                raise FieldError("smooth", unknown("limit state", name, list(self.limit_state_names)))
 
     def _names_of(self, given: bool | Sequence[str], letter: str) -> tuple[str, ...]:
         """The names of the columns, numbered if they have none; () if there are no columns or the loss is not bound."""

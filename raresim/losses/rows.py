@@ -53,6 +53,8 @@ class RowLoss(UserCode):
         How many times a failed row is tried again; left out, 3 with ``retry`` and 0 with ``bound``.
     system : "any", "all" or mapping
         Which of several outputs make the event; see `PythonLoss`.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors; see `PythonLoss`.
     """
 
     parallel: int = 1
@@ -60,6 +62,7 @@ class RowLoss(UserCode):
     on_failure: Policy = "error"
     retries: int | None = None
     system: System = "any"
+    smooth: bool = False
 
     token: str = field(default="", init=False, repr=False)
 
@@ -86,6 +89,10 @@ class RowLoss(UserCode):
         LossError
             When no row can have a loss, or what came back is not what was asked for: the run ends.
         """
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        return () if self.smooth else ("loss",)
 
     def check_rows(self) -> None:
         """Raise `FieldError` if a field of this class is not allowed; the numbers become plain ones."""

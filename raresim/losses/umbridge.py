@@ -102,6 +102,10 @@ class UMBridgeLoss(RowLoss):
     system : "any", "all" or mapping
         Which of several outputs make the event: any or all of them reach the threshold, or, with ``{"at_least": 2}``,
         at least so many. Where outputs have limits of their own, a measure asks for ``above: 0``.
+    smooth : bool
+        Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
+        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
+        where they can.
 
     Raises
     ------

@@ -133,6 +133,9 @@ class Method(ABC):
     )
     """Why not, in words."""
 
+    uses_approximation: ClassVar[bool] = False
+    """Whether it makes use of an approximation of the loss."""
+
     both_sides: ClassVar[bool] = False
     """Whether one run can have events above and below thresholds."""
 

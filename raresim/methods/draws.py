@@ -21,6 +21,7 @@ from raresim.estimators.sobol import MAX_DIM, REPLICATES, SobolLines, SobolRepli
 from raresim.methods.base import Tuned
 from raresim.proposals.base import ProposalFamily
 from raresim.record.event import Event
+from raresim.record.rows import is_estimate
 from raresim.registry import members
 
 Draws = Literal["independent", "antithetic", "sobol"]
@@ -143,7 +144,7 @@ def row_variances(job: Estimator | None, variances: Sequence[float] | None) -> t
 
     A pair is planned as two independent draws. The gain of a net or a batch is unknown before some were drawn.
     """
-    if variances is None or (job is not None and job.unit == "replicate"):
+    if variances is None or (job is not None and is_estimate(job.unit)):
         return None
     return tuple(v if job is None else v / job.per_row for v in variances)
 

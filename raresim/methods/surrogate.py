@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,27 +19,28 @@ from raresim.measures.base import Measure
 from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.regions import iteration
+from raresim.methods.surrogate_approximation import approximation_of
+from raresim.methods.surrogate_facts import OUTWARDS, facts_of
 from raresim.methods.surrogate_pool import Pool, pool_of
-from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variance
+from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variances
 from raresim.numerics.arrays import Float
 from raresim.record.event import Event
 from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
-from raresim.search.hits import SPENT, Hits, cost_by_hits, find_by_hits
-from raresim.surrogate.belief import distinct_share, failing_at, unsure
+from raresim.search.hits import Hits, cost_by_hits, find_by_hits
 
 MOST_INPUTS = 12
 """Inputs up to which a pool covers what a surrogate is unsure of."""
 
-FINAL = 100_000
-"""Points of the last pool."""
+FINAL, LEAST_FINAL = 100_000, 30_000
+"""Points of the last pool, and the fewest where so many predictions of so many limit states would take too long."""
+
+PREDICTED = 600
+"""Evaluations times limit states from which the last pool has fewer points."""
 
 SMALLEST, LARGEST = 4, 8
 """Evaluations of a batch of the correction, if the budget pays for no more, and if it does."""
-
-OUTWARDS = 1.03
-"""Factor from a nearest point of the event outwards, where the surrogate has to expect the event too."""
 
 SEARCH_SHARE, SEARCH_LEAST = 0.5, 600
 """Share of the budget that a search with true evaluations may take, and evaluations from which it is tried."""
@@ -92,6 +92,7 @@ class Surrogate(Method):
 
     kind: ClassVar[str] = "surrogate"
     bounds_failures: ClassVar[bool] = False
+    uses_approximation: ClassVar[bool] = True
     no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1
@@ -108,9 +109,8 @@ class Surrogate(Method):
         return "standard"
 
     def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
-        only = measures[0] if len(measures) == 1 else None
-        if not isinstance(only, Probability) or len(only.thresholds) != 1:
-            raise FieldError("kind", "surrogate estimates one probability at one threshold: give one, or use auto")
+        if other := [measure.kind for measure in measures if not isinstance(measure, Probability)]:
+            raise FieldError("kind", f"surrogate estimates probabilities, got {other[0]}: use auto")
 
     def refuse_problem(self, problem: Problem) -> None:
         if problem.dim > MOST_INPUTS:
@@ -140,10 +140,8 @@ class Surrogate(Method):
         return [f"a Gaussian process learns the loss, {together}; true evaluations estimate its mistakes"]
 
     def tune(self, session: Session) -> Tuned:
-        (event,) = session.events
         self.refuse_budget(session.problem.dim, session.max_evaluations)
-        explorer = Explorer(session, event.sign)
-        return _Run(self, session, event, explorer).tuned()
+        return _Run(self, session, Explorer(session, session.events[0].sign)).tuned()
 
     @staticmethod
     def examples() -> list[Surrogate]:
@@ -157,47 +155,72 @@ class _Run:
 
     method: Surrogate
     session: Session
-    event: Event
     explorer: Explorer
 
     def tuned(self) -> Tuned:
         session, budget = self.session, self.session.max_evaluations
         rng = self.explorer.generator()
         searched = self.searched(rng, budget)
-        learner = Learner(self.margin, self.explorer.dim, rng, self.method.batch)
+        near, said = approximation_of(session, self.event.sign, self.event.threshold, self.least, rng)
+        learner = Learner(self.margins, self.explorer.dim, rng, self.method.batch, self.least, self.goals, near)
         learner.begin()
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
         learner.learn(budget - self.explorer.evaluations + learner.evaluations, session.relative_error)
-        learner.rebuild()
-        pool = pool_of(learner.process, learner.temper, FINAL, rng)
-        failing, _ = failing_at(learner.process, learner.temper, pool.points)
+        learner.refit()
+        size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
+        pool = pool_of(learner.system, (learner.x, learner.margin), size, rng)
+        failing = learner.system.failing_at(pool.points)
         left = budget - self.explorer.evaluations
         draws = max(SMALLEST, min(LARGEST, left // BATCHES))
-        variance = row_variance(pool, failing)
-        drawn_by = draw_by(pool, failing)
-        sampler = Sampler(session.problem, None, session.seed)
-        error = pool.error(failing)
+        variances = row_variances(pool, failing)
         job = SurrogateBatches(
-            sampler, (self.event,), pool.points, pool.weight, failing, drawn_by, draws, variance, error
+            Sampler(session.problem, None, session.seed),
+            tuple(session.events),
+            pool.points,
+            pool.weight,
+            failing,
+            draw_by(pool, failing),
+            draws,
+            variances,
+            max(map(pool.error, failing)),
         )
         return Tuned(
             proposal=None,
             iterations=tuple(self.iterations(learner, searched)),
             evaluations=self.explorer.evaluations,
-            variances=(variance / draws,) if math.isfinite(variance) else None,
+            variances=job.known or None,
             starts=1,
             reached=int(learner.failures > 0),
             regions=1,
             outcome=self.outcome(learner),
             estimator=job,
-            facts=self.facts(learner, pool, failing, searched),
-            decisions=tuple(self.decisions(learner, pool, searched)),
+            facts=facts_of(learner, pool, failing, self.session.problem.loss, searched),
+            decisions=(*filter(None, [said]), *self.decisions(learner, pool, searched)),
         )
 
-    def margin(self, u: Float) -> Float:
-        """Signed margins (k,) at the rows of ``u`` (k, d)."""
-        return self.explorer(np.asfortranarray(u), "surrogate") - self.event.sign * self.event.threshold
+    @property
+    def event(self) -> Event:
+        """The event to whose threshold margins refer."""
+        return self.session.events[0]
+
+    @property
+    def goals(self) -> tuple[float, ...]:
+        """Margins at which the events begin."""
+        return tuple(e.sign * (e.threshold - self.event.threshold) for e in self.session.events)
+
+    @property
+    def least(self) -> int:
+        """Limit states that make the event together."""
+        loss = self.session.problem.loss
+        return loss.at_least if loss.limit_state_names else 1
+
+    def margins(self, u: Float) -> Float:
+        """Signed margins (k, m) of the limit states, or of the loss alone, at the rows of ``u`` (k, d)."""
+        points = np.asfortranarray(u)
+        if self.session.problem.loss.limit_state_names:
+            return self.explorer.states(points, "surrogate")[1] - self.event.threshold
+        return self.explorer(points, "surrogate")[:, np.newaxis] - self.event.sign * self.event.threshold
 
     def searched(self, rng: np.random.Generator, budget: int) -> Hits | None:
         """A search that follows no values of the loss, where half of the budget may pay for one; else None."""
@@ -219,38 +242,28 @@ class _Run:
             f"{learner.failures} of {learner.evaluations} evaluations that the surrogate learnt from are in the event"
         )
 
-    def facts(self, learner: Learner, pool: Pool, failing: Float, searched: Hits | None) -> dict[str, float]:
-        """What the verdict looks at."""
-        value = pool.probability(failing)
-        mean, spread = learner.process.left_out()
-        off = (learner.process.y - mean) / spread
-        found = {
-            "searched": 1.0,
-            "surrogate_evaluations": float(learner.evaluations),
-            "surrogate_failures": float(learner.failures),
-            "surrogate_distinct": distinct_share(learner.margin),
-            "surrogate_probability": value,
-            "surrogate_unsure": float(np.mean(pool.weight * unsure(failing))) / value if value > 0 else math.inf,
-            "surrogate_pool": pool.effective(failing),
-            "surrogate_pool_error": pool.error(failing),
-            "surrogate_largest_off": float(np.abs(off).max()),
-            "surrogate_temper": learner.temper,
-            "surrogate_smooth": float(self.session.problem.loss.smooth),
-        }
-        if searched is not None:
-            found["surrogate_searched"] = float(searched.ended != SPENT and searched.hits > 0)
-            points = OUTWARDS * searched.nearest
-            likely = failing_at(learner.process, learner.temper, points)[0] if len(points) else np.ones(1)
-            found["surrogate_search_missed"] = float(np.count_nonzero(likely < 0.5))
-        return found
-
     def decisions(self, learner: Learner, pool: Pool, searched: Hits | None) -> list[str]:
-        warp = "drawn together by asinh" if learner.process.warp.bends else "as they are"
+        components = learner.system.components
+        bent = sum(c.process.warp.bends for c in components)
+        warp = "as they are" if not bent else "drawn together by asinh"
+        if 0 < bent < len(components):
+            warp = f"of {bent} of {len(components)} limit states drawn together by asinh"
+        tempers = sorted({f"{c.temper:.2g}" for c in components}, key=float)
+        between = tempers[0] if len(tempers) == 1 else f"{tempers[0]} to {tempers[-1]}"
+        what = "the surrogate" if len(components) == 1 else f"a surrogate of each of {len(components)} limit states"
         said = [
-            f"the surrogate learnt from {learner.evaluations} evaluations, with margins {warp}; its standard "
-            f"deviations are taken times {learner.temper:.2g}, by which its own predictions were off",
+            f"{what} learnt from {learner.evaluations} evaluations, with margins {warp}; its standard "
+            f"deviations are taken times {between}, by which its own predictions were off",
             f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
         ]
+        if learner.approximation is not None:
+            assisted = sum(c.assisted for c in components)
+            those = "the loss" if len(components) == 1 else f"{assisted} of {len(components)} limit states"
+            said.append(
+                f"it learnt what the approximation leaves of {those}"
+                if assisted
+                else "the approximation says less of the first evaluations than they say of each other: it is not used"
+            )
         if searched is not None:
             said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")
         return said

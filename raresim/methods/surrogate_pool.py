@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,8 +16,7 @@ from raresim.methods.subset_simulation import climb
 from raresim.numerics.arrays import Float
 from raresim.search.fitting import fit_mixture
 from raresim.search.markov import Walk, beyond
-from raresim.surrogate.belief import failing_at
-from raresim.surrogate.gaussian_process import GaussianProcess
+from raresim.surrogate.system import System, together
 
 BLUR = 1.5
 """Factor of the standard deviations for the climb: points that may yet turn out to fail belong to the pool."""
@@ -65,43 +65,67 @@ class Pool:
         return float(terms.sum() ** 2 / (np.square(terms).sum() * terms.size)) if terms.any() else 0.0
 
 
-def pool_of(process: GaussianProcess, temper: float, size: int, rng: np.random.Generator) -> Pool:
-    """A pool of ``size`` points for what ``process`` believes.
+def pool_of(system: System, known: tuple[Float, Float], size: int, rng: np.random.Generator) -> Pool:
+    """A pool of ``size`` points for what ``system`` believes.
 
-    Chains begin at draws of a climb, which finds what is likely, and at the evaluations in the event, which it may have
-    lost on its way.
+    Chains begin at draws of climbs, which find what is likely, and at the evaluations in the event, which these may
+    have lost on their way.
 
     Parameters
     ----------
-    process : GaussianProcess
-        The surrogate.
-    temper : float
-        Factor of its standard deviations.
+    system : System
+        The surrogates.
+    known : tuple of (n, d) and (n,) float64
+        The evaluated points, and the margins of the first event there.
     size : int
         Number of points.
     rng : numpy.random.Generator
         Advanced in place.
     """
-    d, blur = process.layout.dim, BLUR * temper
+    d = known[0].shape[1]
+    found = [_near(system, goal, known[0], known[1] - goal, rng) for goal in system.goals]
+    draws = np.asfortranarray(np.vstack([u for u, _ in found]))
+    law = _fitted(draws, np.concatenate([weight for _, weight in found]), d, rng)
+    for _ in range(REFITS):
+        pool = _drawn(law, REFIT_DRAWS, rng)
+        likely = system.failing_at(pool.points, BLUR)
+        if min(map(pool.effective, likely)) > ENOUGH:
+            break
+        law = _fitted(pool.points, pool.weight * _of_all(pool, likely), d, rng)
+    return _drawn(law, size, rng)
 
-    def score(u: Float) -> Float:
-        return failing_at(process, blur, u)[1]
 
-    draws = climb(score, d, CLIMBERS, RARITY, NEAR, rng).levels[-1].u
-    margins = process.y - process.warp.boundary
-    known = process.x[np.argsort(-margins)[: max(4, np.count_nonzero(margins >= 0))]]
+def _near(system: System, goal: float, x: Float, margin: Float, rng: np.random.Generator) -> tuple[Float, Float]:
+    """Draws (k, d) near the event that begins at ``goal``, and weights (k,) with sum one, or 0 where none is likely.
+
+    In a system that fails by any limit state each has a climb of its own: one climb of all loses the rarer ones.
+    """
+    alone = len(system.components) == 1
+    by = [replace(system, components=(c,)) for c in system.components] if system.least == 1 and not alone else [system]
+
+    score = partial(system.score_at, goal=goal, blur=BLUR)
+    parts, shares = [], []
+    for one in by:
+        done = climb(partial(one.score_at, goal=goal, blur=BLUR), x.shape[1], CLIMBERS, RARITY, NEAR, rng)
+        parts.append(done.levels[-1].u)
+        shares.append(1.0 if len(by) == 1 else math.exp(done.levels[-1].log_probability))
+    known = x[np.argsort(-margin)[: max(4, np.count_nonzero(margin >= 0))]]
     known = np.asfortranarray(known[score(known) >= NEAR])
     if len(known):
         around, _ = Walk(score, rng).extend(known, score(known), max(CLIMBERS, len(known)), beyond(NEAR))
-        draws = np.asfortranarray(np.vstack([draws, around]))
-    law = _fitted(draws, failing_at(process, blur, draws)[0], d, rng)
-    for _ in range(REFITS):
-        pool = _drawn(law, REFIT_DRAWS, rng)
-        likely, _ = failing_at(process, blur, pool.points)
-        if pool.effective(likely) > ENOUGH:
-            break
-        law = _fitted(pool.points, pool.weight * likely, d, rng)
-    return _drawn(law, size, rng)
+        parts.append(around)
+        shares.append(max(shares))
+    draws = np.asfortranarray(np.vstack(parts))
+    likely = together(system.scores(*system.predict(draws), goal, BLUR), system.least)
+    weight = np.repeat(shares, [len(part) for part in parts]) * likely
+    return draws, weight if len(system.goals) == 1 else weight / max(weight.sum(), 1e-300)
+
+
+def _of_all(pool: Pool, failing: Float) -> Float:
+    """How much each point of the pool matters (k,) to the events with probabilities ``failing`` (e, k) there."""
+    if len(failing) == 1:
+        return np.asarray(failing[0])
+    return np.asarray(np.sum([likely / max(pool.probability(likely), 1e-300) for likely in failing], axis=0))
 
 
 def _fitted(u: Float, weight: Float, dim: int, rng: np.random.Generator) -> Mixture:

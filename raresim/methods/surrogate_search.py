@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from raresim.losses.system import combined
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
-from raresim.surrogate.belief import Belief, Predicted, temper_of, unsure
-from raresim.surrogate.gaussian_process import GaussianProcess, fit
-from raresim.surrogate.warp import Warp, candidates
+from raresim.surrogate.belief import Predicted, unsure
+from raresim.surrogate.components import first_system, refitted
+from raresim.surrogate.system import Approximation, System, SystemBelief, together
 
 FARTHEST = 1e-5
 """Probability that the radius of a draw is beyond that of the first design."""
@@ -82,82 +83,114 @@ class Learner:
     Parameters
     ----------
     evaluate : callable
-        Signed margins (k,) at the rows of ``u`` (k, d): at least zero in the event.
+        Signed margins (k, m) of the limit states at the rows of ``u`` (k, d): at least zero in the event.
     dim : int
         Coordinates of a point.
     rng : numpy.random.Generator
         For choices.
     batch : int
         Evaluations that are made side by side.
+    least : int
+        Limit states whose margins have to be at least zero in the event.
+    goals : tuple of float
+        Margins at which the events begin; see `System`.
+    approximation : callable, optional
+        Margins (k, m) of something cheap.
     """
 
     evaluate: Callable[[Float], Float]
     dim: int
     rng: np.random.Generator
     batch: int = 1
+    least: int = 1
+    goals: tuple[float, ...] = (0.0,)
+    approximation: Approximation | None = None
     x: Float = field(init=False)
-    margin: Float = field(init=False)
-    process: GaussianProcess = field(init=False)
-    temper: float = 1.0
-    predictions: list[Predicted] = field(default_factory=list)
+    margins: Float = field(init=False)
+    system: System = field(init=False)
+    predictions: list[list[Predicted]] = field(default_factory=list)
+    outcomes: list[tuple[float, bool]] = field(default_factory=list)
     pool: Pool = field(init=False)
-    belief: Belief = field(init=False)
+    belief: SystemBelief = field(init=False)
     taken: list[int] = field(default_factory=list)
     rebuilt: int = 0
     failed: int = 0
+    given: int = 0
 
-    def begin(self) -> None:
-        """Evaluate the first design, and choose the warp for the whole run."""
-        self.x, self.margin = self._evaluated(first_design(self.dim, self.rng))
-        fits = [(fit(self.x, warp(self.margin), warp), warp) for warp in candidates(self.margin)]
-        (self.process, _), _ = max(fits, key=lambda found: found[0][1] + self._comparable(found[1]))
+    def begin(self, known: tuple[Float, Float] | None = None) -> None:
+        """Evaluate the first design, and choose the warps for the whole run.
+
+        Parameters
+        ----------
+        known : tuple of (n, d) and (n, m) float64, optional
+            Points that were evaluated before, the first of them those of a first design, and their margins. They
+            replace the first design where they are as many.
+        """
+        if known is not None:
+            self.x, self.margins = known
+            self.given = len(self.x)
+        if self.given < first_size(self.dim):
+            x, margins = self._evaluated(first_design(self.dim, self.rng))
+            self.x = x if known is None else np.vstack([x, known[0]])
+            self.margins = margins if known is None else np.vstack([margins, known[1]])
+        first = slice(0, max(first_size(self.dim) - self.failed, 3))
+        self.system = first_system(self.x[first], self.margins[first], self.least, self.goals, self.approximation)
+        self.predictions = [[] for _ in self.system.components]
         self.rebuild()
 
-    def _comparable(self, warp: Warp) -> float:
-        return warp.log_slope(self.margin) + warp.bonus
+    @property
+    def seen(self) -> int:
+        """Evaluations that it has learnt from, and rows that failed."""
+        return len(self.margins) + self.failed
 
     @property
     def evaluations(self) -> int:
-        """Evaluations so far, with those of rows that failed."""
-        return len(self.margin) + self.failed
+        """Evaluations so far that it was not given, with those of rows that failed."""
+        return self.seen - self.given
 
     def _evaluated(self, points: Float) -> tuple[Float, Float]:
-        """The ``points`` (k, d) that have a margin, and their margins; rows that failed are counted and left out."""
+        """The ``points`` (k, d) that have margins, and these; rows that failed are counted and left out."""
         margins = self.evaluate(points)
-        good = np.isfinite(margins)
+        good = np.isfinite(margins).all(axis=1)
         self.failed += int(np.count_nonzero(~good))
         return points[good], margins[good]
 
     def see(self, points: Float) -> None:
         """Evaluate ``points`` (k, d) that others have found, and make parameters and pool anew."""
         points, margins = self._evaluated(points)
-        self.x, self.margin = np.vstack([self.x, points]), np.append(self.margin, margins)
+        self.x, self.margins = np.vstack([self.x, points]), np.vstack([self.margins, margins])
         self.rebuild()
 
-    def rebuild(self, size: int | None = None) -> None:
+    def refit(self) -> None:
+        """Fit the parameters to all evaluations."""
+        components = [
+            refitted(component, self.x, self.margins, self.approximation, predictions)
+            for component, predictions in zip(self.system.components, self.predictions, strict=True)
+        ]
+        self.system = replace(self.system, components=tuple(components))
+
+    def rebuild(self) -> None:
         """Fit parameters to all evaluations, and draw a new pool."""
-        warp = self.process.warp
-        self.process, _ = fit(self.x, warp(self.margin), warp, self.process.theta)
-        self.temper = temper_of(self.process, self.predictions)
-        size = size or (POOL if self.evaluations < LATER else POOL_LATER)
-        self.pool = pool_of(self.process, self.temper, size, self.rng)
-        self.belief = Belief.of(self.process, self.pool.points, self.temper)
-        self.rebuilt, self.taken = self.evaluations, []
+        self.refit()
+        size = POOL if self.seen < LATER else POOL_LATER
+        self.pool = pool_of(self.system, (self.x, self.margin), size, self.rng)
+        self.belief = SystemBelief.of(self.system, self.pool.points)
+        self.rebuilt, self.taken = self.seen, []
 
     def learn(self, budget: int, target: float | None) -> None:
         """Evaluate where it helps most, until the correction is expected to reach ``target`` with what is left.
 
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
-        most = min(int(LEARNT * budget), MOST_LEARNT)
+        most = min(int(LEARNT * budget), MOST_LEARNT - self.given)
         next_look = first_size(self.dim) + self.dim + 10
         while self.evaluations < most:
-            if self.evaluations >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
+            if self.seen >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
-            if self.evaluations >= next_look and self.failures >= FAILURES and self._knows(budget, target):
+            if self.seen >= next_look and self.failures >= FAILURES and self._knows(budget, target):
                 if not self.rehearse(min(REHEARSED, most - self.evaluations)):
                     break
-                next_look = self.evaluations + max(REBUILD_LEAST, self.dim)
+                next_look = self.seen + max(REBUILD_LEAST, self.dim)
                 self.rebuild()
                 continue
             self.step(min(self.batch, most - self.evaluations))
@@ -166,24 +199,22 @@ class Learner:
         """Whether it believes that it has learnt enough."""
         if target is not None:
             return self.expected_error(budget) <= target
-        likely = self.belief.failing
-        return float(np.mean(self.pool.weight * unsure(likely))) <= LEARNT_ALL * self.pool.probability(likely)
+        doubts = [float(np.mean(self.pool.weight * unsure(likely))) for likely in self.belief.failing]
+        found = map(self.pool.probability, self.belief.failing)
+        return all(doubt <= LEARNT_ALL * value for doubt, value in zip(doubts, found, strict=True))
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
-        from scipy import special
-
         likely = self.belief.failing
-        drawn = self.rng.choice(likely.size, count, replace=False, p=draw_by(self.pool, likely))
-        before = len(self.predictions)
+        drawn = self.rng.choice(likely.shape[1], count, replace=False, p=draw_by(self.pool, likely))
+        before = len(self.outcomes)
         self._evaluate(list(drawn))
-        labels = np.array([p.is_hit for p in self.predictions[before:]], dtype=bool)
-        scores = np.array([p.score for p in self.predictions[before:]]) / self.temper
-        return bool((special.ndtr(np.where(labels, scores, -scores)) < SURPRISE).any())
+        return any((p if hit else 1.0 - p) < SURPRISE for p, hit in self.outcomes[before:])
 
     def expected_error(self, budget: int) -> float:
         """Relative error that the correction is expected to have after the rest of ``budget``."""
-        return math.sqrt(row_variance(self.pool, self.belief.failing) / max(1.0, SPARE * (budget - self.evaluations)))
+        variance = max(row_variances(self.pool, self.belief.failing))
+        return math.sqrt(variance / max(1.0, SPARE * (budget - self.evaluations)))
 
     def step(self, count: int) -> None:
         """Choose ``count`` points, evaluate them side by side, and learn from them."""
@@ -192,55 +223,80 @@ class Learner:
             row = self._most_useful(belief, [*self.taken, *chosen])
             chosen.append(row)
             if count > 1:  # as if the point turned out as expected
-                belief = belief.after(self.pool.points[row], float(belief.mean[row]))
+                belief = belief.after(row, belief.expected(row))
         self._evaluate(chosen)
 
     def _evaluate(self, chosen: list[int]) -> None:
         """Evaluate rows of the pool side by side, keep what was predicted of them, and learn from them."""
         self.taken += chosen
         margins = self.evaluate(self.pool.points[chosen])
-        boundary = self.process.warp.boundary
-        for row, margin in zip(chosen, margins, strict=True):
-            if not math.isfinite(margin):
+        for row, found in zip(chosen, margins, strict=True):
+            if not np.isfinite(found).all():
                 self.failed += 1
                 continue
-            score = float((self.belief.mean[row] - boundary) / self.belief.spread[row])
-            self.predictions.append(Predicted(score, bool(margin >= 0)))
-            self.belief = self.belief.after(self.pool.points[row], float(self.process.warp(np.array([margin]))[0]))
-            self.x, self.margin = np.vstack([self.x, self.pool.points[row]]), np.append(self.margin, margin)
-        self.process = self.belief.process
+            self._predicted(row, found)
+            self.belief = self.belief.after(row, self.belief.left(row, found))
+            self.x, self.margins = np.vstack([self.x, self.pool.points[row]]), np.vstack([self.margins, found])
+        self.system = self.belief.system
 
-    def _most_useful(self, belief: Belief, taken: list[int]) -> int:
+    def _predicted(self, row: int, margins: Float) -> None:
+        """Keep what was predicted of a row of the pool, whose true ``margins`` (m,) have come."""
+        system, goal = self.system, self.goals[0]
+        score = system.scores(self.belief.mean[[row]], self.belief.spread[[row]], goal)
+        for j, component in enumerate(system.components):
+            before = Predicted(float(score[0, j] * component.temper), bool(margins[j] >= goal))
+            self.predictions[j].append(before)
+        is_hit = bool(combined(margins[np.newaxis], self.least)[0] >= goal)
+        self.outcomes.append((float(together(score, self.least)[0]), is_hit))
+
+    def _most_useful(self, belief: SystemBelief, taken: list[int]) -> int:
         """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most."""
-        likely = belief.failing
-        doubt = self.pool.weight * unsure(likely)
+        failing = belief.failing
+        worth = relative_worth(self.pool, failing)
+        doubt = np.sum([share * self.pool.weight * unsure(p) for share, p in zip(worth, failing, strict=True)], axis=0)
         doubt[taken] = 0.0
         if not doubt.sum() > 0:
-            return int(self.rng.integers(likely.size))
-        some: Index = self.rng.choice(likely.size, CHOICES, p=doubt / doubt.sum())
-        return int(some[np.argmax(likely[some] * (1.0 - likely[some]) * belief.spread[some])])
+            return int(self.rng.integers(doubt.size))
+        some: Index = self.rng.choice(doubt.size, CHOICES, p=doubt / doubt.sum())
+        taught = [
+            p[some] * (1.0 - p[some]) * belief.deciding(some, g) for p, g in zip(failing, self.goals, strict=True)
+        ]
+        return int(some[np.argmax(np.sum(taught, axis=0))])
+
+    @property
+    def margin(self) -> Float:
+        """Margins (n,) of the system."""
+        return combined(self.margins, self.least)
 
     @property
     def failures(self) -> int:
-        """Evaluations in the event."""
-        return int(np.count_nonzero(self.margin >= 0.0))
+        """Evaluations in the event that has the fewest."""
+        return min(int(np.count_nonzero(self.margin >= goal)) for goal in self.goals)
+
+
+def relative_worth(pool: Pool, failing: Float) -> Float:
+    """How much each event (e,) counts: the first divided by its probability, so that relative errors count alike."""
+    found = np.maximum([pool.probability(likely) for likely in failing], 1e-300)
+    return np.asarray(np.minimum(found[0] / found, 1e12))
 
 
 def draw_by(pool: Pool, failing: Float) -> Float:
-    """Probability (m,) with which the correction draws each point of the pool."""
-    doubt = pool.weight * (unsure(failing) + FLOOR * failing)
-    likely, anywhere = pool.weight * failing, np.ones(failing.size)
-    parts = zip(MIXED, (doubt, likely, anywhere), strict=True)
-    drawn: Float = np.sum([share * part / max(part.sum(), 1e-300) for share, part in parts], axis=0)
+    """Probability (k,) with which the correction draws each point of the pool, for all events (e, k) alike."""
+    drawn = np.zeros(failing.shape[1])
+    for likely in failing:
+        doubt = pool.weight * (unsure(likely) + FLOOR * likely)
+        parts = zip(MIXED, (doubt, pool.weight * likely, np.ones(likely.size)), strict=True)
+        drawn += np.sum([share * part / max(part.sum(), 1e-300) for share, part in parts], axis=0)
     drawn /= drawn.sum()  # where no event is expected, anywhere is all that is left
     return drawn
 
 
-def row_variance(pool: Pool, failing: Float) -> float:
-    """Relative variance of one evaluation of the correction, if the surrogate's doubts are right."""
-    value = pool.probability(failing)
-    if value <= 0:
-        return math.inf
+def row_variances(pool: Pool, failing: Float) -> tuple[float, ...]:
+    """Relative variance of one evaluation of the correction for each event, if the surrogate's doubts are right."""
     r = draw_by(pool, failing)
-    terms = (pool.weight / failing.size) ** 2 * failing * (1.0 - failing) / r
-    return float(terms.sum()) / value**2
+    found = []
+    for likely in failing:
+        value = pool.probability(likely)
+        terms = (pool.weight / likely.size) ** 2 * likely * (1.0 - likely) / r
+        found.append(float(terms.sum()) / value**2 if value > 0 else math.inf)
+    return tuple(found)

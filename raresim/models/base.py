@@ -60,6 +60,11 @@ class Model(ABC):
         known, or takes longer than climbs to it would. A search then aims at it from the beginning."""
         return None
 
+    @property
+    def delta_gamma(self) -> Loss | None:
+        """The quadratic approximation of the loss by its derivatives at factors of 0; None where it has none."""
+        return None
+
     def controls(self, estimates: Sequence[Estimate], preset: str | None) -> tuple[Control, ...]:
         """Numbers in closed form or by recursion to hold the estimates against, each with what it assumes.
 

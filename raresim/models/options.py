@@ -22,10 +22,11 @@ from raresim.models.controls import Control
 from raresim.models.market.approximations import approximate_controls
 from raresim.models.market.book_file import Book
 from raresim.models.market.book_loss import BookLoss
-from raresim.models.market.book_quadratic import LOCAL, quadratic_of
+from raresim.models.market.book_quadratic import LOCAL, derivatives_of, quadratic_of, scales_of
 from raresim.models.market.book_scheme import BookTwist
 from raresim.models.market.given import named
 from raresim.models.market.quadratic_form import QuadraticForm
+from raresim.models.market.quadratic_loss import QuadraticLoss
 from raresim.models.market.tables import Column
 from raresim.registry import member
 
@@ -152,6 +153,14 @@ class Options(Model):
     def form(self) -> QuadraticForm | None:
         """The approximation that rows are drawn with; None where the law of the factors allows none."""
         return quadratic_of(self.loss, self.moves, WIDE)
+
+    @property
+    def delta_gamma(self) -> QuadraticLoss | None:
+        scales, names = scales_of(self.moves), self.moves.names
+        if scales is None or names is None:
+            return None
+        said = ("delta-gamma approximation of the book, by its derivatives where no factor moves",)
+        return QuadraticLoss(names, *derivatives_of(self.loss, LOCAL * scales), said)
 
     @property
     def scheme(self) -> BookTwist | None:

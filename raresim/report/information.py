@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from raresim.record.budget import Budget
+from raresim.record.rows import is_estimate
 from raresim.report import style, tables
 from raresim.report.rows import ROWS, Rows
 from raresim.report.run import Run
@@ -44,7 +45,7 @@ def draw(run: Run) -> style.Picture | str:
         )
     ]
     rows = ROWS[run.unit]
-    if math.isfinite(proposal) and run.is_weighted and run.unit != "replicate":
+    if math.isfinite(proposal) and run.is_weighted and not is_estimate(run.unit):
         bars.append(
             _Bar(
                 payer="This proposal pays KL(optimal \u2016 proposal)",

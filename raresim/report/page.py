@@ -19,6 +19,7 @@ from raresim.files import plain_files
 from raresim.record.evidence import EvidenceTable
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Estimate
+from raresim.record.rows import is_estimate
 from raresim.record.verdict import Check, Verdict
 from raresim.report import tables
 from raresim.report.glossary import spelling
@@ -273,6 +274,7 @@ def _environment() -> Any:
         finalize=_visible,
     )
     environment.tests["known"] = tables.is_known
+    environment.tests["own_estimate"] = is_estimate
     environment.filters.update(
         amount=tables.amount,
         count=tables.count,
@@ -488,12 +490,12 @@ def _failed(run: Run) -> dict[str, Any]:
 
 
 def _sampling(run: Run) -> list[Column]:
-    """Columns about the rows behind each estimate; a replicate is an estimate of its own and has no weight."""
+    """Columns about the rows behind each estimate; a replicate or a batch is an estimate by itself, without weight."""
     rows = ROWS[run.unit]
     hits = Column(rows.hits.capitalize(), "hits", "hits", "count")
     speedup = Column("Speed-up over crude", "speed-up over crude", "speedup_over_crude", "multiple")
-    if run.unit == "replicate":
-        return [Column("Replicates", "replicates", "rows", "count"), hits, speedup]
+    if is_estimate(run.unit):
+        return [Column(rows.many.capitalize(), rows.many, "rows", "count"), hits, speedup]
     weights = [
         hits,
         Column(rows.effective.capitalize(), "effective hits", "ess", "count"),
@@ -531,7 +533,7 @@ def _budget(run: Run) -> list[Amount]:
             meaning="-log P = KL(optimal \u2016 target): crude Monte Carlo pays all of it",
         )
     ]
-    if tables.is_known(of.proposal_nats) and run.unit != "replicate":
+    if tables.is_known(of.proposal_nats) and not is_estimate(run.unit):
         draws = tables.draws(of.proposal_draws, of.proposal_nats)
         rows.append(
             Amount(

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from raresim.errors import FieldError
 from raresim.record.evidence import EvidencePlot
 from raresim.record.outcome import Outcome
+from raresim.record.rows import is_estimate
 from raresim.report import bars, convergence, curve, grid, style, weights
 from raresim.report.rows import ROWS
 from raresim.report.run import Run
@@ -104,7 +105,7 @@ class Plots:
         run = self._run
         rows = ROWS[run.unit]
         kept = weights.kept(run)
-        if run.unit == "replicate" or kept.size < 2 or np.ptp(kept) < weights.ALIKE:
+        if is_estimate(run.unit) or kept.size < 2 or np.ptp(kept) < weights.ALIKE:
             raise FieldError("weights", "the run has no different weights to show")
         with style.applied():
             axes = _axes(ax)

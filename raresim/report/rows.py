@@ -21,7 +21,7 @@ class Rows:
     @property
     def many(self) -> str:
         """Several rows."""
-        return f"{self.one}s"
+        return f"{self.one}es" if self.one.endswith("ch") else f"{self.one}s"
 
     def counted(self, number: str) -> str:
         """``number``, already in words, with the name of the rows."""
@@ -38,5 +38,6 @@ ROWS = {
     "line": Rows("line", "line", "lines in the event"),
     "direction": Rows("direction", "direction", "directions in the event"),
     "replicate": Rows("replicate", "replicate", "replicates in the event"),
+    "batch": Rows("batch", "batch", "batches in the event"),
 }
-"""Names by the unit of a row, see `raresim.estimators.base.Unit`."""
+"""Names by the unit of a row, see `raresim.record.rows.Unit`."""

@@ -19,12 +19,11 @@ from raresim.record.codec import read as read_stored
 from raresim.record.folder import fields_of
 from raresim.record.outcome import Outcome
 from raresim.record.records import Estimate
+from raresim.record.rows import UNITS
 from raresim.record.verdict import Status, Verdict
 from raresim.report import tables
 
 __all__ = ["Entropies", "Run", "Trace", "read"]
-
-UNITS = ("draw", "line", "direction", "replicate")
 
 Array = npt.NDArray[np.float64]
 

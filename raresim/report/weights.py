@@ -8,6 +8,7 @@ from collections.abc import Collection
 import numpy as np
 from matplotlib.axes import Axes
 
+from raresim.record.rows import is_estimate
 from raresim.report import style, tables
 from raresim.report.rows import ROWS, Rows
 from raresim.report.run import Array, Run
@@ -19,13 +20,19 @@ BINS = 40
 ALIKE = 1e-9
 """Largest difference of log weights, in nats, up to which they count as the same."""
 
+NOTHING = {"replicate": "did not reach the event", "batch": "have no positive estimate"}
+TOO_SMALL = {
+    "replicate": "the sample of each is too small",
+    "batch": "the surrogate is wrong in a large part of the event",
+}
+
 
 def draw(run: Run) -> style.Picture | str:
     """Weights of the hits on the left, share of the heaviest hits on the right."""
     primary = run.primary
     if primary.is_bound:
         return "No event was seen, so there are no weights of hits to show."
-    if run.unit == "replicate":
+    if is_estimate(run.unit):
         return _replicates(run)
     rows = ROWS[run.unit]
     log_weight = kept(run)
@@ -64,15 +71,15 @@ def kept(run: Run) -> Array:
 
 def _replicates(run: Run) -> style.Picture | str:
     """The estimate of each replicate in ascending order, with the estimate and its interval."""
-    primary = run.primary
+    primary, rows = run.primary, ROWS[run.unit]
     n, reached = (primary.diagnostics.get(key) for key in ("rows", "hits"))
     logs = np.sort(run.arrays.top_log_weight[np.isfinite(run.arrays.top_log_weight)]) / math.log(10)
     if n is None or reached is None or logs.size < reached or logs.size < 2 or not math.isfinite(primary.log_value):
-        return "The estimates of the replicates were not kept."
+        return f"The estimates of the {rows.many} were not kept."
     missed = round(n - reached)
-    title = f"{tables.count(n)} independent replicates, within a factor {tables.multiple(10 ** float(np.ptp(logs)))}"
+    title = f"{tables.count(n)} independent {rows.many}, within a factor {tables.multiple(10 ** float(np.ptp(logs)))}"
     if missed:
-        title = f"{tables.count(missed)} of {tables.count(n)} replicates did not reach the event and count as zero"
+        title = f"{tables.count(missed)} of {tables.count(n)} {rows.many} {NOTHING[run.unit]} and count as zero"
     figure = style.canvas(2.9, title)
     axes = style.panel(figure, 0.95, 0.5, 7.3, 2.35)
     ends = [end for end in primary.interval if 0 < end < math.inf]
@@ -81,9 +88,9 @@ def _replicates(run: Run) -> style.Picture | str:
     axes.axhline(primary.log_value / math.log(10), color=style.BLUE, linewidth=1.2, label="estimate")
     if primary.reference is not None and primary.reference.value > 0:
         axes.axhline(math.log10(primary.reference.value), **style.DASHED, linewidth=1.2, label="reference")
-    axes.plot(missed + 1 + np.arange(logs.size), logs, "o", color=style.INK, markersize=3.0, label="replicate")
+    axes.plot(missed + 1 + np.arange(logs.size), logs, "o", color=style.INK, markersize=3.0, label=rows.one)
     axes.set_xlim(0, n + 1)
-    axes.set_xlabel("replicates, the smallest first")
+    axes.set_xlabel(f"{rows.many}, the smallest first")
     axes.set_title("estimate of each (log scale)")
     axes.margins(y=0.1)
     style.linear(axes.xaxis)
@@ -93,10 +100,10 @@ def _replicates(run: Run) -> style.Picture | str:
         figure,
         "weights",
         title,
-        "Each point is the estimate of one replicate; the reported number is their mean, and its interval comes from"
-        " their spread. A single replicate far above all others would carry the mean alone; many replicates at zero"
-        " mean that the sample of each is too small.",
-        f"Estimates of {tables.count(logs.size)} replicates from {tables.number_of_log(float(logs[0]) * math.log(10))}"
+        f"Each point is the estimate of one {rows.one}; the reported number is their mean, and its interval comes from"
+        f" their spread. A single {rows.one} far above all others would carry the mean alone; many {rows.many} at zero"
+        f" mean that {TOO_SMALL[run.unit]}.",
+        f"Estimates of {tables.count(logs.size)} {rows.many} from {tables.number_of_log(float(logs[0]) * math.log(10))}"
         f" to {tables.number_of_log(float(logs[-1]) * math.log(10))}.",
     )
 

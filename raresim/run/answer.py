@@ -10,12 +10,15 @@ from typing import Any
 from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.psis import bounded, khat
 from raresim.diagnostics.verdict import judge, tail_is_trusted
-from raresim.estimators.base import Unit
 from raresim.measures.base import Question
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION
 from raresim.record.budget import Budget
 from raresim.record.records import Estimate
+from raresim.record.rows import Unit, is_estimate
 from raresim.run.estimation import Sample
+
+LEAST_KNOWN = 1e-12
+"""Relative variance of a row below which what is known counts as rounding: a surrogate can know a plane exactly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,7 @@ def weights_of(k: int, sample: Sample) -> dict[str, Any]:
     tail, drawn = sample.summary.tail, sample.summary.drawn
     moments = drawn or tail
     weights = int(moments.hits[k])
-    unseen = drawn is None and sample.unit == "replicate"
+    unseen = drawn is None and is_estimate(sample.unit)
     return {
         "khat": None if unseen else khat(sample.summary.top.largest(k), weights),
         "weights": weights,
@@ -120,20 +123,20 @@ def weights_of(k: int, sample: Sample) -> dict[str, Any]:
 def is_heavy(weights: Mapping[str, Any], unit: Unit) -> bool:
     """Whether the tail of the weights makes the standard error itself uncertain."""
     if weights["khat"] is None:
-        return unit != "replicate" and not bounded(weights["max_to_mean"], weights["weights"])
+        return not is_estimate(unit) and not bounded(weights["max_to_mean"], weights["weights"])
     return bool(weights["khat"] >= HEAVY_KHAT)
 
 
 def holds(weights: Mapping[str, Any], unit: Unit) -> bool:
     """Whether an interval on the log scale holds at its confidence: the weights show that they have a variance."""
-    if weights["khat"] is None and unit == "replicate":
+    if weights["khat"] is None and is_estimate(unit):
         return True
     return tail_is_trusted(weights["khat"], weights["max_to_mean"], weights["weights"])
 
 
 def dof_of(tail: TailMoments, unit: Unit, heavy: bool) -> int | None:
     """Degrees of freedom of the standard error; None if they are too many to matter."""
-    few = [tail.n - 1] if unit == "replicate" else []
+    few = [tail.n - 1] if is_estimate(unit) else []
     return min([*few, HEAVY_DOF] if heavy else few, default=None)
 
 
@@ -144,11 +147,19 @@ def of_gross(search: Mapping[str, Any], loss: float) -> dict[str, float]:
 
 
 def of_surrogate(search: Mapping[str, Any], sample: Sample, k: int) -> dict[str, float]:
-    """Variance of the batches that correct a surrogate over the one that its doubts give; empty for other runs."""
+    """What the correction says of a surrogate; empty for other runs, and where no batch has a positive estimate.
+
+    ``spread_over_known`` is the variance of the batches over the one that its doubts give, and ``surrogate_correction``
+    the share of the estimate that the correction carries.
+    """
     tail = sample.summary.tail
-    if "surrogate_evaluations" not in search["facts"] or not tail.hits[k] or not sample.known:
+    if search["kind"] != "surrogate" or not tail.hits[k]:
         return {}
-    return {"spread_over_known": tail.n * tail.relative_error(k) ** 2 / sample.known[k]}
+    alone = search["facts"][f"surrogate_probability_{k}"]
+    found = {"surrogate_correction": 1.0 - alone * math.exp(-tail.log_probability(k))}
+    if sample.known:
+        found["spread_over_known"] = tail.n * tail.relative_error(k) ** 2 / max(sample.known[k], LEAST_KNOWN)
+    return found
 
 
 def speedup(log_value: float, relative_error: float, total: int) -> float | None:

@@ -26,6 +26,7 @@ from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
+from raresim.record.rows import is_estimate
 from raresim.run.estimation import Sample
 from raresim.run.reach import Reach
 from raresim.run.soundings import HITS, Sound, Sounded, Thin, rows_through
@@ -459,7 +460,7 @@ def audit(
     plan = session.plan(many, fixed_rows=1)
     climbed = session.fold("audit", climbs, plan, f"{samples:,} draws a level").seen
     errors = tuple(sample.relative_error(tail, k) for k in range(len(session.events)))
-    single = tail.n if job.unit != "replicate" and job.per_row == 1 else 0
+    single = tail.n if not is_estimate(job.unit) and job.per_row == 1 else 0
     return Audit(
         extent,
         climbs=climbed,

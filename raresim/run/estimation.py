@@ -17,7 +17,7 @@ from raresim.distributions.mixture import log_weight_bound
 from raresim.engine.fold import Sampler, fold
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.base import Estimator
 from raresim.estimators.guarantee import Wait
 from raresim.estimators.weighted_draws import WeightedDraws
 from raresim.losses.failures import NOTHING, Failures, collecting, note, noted
@@ -25,6 +25,7 @@ from raresim.measures.base import Question
 from raresim.measures.often import Often, often
 from raresim.methods.base import Tuned
 from raresim.numerics.blocks import Growing, Plan
+from raresim.record.rows import Unit, is_estimate
 from raresim.run.asked import Asked, worst_error
 
 GROWTH = 8
@@ -322,7 +323,7 @@ def estimate(
     job = estimator_of(session, tuned, wanted)
     target = stop.relative_error
     at = _first(session, tuned, job, target, max(1, int(budget / job.cost)), wanted.asked)
-    settles = tuned.weighted and job.unit != "replicate" and not tuned.goals
+    settles = tuned.weighted and not is_estimate(job.unit) and not tuned.goals
     planned = target is None or (tuned.variances is not None and extension is None)
     if before is not None:
         at = before if extension is None else extension.begin(before, at)

@@ -43,6 +43,7 @@ from raresim.record.records import Estimate
 from raresim.registry import lookup
 from raresim.run import reading, units
 from raresim.run.answer import inflation
+from raresim.run.approximation import Named, bound, refuse_approximation
 from raresim.run.asked import plan_of
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
@@ -102,6 +103,9 @@ class Experiment:
         The preset that the levels come from. Its title and horizon are printed; nothing is computed from them.
     output : Output, optional
         A weighted sample of the event that the run writes beside its numbers, which do not change.
+    approximation : Loss or "delta_gamma", optional
+        Something cheap that is near to the loss: the surrogate learns what it leaves. A function, a coarser run of the
+        same program, or the delta-gamma approximation that a model of kind options has of itself.
     """
 
     inputs: Inputs = None  # type: ignore[assignment]  # a model has both
@@ -115,10 +119,12 @@ class Experiment:
     preset: Name | None = None
     model: Model | None = None
     output: Output | None = None
+    approximation: Loss | Named | None = None
 
     def __post_init__(self) -> None:
         self._take_model()
         refuse_parts(self.loss, self.measures, self.method, self.stop, self.seed, self.audit)
+        refuse_approximation(self.approximation, self.method)
         if self.output is not None:
             refuse_output(self.method)
 
@@ -271,6 +277,7 @@ class Experiment:
         ``is_new`` is false for a run that goes on: its loss was checked for noise when it began.
         """
         loss = self.check()
+        near = bound(self.approximation, loss, self.inputs, self.model)
         loss = loss.watched() if is_new else loss
         problem = Problem(self.inputs, loss, self.method.draws_in)
         before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
@@ -304,6 +311,7 @@ class Experiment:
             beyond=beyond,
             drawing=drawing_of(self.output, questions, beyond, self.seed),
             scheme=None if self.model is None else self.model.scheme,
+            approximation=near,
         )
         tuned = self.method.tune(session)
         if self.known_quantiles is not None:
@@ -371,6 +379,7 @@ class Experiment:
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
         paths = self.loss.files() if self.model is None else self.model.files()
+        paths = [*paths, *(self.approximation.files() if isinstance(self.approximation, Loss) else ())]
         return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, paths)]
 
     def _result(
@@ -433,6 +442,7 @@ class Experiment:
                 **({"model": [*self.model.describe(), *self.model.notes()]} if self.model else {}),
                 "inputs": self.inputs.describe(),
                 "loss": found.loss.describe(),
+                **({"approximation": found.session.approximation.describe()} if found.session.approximation else {}),
                 "method": self.method.describe(),
             },
             estimates=estimates,
@@ -528,6 +538,7 @@ def estimate(
     seconds: float | None = None,
     draws: int = 0,
     progress: Watcher = None,
+    approximation: Loss | Callable[..., Any] | Named | None = None,
 ) -> Result:
     """Estimate tail probabilities of a loss.
 
@@ -567,6 +578,9 @@ def estimate(
     progress : bool or callable, optional
         True shows a bar for each stage. A function is called with a `raresim.StageProgress` each time that rows are
         done, in the calling thread; an exception that it raises ends the run.
+    approximation : Loss, callable or "delta_gamma", optional
+        Something cheap that is near to the loss, of which method ``surrogate`` learns what it leaves; "delta_gamma" is
+        that of a model of kind options.
 
     Returns
     -------
@@ -606,6 +620,7 @@ def estimate(
         name=name,
         audit=audit,
         output=Output(draws=draws) if draws else None,
+        approximation=approximation if isinstance(approximation, str) else _loss_of(approximation),
     )
     if executor is not None:
         if workers > 1:

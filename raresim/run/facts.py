@@ -8,10 +8,10 @@ from typing import Any
 from raresim.diagnostics.canary import Canary, canary
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
-from raresim.estimators.base import Unit
 from raresim.losses.failures import Failures
 from raresim.methods.base import Tuned
 from raresim.record.records import Estimate
+from raresim.record.rows import Unit
 from raresim.run.estimation import Sample, Stop
 
 
@@ -20,6 +20,8 @@ def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:
     each = tuned.estimator.nominal if tuned.estimator and tuned.starts else 0
     untuned = "none" if tuned.proposal is None else "stated"
     kind = untuned if not tuned.starts else "replicates" if each else "tuned"
+    if tuned.estimator is not None and tuned.estimator.corrects:
+        kind = "surrogate"
     return {
         "kind": kind,
         "unit": unit,

@@ -19,6 +19,7 @@ from raresim.measures.intervals import clopper_pearson, log_scale, weighted_uppe
 from raresim.measures.often import Often
 from raresim.measures.tail_rate import rate_at
 from raresim.record.records import ConvergencePoint, Estimate
+from raresim.record.rows import is_estimate
 from raresim.run import answer
 from raresim.run.answer import Answer
 from raresim.run.audit import Audit
@@ -251,7 +252,7 @@ def _upper_end(
     """
     relative_error = sample.relative_error(upper, k)
     end = _interval(upper, k, relative_error, confidence, crude, answer.dof_of(upper, sample.unit, heavy), factor)[0][1]
-    if crude or sample.unit == "replicate" or not upper.hits[k]:
+    if crude or is_estimate(sample.unit) or not upper.hits[k]:
         return end
     value = math.exp(upper.log_probability(k))
     few = value * weighted_upper(upper.sum_w[k], upper.sum_w2[k], confidence) / float(upper.sum_w[k])

@@ -17,11 +17,11 @@ from raresim.arguments.typed import typed
 from raresim.distributions.base import Inputs
 from raresim.engine.problem import Problem
 from raresim.errors import FieldError
-from raresim.estimators.base import Unit
 from raresim.losses.base import Loss
 from raresim.measures.base import Question
 from raresim.numerics.arrays import Float
 from raresim.record.draws import LAST, Draws, Format, refuse_no_parquet
+from raresim.record.rows import Unit
 
 MOST = 1_000_000
 """Largest number of draws that can be asked for."""
@@ -126,6 +126,7 @@ def parts_of(loss: Loss, rows: int) -> tuple[str, ...]:
 def not_drawn(unit: Unit) -> str:
     """Why there is no sample, in words."""
     rows = {"line": "lines", "direction": "rays", "replicate": "whole samples", "draw": "means of several draws"}
+    rows["batch"] = "corrections of a surrogate"
     return (
         f"no draws are written: the rows of this estimate are {rows[unit]}, not single draws; a method such as "
         "`{kind: cross_entropy}` has them"

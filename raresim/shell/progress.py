@@ -55,7 +55,8 @@ def forecast(experiment: Experiment) -> Forecast:
     inputs, stop = experiment.inputs, experiment.stop
     measures = () if experiment.known_quantiles else experiment.measures
     tails = [tail for measure in measures for tail in measure.tails]
-    search = experiment.method.cost(inputs.latent_dim, inputs.dim) + expected_cost(tails)
+    budget = experiment.stop.max_evaluations
+    search = experiment.method.cost_within(budget, inputs.latent_dim, inputs.dim) + expected_cost(tails)
     size = SIZES.get(experiment.audit)
     is_fixed = stop.relative_error is None and stop.seconds is None
     return Forecast(

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raresim.diagnostics.verdict import advice_of
+from raresim.record.rows import is_estimate
 from raresim.report.rows import ROWS
 from raresim.report.tables import count, interval, multiple, number, percent, unit_of
 from raresim.report.tables import value as in_digits
@@ -206,8 +207,9 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
         table.add_row("reference", f"{number(estimate.reference.value)}{away}")
     d = estimate.diagnostics
     rows = ROWS[unit]
-    if unit == "replicate":
-        table.add_row("replicates", f"{count(d['hits'])} of {count(d['rows'])} reached the event")
+    if is_estimate(unit):
+        reached = "have a positive estimate" if unit == "batch" else "reached the event"
+        table.add_row(rows.many, f"{count(d['hits'])} of {count(d['rows'])} {reached}")
     else:
         khat = "-" if d["khat"] is None else f"{d['khat']:.2f}"
         worth = f"{count(d['hits'])} {rows.hits} worth {d['ess']:,.0f}"
@@ -215,7 +217,7 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
     if estimate.value > 0:
         i = estimate.information
         table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")
-        if unit != "replicate":
+        if not is_estimate(unit):
             table.add_row("KL(optimal||q)", f"{i.proposal_nats:.4f} nats = {i.proposal_bits:.4f} bits: what q pays")
             needs = multiple(i.proposal_draws)
             needs = needs if unit == "draw" else rows.counted(needs)

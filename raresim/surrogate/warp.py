@@ -53,6 +53,12 @@ class Warp:
         return 0.0 if self.bends else BONUS
 
 
+def unwarped(warp: Warp, value: Float) -> Float:
+    """The margins (n,) that ``warp`` takes to ``value`` (n,)."""
+    scaled = np.sinh(value) if warp.bends else value
+    return np.asarray(scaled * warp.scale + warp.centre)
+
+
 def candidates(margin: Float) -> Iterator[Warp]:
     """The warps to choose from, with units read from the first margins (n,), which later ones must not change.
 

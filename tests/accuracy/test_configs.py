@@ -15,7 +15,7 @@ SLOW = {
     *("credit-glasserman-li", "credit-one-factor", "credit-sectors", "credit-t-copula", "gaussian-5-sigma-d1000"),
     *("insurance-fire-claims", "insurance-light-tail", "insurance-treaty-reinstatements", "insurance-us-wind"),
     *("joint-clayton-copula", "joint-gaussian-copula", "joint-gumbel-copula", "method-directional-sampling"),
-    *("programs-cantilever", "systems-bridge-paths", "systems-cooling"),
+    *("costly-option-book", "costly-solver", "programs-cantilever", "systems-bridge-paths", "systems-cooling"),
     *("credit-ratings", "insurance-period-table", "joint-t-copula", "method-sequential-importance", "method-splitting"),
     *("method-subset-simulation", "oil-garch-10-days", "portfolio-5-sigma-normal", "portfolio-5-sigma-t"),
     *("portfolio-measures", "stocks-t-copula", "sum-four-lognormals", "two-sided-5-sigma-d3"),

@@ -40,6 +40,8 @@ def parts(x):
     return x * np.array([1.0, 2.0, 3.0])
 def steps(x):
     return np.floor(np.sum(x, axis=-1))
+def near(x):
+    return 0.99 * np.sum(x, axis=-1) + 0.1
 def box(x):
     return np.floor(3.0 - 2.0 * np.abs(x - 3.0).max(axis=-1))
 def slow(x):
@@ -503,6 +505,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "DirectionalSampling.system": (RAYS, "method.system", "antithetic"),
     "DirectionalSampling.step": (RAYS, "method.step", 0.7),
     "Surrogate.batch": (LEARNT, "method.batch", 4),
+    "Experiment.approximation": (LEARNT, "approximation", {"kind": "python", "function": "losses.py:near"}),
     "SubsetSimulation.samples": (SUBSET, "method.samples", 300),
     "SubsetSimulation.rarity": (SUBSET, "method.rarity", 0.2),
     "SubsetSimulation.moves": (SUBSET, "method.moves", "elliptical_slice"),

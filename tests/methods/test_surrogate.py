@@ -1,13 +1,16 @@
 """The surrogate on losses of a hundred evaluations: right where it is trusted, and not trusted where it cannot know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import Probability, PythonLoss, Surrogate, estimate
+from raresim import Probability, ProgramLoss, ProgramOutput, PythonLoss, Surrogate, UMBridgeLoss, estimate
 from raresim.errors import FieldError
-from raresim.methods.surrogate_search import Learner, draw_by, first_design, row_variance
+from raresim.methods.surrogate_search import Learner, draw_by, first_design, row_variances
 from tests.statistical import assert_within_error
+from tests.umbridge_server import serving
 
 FOUR_BRANCHES = 0.0022227950661814558
 """Two-dimensional quadrature; Waarts (2000)."""
@@ -114,6 +117,69 @@ def test_steps_contradict_the_declaration():
     assert "surrogate_steps" in failed_checks(result)
 
 
+UNLIKE = 1.0 - (1.0 - stats.norm.sf(4.0)) ** 2 * (1.0 - np.exp(-9.0))
+
+
+def unlike(x):
+    """Three limit states in units of their own: only columns show the second, 200 times steeper than the first."""
+    return np.column_stack([x[:, 0] - 4.0, 200.0 * (x[:, 1] - 4.0), 0.5 * (x[:, 2] ** 2 + x[:, 3] ** 2) - 9.0])
+
+
+def solve_states(states, dim, names, smooth=True, most=100, error=0.03, seed=1, **options):
+    costly = PythonLoss(function=states, limit_states=names, smooth=smooth, **options)
+    return estimate(
+        dim, costly, Probability(above=0.0), Surrogate(), seed=seed, max_evaluations=most, relative_error=error
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(effect=0.25, false_fail=1e-6, false_pass=1e-3)
+def test_limit_states_by_columns_are_learnt_each_by_itself():
+    result = solve_states(unlike, 4, ["a", "b", "c"])
+    (number,) = result.estimates
+    assert result.evaluations["total"] <= 100
+    assert number.verdict.status == "trusted"
+    assert_within_error(number.value, UNLIKE, number.std_error)
+    assert "3 limit states that are as smooth as was declared" in number.verdict.scope
+
+
+@pytest.mark.slow
+def test_a_limit_state_that_is_not_declared_smooth_is_counted():
+    result = solve_states(unlike, 4, ["a", "b", "c"], smooth=["a", "c"], error=0.1)
+    assert failed_checks(result) == {"surrogate_sight"}
+    assert any("1 of its 3 limit states are not declared" in c.message for c in result.estimates[0].verdict.checks)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical(effect=0.25, false_fail=1e-6, false_pass=1e-3)
+def test_at_least_two_of_three_limit_states():
+    p = stats.norm.sf(2.5)
+    result = solve_states(lambda x: x - 2.5, 3, ["a", "b", "c"], system={"at_least": 2})
+    (number,) = result.estimates
+    assert_within_error(number.value, 3 * p**2 * (1 - p) + p**3, number.std_error)
+    assert number.relative_error < 0.05
+
+
+def test_a_server_and_a_program_may_be_declared_smooth():
+    program = ProgramLoss(command=["true", "${x1}"], output=ProgramOutput(pattern="(.*)"), smooth=True)
+    server = UMBridgeLoss(url="http://127.0.0.1:4242", model="forward", smooth=True)
+    assert program.undeclared == server.undeclared == ()
+    assert replace(program, smooth=False).undeclared == ("loss",)
+
+
+@pytest.mark.slow
+def test_a_model_behind_a_server_is_learnt_as_a_function_is():
+    with serving() as server:
+        loss = UMBridgeLoss(url=server.url, model="forward", output=0, smooth=True)
+        result = estimate(
+            3, loss, Probability(above=6.0), Surrogate(), seed=1, max_evaluations=100, relative_error=0.05
+        )
+        asked = sum(path == "/Evaluate" for path, _ in server.asked)
+    assert result.verdict.status == "trusted"
+    assert result.estimates[0].value == pytest.approx(stats.norm.sf(6.0 / np.sqrt(2.0)), rel=0.05)
+    assert asked <= result.evaluations["total"] + 8  # those that are asked for again, to see whether there is noise
+
+
 @pytest.mark.slow
 def test_events_below_a_threshold_are_the_same():
     costly = PythonLoss(function=lambda x: -plane(x), smooth=True)
@@ -148,7 +214,7 @@ def test_rows_that_fail_are_counted_and_not_chosen_again():
 
     def evaluate(u):
         calls.append(u.copy())
-        return np.where(u[:, 0] < -1.0, -np.inf, u.sum(axis=1) - 3.0)
+        return np.where(u[:, :1] < -1.0, -np.inf, u.sum(axis=1, keepdims=True) - 3.0)
 
     learner = Learner(evaluate, 2, np.random.default_rng(1))
     learner.begin()
@@ -156,22 +222,23 @@ def test_rows_that_fail_are_counted_and_not_chosen_again():
     seen = np.vstack(calls)
     assert learner.failed == np.count_nonzero(seen[:, 0] < -1.0) > 0
     assert learner.evaluations == len(seen) == len(np.unique(seen, axis=0))
-    assert np.isfinite(learner.margin).all()
+    assert np.isfinite(learner.margins).all()
 
 
 def test_the_correction_draws_every_point_and_knows_its_variance():
-    learner = Learner(lambda u: u.sum(axis=1) - 4.0, 2, np.random.default_rng(1))
+    learner = Learner(lambda u: u.sum(axis=1, keepdims=True) - 4.0, 2, np.random.default_rng(1))
     learner.begin()
     likely = learner.belief.failing
     r = draw_by(learner.pool, likely)
     assert r.sum() == pytest.approx(1.0)
     assert r.min() >= 0.05 / r.size * (1 - 1e-9)
+    (likely,) = likely
     value = learner.pool.probability(likely)
     terms = learner.pool.weight / r.size / r
     labels = np.random.default_rng(2).random((2_000, r.size)) < likely
     rows = np.random.default_rng(3).choice(r.size, 2_000, p=r)
     sample = terms[rows] * (labels[np.arange(2_000), rows] - likely[rows]) / value
-    assert row_variance(learner.pool, likely) == pytest.approx(np.mean(sample**2), rel=0.5)
+    assert row_variances(learner.pool, likely[np.newaxis])[0] == pytest.approx(np.mean(sample**2), rel=0.5)
 
 
 def test_the_first_design_begins_at_the_origin_and_reaches_the_edge():
@@ -198,9 +265,13 @@ REFUSED = {
         "max_evaluations: must be at least 96 for a surrogate of 12 inputs, got 90",
     ),
     "batch": (lambda: Surrogate(batch=0), "batch: must be at least 1, got 0"),
-    "thresholds": (
-        lambda: estimate(3, plane, Probability(above=[0.0, 1.0]), Surrogate(), seed=1),
-        "surrogate estimates one probability at one threshold: give one, or use auto",
+    "smooth": (
+        lambda: PythonLoss(function=plane, smooth=["a"]),
+        "smooth: must be true or false: names go with limit_states",
+    ),
+    "smooth names": (
+        lambda: PythonLoss(function=unlike, limit_states=["a", "b", "c"], smooth=["d"]),
+        "smooth: unknown limit state 'd'",
     ),
 }
 

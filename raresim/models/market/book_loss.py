@@ -200,6 +200,12 @@ class BookLoss(Loss):
             raise FieldError("by", files.no_such(f"column of {self.book.file}", column, list(self.book.cells)))
         return self.book.cells[column]
 
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """See `Loss.undeclared`; European options are smooth until they expire."""
+        smooth = all(p.type in LINEAR or p.is_european(True, p.expiry - self.horizon) for p in self.positions)
+        return () if smooth else ("loss",)
+
     def moments(self, inputs: Inputs) -> None:
         return None
 

@@ -34,7 +34,16 @@ def quadratic_of(loss: BookLoss, inputs: Inputs, step: float) -> QuadraticForm |
     scales = scales_of(inputs)
     if scales is None:
         return None
-    d, h = loss.dim, step * scales
+    form = QuadraticForm.of(inputs, *derivatives_of(loss, step * scales))
+    return form if form is not None and form.size > 0 else None
+
+
+def derivatives_of(loss: BookLoss, h: Float) -> tuple[float, Float, Float]:
+    """Value at 0, slopes (d,) and second differences of the loss over steps ``h`` (d,) on either side of 0.
+
+    The latter are (d, d), or (d,) where no volatility moves.
+    """
+    d = loss.dim
     pairs = [(loss.column[name], at) for name, at in loss.of_volatility.items() if name in loss.column]
     x = np.zeros((1 + 2 * d + 2 * len(pairs), d), order="F")
     for j in range(d):
@@ -51,5 +60,4 @@ def quadratic_of(loss: BookLoss, inputs: Inputs, step: float) -> QuadraticForm |
     for k, (i, j) in enumerate(pairs):
         both = at[1 + 2 * d + 2 * k] + at[2 + 2 * d + 2 * k] - 2.0 * start
         quadratic[i, j] = quadratic[j, i] = (both - own[i] * h[i] ** 2 - own[j] * h[j] ** 2) / (2.0 * h[i] * h[j])
-    form = QuadraticForm.of(inputs, float(start), linear, quadratic if pairs else own)
-    return form if form is not None and form.size > 0 else None
+    return float(start), linear, quadratic if pairs else own

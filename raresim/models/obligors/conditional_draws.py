@@ -13,7 +13,7 @@ from raresim.accumulators.summary import Summary
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
-from raresim.estimators.base import Estimator, Unit
+from raresim.estimators.base import Estimator
 from raresim.models.obligors.defaults import DefaultLoss
 from raresim.models.obligors.exact_law import EXACT_ROUNDING, common_unit, conditional_tails
 from raresim.models.own_risk import Places
@@ -21,6 +21,7 @@ from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 MOST_WORK = 300_000
 """Multiplications of a row up to which the recursion is worth its time: some 0.3 milliseconds."""

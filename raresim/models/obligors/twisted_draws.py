@@ -18,13 +18,14 @@ from raresim.distributions.mixture import log_sum_exp
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
-from raresim.estimators.base import OfDraws, Unit
+from raresim.estimators.base import OfDraws
 from raresim.estimators.weighted_draws import summary_of
 from raresim.models.obligors.tape_loss import TapeLoss, TwistedLoss
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
+from raresim.record.rows import Unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,71 @@
+"""What a surrogate leaves for the verdict: numbers about what it learnt from, and about what it does not know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from raresim.losses.base import Loss
+from raresim.methods.surrogate_pool import Pool
+from raresim.methods.surrogate_search import Learner
+from raresim.numerics.arrays import Float
+from raresim.search.hits import SPENT, Hits
+from raresim.surrogate.belief import distinct_share, unsure
+from raresim.surrogate.system import System
+
+OUTWARDS = 1.03
+"""Factor from a nearest point of the event outwards, where the surrogate has to expect the event too."""
+
+
+def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched: Hits | None) -> dict[str, float]:
+    """What the verdict looks at, see `raresim.diagnostics.surrogate`; of several events or limit states, the worst.
+
+    Parameters
+    ----------
+    learner : Learner
+        The surrogate, with all that it learnt from.
+    pool : Pool
+        The last pool.
+    failing : (e, k) float64
+        Probability that each of its points is in each event.
+    loss : Loss
+        The loss, bound.
+    searched : Hits or None
+        A search that followed no values of the loss, if the budget paid for one.
+    """
+    values = [pool.probability(likely) for likely in failing]
+    found = {
+        "searched": 1.0,
+        "surrogate_evaluations": float(learner.seen),
+        "surrogate_failures": float(learner.failures),
+        "surrogate_distinct": min(distinct_share(column) for column in learner.margins.T),
+        **{f"surrogate_probability_{k}": value for k, value in enumerate(values)},
+        "surrogate_unsure": max(map(_doubt, [pool] * len(values), failing, values)),
+        "surrogate_pool": min(map(pool.effective, failing)),
+        "surrogate_pool_error": max(map(pool.error, failing)),
+        "surrogate_largest_off": max(map(float, _off(learner.system))),
+        "surrogate_temper": max(component.temper for component in learner.system.components),
+        "surrogate_limit_states": float(len(learner.system.components)),
+        "surrogate_assisted": float(sum(component.assisted for component in learner.system.components)),
+        "surrogate_undeclared": float(len(loss.undeclared)),
+    }
+    if searched is not None:
+        found["surrogate_searched"] = float(searched.ended != SPENT and searched.hits > 0)
+        points = OUTWARDS * searched.nearest
+        likely = learner.system.failing_at(points)[0] if len(points) else np.ones(1)
+        found["surrogate_search_missed"] = float(np.count_nonzero(likely < 0.5))
+    return found
+
+
+def _doubt(pool: Pool, likely: Float, value: float) -> float:
+    """What is unsure, over the probability."""
+    return float(np.mean(pool.weight * unsure(likely))) / value if value > 0 else math.inf
+
+
+def _off(system: System) -> Iterator[float]:
+    """Largest error of an evaluation as the others predict it, in standard deviations, for each limit state."""
+    for component in system.components:
+        mean, spread = component.process.left_out()
+        yield np.abs((component.process.y - mean) / spread).max()
