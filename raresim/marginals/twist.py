@@ -87,8 +87,19 @@ class Twistable:
             rate = np.diff(-normal_scores.log_tail(u))[::2] / np.diff(x)[::2]
         return not (np.isfinite(x).all() and rate[1] >= FALLING * rate[0]) and self.law.support[1] == math.inf
 
+    @cached_property
+    def known(self) -> tuple[dict[float, float], dict[float, TwistedLaw]]:
+        """Log means and twisted laws so far, by the twist: each run of a model asks for the same ones."""
+        return {}, {}
+
     def log_mean(self, theta: float) -> float:
         """``log E exp(theta X)``; infinite where there is no such mean."""
+        means, _ = self.known
+        if theta not in means:
+            means[theta] = self._log_mean(theta)
+        return means[theta]
+
+    def _log_mean(self, theta: float) -> float:
         from scipy import special
 
         with np.errstate(over="ignore", invalid="ignore"):
@@ -116,7 +127,8 @@ class Twistable:
 
     def twisted(self, theta: float) -> TwistedLaw:
         """The law with the density ratio ``exp(theta x - log E exp(theta X))``."""
-        return TwistedLaw(self, theta)
+        _, laws = self.known
+        return laws.setdefault(theta, TwistedLaw(self, theta))
 
 
 @dataclass(frozen=True, eq=False)
