@@ -117,7 +117,14 @@ def unknown(what: str, given: Any, allowed: Mapping[str, Any] | list[str]) -> st
     """The sentence for a name that is not one of ``allowed``."""
     names = list(allowed)
     shown = repr(given[:100]) if isinstance(given, str) else f"{given!r:.100}"
-    return f"unknown {what} {shown}{nearest(given, names)} (allowed: {', '.join(names)})"
+    return f"unknown {what} {shown}{nearest(given, names) or _remedy(given, names)} (allowed: {', '.join(names)})"
+
+
+def _remedy(given: Any, allowed: Sequence[str]) -> str:
+    """What to write for a name that nothing in ``allowed`` stands for, but that something can say."""
+    if given == "below" and "above" in allowed:
+        return "; a limit state enters with its sign turned: let the loss return -g, and write `above: 0`"
+    return ""
 
 
 def nearest(given: Any, allowed: Sequence[str]) -> str:

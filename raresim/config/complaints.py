@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -146,6 +147,8 @@ def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     words = [
         w for p in problems if p["type"] == "literal_error" for w in re.findall(r"'([^']*)'", p["ctx"]["expected"])
     ]
+    if Path(given).suffix and any(problem["loc"][-1] == "returns" for problem in problems):
+        return f"; a file of returns is `returns_file: {given[:MAX_SHOWN]}`"
     number = numerals.advice(given) if kinds & {"float_type", "int_type", "int_from_float"} else ""
     return number or nearest(given, words)
 

@@ -34,6 +34,7 @@ from raresim.losses.failures import Failed, failures_of, not_finite, note
 from raresim.losses.isolation import DiedError
 from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
+from raresim.losses.signature import one_array, required_by, required_in
 from raresim.losses.system import System, checked, in_words, least_of, of_states
 from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
 from raresim.losses.travel import arrived, luggage
@@ -334,16 +335,24 @@ class PythonLoss(UserCode):
         return losses if states is None else states
 
     def doubts(self) -> list[str]:
-        """Doubts about the function from its text, without importing it: random numbers not seeded from the row."""
+        """Doubts about the function from its text, without importing it.
+
+        They are about several arguments in place of an array, and about random numbers that are not seeded from the
+        row.
+        """
         if not isinstance(self.function, str):
             return []
         path, _, name = self.function.rpartition(":")
-        calls = [f"{call} in line {line}" for call, line in random_calls(ast.parse(Path(path).read_bytes()), name)]
+        tree = ast.parse(Path(path).read_bytes())
+        hint = one_array(required_in(tree, name), self.vectorised and not self.jit)
+        found = [f"{self.name}: {hint}"] if hint else []
+        calls = [f"{call} in line {line}" for call, line in random_calls(tree, name)]
         if not calls:
-            return []
+            return found
         return [
+            *found,
             f"{self.name} draws random numbers of its own ({listed(calls)}); a run refuses a loss that gives two "
-            "different values for the same row: make them part of the inputs, or take their seed from the row"
+            "different values for the same row: make them part of the inputs, or take their seed from the row",
         ]
 
     def look(self, inputs: Inputs) -> PythonLoss:
@@ -554,7 +563,8 @@ class PythonLoss(UserCode):
             where = f"row {row}, {scenario}"
             if first is whole_call:
                 where = f"no row does so alone{self._one_row_hint(x)}"
-            some = f"{first.text}, called with an array of shape {shape}; {where}"
+            hint = one_array(required_by(self.call), self.vectorised and not self.jit)
+            some = f"{first.text}, called with an array of shape {shape}; {f'{hint}; ' if hint else ''}{where}"
         if self.again:
             some += f"; tried {self.again + 1} times"
         error = LossError(f"loss {self.name}: {some}", failures_of(x, out, found, 0))

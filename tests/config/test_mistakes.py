@@ -150,6 +150,11 @@ YAML = [
         "output.draws: cannot be written with method line_sampling and these options: its rows are not single weighted "
         "draws; use auto,",
     ),
+    (fit("returns: returns.csv"), "got the text 'returns.csv'; a file of returns is `returns_file: returns.csv`"),
+    (
+        measure("scenarios, below: 0"),
+        "unknown key 'below'; a limit state enters with its sign turned: let the loss return",
+    ),
     ({"name": "a/b"}, "name: must be letters, digits, '.', '_' or '-', at most 100 of them"),
 ]
 
@@ -203,6 +208,7 @@ SHELL = [
     ("backtest book.csv --level 99", "level: must be above 0.5 and below 1, got 99; for 99 % write 0.99"),
     ("backtest book.csv --level 99%", "must be a number, got '99%'; write 0.99"),
     ("extend runs/book --budget 1k", "must be a whole number, got '1k'; write 1000"),
+    ("run case.yaml --port 8000", "--port: goes with --live, which serves a page there"),
     ("estend case.yaml", "No such command 'estend'. Did you mean 'extend'?"),
 ]
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 import textwrap
 
 import numba
@@ -780,6 +781,27 @@ def test_18_14_a_function_of_one_row_is_told_how_to_say_so(function, policy):
     with pytest.raises(LossError, match=r"it does take one row, an array of shape \(3,\): say `vectorised: false`"):
         run(PythonLoss(function=function, on_failure=policy))
     assert run(PythonLoss(function=function, vectorised=False, on_failure=policy)).estimates[0].value >= 0
+
+
+BEAM = """
+def g(load, span, strength=2.0): return strength - load * span
+def row(x): return x[0]
+def several(x, k=2, *more, scale=1.0): return x[:, 0]
+"""
+
+
+@pytest.mark.parametrize(("vectorised", "begin"), [(True, "load, span = x.T"), (False, "load, span = x")])
+def test_a_function_with_an_argument_for_each_factor_is_told_how_to_take_them(vectorised, begin, tmp_path):
+    path = tmp_path / "beam.py"
+    path.write_text(BEAM)
+    loss = PythonLoss(function=f"{path}:g", vectorised=vectorised)
+    said = f"it wants 2 arguments and is called with one, .*: let it take x, and begin with `{re.escape(begin)}`"
+    with pytest.raises(LossError, match=said):
+        run(loss)
+    (doubt,) = loss.doubts()
+    assert re.search(said, doubt)
+    for name in ("row", "several", "missing"):
+        assert PythonLoss(function=f"{path}:{name}").doubts() == []
 
 
 def test_18_14_so_is_one_that_returns_limit_states_of_one_row():
