@@ -1,7 +1,8 @@
 """How does a run scale: with workers, with the number of draws, with the number of factors, and where workers die?
 
-``python experiments/scaling/run.py`` writes table.md and table.csv beside this file. ``--quick`` measures little, in
-under a minute, writes nothing, and fails where digits differ or memory grows with the number of draws.
+``python experiments/scaling/run.py`` writes table.md and table.csv beside this file; it needs a machine with nothing
+else to do for a quarter of an hour. ``--only PART`` measures a part of it and writes nothing. ``--quick`` measures
+little, in under a minute, writes nothing, and fails where digits differ or memory grows with the number of draws.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,15 @@ KINDS = (("threads", 1), ("threads", 2), ("processes", 2), ("dask", 2))
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: rounds, draws of each job, numbers of draws and of factors, kills."""
+    """How much is measured: rounds, draws of each job, numbers of draws and of factors, kills.
+
+    ``long`` are the draws of the job that takes a thread a minute, which is measured once, or not if they are 0.
+    """
 
     rounds: int
     linear: int
     python: int
+    long: int
     draws: tuple[int, ...]
     factors: tuple[int, ...]
     numbers: int
@@ -44,8 +51,18 @@ class Size:
     counted: int
 
 
-FULL = Size(3, 60_000_000, 4_000_000, (10**5, 10**6, 10**7, 10**8), (10, 100, 1000), 3 * 10**8, 20, 1_000_000)
-QUICK = Size(2, 2_000_000, 200_000, (10**6, 10**7), (10, 100), 10**7, 2, 600_000)
+FULL = Size(
+    rounds=3,
+    linear=60_000_000,
+    python=4_000_000,
+    long=800_000_000,
+    draws=(10**5, 10**6, 10**7, 10**8, 10**9),
+    factors=(10, 100, 1000, 10_000),
+    numbers=3 * 10**8,
+    kills=20,
+    counted=1_000_000,
+)
+QUICK = Size(2, 2_000_000, 200_000, 0, (10**6, 10**7), (10, 100), 10**7, 2, 600_000)
 
 
 def in_turns(measure: list[Callable[[int], Any]], rounds: int) -> list[list[Any]]:
@@ -76,6 +93,18 @@ def workers(size: Size) -> Iterator[Row]:
             yield Row(f"{title}: times faster than one thread", ratios, "times", bars.get((kind, count)))
             same = [float(value == first) for (_, value), (_, first) in zip(series, times[0], strict=True)]
             yield Row(f"{title}: share of runs with the digits of one thread", same, "share", 1.0)
+
+
+def minute(size: Size) -> Iterator[Row]:
+    """The same of one job that takes a thread a minute, measured once on a thread, two threads and two Dask workers."""
+    if not size.long:
+        return
+    found = {of: _timed(of, lambda rows: jobs.linear(rows, 20, 1), size.long) for of in KINDS if of[0] != "processes"}
+    one, first = found["threads", 1]
+    for of, bar in ((("threads", 2), 1.9), (("dask", 2), 1.8)):
+        title = f"{size.long:,} draws, {of[1]} {of[0]}"
+        yield Row(f"{title}: times faster than the {one:.0f} s of one thread", [one / found[of][0]], "times", bar)
+        yield Row(f"{title}: share of runs with the digits of one thread", [float(found[of][1] == first)], "share", 1.0)
 
 
 def _timed(of: tuple[Any, int], job: Callable[[int], Any], n: int) -> tuple[float, float]:
@@ -113,7 +142,7 @@ def factors(size: Size) -> Iterator[Row]:
         ("independent", jobs.independent, 1.3, size.factors),
         ("correlated", jobs.linear, None, size.factors[:2]),
     ):
-        cost = [lambda seed, d=d, job=job: jobs.seconds(job(size.numbers // d, d, seed), None)[0] for d in some]
+        cost = [partial(_cost, job, size.numbers, d) for d in some]
         times = in_turns(cost, size.rounds)
         for d, series in zip(some[1:], times[1:], strict=True):
             ratios = [t / first for t, first in zip(series, times[0], strict=True)]
@@ -121,7 +150,18 @@ def factors(size: Size) -> Iterator[Row]:
             yield Row(title, ratios, "times", bar, at_least=False)
 
 
-def kills(size: Size, dask: Executor) -> Iterator[Row]:
+def _cost(job: Callable[[int, int, int], Any], numbers: int, d: int, seed: int) -> float:
+    """Seconds of the processor, so that other work on the machine counts for little."""
+    return jobs.seconds(job(numbers // d, d, seed), None, time.process_time)[0]
+
+
+def kills(size: Size) -> Iterator[Row]:
+    """As `killed`, on two Dask workers."""
+    with Executor.of("dask", 2) as dask:
+        yield from killed(size, dask)
+
+
+def killed(size: Size, dask: Executor) -> Iterator[Row]:
     """Runs of which a worker is killed at a random counted call, and the digits of a run in this thread."""
     rng, same = np.random.default_rng(20), []
     with tempfile.TemporaryDirectory() as place:
@@ -140,13 +180,7 @@ def kills(size: Size, dask: Executor) -> Iterator[Row]:
     yield Row(f"{size.kills} workers killed at a counted call: share of runs with the same digits", same, "share", 1.0)
 
 
-def measurements(size: Size) -> Iterator[Row]:
-    """Every row of the table, as it is measured."""
-    yield from workers(size)
-    with Executor.of("dask", 2) as dask:
-        yield from kills(size, dask)
-    yield from factors(size)
-    yield from memory(size)
+PARTS = {"workers": workers, "minute": minute, "kills": kills, "factors": factors, "memory": memory}
 
 
 def main() -> None:
@@ -154,15 +188,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure little, judge digits and memory, write nothing")
     parser.add_argument("--draft", action="store_true", help="write the table of the short version, marked so")
+    parser.add_argument("--only", choices=PARTS, help="measure this part at full length, write nothing")
     given = parser.parse_args()
     quick = given.quick or given.draft
     load, rows = os.getloadavg()[0], []
-    for row in measurements(QUICK if quick else FULL):
-        rows.append(row)
-        print(" | ".join(row.cells()), flush=True)
+    for name, part in PARTS.items():
+        if given.only in (None, name):
+            for row in part(QUICK if quick else FULL):
+                rows.append(row)
+                print(" | ".join(row.cells()), flush=True)
     if given.quick:
         wrong = [row.what for row in rows if row.unit in ("share", "MB") and not row.meets()]
         sys.exit("\n".join(wrong) if wrong else 0)
+    if given.only:
+        return
     facts = f"{table.machine()}; load at the start {load:.1f}"
     if given.draft:
         facts = f"**Draft of the short version, on a busy machine: no ratio of times in it holds.** {facts}"

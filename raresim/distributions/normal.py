@@ -19,6 +19,7 @@ from raresim.distributions.lognormal_sum import lognormal_moments
 from raresim.distributions.normal_passes import (
     affine_sums,
     dense_distance,
+    dense_ratio,
     diagonal_distance,
     diagonal_ratio,
     lower_affine,
@@ -205,10 +206,12 @@ class Normal(Inputs, Distribution):
         out -= 0.5 * self.dim * LOG_2PI + self.log_det
 
     def log_ratio(self, target: Distribution, x: Float, out: Float) -> None:
-        if self.correlated or not isinstance(target, StandardNormal):
+        constant = 0.5 * self.dim * LOG_2PI
+        if not isinstance(target, StandardNormal):
             ratio_in_two(target, self, x, out)
+        elif self.correlated:
+            dense_ratio(x, self.factor, self.location, constant, constant + self.log_det, out)
         else:
-            constant = 0.5 * self.dim * LOG_2PI
             diagonal_ratio(x, self.scales, self.location, constant, constant + self.log_det, out)
 
     def distance(self, x: Float, out: Float) -> None:

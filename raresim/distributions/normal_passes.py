@@ -186,3 +186,30 @@ def dense_distance(x: Float, factor: Float, loc: Float, out: Float) -> None:
             for i in range(stop - start):
                 zj[i] *= inverse
                 total[i] += zj[i] * zj[i]
+
+
+@kernel
+def dense_ratio(x: Float, factor: Float, loc: Float, ours: float, theirs: float, out: Float) -> None:
+    """`diagonal_ratio` for normals with a lower triangular ``factor``, whose distance `dense_distance` has."""
+    n, d = x.shape
+    z, far = np.empty((d, TILE)), np.empty(TILE)
+    for start in range(0, n, TILE):
+        stop = min(start + TILE, n)
+        near = out[start:stop]
+        near[:] = 0.0
+        far[:] = 0.0
+        for j in range(d):
+            m, zj, xj = loc[j], z[j], x[start:stop, j]
+            for i in range(stop - start):
+                near[i] += xj[i] * xj[i]
+                zj[i] = xj[i] - m
+            for c in range(j):
+                f, zc = factor[j, c], z[c]
+                for i in range(stop - start):
+                    zj[i] -= f * zc[i]
+            inverse = 1.0 / factor[j, j]
+            for i in range(stop - start):
+                zj[i] *= inverse
+                far[i] += zj[i] * zj[i]
+        for i in range(stop - start):
+            near[i] = (-0.5 * near[i] - ours) - (-0.5 * far[i] - theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,10 @@ from raresim.errors import FieldError
 from raresim.losses.base import Loss
 
 Space = Literal["standard", "physical"]
+
+
+standard_normals = functools.lru_cache(maxsize=16)(lambda dim: StandardNormal(dim=dim))
+"""The target by its number of coordinates: a block asks for it several times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,7 @@ class Problem:
     def target(self) -> Distribution:
         """The law ``p`` of a draw."""
         if self.space == "standard":
-            return StandardNormal(dim=self.inputs.latent_dim)
+            return standard_normals(self.inputs.latent_dim)
         if not isinstance(self.inputs, Distribution):
             raise FieldError(
                 "space", f"must be 'standard': the density of inputs of kind {self.inputs.kind} is not known"

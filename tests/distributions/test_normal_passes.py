@@ -35,9 +35,11 @@ def test_it_is_not_offered_where_steps_are_as_quick_or_the_loss_is_not_linear():
     assert not Linear(weights=[1.0, 2.0], factors="returns", revalue="exp").bind(joint).of_normals(joint, u, out)
 
 
+@pytest.mark.parametrize("is_dense", [False, True])
 @pytest.mark.parametrize(("n", "d"), SIZES)
-def test_the_ratio_of_two_densities(n, d):
-    law, target = Normal(mean=np.linspace(-1.0, 2.0, d), std=np.linspace(0.3, 2.0, d)), StandardNormal(dim=d)
+def test_the_ratio_of_two_densities(n, d, is_dense):
+    spread = {"cov": root(d) @ root(d).T + np.eye(d)} if is_dense else {"std": np.linspace(0.3, 2.0, d)}
+    law, target = Normal(mean=np.linspace(-1.0, 2.0, d), **spread), StandardNormal(dim=d)
     u, once, twice = normals(n, d, 134), np.empty(n), np.empty(n)
     law.log_ratio(target, u, once)
     ratio_in_two(target, law, u, twice)

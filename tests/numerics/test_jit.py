@@ -69,6 +69,7 @@ ARGUMENTS = (
     {
         "affine_rows": lambda: (X, 100, 600, factor(), LOC, block(N, D), 50),
         "affine_sums": lambda: (X, factor(), LOC, SCALE, np.empty(N)),
+        "dense_ratio": lambda: (X, factor(), LOC, 5.0, 6.0, np.empty(N)),
         "diagonal_ratio": lambda: (X, SCALE, LOC, 5.0, 6.0, np.empty(N)),
         "add_along": lambda: (normals(N, 2, 105), BASIS, LOC, X.copy(order="F")),
         "add_column": lambda: (2.0, W, np.ones(N)),
