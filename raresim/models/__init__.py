@@ -11,6 +11,12 @@ from raresim.models.insurance.period_table import PeriodTable
 from raresim.models.market.ore import Ore
 from raresim.models.network import Network
 from raresim.models.options import Options
+from raresim.models.path import Path
+from raresim.models.paths.garch import GarchReturns
+from raresim.models.paths.gbm import GeometricBrownian
+from raresim.models.paths.heston import Heston
+from raresim.models.paths.merton import MertonJumps
+from raresim.models.paths.walk import RandomWalk
 from raresim.models.queue import Queue
 from raresim.models.ruin import Ruin
 
@@ -23,11 +29,17 @@ __all__ = [
     "DeltaGamma",
     "EventTable",
     "GammaMixing",
+    "GarchReturns",
+    "GeometricBrownian",
+    "Heston",
     "Line",
+    "MertonJumps",
     "Network",
     "Options",
     "Ore",
+    "Path",
     "PeriodTable",
     "Queue",
+    "RandomWalk",
     "Ruin",
 ]
