@@ -279,7 +279,7 @@ class Path(Model):
     def describe(self) -> list[str]:
         time = "" if self.horizon is None else f" over a time of {self.horizon:g}"
         built = ", built as a Brownian bridge" if self.construction == "bridge" else ""
-        return [*self.process.describe(), f"path of {self.steps:,} steps{time}{built}: {self._asked()}"]
+        return [*self.process.describe(), f"path of {self.steps:,} steps{time}{built}"]
 
     @staticmethod
     def examples() -> list[Path]:
