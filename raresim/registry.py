@@ -36,6 +36,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "method": ("raresim.methods",),
     "measure": ("raresim.measures",),
     "model": ("raresim.models",),
+    "process": ("raresim.models.paths",),
 }
 """The packages in which the members of each family are looked for."""
 

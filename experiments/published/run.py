@@ -1,4 +1,4 @@
-"""Published figures of credit risk, insurance, market books, ruin, queues and systems of parts, ours beside them.
+"""Published figures of credit risk, insurance, market books, paths, ruin, queues and systems, ours beside them.
 
 ``python experiments/published/run.py`` writes table.md and table.csv beside this file; with an ID (``CSFB-99``), or the
 beginning of one, it prints those rows alone.
@@ -17,6 +17,7 @@ import numpy as np
 from figures import UNREAD, Row, sampled
 from insurance import ROWS as OF_INSURANCE
 from market import ROWS as OF_MARKETS
+from paths import ROWS as OF_PATHS
 from scipy import stats
 from systems import ROWS as OF_SYSTEMS
 
@@ -137,7 +138,7 @@ HEADS = {
 
 def main(wanted: str = "") -> None:
     rows: list[Row] = []
-    for id, make in (*ROWS, *OF_INSURANCE, *OF_MARKETS, *OF_SYSTEMS):
+    for id, make in (*ROWS, *OF_INSURANCE, *OF_MARKETS, *OF_PATHS, *OF_SYSTEMS):
         if id.startswith(wanted) or wanted.startswith(id):
             made = make()
             rows += [made] if isinstance(made, Row) else list(made)

@@ -37,6 +37,7 @@ REMEDIES: Mapping[str, str] = {
     "ProposalFamily": "such as raresim.Gaussian()",
     "Method": "such as raresim.CrossEntropy()",
     "Model": 'such as raresim.models.Credit(tape="tape.csv")',
+    "Process": "such as raresim.models.GeometricBrownian(price=100.0, volatility=0.2)",
     "Measure": "such as raresim.Probability(above=5.0) or raresim.ValueAtRisk(level=0.999)",
     "Stop": "such as raresim.Stop(relative_error=0.01)",
 }
@@ -50,6 +51,7 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     "Loss": ("a loss", "losses"),
     "ProposalFamily": ("a family of proposals", "families of proposals"),
     "Method": ("a method", "methods"),
+    "Process": ("a process", "processes"),
     "Measure": ("a measure", "measures"),
     "Model": ("a model", "models"),
     "int": ("a whole number", "whole numbers"),

@@ -32,6 +32,7 @@ from raresim.measures.base import Measure
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
 from raresim.models.base import Model
+from raresim.models.paths.process import Process
 from raresim.proposals.base import ProposalFamily
 from raresim.registry import Plugin, adopt, members, plugins_of, some_members
 from raresim.run.approximation import Named
@@ -50,6 +51,7 @@ _FAMILY_OF = {
     Method: "method",
     Measure: "measure",
     Model: "model",
+    Process: "process",
 }
 
 

@@ -13,5 +13,11 @@ from raresim.models.insurance.period_table import PeriodTable as PeriodTable
 from raresim.models.market.ore import Ore as Ore
 from raresim.models.network import Network as Network
 from raresim.models.options import Options as Options
+from raresim.models.path import Path as Path
+from raresim.models.paths.garch import GarchReturns as GarchReturns
+from raresim.models.paths.gbm import GeometricBrownian as GeometricBrownian
+from raresim.models.paths.heston import Heston as Heston
+from raresim.models.paths.merton import MertonJumps as MertonJumps
+from raresim.models.paths.walk import RandomWalk as RandomWalk
 from raresim.models.queue import Queue as Queue
 from raresim.models.ruin import Ruin as Ruin

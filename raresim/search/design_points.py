@@ -559,7 +559,13 @@ def bisected(inside: Callable[[Float], NDArray[np.bool_]], low: Float, high: Flo
     return high
 
 
+LARGE = 1e150
+"""Entry of a vector whose square may overflow."""
+
+
 def unit(v: Float) -> Float:
     """``v`` at length one; the first axis for a zero vector."""
+    if v.size and np.abs(v).max() > LARGE:
+        v = v / np.abs(v).max()
     length = float(np.linalg.norm(v))
     return v / length if length > 0 and math.isfinite(length) else np.eye(1, v.size)[0]

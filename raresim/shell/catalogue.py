@@ -19,6 +19,7 @@ FAMILY_TEXTS = {
     "method": "ways to find the answer (`method`)",
     "measure": "what can be asked (`measures`)",
     "model": "inputs and loss in one: portfolios (`model`)",
+    "process": "what moves along a path (`model.process`)",
 }
 """What a family is and where it stands in a config."""
 

@@ -19,10 +19,10 @@ SLOW = {
     *("credit-ratings", "insurance-period-table", "joint-t-copula", "method-sequential-importance", "method-splitting"),
     *("method-subset-simulation", "oil-garch-10-days", "portfolio-5-sigma-normal", "portfolio-5-sigma-t"),
     *("portfolio-measures", "stocks-t-copula", "sum-four-lognormals", "two-sided-5-sigma-d3"),
-    *("market-desk", "market-options"),
+    *("market-desk", "market-options", "paths-heston-end"),
     *("systems-network-shortest-path", "systems-project", "systems-queue-tandem"),
 }
-FITTED = {"oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
+FITTED = {"garch-year", "oil-garch-10-days", "oil-gpd-tails", "stocks-t-copula"}
 """Laws of real data, whose probabilities have no exact answer."""
 
 

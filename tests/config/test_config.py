@@ -626,12 +626,14 @@ OF_MODELS = (
     "CommonEvents.",
     "EventTable.",
     "Network.",
+    "Path.",
     "PeriodTable.",
     "DeltaGamma.",
     "Ore.",
     "Options.",
     "Queue.",
     "Ruin.",
+    *("GarchReturns.", "GeometricBrownian.", "Heston.", "MertonJumps.", "RandomWalk."),
 )
 """Models and their parts, whose keys have tests of their own."""
 

@@ -12,6 +12,7 @@ import raresim
 from raresim import registry
 from tests.helpers import block, normals, python
 from tests.models import kernel_arguments as models
+from tests.models.paths import kernel_arguments as paths
 from tests.models.queues import kernel_arguments as queues
 from tests.models.systems import kernel_arguments as systems
 
@@ -123,6 +124,7 @@ ARGUMENTS = (
         "move_along": lambda: (W, LOC, X.copy(order="F")),
     }
     | models.ARGUMENTS
+    | paths.ARGUMENTS
     | queues.ARGUMENTS
     | systems.ARGUMENTS
 )
