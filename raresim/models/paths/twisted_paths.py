@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
 from raresim.methods.offered_draws import MixedDraws, share_left
@@ -40,6 +42,8 @@ class TwistedPaths(MixedDraws):
         What rows are drawn for.
     beyond : Beyond, optional
         The rows that are kept.
+    sampled : Drawing, optional
+        The sample of them that is kept for the user.
     heaviest : float
         Largest weight of a row over the probability of its event; infinite where it is not known.
 
@@ -56,8 +60,12 @@ class TwistedPaths(MixedDraws):
     events: tuple[Event, ...]
     step: Step
     aims: tuple[Aim, ...]
-    beyond: Beyond | None = field(default=None)
+    beyond: Beyond | None = None
+    sampled: Drawing | None = None
     heaviest: float = math.inf
+
+    def drawing(self, wanted: Drawing) -> Self:
+        return replace(self, sampled=wanted)
 
     @cached_property
     def loss(self) -> PathLoss:
