@@ -121,7 +121,8 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
     diagnostics : mapping
         ``rows``, ``hits``, ``ess``, ``max_share``, ``khat``, ``max_to_mean`` and ``weights`` of the estimate, as in
         ``result.json``; with ``failed_searching``, ``failed_estimating`` and ``widening`` where a loss failed, the
-        findings of the audit's climbs under names that begin with ``audit_``, and ``threshold_error``,
+        findings of the audit's climbs under names that begin with ``audit_``; ``known_variance`` where the equations of
+        a model give the relative variance of a row, which the error is then not below; and ``threshold_error``,
         ``threshold_draws`` and ``threshold_khat`` where the threshold is estimated too.
     relative_error : float or None
         Standard error divided by the estimate; None without a hit.
@@ -172,13 +173,13 @@ def judge(diagnostics: Mapping[str, Any], relative_error: float | None, search: 
         tails = () if diagnostics["khat"] is None else (_tail(diagnostics, search["weighted"]),)
         checks = (_replicates(unit, diagnostics["hits"], diagnostics["rows"]), _error(relative_error), *tails)
     else:
-        audited = error_is_audited(diagnostics, search["audit"])
+        confirmed = error_is_confirmed(diagnostics, search["audit"])
         checks = (
             _hits(diagnostics["hits"], unit),
             _effective(diagnostics["ess"]),
             _error(relative_error) if "tail_error" not in diagnostics else _tail_error(diagnostics["tail_error"]),
-            _tail(diagnostics, search["weighted"], audited),
-            _share(diagnostics["max_share"], audited),
+            _tail(diagnostics, search["weighted"], confirmed),
+            _share(diagnostics["max_share"], confirmed),
         )
     lost = _failures(diagnostics, search["weighted"])
     searched = (
@@ -312,7 +313,12 @@ def error_is_audited(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -
     return ratio is not None and ratio < AGREES and audit["samples"] >= MIN_AUDIT
 
 
-def _tail(diagnostics: Mapping[str, Any], weighted: bool, audited: bool = False) -> Check:
+def error_is_confirmed(diagnostics: Mapping[str, Any], audit: Mapping[str, Any]) -> bool:
+    """Whether the reported error is known by more than the rows: by the audit, or by equations for their variance."""
+    return "known_variance" in diagnostics or error_is_audited(diagnostics, audit)
+
+
+def _tail(diagnostics: Mapping[str, Any], weighted: bool, confirmed: bool = False) -> Check:
     khat, ratio = diagnostics["khat"], diagnostics["max_to_mean"]
     if not weighted:
         return Check("khat", None, Status.TRUSTED, "all weights are equal")
@@ -320,9 +326,11 @@ def _tail(diagnostics: Mapping[str, Any], weighted: bool, audited: bool = False)
         shape = "" if khat is None else f"tail shape k-hat {khat:.2f}, but "
         message = f"{shape}the largest weight is only {ratio:.3g} times the mean weight: too little to matter"
         return Check("khat", khat, Status.TRUSTED, message)
-    if audited and (khat is None or khat >= 0.5):
+    if confirmed and (khat is None or khat >= 0.5):
         shape = "too few different weights to see their tail" if khat is None else f"tail shape k-hat {khat:.2f}"
-        return Check("khat", khat, Status.TRUSTED, f"{shape}, but {_AS_SAID.format(diagnostics['audit_error_ratio'])}")
+        known = diagnostics.get("known_variance")
+        said = _AS_SAID.format(diagnostics["audit_error_ratio"]) if known is None else _KNOWN.format(known)
+        return Check("khat", khat, Status.TRUSTED, f"{shape}, but {said}")
     if khat is None:
         return Check("khat", None, Status.CAUTION, "too few different weights to see their tail")
     meaning = "the weights have a variance" if khat < 0.5 else "the weights may have no variance"
@@ -334,14 +342,14 @@ def tail_is_trusted(khat: float | None, max_to_mean: float, weights: int) -> boo
     return (khat is not None and khat < 0.5) or bounded(max_to_mean, weights)
 
 
-def share_is_trusted(share: float, audited: bool = False) -> bool:
-    """Whether the share of the largest weight is small enough; ``audited`` if the audit confirmed the error."""
-    return share < (0.05 if audited else 0.02)
+def share_is_trusted(share: float, confirmed: bool = False) -> bool:
+    """Whether the share of the largest weight is small enough; see `error_is_confirmed`."""
+    return share < (0.05 if confirmed else 0.02)
 
 
-def _share(share: float, audited: bool = False) -> Check:
-    message = f"the largest weight carries {share:.2%} (under {'5' if audited else '2'} % wanted)"
-    return _graded("max_share", share, share_is_trusted(share, audited), share < 0.05, message)
+def _share(share: float, confirmed: bool = False) -> Check:
+    message = f"the largest weight carries {share:.2%} (under {'5' if confirmed else '2'} % wanted)"
+    return _graded("max_share", share, share_is_trusted(share, confirmed), share < 0.05, message)
 
 
 def _canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
@@ -643,6 +651,8 @@ def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
         "line to another region leaves the event; and "
     )
 
+
+_KNOWN = "the equations of the model give a row a relative variance of {:.3g}, and the error is not below that"
 
 _AS_SAID = "the failing draws of the audit give an error only {:.2f} times the reported one"
 

@@ -59,6 +59,11 @@ class Estimator(Job[Summary]):
         """Relative variance of a row for each event, if it is known before any row is drawn; else empty."""
         return ()
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether `known` is exact, by equations that no sample enters."""
+        return False
+
     def resolution_of(self, rows: int) -> float:
         """Relative error of an estimate from ``rows`` rows that their spread does not show."""
         return math.hypot(self.resolution, self.unseen / rows)

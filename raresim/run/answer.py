@@ -162,6 +162,11 @@ def of_surrogate(search: Mapping[str, Any], sample: Sample, k: int) -> dict[str,
     return found
 
 
+def of_known(sample: Sample, k: int) -> dict[str, float]:
+    """Relative variance of a row, where the equations of a model give it exactly; else empty."""
+    return {"known_variance": sample.known[k]} if sample.is_exact else {}
+
+
 def speedup(log_value: float, relative_error: float, total: int) -> float | None:
     """Draws that crude Monte Carlo needs for the same relative error, divided by the evaluations of the run."""
     if not (math.isfinite(relative_error) and relative_error > 0 and log_value < 0):

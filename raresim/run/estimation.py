@@ -169,6 +169,8 @@ class Sample:
         Whether the user stopped it.
     known_rows : float
         Rows that ``known`` counts for.
+    is_exact : bool
+        Whether ``known`` is exact; see `Estimator.is_exact`.
     """
 
     summary: Summary
@@ -185,6 +187,7 @@ class Sample:
     ended_at: int | None = None
     by_hand: bool = False
     known_rows: float = Estimator.known_rows
+    is_exact: bool = False
 
     def common(self, at: Summary | Look, k: int) -> Often | None:
         """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""
@@ -417,7 +420,7 @@ def sample_of(progress: Progress, job: Estimator, planned: bool) -> Sample:
     waits = job.waits(progress.total, progress.plan.stage)
     resolution = job.resolution_of(progress.total.tail.n)
     sample = Sample(progress.total, history, progress.looks, planned, job.unit, resolution, waits, job.known)
-    return replace(sample, weight_bound=job.weight_bound, known_rows=job.known_rows)
+    return replace(sample, weight_bound=job.weight_bound, known_rows=job.known_rows, is_exact=job.is_exact)
 
 
 def _look(total: Summary) -> Look:

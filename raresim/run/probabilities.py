@@ -10,7 +10,7 @@ from typing import Any
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.diagnostics.verdict import error_is_audited, threshold_is_known
+from raresim.diagnostics.verdict import error_is_confirmed, threshold_is_known
 from raresim.estimators.guarantee import Wait
 from raresim.information import budget
 from raresim.measures.base import Question
@@ -60,6 +60,7 @@ def estimate(
     diagnostics = answer.diagnostics_of(tail.n, hits, tail.ess(k), tail.max_share(k), weights, spent, faster)
     diagnostics |= audited.diagnostics(k)
     diagnostics |= answer.of_gross(search, question.event.threshold) | answer.of_surrogate(search, sample, k)
+    diagnostics |= answer.of_known(sample, k)
     if question.asked and USUAL < value <= 1.0:
         diagnostics["usual_event"] = value
     factor = answer.inflation(sample)
@@ -86,7 +87,7 @@ def estimate(
         interval = _with_threshold(interval, value, of_threshold, question.confidence)
         interval_kind += ", and the error of the threshold"
         relative_error = math.hypot(relative_error, of_threshold)
-    seen = answer.holds(weights, sample.unit) or error_is_audited(diagnostics, search["audit"])
+    seen = answer.holds(weights, sample.unit) or error_is_confirmed(diagnostics, search["audit"])
     doubt = ""
     if not (crude or not hits or bets is not None or seen):
         doubt = "from weights " + (

@@ -100,6 +100,10 @@ class ChainDraws(MixedDraws):
     known: tuple[float, ...] = ()
     known_rows: ClassVar[float] = math.inf
 
+    @property
+    def is_exact(self) -> bool:
+        return bool(self.known)
+
     def drawing(self, wanted: Drawing) -> Self:
         return replace(self, sampled=wanted)
 

@@ -19,7 +19,7 @@ from raresim.models.base import Model
 from raresim.models.queues import chain_moments, exact
 from raresim.models.queues.chain_draws import ChainDraws, Filling
 from raresim.models.queues.chain_moments import ChainMoments
-from raresim.models.queues.chain_scheme import TRIAL
+from raresim.models.queues.chain_scheme import SOLVED, TRIAL, Fill
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
@@ -148,6 +148,18 @@ def test_the_change_that_does_not_see_the_state_ends_untrusted(number, seed):
         max_evaluations=15_000,
     )
     assert result.verdict.status is Status.UNTRUSTED
+
+
+def test_the_error_is_not_below_the_known_variance(seed):
+    model = Queue(arrival_rate=0.08, service_rates=[1.0, 2.0, 2.6], capacity=6, jumps=200)
+    (found,) = run(model, 6, 0.1, seed(6)).estimates
+    moments = ChainMoments(model.loss)
+    assert found.verdict.status is Status.TRUSTED
+    known, rows = found.diagnostics["known_variance"], found.diagnostics["rows"]
+    assert found.relative_error >= math.sqrt(known / rows) * (1.0 - 1e-12)
+    shapes = Fill(model.loss).fillings([6], SOLVED)
+    least = min(moments.log_square(filling) for (filling,) in shapes) - 2.0 * moments.log_probability(6)
+    assert known == pytest.approx(math.exp(least) - 1.0, rel=1e-9)
 
 
 def test_the_equations_show_what_the_swapped_rates_miss():
