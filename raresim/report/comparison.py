@@ -221,8 +221,7 @@ def compare(
     FieldError
         When there is no run, or the names are not as many different ones.
     ConfigError
-        When the runs were not asked the same questions, a folder cannot be read, or inputs and loss differ and not
-        every run has a config that says how.
+        When the runs were not asked the same questions, or a folder cannot be read.
     """
     runs = argument("runs", runs, Sequence[Outcome | str | Path])
     if not runs:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from raresim.errors import ConfigError
 from raresim.files import yaml_tree
 from raresim.report.run import Run
 
@@ -16,6 +16,9 @@ OF_NO_PROBLEM = ("name", "preset", "seed", "execution", "sweep")
 OF_THE_WAY = ("method", "stop", "audit")
 """Sections that say how a number is found. Their keys are shown, but runs that differ in them have the same problem."""
 
+LONGEST = 48
+"""Characters of a description that are shown."""
+
 NO_VALUE = "-"
 """Shown for a key that a run does not have."""
 
@@ -24,23 +27,12 @@ def changed(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """The keys of the configs that are not the same in all ``runs``, each with the value of each run, in their order.
 
     Options of methods are compared only where all runs have the same method. Paths are reduced to their last part: a
-    file is identified by its hash, wherever it lies.
-
-    Raises
-    ------
-    ConfigError
-        When the runs differ in inputs, loss or model, and one of them has no config that says how.
+    file is identified by its hash, wherever it lies. Where a run has no config, as from Python, inputs and loss that
+    are not the same are told in words.
     """
     if all("resolved.yaml" in run.texts for run in runs):
         return _of_configs(runs) | _of_files(runs)
-    for other in runs[1:]:
-        for part in ("inputs", "loss"):
-            if runs[0].description.get(part) != other.description.get(part):
-                raise ConfigError(
-                    f"{other.folder}: its {part} section differs from {runs[0].folder}: nothing to compare, "
-                    "because not every run has a config that says in which key"
-                )
-    return _of_files(runs)
+    return _of_words(runs) | _of_files(runs)
 
 
 def is_of_the_problem(key: str) -> bool:
@@ -55,6 +47,17 @@ def _of_configs(runs: Sequence[Run]) -> dict[str, list[Any]]:
         keys = {key: None for key in keys if not key.startswith("method.")}
     values = {key: [config.get(key, NO_VALUE) for config in configs] for key in keys}
     return {key: each for key, each in values.items() if any(value != each[0] for value in each)}
+
+
+def _of_words(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Inputs and loss by the first line that tells them apart, where their descriptions differ."""
+    found = {}
+    for part in ("inputs", "loss"):
+        told = [run.description.get(part, ()) for run in runs]
+        lines = zip_longest(*told, fillvalue=NO_VALUE)
+        if differing := next((line for line in lines if len(set(line)) > 1), None):
+            found[part] = [text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..." for text in differing]
+    return found
 
 
 def _settings(run: Run) -> Mapping[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 
 from raresim.arguments.typed import shown
 from raresim.engine.session import Report
@@ -43,6 +44,9 @@ class StageProgress:
         return self.done / self.total if self.total else None
 
 
+EVERY = 0.2
+"""Seconds between two pictures of the bars in a notebook."""
+
 Watcher = bool | Callable[[StageProgress], object] | None
 """True for a bar, a function that is told, or nothing."""
 
@@ -59,7 +63,9 @@ def reporting(progress: Watcher) -> Iterator[Report]:
     if progress is None or progress is False:
         yield lambda *_: None
     elif progress is True:
-        with _bars() as report:
+        from rich.console import Console
+
+        with _in_notebook() if Console().is_jupyter else _bars() as report:
             yield report
     elif callable(progress) and not isinstance(progress, type):
         begun, tell = time.monotonic(), progress
@@ -74,10 +80,10 @@ def reporting(progress: Watcher) -> Iterator[Report]:
 
 @contextmanager
 def _bars() -> Iterator[Report]:
-    """A bar for each stage, on standard error or in the notebook."""
+    """A bar for each stage, on standard error."""
     from rich import progress as rich
     from rich.console import Console
-    from rich.markup import escape
+    from rich.markup import escape as as_it_is
 
     columns = (
         rich.TextColumn("{task.description:<9}"),
@@ -92,6 +98,38 @@ def _bars() -> Iterator[Report]:
         def report(stage: str, done: int, total: int, text: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=None, text="")
-            bars.update(tasks[stage], completed=done, total=total or None, text=escape(text))
+            bars.update(tasks[stage], completed=done, total=total or None, text=as_it_is(text))
 
         yield report
+
+
+@contextmanager
+def _in_notebook() -> Iterator[Report]:
+    """A bar for each stage below the cell, in HTML that every notebook shows: rich needs widgets for it."""
+    from IPython.display import HTML, display
+
+    shown = display(HTML(""), display_id=True)
+    stages: dict[str, tuple[int, int, str]] = {}
+    drawn = time.monotonic()
+
+    def report(stage: str, done: int, total: int, text: str) -> None:
+        nonlocal drawn
+        stages[stage] = done, total, text
+        if time.monotonic() - drawn >= EVERY:
+            shown.update(HTML(_table(stages)))
+            drawn = time.monotonic()
+
+    try:
+        yield report
+    finally:
+        shown.update(HTML(_table(stages)))
+
+
+def _table(stages: Mapping[str, tuple[int, int, str]]) -> str:
+    """The bars as a table: stage, share, rows, and what it does."""
+    rows = []
+    for stage, (done, total, text) in stages.items():
+        bar = f'<progress value="{done}" max="{max(total, done, 1)}"></progress>' if total else ""
+        count = f"{done:,} of {total:,}" if total else f"{done:,}"
+        rows.append("".join(f"<td>{cell}</td>" for cell in (escape(stage), bar, count, escape(text))))
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

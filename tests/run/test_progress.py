@@ -1,11 +1,14 @@
 """The progress of a run in Python: a bar, a function that is told, or nothing; never another digit."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 import raresim
 from raresim.errors import FieldError
+from raresim.run.progress import reporting
 from tests.problems import linear_normal
 
 CASE = linear_normal(2, 3.0)
@@ -54,3 +57,21 @@ def test_an_exception_of_the_function_ends_the_run():
 def test_anything_else_is_refused(wrong):
     with pytest.raises(FieldError, match="progress: must be True, False or a function of a StageProgress, got"):
         solve(progress=wrong)
+
+
+def test_a_notebook_shows_bars_without_widgets(monkeypatch):
+    """IPython itself is asked for nothing but `display` and `HTML`; a warning of rich would be an error here."""
+    pictures = []
+    handle = SimpleNamespace(update=pictures.append)
+    module = SimpleNamespace(HTML=str, display=lambda first, display_id: pictures.append(first) or handle)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=module))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    with reporting(True) as report:
+        report("explore", 10, 0, "")
+        report("estimate", 500, 2000, "error 3 %, <asked> 1 %")
+    assert pictures[0] == ""
+    assert '<td>estimate</td><td><progress value="500" max="2000"></progress></td><td>500 of 2,000</td>' in pictures[-1]
+    assert "<td>explore</td><td></td><td>10</td>" in pictures[-1]
+    assert "&lt;asked&gt;" in pictures[-1]
+    assert len(pictures) == 2  # not one for each report

@@ -196,7 +196,7 @@ def test_results_and_folders_are_compared(result, tmp_path):
         raresim.compare([tuned, crude], names=["a", "a"])
     with pytest.raises(raresim.FieldError, match="at least one result"):
         raresim.compare([])
-    with pytest.raises(raresim.ConfigError, match="nothing to compare"):
+    with pytest.raises(raresim.ConfigError, match="has 6 measures and run has 1"):
         raresim.compare([tuned, result])
 
 
