@@ -9,6 +9,7 @@ from scipy import stats
 
 from raresim import Linear, Normal, StandardNormal
 from raresim.diagnostics.canary import Region, Ring, Window, _around, _compared, _even, canary
+from raresim.distributions.base import ratio_in_two
 from raresim.distributions.beyond_sphere import BeyondSphere
 from raresim.distributions.histogram_tilt import WIDTHS, HistogramTilt
 from raresim.distributions.low_rank_normal import LowRankNormal
@@ -43,6 +44,9 @@ class Wrong(Normal):
     def logpdf(self, x, out):
         super().logpdf(x, out)
         out += math.log(self.size)
+
+    def log_ratio(self, target, x, out):
+        ratio_in_two(target, self, x, out)
 
 
 def wrong(d, distance, size):
