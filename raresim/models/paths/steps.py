@@ -91,6 +91,11 @@ class JumpStep(Step):
     jump_loc: float
     jump_std: float
 
+    @cached_property
+    def number(self) -> Poisson:
+        """The law of the number of jumps."""
+        return Poisson(mu=self.jumps)
+
     def grown(self, theta: float) -> float:
         """``M(theta)``."""
         return math.exp(min(theta * (self.jump_loc + 0.5 * theta * self.jump_std**2), 700.0))
@@ -105,7 +110,7 @@ class JumpStep(Step):
     def sample(self, rng: np.random.Generator, theta: float, shape: tuple[int, int]) -> list[Float]:
         number = rng.poisson(self.jumps * self.grown(theta), shape)
         moved = rng.standard_normal(shape) + theta * np.sqrt(self.std**2 + number * self.jump_std**2)
-        return [moved, scores_of_counts(rng, Poisson(mu=self.jumps), number.astype(np.float64))]
+        return [moved, scores_of_counts(rng, self.number, number.astype(np.float64))]
 
 
 @dataclass(frozen=True)

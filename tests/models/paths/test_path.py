@@ -11,11 +11,12 @@ from raresim.engine.fold import Sampler
 from raresim.engine.problem import Problem
 from raresim.models import GarchReturns, GeometricBrownian, Heston, MertonJumps, Path, RandomWalk
 from raresim.models.paths.aims import aim_of, shared
+from raresim.models.paths.exact import probability
 from raresim.models.paths.twisted_paths import TwistedPaths
 from raresim.numerics.blocks import Block
 from raresim.record.event import Event
 from raresim.record.verdict import Status
-from tests.statistical import assert_mean_is, assert_within_error
+from tests.statistical import assert_count, assert_mean_is, assert_within_error
 
 GLASSERMAN = GeometricBrownian(price=95.0, drift=0.05, volatility=0.15)
 NORMAL_WALK = RandomWalk(step=marginals.Normal(mean=-0.1, std=1.0))
@@ -160,6 +161,35 @@ def test_a_year_of_garch_days_is_drawn_plainly(seed):
     assert all(check.status is Status.TRUSTED for check in result.verdict.checks)
     assert result.evaluations["audit"] == 0
     assert result.estimates[0].relative_error <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("quantity", "barrier", "strike", "option"),
+    [
+        ("knock_in", 110.0, 95.0, "put"),
+        ("knock_in", 110.0, 95.0, "call"),
+        ("knock_in", 90.0, 85.0, "call"),
+        ("knock_in", 110.0, 120.0, "put"),
+        ("knock_out", 90.0, 105.0, "call"),
+        ("knock_out", 110.0, 95.0, "put"),
+        ("knock_out", 85.0, None, "call"),
+    ],
+)
+@pytest.mark.statistical(effect=0.2, false_fail=1e-6, false_pass=1e-3)
+def test_controls_of_digitals_that_are_watched_all_the_time(quantity, barrier, strike, option, seed):
+    model = Path(**WATCHED | {"quantity": quantity, "barrier": barrier, "strike": strike, "option": option}, steps=2)
+    loss = np.empty(20_000)
+    u = np.random.default_rng(seed(10)).standard_normal((loss.size, model.inputs.dim))
+    model.loss(model.inputs.to_physical(np.asfortranarray(u), np.empty(u.shape, order="F")), loss)
+    known = probability(model.loss, model.process.increment(model.dt), 0.0, True)
+    assert_count(np.count_nonzero(loss >= 0), loss.size, known[1])
+
+
+def test_the_shifted_barrier_is_near_for_many_dates():
+    model = knock_in(0.25, 50, 85.0, 96.0)
+    known = probability(model.loss, model.process.increment(model.dt), 0.0, True)
+    assert known[1] == pytest.approx(0.0005628762173406775, rel=0.01)
+    assert known[3] is None
 
 
 def test_heston_says_what_its_variance_can_do():

@@ -8,8 +8,9 @@ import pytest
 from scipy import integrate, stats
 
 from raresim import marginals
+from raresim.config import load as configs
 from raresim.data import ReturnsTable
-from raresim.errors import FieldError
+from raresim.errors import ConfigError, FieldError
 from raresim.models import GarchReturns, GeometricBrownian, Heston, MertonJumps, Path, RandomWalk
 from raresim.models.paths import bridge
 from tests.helpers import block, losses, normals
@@ -308,3 +309,39 @@ KNOCK = PRICE | {"quantity": "knock_in", "barrier": 85.0, "strike": 96.0}
 def test_what_a_path_refuses(arguments, message):
     with pytest.raises(FieldError, match=message):
         Path(**arguments)
+
+
+CONFIG = """\
+seed: 1
+model:
+  kind: path
+  process: {kind: gbm, price: 95, volatility: 0.15}
+  steps: 50
+  horizon: 0.25
+  quantity: knock_in
+  barrier: 85
+measures: [{kind: probability, above: 0}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "volatility: 0.15",
+            "volatility: 15",
+            ":4:.*model.process.volatility: must be at most 3, got 15; is it in per",
+        ),
+        ("volatility: 0.15", "vol: 0.15", ":4:.*model.process: unknown key 'vol'"),
+        ("kind: gbm", "kind: gmb", ":4:.*model.process.kind: unknown kind 'gmb'; did you mean 'gbm'"),
+        ("horizon: 0.25", "horizon: 0", ":6:.*model.horizon: must be positive and finite, got 0"),
+        ("quantity: knock_in", "quantity: knockin", ":7:.*model.quantity: .*did you mean 'knock_in'"),
+        ("barrier: 85", "barrier: 95", ":8:.*model.barrier: is hit already"),
+        ("barrier: 85", "barier: 85", ":8:.*model: unknown key 'barier'; did you mean 'barrier'"),
+    ],
+)
+def test_a_config_says_where_it_is_wrong(before, after, message, tmp_path):
+    path = tmp_path / "path.yaml"
+    path.write_text(CONFIG.replace(before, after))
+    with pytest.raises(ConfigError, match=message):
+        configs.load(path).experiment()
