@@ -25,8 +25,10 @@ from raresim.shell.common import (
     File,
     Format,
     Interrupted,
+    Methods,
     Quiet,
     RunFolder,
+    Seeds,
     Verbose,
     Workers,
     complain,
@@ -410,19 +412,8 @@ def compare(
             metavar="RUN_DIR... | FILE [KEY=VALUE]...", help="Finished runs, or a config to run.", show_default=False
         ),
     ],
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Kinds of methods to run FILE with, joined by commas. Default: all.", show_default=False),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Run each method with so many seeds, beginning with the config's.",
-            parser=counted(1),
-            metavar="COUNT",
-            show_default=False,
-        ),
-    ] = None,
+    methods: Methods = None,
+    seeds: Seeds = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -438,8 +429,8 @@ def compare(
 ) -> int:
     """Compare finished runs of one problem, or methods on the problem of a config.
 
-    With RUN_DIR... only these folders are read. With FILE each method is run and its folder kept; the method of the
-    config keeps its options, all others have their defaults.
+    With RUN_DIR... only these folders are read. With FILE each of --methods is run, by default all of them, and its
+    folder kept; the method of the config keeps its options, all others have their defaults.
     """
     from raresim.report import comparison, overlay
     from raresim.report.run import read
@@ -487,18 +478,8 @@ def sweep(
             metavar="[KEY=A,B,C]...", help="Several values of a key, or one value for all runs.", show_default=False
         ),
     ] = None,
-    methods: Annotated[
-        str | None, typer.Option(help="Kinds of methods for each combination, joined by commas.", show_default=False)
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Run each combination with so many seeds, beginning with the config's.",
-            parser=counted(1),
-            metavar="COUNT",
-            show_default=False,
-        ),
-    ] = None,
+    methods: Methods = None,
+    seeds: Seeds = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder of all runs. Default: runs/NAME/sweep-HASH.", show_default=False)
     ] = None,

@@ -154,6 +154,18 @@ RunFolder = Annotated[
         show_default=False,
     ),
 ]
+Methods = Annotated[
+    str | None, typer.Option(help="Kinds of methods to run FILE with, joined by commas.", show_default=False)
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        help="Repeat each run with so many seeds, beginning with the config's.",
+        parser=counted(1),
+        metavar="COUNT",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Verbose = Annotated[

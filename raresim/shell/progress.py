@@ -119,7 +119,8 @@ class Course:
         self._step = 0  # rows of the step that goes on
         self._before = 0  # rows of the steps before it
         self._at_stage = 0  # rows when the stage began
-        self._search = self._estimate = 0
+        self._search: int | None = None  # rows before the estimate, which may be none; None until it begins
+        self._estimate = 0
         self._share = 0.0
 
     def hear(self, stage: str, done: int, total: int, note: str = "") -> None:
@@ -177,7 +178,7 @@ class Course:
         return f"{duration(max(1, math.ceil(seconds)))} left{what}"
 
     def _search_total(self) -> int:
-        return self._search or max(self.expected.search, 0 if self.stage == "estimate" else self.rows)
+        return max(self.expected.search, self.rows) if self._search is None else self._search
 
     def _estimate_total(self) -> int:
         if self._estimate:
@@ -189,7 +190,7 @@ class Course:
         if self.stage == "estimate":
             left = self._estimate - self._step
             return (left, "") if left > 0 else (None, "")
-        if self._search:  # an audit, or a further round
+        if self._search is not None:  # an audit, or a further round
             return None, ""
         left = self.expected.search - self.rows
         return (left, " to search") if left > 0 else (None, "")

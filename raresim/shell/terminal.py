@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from raresim.run.result import Result
 
 STAGES = ("explore", "tune", "estimate", "audit")
+
+NAME_WIDTH = 12
+"""Characters of a line with the name of a method, beside seven columns of numbers."""
 
 MOST_DETAILED = 3
 """Up to so many numbers are printed with all their details; more are listed."""
@@ -322,7 +326,8 @@ def _over_seeds(spreads: Sequence[Spread], another: bool) -> Table:
     for s in spreads:
         covered = "-" if s.covered is None or another else f"{s.covered} of {s.runs}"
         shares = percent(s.between), percent(s.reported)
-        table.add_row(s.method, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
+        name = "\n".join(wrap(s.method.replace("_", "_ "), NAME_WIDTH)).replace("_ ", "_")
+        table.add_row(name, f"{s.runs}", f"{s.trusted}", number(s.mean), *shares, multiple(s.work), covered)
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -13,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import raresim
 from raresim.errors import ConfigError
 from raresim.report import overlay
-from raresim.report.comparison import Failure, Row, compare, names_of
+from raresim.report.comparison import Failure, Row, Spread, compare, names_of
 from raresim.report.run import Run, read
 from raresim.report.settings import LONGEST
 from raresim.shell import cli, terminal
@@ -453,3 +455,15 @@ def test_quantiles_at_one_level_are_compared_whatever_they_came_to(tmp_path: Pat
     assert len({row.value for row in found.rows}) == 2
     with pytest.raises(ConfigError, match=r"it asks for VaR 99.9 %, .* for VaR 99 %: nothing to compare"):
         compare([a, c], ["a", "c"])
+
+
+def test_names_of_methods_are_whole_in_eighty_columns() -> None:
+    numbers: dict[str, Any] = {"mean": 2.188e-12, "between": 0.0687, "reported": 0.0469, "work": 8940.0, "covered": 5}
+    names = ("improved_cross_entropy", "subset_simulation", "crude")
+    spreads = [Spread(measure=0, method=name, runs=5, trusted=5, **numbers) for name in names]
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal._over_seeds(spreads, another=False))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    column = "".join(line[:13].strip(" \u2500") for line in lines[4:])
+    assert column == "".join(names)
+    assert not any("\u2026" in line for line in lines)

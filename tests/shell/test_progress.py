@@ -92,6 +92,12 @@ def test_18_17_the_estimate_says_what_is_left_until_it_ends(clock: list[float]) 
     assert texts == ["0%, 0 s", "25%, 50 rows/s, 15 s left", "99%, 50 rows/s, 20 s"]
 
 
+def test_nothing_is_left_of_a_search_that_took_no_rows(clock: list[float]) -> None:
+    """Subset simulation begins with its estimate, whatever was predicted for its search; an audit follows."""
+    steps = [(0, "estimate", 0, 100), (10, "estimate", 100, 100), (10, "audit", 0, 50), (12, "audit", 25, 50)]
+    assert said(clock, Forecast(20_000), *steps)[-1] == "99%, 12 rows/s, 12 s"
+
+
 def test_18_17_what_is_left_runs_down_while_nothing_is_told(clock: list[float]) -> None:
     course = Course()
     course.hear("estimate", 0, 1000)
