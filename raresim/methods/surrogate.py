@@ -28,10 +28,11 @@ from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
 from raresim.search.hits import SPENT, Hits, cost_by_hits, find_by_hits
-from raresim.surrogate.belief import distinct_share, failing_at, unsure
+from raresim.surrogate.belief import distinct_share, failing_at, largest_off, unsure
 
-MOST_INPUTS = 12
-"""Inputs up to which a pool covers what a surrogate is unsure of."""
+MOST_INPUTS = 50
+"""Inputs up to which a first design is affordable. From a dozen on, it holds where the loss depends on few directions;
+where it does not, the checks of the pool and of the doubts refuse the result."""
 
 FINAL = 100_000
 """Points of the last pool."""
@@ -59,7 +60,8 @@ def search_budget(budget: int, dim: int) -> float:
 class Surrogate(Method):
     """A Gaussian process learns the loss from few evaluations; others correct its probability.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them.
+    For a loss that takes seconds or hours, of at most twelve inputs, or fifty of which a few directions matter, which
+    changes smoothly with them.
 
     Parameters
     ----------
@@ -222,18 +224,19 @@ class _Run:
     def facts(self, learner: Learner, pool: Pool, failing: Float, searched: Hits | None) -> dict[str, float]:
         """What the verdict looks at."""
         value = pool.probability(failing)
-        mean, spread = learner.process.left_out()
-        off = (learner.process.y - mean) / spread
         found = {
             "searched": 1.0,
             "surrogate_evaluations": float(learner.evaluations),
             "surrogate_failures": float(learner.failures),
+            "surrogate_afar": float(learner.afar),
+            "surrogate_afar_hits": float(learner.afar_hits),
+            "surrogate_calibration": learner.calibration,
             "surrogate_distinct": distinct_share(learner.margin),
             "surrogate_probability": value,
             "surrogate_unsure": float(np.mean(pool.weight * unsure(failing))) / value if value > 0 else math.inf,
             "surrogate_pool": pool.effective(failing),
             "surrogate_pool_error": pool.error(failing),
-            "surrogate_largest_off": float(np.abs(off).max()),
+            "surrogate_largest_off": largest_off(learner.process),
             "surrogate_temper": learner.temper,
             "surrogate_smooth": float(self.session.problem.loss.smooth),
         }
@@ -245,7 +248,7 @@ class _Run:
         return found
 
     def decisions(self, learner: Learner, pool: Pool, searched: Hits | None) -> list[str]:
-        warp = "drawn together by asinh" if learner.process.warp.bends else "as they are"
+        warp = learner.process.warp.describe()
         said = [
             f"the surrogate learnt from {learner.evaluations} evaluations, with margins {warp}; its standard "
             f"deviations are taken times {learner.temper:.2g}, by which its own predictions were off",

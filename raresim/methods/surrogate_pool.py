@@ -25,9 +25,15 @@ CLIMBERS, RARITY, NEAR = 1_000, 0.2, -0.7
 """Draws of a level, share that sets the next, and score at which the climb ends."""
 
 TARGET, WIDE, WIDENED = 0.03, 0.07, 1.6
-"""Shares of the target and of a wider normal law in the pool's law, and its standard deviation."""
+"""Shares of the target and of a wider normal law in the pool's law, and its least standard deviation."""
 
-REFITS, REFIT_DRAWS, ENOUGH = 4, 4_000, 0.25
+FARTHER, AFAR = 1.6, 500
+"""Standard deviation of the law of a second climb, and its draws of a level."""
+
+SPREAD_OUT = (0.5, 0.9)
+"""Shares of a normal law as wide as the event is far, where no fit has been enough."""
+
+REFITS, REFIT_DRAWS, ENOUGH = 4, 3_000, 0.2
 """Largest number of fits by importance sampling, draws of each, and share of effective draws that ends them."""
 
 
@@ -65,11 +71,13 @@ class Pool:
         return float(terms.sum() ** 2 / (np.square(terms).sum() * terms.size)) if terms.any() else 0.0
 
 
-def pool_of(process: GaussianProcess, temper: float, size: int, rng: np.random.Generator) -> Pool:
+def pool_of(
+    process: GaussianProcess, temper: float, size: int, rng: np.random.Generator, known: Mixture | None = None
+) -> Pool:
     """A pool of ``size`` points for what ``process`` believes.
 
-    Chains begin at draws of a climb, which finds what is likely, and at the evaluations in the event, which it may have
-    lost on its way.
+    Chains begin at draws of a climb, which finds what is likely, at those of a climb of a wider law, which is shorter
+    and keeps places that are less likely, and at the evaluations in the event.
 
     Parameters
     ----------
@@ -81,48 +89,107 @@ def pool_of(process: GaussianProcess, temper: float, size: int, rng: np.random.G
         Number of points.
     rng : numpy.random.Generator
         Advanced in place.
+    known : Mixture, optional
+        The law of an earlier pool, which serves again where it is still good enough.
     """
     d, blur = process.layout.dim, BLUR * temper
+    if known is not None and _serves(_drawn(known, REFIT_DRAWS, rng), process, blur):
+        return _drawn(known, size, rng)
 
     def score(u: Float) -> Float:
         return failing_at(process, blur, u)[1]
 
     draws = climb(score, d, CLIMBERS, RARITY, NEAR, rng).levels[-1].u
+    wide = FARTHER * climb(lambda v: score(np.asfortranarray(FARTHER * v)), d, AFAR, RARITY, NEAR, rng).levels[-1].u
     margins = process.y - process.warp.boundary
-    known = process.x[np.argsort(-margins)[: max(4, np.count_nonzero(margins >= 0))]]
-    known = np.asfortranarray(known[score(known) >= NEAR])
-    if len(known):
-        around, _ = Walk(score, rng).extend(known, score(known), max(CLIMBERS, len(known)), beyond(NEAR))
+    seen = process.x[np.argsort(-margins)[: max(4, np.count_nonzero(margins >= 0))]]
+    starts = np.asfortranarray(np.vstack([seen, wide]))
+    starts = np.asfortranarray(starts[score(starts) >= NEAR])
+    if len(starts):
+        around, _ = Walk(score, rng).extend(starts, score(starts), max(CLIMBERS, len(starts)), beyond(NEAR))
         draws = np.asfortranarray(np.vstack([draws, around]))
-    law = _fitted(draws, failing_at(process, blur, draws)[0], d, rng)
+    law = _refitted(process, blur, _fitted(draws, failing_at(process, blur, draws)[0], d, rng), rng)
+    return _drawn(law, size, rng)
+
+
+def _refitted(process: GaussianProcess, blur: float, law: Mixture, rng: np.random.Generator) -> Mixture:
+    """A law for the draws of ``law`` and of all that were fitted before, weighed by their mixture.
+
+    A place that one of them has drawn stays in the next fit, also where the next law has no draw of it.
+    """
+    laws, points, chances = list[Mixture](), list[Float](), list[Float]()
     for _ in range(REFITS):
         pool = _drawn(law, REFIT_DRAWS, rng)
-        likely, _ = failing_at(process, blur, pool.points)
-        if pool.effective(likely) > ENOUGH:
-            break
-        law = _fitted(pool.points, pool.weight * likely, d, rng)
-    return _drawn(law, size, rng)
+        laws.append(law)
+        points.append(pool.points)
+        chances.append(failing_at(process, blur, pool.points)[0])
+        if pool.effective(chances[-1]) > ENOUGH:
+            return law
+        together = np.asfortranarray(np.vstack(points))
+        weight = np.mean([_ratio(one, together) ** -1 for one in laws], axis=0) ** -1
+        law = _fitted(together, weight * np.concatenate(chances), law.dim, rng)
+    return _around(process, blur, law, rng)
+
+
+def _serves(pool: Pool, process: GaussianProcess, blur: float) -> bool:
+    """Whether enough of its draws count."""
+    return pool.effective(failing_at(process, blur, pool.points)[0]) > ENOUGH
+
+
+def _around(process: GaussianProcess, blur: float, law: Mixture, rng: np.random.Generator) -> Mixture:
+    """``law``, or one with a large share of a normal law as wide as the event is far, whichever has less of a spread.
+
+    An event on all sides, such as the outside of a ball, has no few places that a mixture could be fitted to.
+    """
+    d = law.dim
+    best, most = law, 0.0
+    for candidate in (law, *(_widened(law, _distance(process, blur, law, rng), d))):
+        pool = _drawn(candidate, REFIT_DRAWS, rng)
+        share = pool.effective(failing_at(process, blur, pool.points)[0])
+        if share > most:
+            best, most = candidate, share
+    return best
+
+
+def _distance(process: GaussianProcess, blur: float, law: Mixture, rng: np.random.Generator) -> float:
+    """Root mean square of a coordinate in the event."""
+    pool = _drawn(law, REFIT_DRAWS, rng)
+    weight = pool.weight * failing_at(process, blur, pool.points)[0]
+    square = float(weight @ np.square(pool.points).mean(axis=1))
+    return math.sqrt(square / float(weight.sum())) if weight.sum() > 0 else WIDENED
+
+
+def _widened(law: Mixture, width: float, dim: int) -> list[Mixture]:
+    """``law`` with shares of a normal law of that standard deviation in each coordinate."""
+    wide = Normal(mean=np.zeros(dim), std=np.full(dim, width))
+    return [Mixture(weights=[1.0 - share, share], components=[law, wide]) for share in SPREAD_OUT]
 
 
 def _fitted(u: Float, weight: Float, dim: int, rng: np.random.Generator) -> Mixture:
     """A mixture for draws ``u`` (n, d) with such weights; the target and a wider law where all weights are zero."""
     if not weight.sum() > 0:
-        return defended(StandardNormal(dim=dim), dim)
-    return defended(fit_mixture(u, weight, "unit", rng).law(), dim)
+        return defended(StandardNormal(dim=dim), dim, WIDENED)
+    width = math.sqrt(float(weight @ np.square(u).mean(axis=1)) / float(weight.sum()))
+    return defended(fit_mixture(u, weight, "unit", rng).law(), dim, max(WIDENED, width))
 
 
-def defended(law: Distribution, dim: int) -> Mixture:
-    """``law`` beside the target and a wider one, so that no weight is large and no part of space is never drawn."""
+def defended(law: Distribution, dim: int, width: float) -> Mixture:
+    """``law`` beside the target and one as wide as the event is far, so that no part of space is hardly ever drawn."""
     return Mixture(
         weights=[1.0 - TARGET - WIDE, TARGET, WIDE],
-        components=[law, StandardNormal(dim=dim), Normal(mean=np.zeros(dim), std=np.full(dim, WIDENED))],
+        components=[law, StandardNormal(dim=dim), Normal(mean=np.zeros(dim), std=np.full(dim, width))],
     )
 
 
 def _drawn(law: Mixture, size: int, rng: np.random.Generator) -> Pool:
     u = np.empty((size, law.dim), order="F")
     law.sample(rng, u)
-    log_p, log_q = np.empty(size), np.empty(size)
+    return Pool(u, _ratio(law, u), law)
+
+
+def _ratio(law: Mixture, u: Float) -> Float:
+    """Density of the target over that of ``law`` at draws ``u`` (n, d)."""
+    log_p, log_q = np.empty(len(u)), np.empty(len(u))
     StandardNormal(dim=law.dim).logpdf(u, log_p)
     law.logpdf(u, log_q)
-    return Pool(u, np.exp(log_p - log_q), law)
+    return np.asarray(np.exp(log_p - log_q))

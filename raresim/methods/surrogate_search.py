@@ -10,9 +10,9 @@ import numpy as np
 
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
-from raresim.surrogate.belief import Belief, Predicted, temper_of, unsure
+from raresim.surrogate.belief import Belief, Predicted, failing_at, temper_of, unsure
 from raresim.surrogate.gaussian_process import GaussianProcess, fit
-from raresim.surrogate.warp import Warp, candidates
+from raresim.surrogate.warp import BONUS, Warp, candidates, neighbours
 
 FARTHEST = 1e-5
 """Probability that the radius of a draw is beyond that of the first design."""
@@ -45,8 +45,18 @@ REHEARSED, SURPRISE = 8, 0.03
 """Evaluations drawn as the correction draws them, before learning may end; and the probability below which an outcome
 of one of them is a surprise, so that learning goes on."""
 
-FAILURES = 5
-"""Evaluations in the event before learning may end."""
+RIVALS, UNLIKELY, WARPED = 5, 15.0, 150
+"""Warps that stay in the choice, nats below the best at which one leaves, and evaluations from which the best stays."""
+
+FAILURES, EVERY = 5, 3
+"""Evaluations in the event before learning may end, and how many evaluations until then one is drawn to be there."""
+
+BEYOND, AFAR_RADII = 1.25, (5.0, 8.0)
+"""Distance of far evaluations, in those of the event; at least, and at most, where marginals still have numbers."""
+
+AFAR_LEAST, AFAR_EVERY, AFAR_AGAIN = 4, 25, 20
+"""Far evaluations, at least, and one of so many of the budget; and evaluations after which they are repeated if one was
+in the event."""
 
 LEARNT_ALL = 1e-3
 """What is unsure, over the probability, below which nothing is left to learn."""
@@ -75,6 +85,15 @@ def first_design(dim: int, rng: np.random.Generator) -> Float:
     return np.vstack([np.zeros((1, dim)), v * (edge * steps)[:, np.newaxis]])
 
 
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """A warp, with axes, that may be the one to learn with, and where the search for its parameters begins."""
+
+    warp: Warp
+    theta: Float | None = None
+    turn: Float | None = None
+
+
 @dataclass(eq=False)
 class Learner:
     """A surrogate while it learns.
@@ -98,6 +117,8 @@ class Learner:
     x: Float = field(init=False)
     margin: Float = field(init=False)
     process: GaussianProcess = field(init=False)
+    first: Float = field(init=False)
+    rivals: list[Rival] = field(default_factory=list)
     temper: float = 1.0
     predictions: list[Predicted] = field(default_factory=list)
     pool: Pool = field(init=False)
@@ -105,16 +126,39 @@ class Learner:
     taken: list[int] = field(default_factory=list)
     rebuilt: int = 0
     failed: int = 0
+    afar: int = 0
+    afar_hits: int = 0
 
     def begin(self) -> None:
-        """Evaluate the first design, and choose the warp for the whole run."""
+        """Evaluate the first design."""
         self.x, self.margin = self._evaluated(first_design(self.dim, self.rng))
-        fits = [(fit(self.x, warp(self.margin), warp), warp) for warp in candidates(self.margin)]
-        (self.process, _), _ = max(fits, key=lambda found: found[0][1] + self._comparable(found[1]))
+        self.first = self.margin
+        self.rivals = [Rival(warp) for warp in candidates(self.margin)]
         self.rebuild()
 
-    def _comparable(self, warp: Warp) -> float:
-        return warp.log_slope(self.margin) + warp.bonus
+    def _fit(self) -> None:
+        """Fit parameters under every warp that is still likely, and those near the best, and take the most probable.
+
+        The best one is also tried along the axes along which it changes most.
+        """
+        found = [self._fitted(rival) for rival in self.rivals[: len(self.rivals) if len(self.margin) < WARPED else 1]]
+        if len(self.margin) < WARPED:
+            best = max(found, key=lambda pair: pair[0])[1]
+            known = {rival.warp for rival in self.rivals}
+            near = [Rival(warp, best.theta) for warp in neighbours(best.warp, self.first) if warp not in known]
+            turned = [Rival(best.warp, None, best.axes())]
+            found += [self._fitted(rival) for rival in (*near, *turned)]
+        found.sort(key=lambda pair: -pair[0])
+        best_value, self.process = found[0]
+        likely = [process for value, process in found[:RIVALS] if value > best_value - UNLIKELY]
+        self.rivals = [Rival(process.warp, process.theta, process.layout.turn) for process in likely]
+
+    def _fitted(self, rival: Rival) -> tuple[float, GaussianProcess]:
+        """The process of one rival, and the log of its posterior density, in nats that can be compared."""
+        warp = rival.warp
+        process, log_density = fit(self.x, warp(self.margin), warp, rival.theta, rival.turn)
+        bonus = BONUS if rival.turn is None else 0.0
+        return log_density + warp.log_slope(self.margin) + warp.bonus + bonus, process
 
     @property
     def evaluations(self) -> int:
@@ -136,11 +180,11 @@ class Learner:
 
     def rebuild(self, size: int | None = None) -> None:
         """Fit parameters to all evaluations, and draw a new pool."""
-        warp = self.process.warp
-        self.process, _ = fit(self.x, warp(self.margin), warp, self.process.theta)
+        self._fit()
         self.temper = temper_of(self.process, self.predictions)
         size = size or (POOL if self.evaluations < LATER else POOL_LATER)
-        self.pool = pool_of(self.process, self.temper, size, self.rng)
+        known = self.pool.law if self.rebuilt else None
+        self.pool = pool_of(self.process, self.temper, size, self.rng, known)
         self.belief = Belief.of(self.process, self.pool.points, self.temper)
         self.rebuilt, self.taken = self.evaluations, []
 
@@ -150,17 +194,26 @@ class Learner:
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
         most = min(int(LEARNT * budget), MOST_LEARNT)
-        next_look = first_size(self.dim) + self.dim + 10
+        next_look = next_afar = first_size(self.dim) + self.dim + 10
+        looks = max(AFAR_LEAST, budget // AFAR_EVERY)
+        most -= looks  # those of the end
         while self.evaluations < most:
             if self.evaluations >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
+            if self.evaluations >= next_afar:
+                self.look_afar(min(looks, most - self.evaluations))
+                next_afar = self.evaluations + (AFAR_AGAIN if self.afar_hits else budget)
+                continue
             if self.evaluations >= next_look and self.failures >= FAILURES and self._knows(budget, target):
                 if not self.rehearse(min(REHEARSED, most - self.evaluations)):
-                    break
+                    self.look_afar(looks)
+                    if not self.afar_hits:
+                        return
                 next_look = self.evaluations + max(REBUILD_LEAST, self.dim)
                 self.rebuild()
                 continue
             self.step(min(self.batch, most - self.evaluations))
+        self.look_afar(looks)
 
     def _knows(self, budget: int, target: float | None) -> bool:
         """Whether it believes that it has learnt enough."""
@@ -180,6 +233,26 @@ class Learner:
         labels = np.array([p.is_hit for p in self.predictions[before:]], dtype=bool)
         scores = np.array([p.score for p in self.predictions[before:]]) / self.temper
         return bool((special.ndtr(np.where(labels, scores, -scores)) < SURPRISE).any())
+
+    def look_afar(self, count: int) -> None:
+        """Evaluate points beyond the event, on the axes and in random directions, where no event is expected.
+
+        A part that shows only where it fails is a cone that widens with the distance, and mostly depends on few inputs.
+        """
+        likely = self.pool.weight * self.belief.failing
+        square = float(likely @ np.square(self.pool.points).sum(axis=1)) / max(float(likely.sum()), 1e-300)
+        radius = min(max(BEYOND * math.sqrt(square), AFAR_RADII[0]), AFAR_RADII[1])
+        axes = np.vstack([np.eye(self.dim), -np.eye(self.dim)])
+        others = self.rng.standard_normal(axes.shape)
+        points = radius * np.vstack([axes, others / np.linalg.norm(others, axis=1, keepdims=True)])
+        failing, _ = failing_at(self.process, self.temper, points)
+        sure = np.flatnonzero(failing < SURPRISE)
+        points = points[self.rng.permutation(sure)[:count]]
+        before = self.failures
+        self.afar = len(points)
+        if len(points):
+            self.see(points)
+        self.afar_hits = self.failures - before
 
     def expected_error(self, budget: int) -> float:
         """Relative error that the correction is expected to have after the rest of ``budget``."""
@@ -211,14 +284,35 @@ class Learner:
         self.process = self.belief.process
 
     def _most_useful(self, belief: Belief, taken: list[int]) -> int:
-        """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most."""
+        """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most.
+
+        While few evaluations are in the event, every third one is drawn from what the surrogate takes for the event: a
+        boundary that is known from one side only may be one that is never crossed.
+        """
         likely = belief.failing
+        expected = self.pool.weight * likely
+        if self.failures < FAILURES and len(self.predictions) % EVERY == EVERY - 1 and expected.sum() > 0:
+            return int(self.rng.choice(likely.size, p=expected / expected.sum()))
         doubt = self.pool.weight * unsure(likely)
         doubt[taken] = 0.0
         if not doubt.sum() > 0:
             return int(self.rng.integers(likely.size))
         some: Index = self.rng.choice(likely.size, CHOICES, p=doubt / doubt.sum())
         return int(some[np.argmax(likely[some] * (1.0 - likely[some]) * belief.spread[some])])
+
+    @property
+    def calibration(self) -> float:
+        """Outcomes in the event less those expected, in standard deviations: a standard normal if it knows its doubts.
+
+        Every prediction was made before its outcome was known.
+        """
+        from scipy import special
+
+        if not self.predictions:
+            return 0.0
+        expected = special.ndtr(np.array([p.score for p in self.predictions]) / self.temper)
+        hits = np.array([p.is_hit for p in self.predictions], dtype=float)
+        return float((hits - expected).sum() / math.sqrt(max(float((expected * (1.0 - expected)).sum()), 1.0)))
 
     @property
     def failures(self) -> int:

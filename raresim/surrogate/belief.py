@@ -18,6 +18,9 @@ ROWS = 8_192
 LABELS = 60
 """Predicted evaluations from which the spread of a process is calibrated."""
 
+VISIBLE = 0.05
+"""Errors that show in a picture of all values, as a share of their standard deviation."""
+
 TEMPER_SPREAD = 0.4
 """Standard deviation of the prior of the log of its factor."""
 
@@ -138,3 +141,15 @@ def unsure(failing: Float) -> Float:
 def distinct_share(values: Float) -> float:
     """Share of different numbers among ``values``: a loss that moves in steps repeats itself."""
     return float(np.unique(values).size / values.size)
+
+
+def largest_off(process: GaussianProcess) -> float:
+    """Largest error of an evaluation as the others predict it, in standard deviations, of those that can be seen.
+
+    A process that knows its points to many digits is off by many of its standard deviations where nobody would look: an
+    error counts from `VISIBLE` of the spread of all values.
+    """
+    mean, spread = process.left_out()
+    error = np.abs(process.y - mean)
+    visible = error >= VISIBLE * float(process.y.std())
+    return float((error / spread)[visible].max(initial=0.0))

@@ -190,8 +190,8 @@ def test_an_event_that_is_never_seen_is_bounded_and_not_an_error():
 
 REFUSED = {
     "inputs": (
-        lambda: estimate(40, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
-        "surrogate takes at most 12 inputs, got 40: use auto",
+        lambda: estimate(60, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
+        "surrogate takes at most 50 inputs, got 60: use auto",
     ),
     "budget": (
         lambda: Surrogate().refuse_budget(12, 90),
