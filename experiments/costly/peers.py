@@ -49,7 +49,8 @@ FINAL, AT_ONCE = 1_000_000, 20_000
 """Draws of the final share, and of them those that are predicted at once."""
 
 NAMES = ("FOUR-BRANCH-WAARTS", "R-S", "RP14", "OSC-REE", "OSC-AKMCS")
-SEEDS = 5
+SEEDS, BUDGETS = 5, (100,)
+"""Runs of a problem, and their evaluations."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def share_of_failures(predict: Any, dim: int, seed: int) -> float:
     return failures / FINAL
 
 
-def runs(name: str, seed: int, budgets: Iterable[int]) -> Iterator[Peer]:
+def runs(name: str, seed: int, budgets: Iterable[int] = BUDGETS) -> Iterator[Peer]:
     """One process, asked at each budget in turn; an error is a result too."""
     problem, version = PROBLEMS[name], metadata.version("UQpy")
     dim, model, begun = problem.inputs.latent_dim, Model(problem), time.process_time()
@@ -169,7 +170,7 @@ def runs(name: str, seed: int, budgets: Iterable[int]) -> Iterator[Peer]:
         yield Peer(name, budget, seed, ratio, len(model.qoi_list), taken, outcome, version)
 
 
-def run_all(there: Iterable[tuple[str, int, int]], budgets: tuple[int, ...]) -> Iterator[Peer]:
+def run_all(there: Iterable[tuple[str, int, int]]) -> Iterator[Peer]:
     """The runs that are not ``there``."""
     if AdaptiveKriging is None:
         raise SystemExit("--peers: install UQpy beside raresim")
@@ -177,5 +178,5 @@ def run_all(there: Iterable[tuple[str, int, int]], budgets: tuple[int, ...]) -> 
     known = set(there)
     for seed in range(SEEDS):
         for name in NAMES:
-            if any((name, budget, seed) not in known for budget in budgets):
-                yield from runs(name, seed, budgets)
+            if any((name, budget, seed) not in known for budget in BUDGETS):
+                yield from runs(name, seed)

@@ -270,7 +270,7 @@ def peers_table(found: Sequence[Run], others: Sequence[Peer]) -> list[str]:
                "surrogate runs", "median error", "largest error", "off by more than 25 %")  # fmt: skip
     out = ["", "## Beside AK-MCS of UQpy", "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for name in peers.NAMES:
-        for budget in BUDGETS:
+        for budget in peers.BUDGETS:
             theirs = [abs(p.ratio - 1.0) for p in others if (p.problem, p.budget) == (name, budget)]
             own = [abs(r.ratio - 1.0) for r in found if (r.part, r.problem, r.budget) == ("reference", name, budget)]
             if theirs and own:
@@ -313,7 +313,7 @@ def main() -> None:
         return
     kept = rows.read(Run, [FILE], DATA)
     if options.peers:
-        keep(peers.run_all(rows.read(Peer, [peers.FILE], DATA), BUDGETS), len(peers.NAMES) * len(BUDGETS) * peers.SEEDS)
+        keep(peers.run_all(rows.read(Peer, [peers.FILE], DATA)), len(peers.NAMES) * len(peers.BUDGETS) * peers.SEEDS)
     elif not options.table:
         asked = [options.part] if options.part else ["reference", "open"]
         wanted = [key for part in asked for key in keys(part) if key not in kept]
