@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,18 +21,22 @@ from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.regions import iteration
 from raresim.methods.surrogate_approximation import approximation_of
+from raresim.methods.surrogate_correction import draw_by, row_variances
+from raresim.methods.surrogate_design import least_budget
 from raresim.methods.surrogate_facts import OUTWARDS, facts_of
 from raresim.methods.surrogate_pool import Pool, pool_of
-from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variances
+from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner
 from raresim.numerics.arrays import Float
 from raresim.record.event import Event
 from raresim.record.records import Iteration
 from raresim.registry import member
 from raresim.search.explorer import Explorer
 from raresim.search.hits import Hits, cost_by_hits, find_by_hits
+from raresim.surrogate.warp import Warp
 
-MOST_INPUTS = 12
-"""Inputs up to which a pool covers what a surrogate is unsure of."""
+MOST_INPUTS = 50
+"""Inputs up to which a first design is affordable. From a dozen on, it holds where the loss depends on few directions;
+where it does not, the checks of the pool and of the doubts refuse the result."""
 
 FINAL, LEAST_FINAL = 100_000, 30_000
 """Points of the last pool, and the fewest where so many predictions of so many limit states would take too long."""
@@ -59,7 +64,8 @@ def search_budget(budget: int, dim: int) -> float:
 class Surrogate(Method):
     """A Gaussian process learns the loss from few evaluations; others correct its probability.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them.
+    For a loss that takes seconds or hours, of at most twelve inputs, or fifty of which a few directions matter, which
+    changes smoothly with them.
 
     Parameters
     ----------
@@ -167,7 +173,7 @@ class _Run:
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
         learner.learn(budget - self.explorer.evaluations + learner.evaluations, session.relative_error)
-        learner.refit()
+        learner.rebuild()
         size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
         pool = pool_of(learner.system, (learner.x, learner.margin), size, rng)
         failing = learner.system.failing_at(pool.points)
@@ -244,10 +250,7 @@ class _Run:
 
     def decisions(self, learner: Learner, pool: Pool, searched: Hits | None) -> list[str]:
         components = learner.system.components
-        bent = sum(c.process.warp.bends for c in components)
-        warp = "as they are" if not bent else "drawn together by asinh"
-        if 0 < bent < len(components):
-            warp = f"of {bent} of {len(components)} limit states drawn together by asinh"
+        warp = _warps([component.process.warp for component in components])
         tempers = sorted({f"{c.temper:.2g}" for c in components}, key=float)
         between = tempers[0] if len(tempers) == 1 else f"{tempers[0]} to {tempers[-1]}"
         what = "the surrogate" if len(components) == 1 else f"a surrogate of each of {len(components)} limit states"
@@ -267,3 +270,11 @@ class _Run:
         if searched is not None:
             said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")
         return said
+
+
+def _warps(warps: Sequence[Warp]) -> str:
+    """How margins are taken, in words that follow "margins"."""
+    ways = Counter(warp.describe() for warp in warps)
+    if len(ways) == 1:
+        return next(iter(ways))
+    return " and ".join(f"{way} in {count} of {len(warps)} limit states" for way, count in ways.items())

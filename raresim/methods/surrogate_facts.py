@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from raresim.methods.surrogate_pool import Pool
 from raresim.methods.surrogate_search import Learner
 from raresim.numerics.arrays import Float
 from raresim.search.hits import SPENT, Hits
-from raresim.surrogate.belief import distinct_share, unsure
-from raresim.surrogate.system import System
+from raresim.surrogate.belief import distinct_share, largest_off, unsure
 
 OUTWARDS = 1.03
 """Factor from a nearest point of the event outwards, where the surrogate has to expect the event too."""
@@ -40,12 +38,15 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         "searched": 1.0,
         "surrogate_evaluations": float(learner.seen),
         "surrogate_failures": float(learner.failures),
+        "surrogate_afar": float(learner.afar),
+        "surrogate_afar_hits": float(learner.afar_hits),
+        "surrogate_calibration": learner.calibration,
         "surrogate_distinct": min(distinct_share(column) for column in learner.margins.T),
         **{f"surrogate_probability_{k}": value for k, value in enumerate(values)},
         "surrogate_unsure": max(map(_doubt, [pool] * len(values), failing, values)),
         "surrogate_pool": min(map(pool.effective, failing)),
         "surrogate_pool_error": max(map(pool.error, failing)),
-        "surrogate_largest_off": max(map(float, _off(learner.system))),
+        "surrogate_largest_off": max(largest_off(component.process) for component in learner.system.components),
         "surrogate_temper": max(component.temper for component in learner.system.components),
         "surrogate_limit_states": float(len(learner.system.components)),
         "surrogate_assisted": float(sum(component.assisted for component in learner.system.components)),
@@ -62,10 +63,3 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
 def _doubt(pool: Pool, likely: Float, value: float) -> float:
     """What is unsure, over the probability."""
     return float(np.mean(pool.weight * unsure(likely))) / value if value > 0 else math.inf
-
-
-def _off(system: System) -> Iterator[float]:
-    """Largest error of an evaluation as the others predict it, in standard deviations, for each limit state."""
-    for component in system.components:
-        mean, spread = component.process.left_out()
-        yield np.abs((component.process.y - mean) / spread).max()

@@ -8,7 +8,9 @@ from scipy import stats
 
 from raresim import Probability, ProgramLoss, ProgramOutput, PythonLoss, Surrogate, UMBridgeLoss, estimate
 from raresim.errors import FieldError
-from raresim.methods.surrogate_search import Learner, draw_by, first_design, row_variances
+from raresim.methods.surrogate_correction import draw_by, row_variances
+from raresim.methods.surrogate_design import first_design
+from raresim.methods.surrogate_search import Learner
 from tests.statistical import assert_within_error
 from tests.umbridge_server import serving
 
@@ -257,8 +259,8 @@ def test_an_event_that_is_never_seen_is_bounded_and_not_an_error():
 
 REFUSED = {
     "inputs": (
-        lambda: estimate(40, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
-        "surrogate takes at most 12 inputs, got 40: use auto",
+        lambda: estimate(60, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
+        "surrogate takes at most 50 inputs, got 60: use auto",
     ),
     "budget": (
         lambda: Surrogate().refuse_budget(12, 90),
