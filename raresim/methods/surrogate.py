@@ -171,8 +171,8 @@ class _Run:
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
         learner.learn(budget - self.explorer.evaluations + learner.evaluations, session.relative_error)
-        learner.rebuild()
-        pool = pool_of(learner.process, learner.temper, FINAL, rng)
+        learner.rebuild(is_last=True)
+        pool = pool_of(learner.process, learner.temper, FINAL, rng, learner.pool.law)
         failing, _ = failing_at(learner.process, learner.temper, pool.points)
         left = budget - self.explorer.evaluations
         draws = max(SMALLEST, min(LARGEST, left // BATCHES))

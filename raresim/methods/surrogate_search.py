@@ -45,7 +45,7 @@ REHEARSED, SURPRISE = 8, 0.03
 """Evaluations drawn as the correction draws them, before learning may end; and the probability below which an outcome
 of one of them is a surprise, so that learning goes on."""
 
-RIVALS, UNLIKELY, WARPED = 5, 15.0, 150
+RIVALS, UNLIKELY, WARPED = 4, 15.0, 150
 """Warps that stay in the choice, nats below the best at which one leaves, and evaluations from which the best stays."""
 
 FAILURES, EVERY = 5, 3
@@ -54,12 +54,16 @@ FAILURES, EVERY = 5, 3
 BEYOND, AFAR_RADII = 1.25, (5.0, 8.0)
 """Distance of far evaluations, in those of the event; at least, and at most, where marginals still have numbers."""
 
-AFAR_LEAST, AFAR_EVERY, AFAR_AGAIN = 4, 25, 20
-"""Far evaluations, at least, and one of so many of the budget; and evaluations after which they are repeated if one was
-in the event."""
+AFAR_TWICE = 150
+"""Evaluations from which a look is made early, too; the last one ends the learning."""
 
-LEARNT_ALL = 1e-3
-"""What is unsure, over the probability, below which nothing is left to learn."""
+AFAR_LEAST, AFAR_MOST, AFAR_EVERY, AFAR_AGAIN = 4, 12, 25, 20
+"""Far evaluations of a look, at least and at most, one of so many of the budget; and evaluations after which a look is
+repeated if one was in the event."""
+
+LEARNT_ALL, LEARNT_ENOUGH = 1e-3, 0.1
+"""What is unsure, over the probability, below which nothing is left to learn, and below which learning may end if the
+correction can do the rest."""
 
 
 def first_size(dim: int) -> int:
@@ -174,16 +178,19 @@ class Learner:
 
     def see(self, points: Float) -> None:
         """Evaluate ``points`` (k, d) that others have found, and make parameters and pool anew."""
-        points, margins = self._evaluated(points)
-        self.x, self.margin = np.vstack([self.x, points]), np.append(self.margin, margins)
+        self._add(points)
         self.rebuild()
 
-    def rebuild(self, size: int | None = None) -> None:
-        """Fit parameters to all evaluations, and draw a new pool."""
+    def _add(self, points: Float) -> None:
+        points, margins = self._evaluated(points)
+        self.x, self.margin = np.vstack([self.x, points]), np.append(self.margin, margins)
+
+    def rebuild(self, is_last: bool = False) -> None:
+        """Fit parameters to all evaluations, and draw a new pool; the last one looks for its places anew."""
         self._fit()
         self.temper = temper_of(self.process, self.predictions)
-        size = size or (POOL if self.evaluations < LATER else POOL_LATER)
-        known = self.pool.law if self.rebuilt else None
+        size = POOL if self.evaluations < LATER else POOL_LATER
+        known = self.pool.law if self.rebuilt and not is_last else None
         self.pool = pool_of(self.process, self.temper, size, self.rng, known)
         self.belief = Belief.of(self.process, self.pool.points, self.temper)
         self.rebuilt, self.taken = self.evaluations, []
@@ -194,14 +201,16 @@ class Learner:
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
         most = min(int(LEARNT * budget), MOST_LEARNT)
-        next_look = next_afar = first_size(self.dim) + self.dim + 10
-        looks = max(AFAR_LEAST, budget // AFAR_EVERY)
+        next_look = first_size(self.dim) + self.dim + 10
+        next_afar = next_look if budget >= AFAR_TWICE else budget
+        looks = min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
         most -= looks  # those of the end
         while self.evaluations < most:
             if self.evaluations >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
             if self.evaluations >= next_afar:
                 self.look_afar(min(looks, most - self.evaluations))
+                self.rebuild()
                 next_afar = self.evaluations + (AFAR_AGAIN if self.afar_hits else budget)
                 continue
             if self.evaluations >= next_look and self.failures >= FAILURES and self._knows(budget, target):
@@ -217,17 +226,20 @@ class Learner:
 
     def _knows(self, budget: int, target: float | None) -> bool:
         """Whether it believes that it has learnt enough."""
-        if target is not None:
-            return self.expected_error(budget) <= target
         likely = self.belief.failing
-        return float(np.mean(self.pool.weight * unsure(likely))) <= LEARNT_ALL * self.pool.probability(likely)
+        doubt = float(np.mean(self.pool.weight * unsure(likely))) / max(self.pool.probability(likely), 1e-300)
+        if target is None:
+            return doubt <= LEARNT_ALL
+        return doubt <= LEARNT_ENOUGH and self.expected_error(budget) <= target
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
         from scipy import special
 
         likely = self.belief.failing
-        drawn = self.rng.choice(likely.size, count, replace=False, p=draw_by(self.pool, likely))
+        chance = draw_by(self.pool, likely)
+        chance[self.taken] = 0.0
+        drawn = self.rng.choice(likely.size, count, replace=False, p=chance / chance.sum())
         before = len(self.predictions)
         self._evaluate(list(drawn))
         labels = np.array([p.is_hit for p in self.predictions[before:]], dtype=bool)
@@ -238,6 +250,7 @@ class Learner:
         """Evaluate points beyond the event, on the axes and in random directions, where no event is expected.
 
         A part that shows only where it fails is a cone that widens with the distance, and mostly depends on few inputs.
+        Neither parameters nor pool follow what is found yet.
         """
         likely = self.pool.weight * self.belief.failing
         square = float(likely @ np.square(self.pool.points).sum(axis=1)) / max(float(likely.sum()), 1e-300)
@@ -246,12 +259,13 @@ class Learner:
         others = self.rng.standard_normal(axes.shape)
         points = radius * np.vstack([axes, others / np.linalg.norm(others, axis=1, keepdims=True)])
         failing, _ = failing_at(self.process, self.temper, points)
-        sure = np.flatnonzero(failing < SURPRISE)
+        seen = (points[:, np.newaxis] == self.x).all(axis=2).any(axis=1)
+        sure = np.flatnonzero((failing < SURPRISE) & ~seen)
         points = points[self.rng.permutation(sure)[:count]]
         before = self.failures
         self.afar = len(points)
         if len(points):
-            self.see(points)
+            self._add(points)
         self.afar_hits = self.failures - before
 
     def expected_error(self, budget: int) -> float:
@@ -291,6 +305,7 @@ class Learner:
         """
         likely = belief.failing
         expected = self.pool.weight * likely
+        expected[taken] = 0.0
         if self.failures < FAILURES and len(self.predictions) % EVERY == EVERY - 1 and expected.sum() > 0:
             return int(self.rng.choice(likely.size, p=expected / expected.sum()))
         doubt = self.pool.weight * unsure(likely)
