@@ -149,7 +149,8 @@ class Learner:
         if len(self.margin) < WARPED:
             best = max(found, key=lambda pair: pair[0])[1]
             known = {rival.warp for rival in self.rivals}
-            near = [Rival(warp, best.theta) for warp in neighbours(best.warp, self.first) if warp not in known]
+            axes = best.layout.turn
+            near = [Rival(warp, best.theta, axes) for warp in neighbours(best.warp, self.first) if warp not in known]
             turned = [Rival(best.warp, None, best.axes())]
             found += [self._fitted(rival) for rival in (*near, *turned)]
         found.sort(key=lambda pair: -pair[0])
