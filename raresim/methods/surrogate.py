@@ -173,9 +173,9 @@ class _Run:
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
         learner.learn(budget - self.explorer.evaluations + learner.evaluations, session.relative_error)
-        learner.rebuild()
+        learner.rebuild(is_last=True)
         size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
-        pool = pool_of(learner.system, (learner.x, learner.margin), size, rng)
+        pool = pool_of(learner.system, (learner.x, learner.margin), size, rng, learner.pool.law)
         failing = learner.system.failing_at(pool.points)
         left = budget - self.explorer.evaluations
         draws = max(SMALLEST, min(LARGEST, left // BATCHES))

@@ -115,5 +115,5 @@ def approximation_of(
     learner = Learner(margins, explorer.dim, rng, loss.parallel, least)
     learner.begin()
     learner.learn(RUNS, None)
-    learner.rebuild()
+    learner.refit()
     return Emulated(learner.system), f"a surrogate of the approximation learnt from {learner.evaluations} runs of it"

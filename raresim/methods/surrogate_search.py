@@ -40,12 +40,16 @@ of one of them is a surprise, so that learning goes on."""
 FAILURES, EVERY = 5, 3
 """Evaluations in the event before learning may end, and how many evaluations until then one is drawn to be there."""
 
-AFAR_LEAST, AFAR_EVERY, AFAR_AGAIN = 4, 25, 20
-"""Far evaluations, at least, and one of so many of the budget; and evaluations after which they are repeated if one was
-in the event."""
+AFAR_TWICE = 150
+"""Evaluations from which a look is made early, too; the last one ends the learning."""
 
-LEARNT_ALL = 1e-3
-"""What is unsure, over the probability, below which nothing is left to learn."""
+AFAR_LEAST, AFAR_MOST, AFAR_EVERY, AFAR_AGAIN = 4, 12, 25, 20
+"""Far evaluations of a look, at least and at most, one of so many of the budget; and evaluations after which a look is
+repeated if one was in the event."""
+
+LEARNT_ALL, LEARNT_ENOUGH = 1e-3, 0.1
+"""What is unsure, over the probability, below which nothing is left to learn, and below which learning may end if the
+correction can do the rest."""
 
 
 @dataclass(eq=False)
@@ -131,19 +135,26 @@ class Learner:
 
     def see(self, points: Float) -> None:
         """Evaluate ``points`` (k, d) that others have found, and make parameters and pool anew."""
-        points, margins = self._evaluated(points)
-        self.x, self.margins = np.vstack([self.x, points]), np.vstack([self.margins, margins])
+        self._add(points)
         self.rebuild()
 
-    def rebuild(self) -> None:
-        """Fit parameters to all evaluations, and draw a new pool."""
+    def _add(self, points: Float) -> None:
+        points, margins = self._evaluated(points)
+        self.x, self.margins = np.vstack([self.x, points]), np.vstack([self.margins, margins])
+
+    def refit(self) -> None:
+        """Fit the parameters to all evaluations."""
         rough = None if self.approximation is None else self.approximation(self.x)
         components = [
             refitted(component, self.x, self.margins[:, j], None if rough is None else rough[:, j], self.predictions[j])
             for j, component in enumerate(self.system.components)
         ]
         self.system = replace(self.system, components=tuple(components))
-        self._draw_pool(self.pool.law)
+
+    def rebuild(self, is_last: bool = False) -> None:
+        """Fit parameters to all evaluations, and draw a new pool; the last one looks for its places anew."""
+        self.refit()
+        self._draw_pool(None if is_last else self.pool.law)
 
     def _draw_pool(self, known: Mixture | None) -> None:
         """A pool for what the surrogates believe, from the law ``known`` where it serves again."""
@@ -157,14 +168,16 @@ class Learner:
 
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
-        looks = max(AFAR_LEAST, budget // AFAR_EVERY)
+        looks = min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
         most = min(int(LEARNT * budget), MOST_LEARNT - self.given) - looks  # those of the end
-        next_look = next_afar = first_size(self.dim) + self.dim + 10
+        next_look = first_size(self.dim) + self.dim + 10
+        next_afar = next_look if budget >= AFAR_TWICE else self.seen + budget
         while self.evaluations < most:
             if self.seen >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
             if self.seen >= next_afar:
                 self.look_afar(min(looks, most - self.evaluations))
+                self.rebuild()
                 next_afar = self.seen + (AFAR_AGAIN if self.afar_hits else budget)
                 continue
             if self.seen >= next_look and self.failures >= FAILURES and self._knows(budget, target):
@@ -180,29 +193,37 @@ class Learner:
 
     def _knows(self, budget: int, target: float | None) -> bool:
         """Whether it believes that it has learnt enough."""
-        if target is not None:
-            return self.expected_error(budget) <= target
-        doubts = [float(np.mean(self.pool.weight * unsure(likely))) for likely in self.belief.failing]
-        found = map(self.pool.probability, self.belief.failing)
-        return all(doubt <= LEARNT_ALL * value for doubt, value in zip(doubts, found, strict=True))
+        doubt = max(
+            float(np.mean(self.pool.weight * unsure(likely))) / max(self.pool.probability(likely), 1e-300)
+            for likely in self.belief.failing
+        )
+        if target is None:
+            return doubt <= LEARNT_ALL
+        return doubt <= LEARNT_ENOUGH and self.expected_error(budget) <= target
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
         likely = self.belief.failing
-        drawn = self.rng.choice(likely.shape[1], count, replace=False, p=draw_by(self.pool, likely))
+        chance = draw_by(self.pool, likely)
+        chance[self.taken] = 0.0
+        drawn = self.rng.choice(likely.shape[1], count, replace=False, p=chance / chance.sum())
         before = len(self.outcomes)
         self._evaluate(list(drawn))
         return any((p if hit else 1.0 - p) < SURPRISE for p, hit in self.outcomes[before:])
 
     def look_afar(self, count: int) -> None:
-        """Evaluate at most ``count`` of `far_points`, where the surrogates are sure of no event."""
+        """Evaluate at most ``count`` of `far_points`, where the surrogates are sure of no event.
+
+        Neither parameters nor pool follow what is found yet.
+        """
         points = far_points(self.pool.points, self.pool.weight * self.belief.failing, self.rng)
-        sure = np.flatnonzero(self.system.failing_at(points).max(axis=0) < SURPRISE)
+        seen = (points[:, np.newaxis] == self.x).all(axis=2).any(axis=1)
+        sure = np.flatnonzero((self.system.failing_at(points).max(axis=0) < SURPRISE) & ~seen)
         points = points[self.rng.permutation(sure)[:count]]
         before = len(self.margins)
         self.afar = len(points)
         if len(points):
-            self.see(points)
+            self._add(points)
         self.afar_hits = int(np.count_nonzero(self.margin[before:] >= min(self.goals)))
 
     def expected_error(self, budget: int) -> float:
@@ -253,6 +274,7 @@ class Learner:
         worth = relative_worth(self.pool, failing)
         if self.failures < FAILURES and len(self.outcomes) % EVERY == EVERY - 1:
             expected = np.sum([share * self.pool.weight * p for share, p in zip(worth, failing, strict=True)], axis=0)
+            expected[taken] = 0.0
             if expected.sum() > 0:
                 return int(self.rng.choice(expected.size, p=expected / expected.sum()))
         doubt = np.sum([share * self.pool.weight * unsure(p) for share, p in zip(worth, failing, strict=True)], axis=0)

@@ -11,7 +11,7 @@ from raresim.surrogate.rivals import First, Rival
 from raresim.surrogate.system import Approximation, Component, System
 from raresim.surrogate.warp import BONUS
 
-RIVALS, UNLIKELY, WARPED = 5, 15.0, 150
+RIVALS, UNLIKELY, WARPED = 4, 15.0, 150
 """Warps that stay in the choice, nats below the best at which one leaves, and evaluations from which the best stays."""
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from raresim.numerics.arrays import Float
-from raresim.surrogate.covariance import ARD_UP_TO
 from raresim.surrogate.warp import Warp, candidates, neighbours
 
 
@@ -33,13 +32,9 @@ class First:
             yield from (Rival(self.of_rest(warp), assisted=True) for warp in warps)
 
     def near(self, rival: Rival) -> Iterator[Rival]:
-        """Rivals along the coordinates whose warps are the `neighbours` of that of ``rival``.
-
-        Where turned axes have more length scales than coordinates, its parameters are no beginning for theirs.
-        """
-        theta = rival.theta if rival.turn is None or len(rival.turn) <= ARD_UP_TO else None
+        """Rivals along the same axes whose warps are the `neighbours` of that of ``rival``."""
         for warp in neighbours(rival.warp, self.margin):
-            yield replace(rival, warp=self.of_rest(warp) if rival.assisted else warp, theta=theta, turn=None)
+            yield replace(rival, warp=self.of_rest(warp) if rival.assisted else warp)
 
     def of_rest(self, warp: Warp) -> Warp:
         """The warp under which what the approximation leaves has a standard deviation of one."""

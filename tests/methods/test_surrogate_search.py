@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, stats
 
 from raresim.diagnostics.surrogate import surrogate_checks
 from raresim.methods.surrogate_design import AFAR_RADII
@@ -96,6 +96,15 @@ def test_a_pool_has_the_far_side_of_an_ellipse_too():
     pool = pool_of(system, (x, margin), 20_000, np.random.default_rng(4))
     terms = pool.weight * (two_lobes(pool.points) >= 0.0)
     assert_within_error(terms.mean(), outside(), terms.std(ddof=1) / np.sqrt(terms.size))
+
+
+def test_many_inputs_of_which_one_direction_matters_are_learnt():
+    """Seventeen axes have one length scale as they are, and fifteen where they are turned: starts must not be mixed."""
+    direction = np.ones(17) / np.sqrt(17.0)
+    learner = begun(lambda u: np.tanh(u @ direction - 2.5), 17)
+    learner.learn(100, 0.05)
+    chance = learner.pool.probability(learner.belief.failing)
+    assert chance == pytest.approx(stats.norm.sf(2.5), rel=0.3)
 
 
 def facts(**changed):
