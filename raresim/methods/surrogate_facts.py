@@ -10,11 +10,17 @@ from raresim.losses.base import Loss
 from raresim.methods.surrogate_pool import Pool
 from raresim.methods.surrogate_search import Learner
 from raresim.numerics.arrays import Float
+from raresim.record.event import Event
+from raresim.record.evidence import EvidencePlot
 from raresim.search.hits import SPENT, Hits
 from raresim.surrogate.belief import distinct_share, largest_off, unsure
+from raresim.surrogate.warp import unwarped
 
 OUTWARDS = 1.03
 """Factor from a nearest point of the event outwards, where the surrogate has to expect the event too."""
+
+MOST_PLOTS = 3
+"""Limit states whose predictions are drawn."""
 
 
 def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched: Hits | None) -> dict[str, float]:
@@ -63,3 +69,34 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
 def _doubt(pool: Pool, likely: Float, value: float) -> float:
     """What is unsure, over the probability."""
     return float(np.mean(pool.weight * unsure(likely))) / value if value > 0 else math.inf
+
+
+def plots_of(learner: Learner, event: Event, names: tuple[str, ...]) -> tuple[EvidencePlot, ...]:
+    """The surrogate against the truth: each evaluation as the others predict it, for the first limit states.
+
+    Predictions are in the unit of the loss, with two standard deviations.
+    """
+    offsets = learner.system.offsets(learner.x)
+    plots = []
+    for j, component in enumerate(learner.system.components[:MOST_PLOTS]):
+        mean, spread = component.process.left_out()
+        mean = mean if offsets is None else mean + offsets[:, j]
+        wide = 2.0 * component.temper * spread
+        low, middle, high = (
+            event.sign * unwarped(component.process.warp, value) + event.threshold
+            for value in (mean - wide, mean, mean + wide)
+        )
+        truth = event.sign * learner.margins[:, j] + event.threshold
+        plots.append(
+            EvidencePlot(
+                "points",
+                "Each evaluation as the others predict it" + (f": {names[j]}" if names else ""),
+                "loss" if not names else "limit state",
+                "prediction without it",
+                tuple(truth.tolist()),
+                tuple(middle.tolist()),
+                tuple(np.minimum(low, high).tolist()),
+                tuple(np.maximum(low, high).tolist()),
+            )
+        )
+    return tuple(plots)

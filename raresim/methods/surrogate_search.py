@@ -101,16 +101,16 @@ class Learner:
         Parameters
         ----------
         known : tuple of (n, d) and (n, m) float64, optional
-            Points that were evaluated before, the first of them those of a first design, and their margins. They
-            replace the first design where they are as many.
+            Points that were evaluated before, those of a first design first, and their margins. They replace the first
+            design where they are as many.
         """
         if known is not None:
             self.x, self.margins = known
             self.given = len(self.x)
         if self.given < first_size(self.dim):
             x, margins = self._evaluated(first_design(self.dim, self.rng))
-            self.x = x if known is None else np.vstack([x, known[0]])
-            self.margins = margins if known is None else np.vstack([margins, known[1]])
+            self.x = x if known is None else np.vstack([known[0], x])
+            self.margins = margins if known is None else np.vstack([known[1], margins])
         design = max(first_size(self.dim) - self.failed, 3)
         self.system = first_system(self.x, self.margins, self.least, self.goals, self.approximation, design)
         self.predictions = [[] for _ in self.system.components]
