@@ -52,7 +52,7 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         "surrogate_unsure": max(map(_doubt, [pool] * len(values), failing, values)),
         "surrogate_pool": min(map(pool.effective, failing)),
         "surrogate_pool_error": max(map(pool.error, failing)),
-        "surrogate_largest_off": max(largest_off(component.process) for component in learner.system.components),
+        "surrogate_largest_off": _largest_off(learner),
         "surrogate_temper": max(component.temper for component in learner.system.components),
         "surrogate_limit_states": float(len(learner.system.components)),
         "surrogate_assisted": float(sum(component.assisted for component in learner.system.components)),
@@ -64,6 +64,12 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         likely = learner.system.failing_at(points)[0] if len(points) else np.ones(1)
         found["surrogate_search_missed"] = float(np.count_nonzero(likely < 0.5))
     return found
+
+
+def _largest_off(learner: Learner) -> float:
+    """Largest error of an evaluation as the others predict it, in standard deviations, of all limit states."""
+    components, offsets = learner.system.components, learner.system.offsets(learner.x)
+    return max(largest_off(c.process, None if offsets is None else offsets[:, j]) for j, c in enumerate(components))
 
 
 def _doubt(pool: Pool, likely: Float, value: float) -> float:

@@ -157,13 +157,15 @@ def distinct_share(values: Float) -> float:
     return float(np.unique(values).size / values.size)
 
 
-def largest_off(process: GaussianProcess) -> float:
+def largest_off(process: GaussianProcess, offsets: Float | None = None) -> float:
     """Largest error of an evaluation as the others predict it, in standard deviations, of those that can be seen.
 
     A process that knows its points to many digits is off by many of its standard deviations where nobody would look: an
-    error counts from `VISIBLE` of the spread of all values.
+    error counts from `VISIBLE` of the spread of all values, which are the sums with ``offsets`` (n,) where the process
+    is of what an approximation leaves.
     """
     mean, spread = process.left_out()
     error = np.abs(process.y - mean)
-    visible = error >= VISIBLE * float(process.y.std())
+    values = process.y if offsets is None else process.y + offsets
+    visible = error >= VISIBLE * float(values.std())
     return float((error / spread)[visible].max(initial=0.0))
