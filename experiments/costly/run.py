@@ -2,12 +2,14 @@
 
 ``python experiments/costly/run.py`` makes the runs that are not in ``data/costly.csv.gz`` yet, and writes table.md from
 all rows there. ``--part unseen`` asks for the random problems that are run once, at the end. ``--table`` runs nothing.
-``--quick`` makes a few runs, writes nothing, and fails on results that chance gives one time in a million.
+``--peers`` runs adaptive kriging of UQpy, in an environment that has it. ``--quick`` makes a few runs, writes nothing,
+and fails on results that chance gives one time in a million.
 
 Problems. *Reference*: those of the literature on costly losses, ten seeds each. *Smooth*: random problems of
 ``experiments/trust`` with one branch and at most twelve inputs, one seed each, declared to be smooth. *Unlike parts*:
 random problems that are systems of several smooth branches, given as one number, not declared. *Steps*: random problems
-whose losses move in steps, wrongly declared to be smooth.
+whose losses move in steps, wrongly declared to be smooth. *Unfit*: the losses of ``unfit.py``, one seed each, declared
+to be smooth. *Wide*: smooth ones of 20 to 50 inputs, declared, with 300 evaluations.
 
 Words. *Accepted*: trusted. *Wrong*: more than 25 % off. Error is the relative deviation from the answer; coverage is
 that of the 95 % interval in accepted runs, with its own 95 % interval.
@@ -20,7 +22,7 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +34,14 @@ import numpy as np
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 sys.path.append(str(Path(__file__).parents[1] / "trust"))
 
+import peers
 import rows
+import unfit
+from peers import Peer
 from problems import PROBLEMS
 from random_problems import problem as random_problem
 
-from raresim import Probability, PythonLoss, Surrogate, estimate
+from raresim import Probability, PythonLoss, StandardNormal, Surrogate, estimate
 from raresim.measures.intervals import clopper_pearson
 from raresim.record.verdict import Status
 from raresim.run.result import Result
@@ -46,7 +51,17 @@ FILE, DATA = "costly", HERE / "data"
 REFERENCE = ("FOUR-BRANCH-WAARTS", "R-S", "RP14", "RP22", "RP35", "OSC-REE", "OSC-AKMCS", "RP107", "HIMMELBLAU-95")
 SEEDS = 10
 PARTS = {"open": range(1_000), "unseen": range(40_000, 42_500)}
-"""Numbers of random problems. Constants were chosen while the smooth ones of the first 300 were looked at."""
+"""Numbers of random problems. Constants were chosen while the open ones up to 417 were looked at."""
+
+MOST = 300
+"""Random problems of each kind in a part."""
+
+UNFIT = range(1_000, 1_200)
+WIDE, WIDE_INPUTS, WIDE_BUDGET = 20, range(20, 51), 300
+"""Number of wide problems, of the part ``unseen``, their inputs and their evaluations."""
+
+OTHERS = ("unfit", "wide")
+"""Parts beside the literature and the random problems."""
 
 BUDGETS = (100, 200)
 ERROR = 0.01
@@ -122,30 +137,42 @@ class Run:
         return not abs(self.ratio - 1.0) <= WRONG
 
 
-def numbers(part: str) -> Iterator[str]:
-    """The random problems of a part that a surrogate takes."""
-    for number in PARTS[part]:
-        if random_problem(number).dim <= MOST_INPUTS:
-            yield str(number)
-
-
 def keys(part: str) -> list[Key]:
-    """The runs of a part."""
+    """The runs of a part: smooth random problems before systems, and both before losses with steps."""
     if part == "reference":
         return [(part, name, budget, seed) for name in REFERENCE for budget in BUDGETS for seed in range(SEEDS)]
-    return [(part, number, budget, int(number)) for number in numbers(part) for budget in BUDGETS]
+    if part == "unfit":
+        return [(part, str(number), unfit.problem(number).budget, number) for number in UNFIT]
+    if part == "wide":
+        drawn = (random_problem(number) for number in PARTS["unseen"])
+        fit = [p.number for p in drawn if p.kind == "one" and p.dim in WIDE_INPUTS]
+        return [(part, str(number), WIDE_BUDGET, number) for number in fit[:WIDE]]
+    found: dict[str, list[int]] = {kind: [] for kind in GROUPS}
+    for number in PARTS[part]:
+        drawn_one = random_problem(number)
+        if drawn_one.dim <= MOST_INPUTS:
+            found[drawn_one.kind].append(number)
+    order = [number for kind in GROUPS for number in found[kind][:MOST]]
+    return [(part, str(number), budget, number) for number in order for budget in BUDGETS]
+
+
+def asked_of(part: str, name: str) -> tuple[Any, Any, Any, float, str]:
+    """Inputs, loss, measure, answer and group of a problem."""
+    if part == "reference":
+        asked = PROBLEMS[name]
+        return asked.inputs, asked.loss, asked.measure, asked.probability, "reference"
+    if part == "unfit":
+        drawn = unfit.problem(int(name))
+        return StandardNormal(dim=drawn.dim), drawn.loss, Probability(above=0.0), drawn.probability, drawn.kind
+    random = random_problem(int(name))
+    group = "wide" if part == "wide" else GROUPS[random.kind]
+    return random.inputs, random.loss, Probability(above=0.0), random.probability, group
 
 
 def run(key: Key) -> Run:
     """Make one run; an error is a result too."""
     part, name, budget, seed = key
-    if part == "reference":
-        asked = PROBLEMS[name]
-        inputs, loss, measure, answer, group = asked.inputs, asked.loss, asked.measure, asked.probability, "reference"
-    else:
-        drawn = random_problem(int(name))
-        inputs, loss, measure, answer = drawn.inputs, drawn.loss, Probability(above=0.0), drawn.probability
-        group = GROUPS[drawn.kind]
+    inputs, loss, measure, answer, group = asked_of(part, name)
     costly = PythonLoss(function=loss, smooth=group != "unlike parts")
     begun = time.process_time()
     known: dict[str, Any] = {"part": part, "problem": name, "budget": budget, "seed": seed, "group": group}
@@ -175,9 +202,9 @@ def _row(known: dict[str, Any], found: Result, answer: float, seconds: float) ->
     )
 
 
-def keep(runs: Iterable[Run], total: int) -> None:
+def keep(runs: Iterable[Run | Peer], total: int) -> None:
     """Save rows as they come, also those before an interruption."""
-    waiting: list[Run] = []
+    waiting: list[Run | Peer] = []
     saved = time.monotonic()
     try:
         for done, row in enumerate(runs, 1):
@@ -211,14 +238,14 @@ def line(name: tuple[str, ...], runs: Sequence[Run]) -> str:
     return f"| {' | '.join([*cells, f'{np.median([r.seconds for r in runs]):.1f}'])} |"
 
 
-def table(found: Sequence[Run]) -> str:
+def table(found: Sequence[Run], others: Sequence[Peer]) -> str:
     """All tables, as Markdown."""
-    parts = [part for part in ("reference", *PARTS) if any(r.part == part for r in found)]
+    parts = [part for part in ("reference", *PARTS, *OTHERS) if any(r.part == part for r in found)]
     out = ["# A hundred evaluations", "", "Written by `python experiments/costly/run.py`; its first lines say what the "
            "words mean.", "", f"| {' | '.join(HEADER)} |", "| --- " * len(HEADER) + "|"]  # fmt: skip
     for part in parts:
-        for group in ("reference", *GROUPS.values()):
-            for budget in BUDGETS:
+        for group in ("reference", *GROUPS.values(), *unfit.KINDS, "wide"):
+            for budget in (*BUDGETS, WIDE_BUDGET):
                 some = [r for r in found if (r.part, r.group, r.budget) == (part, group, budget)]
                 if some:
                     out.append(line((part, group, str(budget)), some))
@@ -229,11 +256,33 @@ def table(found: Sequence[Run]) -> str:
             some = [r for r in found if (r.part, r.problem, r.budget) == ("reference", name, budget)]
             if some:
                 out.append(line((name, str(budget)), some))
+    out += peers_table(found, others) if others else []
     wrong = [r for r in found if r.accepted and r.wrong]
     out += ["", "## Accepted and wrong", "", "| part | problem | evaluations | estimate / answer | group |"]
     out += ["| --- | --- | --- | --- | --- |"]
     out += [f"| {r.part} | {r.problem} | {r.budget} | {r.ratio:.3g} | {r.group} |" for r in wrong]
     return "\n".join(out) + "\n"
+
+
+def peers_table(found: Sequence[Run], others: Sequence[Peer]) -> list[str]:
+    """Lines: adaptive kriging of UQpy beside method surrogate, all runs of both, accepted or not."""
+    columns = ("problem", "evaluations", "UQpy runs", "median error", "largest error", "off by more than 25 %",
+               "surrogate runs", "median error", "largest error", "off by more than 25 %")  # fmt: skip
+    out = ["", "## Beside AK-MCS of UQpy", "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for name in peers.NAMES:
+        for budget in peers.BUDGETS:
+            theirs = [abs(p.ratio - 1.0) for p in others if (p.problem, p.budget) == (name, budget)]
+            own = [abs(r.ratio - 1.0) for r in found if (r.part, r.problem, r.budget) == ("reference", name, budget)]
+            if theirs and own:
+                out.append(f"| {name} | {budget} | {' | '.join([*errors(theirs), *errors(own)])} |")
+    return out
+
+
+def errors(off: Sequence[float]) -> list[str]:
+    """Number of runs, their median and largest error, and how many are wrong; no answer counts as infinitely wrong."""
+    known = [math.inf if math.isnan(value) else value for value in off]
+    wrong = sum(value > WRONG for value in known)
+    return [str(len(known)), f"{np.median(known):.2%}", f"{max(known):.2%}", str(wrong)]
 
 
 def quick() -> None:
@@ -250,22 +299,28 @@ def quick() -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=["reference", *PARTS], help="only that part; unseen only if asked for")
+    parser.add_argument(
+        "--part", choices=["reference", *PARTS, *OTHERS], help="one part; by default reference and open"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--table", action="store_true", help="run nothing; write the table")
     what.add_argument("--quick", action="store_true", help="a few runs; writes nothing")
+    what.add_argument("--peers", action="store_true", help="adaptive kriging of UQpy, in one process")
     options = parser.parse_args()
     if options.quick:
         quick()
         return
     kept = rows.read(Run, [FILE], DATA)
-    if not options.table:
+    if options.peers:
+        keep(peers.run_all(rows.read(Peer, [peers.FILE], DATA)), len(peers.NAMES) * len(peers.BUDGETS) * peers.SEEDS)
+    elif not options.table:
         asked = [options.part] if options.part else ["reference", "open"]
         wanted = [key for part in asked for key in keys(part) if key not in kept]
         with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
             keep(pool.map(run, wanted), len(wanted))
-    (HERE / "table.md").write_text(table(list(rows.read(Run, [FILE], DATA).values())))
+    found, others = rows.read(Run, [FILE], DATA), rows.read(Peer, [peers.FILE], DATA)
+    (HERE / "table.md").write_text(table(list(found.values()), list(others.values())))
 
 
 if __name__ == "__main__":

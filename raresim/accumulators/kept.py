@@ -20,10 +20,13 @@ class KeptRows(Accumulator):
     ----------
     loss, log_weight : (k,) float64
         Losses in their unit, and log weights in nats.
+    states : (k, m) float64 or None
+        Limit states of each row, where they are kept too.
     """
 
     loss: Float
     log_weight: Float
+    states: Float | None = None
 
     @classmethod
     def of_block(cls, block: Block, loss: Float, log_weight: Float, limit: int | None = None) -> Self:
@@ -40,4 +43,7 @@ class KeptRows(Accumulator):
     def merge(self, other: Self) -> Self:
         if not other.loss.size:
             return self
-        return type(self)(np.concatenate([self.loss, other.loss]), np.concatenate([self.log_weight, other.log_weight]))
+        joined = np.concatenate([self.loss, other.loss]), np.concatenate([self.log_weight, other.log_weight])
+        if self.states is None or other.states is None:
+            return type(self)(*joined)
+        return type(self)(*joined, np.concatenate([self.states, other.states]))

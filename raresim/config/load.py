@@ -162,6 +162,8 @@ class Config:
             notes = (*inputs.notes, *bound.notes(typing.cast(Inputs, inputs)), *odd)
             inputs = dataclasses.replace(inputs, notes=notes)
         method, stop, output = (self._build(getattr(self.model, key), (key,)) for key in ("method", "stop", "output"))
+        if foreseen := method.foreseen(loss, measures, inputs.latent_dim, stop.max_evaluations):
+            inputs = dataclasses.replace(inputs, notes=(*inputs.notes, f"method {method.kind}: {foreseen}"))
         try:
             refuse_parts(loss, measures, method, stop, getattr(self.model, "seed"), self.audit)  # noqa: B009
             sizes, known = (inputs.latent_dim, inputs.dim), inputs.known_quantiles

@@ -20,11 +20,17 @@ UNSURE = (1.0, 3.0)
 SPREAD = (2.5, 5.0)
 """Variance of the batches over the one that its doubts give."""
 
+CLOSE, SPREAD_CLOSE = 0.03, (10.0, 20.0)
+"""The same where the relative error, which is never less than the batches' own, is at most so much."""
+
 OFF, OFF_ERRORS = 0.1, 3.0
 """How far the surrogate alone may be from the corrected estimate, and in standard errors."""
 
 LEFT_OUT = (5.0, 10.0)
 """Largest error of an evaluation as the others predict it, in their standard deviations, for a smooth loss."""
+
+CALIBRATION = (4.0, 8.0)
+"""Outcomes in the event less those expected while it learnt, in standard deviations."""
 
 POOL_ERROR = (0.04, 0.08)
 """Relative error from the points of the pool."""
@@ -48,9 +54,11 @@ def surrogate_checks(
         _sight(facts),
         _failures(facts),
         _distinct(facts["surrogate_distinct"]),
+        _afar(facts["surrogate_afar"], facts["surrogate_afar_hits"]),
+        _calibration(facts["surrogate_calibration"]),
         _unsure(facts["surrogate_unsure"]),
         _pool(facts["surrogate_pool_error"]),
-        _spread(diagnostics.get("spread_over_known")),
+        _spread(diagnostics.get("spread_over_known"), relative_error),
         _agreement(diagnostics.get("surrogate_correction"), relative_error),
     )
 
@@ -102,6 +110,22 @@ def _distinct(share: float) -> Check:
     return Check("surrogate_steps", share, status, message)
 
 
+def _afar(looked: float, hits: float) -> Check:
+    """Whether the event is where the surrogate is sure that it is not."""
+    message = (
+        f"{hits:.0f} of the last {looked:.0f} evaluations far out, where the surrogate was sure of no event, are in it"
+    )
+    return Check("surrogate_afar", hits, Status.UNTRUSTED if hits else Status.TRUSTED, message)
+
+
+def _calibration(off: float) -> Check:
+    message = (
+        f"while it learnt, the event came about {'more' if off > 0 else 'less'} often than the surrogate expected, by "
+        f"{abs(off):.1f} standard deviations ({CALIBRATION[0]:g} allowed)"
+    )
+    return _graded("surrogate_calibration", abs(off), CALIBRATION, message)
+
+
 def _unsure(ratio: float) -> Check:
     message = f"what the surrogate is unsure of is {ratio:.2g} times the probability ({UNSURE[0]:g} allowed)"
     return _graded("surrogate_unsure", ratio, UNSURE, message)
@@ -114,12 +138,14 @@ def _pool(error: float) -> Check:
     return _graded("surrogate_pool", error, POOL_ERROR, message)
 
 
-def _spread(ratio: float | None) -> Check:
+def _spread(ratio: float | None, relative_error: float | None) -> Check:
+    """Whether the surrogate's doubts are of the right size; where batches agree well, they may be further off."""
     ratio = math.inf if ratio is None else ratio
+    limits = SPREAD_CLOSE if relative_error is not None and relative_error <= CLOSE else SPREAD
     message = (
-        f"the batches of the correction spread {ratio:.2g} times as much as its doubts say ({SPREAD[0]:g} allowed)"
+        f"the batches of the correction spread {ratio:.2g} times as much as its doubts say ({limits[0]:g} allowed)"
     )
-    return _graded("surrogate_spread", ratio, SPREAD, message)
+    return _graded("surrogate_spread", ratio, limits, message)
 
 
 def _agreement(share: float | None, relative_error: float | None) -> Check:

@@ -696,6 +696,10 @@ _ADVICE = {
     "surrogate_steps": "use method auto: a surrogate needs a loss without steps",
     "surrogate_unsure": "raise stop.max_evaluations: the surrogate has learnt too little",
     "surrogate_pool": "raise stop.max_evaluations, or use method auto: the pool does not cover the event well",
+    "surrogate_afar": "take smooth: true away from the loss, and use method auto or a budget of 1,200: it has a "
+    "part that the surrogate does not expect",
+    "surrogate_calibration": "raise stop.max_evaluations, or use method auto: the loss is not what the surrogate "
+    "takes it for",
     "surrogate_spread": "raise stop.max_evaluations, or use method auto: the surrogate is surer than it should be",
     "surrogate_agreement": "raise stop.max_evaluations, or use method auto: the surrogate is far from the truth",
     "search": "let the method search from more starts, or use method auto, and compare with a run of another seed",

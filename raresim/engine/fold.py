@@ -124,8 +124,9 @@ class Sampler:
             try:
                 begun = time.perf_counter()
                 write(x, out)
+                seconds = time.perf_counter() - begun
                 if block.index == 0:  # once a stage, in whatever process its first block is
-                    problem.loss.refuse_noise(x, out, time.perf_counter() - begun)
+                    problem.loss.refuse_noise(x, out, seconds)
             except LossError as error:
                 failures = None if error.failures is None else error.failures.at(block)
                 raise LossError(f"{error} [stage {block.stage}, block {block.index}]", failures) from error.__cause__
@@ -134,6 +135,7 @@ class Sampler:
             note(found.failures.at(block))
         if journal is not None:
             journal.keep(block, u, None if failed else out)
+            journal.hurry(seconds, len(u))
 
     def signed_loss(self, u: Float, block: Block, sign: float) -> Float:
         """The loss (n,) times ``sign``, in a reused buffer; ``-inf`` where the user's function failed.

@@ -8,7 +8,7 @@ the loss only where the journal ends: it reaches the same place by the same step
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ from raresim.numerics.blocks import Block
 
 JOURNAL_BYTES = 64 * 1024 * 1024
 """Bytes of losses that are kept; further losses are evaluated again when the run is resumed."""
+
+SLOW = 1.0
+"""Seconds of a row from which its loss is saved as soon as it is there, not at the next of the regular savings."""
 
 Key = tuple[int, int]
 """Stage and index of a block."""
@@ -54,6 +57,19 @@ class Journal:
         self._silent: set[int] = set()
         self._ended: set[Key] = set()
         self._failure: OSError | None = None
+        self.is_slow = False
+        self.save: Callable[[], None] | None = None
+
+    def hurry(self, seconds: float, rows: int) -> None:
+        """Save what is kept at once after a call in which a row took long: nothing of it is to be lost.
+
+        A worker that does not share this memory saves nothing; it tells its journal that rows are slow.
+        """
+        if seconds < SLOW * rows:
+            return
+        self.is_slow = True
+        if self.save is not None:
+            self.save()
 
     def recall(self, block: Block, u: Float) -> Float | None:
         """The losses (n,) or limit states (n, m) of the next call for ``block``, or None where it has to be made.
@@ -127,6 +143,8 @@ class Journal:
             elif key[0] not in self._silent:
                 self._limit = 0
             self._next[key] = len(mine)
+        if other.is_slow and self.save is not None:
+            self.save()
 
     def calls(self) -> dict[Key, tuple[Call, ...]]:
         """A copy of all calls that are kept at this moment; other threads may add more."""

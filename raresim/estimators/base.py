@@ -15,7 +15,9 @@ from raresim.engine.problem import Problem
 from raresim.estimators.guarantee import Wait
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
+from raresim.record.evaluated import Evaluated
 from raresim.record.event import Event
+from raresim.record.evidence import EvidencePlot
 from raresim.record.rows import Unit
 
 KEPT_ROWS = 50_000
@@ -86,6 +88,15 @@ class Estimator(Job[Summary]):
     def read_with(self) -> Problem | None:
         """The problem whose factors and components the kept draws have; None: that of the run."""
         return None
+
+    def evaluated(self, summary: Summary, stage: int) -> Evaluated | None:
+        """Every evaluation behind the rows of ``summary`` of a stage; None where they are too many to be kept."""
+        return None
+
+    @property
+    def plots(self) -> tuple[EvidencePlot, ...]:
+        """Plots of what stands behind its rows, beside the table of evaluations."""
+        return ()
 
     def drawing(self, wanted: Drawing) -> Self | None:
         """The same estimator, which also keeps a sample of its draws; None where its rows are not single draws."""

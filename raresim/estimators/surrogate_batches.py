@@ -18,7 +18,9 @@ from raresim.estimators.base import KEPT_ROWS, Estimator
 from raresim.numerics.arrays import Bool, Float, Index
 from raresim.numerics.blocks import Block
 from raresim.numerics.streams import stream
+from raresim.record.evaluated import Evaluated
 from raresim.record.event import Event
+from raresim.record.evidence import EvidencePlot
 from raresim.record.rows import Unit
 
 BATCHES = 10
@@ -49,6 +51,10 @@ class SurrogateBatches(Estimator):
         Relative variance of one evaluation's contribution to each event, if the surrogate's doubts are right.
     pool_error : float
         Relative error from the points being as they are, of the event for which it is largest.
+    learnt : Evaluated
+        What the surrogate learnt from.
+    predicted : tuple of EvidencePlot
+        The surrogate against the truth.
 
     Notes
     -----
@@ -77,6 +83,8 @@ class SurrogateBatches(Estimator):
     draws: int
     variances: tuple[float, ...]
     pool_error: float
+    learnt: Evaluated
+    predicted: tuple[EvidencePlot, ...] = ()
 
     @cached_property
     def surrogate(self) -> Float:
@@ -99,13 +107,16 @@ class SurrogateBatches(Estimator):
     def gapless(self) -> str:
         return "a costly loss leaves no evaluations for it; what the surrogate has seen is part of the verdict"
 
+    @property
+    def plots(self) -> tuple[EvidencePlot, ...]:
+        return self.predicted
+
     def resolution_of(self, rows: int) -> float:
         return self.pool_error if math.isfinite(self.pool_error) else 0.0
 
     def __call__(self, block: Block) -> Summary:
-        rng = stream(self.sampler.seed, block.stage, block.index)
-        drawn = rng.choice(len(self.points), self.draws, p=self.drawn_by)
-        loss = self.sampler.loss(np.asfortranarray(self.points[drawn]), block)
+        drawn = self._drawn(block.stage, block.index)
+        loss, states = self.sampler.states(np.asfortranarray(self.points[drawn]), block)
         ratio = self.weight[drawn] / (len(self.points) * self.drawn_by[drawn])
 
         def rows_of(in_events: Sequence[Bool]) -> list[Float]:
@@ -115,8 +126,23 @@ class SurrogateBatches(Estimator):
         could_be = masks_with_failed(in_events, loss)
         rows = replace(block, first=block.first * self.draws, rows=self.draws)
         kept = KeptRows.of_block(rows, loss, np.log(ratio), KEPT_ROWS)
+        if len(kept.loss) == len(states):
+            kept = replace(kept, states=states.copy())
         upper = None if could_be is None else rows_of(could_be)
         return Summary.of_rows(1, rows_of(in_events), self.draws, kept, upper=upper)
+
+    def _drawn(self, stage: int, index: int) -> Index:
+        """The points of a batch."""
+        rng = stream(self.sampler.seed, stage, index)
+        return rng.choice(len(self.points), self.draws, p=self.drawn_by)
+
+    def evaluated(self, summary: Summary, stage: int) -> Evaluated | None:
+        kept, rows = summary.kept, summary.tail.n
+        if kept.states is None or len(kept.states) != rows * self.draws:
+            return None
+        drawn = np.concatenate([self._drawn(stage, index) for index in range(rows)])
+        corrected = Evaluated.of("correction", self.points[drawn], kept.states, kept.loss)
+        return Evaluated.joined([self.learnt, corrected])
 
     def _row(self, k: int, drawn: Index, ratio: Float, in_event: Bool) -> Float:
         """Log of the corrected probability of event ``k`` from one batch; empty where it is not positive."""

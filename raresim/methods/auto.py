@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,11 +11,15 @@ from raresim.arguments.checks import one_of, whole
 from raresim.engine.problem import Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
+from raresim.losses.base import Loss
+from raresim.measures.base import Measure
 from raresim.methods.auto_fits import batch_size
 from raresim.methods.auto_search import FIRST, Search
 from raresim.methods.base import Method, Tuned
+from raresim.methods.costly import why_a_surrogate
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.scheme import Scheme, SchemeUse, chosen
+from raresim.methods.surrogate import Surrogate
 from raresim.registry import member
 from raresim.search.walks import WALKS
 
@@ -98,6 +103,10 @@ class Auto(Method):
         return "standard"
 
     def tune(self, session: Session) -> Tuned:
+        counts = session.beyond is None and session.drawing is None
+        if why := self._costly(session.problem.loss, session.problem.dim, session.max_evaluations, counts):
+            tuned = Surrogate().tune(session)
+            return replace(tuned, decisions=(why, *tuned.decisions))
         if self.scheme == "only" and session.scheme is None:
             raise FieldError(
                 "scheme", "must not be 'only': inputs and loss of this run come from no model that has one"
@@ -111,6 +120,13 @@ class Auto(Method):
         session.max_evaluations -= offered.evaluations
         cost = offered.patience * self.cost(session.problem.dim, session.problem.dim)
         return chosen(offered, lambda most: self._searched(session, most), self._needed(session, offered), cost)
+
+    def _costly(self, loss: Loss, dim: int, budget: int, counts: bool) -> str:
+        """Why the run is left to a surrogate; empty where it is not, and where options ask for a search."""
+        return why_a_surrogate(loss, dim, budget, counts) if self == Auto() else ""
+
+    def foreseen(self, loss: Loss, measures: Sequence[Measure], dim: int, budget: int) -> str:
+        return self._costly(loss, dim, budget, all(measure.keeps == "counts" for measure in measures))
 
     def _searched(self, session: Session, most: float = math.inf) -> Tuned:
         """What a search of at most ``most`` evaluations finds; later rounds have all that the session has."""

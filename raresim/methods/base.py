@@ -189,6 +189,22 @@ class Method(ABC):
         """
         return
 
+    def foreseen(self, loss: Loss, measures: Sequence[Measure], dim: int, budget: int) -> str:
+        """What ``raresim check`` can say of a choice that the method will make, in words; empty where there is none.
+
+        Parameters
+        ----------
+        loss : Loss
+            The loss, not bound.
+        measures : sequence of Measure
+            The measures of the experiment.
+        dim : int
+            Coordinates of a draw.
+        budget : int
+            Evaluations of the run.
+        """
+        return ""
+
     def refuse_problem(self, problem: Problem) -> None:
         """Raise `FieldError` if it does not go with inputs and loss, as far as ``raresim check`` knows the loss.
 

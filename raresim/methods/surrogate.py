@@ -4,54 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from raresim.arguments.checks import whole
-from raresim.engine.fold import Sampler
+from raresim.arguments.checks import FolderPath, whole
 from raresim.engine.problem import Problem, Space
 from raresim.engine.session import Session
 from raresim.errors import FieldError
-from raresim.estimators.surrogate_batches import BATCHES, SurrogateBatches
 from raresim.losses.base import Loss
 from raresim.measures.base import Measure
 from raresim.measures.probability import Probability
 from raresim.methods.base import Held, Method, Tuned
-from raresim.methods.regions import iteration
-from raresim.methods.surrogate_approximation import approximation_of
-from raresim.methods.surrogate_facts import OUTWARDS, facts_of
-from raresim.methods.surrogate_pool import Pool, pool_of
-from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT, Learner, draw_by, least_budget, row_variances
-from raresim.numerics.arrays import Float
-from raresim.record.event import Event
-from raresim.record.records import Iteration
+from raresim.methods.surrogate_design import least_budget
+from raresim.methods.surrogate_run import FINAL, SurrogateRun, search_budget
+from raresim.methods.surrogate_search import LEARNT, MOST_LEARNT
 from raresim.registry import member
 from raresim.search.explorer import Explorer
-from raresim.search.hits import Hits, cost_by_hits, find_by_hits
+from raresim.search.hits import cost_by_hits
 
-MOST_INPUTS = 12
-"""Inputs up to which a pool covers what a surrogate is unsure of."""
-
-FINAL, LEAST_FINAL = 100_000, 30_000
-"""Points of the last pool, and the fewest where so many predictions of so many limit states would take too long."""
-
-PREDICTED = 600
-"""Evaluations times limit states from which the last pool has fewer points."""
-
-SMALLEST, LARGEST = 4, 8
-"""Evaluations of a batch of the correction, if the budget pays for no more, and if it does."""
-
-SEARCH_SHARE, SEARCH_LEAST = 0.5, 600
-"""Share of the budget that a search with true evaluations may take, and evaluations from which it is tried."""
-
-SEARCH_HITS = 24
-
-
-def search_budget(budget: int, dim: int) -> float:
-    """Evaluations of a search that follows no values of the loss; 0 where ``budget`` does not pay for one."""
-    affordable = SEARCH_SHARE * budget
-    return 0.0 if affordable < SEARCH_LEAST else min(affordable, cost_by_hits(dim))
+MOST_INPUTS = 50
+"""Inputs up to which a first design is affordable. From a dozen on, it holds where the loss depends on few directions;
+where it does not, the checks of the pool and of the doubts refuse the result."""
 
 
 @member("method")
@@ -59,12 +32,16 @@ def search_budget(budget: int, dim: int) -> float:
 class Surrogate(Method):
     """A Gaussian process learns the loss from few evaluations; others correct its probability.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them.
+    For a loss that takes seconds or hours, of at most twelve inputs, or fifty of which a few directions matter, which
+    changes smoothly with them.
 
     Parameters
     ----------
     batch : int
         Evaluations that are made side by side while it learns, for those who run a program several times at once.
+    evaluations : path, optional
+        The folder of an earlier run with this method, of the same inputs and loss: its evaluations are learnt from and
+        not made again, whatever its threshold and budget were. They do not count for the budget of this run.
 
     Raises
     ------
@@ -96,9 +73,12 @@ class Surrogate(Method):
     no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1
+    evaluations: FolderPath | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch", whole("batch", self.batch, 1))
+        if self.evaluations is not None:
+            object.__setattr__(self, "evaluations", Path(self.evaluations).absolute())
 
     @property
     def weighs_draws(self) -> bool:
@@ -141,129 +121,9 @@ class Surrogate(Method):
 
     def tune(self, session: Session) -> Tuned:
         self.refuse_budget(session.problem.dim, session.max_evaluations)
-        return _Run(self, session, Explorer(session, session.events[0].sign)).tuned()
+        return SurrogateRun(session, Explorer(session, session.events[0].sign), self.batch, self.evaluations).tuned()
 
     @staticmethod
     def examples() -> list[Surrogate]:
         """Members for the conformance tests."""
         return [Surrogate(), Surrogate(batch=4)]
-
-
-@dataclass(eq=False)
-class _Run:
-    """One search: learn, and hand over the correction."""
-
-    method: Surrogate
-    session: Session
-    explorer: Explorer
-
-    def tuned(self) -> Tuned:
-        session, budget = self.session, self.session.max_evaluations
-        rng = self.explorer.generator()
-        searched = self.searched(rng, budget)
-        near, said = approximation_of(session, self.event.sign, self.event.threshold, self.least, rng)
-        learner = Learner(self.margins, self.explorer.dim, rng, self.method.batch, self.least, self.goals, near)
-        learner.begin()
-        if searched is not None and len(searched.nearest):
-            learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
-        learner.learn(budget - self.explorer.evaluations + learner.evaluations, session.relative_error)
-        learner.refit()
-        size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
-        pool = pool_of(learner.system, (learner.x, learner.margin), size, rng)
-        failing = learner.system.failing_at(pool.points)
-        left = budget - self.explorer.evaluations
-        draws = max(SMALLEST, min(LARGEST, left // BATCHES))
-        variances = row_variances(pool, failing)
-        job = SurrogateBatches(
-            Sampler(session.problem, None, session.seed),
-            tuple(session.events),
-            pool.points,
-            pool.weight,
-            failing,
-            draw_by(pool, failing),
-            draws,
-            variances,
-            max(map(pool.error, failing)),
-        )
-        return Tuned(
-            proposal=None,
-            iterations=tuple(self.iterations(learner, searched)),
-            evaluations=self.explorer.evaluations,
-            variances=job.known or None,
-            starts=1,
-            reached=int(learner.failures > 0),
-            regions=1,
-            outcome=self.outcome(learner),
-            estimator=job,
-            facts=facts_of(learner, pool, failing, self.session.problem.loss, searched),
-            decisions=(*filter(None, [said]), *self.decisions(learner, pool, searched)),
-        )
-
-    @property
-    def event(self) -> Event:
-        """The event to whose threshold margins refer."""
-        return self.session.events[0]
-
-    @property
-    def goals(self) -> tuple[float, ...]:
-        """Margins at which the events begin."""
-        return tuple(e.sign * (e.threshold - self.event.threshold) for e in self.session.events)
-
-    @property
-    def least(self) -> int:
-        """Limit states that make the event together."""
-        loss = self.session.problem.loss
-        return loss.at_least if loss.limit_state_names else 1
-
-    def margins(self, u: Float) -> Float:
-        """Signed margins (k, m) of the limit states, or of the loss alone, at the rows of ``u`` (k, d)."""
-        points = np.asfortranarray(u)
-        if self.session.problem.loss.limit_state_names:
-            return self.explorer.states(points, "surrogate")[1] - self.event.threshold
-        return self.explorer(points, "surrogate")[:, np.newaxis] - self.event.sign * self.event.threshold
-
-    def searched(self, rng: np.random.Generator, budget: int) -> Hits | None:
-        """A search that follows no values of the loss, where half of the budget may pay for one; else None."""
-        affordable = search_budget(budget, self.explorer.dim)
-        if not affordable:
-            return None
-        goal = self.event.sign * self.event.threshold
-        return find_by_hits(self.explorer, self.explorer.dim, goal, rng, SEARCH_HITS, affordable)
-
-    def iterations(self, learner: Learner, searched: Hits | None) -> list[Iteration]:
-        """The search and the learning, a row each."""
-        level, before = self.event.threshold, 0 if searched is None else searched.evaluations
-        rows = [] if searched is None else [iteration("hits", 1, level, before, elites=searched.hits)]
-        spent = self.explorer.evaluations - before
-        return [*rows, iteration("surrogate", 1, level, spent, elites=learner.failures)]
-
-    def outcome(self, learner: Learner) -> str:
-        return (
-            f"{learner.failures} of {learner.evaluations} evaluations that the surrogate learnt from are in the event"
-        )
-
-    def decisions(self, learner: Learner, pool: Pool, searched: Hits | None) -> list[str]:
-        components = learner.system.components
-        bent = sum(c.process.warp.bends for c in components)
-        warp = "as they are" if not bent else "drawn together by asinh"
-        if 0 < bent < len(components):
-            warp = f"of {bent} of {len(components)} limit states drawn together by asinh"
-        tempers = sorted({f"{c.temper:.2g}" for c in components}, key=float)
-        between = tempers[0] if len(tempers) == 1 else f"{tempers[0]} to {tempers[-1]}"
-        what = "the surrogate" if len(components) == 1 else f"a surrogate of each of {len(components)} limit states"
-        said = [
-            f"{what} learnt from {learner.evaluations} evaluations, with margins {warp}; its standard "
-            f"deviations are taken times {between}, by which its own predictions were off",
-            f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
-        ]
-        if learner.approximation is not None:
-            assisted = sum(c.assisted for c in components)
-            those = "the loss" if len(components) == 1 else f"{assisted} of {len(components)} limit states"
-            said.append(
-                f"it learnt what the approximation leaves of {those}"
-                if assisted
-                else "the approximation says less of the first evaluations than they say of each other: it is not used"
-            )
-        if searched is not None:
-            said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")
-        return said

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from raresim.distributions.mixture import Mixture
 from raresim.losses.system import combined
+from raresim.methods.surrogate_correction import draw_by, relative_worth, row_variances
+from raresim.methods.surrogate_design import far_points, first_design, first_size
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
-from raresim.surrogate.belief import Predicted, unsure
+from raresim.surrogate.belief import Predicted, calibration_of, unsure
 from raresim.surrogate.components import first_system, refitted
 from raresim.surrogate.system import Approximation, System, SystemBelief, together
-
-FARTHEST = 1e-5
-"""Probability that the radius of a draw is beyond that of the first design."""
-
-INNERMOST = 0.15
-"""Share of that radius at which the first design begins."""
 
 CHOICES = 300
 """Points among which the most useful one is evaluated."""
@@ -36,44 +33,23 @@ LEARNT, MOST_LEARNT = 0.6, 300
 SPARE = 0.7
 """Share of the evaluations that are left for the correction by which it must be expected to reach the asked error."""
 
-MIXED = (0.85, 0.10, 0.05)
-"""Shares of what the correction draws by: where the surrogate is unsure, where it expects the event, anywhere."""
-
-FLOOR = 0.005
-"""Share of a point's probability that counts as unsure however sure the surrogate is."""
-
 REHEARSED, SURPRISE = 8, 0.03
 """Evaluations drawn as the correction draws them, before learning may end; and the probability below which an outcome
 of one of them is a surprise, so that learning goes on."""
 
-FAILURES = 5
-"""Evaluations in the event before learning may end."""
+FAILURES, EVERY = 5, 3
+"""Evaluations in the event before learning may end, and how many evaluations until then one is drawn to be there."""
 
-LEARNT_ALL = 1e-3
-"""What is unsure, over the probability, below which nothing is left to learn."""
+AFAR_TWICE = 150
+"""Evaluations from which a look is made early, too; the last one ends the learning."""
 
+AFAR_LEAST, AFAR_MOST, AFAR_EVERY, AFAR_AGAIN = 4, 12, 25, 20
+"""Far evaluations of a look, at least and at most, one of so many of the budget; and evaluations after which a look is
+repeated if one was in the event."""
 
-def first_size(dim: int) -> int:
-    """Evaluations of the first design."""
-    return max(10, 2 * dim + 4)
-
-
-def least_budget(dim: int) -> int:
-    """Evaluations below which the method cannot begin."""
-    return max(60, 2 * first_size(dim) + 40)
-
-
-def first_design(dim: int, rng: np.random.Generator) -> Float:
-    """The origin, and Sobol points turned into directions with radii spread evenly up to the edge of what matters."""
-    from scipy import special, stats
-
-    n = first_size(dim) - 1
-    sobol = stats.qmc.Sobol(dim + 1, seed=rng).random(2 ** math.ceil(math.log2(n)))[:n]
-    v = special.ndtri(np.clip(sobol[:, :dim], 1e-6, 1.0 - 1e-6))
-    v /= np.linalg.norm(v, axis=1, keepdims=True)
-    edge = math.sqrt(stats.chi2.isf(FARTHEST, dim))
-    steps = INNERMOST + (1.0 - INNERMOST) * (np.argsort(np.argsort(sobol[:, dim])) + 0.5) / n
-    return np.vstack([np.zeros((1, dim)), v * (edge * steps)[:, np.newaxis]])
+LEARNT_ALL, LEARNT_ENOUGH = 1e-3, 0.1
+"""What is unsure, over the probability, below which nothing is left to learn, and below which learning may end if the
+correction can do the rest."""
 
 
 @dataclass(eq=False)
@@ -116,6 +92,8 @@ class Learner:
     rebuilt: int = 0
     failed: int = 0
     given: int = 0
+    afar: int = 0
+    afar_hits: int = 0
 
     def begin(self, known: tuple[Float, Float] | None = None) -> None:
         """Evaluate the first design, and choose the warps for the whole run.
@@ -123,20 +101,20 @@ class Learner:
         Parameters
         ----------
         known : tuple of (n, d) and (n, m) float64, optional
-            Points that were evaluated before, the first of them those of a first design, and their margins. They
-            replace the first design where they are as many.
+            Points that were evaluated before, those of a first design first, and their margins. They replace the first
+            design where they are as many.
         """
         if known is not None:
             self.x, self.margins = known
             self.given = len(self.x)
         if self.given < first_size(self.dim):
             x, margins = self._evaluated(first_design(self.dim, self.rng))
-            self.x = x if known is None else np.vstack([x, known[0]])
-            self.margins = margins if known is None else np.vstack([margins, known[1]])
-        first = slice(0, max(first_size(self.dim) - self.failed, 3))
-        self.system = first_system(self.x[first], self.margins[first], self.least, self.goals, self.approximation)
+            self.x = x if known is None else np.vstack([known[0], x])
+            self.margins = margins if known is None else np.vstack([known[1], margins])
+        design = max(first_size(self.dim) - self.failed, 3)
+        self.system = first_system(self.x, self.margins, self.least, self.goals, self.approximation, design)
         self.predictions = [[] for _ in self.system.components]
-        self.rebuild()
+        self._draw_pool(None)
 
     @property
     def seen(self) -> int:
@@ -157,23 +135,31 @@ class Learner:
 
     def see(self, points: Float) -> None:
         """Evaluate ``points`` (k, d) that others have found, and make parameters and pool anew."""
+        self._add(points)
+        self.rebuild()
+
+    def _add(self, points: Float) -> None:
         points, margins = self._evaluated(points)
         self.x, self.margins = np.vstack([self.x, points]), np.vstack([self.margins, margins])
-        self.rebuild()
 
     def refit(self) -> None:
         """Fit the parameters to all evaluations."""
+        rough = None if self.approximation is None else self.approximation(self.x)
         components = [
-            refitted(component, self.x, self.margins, self.approximation, predictions)
-            for component, predictions in zip(self.system.components, self.predictions, strict=True)
+            refitted(component, self.x, self.margins[:, j], None if rough is None else rough[:, j], self.predictions[j])
+            for j, component in enumerate(self.system.components)
         ]
         self.system = replace(self.system, components=tuple(components))
 
-    def rebuild(self) -> None:
-        """Fit parameters to all evaluations, and draw a new pool."""
+    def rebuild(self, is_last: bool = False) -> None:
+        """Fit parameters to all evaluations, and draw a new pool; the last one looks for its places anew."""
         self.refit()
+        self._draw_pool(None if is_last else self.pool.law)
+
+    def _draw_pool(self, known: Mixture | None) -> None:
+        """A pool for what the surrogates believe, from the law ``known`` where it serves again."""
         size = POOL if self.seen < LATER else POOL_LATER
-        self.pool = pool_of(self.system, (self.x, self.margin), size, self.rng)
+        self.pool = pool_of(self.system, (self.x, self.margin), size, self.rng, known)
         self.belief = SystemBelief.of(self.system, self.pool.points)
         self.rebuilt, self.taken = self.seen, []
 
@@ -182,34 +168,63 @@ class Learner:
 
         ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
         """
-        most = min(int(LEARNT * budget), MOST_LEARNT - self.given)
+        looks = min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
+        most = min(int(LEARNT * budget), MOST_LEARNT - self.given) - looks  # those of the end
         next_look = first_size(self.dim) + self.dim + 10
+        next_afar = next_look if budget >= AFAR_TWICE else self.seen + budget
         while self.evaluations < most:
             if self.seen >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
+            if self.seen >= next_afar:
+                self.look_afar(min(looks, most - self.evaluations))
+                self.rebuild()
+                next_afar = self.seen + (AFAR_AGAIN if self.afar_hits else budget)
+                continue
             if self.seen >= next_look and self.failures >= FAILURES and self._knows(budget, target):
                 if not self.rehearse(min(REHEARSED, most - self.evaluations)):
-                    break
+                    self.look_afar(looks)
+                    if not self.afar_hits:
+                        return
                 next_look = self.seen + max(REBUILD_LEAST, self.dim)
                 self.rebuild()
                 continue
             self.step(min(self.batch, most - self.evaluations))
+        self.look_afar(looks)
 
     def _knows(self, budget: int, target: float | None) -> bool:
         """Whether it believes that it has learnt enough."""
-        if target is not None:
-            return self.expected_error(budget) <= target
-        doubts = [float(np.mean(self.pool.weight * unsure(likely))) for likely in self.belief.failing]
-        found = map(self.pool.probability, self.belief.failing)
-        return all(doubt <= LEARNT_ALL * value for doubt, value in zip(doubts, found, strict=True))
+        doubt = max(
+            float(np.mean(self.pool.weight * unsure(likely))) / max(self.pool.probability(likely), 1e-300)
+            for likely in self.belief.failing
+        )
+        if target is None:
+            return doubt <= LEARNT_ALL
+        return doubt <= LEARNT_ENOUGH and self.expected_error(budget) <= target
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
         likely = self.belief.failing
-        drawn = self.rng.choice(likely.shape[1], count, replace=False, p=draw_by(self.pool, likely))
+        chance = draw_by(self.pool, likely)
+        chance[self.taken] = 0.0
+        drawn = self.rng.choice(likely.shape[1], count, replace=False, p=chance / chance.sum())
         before = len(self.outcomes)
         self._evaluate(list(drawn))
         return any((p if hit else 1.0 - p) < SURPRISE for p, hit in self.outcomes[before:])
+
+    def look_afar(self, count: int) -> None:
+        """Evaluate at most ``count`` of `far_points`, where the surrogates are sure of no event.
+
+        Neither parameters nor pool follow what is found yet.
+        """
+        points = far_points(self.pool.points, self.pool.weight * self.belief.failing, self.rng)
+        seen = (points[:, np.newaxis] == self.x).all(axis=2).any(axis=1)
+        sure = np.flatnonzero((self.system.failing_at(points).max(axis=0) < SURPRISE) & ~seen)
+        points = points[self.rng.permutation(sure)[:count]]
+        before = len(self.margins)
+        self.afar = len(points)
+        if len(points):
+            self._add(points)
+        self.afar_hits = int(np.count_nonzero(self.margin[before:] >= min(self.goals)))
 
     def expected_error(self, budget: int) -> float:
         """Relative error that the correction is expected to have after the rest of ``budget``."""
@@ -242,17 +257,26 @@ class Learner:
     def _predicted(self, row: int, margins: Float) -> None:
         """Keep what was predicted of a row of the pool, whose true ``margins`` (m,) have come."""
         system, goal = self.system, self.goals[0]
-        score = system.scores(self.belief.mean[[row]], self.belief.spread[[row]], goal)
         for j, component in enumerate(system.components):
-            before = Predicted(float(score[0, j] * component.temper), bool(margins[j] >= goal))
-            self.predictions[j].append(before)
+            score = float((self.belief.mean[row, j] - component.boundary(goal)) / self.belief.spread[row, j])
+            self.predictions[j].append(Predicted(score, bool(margins[j] >= goal)))
+        scores = system.scores(self.belief.mean[[row]], self.belief.spread[[row]], goal)
         is_hit = bool(combined(margins[np.newaxis], self.least)[0] >= goal)
-        self.outcomes.append((float(together(score, self.least)[0]), is_hit))
+        self.outcomes.append((float(together(scores, self.least)[0]), is_hit))
 
     def _most_useful(self, belief: SystemBelief, taken: list[int]) -> int:
-        """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most."""
+        """The point, of some drawn where weight and doubt are large and not ``taken`` yet, that would teach most.
+
+        While few evaluations are in the event, every third one is drawn from what the surrogates take for the event: a
+        boundary that is known from one side only may be one that is never crossed.
+        """
         failing = belief.failing
         worth = relative_worth(self.pool, failing)
+        if self.failures < FAILURES and len(self.outcomes) % EVERY == EVERY - 1:
+            expected = np.sum([share * self.pool.weight * p for share, p in zip(worth, failing, strict=True)], axis=0)
+            expected[taken] = 0.0
+            if expected.sum() > 0:
+                return int(self.rng.choice(expected.size, p=expected / expected.sum()))
         doubt = np.sum([share * self.pool.weight * unsure(p) for share, p in zip(worth, failing, strict=True)], axis=0)
         doubt[taken] = 0.0
         if not doubt.sum() > 0:
@@ -264,6 +288,12 @@ class Learner:
         return int(some[np.argmax(np.sum(taught, axis=0))])
 
     @property
+    def calibration(self) -> float:
+        """As `calibration_of`, of the limit state for which it is farthest from zero."""
+        pairs = zip(self.predictions, self.system.components, strict=True)
+        return max((calibration_of(before, component.temper) for before, component in pairs), key=abs)
+
+    @property
     def margin(self) -> Float:
         """Margins (n,) of the system."""
         return combined(self.margins, self.least)
@@ -272,31 +302,3 @@ class Learner:
     def failures(self) -> int:
         """Evaluations in the event that has the fewest."""
         return min(int(np.count_nonzero(self.margin >= goal)) for goal in self.goals)
-
-
-def relative_worth(pool: Pool, failing: Float) -> Float:
-    """How much each event (e,) counts: the first divided by its probability, so that relative errors count alike."""
-    found = np.maximum([pool.probability(likely) for likely in failing], 1e-300)
-    return np.asarray(np.minimum(found[0] / found, 1e12))
-
-
-def draw_by(pool: Pool, failing: Float) -> Float:
-    """Probability (k,) with which the correction draws each point of the pool, for all events (e, k) alike."""
-    drawn = np.zeros(failing.shape[1])
-    for likely in failing:
-        doubt = pool.weight * (unsure(likely) + FLOOR * likely)
-        parts = zip(MIXED, (doubt, pool.weight * likely, np.ones(likely.size)), strict=True)
-        drawn += np.sum([share * part / max(part.sum(), 1e-300) for share, part in parts], axis=0)
-    drawn /= drawn.sum()  # where no event is expected, anywhere is all that is left
-    return drawn
-
-
-def row_variances(pool: Pool, failing: Float) -> tuple[float, ...]:
-    """Relative variance of one evaluation of the correction for each event, if the surrogate's doubts are right."""
-    r = draw_by(pool, failing)
-    found = []
-    for likely in failing:
-        value = pool.probability(likely)
-        terms = (pool.weight / likely.size) ** 2 * likely * (1.0 - likely) / r
-        found.append(float(terms.sum()) / value**2 if value > 0 else math.inf)
-    return tuple(found)

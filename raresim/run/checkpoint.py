@@ -267,6 +267,7 @@ class Checkpoint:
         self._generation = before.generation if before else 0
         self._end = threading.Event()
         self._failure: OSError | None = None
+        self._saving = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def keep(self, progress: Progress) -> None:
@@ -286,6 +287,10 @@ class Checkpoint:
 
     def save(self) -> None:
         """Write the state as it is now."""
+        with self._saving:
+            self._save()
+
+    def _save(self) -> None:
         progress, rounds, files = self.progress, self.rounds, self._files
         if progress is not None and self.files_of is not None:
             try:
@@ -302,6 +307,7 @@ class Checkpoint:
 
     def __enter__(self) -> Self:
         self.save()
+        self.journal.save = self.save
         self._thread = threading.Thread(target=self._save_now_and_then, name="raresim-checkpoint", daemon=True)
         self._thread.start()
         return self
@@ -310,6 +316,7 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end.set()
+        self.journal.save = None
         if self._thread is not None:
             self._thread.join()
         if self._failure is None:

@@ -41,6 +41,7 @@ from raresim.record.exhibits import Exhibit
 from raresim.record.outcome import Arrays
 from raresim.record.records import Estimate
 from raresim.registry import lookup
+from raresim.run import evaluations as of_evaluations
 from raresim.run import reading, units
 from raresim.run.answer import inflation
 from raresim.run.approximation import Named, bound, refuse_approximation
@@ -425,6 +426,8 @@ class Experiment:
             exhibits = (*of_states, *self._exhibits(found, sample, estimates))
             if self.model is not None:
                 exhibits = (*exhibits, *self.model.exhibits(estimates, exhibits))
+            of_loss = of_evaluations.exhibits(found.job, sample, self.inputs, found.loss)
+            exhibits = (*exhibits, *of_loss)
         if controls:
             status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
             exhibits = (model_controls.exhibit(controls, status), *exhibits)

@@ -18,6 +18,9 @@ ROWS = 8_192
 LABELS = 60
 """Predicted evaluations from which the spread of a process is calibrated."""
 
+VISIBLE = 0.05
+"""Errors that show in a picture of all values, as a share of their standard deviation."""
+
 TEMPER_SPREAD = 0.4
 """Standard deviation of the prior of the log of its factor."""
 
@@ -130,6 +133,20 @@ def temper_of(process: GaussianProcess, before: list[Predicted]) -> float:
     return math.exp(float(best.x))
 
 
+def calibration_of(before: list[Predicted], temper: float) -> float:
+    """Outcomes in the event less those expected, in standard deviations: a standard normal if it knows its doubts.
+
+    Every prediction was made before its outcome was known.
+    """
+    from scipy import special
+
+    if not before:
+        return 0.0
+    expected = special.ndtr(np.array([p.score for p in before]) / temper)
+    hits = np.array([p.is_hit for p in before], dtype=float)
+    return float((hits - expected).sum() / math.sqrt(max(float((expected * (1.0 - expected)).sum()), 1.0)))
+
+
 def unsure(failing: Float) -> Float:
     """Standard deviation (m,) of the indicator of each point, which fails with such a probability."""
     return np.sqrt(failing * (1.0 - failing))
@@ -138,3 +155,17 @@ def unsure(failing: Float) -> Float:
 def distinct_share(values: Float) -> float:
     """Share of different numbers among ``values``: a loss that moves in steps repeats itself."""
     return float(np.unique(values).size / values.size)
+
+
+def largest_off(process: GaussianProcess, offsets: Float | None = None) -> float:
+    """Largest error of an evaluation as the others predict it, in standard deviations, of those that can be seen.
+
+    A process that knows its points to many digits is off by many of its standard deviations where nobody would look: an
+    error counts from `VISIBLE` of the spread of all values, which are the sums with ``offsets`` (n,) where the process
+    is of what an approximation leaves.
+    """
+    mean, spread = process.left_out()
+    error = np.abs(process.y - mean)
+    values = process.y if offsets is None else process.y + offsets
+    visible = error >= VISIBLE * float(values.std())
+    return float((error / spread)[visible].max(initial=0.0))

@@ -14,6 +14,9 @@ from raresim.surrogate.warp import Warp
 ITERATIONS = 60
 """Largest number of steps of the optimiser; a fit begins at the one before, so that few are needed."""
 
+STEP = 0.01
+"""Half the step of a difference of means."""
+
 JITTER = 1e-10
 """Share of the mean variance that is added where rounding makes a covariance indefinite."""
 
@@ -70,6 +73,25 @@ class GaussianProcess:
         mean, spread, _ = self.posterior(z)
         return mean, spread
 
+    def axes(self) -> Float:
+        """Directions (d, d) in its columns by how much the mean changes along them at its points [2]_.
+
+        References
+        ----------
+        .. [2] Constantine, *Active Subspaces*, SIAM, 2015.
+        """
+        from scipy import linalg
+
+        known = linalg.cho_solve((self.root, True), self.y)
+        n, d = self.x.shape
+        steps = STEP * np.eye(d)
+        ahead, behind = ((self.x[:, np.newaxis] + side * steps).reshape(-1, d) for side in (1.0, -1.0))
+        change = covariance(self.layout, self.theta, ahead, self.x) - covariance(
+            self.layout, self.theta, behind, self.x
+        )
+        slopes = (change @ known).reshape(n, d)
+        return np.asarray(np.linalg.eigh(slopes.T @ slopes)[1][:, ::-1])
+
     def left_out(self) -> tuple[Float, Float]:
         """Mean and standard deviation (n,) at each of its points as the other points predict it [1]_, sec. 5.4.2.
 
@@ -85,7 +107,9 @@ class GaussianProcess:
         return self.y - alpha * spread, np.sqrt(spread)
 
 
-def fit(x: Float, y: Float, warp: Warp, before: Float | None = None) -> tuple[GaussianProcess, float]:
+def fit(
+    x: Float, y: Float, warp: Warp, before: Float | None = None, turn: Float | None = None
+) -> tuple[GaussianProcess, float]:
     """The process with the most probable parameters, and the log of their posterior density, in nats.
 
     Parameters
@@ -96,12 +120,14 @@ def fit(x: Float, y: Float, warp: Warp, before: Float | None = None) -> tuple[Ga
         Warped values.
     warp : Warp
         How they were warped.
+    turn : (d, d) float64, optional
+        The axes, as of `Layout`.
     before : (p,) float64, optional
         Where the search for parameters begins; at the centre of their prior by default.
     """
     from scipy import optimize
 
-    layout = Layout(x.shape[1])
+    layout = Layout(x.shape[1], turn)
     centre, scale = layout.prior()
 
     def objective(theta: Float) -> tuple[float, Float]:
@@ -125,13 +151,13 @@ def _likelihood(layout: Layout, theta: Float, x: Float, y: Float) -> tuple[float
     """Log likelihood of ``y`` in nats, and its derivative by ``theta``."""
     from scipy import linalg
 
-    k, derivatives = with_derivatives(layout, theta, x)
+    k, summed = with_derivatives(layout, theta, x)
     root = _root(k)
     alpha = linalg.cho_solve((root, True), y)
     inverse = linalg.cho_solve((root, True), np.eye(len(y)))
     value = -0.5 * float(y @ alpha) - float(np.log(np.diagonal(root)).sum()) - 0.5 * len(y) * math.log(2.0 * math.pi)
     outer = np.multiply.outer(alpha, alpha) - inverse
-    return value, np.array([0.5 * float(np.vdot(outer, part)) for part in derivatives])
+    return value, 0.5 * summed(outer)
 
 
 def _root(k: Float) -> Float:

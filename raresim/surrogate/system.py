@@ -13,6 +13,7 @@ from raresim.losses.system import combined
 from raresim.numerics.arrays import Float
 from raresim.surrogate.belief import ROWS, Belief
 from raresim.surrogate.gaussian_process import GaussianProcess
+from raresim.surrogate.rivals import First, Rival
 
 Approximation = Callable[[Float], Float]
 """Margins (k, m) of the limit states at points (k, d) of standard normal space, from something cheap."""
@@ -32,12 +33,18 @@ class Component:
         Whether the process has what the approximation leaves.
     column : int
         Its place among the limit states.
+    rivals : tuple of Rival
+        The warps that are still in the choice, the best first.
+    first : First
+        What their units are read from.
     """
 
     process: GaussianProcess
-    temper: float = 1.0
-    assisted: bool = False
-    column: int = 0
+    temper: float
+    assisted: bool
+    column: int
+    rivals: tuple[Rival, ...]
+    first: First
 
     def boundary(self, goal: float) -> float:
         """The warped margin at the margin ``goal``."""

@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raresim import Probability, ProgramLoss, ProgramOutput, PythonLoss, Surrogate, UMBridgeLoss, estimate
+from raresim import (
+    Auto,
+    Probability,
+    ProgramLoss,
+    ProgramOutput,
+    PythonLoss,
+    Surrogate,
+    UMBridgeLoss,
+    ValueAtRisk,
+    estimate,
+)
 from raresim.errors import FieldError
-from raresim.methods.surrogate_search import Learner, draw_by, first_design, row_variances
+from raresim.methods.surrogate_correction import draw_by, row_variances
+from raresim.methods.surrogate_design import first_design
+from raresim.methods.surrogate_search import Learner
 from tests.statistical import assert_within_error
 from tests.umbridge_server import serving
 
@@ -257,8 +269,8 @@ def test_an_event_that_is_never_seen_is_bounded_and_not_an_error():
 
 REFUSED = {
     "inputs": (
-        lambda: estimate(40, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
-        "surrogate takes at most 12 inputs, got 40: use auto",
+        lambda: estimate(60, plane, Probability(above=0.0), Surrogate(), seed=1, max_evaluations=500),
+        "surrogate takes at most 50 inputs, got 60: use auto",
     ),
     "budget": (
         lambda: Surrogate().refuse_budget(12, 90),
@@ -281,3 +293,34 @@ def test_what_it_does_not_take_is_refused(name):
     build, message = REFUSED[name]
     with pytest.raises(FieldError, match=message):
         build()
+
+
+def declared(smooth=True, **options):
+    return PythonLoss(function=plane, smooth=smooth, **options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "dim", "budget", "chosen"),
+    [
+        (declared(), 3, 300, True),
+        (declared(smooth=False), 3, 300, False),
+        (declared(on_failure="bound"), 3, 300, False),
+        (declared(), 13, 300, False),
+        (declared(), 3, 5_000, False),
+        (declared(limit_states=["a", "b", "c"], smooth=["a"]), 3, 300, False),
+    ],
+)
+def test_auto_leaves_a_costly_smooth_loss_to_a_surrogate(loss, dim, budget, chosen):
+    said = Auto().foreseen(loss, [Probability(above=0.0)], dim, budget)
+    assert bool(said) == chosen
+    assert Auto().foreseen(loss, [ValueAtRisk(level=0.99)], dim, budget) == ""
+    assert Auto(draws="sobol").foreseen(loss, [Probability(above=0.0)], dim, budget) == ""
+
+
+@pytest.mark.slow
+def test_auto_gives_the_answer_of_the_surrogate_and_says_so():
+    result = estimate(3, declared(), Probability(above=0.0), seed=1, max_evaluations=150, relative_error=0.05)
+    assert result.method == "auto"
+    assert result.search["kind"] == "surrogate"
+    assert result.search["decisions"][0].startswith("a surrogate learns the loss: it is declared to be smooth")
+    assert result.estimates[0].value == pytest.approx(stats.norm.sf(4.0), rel=0.1)

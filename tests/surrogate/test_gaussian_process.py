@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from raresim.surrogate.belief import Belief, Predicted, failing_at, temper_of
+from raresim.surrogate.belief import Belief, Predicted, failing_at, largest_off, temper_of
 from raresim.surrogate.covariance import Layout, covariance, spectrum, variance, with_derivatives
-from raresim.surrogate.gaussian_process import _likelihood, fit
-from raresim.surrogate.warp import Warp, candidates
+from raresim.surrogate.gaussian_process import GaussianProcess, _likelihood, fit
+from raresim.surrogate.warp import Warp, candidates, neighbours, unwarped
 
-STRAIGHT = Warp(0.0, 1.0, bends=False)
+STRAIGHT = Warp(0.0, 1.0)
 
 
 def draws(n, d, seed=1):
@@ -26,10 +26,12 @@ def fitted():
     return fit(x, waves(x), STRAIGHT)[0]
 
 
-@pytest.mark.parametrize("dim", [2, 5, 17])
-def test_derivatives_are_those_of_the_likelihood(dim):
-    """17 inputs share one length scale; three and more have effects of each axis alone."""
-    x, layout = draws(20, dim), Layout(dim)
+@pytest.mark.parametrize(("dim", "is_turned"), [(2, False), (5, True), (17, False), (17, True)])
+def test_derivatives_are_those_of_the_likelihood(dim, is_turned):
+    """17 inputs share one length scale, and the last of their turned axes do; three and more have effects alone."""
+    x = draws(20, dim)
+    turn = np.linalg.qr(draws(dim, dim, seed=9))[0] if is_turned else None
+    layout = Layout(dim, turn)
     theta = layout.prior()[0] + 0.3 * np.random.default_rng(2).standard_normal(len(layout.names))
     theta[-1] = np.log(1e-2)  # enough noise for differences to be exact
     values = waves(x)
@@ -38,7 +40,7 @@ def test_derivatives_are_those_of_the_likelihood(dim):
 
 
 def test_the_covariance_has_one_formula():
-    x, layout = draws(12, 4), Layout(4)
+    x, layout = draws(12, 4), Layout(4, np.linalg.qr(draws(4, 4, seed=9))[0])
     theta, _ = layout.prior()
     noisy, _ = with_derivatives(layout, theta, x)
     plain = covariance(layout, theta, x, x)
@@ -101,11 +103,71 @@ def test_predictions_that_were_too_sure_raise_the_factor(fitted):
     assert temper_of(fitted, seen(5.0)) > 1.5 * temper_of(fitted, seen(0.5))
 
 
-def test_warps_keep_order_and_say_their_slope():
-    margin = draws(30, 1)[:, 0] * 10.0
-    for warp in candidates(margin):
-        assert (np.diff(warp(np.sort(margin))) > 0).all()
-        step = 1e-6
+def test_axes_begin_with_the_direction_that_matters(fitted):
+    """The gradient of ``sin(x_1) + 0.3 (x_1 + x_2 + x_3)`` leaves the plane of ``x_1`` and ``(0, 1, 1)`` nowhere."""
+    axes = fitted.axes()
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-12)
+    assert abs(axes[:, 2] @ [0.0, 1.0, -1.0]) / np.sqrt(2.0) > 0.95
+
+
+def test_a_turned_process_sees_a_ridge_that_is_not_along_an_axis():
+    x, z = draws(40, 6), draws(200, 6, seed=3)
+    direction = np.ones(6) / np.sqrt(6.0)
+
+    def ridge(x):
+        return np.tanh(2.0 * x @ direction)
+
+    plain, plain_density = fit(x, ridge(x), STRAIGHT)
+    turned, density = fit(x, ridge(x), STRAIGHT, None, plain.axes())
+    assert density > plain_density
+    off = [np.sqrt(np.mean((process.predict(z)[0] - ridge(z)) ** 2)) for process in (plain, turned)]
+    assert off[1] < 0.5 * off[0]
+
+
+@pytest.mark.parametrize("margin", [draws(30, 1)[:, 0] * 10.0, draws(30, 1)[:, 0] - 5.0])
+def test_warps_keep_order_and_say_their_slope(margin):
+    tried = list(candidates(margin))
+    assert {warp.shape for warp in tried} == {"straight", "asinh", "root", "sinh", "log", "atanh"}
+    tried += [near for warp in tried for near in neighbours(warp, margin)]
+    beyond = np.concatenate([margin, margin.min() * np.array([1.5, 3.0]), -margin.min() * np.array([1.5, 3.0])])
+    for warp in tried:
+        assert (np.diff(warp(np.sort(beyond))) > 0).all()
+        np.testing.assert_allclose(unwarped(warp, warp(beyond)), beyond, rtol=1e-6, atol=1e-9 * np.abs(beyond).max())
+        step = 1e-7 * np.abs(margin).max()
         slope = np.log((warp(margin + step) - warp(margin - step)) / (2 * step)).sum()
-        assert warp.log_slope(margin) == pytest.approx(slope, rel=1e-4)
+        assert warp.log_slope(margin) == pytest.approx(slope, rel=1e-3, abs=1e-2)
         assert warp.boundary == warp(np.zeros(1))[0]
+        assert warp.shape == "straight" or warp(margin).std() == pytest.approx(1.0)
+
+
+UNDONE = {
+    "root": lambda y: y**3,
+    "log": np.expm1,
+    "sinh": lambda y: np.sign(y) * np.log1p(np.abs(y)),
+    "atanh": lambda y: np.tanh(y / 2.0),
+}
+
+
+@pytest.mark.parametrize("shape", sorted(UNDONE))
+def test_a_transform_is_undone_by_the_warp_that_is_made_for_it(shape):
+    """The most probable warp of a plane that was bent is the one that makes it a plane again."""
+    x = 2.0 * draws(30, 3)
+    margin = UNDONE[shape](x.sum(axis=1) - 2.0)
+    fits = [(fit(x, warp(margin), warp)[1] + warp.log_slope(margin), warp.shape) for warp in candidates(margin)]
+    assert max(fits)[1] == shape
+
+
+def test_errors_that_nobody_could_see_are_no_contradiction(fitted):
+    assert largest_off(fitted) < 5.0
+    x = np.vstack([fitted.x, fitted.x[:1] + 1e-3])
+    jump = np.append(fitted.y, fitted.y[0] + 1.0)
+    theta = fitted.theta.copy()
+    theta[-1] = np.log(1e-6)
+    assert largest_off(at(theta, x, jump)) > 5.0
+    jump[-1] = fitted.y[0] + 0.02 * fitted.y.std()
+    assert largest_off(at(theta, x, jump)) < 5.0
+
+
+def at(theta, x, y):
+    total, _ = with_derivatives(Layout(x.shape[1]), theta, x)
+    return GaussianProcess(Layout(x.shape[1]), theta, x, y, STRAIGHT, np.linalg.cholesky(total))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from raresim.surrogate.components import first_component, first_system
+from raresim.surrogate.components import first_component, first_system, refitted
 from raresim.surrogate.system import SystemBelief, together
 
 RNG = np.random.default_rng(5)
@@ -68,3 +68,15 @@ def test_the_surrogate_with_an_approximation_predicts_the_truth():
     for j, component in enumerate(system.components):
         truth = component.process.warp(np.column_stack([points[:, 0] - 3.0, 50.0 * (points[:, 1] - 3.0)])[:, j])
         assert (np.abs(mean[:, j] - truth) <= 6.0 * spread[:, j] + 1e-3).all()
+
+
+@pytest.mark.parametrize("dim", [4, 16])
+def test_axes_that_were_turned_are_followed_by_neighbours_of_their_warp(dim):
+    """16 inputs share one length scale, and as many turned axes do not."""
+    x = np.random.default_rng(1).normal(size=(40, dim)) * 2.0
+    margin = np.sinh(x.sum(axis=1) / np.sqrt(dim)) - 3.0
+    component = first_component(x, margin, None, 0)
+    again = refitted(component, x, margin, None, [])
+    assert any(rival.turn is not None for rival in component.rivals)
+    assert again.process.warp.shape != "straight"
+    assert any(rival.turn is not None for rival in again.rivals)

@@ -1,0 +1,137 @@
+"""Learning a surrogate: evaluations where the event is expected and where it is not, warps, and pools of all places."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from raresim.diagnostics.surrogate import surrogate_checks
+from raresim.methods.surrogate_design import AFAR_RADII
+from raresim.methods.surrogate_pool import pool_of
+from raresim.methods.surrogate_search import FAILURES, Learner
+from raresim.surrogate.belief import Predicted, calibration_of
+from raresim.surrogate.components import first_system
+from tests.statistical import assert_within_error
+
+
+def begun(loss, dim, seed=1, **options):
+    """A learner of a loss, or of several limit states where it returns a column for each."""
+    learner = Learner(lambda u: loss(u).reshape(len(u), -1), dim, np.random.default_rng(seed), **options)
+    learner.begin()
+    return learner
+
+
+def hidden(u):
+    """A flat loss, and a plane in another unit that shows nowhere else."""
+    return np.maximum(u[:, 0] - 4.0, 200.0 * (u[:, 1] - 4.8))
+
+
+def test_a_part_in_another_unit_is_met_far_out():
+    learner = begun(hidden, 2)
+    assert not (learner.x[:, 1] > 4.8).any()
+    learner.look_afar(8)
+    assert learner.afar == len(learner.margins) - 10 > 0
+    assert learner.afar_hits == np.count_nonzero(hidden(learner.x[10:]) >= 0.0) > 0
+    assert np.linalg.norm(learner.x[10:], axis=1).max() <= AFAR_RADII[1] * (1.0 + 1e-12)
+
+
+def test_a_loss_that_is_what_it_seems_is_not_met_far_out():
+    learner = begun(lambda u: u[:, 0] - 4.0, 2)
+    learner.look_afar(8)
+    assert learner.afar > 0
+    assert learner.afar_hits == 0
+
+
+def test_a_limit_state_that_is_hidden_in_another_unit_is_met_far_out_among_columns():
+    learner = begun(lambda u: np.column_stack([hidden(u), u[:, 0] - u[:, 1] - 6.0]), 2)
+    learner.look_afar(8)
+    assert learner.afar_hits == np.count_nonzero(learner.margin[10:] >= 0.0) > 0
+
+
+def test_predictions_that_never_come_true_are_far_from_expected():
+    assert calibration_of([], 1.0) == 0.0
+    assert calibration_of([Predicted(0.0, False)] * 36, 1.0) == pytest.approx(-6.0)
+    assert calibration_of([Predicted(0.0, k % 2 == 0) for k in range(36)], 1.0) == pytest.approx(0.0)
+
+
+def test_the_limit_state_that_is_farthest_off_gives_the_calibration():
+    learner = begun(lambda u: u - 4.0, 2)
+    assert learner.calibration == 0.0
+    learner.predictions = [[Predicted(0.0, k % 2 == 0) for k in range(36)], [Predicted(0.0, False)] * 36]
+    assert learner.calibration == pytest.approx(-6.0)
+
+
+def test_a_boundary_is_seen_from_both_sides():
+    """Where a cubed plane meets its threshold it is flat; evaluations beside it alone would all lie on one side."""
+    learner = begun(lambda u: 20.0 * (u.sum(axis=1) / np.sqrt(3.0) - 3.0) ** 3, 3)
+    learner.learn(70, None)
+    assert learner.system.components[0].process.warp.shape in ("root", "asinh")
+    assert learner.failures >= FAILURES
+
+
+SQUARES, SLOPES, LEVEL = np.array([1.0, 0.835]), np.array([0.8, 0.33]), 40.0
+
+
+def two_lobes(u):
+    return u**2 @ SQUARES + u @ SLOPES - LEVEL
+
+
+def outside():
+    """The probability of the outside of that ellipse: an integral over the direction."""
+
+    def beyond(angle):
+        along = np.array([np.cos(angle), np.sin(angle)])
+        a, b = SQUARES @ along**2, SLOPES @ along
+        r = (-b + np.sqrt(b * b + 4.0 * a * LEVEL)) / (2.0 * a)
+        return np.exp(-0.5 * r * r) / (2.0 * np.pi)
+
+    return integrate.quad(beyond, 0.0, 2.0 * np.pi, epsabs=0.0, epsrel=1e-10, limit=200)[0]
+
+
+@pytest.mark.statistical(effect=0.15, false_fail=1e-6, false_pass=1e-3)
+def test_a_pool_has_the_far_side_of_an_ellipse_too():
+    """Its other side has some per cent of the probability, 3 in 10^9, and a climb of a thousand draws loses it."""
+    x = np.vstack([np.zeros(2), 6.0 * np.random.default_rng(3).uniform(-1.0, 1.0, (24, 2))])
+    margin = two_lobes(x)
+    system = first_system(x, margin[:, np.newaxis], 1, (0.0,), None)
+    pool = pool_of(system, (x, margin), 20_000, np.random.default_rng(4))
+    terms = pool.weight * (two_lobes(pool.points) >= 0.0)
+    assert_within_error(terms.mean(), outside(), terms.std(ddof=1) / np.sqrt(terms.size))
+
+
+def test_many_inputs_of_which_one_direction_matters_are_learnt():
+    """Seventeen axes have one length scale as they are, and fifteen where they are turned: starts must not be mixed."""
+    direction = np.ones(17) / np.sqrt(17.0)
+    learner = begun(lambda u: np.tanh(u @ direction - 2.5), 17)
+    learner.learn(100, 0.05)
+    chance = learner.pool.probability(learner.belief.failing)
+    assert chance == pytest.approx(stats.norm.sf(2.5), rel=0.3)
+
+
+def facts(**changed):
+    names = ("evaluations", "failures", "distinct", "unsure", "pool_error", "largest_off", "limit_states", "undeclared")
+    values = (100.0, 20.0, 1.0, 0.1, 0.01, 1.0, 1.0, 0.0)
+    fine = {f"surrogate_{name}": value for name, value in zip(names, values, strict=True)}
+    fine |= {"surrogate_afar": 8.0, "surrogate_afar_hits": 0.0, "surrogate_calibration": 0.5}
+    return fine | {f"surrogate_{name}": value for name, value in changed.items()}
+
+
+SEEN = {"surrogate_correction": 0.01, "spread_over_known": 1.0}
+REFUSED = {
+    "surrogate_afar": (facts(afar_hits=1.0), SEEN, 0.01, "untrusted", "1 of the last 8 evaluations far out"),
+    "surrogate_calibration": (facts(calibration=-5.0), SEEN, 0.01, "caution", "came about less often"),
+    "surrogate_spread": (facts(), SEEN | {"spread_over_known": 6.0}, 0.1, "untrusted", "6 times as much"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_contradicts_the_surrogate_is_refused(name):
+    found, diagnostics, error, status, words = REFUSED[name]
+    assert {c.status for c in surrogate_checks(facts(), SEEN, 0.01)} == {"trusted"}
+    wanting = [c for c in surrogate_checks(found, diagnostics, error) if c.status != "trusted"]
+    assert [(c.name, c.status) for c in wanting] == [(name, status)]
+    assert words in wanting[0].message
+
+
+def test_batches_that_agree_well_may_spread_more_than_expected():
+    spread = SEEN | {"spread_over_known": 6.0}
+    assert {c.status for c in surrogate_checks(facts(), spread, 0.01)} == {"trusted"}
