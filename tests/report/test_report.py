@@ -933,7 +933,7 @@ def test_exact_rows_agree_with_an_exact_reference(run: Path) -> None:
 
 def test_unknown_unit_is_located(run: Path) -> None:
     edit(run / "result.json", search={"unit": "walk"})
-    assert refused(run).endswith(".unit: must be one of draw, line, direction, replicate, got 'walk'")
+    assert refused(run).endswith(".unit: must be one of draw, line, direction, replicate, batch, got 'walk'")
 
 
 TRACE = {

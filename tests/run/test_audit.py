@@ -682,6 +682,19 @@ def test_a_climb_keeps_to_its_evaluations():
     assert (got.failing[0], got.log_probability[0], got.loss.size, got.log_influence.size) == (0, -math.inf, 0, 0)
 
 
+class OfFactors:
+    """A bound loss of a function, which is not made in one pass from standard normals."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, x, out):
+        self.function(x, out)
+
+    def of_normals(self, inputs, u, out):
+        return False
+
+
 def test_draws_on_the_threshold_are_in_the_event():
     """Losses in steps of a half: the climb ends on the level of the threshold, and all its draws there fail."""
 
@@ -689,7 +702,7 @@ def test_draws_on_the_threshold_are_in_the_event():
         np.floor(2.0 * x[:, 0], out=out)
         out /= 2.0
 
-    problem, events = Problem(StandardNormal(dim=2), steps), (Event(2.5),)
+    problem, events = Problem(StandardNormal(dim=2), OfFactors(steps)), (Event(2.5),)
     job = WeightedDraws(Sampler(problem, ROWS, 5), events)
     (got,) = _AuditClimb(problem, 5, job, events, (1.0,), (0.0,), 200, 10**6)(Block(7, 1, 1, 1)).seen
     assert 2.5 in got.loss
@@ -720,7 +733,7 @@ def test_a_loss_that_fails_in_a_climb_names_the_block():
     def fails(x, out):
         raise LossError("no convergence")
 
-    problem, events = Problem(StandardNormal(dim=2), fails), (Event(2.5),)
+    problem, events = Problem(StandardNormal(dim=2), OfFactors(fails)), (Event(2.5),)
     job = WeightedDraws(Sampler(problem, ROWS, 5), events)
     with pytest.raises(LossError, match=r"^no convergence \[stage 7, block 1\]$"):
         _AuditClimb(problem, 5, job, events, (1.0,), (0.0,), 200, 10**6)(Block(7, 1, 1, 1))
