@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from raresim.estimators.weighted_draws import summary_of
 from raresim.methods.offers import of_squares, of_weights
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
+from raresim.numerics.streams import stream
 
 NOTHING = 1e-9
 """Share of rows from the model itself that is the rounding of a sum of shares."""
@@ -95,3 +96,40 @@ class MixedDraws(OfferedDraws):
     def weight_bound(self) -> float | None:
         """Log of one over the share of rows of the model itself, where there are some."""
         return -math.log(self.plain) if self.plain else None
+
+
+class Shared(Protocol):
+    """What some of the rows are drawn for."""
+
+    @property
+    def share(self) -> float:
+        """Of all rows."""
+
+
+AimT = TypeVar("AimT", bound=Shared)
+
+
+class AimedDraws(MixedDraws, Generic[AimT]):
+    """Rows of which each is drawn for one of several ``aims``, in standard normals that were the model's at first."""
+
+    aims: tuple[AimT, ...]
+
+    @property
+    def plain(self) -> float:
+        return share_left(aim.share for aim in self.aims)
+
+    def draw(self, block: Block) -> Float:
+        rng = stream(self.sampler.seed, block.stage, block.index)
+        u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
+        which = np.searchsorted(np.cumsum([aim.share for aim in self.aims]), rng.random(block.rows), side="right")
+        if not self.plain:
+            which = np.minimum(which, len(self.aims) - 1)
+        for k, aim in enumerate(self.aims):
+            rows = np.flatnonzero(which == k)
+            if rows.size:
+                u[rows] = self.drawn_for(aim, rng, u[rows])
+        return u
+
+    @abstractmethod
+    def drawn_for(self, aim: AimT, rng: np.random.Generator, u: Float) -> Float:
+        """The normals (k, d) of rows for ``aim``, made of those of the model, ``u`` (k, d)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
-from raresim.methods.offered_draws import MixedDraws, share_left
+from raresim.methods.offered_draws import AimedDraws
 from raresim.methods.offers import log_mixture
 from raresim.models.paths import bridge
 from raresim.models.paths.aims import Aim
@@ -21,13 +21,11 @@ from raresim.models.paths.mirror import mirrored
 from raresim.models.paths.path_loss import PathLoss
 from raresim.models.paths.steps import NormalStep, Step
 from raresim.numerics.arrays import Float
-from raresim.numerics.blocks import Block
-from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 
 @dataclass(frozen=True, eq=False)
-class TwistedPaths(MixedDraws):
+class TwistedPaths(AimedDraws[Aim]):
     """Rows of which each path is drawn for one of several aims; the others come from the model itself.
 
     Parameters
@@ -75,23 +73,7 @@ class TwistedPaths(MixedDraws):
             raise TypeError(f"a path is drawn for what is asked of it, got a loss of kind {loss.kind}")
         return loss
 
-    @property
-    def plain(self) -> float:
-        return share_left(aim.share for aim in self.aims)
-
-    def draw(self, block: Block) -> Float:
-        rng = stream(self.sampler.seed, block.stage, block.index)
-        u = rng.standard_normal((block.rows, self.sampler.problem.dim))
-        upto = np.cumsum([aim.share for aim in self.aims])
-        mine = np.searchsorted(upto, rng.random(block.rows) * (1.0 if self.plain else upto[-1]), side="right")
-        for k, aim in enumerate(self.aims):
-            rows = np.flatnonzero(mine == k)
-            if rows.size:
-                u[rows] = self.drawn_for(aim, rng, u[rows])
-        return np.asfortranarray(u)
-
     def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float) -> Float:
-        """The normals (k, d) of rows for ``aim``, made of those of the model, ``u`` (k, d)."""
         m, loss = self.loss.steps, replace(self.loss, bridged=False)
         if aim.mirrored and isinstance(self.step, NormalStep):
             out = mirrored(rng, self.step, aim.first, aim.turn, (len(u), m))

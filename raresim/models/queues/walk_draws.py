@@ -13,12 +13,10 @@ import numpy as np
 from raresim.accumulators.event_draws import Drawing
 from raresim.accumulators.tail_draws import Beyond
 from raresim.engine.fold import Sampler
-from raresim.methods.offered_draws import MixedDraws, share_left
+from raresim.methods.offered_draws import AimedDraws
 from raresim.methods.offers import log_mixture
 from raresim.models.queues.walk import WalkMaximum
 from raresim.numerics.arrays import Float
-from raresim.numerics.blocks import Block
-from raresim.numerics.streams import stream
 from raresim.record.event import Event
 
 ROUNDING = 1e-9
@@ -46,7 +44,7 @@ class Aim:
 
 
 @dataclass(frozen=True, eq=False)
-class WalkDraws(MixedDraws):
+class WalkDraws(AimedDraws[Aim]):
     """Rows whose paths are drawn towards one of several levels; the others come from the model itself.
 
     Parameters
@@ -83,30 +81,9 @@ class WalkDraws(MixedDraws):
             raise TypeError(f"a walk is drawn for its maximum, got a loss of kind {loss.kind}")
         return loss
 
-    @property
-    def plain(self) -> float:
-        return share_left(aim.share for aim in self.aims)
-
-    def draw(self, block: Block) -> Float:
-        rng = stream(self.sampler.seed, block.stage, block.index)
-        u = np.asfortranarray(rng.standard_normal((block.rows, self.sampler.problem.dim)))
-        x = self.mapped(u)
-        which = np.searchsorted(np.cumsum([aim.share for aim in self.aims]), rng.random(block.rows), side="right")
-        if not self.plain:
-            which = np.minimum(which, len(self.aims) - 1)
-        for j, aim in enumerate(self.aims):
-            rows = np.flatnonzero(which == j)
-            if rows.size:
-                u[rows] = self.drawn_for(aim, rng, u[rows], x[rows])
-        return u
-
     def log_weight(self, x: Float) -> Float:
         log_ratio = np.stack([self.log_ratio(aim, x) for aim in self.aims], axis=1)
         return -log_mixture(np.array([aim.share for aim in self.aims]), log_ratio, self.plain)
-
-    @abstractmethod
-    def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float, x: Float) -> Float:
-        """The normals (k, d) of rows for ``aim``, made of those of the model, ``u`` with factors ``x``, (k, d) each."""
 
     @abstractmethod
     def log_ratio(self, aim: Aim, x: Float) -> Float:
@@ -127,7 +104,7 @@ class TwistedWalk(WalkDraws):
     .. [1] Siegmund, *Importance sampling in the Monte Carlo study of sequential tests*, Ann. Stat. 4, 1976.
     """
 
-    def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float, x: Float) -> Float:
+    def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float) -> Float:
         steps, n = self.loss.steps, len(u)
         added = self.loss.exponents.claims.twisted(aim.theta).sample(rng, n * steps).reshape(n, steps)
         gaps = self.loss.exponents.gaps.twisted(-aim.discount).sample(rng, n * steps).reshape(n, steps)
@@ -182,9 +159,10 @@ class OneBigStep(WalkDraws):
         """``log P(X > h)`` of what is ``need``-ed, (n, steps)."""
         return np.where(need > 0, self.loss.added.logsf(np.maximum(need, 0.0)), 0.0)
 
-    def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float, x: Float) -> Float:
+    def drawn_for(self, aim: Aim, rng: np.random.Generator, u: Float) -> Float:
         from scipy import special
 
+        x = self.mapped(u)
         upto = np.cumsum(self.chances(aim, x), axis=1)
         step = np.minimum((upto < rng.random((len(u), 1))).sum(axis=1), self.loss.steps - 1)
         each = np.arange(len(u))
