@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec
@@ -14,7 +17,7 @@ import typer
 
 from raresim import __version__
 from raresim.arguments import numerals
-from raresim.errors import ExitCode, RaresimError, visible
+from raresim.errors import ConfigError, ExitCode, RaresimError, visible
 from raresim.files.run_folders import latest
 
 P = ParamSpec("P")
@@ -175,3 +178,42 @@ Verbose = Annotated[
 Format = Annotated[
     Literal["text", "json"], typer.Option("--format", help="Text for people, or one JSON object for programs.")
 ]
+
+
+def with_workers(overrides: list[str], workers: int | None) -> list[str]:
+    """The changes to a config, with the number of workers if it is given."""
+    return overrides if workers is None else [*overrides, f"execution.workers={workers}"]
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Raise `Interrupted` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file; raises `ConfigError` where it cannot be written, or is no plain file."""
+    from raresim.files import plain_files
+
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise OSError(None, "it is a link, a folder or a device")
+        plain_files.replace(path, content)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{path}: cannot be written: {getattr(error, 'strerror', error)}") from None
