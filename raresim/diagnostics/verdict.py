@@ -696,6 +696,8 @@ _ADVICE = {
     "surrogate_steps": "use method auto: a surrogate needs a loss without steps",
     "surrogate_unsure": "raise stop.max_evaluations: the surrogate has learnt too little",
     "surrogate_pool": "raise stop.max_evaluations, or use method auto: the pool does not cover the event well",
+    "surrogate_inputs": "use method auto, or leave out inputs that hardly matter: in many inputs a surrogate can miss "
+    "most of an event",
     "surrogate_afar": "take smooth: true away from the loss, and use method auto or a budget of 1,200: it has a "
     "part that the surrogate does not expect",
     "surrogate_calibration": "raise stop.max_evaluations, or use method auto: the loss is not what the surrogate "

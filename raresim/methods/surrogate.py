@@ -23,8 +23,8 @@ from raresim.search.explorer import Explorer
 from raresim.search.hits import cost_by_hits
 
 MOST_INPUTS = 50
-"""Inputs up to which a first design is affordable. From a dozen on, it holds where the loss depends on few directions;
-where it does not, the checks of the pool and of the doubts refuse the result."""
+"""Inputs up to which a first design is affordable. Beyond a dozen no result is trusted (see
+`raresim.diagnostics.surrogate`): it may be right where the loss depends on few directions."""
 
 
 @member("method")
@@ -32,8 +32,8 @@ where it does not, the checks of the pool and of the doubts refuse the result.""
 class Surrogate(Method):
     """A Gaussian process learns the loss from few evaluations; others correct its probability.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, or fifty of which a few directions matter, which
-    changes smoothly with them.
+    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them. Up to fifty are
+    taken, where no result is trusted.
 
     Parameters
     ----------

@@ -43,6 +43,7 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
     found = {
         "searched": 1.0,
         "surrogate_evaluations": float(learner.seen),
+        "surrogate_inputs": float(learner.x.shape[1]),
         "surrogate_failures": float(learner.failures),
         "surrogate_afar": float(learner.afar),
         "surrogate_afar_hits": float(learner.afar_hits),

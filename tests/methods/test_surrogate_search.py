@@ -111,12 +111,13 @@ def facts(**changed):
     names = ("evaluations", "failures", "distinct", "unsure", "pool_error", "largest_off", "limit_states", "undeclared")
     values = (100.0, 20.0, 1.0, 0.1, 0.01, 1.0, 1.0, 0.0)
     fine = {f"surrogate_{name}": value for name, value in zip(names, values, strict=True)}
-    fine |= {"surrogate_afar": 8.0, "surrogate_afar_hits": 0.0, "surrogate_calibration": 0.5}
+    fine |= {"surrogate_inputs": 12.0, "surrogate_afar": 8.0, "surrogate_afar_hits": 0.0, "surrogate_calibration": 0.5}
     return fine | {f"surrogate_{name}": value for name, value in changed.items()}
 
 
 SEEN = {"surrogate_correction": 0.01, "spread_over_known": 1.0}
 REFUSED = {
+    "surrogate_inputs": (facts(inputs=13.0), SEEN, 0.01, "caution", "the surrogate has 13 inputs: 12 or fewer"),
     "surrogate_afar": (facts(afar_hits=1.0), SEEN, 0.01, "untrusted", "1 of the last 8 evaluations far out"),
     "surrogate_calibration": (facts(calibration=-5.0), SEEN, 0.01, "caution", "came about less often"),
     "surrogate_spread": (facts(), SEEN | {"spread_over_known": 6.0}, 0.1, "untrusted", "6 times as much"),
