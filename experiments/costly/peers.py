@@ -2,8 +2,8 @@
 
 raresim does not depend on UQpy: ``run.py --peers`` needs an environment in which it is installed beside raresim. Every
 problem is given to it as a function of independent standard normals. The surrogate is scikit-learn's Gaussian process
-with a Matern-5/2 kernel, which UQpy takes: its own, as its example has it, ended in most runs with a covariance that
-is not positive definite. The first design has 20 points by Latin hypercube, each learning set another 10,000. Its
+with a Matern-5/2 kernel, which UQpy takes: its own, as its example has it, was tried once and ended with a covariance
+that is not positive definite. The first design has 20 points by Latin hypercube, each learning set another 10,000. Its
 learning stops by itself where ``U >= 2`` everywhere in such a set; here it does not, which is in its favour: on four
 branches it stopped after one step, 2,000 times too low. The answer is the share of `FINAL` draws at which the mean of
 the process fails. There is no interval.

@@ -28,6 +28,9 @@ METHODS = {"auto": Auto, "subset_simulation": SubsetSimulation, "crude": Crude}
 BUDGET = {"method": Crude(), "relative_error": None, "max_evaluations": 100_000}
 OPTIONS = {"relative_error": 0.05, "max_evaluations": 100_000}
 
+BEFORE = signal.getsignal(signal.SIGINT)
+"""What this process does at an interrupt, before there is a cluster."""
+
 
 def counted(parent, name="loss", policy="error", **plans):
     """A problem whose loss counts its calls, and the counts."""
@@ -69,7 +72,7 @@ class TestCluster:
 
     def test_interrupt_from_the_terminal_is_not_for_the_workers(self, client):
         assert set(client.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is BEFORE
 
     @pytest.mark.parametrize("kills", [(9,), (9, 10)], ids=["one worker", "both workers"])
     def test_same_bits_where_workers_are_killed(self, kills, client, tmp_path, seed):
