@@ -33,7 +33,7 @@ from raresim import report
 from raresim.config import load as configs
 from raresim.errors import CheckpointError
 from raresim.run import checkpoint
-from raresim.shell import cli, unfinished
+from raresim.shell import running, unfinished
 
 SEED = 20_261_125
 KILLS, QUICK_KILLS = 300, 8
@@ -381,7 +381,7 @@ def _shell(path: Path, out: Path, failing: Failing) -> tuple[int, str]:
     message = StringIO()
     with failing.installed(), redirect_stderr(message), redirect_stdout(StringIO()):
         try:
-            cli.run(path, None, out, None, True, None, True, False)
+            running.run(path, out=out, resume=True, quiet=True)
         except typer.Exit as end:
             return int(end.exit_code), message.getvalue()
     return 0, message.getvalue()
