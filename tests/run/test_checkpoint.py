@@ -32,7 +32,7 @@ from raresim.losses.linear import Linear
 from raresim.numerics.blocks import Block
 from raresim.run import checkpoint
 from raresim.run.checkpoint import Checkpoint, State
-from raresim.shell import cli, unfinished
+from raresim.shell import cli, common, unfinished
 
 CONFIG = """\
 seed: 1
@@ -473,8 +473,8 @@ def test_signal_saves_the_run_and_ends_it(number: signal.Signals, tmp_path: Path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_second_signal_is_left_to_the_system(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with cli._signals_interrupt():
-        with pytest.raises(cli.Interrupted) as stop:
+    with common.signals_interrupt():
+        with pytest.raises(common.Interrupted) as stop:
             signal.raise_signal(number)
         assert stop.value.exit_code == 128 + number
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
