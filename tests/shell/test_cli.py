@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from raresim import Probability, Reference, estimate
 from raresim.registry import FAMILIES, members
 from raresim.run.experiment import Experiment
-from raresim.shell import cli, progress, terminal, unfinished
+from raresim.shell import cli, progress, running, terminal, unfinished
 
 FILES = {
     "arrays.npz",
@@ -467,15 +467,15 @@ def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: tzinfo | None = None) -> Frozen:
             return cls(2026, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr(cli, "datetime", Frozen)
+    monkeypatch.setattr(running, "datetime", Frozen)
 
 
 IN_ONE_SECOND = """
 import datetime
-from raresim.shell import cli
+from raresim.shell import cli, running
 class Frozen(datetime.datetime):
     now = classmethod(lambda cls, tz=None: cls(2026, 1, 1, tzinfo=tz))
-cli.datetime = Frozen
+running.datetime = Frozen
 cli.main()
 """
 """The shell with a clock that stands still."""
