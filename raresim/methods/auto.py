@@ -13,15 +13,13 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.measures.base import Measure
-from raresim.methods.auto_fits import batch_size
-from raresim.methods.auto_search import FIRST, Search
+from raresim.methods.auto_search import Search, cost_of_search
 from raresim.methods.base import Method, Tuned
 from raresim.methods.costly import why_a_surrogate
 from raresim.methods.draws import Draws, are_single, drawn_as, refuse_draws, told_of
 from raresim.methods.scheme import Scheme, SchemeUse, chosen
 from raresim.methods.surrogate import Surrogate
 from raresim.registry import member
-from raresim.search.walks import WALKS
 
 
 @member("method")
@@ -130,7 +128,7 @@ class Auto(Method):
 
     def _searched(self, session: Session, most: float = math.inf) -> Tuned:
         """What a search of at most ``most`` evaluations finds; later rounds have all that the session has."""
-        search = Search(self, session, most)
+        search = Search(session, self.max_levels, self.draws == "independent", most)
         found = search.run()
         search.most = math.inf
         return self._drawn(found, search)
@@ -150,7 +148,7 @@ class Auto(Method):
         return replace(tuned, again=lambda missed: self._drawn(search.again(missed), search), mends=True)
 
     def cost(self, latent_dim: int, dim: int) -> int:
-        return FIRST + WALKS * (latent_dim + 4) + 5 * batch_size(latent_dim)
+        return cost_of_search(latent_dim)
 
     def describe(self) -> list[str]:
         fresh = "fresh draws" + told_of(self.draws, self.control_variates)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,10 +42,7 @@ from raresim.search.goals import rarest
 from raresim.search.hits import MOST_CLIMBS, RUNG, Region, bends_seen, cost_by_hits, find_by_hits, points_of
 from raresim.search.limit_states import cost_along_states, regions_along_states
 from raresim.search.nearest import edge_on_ray, nearest_point
-from raresim.search.walks import find_design_points
-
-if TYPE_CHECKING:
-    from raresim.methods.auto import Auto
+from raresim.search.walks import WALKS, find_design_points
 
 FIRST = 300
 """Draws of the first batch."""
@@ -110,12 +106,30 @@ MOST_POINTS = 80
 """Points that are kept."""
 
 
+def cost_of_search(dim: int) -> int:
+    """About the evaluations that a search takes in ``dim`` dimensions."""
+    return FIRST + WALKS * (dim + 4) + 5 * batch_size(dim)
+
+
 @dataclass(eq=False)
 class Search:
-    """One search: what it knows and has spent."""
+    """One search: what it knows and has spent.
 
-    method: Auto
+    Parameters
+    ----------
+    session : Session
+        Problem, events and executor.
+    max_levels : int
+        Levels after which it gives up.
+    single : bool
+        Whether the final draws are made one by one; see `raresim.methods.auto_fits.Fits`.
+    most : float
+        Evaluations that it may take, at most; infinite where the session decides.
+    """
+
     session: Session
+    max_levels: int
+    single: bool
     most: float = math.inf
     explorer: Explorer = field(init=False)
     notes: Notes = field(init=False)
@@ -135,9 +149,8 @@ class Search:
         self.goal = self.goals[-1]
         self.notes = Notes(self.explorer, self.goal)
         self.known = Known(self.explorer.dim)
-        loss, single = self.session.problem.loss, self.method.draws == "independent"
-        rng = self.explorer.generator()
-        self.fits = Fits(self.archive, self.known, loss.at_least, single, rng)
+        least, rng = self.session.problem.loss.at_least, self.explorer.generator()
+        self.fits = Fits(self.archive, self.known, least, self.single, rng)
 
     @property
     def limit(self) -> int:
@@ -186,7 +199,7 @@ class Search:
         asked, archive = self.session.relative_error, self.archive
         if asked is None or self.explorer.evaluations >= self.limit:
             return False
-        search = self.method.cost(self.dim, self.dim) + cost_by_hits(self.dim)
+        search = cost_of_search(self.dim) + cost_by_hits(self.dim)
         other = OF_OTHERS * (search + LIKELY_VARIANCE / asked**2)
         same = 1.0 / (1.0 + other * asked**2)  # the probability at which both cost the same
         if not 0.7 * same < self.archive.probability(self.goal) or same >= COMMON:
@@ -333,7 +346,7 @@ class Search:
         """Batches until the event is reached; why it was not, or nothing."""
         archive, best, stalled = self.archive, -math.inf, 0
         n = batch_size(self.dim)
-        for level in range(self.method.max_levels):
+        for level in range(self.max_levels):
             at = archive.level(self.goal, LEVEL_ESS / 2**stalled)
             if at >= self.goal or archive.level(self.goal, GOAL_ESS) >= self.goal:
                 many = f"{level} level{'' if level == 1 else 's'}"
@@ -347,7 +360,7 @@ class Search:
                 return GaveUp(Ending.STALLED, f"the level stalled at {self.explorer.sign * best:.6g}")
             self.explorer.draw(searching(self.fits.beyond(at)), n, f"level {self.explorer.sign * at:.6g}")
             self.notes.record("levels", level + 1, n, at)
-        return GaveUp(Ending.LEVELS, f"the event was not reached in {self.method.max_levels} levels")
+        return GaveUp(Ending.LEVELS, f"the event was not reached in {self.max_levels} levels")
 
     def refit(self) -> tuple[list[Candidate], Float, tuple[float, ...]]:
         """Batches of the proposal, each fitted to all draws before it, while they are cheap beside the estimate."""

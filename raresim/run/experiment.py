@@ -60,9 +60,10 @@ from raresim.run.facts import (
     timing_facts,
     timing_words,
 )
+from raresim.run.found import Found
 from raresim.run.live import Live
 from raresim.run.locate import Located, locate
-from raresim.run.path import Found, Rounds
+from raresim.run.path import Rounds
 from raresim.run.presets import PRESETS, Name
 from raresim.run.probabilities import Lost
 from raresim.run.progress import Watcher, reporting

@@ -11,7 +11,7 @@ from raresim.numerics.surroundings import usual_arithmetic
 if TYPE_CHECKING:
     from raresim.losses.failures import Failures
     from raresim.run.estimation import Progress
-    from raresim.run.path import Found
+    from raresim.run.found import Found
     from raresim.run.result import Result
 
     Read = Callable[[Found, Progress, Failures], Result]

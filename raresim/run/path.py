@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from raresim.engine.session import Session
-from raresim.estimators.base import Estimator
-from raresim.losses.base import Loss
 from raresim.losses.failures import NOTHING, Collector, Failures
-from raresim.measures.base import LossScale, Question
-from raresim.methods.base import Tuned
 from raresim.numerics.arrays import Float
 from raresim.run.audit import Audit, Extent, audit, reserve
 from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock
-from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, weights_settled
+from raresim.run.estimation import Extension, Progress, Sample, Stop, estimator_of, weights_settled
 from raresim.run.estimation import estimate as estimate_stage
+from raresim.run.found import Found
 from raresim.run.live import Live
-from raresim.run.rounds import Round, ended, held_on_the_way, missed_by, reserved_next
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A run after its search: the questions, the indices of each measure's numbers, the proposal and the cost.
-
-    ``rounds`` are the earlier rounds; ``tuned`` counts the searches of all rounds.
-    """
-
-    loss: Loss
-    questions: Sequence[Question]
-    places: Sequence[Sequence[int]]
-    session: Session
-    wanted: Wanted
-    tuned: Tuned
-    job: Estimator
-    explore: int
-    reserved: int
-    after: int
-    scale: Callable[[], LossScale]
-    rounds: tuple[Round, ...] = ()
+from raresim.run.rounds import ended, held_on_the_way, missed_by, reserved_next
 
 
 @dataclass(eq=False)

@@ -475,7 +475,9 @@ def test_failing_mass_that_the_proposal_misses_is_counted(seed):
     """Half of it for a law on one of two sides, by some 100 effective draws: 5 errors are a quarter; else nothing."""
     case = two_sided(2, 4.0)
     problem = Problem(case.inputs, case.loss.bind(case.inputs))
-    search = Search(Auto(), Session(problem, [Event(4.0)], seed(813), Executor(), 10**6, lambda *_: None, 0.05))
+    search = Search(
+        Session(problem, [Event(4.0)], seed(813), Executor(), 10**6, lambda *_: None, 0.05), 40, single=True
+    )
     search.explorer.draw(Normal(mean=0.0, std=2.5, dim=2), 4_000, "wide")
     one, other = (Normal(mean=side * 4.0 / math.sqrt(2.0), std=1.0, dim=2) for side in (1.0, -1.0))
     both = Mixture(weights=[0.5, 0.5], components=(one, other))
