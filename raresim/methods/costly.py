@@ -3,11 +3,9 @@ are smooth."""
 
 from __future__ import annotations
 
+from raresim.diagnostics.surrogate import MOST_INPUTS
 from raresim.losses.base import Loss
 from raresim.methods.surrogate_design import least_budget
-
-MOST_INPUTS = 12
-"""Standard normals up to which a surrogate is taken unasked: more go well only where few directions matter."""
 
 FEW = 2_000
 """Evaluations up to which a budget is that of a costly loss: a search of `auto` and its estimate need more."""

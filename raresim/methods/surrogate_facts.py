@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from raresim.losses.base import Loss
@@ -13,7 +11,7 @@ from raresim.numerics.arrays import Float
 from raresim.record.event import Event
 from raresim.record.evidence import EvidencePlot
 from raresim.search.hits import SPENT, Hits
-from raresim.surrogate.belief import distinct_share, largest_off, unsure
+from raresim.surrogate.belief import distinct_share, largest_off
 from raresim.surrogate.warp import unwarped
 
 OUTWARDS = 1.03
@@ -50,7 +48,7 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         "surrogate_calibration": learner.calibration,
         "surrogate_distinct": min(distinct_share(column) for column in learner.margins.T),
         **{f"surrogate_probability_{k}": value for k, value in enumerate(values)},
-        "surrogate_unsure": max(map(_doubt, [pool] * len(values), failing, values)),
+        "surrogate_unsure": max(map(pool.doubt, failing)),
         "surrogate_pool": min(map(pool.effective, failing)),
         "surrogate_pool_error": max(map(pool.error, failing)),
         "surrogate_largest_off": _largest_off(learner),
@@ -71,11 +69,6 @@ def _largest_off(learner: Learner) -> float:
     """Largest error of an evaluation as the others predict it, in standard deviations, of all limit states."""
     components, offsets = learner.system.components, learner.system.offsets(learner.x)
     return max(largest_off(c.process, None if offsets is None else offsets[:, j]) for j, c in enumerate(components))
-
-
-def _doubt(pool: Pool, likely: Float, value: float) -> float:
-    """What is unsure, over the probability."""
-    return float(np.mean(pool.weight * unsure(likely))) / value if value > 0 else math.inf
 
 
 def plots_of(learner: Learner, event: Event, names: tuple[str, ...]) -> tuple[EvidencePlot, ...]:

@@ -17,6 +17,7 @@ from raresim.methods.subset_simulation import Climb, climb
 from raresim.numerics.arrays import Float
 from raresim.search.fitting import fit_mixture
 from raresim.search.markov import Walk, beyond
+from raresim.surrogate.belief import unsure
 from raresim.surrogate.system import System, together
 
 BLUR = 1.5
@@ -59,6 +60,11 @@ class Pool:
     def probability(self, failing: Float) -> float:
         """Probability of the event, if each point is in it with the probability ``failing`` (m,)."""
         return float(np.mean(self.weight * failing))
+
+    def doubt(self, failing: Float) -> float:
+        """What is unsure, over the probability; infinite where no point is expected in the event."""
+        value = self.probability(failing)
+        return float(np.mean(self.weight * unsure(failing))) / value if value > 0 else math.inf
 
     def error(self, failing: Float) -> float:
         """Relative standard error of `probability` from the points of the pool being as they are."""

@@ -193,10 +193,7 @@ class Learner:
 
     def _knows(self, budget: int, target: float | None) -> bool:
         """Whether it believes that it has learnt enough."""
-        doubt = max(
-            float(np.mean(self.pool.weight * unsure(likely))) / max(self.pool.probability(likely), 1e-300)
-            for likely in self.belief.failing
-        )
+        doubt = max(map(self.pool.doubt, self.belief.failing))
         if target is None:
             return doubt <= LEARNT_ALL
         return doubt <= LEARNT_ENOUGH and self.expected_error(budget) <= target

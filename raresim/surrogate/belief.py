@@ -1,4 +1,4 @@
-"""What a Gaussian process believes of many points: how likely each one fails, and how that changes with evaluations."""
+"""What a Gaussian process believes of many points, how that changes with evaluations, and whether it came true."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import numpy as np
 from raresim.numerics.arrays import Float
 from raresim.surrogate.covariance import covariance, variance
 from raresim.surrogate.gaussian_process import JITTER, GaussianProcess
-
-ROWS = 8_192
-"""Points of which the covariance with the evaluations is held at once."""
 
 LABELS = 60
 """Predicted evaluations from which the spread of a process is calibrated."""
@@ -35,32 +32,22 @@ class Belief:
         The process, with all evaluations so far.
     points : (m, d) float64
         The points.
-    temper : float
-        Factor of the process's standard deviations, by which its own predictions were off.
     mean, spread : (m,) float64
-        Mean and standard deviation of the warped margin, without the factor.
+        Mean and standard deviation of the warped margin, the latter not tempered.
     whitened : (n, m) float64
         ``root^-1 k(x, points)``.
     """
 
     process: GaussianProcess
     points: Float
-    temper: float
     mean: Float
     spread: Float
     whitened: Float
 
     @classmethod
-    def of(cls, process: GaussianProcess, points: Float, temper: float) -> Self:
+    def of(cls, process: GaussianProcess, points: Float) -> Self:
         """What ``process`` believes of ``points``."""
-        return cls(process, points, temper, *process.posterior(points))
-
-    @property
-    def failing(self) -> Float:
-        """Probability (m,) that each point is in the event."""
-        from scipy import special
-
-        return special.ndtr(scores(self.process, self.temper, self.mean, self.spread))
+        return cls(process, points, *process.posterior(points))
 
     def after(self, x: Float, y: float) -> Belief:
         """The belief after the warped margin ``y`` at ``x`` (d,) is known: the parameters stay."""
@@ -78,25 +65,7 @@ class Belief:
         root[:n, :n], root[n, :n], root[n, n] = process.root, own, step
         grown = replace(process, x=np.vstack([process.x, z]), y=np.append(process.y, y), root=root)
         spread = np.sqrt(np.maximum(self.spread**2 - row**2, JITTER))
-        return Belief(
-            grown, self.points, self.temper, self.mean + residual * row, spread, np.vstack([self.whitened, row])
-        )
-
-
-def scores(process: GaussianProcess, temper: float, mean: Float, spread: Float) -> Float:
-    """Standard normals (m,) whose probability is that of a warped margin beyond the threshold."""
-    return (mean - process.warp.boundary) / (temper * spread)
-
-
-def failing_at(process: GaussianProcess, temper: float, points: Float) -> tuple[Float, Float]:
-    """Probability (m,) that each of many points is in the event, and the score (m,) that it is the normal law of."""
-    from scipy import special
-
-    score = np.empty(len(points))
-    for first in range(0, len(points), ROWS):
-        part = slice(first, first + ROWS)
-        score[part] = scores(process, temper, *process.predict(points[part]))
-    return special.ndtr(score), score
+        return Belief(grown, self.points, self.mean + residual * row, spread, np.vstack([self.whitened, row]))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ import numpy as np
 
 from raresim.losses.system import combined
 from raresim.numerics.arrays import Float
-from raresim.surrogate.belief import ROWS, Belief
+from raresim.surrogate.belief import Belief
 from raresim.surrogate.gaussian_process import GaussianProcess
 from raresim.surrogate.rivals import First, Rival
+
+ROWS = 8_192
+"""Points of which the covariance with the evaluations is held at once."""
 
 Approximation = Callable[[Float], Float]
 """Margins (k, m) of the limit states at points (k, d) of standard normal space, from something cheap."""
@@ -137,7 +140,7 @@ class SystemBelief:
     def of(cls, system: System, points: Float) -> Self:
         """What ``system`` believes of ``points``."""
         offsets = system.offsets(points)
-        beliefs = [Belief.of(c.process, points, c.temper) for c in system.components]
+        beliefs = [Belief.of(c.process, points) for c in system.components]
         if offsets is not None:
             beliefs = [replace(b, mean=b.mean + offsets[:, j]) for j, b in enumerate(beliefs)]
         return cls(system, points, tuple(beliefs), offsets)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from raresim.surrogate.belief import Belief, Predicted, failing_at, largest_off, temper_of
+from raresim.surrogate.belief import Belief, Predicted, largest_off, temper_of
 from raresim.surrogate.covariance import Layout, covariance, spectrum, variance, with_derivatives
 from raresim.surrogate.gaussian_process import GaussianProcess, _likelihood, fit
+from raresim.surrogate.system import Component, System, SystemBelief
 from raresim.surrogate.warp import Warp, candidates, neighbours, unwarped
 
 STRAIGHT = Warp(0.0, 1.0)
@@ -77,8 +78,8 @@ def test_it_predicts_what_it_has_not_seen(fitted):
 
 def test_a_further_evaluation_gives_what_a_process_with_it_gives(fitted):
     pool, x = draws(50, 3, seed=4), draws(1, 3, seed=5)[0]
-    one = Belief.of(fitted, pool, 1.0).after(x, float(waves(x[np.newaxis])[0]))
-    again = Belief.of(one.process, pool, 1.0)
+    one = Belief.of(fitted, pool).after(x, float(waves(x[np.newaxis])[0]))
+    again = Belief.of(one.process, pool)
     np.testing.assert_allclose(one.mean, again.mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(one.spread, again.spread, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(one.process.predict(x[np.newaxis])[0], waves(x[np.newaxis]), atol=1e-3)
@@ -86,10 +87,11 @@ def test_a_further_evaluation_gives_what_a_process_with_it_gives(fitted):
 
 def test_many_points_are_seen_in_parts(fitted, monkeypatch):
     pool = draws(50, 3, seed=4)
-    whole = failing_at(fitted, 1.0, pool)[0]
-    monkeypatch.setattr("raresim.surrogate.belief.ROWS", 7)
-    np.testing.assert_allclose(failing_at(fitted, 1.0, pool)[0], whole, rtol=1e-4, atol=1e-9)
-    np.testing.assert_allclose(Belief.of(fitted, pool, 1.0).failing, whole, rtol=1e-4, atol=1e-9)
+    alone = System((Component(fitted, 1.0, assisted=False, column=0, rivals=(), first=None),))
+    whole = alone.failing_at(pool)
+    monkeypatch.setattr("raresim.surrogate.system.ROWS", 7)
+    np.testing.assert_allclose(alone.failing_at(pool), whole, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(SystemBelief.of(alone, pool).failing, whole, rtol=1e-4, atol=1e-9)
 
 
 def test_predictions_that_were_too_sure_raise_the_factor(fitted):
