@@ -30,15 +30,9 @@ QUICK = (
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is kept of one run; value, error and interval are divided by the exact answer."""
+class Outcome(study.Outcome):
+    """What is kept of one run."""
 
-    value: float
-    error: float
-    low: float
-    high: float
-    verdict: str
-    evaluations: int
     planned: bool
 
 

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+NewFolder = Annotated[
+    Path | None, typer.Option("--out", help="The new run folder. Default: beside RUN_DIR.", show_default=False)
+]
+
 
 @app.command()
 @exits
@@ -103,9 +107,7 @@ def extend(
     budget: Annotated[
         int, typer.Option(help="Loss evaluations to add.", parser=counted(1), metavar="COUNT", show_default=False)
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
-    ] = None,
+    out: NewFolder = None,
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted extension.")] = False,
     quiet: Quiet = False,
@@ -130,9 +132,7 @@ def extend(
 @exits
 def rerun(
     run_dir: RunFolder,
-    out: Annotated[
-        Path | None, typer.Option(help="The new run folder. Default: beside RUN_DIR.", show_default=False)
-    ] = None,
+    out: NewFolder = None,
     workers: Workers = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
