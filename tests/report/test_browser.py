@@ -143,7 +143,7 @@ def test_live_page_follows_a_run_and_stops_it(browser, seed, width, colours):
             server.board.live.stop()
             running.join(60)
         server.board.farewell = "Its report: somewhere"
-    page.wait_for_function("document.getElementById('message').textContent === 'Its report: somewhere'")
+    page.locator("#message", has_text="Its report: somewhere").wait_for()  # a function is refused by the policy
     assert page.text_content("#badge") == "Trusted"
     assert errors == []
     assert results[0].stopping["by_hand"] is True
