@@ -3,7 +3,8 @@
 All are declared to be smooth, most of them wrongly. The number of a problem seeds its draw, and chooses its kind. No
 result of any method was used for a choice here.
 
-* *wedge*: the event is a thin wedge, with its tip at some distance or at the origin, where a ratio has a pole;
+* *wedge*: the event is a thin wedge, with its tip at some distance or at the origin, where a ratio has a pole (there it
+  is set to zero, so that each row has a number);
 * *discrete*: a count of coordinates beyond a level, or a plane in steps;
 * *noisy*: a plane with noise, which is another at each call, or the same one wherever the row is the same;
 * *many*: a plane, a ball's outside or a book of options in 13 to 50 inputs that all matter.
@@ -77,7 +78,7 @@ def _wedge(rng: np.random.Generator, dim: int) -> tuple[Loss, float]:
 
         def ratio(u: Float) -> Float:
             a, b = (u @ turn).T
-            return np.asarray(b / a - least)
+            return np.divide(b, a, out=np.zeros(len(u)), where=a != 0.0) - least
 
         return ratio, math.atan(1.0 / least) / math.pi
     slope, tip = 10.0 ** rng.uniform(-2.0, -0.5), rng.uniform(1.0, 4.0)
