@@ -20,7 +20,7 @@ from scipy.special import gammainccinv, gammaincinv, logsumexp, ndtri
 
 from raresim.accumulators.bets import STAKES, Bets, add_winnings
 from raresim.diagnostics.psis import khat
-from raresim.diagnostics.verdict import tail_is_trusted
+from raresim.diagnostics.row_checks import tail_is_trusted
 from raresim.estimators.guarantee import Goal, chance_of_more, hits_for
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION, clopper_pearson, log_scale, widened
 from raresim.run.estimation import MARGIN, _next_size, _rows_to

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from raresim.diagnostics.audit_checks import UNCOVERED
 from raresim.diagnostics.endings import Ending, GaveUp, endings_of
 from raresim.diagnostics.ess import effective_of_logs
-from raresim.diagnostics.verdict import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.mixture import Mixture
 from raresim.distributions.normal import Normal

@@ -9,7 +9,8 @@ from typing import Any
 
 from raresim.accumulators.tail import TailMoments
 from raresim.diagnostics.psis import bounded, khat
-from raresim.diagnostics.verdict import judge, tail_is_trusted
+from raresim.diagnostics.row_checks import tail_is_trusted
+from raresim.diagnostics.verdict import judge
 from raresim.measures.base import Question
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION
 from raresim.record.budget import Budget

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.diagnostics.verdict import SEEN_MISSED, UNCOVERED, error_is_audited, missed_allowed
+from raresim.diagnostics.audit_checks import SEEN_MISSED, UNCOVERED, error_is_audited, missed_allowed
 from raresim.distributions.standard_normal import widening
 from raresim.engine.fold import Job, Sampler
 from raresim.engine.problem import Problem
@@ -233,7 +233,7 @@ class Audit:
     def missed(self) -> Float | None:
         """Failing draws (k, d) of standard normal space that the estimate hardly makes; None if they carry little.
 
-        The verdict says what is little (`raresim.diagnostics.verdict`: `SEEN_MISSED`, `missed_allowed`).
+        The verdict says what is little (`raresim.diagnostics.audit_checks`: `SEEN_MISSED`, `missed_allowed`).
         """
         found = [self.diagnostics(k) for k in range(len(self.log_values))]
         sounded = any((d.get("soundings_uncovered") or 0.0) >= SEEN_MISSED for d in found)

@@ -12,7 +12,7 @@ from raresim.accumulators.tail import TailMoments
 from raresim.arguments.checks import between, positive, whole
 from raresim.arguments.typed import typed
 from raresim.diagnostics.psis import khat
-from raresim.diagnostics.verdict import share_is_trusted, tail_is_trusted
+from raresim.diagnostics.row_checks import share_is_trusted, tail_is_trusted
 from raresim.distributions.mixture import log_weight_bound
 from raresim.engine.fold import Sampler, fold
 from raresim.engine.session import Session

@@ -10,7 +10,8 @@ from typing import Any
 from raresim.accumulators.bets import Bets
 from raresim.accumulators.summary import Summary
 from raresim.accumulators.tail import TailMoments
-from raresim.diagnostics.verdict import error_is_confirmed, threshold_is_known
+from raresim.diagnostics.audit_checks import error_is_confirmed
+from raresim.diagnostics.row_checks import threshold_is_known
 from raresim.estimators.guarantee import Wait
 from raresim.information import budget
 from raresim.measures.base import Question

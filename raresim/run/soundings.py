@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from raresim.accumulators.base import Accumulator
-from raresim.diagnostics.verdict import UNCOVERED
+from raresim.diagnostics.audit_checks import UNCOVERED
 from raresim.distributions.base import Distribution, log_density
 from raresim.distributions.beyond_plane import BeyondPlane
 from raresim.distributions.beyond_sphere import BeyondSphere

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from raresim.diagnostics.verdict import _ADVICE, _MISSING, judge, worst
+from raresim.diagnostics.advice import ADVICE, MISSING
+from raresim.diagnostics.verdict import judge, worst
 from raresim.record.verdict import Status
 from tests.problems import PROBLEMS, crude, linear_normal, solve
 
@@ -504,7 +505,7 @@ def test_each_check_has_its_number_and_says_it(name, changes, value, message):
 def test_a_check_that_is_trusted_needs_no_advice_and_another_has_its_own(name, changes, status):
     """All other numbers are good; a stated proposal without an audit lacks that too."""
     others = [c.name for c in verdict(**changes).checks if c.status is not Status.TRUSTED and c.name != name]
-    assert len(verdict(**changes).advice) == len({_ADVICE[n] for n in [*others, *([name] * (status != "trusted"))]})
+    assert len(verdict(**changes).advice) == len({ADVICE[n] for n in [*others, *([name] * (status != "trusted"))]})
 
 
 GRANTED = ("shrinkage", "columns", "simple_returns", "log_returns")
@@ -558,7 +559,7 @@ def test_18_2_what_a_fit_takes_for_granted_is_judged(assumptions, name, status, 
     looked_at = check(name, search=TUNED | {"assumptions": assumptions}, share_of_gross=0.202)
     assert looked_at.status == status == found.status
     assert message in looked_at.message
-    assert found.advice == (() if status == "trusted" else (_ADVICE[name],))
+    assert found.advice == (() if status == "trusted" else (ADVICE[name],))
 
 
 def test_nothing_is_said_of_failures_interruptions_or_a_canary_where_there_were_none():
@@ -821,6 +822,6 @@ def test_18_9_a_check_that_could_not_be_made_says_what_it_would_take(search, wan
 
 def test_18_9_every_check_without_a_value_has_advice_of_its_own():
     """A check that warns and has no value could not be made: its advice is not that of one that failed."""
-    assert set(_MISSING) <= set(_ADVICE)
-    assert not any(_MISSING[name] == _ADVICE[name] for name in _MISSING)
-    assert not any("bug" in advice for advice in _MISSING.values())
+    assert set(MISSING) <= set(ADVICE)
+    assert not any(MISSING[name] == ADVICE[name] for name in MISSING)
+    assert not any("bug" in advice for advice in MISSING.values())
