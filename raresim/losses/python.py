@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import functools
-import importlib.util
 import json
 import math
 import pickle
 import shlex
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from raresim.arguments.checks import FunctionPath, named_unit
 from raresim.arguments.synonyms import unknown
 from raresim.data.files import listed, repeated
-from raresim.data.names import in_order, labels_of, table_in_order
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError, LossError
@@ -34,16 +29,15 @@ from raresim.losses.failures import Failed, failures_of, not_finite, note
 from raresim.losses.isolation import DiedError
 from raresim.losses.isolation import current as isolating_now
 from raresim.losses.randomness import random_calls
+from raresim.losses.returned import LIMIT_STATES, PARTS, Columns, Returned
 from raresim.losses.signature import one_array, required_by, required_in
-from raresim.losses.system import System, checked, in_words, least_of, of_states
+from raresim.losses.system import System, checked, in_words, least_of, too_few
 from raresim.losses.timeouts import TimedOutError, limited, refuse_timeout
 from raresim.losses.travel import arrived, luggage
 from raresim.losses.user_code import Policy, UserCode
+from raresim.losses.user_file import checked_function, load, load_once, parts_of, place, refuse_missing
 from raresim.numerics.arrays import Float
 from raresim.registry import member
-
-SUM_ERROR = 1e-9
-"""Largest difference of the loss and the sum of its parts, as a share of the loss or of the sum of the parts' sizes."""
 
 
 @member("loss")
@@ -149,7 +143,7 @@ class PythonLoss(UserCode):
     token: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "function", _function(self.function))
+        object.__setattr__(self, "function", checked_function(self.function))
         if not isinstance(self.function, str):
             object.__setattr__(self, "context", copy_context())
         if self.jit and not self.vectorised:
@@ -168,7 +162,7 @@ class PythonLoss(UserCode):
             raise FieldError(
                 "limit_states", "must not be given beside components: the columns are either parts or limit states"
             )
-        if not isinstance(self.limit_states, bool) and (few := self._too_few(len(self.limit_states))):
+        if not isinstance(self.limit_states, bool) and (few := too_few(self.system, len(self.limit_states))):
             raise FieldError("system", few)
         if not isinstance(self.smooth, bool):
             object.__setattr__(self, "smooth", _names("smooth", self.smooth))
@@ -193,13 +187,13 @@ class PythonLoss(UserCode):
     def name(self) -> str:
         """The name of the function in messages: file and function, without the folder."""
         if isinstance(self.function, str):
-            path, _, name = self.function.rpartition(":")
-            return f"{Path(path).name}:{name}"
+            path, name = parts_of(self.function)
+            return f"{path.name}:{name}"
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def bind(self, inputs: Inputs) -> PythonLoss:
         bound = replace(self)
-        loaded = _load(self.function) if isinstance(self.function, str) else (self.function, self.context)
+        loaded = load(self.function) if isinstance(self.function, str) else (self.function, self.context)
         bound._loaded(*loaded)
         if True in (self.parts, self.limit_states):
             latent, factors = np.zeros((1, inputs.latent_dim)), np.empty((1, inputs.dim))
@@ -271,11 +265,6 @@ class PythonLoss(UserCode):
             return tuple(f"{letter}{i}" for i in range(1, self._count(self.median) + 1))
         return () if isinstance(given, bool) else tuple(given)
 
-    def _too_few(self, count: int) -> str:
-        """The message if the system needs more than ``count`` limit states; empty otherwise."""
-        least = least_of(self.system, count)
-        return f"at_least must be at most the number of limit states, {count}, got {least}" if least > count else ""
-
     def _evaluate(self, x: Float, out: Float, columns: Float | None) -> tuple[dict[int, Failed], int]:
         """Write the losses of all rows into ``out``, and their parts or limit states into ``columns`` if it is given.
 
@@ -342,8 +331,8 @@ class PythonLoss(UserCode):
         """
         if not isinstance(self.function, str):
             return []
-        path, _, name = self.function.rpartition(":")
-        tree = ast.parse(Path(path).read_bytes())
+        path, name = parts_of(self.function)
+        tree = ast.parse(path.read_bytes())
         hint = one_array(required_in(tree, name), self.vectorised and not self.jit)
         found = [f"{self.name}: {hint}"] if hint else []
         calls = [f"{call} in line {line}" for call, line in random_calls(tree, name)]
@@ -365,33 +354,25 @@ class PythonLoss(UserCode):
         """
         if not isinstance(self.function, str):
             return self
-        path_text, _, name = self.function.rpartition(":")
-        path = Path(path_text)
-        try:
-            tree = ast.parse(path.read_bytes(), filename=path.name)
-        except OSError:
-            raise FieldError("function", f"no such file: {path}") from None
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise FieldError("function", f"{path.name} is not valid Python: {error}") from None
-        names = [n for node in tree.body for n in _defined(node)]
-        if name not in names:
-            raise FieldError("function", unknown(f"function of {path.name}", name, names))
+        refuse_missing(self.function)
         return self
 
     def moments(self, inputs: Inputs) -> None:
         return None
 
     def files(self) -> list[Path]:
-        return [Path(self.function.rpartition(":")[0])] if isinstance(self.function, str) else []
+        return [parts_of(self.function)[0]] if isinstance(self.function, str) else []
 
     def replay(self, path: Path) -> str:
         """A shell command that calls the function with the rows saved at ``path``; empty for a callable."""
         if not isinstance(self.function, str):
             return ""
-        file, _, name = self.function.rpartition(":")
+        file, name = parts_of(self.function)
         rows = f'numpy.load({json.dumps(str(path))})["x"]'
         called = f"loss({rows})" if self.vectorised and not self.jit else f"[loss(row) for row in {rows}]"
-        code = f"import numpy, runpy; loss = runpy.run_path({json.dumps(file)})[{json.dumps(name)}]; print({called})"
+        code = (
+            f"import numpy, runpy; loss = runpy.run_path({json.dumps(str(file))})[{json.dumps(name)}]; print({called})"
+        )
         return f"python -c {shlex.quote(code)}"
 
     def describe(self) -> list[str]:
@@ -418,7 +399,7 @@ class PythonLoss(UserCode):
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "context": None, "call": None}
         if isinstance(self.function, str):
-            state["luggage"] = luggage(Path(self.function.rpartition(":")[0]))
+            state["luggage"] = luggage(parts_of(self.function)[0])
         elif "<" in getattr(self.function, "__qualname__", ""):
             raise FieldError(
                 "function", f"{self.name} cannot be sent to other processes: use 'file.py:name', or threads"
@@ -429,10 +410,10 @@ class PythonLoss(UserCode):
         content = state.pop("luggage", None)
         self.__dict__.update(state)
         if isinstance(self.function, str):
-            given, _, name = self.function.rpartition(":")
-            path = arrived(Path(given), content)
+            given, name = parts_of(self.function)
+            path = arrived(given, content)
             stat = path.stat()
-            self._loaded(*_load_once(f"{path}:{name}", stat.st_mtime_ns, stat.st_size))
+            self._loaded(*load_once(f"{path}:{name}", stat.st_mtime_ns, stat.st_size))
         else:
             self._loaded(self.function, copy_context())
 
@@ -449,9 +430,9 @@ class PythonLoss(UserCode):
         if isinstance(value, Failed):
             return value
         if self._columns is None:
-            out[:] = self._numbers(value, given, out.size)
+            out[:] = self._returned.numbers(value, given, out.size)
         else:
-            out[:], split = self._split(value, given, out.size)
+            out[:], split = self._returned.split(value, given, out.size)
             if columns is not None:
                 if split.shape[1] != columns.shape[1]:
                     raise LossError(
@@ -476,7 +457,7 @@ class PythonLoss(UserCode):
         try:
             return self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
-            where = "leave out `jit: true` to see the line" if self.jit else _place(error, self.call)
+            where = "leave out `jit: true` to see the line" if self.jit else place(error, self.call)
             return Failed("raised", f"raised {_told(error)} ({where})", error)
         except TimedOutError:
             return Failed("timeout", f"gave no answer within {self.timeout:g} s")
@@ -493,9 +474,14 @@ class PythonLoss(UserCode):
         return answer
 
     @property
-    def _columns(self) -> _Columns | None:
+    def _columns(self) -> Columns | None:
         """The words for the columns that the function returns; None if it returns single numbers."""
-        return _PARTS if self.parts is not False else _LIMIT_STATES if self.limit_states is not False else None
+        return PARTS if self.parts is not False else LIMIT_STATES if self.limit_states is not False else None
+
+    @property
+    def _returned(self) -> Returned:
+        names = self.parts if self.parts is not False else self.limit_states
+        return Returned(self.name, self.vectorised, self._columns, names, self.system, self._one_row_hint)
 
     def _one_row_hint(self, x: Float) -> str:
         """A hint if a vectorised function failed for ``x`` (n, d), but not for its rows (d,); else empty."""
@@ -505,7 +491,11 @@ class PythonLoss(UserCode):
         try:
             for row in np.ascontiguousarray(x[:3]):
                 value = alone._call(row.copy())
-                numbers = alone._numbers(value, row, 1) if alone._columns is None else alone._split(value, row, 1)[1]
+                numbers = (
+                    alone._returned.numbers(value, row, 1)
+                    if alone._columns is None
+                    else alone._returned.split(value, row, 1)[1]
+                )
                 if not np.isfinite(numbers).all():
                     return ""
         except (Exception, SystemExit, TimedOutError):
@@ -571,110 +561,22 @@ class PythonLoss(UserCode):
         error.__cause__ = first.cause
         return error
 
-    def _numbers(self, value: Any, given: Float, n: int) -> Float:
-        """The function's values for ``n`` rows as an array (n,), or one number if it was called for one row."""
-        loss = self._real(value)
-        alone = given.ndim == 1 or n == 1
-        if loss.shape != (n,) and not (alone and loss.shape == ()):
-            wanted = f"an array of shape {(n,)}" if self.vectorised else "one number"
-            hint = (
-                self._one_row_hint(given)
-                if self.vectorised
-                else "; leave out `vectorised: false` if it takes whole arrays"
-            )
-            if not hint and self._columns is None and n > 1 and loss.ndim == 2 and len(loss) == n:
-                hint = (
-                    "; say `components: true` if these are the parts of the loss, `limit_states: true` if each of them "
-                    "can fail by itself"
-                )
-            raise LossError(f"loss {self.name}: must return {wanted}, got shape {loss.shape}{hint}")
-        return loss
-
-    def _split(self, value: Any, given: Float, n: int) -> tuple[Float, Float]:
-        """The function's values for ``n`` rows as losses (n,) and their parts or limit states (n, m)."""
-        if self.limit_states is not False:
-            return self._of_states(self._table(value, given, n, self.limit_states))
-        is_pair = isinstance(value, tuple) and (self.vectorised or (len(value) == 2 and np.ndim(value[1]) > 0))
-        if is_pair and len(value) != 2:
-            raise LossError(
-                f"loss {self.name}: must return the parts of the loss, or a tuple of the loss and its parts, "
-                f"got a tuple of {len(value)}"
-            )
-        parts = self._table(value[1] if is_pair else value, given, n, self.parts)
-        total: Float = parts.sum(axis=1)
-        if not is_pair:
-            return total, parts
-        loss = np.broadcast_to(self._numbers(value[0], given, n), (n,))
-        with np.errstate(invalid="ignore"):
-            off = np.abs(loss - total) > SUM_ERROR * np.maximum(np.abs(loss), np.abs(parts).sum(axis=1))
-        if off.any():
-            row = int(np.argmax(off))
-            scenario = np.array2string(np.atleast_2d(given)[row], precision=6, threshold=12)
-            raise LossError(
-                f"loss {self.name}: the parts must add up to the loss, got {total[row]:.12g} for a loss of "
-                f"{loss[row]:.12g} in {int(off.sum())} of {n} rows, first row {row}, the scenario {scenario}"
-            )
-        return loss, parts
-
-    def _of_states(self, states: Float) -> tuple[Float, Float]:
-        """The losses (n,) of limit states (n, m), and these; a value that is not finite becomes the loss of its row."""
-        if few := self._too_few(states.shape[1]):
-            raise LossError(f"loss {self.name}: system.{few}")
-        return of_states(states, least_of(self.system, states.shape[1])), states
-
-    def _table(self, value: Any, given: Float, n: int, names: bool | Sequence[str]) -> Float:
-        """``value`` as columns (n, m), one for each of ``names`` if these are given."""
-        what = self._columns or _PARTS
-        table = self._real(value if isinstance(names, bool) else self._by_name(value, names, what))
-        if given.ndim == 1 and table.ndim == 1:
-            table = table[np.newaxis]
-        m = len(names) if not isinstance(names, bool) else table.shape[-1] if table.ndim else 0
-        if table.shape != (n, m) or m == 0:
-            rows = f"{n}, " if self.vectorised else ""
-            wanted = f"({rows}number of {what.many})" if isinstance(names, bool) else f"({rows}{m}{',' * (not rows)})"
-            hint = self._one_row_hint(given)
-            raise LossError(
-                f"loss {self.name}: must return {what.all}, shape {wanted}, got shape {np.shape(value)}{hint}"
-            )
-        return table.astype(np.float64, copy=False)
-
-    def _by_name(self, value: Any, names: Sequence[str], what: _Columns) -> Any:
-        """``value`` with its columns in the order of ``names``, if it has names of its own."""
-        try:
-            if labels_of(value) is not None and np.ndim(value) < 2:  # values of one row
-                return in_order(what.key, value, names)
-            return table_in_order(what.key, value, labels_of(value) or (), names)
-        except FieldError as error:
-            raise LossError(f"loss {self.name}: returned columns by name: {error}") from None
-
-    def _real(self, value: Any) -> Float:
-        """``value`` as an array of real numbers."""
-        if np.ma.is_masked(value):
-            raise LossError(f"loss {self.name}: must return a number for every row, got masked entries")
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise LossError(f"loss {self.name}: must return numbers, got {value!r:.80}: {error}") from None
-        if array.dtype.kind not in "biuf":
-            raise LossError(f"loss {self.name}: must return real numbers, got {_type_of(value, array)}")
-        return array
-
     def _count(self, x: Float) -> int:
         """Number of columns that the function returns for the single row ``x`` (1, d)."""
-        what = self._columns or _PARTS
+        what = self._columns or PARTS
         given = x if self.vectorised else x[0]
         asked = f"called with the median of the inputs to count the {what.many}; name them in `{what.key}`"
         try:
             value = self._call(given.copy(order="K"))
         except (Exception, SystemExit) as error:
-            where = _place(error, self.call)
+            where = place(error, self.call)
             hint = self._one_row_hint(x)
             raise LossError(
                 f"loss {self.name}: raised {type(error).__name__}: {error} ({where}), {asked}{hint}"
             ) from error
         except TimedOutError:
             raise LossError(f"loss {self.name}: gave no answer within {self.timeout:g} s, {asked}") from None
-        _, columns = self._split(value, given, 1)
+        _, columns = self._returned.split(value, given, 1)
         return int(columns.shape[1])
 
     @staticmethod
@@ -692,24 +594,6 @@ class PythonLoss(UserCode):
         ]
 
 
-def _function(given: object) -> Any:
-    """A function, or the text ``file.py:name`` with an absolute path: the working folder may change before it is used.
-
-    Raises
-    ------
-    FieldError
-        When it is neither.
-    """
-    if not isinstance(given, str):
-        if callable(given):
-            return given
-        raise FieldError("function", f"must be a function or 'file.py:name', got {given!r:.80}")
-    path, _, name = given.rpartition(":")
-    if not path.endswith(".py") or not name.isidentifier():
-        raise FieldError("function", f"must be 'file.py:name', got {given!r}")
-    return f"{Path(path).absolute()}:{name}"
-
-
 def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
     """``given`` as distinct names."""
     is_list = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str) and len(given) > 0
@@ -720,83 +604,8 @@ def _names(field: str, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-class _Columns(NamedTuple):
-    """Words for the columns that a function returns: their plural, the phrase for all of them, and their key."""
-
-    many: str
-    all: str
-    key: str
-
-
-_PARTS = _Columns("parts", "the parts of the loss", "components")
-_LIMIT_STATES = _Columns("limit states", "a column for each limit state", "limit_states")
-
-
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _load(function: str) -> tuple[Callable[..., Any], Context]:
-    """Import ``file.py`` under a name that cannot hide another module; returns its function and its context.
-
-    Settings of the module, such as `numpy.seterr`, hold in that context and nowhere else.
-    """
-    path_text, _, name = function.rpartition(":")
-    path = Path(path_text)
-    if not path.is_file():
-        raise FieldError("function", f"no such file: {path}")
-    module_name = f"_raresim_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise FieldError("function", f"cannot be imported: {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    context = copy_context()
-    try:
-        context.run(spec.loader.exec_module, module)
-    except SyntaxError as error:
-        raise LossError(f"loss {path.name}: is not valid Python: {error.msg} (line {error.lineno})") from error
-    except (Exception, SystemExit) as error:
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise LossError(
-            f"loss {path.name}: importing it raised {type(error).__name__}: {error} (line {line})"
-        ) from error
-    call = getattr(module, name, None)
-    if not callable(call):
-        raise FieldError("function", f"{path.name} has no function {name!r}")
-    return call, context
-
-
-@functools.lru_cache(maxsize=8)
-def _load_once(function: str, modified: int, size: int) -> tuple[Callable[..., Any], Context]:
-    """As `_load`, once for each version of the file: a worker process gets the loss with every chunk."""
-    return _load(function)
-
-
-def _place(error: BaseException, call: Callable[..., Any] | None) -> str:
-    """File and line where ``error`` was raised, or the last line of the user's own file on the way there."""
-    frames = traceback.extract_tb(error.__traceback__)
-    code = getattr(getattr(call, "py_func", call), "__code__", None)
-    own = [f for f in frames if code is not None and f.filename == code.co_filename]
-    where = (own or frames)[-1]
-    return f"{Path(where.filename).name}, line {where.lineno}"
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    """The names that a top-level statement defines."""
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        return [node.name]
-    if isinstance(node, (ast.If, ast.Try, ast.With)):
-        inner = [s for part in ("body", "orelse", "finalbody") for s in getattr(node, part, [])]
-        inner += [s for handler in getattr(node, "handlers", []) for s in handler.body]
-        return [name for statement in inner for name in _defined(statement)]
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return [alias.asname or alias.name for alias in node.names]
-    return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-
-
-def _type_of(value: Any, loss: np.ndarray[Any, Any]) -> str:
-    return f"an array of {loss.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__} {value!r:.80}"
 
 
 def _largest(x: Float) -> Float:

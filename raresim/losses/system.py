@@ -43,6 +43,12 @@ def least_of(system: System, count: int) -> int:
     return 1 if system == "any" else count
 
 
+def too_few(system: System, count: int) -> str:
+    """The message if the system needs more than ``count`` limit states; empty otherwise."""
+    least = least_of(system, count)
+    return f"at_least must be at most the number of limit states, {count}, got {least}" if least > count else ""
+
+
 def combined(columns: Float, least: int) -> Float:
     """The ``least``-th largest column (n,) of each row of ``columns`` (n, m); NaN where the row has a NaN."""
     m = columns.shape[1]
