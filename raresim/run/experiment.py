@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 from raresim import inputs as _inputs  # noqa: F401  # frozen laws of SciPy become inputs
 from raresim.accumulators.tail_draws import Beyond
 from raresim.arguments.typed import argument, shown, typed
-from raresim.diagnostics.canary import Canary
-from raresim.diagnostics.verdict import judge, overall
 from raresim.distributions.base import Inputs
 from raresim.distributions.standard_normal import StandardNormal
 from raresim.engine.executors import Executor
@@ -25,53 +22,35 @@ from raresim.engine.session import Report, Session
 from raresim.errors import FieldError, about
 from raresim.losses.base import Loss
 from raresim.losses.failures import Failures, collecting
-from raresim.losses.isolation import isolating
 from raresim.losses.python import PythonLoss
-from raresim.measures import limit_states
-from raresim.measures.base import Answered, LossScale, Measure, Question
-from raresim.measures.tail_sample import tail_sample
+from raresim.measures.base import LossScale, Measure, Question
 from raresim.methods.auto import Auto
 from raresim.methods.base import Method
-from raresim.models import controls as model_controls
 from raresim.models.base import Model
-from raresim.models.controls import Control, gaps
 from raresim.numerics.surroundings import in_one_thread, undisturbed
-from raresim.record.draws import Draws
-from raresim.record.exhibits import Exhibit
-from raresim.record.outcome import Arrays
-from raresim.record.records import Estimate
 from raresim.registry import lookup
-from raresim.run import evaluations as of_evaluations
-from raresim.run import reading, units
-from raresim.run.answer import inflation
 from raresim.run.approximation import Named, bound, refuse_approximation
 from raresim.run.asked import plan_of
+from raresim.run.assemble import Estimated, assemble
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock, affordable, pace_of
-from raresim.run.estimation import Extension, Progress, Sample, Stop, Wanted, estimator_of, sample_of
+from raresim.run.estimation import Extension, Progress, Stop, Wanted, estimator_of, sample_of
 from raresim.run.explore import climbed, nowhere, once, scale_of
 from raresim.run.facts import (
     canary_of,
-    entropies,
-    failed_facts,
-    rarity,
-    search_facts,
-    timing_facts,
-    timing_words,
 )
 from raresim.run.found import Found
 from raresim.run.live import Live
 from raresim.run.locate import Located, locate
 from raresim.run.path import Rounds
-from raresim.run.presets import PRESETS, Name
-from raresim.run.probabilities import Lost
+from raresim.run.presets import Name
 from raresim.run.progress import Watcher, reporting
 from raresim.run.provenance import compile_seconds, durations, environment, fingerprint
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
 from raresim.run.rough_quantiles import KnownQuantiles
-from raresim.run.sampled import Output, drawing_of, not_drawn, refuse_names, sampled
+from raresim.run.sampled import Output, drawing_of, refuse_names
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
 
@@ -224,7 +203,7 @@ class Experiment:
             failures = failed.failures
             rounds = Rounds(it.stop, it.audit, found, failed, checkpoint, extension, failures, ends, clock, live)
 
-            def result_of(outcome: _Outcome, found: Found | None = None) -> Result:
+            def result_of(estimated: Estimated, found: Found | None = None) -> Result:
                 seconds = {"compile": compile_seconds(compiling.buffer), **durations(begun, ends)}
                 manifest = {
                     **environment(),
@@ -235,7 +214,7 @@ class Experiment:
                     **marks,
                     **(provenance or {}),
                 }
-                return it._result(found or rounds.found, outcome, seconds, manifest, texts or {})
+                return assemble(it, found or rounds.found, estimated, seconds, manifest, texts or {})
 
             if checkpoint:
                 checkpoint.files_of = lambda progress: result_of(
@@ -246,7 +225,7 @@ class Experiment:
             sample, audited = rounds.run()
             tested = canary_of(found.session, rounds.found.tuned)
             ends["audit"] = time.perf_counter()
-            return result_of(_Outcome(sample, failed.failures, rounds.estimating, audited, tested))
+            return result_of(Estimated(sample, failed.failures, rounds.estimating, audited, tested))
 
     def _within_seconds(self, executor: Executor, begun: float, checkpoint: Checkpoint | None) -> Experiment:
         """The same experiment with the evaluations that ``stop.seconds`` pay for, or those that its checkpoint names.
@@ -334,196 +313,19 @@ class Experiment:
             floors += [measure.floor(climbed(located, problem), problem.loss) for measure in self.measures]
         return Beyond(min(floors), any(measure.keeps == "draws" for measure in self.measures))
 
-    def _exhibits(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        """What the measures show beside their numbers.
-
-        Parts of the loss are computed in this process, or in a process of their own if workers may die of it. Further
-        losses are a stage of the run like others.
-        """
-        if found.session.beyond is None:
-            return ()
-        with nullcontext() if found.session.executor.shares_memory else isolating():
-            return self._shown(found, sample, estimates)
-
-    def _shown(self, found: Found, sample: Sample, estimates: Sequence[Estimate]) -> tuple[Exhibit, ...]:
-        rows = tail_sample(sample.summary, found.job.read_with or found.session.problem)
-        shown: list[Exhibit] = []
-        factor = inflation(sample)
-        for measure, places in zip(self.measures, found.places, strict=True):
-            own = tuple(estimates[place] for place in places)
-            left = found.after - sum(exhibit.evaluations for exhibit in shown)
-            answered = Answered(rows, own, tuple(estimates), found.session, factor, left, found.scale)
-            for exhibit in measure.exhibits(answered):
-                alike = sum(re.fullmatch(rf"{exhibit.name}(_\d+)?", other.name) is not None for other in shown)
-                shown.append(replace(exhibit, name=f"{exhibit.name}_{alike + 1}") if alike else exhibit)
-        return tuple(shown)
-
-    def _sampled(self, found: Found, sample: Sample) -> tuple[Draws | None, dict[str, Any]]:
-        """The sample of the event that the run writes, and its facts for the manifest; nothing if none is wanted."""
-        kept, drawing = sample.summary.sampled, found.session.drawing
-        if self.output is None or drawing is None:
-            return None, {}
-        if kept is None:
-            return None, {"draws": {"why": not_drawn(sample.unit)}}
-        problem = found.job.read_with or found.session.problem
-        with nullcontext() if found.session.executor.shares_memory else isolating():
-            table, facts = sampled(kept, drawing, problem, self.output)
-        return table, {"draws": facts}
-
-    def _so_far(self, found: Found, progress: Progress, searching: Failures) -> _Outcome:
+    def _so_far(self, found: Found, progress: Progress, searching: Failures) -> Estimated:
         """The outcome of an estimate stage that has reached ``progress``."""
         gapless = found.job.gapless
         unaudited = Audit(self.audit, gapless or "the run was interrupted", needed=not gapless)
         failures = searching.merge(progress.failures)
         sample = sample_of(progress, found.job, False)
-        return _Outcome(sample, failures, progress.failures.total, unaudited, None, interrupted=True)
+        return Estimated(sample, failures, progress.failures.total, unaudited, None, interrupted=True)
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and hash of every file that the numbers depend on."""
         paths = self.loss.files() if self.model is None else self.model.files()
         paths = [*paths, *(self.approximation.files() if isinstance(self.approximation, Loss) else ())]
         return [*(facts.to_dict() for facts in self.inputs.sources), *map(fingerprint, paths)]
-
-    def _result(
-        self,
-        found: Found,
-        outcome: _Outcome,
-        seconds: Mapping[str, float],
-        manifest: Mapping[str, Any],
-        texts: Mapping[str, str],
-    ) -> Result:
-        """What is read from the sums of a run."""
-        tuned, sample, audited = found.tuned, outcome.sample, outcome.audited
-        lost = Lost(outcome.failures.total - outcome.estimating, outcome.estimating)
-        evaluations = {
-            "explore": found.explore,
-            "tune": tuned.evaluations,
-            "estimate": sample.summary.evaluations,
-            "audit": audited.evaluations,
-        }
-        if found.rounds:
-            evaluations["rounds"] = sum(before.evaluations for before in found.rounds)
-        evaluations["total"] = sum(evaluations.values())
-        search = search_facts(tuned, sample.unit, sample.summary.tail.n)
-        search |= {"audit": audited.facts(), "canary": asdict(outcome.tested) if outcome.tested else None}
-        search["decisions"] += timing_words(self.stop, sample)
-        search["rounds"] = [before.facts() for before in found.rounds]
-        search["one_region"] = found.loss.one_region(self.inputs)
-        search["assumptions"] = {**self.inputs.assumptions, **found.loss.assumptions(self.inputs)}
-        unit = found.loss.unit
-        if unit:
-            search["assumptions"]["unit"] = unit
-        if outcome.interrupted:
-            search["interrupted"] = True
-        estimates = reading.estimates(found.questions, sample, search, evaluations["total"], lost, audited)
-        controls = self.model.controls(estimates, self.preset) if self.model and not outcome.interrupted else ()
-        estimates = tuple(_controlled(estimate, controls, search) for estimate in estimates)
-        estimates = tuple(units.of_estimate(e, unit) for e in estimates) if unit else estimates
-        primary = max(range(len(estimates)), key=lambda k: (estimates[k].asked, rarity(estimates[k])))
-        exhibits: tuple[Exhibit, ...] = ()
-        if not outcome.interrupted:
-            asked, factor = (found.loss, found.questions, estimates), inflation(sample)
-            of_states = limit_states.exhibits(*asked, sample.summary, factor, self.method.kind)
-            exhibits = (*of_states, *self._exhibits(found, sample, estimates))
-            if self.model is not None:
-                exhibits = (*exhibits, *self.model.exhibits(estimates, exhibits))
-            of_loss = of_evaluations.exhibits(found.job, sample, self.inputs, found.loss)
-            exhibits = (*exhibits, *of_loss)
-        if controls:
-            status = overall([e.verdict for e in estimates], [e.asked for e in estimates]).status
-            exhibits = (model_controls.exhibit(controls, status), *exhibits)
-        exhibits = tuple(units.of_exhibit(exhibit, unit) for exhibit in exhibits) if unit else exhibits
-        if shown := sum(exhibit.evaluations for exhibit in exhibits):
-            evaluations["exhibits"] = shown
-            evaluations["total"] += shown
-        drawn, facts = (None, {}) if outcome.interrupted else self._sampled(found, sample)
-        return Result(
-            name=self.name,
-            seed=self.seed,
-            method=self.method.kind,
-            description={
-                **({"preset": [PRESETS[self.preset].title, PRESETS[self.preset].horizon]} if self.preset else {}),
-                **({"model": [*self.model.describe(), *self.model.notes()]} if self.model else {}),
-                "inputs": self.inputs.describe(),
-                "loss": found.loss.describe(),
-                **({"approximation": found.session.approximation.describe()} if found.session.approximation else {}),
-                "method": self.method.describe(),
-            },
-            estimates=estimates,
-            verdict=overall([e.verdict for e in estimates], [e.asked for e in estimates]),
-            evaluations=evaluations,
-            seconds=seconds,
-            speedup_over_crude=estimates[primary].diagnostics["speedup_over_crude"],
-            diagnostics={
-                **estimates[primary].diagnostics,
-                "kl_proposal_target": tuned.kl_proposal_target,
-                "kl_target_optimal": estimates[primary].information.event_nats,
-                "entropy": entropies(tuned, estimates[primary]),
-            },
-            search=search,
-            stopping={
-                "relative_error": self.stop.relative_error,
-                "max_evaluations": self.stop.max_evaluations,
-                "looks": sample.looks,
-                "planned": sample.planned,
-                "interval_inflation": inflation(sample),
-                **timing_facts(self.stop, sample),
-            },
-            iterations=tuned.iterations,
-            convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
-            exhibits=exhibits,
-            arrays=Arrays(
-                loss=sample.summary.kept.loss,
-                log_weight=sample.summary.kept.log_weight,
-                top_log_weight=sample.summary.top.largest(primary),
-            ),
-            manifest={**manifest, **facts},
-            evidence=self.inputs.evidence,
-            trace=tuned.trace.and_(audited.evidence(found.session.events)),
-            log=tuple(found.session.log),
-            texts=texts,
-            failures=outcome.failures,
-            draws=drawn,
-            failed=failed_facts(outcome.failures, lost.searching, evaluations["total"]),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """A run after its estimate, or on its way to it.
-
-    Parameters
-    ----------
-    sample : Sample
-        The estimate stage.
-    failures : Failures
-        Rows of all stages to which the user's loss gave no number.
-    estimating : int
-        How many of these rows belong to the estimate.
-    audited : Audit
-        The audit that followed.
-    tested : Canary or None
-        The test of the proposal's density; None if the proposal has none.
-    interrupted : bool
-        Whether the run was interrupted, with the estimate so far.
-    """
-
-    sample: Sample
-    failures: Failures
-    estimating: int
-    audited: Audit
-    tested: Canary | None
-    interrupted: bool = False
-
-
-def _controlled(estimate: Estimate, controls: Sequence[Control], search: Mapping[str, Any]) -> Estimate:
-    """``estimate``, judged with the controls of the model."""
-    found = gaps(estimate, controls)
-    if not found:
-        return estimate
-    diagnostics = {**estimate.diagnostics, **found}
-    error = estimate.relative_error if diagnostics["hits"] else None
-    return replace(estimate, diagnostics=diagnostics, verdict=judge(diagnostics, error, search))
 
 
 def estimate(
