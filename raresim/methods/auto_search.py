@@ -322,7 +322,7 @@ class Search:
         for u, goal in zip(missed, self.goals_at(missed), strict=True):
             if self.explorer.evaluations >= most:
                 break
-            point = nearest_point(self.explorer, goal, u)
+            point = nearest_point(self.explorer, goal, u, most - self.explorer.evaluations)
             if not self.known.add_region(point) and len(self.known.edges) < edges + MOST_HEAVY:
                 self.known.add_edge(edge_on_ray(self.explorer, goal, u))
             there.append(point)
@@ -425,7 +425,8 @@ class Search:
         for k in heavy:
             if len(self.known.points) >= MOST_POINTS or self.explorer.evaluations + size > self.limit:
                 break
-            if not self.known.add_region(nearest_point(self.explorer, self.goals[0], u[k])):
+            left = self.limit - self.explorer.evaluations
+            if not self.known.add_region(nearest_point(self.explorer, self.goals[0], u[k], left)):
                 self.known.add_edge(edge_on_ray(self.explorer, self.goals[0], u[k]))
         if self.explorer.evaluations > before:
             self.notes.record("heavy draws", 0, self.explorer.evaluations - before, elites=heavy.size)

@@ -283,7 +283,7 @@ class _Round:
             point = explaining_point(self.explorer, self.goal, points, ends[k].u)
             if point is None and corners < LOOSE:
                 corners += 1
-                point = nearest_point(self.explorer, self.goal, OUTWARDS * ends[k].u)
+                point = nearest_point(self.explorer, self.goal, OUTWARDS * ends[k].u, self.left)
                 points.append(point)
             if point is not None:
                 ends[k] = replace(ends[k], u=point, loss=self.goal, direction=unit(point), note=IN_CORNER, nearest=True)
@@ -362,7 +362,7 @@ def nearest_points(explorer: Explorer, goal: float, missed: Float, known: Sequen
         if explaining_point(explorer, goal, [*known, *found], u) is not None:
             continue
         climbs += 1
-        point = nearest_point(explorer, goal, u)
+        point = nearest_point(explorer, goal, u, most - explorer.evaluations)
         if all(np.linalg.norm(point - other) >= SAME for other in (*known, *found)):
             found.append(point)
     return found

@@ -376,7 +376,7 @@ class _Search:
         A hidden region is steep, while ordinary draws show the flat one.
         """
         for u in rng.standard_normal((PROBES, self.dim)):
-            if self.evaluations >= self.most / 2:
+            if self.evaluations >= self.most / 2 or self.evaluations + self.dim + 1 > self.most:
                 return
             seen = self.look(np.concatenate([u[None], u + PROBE * np.eye(self.dim)]))
             with np.errstate(invalid="ignore"):
@@ -389,7 +389,7 @@ class _Search:
                 continue
             at = ray[int(entered[0])]
             if self.explained(at)[0] is None:
-                point = nearest_point(self.look, self.goal, at)
+                point = nearest_point(self.look, self.goal, at, self.most - self.evaluations)
                 if all(np.linalg.norm(r.point - point) >= SAME for r in self.regions):
                     self.regions.append(Region(point, 0))
 

@@ -108,7 +108,7 @@ def nearest_point(look: Evaluate, goal: float, u: Float, most: float = math.inf)
                 best = min(best, edge_between(inside, np.zeros_like(u), roomy), key=_norm)
                 break
             blocked = edge_between(inside, roomy, roomy + across)
-        normal = _new_normal(losses, goal, blocked, unit(across), normals)
+        normal = _new_normal(losses, goal, blocked, unit(across), normals, lambda: most - spent)
         if normal is None:
             break
         normals.append(normal)
@@ -140,11 +140,18 @@ def _norm(v: Float) -> float:
     return float(np.linalg.norm(v))
 
 
-def _new_normal(look: Evaluate, goal: float, edge: Float, inwards: Float, known: list[Float]) -> Float | None:
-    """The direction of ascent just inside an ``edge`` (d,); closer to it if no slope or a ``known`` one is seen."""
+def _new_normal(
+    look: Evaluate, goal: float, edge: Float, inwards: Float, known: list[Float], left: Callable[[], float]
+) -> Float | None:
+    """The direction of ascent just inside an ``edge`` (d,); closer to it if no slope or a ``known`` one is seen.
+
+    ``left`` gives the evaluations that are left.
+    """
     normal = None
     for depth in DEPTHS:
-        normal = _normal(look, goal, edge + depth * inwards, STEP * depth)
+        if left() < gradient_cost(edge.size):
+            break
+        normal = _normal(look, goal, edge + depth * inwards, STEP * depth, left)
         if normal is not None and (not known or _norm(normal - _onto(known, normal)) > NEW):
             break
     return normal
@@ -212,8 +219,11 @@ def _as_far(v: Float, radius: float) -> Float:
     return scaled
 
 
-def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None:
-    """The direction (d,) of ascent at a point in the event, by differences of ``step``; None if no slope is seen."""
+def _normal(look: Evaluate, goal: float, at: Float, step: float, left: Callable[[], float]) -> Float | None:
+    """The direction (d,) of ascent at a point in the event, by differences of ``step``; None if no slope is seen.
+
+    Mostly flat differences give way to the edges themselves where the evaluations that are ``left`` pay for these.
+    """
     d = at.size
     if d <= CENTRAL_UP_TO:
         seen = look(np.concatenate([at + step * np.eye(d), at - step * np.eye(d)]))
@@ -224,7 +234,7 @@ def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None
     with np.errstate(invalid="ignore"):
         rise = ahead - behind
     rise[~np.isfinite(rise)] = 0.0
-    if np.count_nonzero(rise == 0.0) >= FLAT * d:
+    if np.count_nonzero(rise == 0.0) >= FLAT * d and left() >= 2 * d * (1 + HALVINGS):
         rise = _edges(look, goal, at)
     return unit(rise) if np.isfinite(rise).all() and rise.any() else None
 
@@ -232,7 +242,8 @@ def _normal(look: Evaluate, goal: float, at: Float, step: float) -> Float | None
 def _edges(look: Evaluate, goal: float, at: Float) -> Float:
     """A multiple of the normal (d,) just inside an edge: signed ``1 / distance`` to the edge along each axis.
 
-    For losses that move in steps. Along an axis without an edge within `REACH`, the normal has a negligible part.
+    For losses that move in steps. It takes at most ``2 d (1 + HALVINGS)`` evaluations. Along an axis without an edge
+    within `REACH`, the normal has a negligible part.
     """
     d = at.size
     ways = np.concatenate([np.eye(d), -np.eye(d)])

@@ -315,6 +315,13 @@ def test_the_search_ends_with_what_it_may_take(most, seed):
     assert found.evaluations <= most + 150
 
 
+@pytest.mark.parametrize("most", [500, 1500, 4000])
+def test_many_inputs_of_which_few_matter_take_no_more_than_is_there(most, seed):
+    """Most differences are flat there, so that edges were looked for along each of the axes, whatever was left."""
+    found = find_by_hits(lambda u: np.abs(u[:, :5]).max(axis=1), 1000, 3.8, np.random.default_rng(seed(73)), 40, most)
+    assert 0 < found.evaluations <= most + 2 * search_hits.RUNG
+
+
 def test_the_search_ends_with_the_climbs_it_may_make(seed):
     found = search(lambda u: np.abs(u).max(axis=1) - 4.5, 20, 0.0, seed(5211), climbs=3)
     assert (found.climbs, found.ended) == (3, "limit of climbs reached")
