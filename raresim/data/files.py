@@ -184,8 +184,9 @@ def _csv(name: str, raw: bytes, least: int, known: Sequence[str]) -> CsvFile:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = raw.count(b"\n", 0, error.start) + 1
+        kind = next((words for mark, words in _OTHER_FILES.items() if raw.startswith(mark)), None)
         message = f"must be UTF-8, got the byte 0x{raw[error.start]:02x}; save the file as UTF-8"
-        raise DataError(f"{name}:{row}: {message}") from None
+        raise DataError(f"{name}: {kind}" if kind else f"{name}:{row}: {message}") from None
     lines = _parse_csv(name, text)
     if not lines:
         raise DataError(f"{name}: is empty; a header row and data rows are required")
@@ -196,6 +197,11 @@ def _csv(name: str, raw: bytes, least: int, known: Sequence[str]) -> CsvFile:
             f"{name}:{line}: the header must name at least {least} columns, separated by commas, got "
             f"{len(header)}{other}"
         )
+    if _ISO_DATE.fullmatch(header[0]):
+        raise DataError(
+            f"{name}:{line}: must be a header with the names of the columns, got a row of data that begins with "
+            f"{header[0]!r}; write a first line such as date,{','.join('ABCDEFGH'[: min(len(header) - 1, 8)])}"
+        )
     if not known or not set(known) <= set(header):
         _refuse_no_table(name, lines)
     _check_header(name, line, header)
@@ -204,7 +210,15 @@ def _csv(name: str, raw: bytes, least: int, known: Sequence[str]) -> CsvFile:
     return CsvFile(name, len(raw), hashlib.sha256(raw).hexdigest(), tuple(header), line, lines[1:])
 
 
+_OTHER_FILES = {
+    b"PK\x03\x04": "is a zip archive, as a workbook of Excel is; save the sheet as CSV in UTF-8",
+    b"\xd0\xcf\x11\xe0": "is a workbook of Excel; save the sheet as CSV in UTF-8",
+    b"\xff\xfe": "must be UTF-8, got UTF-16; save the file as CSV in UTF-8",
+    b"\xfe\xff": "must be UTF-8, got UTF-16; save the file as CSV in UTF-8",
+    b"PAR1": "is a Parquet file; give it a name that ends in .parquet",
+}
 _OTHER_SEPARATORS = {
+    "#": "; lines of comments are not read: remove those above the header",
     ";": "; it has semicolons: save the file with commas",
     "\t": "; it has tabs: save the file with commas",
     "|": "; it has bars: save the file with commas",
@@ -306,7 +320,8 @@ def iso_date(cell: str, last: datetime.date | None, problems: Problems, row: int
         problems.add(f"must be a date YYYY-MM-DD or YYYY-MM, got {cell!r}", row, column or "date")
         return None
     if last is not None and date <= last:
-        problems.add(f"must be later than the row before, got {date} after {last}", row, column or "date")
+        remedy = "give each date one row" if date == last else "sort the rows by date, the oldest first"
+        problems.add(f"must be later than the row before, got {date} after {last}; {remedy}", row, column or "date")
     return date
 
 

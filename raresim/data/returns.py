@@ -414,6 +414,7 @@ class _Rows:
         start, end = source.start or datetime.date.min, source.end or datetime.date.max
         first, last = None, None
         dates, lines, values = [], [], []
+        _refuse_empty(file, names, places)
         for row, (day, *cells) in file.rows((0, *places), problems):
             date = files.iso_date(day, last, problems, row, file.header[0])
             first, last = first or date, date or last
@@ -469,6 +470,20 @@ class _Rows:
                 self.names[column],
             )
         problems.stop()
+
+
+def _refuse_empty(file: DataFile, names: tuple[str, ...], places: list[int]) -> None:
+    """Refuse columns without a single value, once for each and not for each of its cells."""
+    lengths, problems = Problems(file.name), Problems(file.name)
+    empty = dict(enumerate(names))
+    for _, cells in file.rows(places, lengths):
+        empty = {k: name for k, name in empty.items() if cells[k] in MISSING}
+        if not empty:
+            return
+    lengths.stop()
+    for name in empty.values():
+        problems.add("has no value in any row; leave it out with `columns`", file.header_row, name)
+    problems.stop()
 
 
 def _plain(cells: list[str], source: ReturnsSource) -> list[float] | None:

@@ -57,6 +57,7 @@ def draw(found: Backtest) -> style.Picture:
         else:
             style.linear(axes.xaxis, 7)
         style.linear(axes.yaxis)
+        style.make_room(axes, beside=0.2)
         axes.set_ylabel("loss")
         axes.margins(x=0.01)
         axes.legend(loc="lower left", ncols=4, bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)

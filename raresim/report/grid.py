@@ -62,12 +62,13 @@ def draw(name: str, panels: list[Panel], finding: str, caption: str, what: str, 
         if points(panel.plot)[0].size == 0:
             middle: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
             axes.text(0.5, 0.5, "no finite number", backgroundcolor="white", **middle)
-        _few(axes.xaxis, x1 - x0, size, lambda text: style.width_of(text, size), RIGHT)
+        _few(axes.xaxis, x1 - x0, size, lambda text: style.width_of(text, size), RIGHT, below=1e9)
         if panel.is_log:
             style.decades(axes.yaxis, *panel.limits, most=max(2, int(plot_height / 0.3)))
         else:
             _few(axes.yaxis, plot_height, size, lambda _: size / 72)
-        axes.set_title(style.clipped(panel.heading, x1 - x0 + 0.05, size + 0.5), fontsize=size + 0.5)
+        heading = "" if n == 1 and panel.heading == finding else panel.heading
+        axes.set_title(style.clipped(heading, x1 - x0 + 0.05, size + 0.5), fontsize=size + 0.5)
         if not is_shared or place + columns >= n:
             axes.set_xlabel(style.clipped(panel.plot.x_label, x1 - x0, size), fontsize=size, labelpad=2.5)
         if not is_shared or column == 0:
@@ -114,7 +115,9 @@ def padded(values: Array) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float], room: float = math.inf) -> None:
+def _few(
+    axis: Axis, length: float, size: float, extent: Callable[[str], float], room: float = math.inf, below: float = 1e6
+) -> None:
     """As many ticks, at most eight, as fit beside each other on an axis of ``length`` inches.
 
     The last one is left out where its label would need more than ``room`` inches beyond the end of the axis.
@@ -123,7 +126,7 @@ def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float],
     for most in range(8 if length > 4 else 5, 0, -1):
         places = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         ticks = [float(place) for place in places if low <= place <= high]
-        labels = tick_labels(ticks)
+        labels = tick_labels(ticks, below)
         if sum(extent(label) + 0.6 * size / 72 for label in labels) <= length:
             break
     if ticks and extent(labels[-1]) / 2 > room + length * (high - ticks[-1]) / (high - low):
@@ -131,10 +134,11 @@ def _few(axis: Axis, length: float, size: float, extent: Callable[[str], float],
     axis.set_ticks(ticks, labels)
 
 
-def tick_labels(ticks: list[float]) -> list[str]:
-    """Labels with enough digits to tell the ticks apart; powers from a million on, which are shorter."""
+def tick_labels(ticks: list[float], below: float = 1e6) -> list[str]:
+    """Labels with enough digits to tell the ticks apart, all in one form: powers, unless all ticks are ``below``."""
+    is_plain = all(abs(x) < below for x in ticks)
     for digits in range(4, 18):
-        labels = [f"{x:,.0f}" if 1e4 <= abs(x) < 1e6 and x == int(x) else f"{x:.{digits}g}" for x in ticks]
+        labels = [f"{x:,.0f}" if is_plain and abs(x) >= 1e4 and x == int(x) else f"{x:.{digits}g}" for x in ticks]
         if len(set(labels)) == len(labels):
             break
     return labels

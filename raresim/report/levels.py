@@ -55,6 +55,7 @@ def draw(run: Run) -> style.Picture | str:
     left.set_title(style.safe(f"level reached{_unit(primary)}"))
     left.legend(loc="upper right" if primary.is_below else "lower right", fontsize=7.5, handlelength=1.8)
     style.linear(left.yaxis)
+    style.make_room(left)
     if has_divergence:
         right.set_title("KL(optimal \u2016 proposal), nats")
         right.set_ylim(bottom=0.0)

@@ -348,11 +348,16 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
 
 
 def _shown(exhibit: Exhibit, panels: Mapping[str, Panel]) -> ShownExhibit:
-    """An exhibit with its pictures and some of its rows: every so many of a curve and its last, the first names."""
-    columns = tuple(column.replace("_", " ") for column in exhibit.columns)
+    """An exhibit with its pictures and some of its rows: every so many of a curve and its last, the first names.
+
+    A column without a value in any row is left out; it stands in the file.
+    """
+    kept = [k for k in range(len(exhibit.columns)) if any(row[k] not in (None, "") for row in exhibit.rows)]
+    columns = tuple(exhibit.columns[k].replace("_", " ") for k in kept)
     is_curve = bool(exhibit.rows) and isinstance(exhibit.rows[0][0], int | float)
     step = max(1, -(-len(exhibit.rows) // MOST_ROWS)) if is_curve else 1
-    table = _fit_table(EvidenceTable("", columns, exhibit.rows[::-step][::-1]), MOST_ROWS if is_curve else MOST_NAMES)
+    rows = tuple(tuple(row[k] for k in kept) for row in exhibit.rows[::-step][::-1])
+    table = _fit_table(EvidenceTable("", columns, rows), MOST_ROWS if is_curve else MOST_NAMES)
     name = f"exhibit-{exhibit.name}"
     pictures = [panel for key, panel in panels.items() if key == name or re.fullmatch(rf"{name}-\d+", key)]
     left_out = f"One row in {step} is shown; {exhibit.name}.csv has all {len(exhibit.rows)}." if step > 1 else ""
@@ -378,7 +383,7 @@ def _standing_of(estimates: Sequence[Estimate]) -> str:
         return ""
     others = [e for e in asked if e.verdict.status != "trusted"]
     if not others:
-        return f"All {len(asked)} numbers that were asked for are trusted."
+        return f"{'Both' if len(asked) == 2 else f'All {len(asked)}'} numbers that were asked for are trusted."
     reasons: dict[tuple[str, ...], list[str]] = {}
     for e in others:
         failed = tuple(check.name.replace("_", " ") for check in e.verdict.checks if check.status != "trusted")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -48,7 +50,8 @@ class Drawing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process is not None:
-            self._process.kill()
+            if self._process.poll() is None:
+                _end(self._process)
             self._process.communicate()
 
     def build(self, run_dir: Path) -> Path:
@@ -61,6 +64,15 @@ class Drawing:
             if answer.strip() == DONE:
                 return run_dir / "report.html"
         return report.build(run_dir)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End ``process`` and its copy: as long as one of them lives, the end of what they write is not seen."""
+    if hasattr(os, "killpg"):  # the process began a session of its own, and leads its group
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def main() -> None:
@@ -80,7 +92,7 @@ def in_halves(run: Run) -> dict[str, Any]:
     names = list(DRAWN)
     context = multiprocessing.get_context("fork")
     there, here = context.Pipe(duplex=False)
-    copy = context.Process(target=_send, args=(here, run, names[1::2]), daemon=True)
+    copy = context.Process(target=_send, args=(here, there, run, names[1::2]), daemon=True)
     copy.start()
     here.close()  # so that the end of the copy is seen, however it ends
     found = pictures(run, names[::2])
@@ -89,10 +101,14 @@ def in_halves(run: Run) -> dict[str, Any]:
     return found
 
 
-def _send(connection: Connection, run: Run, names: list[str]) -> None:
-    """Draw the figures ``names`` and send them."""
+def _send(connection: Connection, other: Connection, run: Run, names: list[str]) -> None:
+    """Draw the figures ``names`` and send them; ``other``, the end that receives them, is for the first process alone.
+
+    Were it open here too, sending would wait for ever where that process has ended.
+    """
     from raresim.report.page import pictures
 
+    other.close()
     connection.send(pictures(run, names))
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "decades",
     "finish",
     "linear",
+    "make_room",
     "panel",
     "safe",
     "shares",
@@ -202,6 +203,18 @@ def linear(axis: Axis, most: int = 5) -> None:
     """Few round ticks on an ordinary axis, written as the page writes numbers."""
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if 1e4 <= abs(x) < 1e9 else f"{x:.4g}"))
+
+
+def make_room(axes: Axes, beside: float = 0.0) -> None:
+    """Move the left edge of ``axes`` to the right where its numbers, and ``beside`` inches more, would be cut."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # it is made by `panel`
+    (low, high), write = axes.get_ylim(), axes.yaxis.get_major_formatter()
+    labels = [write(x, None) for x in axes.get_yticks() if low <= x <= high]
+    needed = (max((width_of(text, 9.0) for text in labels), default=0.0) + 0.1 + beside) / figure.get_size_inches()[0]
+    place = axes.get_position()
+    if place.x0 < needed:
+        axes.set_position((needed, place.y0, place.x1 - needed, place.height))
 
 
 def shares(axis: Axis, most: int = 5) -> None:

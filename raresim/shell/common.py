@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -65,7 +66,7 @@ def exits(verb: Callable[P, int]) -> Callable[P, None]:
         except OSError as error:
             if kwargs.get("debug"):
                 raise
-            complain(str(error))
+            complain("\n".join([_of_system(error), *getattr(error, "__notes__", [])]))
             code = ExitCode.INTERNAL
         except Exception as error:
             if kwargs.get("debug"):
@@ -78,6 +79,14 @@ def exits(verb: Callable[P, int]) -> Callable[P, None]:
         raise typer.Exit(code)
 
     return run
+
+
+def _of_system(error: OSError) -> str:
+    """The file first and then what the system says of it, without the number of the error."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return f"{' and '.join(names)}: {error.strerror}" if names else str(error)
 
 
 def complain(message: str) -> None:

@@ -227,9 +227,12 @@ def so_far(partial: Path) -> Path | None:
 
 
 def described(partial: Path) -> str:
-    """The progress of the run in ``partial``, in words, while it has no estimate yet."""
+    """The progress of the run in ``partial``, in words, where no estimate so far is kept."""
     state = state_of(partial)
     known = state.journal.evaluations if state else 0
+    if state is not None and state.progress is not None:
+        rows = state.progress.rows
+        return f"{partial}: {rows:,} rows of the estimate stage are kept, and {known:,} evaluations of the other stages"
     return f"{partial}: the run is in its search, {known:,} evaluations are kept; there is no estimate yet"
 
 
@@ -359,9 +362,11 @@ def complete(
             for line in _farewell(partial):
                 stop.add_note(line)
             raise
-        except Exception:
+        except Exception as error:
             if is_new and not (checkpoint and (checkpoint.progress or checkpoint.journal.evaluations)):
                 clear(folder, is_new_parent)  # nothing that was computed is lost
+            elif isinstance(error, OSError) and (partial / CHECKPOINT).exists():
+                error.add_note(f"what was saved stays in {partial}; once files can be written, {_go_on(partial)}")
             raise
         clear(folder)
     return result
@@ -438,7 +443,11 @@ def _farewell(partial: Path) -> list[str]:
         told = [described(partial)] if folder is None else _estimates_in(folder)
     except (OSError, RaresimError) as error:
         told = [str(error)]
-    return [*told, f"go on with the same command and --out {final_of(partial)} --resume"]
+    return [*told, _go_on(partial)]
+
+
+def _go_on(partial: Path) -> str:
+    return f"go on with the same command and --out {final_of(partial)} --resume"
 
 
 def _estimates_in(folder: Path) -> list[str]:

@@ -428,12 +428,13 @@ PRICE_ERRORS = {
     "repeated date": (
         lines("date,A", "2020-01-02,1", "2020-01-02,2"),
         {},
-        "file.csv:3:date: must be later than the row before, got 2020-01-02 after 2020-01-02",
+        "file.csv:3:date: must be later than the row before, got 2020-01-02 after 2020-01-02; give each date one row",
     ),
     "falling date": (
         lines("date,A", "2020-01-02,1", "2020-01-03,1", "2020-01-01,2", "2020-01-02,2"),
         {},
-        "file.csv:4:date: must be later than the row before, got 2020-01-01 after 2020-01-03",
+        "file.csv:4:date: must be later than the row before, got 2020-01-01 after 2020-01-03; "
+        "sort the rows by date, the oldest first",
     ),
     "empty range": (
         PRICES,
@@ -504,6 +505,33 @@ PRICE_ERRORS = {
         b"date,A\n2020-01-01,1\n2020-01-02,\xe9\n",
         {},
         "file.csv:3: must be UTF-8, got the byte 0xe9; save the file as UTF-8",
+    ),
+    "an Excel workbook": (
+        b"PK\x03\x04\x14\x00\x06\x00\x08\x83",
+        {},
+        "file.csv: is a zip archive, as a workbook of Excel is; save the sheet as CSV in UTF-8",
+    ),
+    "UTF-16": (
+        lines("date,A", "2020-01-01,1").encode("utf-16"),
+        {},
+        "file.csv: must be UTF-8, got UTF-16; save the file as CSV in UTF-8",
+    ),
+    "no header": (
+        lines("2020-01-01,1,5", "2020-01-02,2,5"),
+        {},
+        "file.csv:1: must be a header with the names of the columns, got a row of data that begins with '2020-01-01'; "
+        "write a first line such as date,A,B",
+    ),
+    "comments": (
+        lines("# from the desk", "date,A", "2020-01-01,1"),
+        {},
+        "file.csv:1: the header must name at least 2 columns, separated by commas, got 1; "
+        "lines of comments are not read: remove those above the header",
+    ),
+    "an empty column": (
+        lines("date,A,B", "2020-01-01,1,", "2020-01-02,2,NA"),
+        {"missing": "drop"},
+        "file.csv:1:B: has no value in any row; leave it out with `columns`",
     ),
     "unfinished quote": (
         lines("date,A", '2020-01-01,"1'),
@@ -889,7 +917,8 @@ PARQUET_ERRORS = {
     ),
     "falling date": (
         {"date": [DAYS[1], DAYS[0]], "A": [1.0, 2.0]},
-        "file.parquet:2:date: must be later than the row before, got 2020-01-01 after 2020-01-02",
+        "file.parquet:2:date: must be later than the row before, got 2020-01-01 after 2020-01-02; "
+        "sort the rows by date, the oldest first",
     ),
     "one column": ({"date": DAYS}, "file.parquet: must have at least 2 columns, got date"),
     "no rows": ({"date": [], "A": []}, "file.parquet: has no rows"),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import raresim
+from raresim.record.exhibits import Exhibit
 from raresim.record.verdict import Check, Status, Verdict
-from raresim.report import page
+from raresim.report import page, style
 from tests.report.test_report import Page
 
 
@@ -63,7 +64,8 @@ def judged(estimate, *names):
     [
         ((None,), ""),
         (("khat",), ""),
-        ((None, None), "All 2 numbers that were asked for are trusted."),
+        ((None, None), "Both numbers that were asked for are trusted."),
+        ((None, None, None), "All 3 numbers that were asked for are trusted."),
         ((None, "max_share", None), "2 of 3 numbers are trusted; n1 is not (max share)."),
         (("khat", "max_share", "khat"), "0 of 3 numbers are trusted; n0, n2 are not (khat); n1 is not (max share)."),
         (("khat",) * 7, "0 of 7 numbers are trusted; n0, n1, n2, n3 and 3 more are not (khat)."),
@@ -128,3 +130,25 @@ def test_there_are_colours_for_dark_rooms_and_cards_for_narrow_screens(html):
     assert set(re.findall(r"var\((--[\w-]+)\)", sheet)) <= own
     assert not re.search(r"#[0-9a-f]{3,6}", re.sub(r":root \{.*?\}", "", sheet, flags=re.DOTALL))
     assert "content: attr(data-label)" in sheet
+
+
+def test_a_column_without_values_is_left_out_of_the_page():
+    rows = (("a", 1.0, None, ""), ("b", None, None, ""))
+    exhibit = Exhibit("shares", "Shares", columns=("name", "share", "share_std_error", "how"), rows=rows)
+    shown = page._shown(exhibit, {})
+    assert [head[0] for head in shown.table.heads] == ["Name", "Share"]
+    assert [len(row) for row in shown.table.rows] == [2, 2]
+
+
+@pytest.mark.parametrize(("largest", "moved"), [(1000.0, False), (2e6, True)])
+def test_numbers_beside_an_axis_are_whole(largest, moved):
+    with style.applied():
+        axes = style.panel(style.canvas(3.0, "a figure"), 0.6, 0.5, 3.6, 2.7)
+        axes.set_ylim(0.0, largest)
+        style.linear(axes.yaxis)
+        right = axes.get_position().x1
+        style.make_room(axes)
+        place = axes.get_position()
+        assert place.x1 == pytest.approx(right)
+        assert (place.x0 * style.WIDTH > 0.61) == moved
+        assert place.x0 * style.WIDTH > style.width_of(f"{largest:,.0f}", 9.0)

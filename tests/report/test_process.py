@@ -5,7 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 import raresim
@@ -50,6 +52,27 @@ def test_a_process_that_was_killed_is_not_missed(folder, tmp_path, begun):
     os.kill(begun._process.pid, signal.SIGKILL)
     assert begun.build(here) == here / "report.html"
     assert drawn(here) == drawn(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a copy draws half of the figures on Linux only")
+@pytest.mark.parametrize("alone", [False, True], ids=["interrupted", "killed"])
+def test_the_copy_of_a_process_ends_with_it(folder, tmp_path, begun, alone):
+    """An interruption while the figures were drawn waited for ever for the copy, which waited for a reader."""
+    first = begun._process
+    first.stdin.write(os.fsencode(shutil.copytree(folder, tmp_path / "here")))
+    first.stdin.close()
+    while not (copies := psutil.Process(first.pid).children()):
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.stdin = None  # as after `communicate`, which an interruption ends
+    if alone:
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    begun.__exit__(None, None, None)
+    begun._process = None
+    _, alive = psutil.wait_procs(copies, timeout=60)
+    assert not alive
 
 
 def test_what_cannot_be_drawn_is_said_by_this_process(tmp_path, begun):

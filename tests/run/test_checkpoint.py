@@ -555,7 +555,9 @@ def test_failed_saving_ends_the_run_with_the_path(
     monkeypatch.setattr(checkpoint, "replace_file", full)
     code, _, stderr = call("run", path, "--out", tmp_path / "out", "-q")
     assert code == 1
-    assert f"No space left on device: '{tmp_path / 'out.partial' / 'checkpoint'}'" in stderr
+    first, how = stderr.splitlines()
+    assert first == f"{tmp_path / 'out.partial' / 'checkpoint'}: No space left on device"
+    assert how.endswith(f"go on with the same command and --out {tmp_path / 'out'} --resume")
     assert not (tmp_path / "out").exists()
     state = unfinished.state_of(tmp_path / "out.partial")
     assert state.progress is not None

@@ -159,7 +159,7 @@ def test_failing_loss_is_one_message_and_leaves_the_rows_that_failed(
 
 @pytest.mark.slow
 def test_error_while_writing_leaves_what_the_run_can_be_resumed_from(
-    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
 ) -> None:
     def broken(folder: Path) -> None:
         raise OSError(28, "No space left on device", str(folder / "report.html"))
@@ -169,7 +169,10 @@ def test_error_while_writing_leaves_what_the_run_can_be_resumed_from(
     assert code == 1
     assert "TRUSTED" in stdout  # the numbers do not wait for the figures
     assert "Report:" not in stdout
-    assert "No space left on device" in stderr
+    assert stderr.startswith(str(tmp_path / "sub"))
+    assert "report.html: No space left on device\n" in stderr
+    assert stderr.endswith(f"--out {tmp_path / 'sub' / 'out'} --resume\n")
+    assert "rows of the estimate stage are kept" in call("report", tmp_path / "sub" / "out")[2]
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["out.partial"]
     monkeypatch.undo()
     assert call("run", config, "--out", tmp_path / "sub" / "out", "--resume", "-q")[0] == 0

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_damaged_index_is_made_anew(root, content):
 
 def test_an_index_of_another_version_is_made_anew(root):
     before = indexed(root)
-    with sqlite3.connect(root / INDEX) as base:
+    with closing(sqlite3.connect(root / INDEX)) as base, base:
         base.execute("DROP TABLE runs")
         base.execute("CREATE TABLE runs (a)")
         base.execute("PRAGMA user_version = 99")
