@@ -32,7 +32,13 @@ def one_thread() -> None:
 
 @contextmanager
 def in_one_thread() -> Iterator[None]:
-    """Linear algebra has one thread inside, and afterwards as many as before."""
+    """Linear algebra has one thread inside, and afterwards as many as before.
+
+    SciPy has a library of its own beside NumPy's, which comes with its special functions. It is loaded before the limit
+    is set: in a fresh process it would otherwise come in the middle of a run, with all its threads.
+    """
+    import scipy.special  # noqa: F401
+
     with _linear_algebra(len(sys.modules)).limit(limits=1):
         yield
 

@@ -18,6 +18,7 @@ from raresim.shell.unfinished import config_in
 
 if TYPE_CHECKING:
     from raresim.config.load import Config
+    from raresim.run.experiment import Experiment
 
 APART = 4.0
 """Standard errors that two runs may be apart on different machines."""
@@ -48,8 +49,8 @@ class Verification:
     elsewhere: tuple[str, ...]
 
 
-def config_of(run_dir: Path, overrides: list[str]) -> Config:
-    """The config of the finished run in ``run_dir``, read from there, with its files at their old places.
+def planned(run_dir: Path, overrides: list[str]) -> tuple[Config, Experiment]:
+    """Config and experiment of the finished run in ``run_dir``, read from there, with its files at their old places.
 
     Raises
     ------
@@ -73,11 +74,12 @@ def config_of(run_dir: Path, overrides: list[str]) -> Config:
     if stored["stopping"].get("by_hand"):
         changes.append("stop.by_hand=true")
     config = config_in(run_dir, state, changes)
-    now = {facts["name"]: facts["sha256"] for facts in config.experiment().files()}
+    experiment = config.experiment()
+    now = {facts["name"]: facts["sha256"] for facts in experiment.files()}
     then = {facts["name"]: facts["sha256"] for facts in stored["manifest"].get("files", ())}
     if changed := [name for name in now if then.get(name, now[name]) != now[name]]:
         raise DataError(f"{changed[0]}: has changed since the run in {run_dir}: its numbers cannot come out again")
-    return config
+    return config, experiment
 
 
 def verification(stored: Outcome, new: Outcome) -> Verification:

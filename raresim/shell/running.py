@@ -143,7 +143,7 @@ def rerun(
     with Drawing() as drawing:
         from raresim.shell import again, unfinished
 
-        config = again.config_of(run_dir, with_workers([], workers))
+        config, _ = again.planned(run_dir, with_workers([], workers))
         leaf = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{config.digest[:8]}"
         own = unfinished.place_for(out, run_dir.resolve().parent / leaf, resume=False)
         return _exit_code(_complete(config, own, quiet, drawing, form=form), None)
@@ -167,9 +167,9 @@ def verify(
     from raresim.shell import again, progress, unfinished
 
     stored = read_run(run_dir)
-    config = again.config_of(run_dir, with_workers([], workers))
+    config, experiment = again.planned(run_dir, with_workers([], workers))
     with signals_interrupt(), progress.progress(quiet) as report:
-        new = unfinished.compute(config, run_dir, report)
+        new = unfinished.compute(config, run_dir, report, experiment)
     found = again.verification(stored, new)
     if not found.changed:
         code, words = ExitCode.OK, f"the same bits in all {len(found.same)} numbers"

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from raresim import Crude, Probability, PythonLoss, StandardNormal
 from raresim.engine.executors import Executor
 from raresim.errors import FieldError
+from tests.helpers import python
 from tests.problems import Case, solve
 
 MORE_THAN_ONE = Probability(above=1.5)
@@ -118,3 +119,25 @@ def test_linear_algebra_has_one_thread_while_a_run_lasts(kind, workers, timeout,
         assert threads_of_linear_algebra(np.empty((1, 2))).max() == 2
     assert result.estimates[0].diagnostics["hits"] == 0
     assert result.evaluations["estimate"] == 2_000
+
+
+LOADS_A_LIBRARY = """
+import numpy as np
+import raresim
+from threadpoolctl import threadpool_info
+
+def threads(x):
+    import scipy.linalg
+    return np.full(len(x), max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"))
+
+more_than_one = raresim.Probability(above=1.5)
+found = raresim.estimate(2, threads, more_than_one, method="crude", relative_error=None, max_evaluations=500, seed=1)
+print(found.estimates[0].diagnostics["hits"], int(threads(np.empty((1, 2))).max()))
+"""
+
+
+@pytest.mark.slow
+def test_a_library_that_comes_in_the_middle_of_a_run_has_one_thread(monkeypatch):
+    """SciPy has one of its own, which nothing has loaded in a fresh process, and two threads of it are asked for."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert python(LOADS_A_LIBRARY).split() == ["0", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -32,6 +33,7 @@ from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
 from raresim.run.result import Result
 from raresim.run.rounds import Round
 from raresim.shell import cli, terminal
+from tests.report.conftest import empty_figures
 from tests.report.test_report_fit import evidence
 
 CONFIG = """\
@@ -246,7 +248,8 @@ def folders(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory
     assert (
         CliRunner().invoke(cli.app, ["run", str(root / "case.yaml"), "--out", str(root / "yaml"), "-q"]).exit_code == 0
     )
-    return {"yaml": root / "yaml", **{name: result.save(root / name) for name, result in results.items()}}
+    with empty_figures():
+        return {"yaml": root / "yaml", **{name: result.save(root / name) for name, result in results.items()}}
 
 
 def _measured() -> Result:
@@ -290,6 +293,7 @@ def keys(value: Any, parent: str = "") -> Iterator[tuple[str, str]]:
             yield from keys(below, parent)
 
 
+@functools.cache
 def of_key(parent: str, key: str) -> Term:
     """The entry of a key, told apart by the key above it where the key alone would be ambiguous."""
     try:
