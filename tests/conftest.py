@@ -72,6 +72,12 @@ def two_processes():
 
 
 @pytest.fixture
+def no_canary(monkeypatch):
+    """Runs that do not test the density of their proposal: it takes most of a short run and changes no estimate."""
+    monkeypatch.setattr("raresim.run.experiment.canary_of", lambda session, tuned: None)
+
+
+@pytest.fixture
 def no_figures(monkeypatch):
     """Run folders without figures and page: they are most of a short run, and have tests of their own."""
     monkeypatch.setattr("raresim.report.build", lambda folder: folder)

@@ -36,10 +36,10 @@ def killed_for_a_row(x):
     return x.sum() / 3.0**0.5
 
 
-def killed_once(x):
-    """Killed from outside in the first call of all, which makes the file that the environment names."""
+def killed_once(path, x):
+    """Killed from outside in the first call of all, which makes the file ``path``."""
     try:
-        os.close(os.open(os.environ["KILLED_ONCE"], os.O_CREAT | os.O_EXCL))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return total(x)
     return end(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -112,6 +113,11 @@ class HistogramTilt(Distribution):
 
 def normal_edges() -> Float:
     """The standard normals at which one bin ends and the next begins, (17,)."""
+    return _edges().copy()
+
+
+@functools.cache
+def _edges() -> Float:
     from scipy import special
 
     lower = special.ndtri(LOWER[1:-1])

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from raresim import registry
+from raresim.distributions.margins import to_physical
 from raresim.errors import DataError
 from raresim.numerics import normal_scores
 from raresim.numerics.streams import stream
-from tests.helpers import examples
+from tests.helpers import block, examples, normals
 from tests.marginal_oracles import breaks, frozen
 from tests.statistical import FROM_A_FIT, assert_count, assert_within_error
 
@@ -99,6 +100,15 @@ def size(law, u, x):
     h = 1e-3
     with np.errstate(over="ignore", invalid="ignore"):
         return np.maximum(np.abs(x), np.abs(quantiles(law, u + h) - quantiles(law, u - h)) / (2.0 * h))
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_factors_of_one_law_are_mapped_together_to_the_digits_of_each_alone(law, seed):
+    v = normals(7, 5, seed(62))
+    x = to_physical([law] * 5, v, block(7, 5))
+    for j in range(5):
+        law.from_normal(v[:, j], alone := np.empty(7))
+        np.testing.assert_array_equal(x[:, j], alone)
 
 
 @pytest.mark.parametrize("law", CONTINUOUS)

@@ -213,6 +213,7 @@ def test_sum_of_bernoulli_factors_is_exact_within_its_error(k, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_over_many_seeds(seed):
     """40 runs from the tilt by which 0.28 of the factors jump, the bins above 0.9: a bias of 0.7 errors would show."""

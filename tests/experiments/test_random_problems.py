@@ -76,8 +76,8 @@ def first_of_each(problems, n, **limits):
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.2, false_fail=2e-7, false_pass=1e-2)
 def test_the_same_problems_made_common_fail_as_often_as_they_say(problems, seed):
-    """Two draws in a hundred of each fail, which 400,000 plain draws know to about a per cent."""
-    n, share, answer = 400_000, [], []
+    """Two draws in a hundred of each fail, which 300,000 plain draws know to about a per cent."""
+    n, share, answer = 300_000, [], []
     chosen = list(first_of_each(problems, 3, most=12))
     normals = np.asfortranarray(np.random.default_rng(seed(1)).standard_normal((n, 20)))
     assert len(chosen) >= 60

@@ -374,9 +374,9 @@ DYING = {
 """A function, options of the loss, and how its process ends."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def doomed():
-    """A pool of its own: its worker dies, and starts anew."""
+    """A pool whose worker dies in each test, and starts anew for the next one."""
     with Executor.of("processes", 1) as pool:
         yield pool
 
@@ -414,11 +414,8 @@ def test_18_10_a_row_that_kills_its_worker_is_bounded_and_the_others_count(seed)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("on_failure", ["retry", "error"])
-def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run(
-    on_failure, doomed, tmp_path, monkeypatch, seed
-):
-    monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "killed"))
-    loss = {"function": dying.killed_once, "on_failure": on_failure}
+def test_18_10_a_death_that_does_not_happen_again_is_tried_again_or_ends_the_run(on_failure, doomed, tmp_path, seed):
+    loss = {"function": functools.partial(dying.killed_once, tmp_path / "killed"), "on_failure": on_failure}
     if on_failure == "error":
         with pytest.raises(
             LossError, match=r"a worker process died while stage \d+, block.* rows\) .*on_failure 'retry'"

@@ -395,7 +395,7 @@ def test_fewer_or_more_degrees_of_freedom_against_closed_forms(dof, seed):
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.3, false_fail=1e-5, false_pass=0.01)
 def test_intervals_of_changed_numbers_and_ratios_cover(seed):
-    repeats, dof, case = 600, 6.0, CASES["t"]
+    repeats, dof, case = 400, 6.0, CASES["t"]
     exact = {P: stats.t.sf(1.3 * stats.t.isf(TAIL, 4), dof), V: MEAN + STD * stats.t.isf(TAIL, dof)}
     exact[E] = MEAN + STD * t_shortfall(dof, TAIL)
     runs = [table(case.shown(WhatIf(change={"dof": dof}), 6_000, seed(1000 + k))) for k in range(repeats)]

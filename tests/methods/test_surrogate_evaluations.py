@@ -59,6 +59,7 @@ def twice(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_that_was_stopped_evaluates_only_what_is_left(folder):
     (folder / "stop").touch()
     assert call("run", folder / "costly.yaml", "--out", folder / "out")[0] == 130
@@ -72,6 +73,7 @@ def test_a_run_that_was_stopped_evaluates_only_what_is_left(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_an_extension_and_another_threshold_use_every_row(folder):
     assert call("run", folder / "costly.yaml", "--out", folder / "first")[0] == 0
     first = read_run(folder / "first")
