@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Self
 
 import numpy as np
@@ -87,7 +88,7 @@ class Layout:
         """`waves` of its axes at ``x`` (n, d), which depend on no parameter; None where it has none."""
         return waves(self.turned(x)) if self.has_alone else None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each entry of the vector."""
         lengths = min(self.dim, ARD_UP_TO) if self.turn is not None or self.dim <= ARD_UP_TO else 1
@@ -259,6 +260,7 @@ def spectrum_slope(length: float) -> Float:
     return spectrum(length) * (-5.0 + 6.0 * stretch / (stretch + _frequencies() ** 2))
 
 
+@cache
 def _frequencies() -> Float:
     return np.asarray(np.pi * np.arange(1, FREQUENCIES + 1) / (2.0 * HALF_WIDTH))
 

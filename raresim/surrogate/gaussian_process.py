@@ -161,8 +161,8 @@ def _likelihood(layout: Layout, theta: Float, fixed: Fixed, y: Float) -> tuple[f
 
     k, summed = with_derivatives(layout, theta, fixed)
     root = _root(k)
-    alpha = linalg.cho_solve((root, True), y)
-    inverse = linalg.cho_solve((root, True), np.eye(len(y)))
+    alpha = linalg.cho_solve((root, True), y, check_finite=False)
+    inverse = linalg.cho_solve((root, True), np.eye(len(y)), overwrite_b=True, check_finite=False)
     value = -0.5 * float(y @ alpha) - float(np.log(np.diagonal(root)).sum()) - 0.5 * len(y) * math.log(2.0 * math.pi)
     outer = np.multiply.outer(alpha, alpha) - inverse
     return value, 0.5 * summed(outer)
