@@ -37,6 +37,7 @@ ADVICE = {
     "interrupted": "run it again with --resume: it goes on where it was",
     "surrogate_sight": "declare loss.smooth: true where the loss has neither kinks nor jumps, or raise "
     "stop.max_evaluations to 1,200, of which half may pay for a search with true evaluations",
+    "surrogate_limit_states": "raise stop.max_evaluations: some limit states were never looked at where they may fail",
     "surrogate_failures": "raise stop.max_evaluations: the surrogate has hardly met the event",
     "surrogate_steps": "use method auto: a surrogate needs a loss without steps",
     "surrogate_unsure": "raise stop.max_evaluations: the surrogate has learnt too little",

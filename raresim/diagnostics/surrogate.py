@@ -60,6 +60,7 @@ def surrogate_checks(
         _failures(facts),
         _distinct(facts["surrogate_distinct"]),
         _afar(facts["surrogate_afar"], facts["surrogate_afar_hits"]),
+        *_limit_states(facts),
         _calibration(facts["surrogate_calibration"]),
         _unsure(facts["surrogate_unsure"]),
         _pool(facts["surrogate_pool_error"]),
@@ -126,6 +127,19 @@ def _afar(looked: float, hits: float) -> Check:
         f"{hits:.0f} of the last {looked:.0f} evaluations far out, where the surrogate was sure of no event, are in it"
     )
     return Check("surrogate_afar", hits, Status.UNTRUSTED if hits else Status.TRUSTED, message)
+
+
+def _limit_states(facts: Mapping[str, float]) -> tuple[Check, ...]:
+    """Whether each limit state was seen to fail, or looked at where it is expected nearest to it."""
+    states, unprobed = facts["surrogate_limit_states"], facts.get("surrogate_unprobed", 0.0)
+    if states == 1:
+        return ()
+    message = (
+        f"{unprobed:.0f} of {states:.0f} limit states were neither seen to fail nor evaluated where they are expected "
+        "nearest to it"
+    )
+    status = Status.CAUTION if unprobed else Status.TRUSTED
+    return (Check("surrogate_limit_states", unprobed, status, message),)
 
 
 def _calibration(off: float) -> Check:

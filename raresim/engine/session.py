@@ -63,6 +63,10 @@ class Session:
         The way to draw that the model of the run offers, a `raresim.methods.scheme.Scheme`; None where it has none.
     approximation : Loss or None
         Something cheap that is near to the loss, bound to the inputs; it has as many limit states.
+    tails : sequence of float or None
+        For each event, the tail probability of the quantile that is asked there; None where its threshold is given.
+    excesses : sequence of bool
+        For each event, whether the mean loss beyond that quantile is asked, not the quantile.
     """
 
     problem: Problem
@@ -78,6 +82,8 @@ class Session:
     drawing: Drawing | None = None
     scheme: object = None
     approximation: Loss | None = None
+    tails: Sequence[float | None] = ()
+    excesses: Sequence[bool] = ()
     log: list[dict[str, Any]] = field(default_factory=list)
     _stages: count[int] = field(default_factory=count)
     _begun: float = field(default_factory=time.monotonic)

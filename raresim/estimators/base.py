@@ -53,6 +53,10 @@ class Estimator(Job[Summary]):
     resolution: ClassVar[float] = 0.0
     """Relative numerical error of a row's weight, which the spread of rows does not show."""
 
+    eases: tuple[float, ...] = ()
+    """For each event, how many times the relative error that is asked of its answer that of its mean may be; empty:
+    they are the same."""
+
     unseen: ClassVar[float] = 0.0
     """Rows of mean weight that may be missing among the drawn rows: no relative error is below ``unseen / rows``."""
 

@@ -55,6 +55,11 @@ class SurrogateBatches(Estimator):
         What the surrogate learnt from.
     predicted : tuple of EvidencePlot
         The surrogate against the truth.
+    units : tuple of float
+        For each event the unit of the excess over its threshold whose mean is estimated, in that of the loss; 0 where
+        the probability is. Empty: all are probabilities.
+    eases : tuple of float
+        How many times the error of an answer the relative error of its mean may be; empty: they are the same.
 
     Notes
     -----
@@ -85,6 +90,8 @@ class SurrogateBatches(Estimator):
     pool_error: float
     learnt: Evaluated
     predicted: tuple[EvidencePlot, ...] = ()
+    units: tuple[float, ...] = ()
+    eases: tuple[float, ...] = ()
 
     @cached_property
     def surrogate(self) -> Float:
@@ -120,7 +127,7 @@ class SurrogateBatches(Estimator):
         ratio = self.weight[drawn] / (len(self.points) * self.drawn_by[drawn])
 
         def rows_of(in_events: Sequence[Bool]) -> list[Float]:
-            return [self._row(k, drawn, ratio, in_event) for k, in_event in enumerate(in_events)]
+            return [self._row(k, drawn, ratio, self._value(k, loss, hit)) for k, hit in enumerate(in_events)]
 
         in_events = masks(self.events, loss)
         could_be = masks_with_failed(in_events, loss)
@@ -144,7 +151,12 @@ class SurrogateBatches(Estimator):
         corrected = Evaluated.of("correction", self.points[drawn], kept.states, kept.loss)
         return Evaluated.joined([self.learnt, corrected])
 
-    def _row(self, k: int, drawn: Index, ratio: Float, in_event: Bool) -> Float:
-        """Log of the corrected probability of event ``k`` from one batch; empty where it is not positive."""
-        mean = self.surrogate[k] + float(np.mean(ratio * (in_event - self.failing[k][drawn])))
+    def _value(self, k: int, loss: Float, in_event: Bool) -> Float:
+        """What the mean of event ``k`` is of: whether each row is in it, or its excess over the threshold in units."""
+        unit = self.units[k] if self.units else 0.0
+        return np.maximum(loss - self.events[k].threshold, 0.0) / unit if unit else in_event.astype(np.float64)
+
+    def _row(self, k: int, drawn: Index, ratio: Float, value: Float) -> Float:
+        """Log of the corrected mean of event ``k`` from one batch; empty where it is not positive."""
+        mean = self.surrogate[k] + float(np.mean(ratio * (value - self.failing[k][drawn])))
         return np.array([math.log(mean)]) if mean > 0 else np.empty(0)

@@ -136,6 +136,10 @@ class Method(ABC):
     uses_approximation: ClassVar[bool] = False
     """Whether it makes use of an approximation of the loss."""
 
+    finds_quantiles: ClassVar[bool] = False
+    """Whether it finds the quantiles that are asked by itself, so that no pilot looks for them, and estimates them from
+    rows that are no draws."""
+
     both_sides: ClassVar[bool] = False
     """Whether one run can have events above and below thresholds."""
 

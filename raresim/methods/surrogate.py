@@ -13,7 +13,9 @@ from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.losses.base import Loss
 from raresim.measures.base import Measure
+from raresim.measures.expected_shortfall import ExpectedShortfall
 from raresim.measures.probability import Probability
+from raresim.measures.value_at_risk import ValueAtRisk
 from raresim.methods.base import Held, Method, Tuned
 from raresim.methods.surrogate_design import least_budget
 from raresim.methods.surrogate_run import FINAL, SurrogateRun, search_budget
@@ -54,6 +56,10 @@ class Surrogate(Method):
     and then estimates its own mistakes by importance sampling, with evaluations that it does not learn from, as
     Meta-IS does [2]_. Adaptive kriging has no such correction, and no interval.
 
+    A value at risk moves the threshold: it learns where it expects the quantile, and corrects the probability there.
+    The correction of the quantile is that of the log of the probability over the rate at which it falls, and that of an
+    expected shortfall comes from the same evaluations.
+
     A hundred evaluations of one number cannot show a part of the loss that appears only where it fails, such as a
     second limit state in another unit. The result is trusted only where the loss is declared to be ``smooth``, and its
     evaluations do not contradict that, or where the budget pays for a search with true evaluations that follows no
@@ -70,6 +76,7 @@ class Surrogate(Method):
     kind: ClassVar[str] = "surrogate"
     bounds_failures: ClassVar[bool] = False
     uses_approximation: ClassVar[bool] = True
+    finds_quantiles: ClassVar[bool] = True
     no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1
@@ -89,8 +96,15 @@ class Surrogate(Method):
         return "standard"
 
     def refuse(self, loss: Loss, measures: Sequence[Measure], relative_error: float | None) -> None:
-        if other := [measure.kind for measure in measures if not isinstance(measure, Probability)]:
-            raise FieldError("kind", f"surrogate estimates probabilities, got {other[0]}: use auto")
+        known = (Probability, ValueAtRisk, ExpectedShortfall)
+        if other := [measure.kind for measure in measures if not isinstance(measure, known)]:
+            kinds = ", ".join(one.kind for one in known)
+            raise FieldError("kind", f"surrogate estimates {kinds}, got {other[0]}: use auto")
+        quantiles = [measure.kind for measure in measures if not isinstance(measure, Probability)]
+        if quantiles and loss.has_limit_states:
+            raise FieldError(
+                "kind", f"surrogate estimates a {quantiles[0]} of one number only, got limit states: use auto"
+            )
 
     def refuse_problem(self, problem: Problem) -> None:
         if problem.dim > MOST_INPUTS:

@@ -23,23 +23,34 @@ def relative_worth(pool: Pool, failing: Float) -> Float:
     return np.asarray(np.minimum(found[0] / found, 1e12))
 
 
-def draw_by(pool: Pool, failing: Float) -> Float:
-    """Probability (k,) with which the correction draws each point of the pool, for all events (e, k) alike."""
+def draw_by(pool: Pool, failing: Float, doubts: Float | None = None) -> Float:
+    """Probability (k,) with which the correction draws each point of the pool, for all events (e, k) alike.
+
+    Parameters
+    ----------
+    pool : Pool
+        The points.
+    failing : (e, k) float64
+        What the surrogate expects of each event's indicator, or of its excess in a unit of its own.
+    doubts : (e, k) float64, optional
+        Standard deviations of these; those of indicators by default.
+    """
     drawn = np.zeros(failing.shape[1])
-    for likely in failing:
-        doubt = pool.weight * (unsure(likely) + FLOOR * likely)
+    for likely, doubt_of in zip(failing, unsure(failing) if doubts is None else doubts, strict=True):
+        doubt = pool.weight * (doubt_of + FLOOR * likely)
         parts = zip(MIXED, (doubt, pool.weight * likely, np.ones(likely.size)), strict=True)
         drawn += np.sum([share * part / max(part.sum(), 1e-300) for share, part in parts], axis=0)
     drawn /= drawn.sum()  # where no event is expected, anywhere is all that is left
     return drawn
 
 
-def row_variances(pool: Pool, failing: Float) -> tuple[float, ...]:
+def row_variances(pool: Pool, failing: Float, doubts: Float | None = None) -> tuple[float, ...]:
     """Relative variance of one evaluation of the correction for each event, if the surrogate's doubts are right."""
-    r = draw_by(pool, failing)
+    r = draw_by(pool, failing, doubts)
     found = []
-    for likely in failing:
+    for k, likely in enumerate(failing):
         value = pool.probability(likely)
-        terms = (pool.weight / likely.size) ** 2 * likely * (1.0 - likely) / r
+        variance = likely * (1.0 - likely) if doubts is None else doubts[k] ** 2
+        terms = (pool.weight / likely.size) ** 2 * variance / r
         found.append(float(terms.sum()) / value**2 if value > 0 else math.inf)
     return tuple(found)

@@ -55,9 +55,19 @@ def far_points(points: Float, expected: Float, rng: np.random.Generator) -> Floa
     rng : numpy.random.Generator
         Advanced in place.
     """
-    dim, squares = points.shape[1], np.square(points).sum(axis=1)
-    distances = [math.sqrt(float(some @ squares) / max(float(some.sum()), 1e-300)) for some in expected]
-    radius = min(max(BEYOND * max(distances), AFAR_RADII[0]), AFAR_RADII[1])
+    dim, radius = points.shape[1], far_radius(points, expected)
     axes = np.vstack([np.eye(dim), -np.eye(dim)])
     others = rng.standard_normal(axes.shape)
     return np.asarray(radius * np.vstack([axes, others / np.linalg.norm(others, axis=1, keepdims=True)]))
+
+
+def far_radius(points: Float, expected: Float) -> float:
+    """Distance of far evaluations from the origin; the arguments are those of `far_points`."""
+    squares = np.square(points).sum(axis=1)
+    distances = [math.sqrt(float(some @ squares) / max(float(some.sum()), 1e-300)) for some in expected]
+    return min(max(BEYOND * max(distances), AFAR_RADII[0]), AFAR_RADII[1])
+
+
+def directions(points: Float) -> Float:
+    """``points`` (k, d) at distance one from the origin, in Fortran order."""
+    return np.asfortranarray(points / np.linalg.norm(points, axis=1, keepdims=True))

@@ -45,6 +45,7 @@ def facts_of(learner: Learner, pool: Pool, failing: Float, loss: Loss, searched:
         "surrogate_failures": float(learner.failures),
         "surrogate_afar": float(learner.afar),
         "surrogate_afar_hits": float(learner.afar_hits),
+        "surrogate_unprobed": float(learner.unprobed),
         "surrogate_calibration": learner.calibration,
         "surrogate_distinct": min(distinct_share(column) for column in learner.margins.T),
         **{f"surrogate_probability_{k}": value for k, value in enumerate(values)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from raresim.methods.surrogate_correction import draw_by, row_variances
 from raresim.methods.surrogate_facts import OUTWARDS, facts_of, plots_of
 from raresim.methods.surrogate_known import known_in
 from raresim.methods.surrogate_pool import Pool, pool_of
+from raresim.methods.surrogate_quantiles import Aim, Asked, Believed, answers_of
 from raresim.methods.surrogate_search import Learner
 from raresim.numerics.arrays import Float
 from raresim.record.evaluated import Evaluated
@@ -71,52 +72,83 @@ class SurrogateRun:
     folder: Path | None = None
     stage: str = "design"
     made: list[Evaluated] = field(default_factory=list)
+    aiming: int = 0
 
     def tuned(self) -> Tuned:
         session, budget = self.session, self.session.max_evaluations
         rng = self.explorer.generator()
+        begun = self.aimed(rng) if any(session.tails) else None
         searched = self.searched(rng, budget)
         near, said = approximation_of(session, self.event.sign, self.event.threshold, self.least, rng)
         learner = Learner(self.margins, self.explorer.dim, rng, self.batch, self.least, self.goals, near)
-        learner.begin(self.known())
+        learner.begin(begun or self.known())
         self.stage = "learning"
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
         whole = budget - self.explorer.evaluations + learner.evaluations
-        learner.learn(whole, session.relative_error)
+        learner.learn(whole, self.eased(learner))
         learner.rebuild(is_last=True)
         size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
         pool = pool_of(learner.system, (learner.x, learner.margin), size, rng, learner.pool.law)
-        failing = learner.system.failing_at(pool.points)
+        asked = self.asked(learner, pool)
         left = budget - self.explorer.evaluations
         draws = max(SMALLEST, min(LARGEST, left // BATCHES))
-        variances = row_variances(pool, failing)
+        variances = row_variances(pool, asked.expected, asked.doubts)
         job = SurrogateBatches(
             Sampler(session.problem, None, session.seed),
-            tuple(session.events),
+            asked.events,
             pool.points,
             pool.weight,
-            failing,
-            draw_by(pool, failing),
+            asked.expected,
+            draw_by(pool, asked.expected, asked.doubts),
             draws,
             variances,
-            max(map(pool.error, failing)),
+            max(map(pool.error, asked.expected)),
             Evaluated.joined(self.made),
             plots_of(learner, self.event, session.problem.loss.limit_state_names),
+            asked.units,
+            asked.eases,
         )
+        eased = zip(job.known, asked.eases or (1.0,) * len(job.known), strict=True)
         return Tuned(
             proposal=None,
             iterations=tuple(self.iterations(learner, searched)),
             evaluations=self.explorer.evaluations,
-            variances=job.known or None,
+            variances=tuple(variance / ease**2 for variance, ease in eased) or None,
             starts=1,
             reached=int(learner.failures > 0),
             regions=1,
             outcome=self.outcome(learner),
             estimator=job,
-            facts=facts_of(learner, pool, failing, self.session.problem.loss, searched),
+            facts={**facts_of(learner, pool, asked.failing, self.session.problem.loss, searched), **asked.facts},
             decisions=(*filter(None, [said]), *self.decisions(learner, pool, searched)),
         )
+
+    def aimed(self, rng: np.random.Generator) -> tuple[Float, Float]:
+        """Move the thresholds to where the quantiles are expected; the points that this took, and their margins."""
+        session = self.session
+        given = [event.threshold for event in session.events]
+        near, _ = approximation_of(session, 1.0, 0.0, 1, rng)
+        aim = Aim(self.losses, self.explorer.dim, rng, self.batch, session.tails, given, near)
+        aim.find(self.known_losses())
+        self.aiming = self.explorer.evaluations
+        self.session = replace(session, events=[Event(threshold) for threshold in aim.thresholds])
+        return aim.u, aim.losses - self.event.threshold
+
+    def eased(self, learner: Learner) -> float | None:
+        """The relative error that probabilities need for the asked one of their answers; None where none is asked."""
+        target, tails = self.session.relative_error, self.session.tails
+        if target is None or not any(tails):
+            return target
+        believed = Believed.of(learner.system, learner.pool)
+        return min(answers_of(believed, self.session, self.event.threshold).eases) * target
+
+    def asked(self, learner: Learner, pool: Pool) -> Asked:
+        """What the surrogate says of what is asked, at the points of the last pool."""
+        if not any(self.session.tails):
+            failing = learner.system.failing_at(pool.points)
+            return Asked(tuple(self.session.events), failing, failing)
+        return answers_of(Believed.of(learner.system, pool), self.session, self.event.threshold)
 
     @property
     def event(self) -> Event:
@@ -142,13 +174,18 @@ class SurrogateRun:
         FieldError, DataError
             As `known_in`.
         """
+        found = self.known_losses()
+        return None if found is None else (found[0], self.event.sign * (found[1] - self.event.threshold))
+
+    def known_losses(self) -> tuple[Float, Float] | None:
+        """As `known`, with limit states or losses in the place of margins."""
         if self.folder is None:
             return None
         problem = self.session.problem
         found = known_in(self.folder, problem.inputs, problem.loss)
         self.made.append(found)
         whole = np.isfinite(found.values).all(axis=1)
-        return found.u[whole], self.event.sign * (found.values[whole] - self.event.threshold)
+        return found.u[whole], found.values[whole]
 
     def margins(self, u: Float) -> Float:
         """Signed margins (k, m) of the limit states, or of the loss alone, at the rows of ``u`` (k, d)."""
@@ -160,6 +197,13 @@ class SurrogateRun:
             values = losses[:, np.newaxis]
         self.keep(self.stage, points, sign * values, sign * losses)
         return np.asarray(values - sign * self.event.threshold)
+
+    def losses(self, u: Float) -> Float:
+        """Losses (k, 1) at the rows of ``u`` (k, d), while thresholds are looked for."""
+        losses = self.explorer(np.asfortranarray(u), "surrogate")[:, np.newaxis]
+        self.keep(self.stage, u, losses, losses[:, 0])
+        self.stage = "learning"
+        return losses
 
     def keep(self, stage: str, u: Float, values: Float, losses: Float) -> None:
         """Keep evaluations for the run folder; rows that failed have no value."""
@@ -197,9 +241,10 @@ class SurrogateRun:
         tempers = sorted({f"{c.temper:.2g}" for c in components}, key=float)
         between = tempers[0] if len(tempers) == 1 else f"{tempers[0]} to {tempers[-1]}"
         what = "the surrogate" if len(components) == 1 else f"a surrogate of each of {len(components)} limit states"
-        earlier = f" and {learner.given} of an earlier run" if learner.given else ""
+        given, made = learner.given - self.aiming, learner.evaluations + self.aiming
+        earlier = f" and {given} of an earlier run" if given else ""
         said = [
-            f"{what} learnt from {learner.evaluations} evaluations{earlier}, with margins {warp}; its standard "
+            f"{what} learnt from {made} evaluations{earlier}, with margins {warp}; its standard "
             f"deviations are taken times {between}, by which its own predictions were off",
             f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
         ]
@@ -210,6 +255,10 @@ class SurrogateRun:
                 f"it learnt what the approximation leaves of {those}"
                 if assisted
                 else "the approximation says less of the first evaluations than they say of each other: it is not used"
+            )
+        if self.aiming:
+            said.insert(
+                0, f"the first {self.aiming} of its evaluations show where the quantile is: learning follows it"
             )
         if searched is not None:
             said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")

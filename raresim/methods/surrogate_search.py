@@ -11,11 +11,11 @@ import numpy as np
 from raresim.distributions.mixture import Mixture
 from raresim.losses.system import combined
 from raresim.methods.surrogate_correction import draw_by, relative_worth, row_variances
-from raresim.methods.surrogate_design import far_points, first_design, first_size
+from raresim.methods.surrogate_design import directions, far_points, far_radius, first_design, first_size
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
 from raresim.surrogate.belief import Predicted, calibration_of, unsure
-from raresim.surrogate.components import first_system, refitted
+from raresim.surrogate.components import first_component, first_system, refitted
 from raresim.surrogate.system import Approximation, System, SystemBelief, together
 
 CHOICES = 300
@@ -46,6 +46,13 @@ AFAR_TWICE = 150
 AFAR_LEAST, AFAR_MOST, AFAR_EVERY, AFAR_AGAIN = 4, 12, 25, 20
 """Far evaluations of a look, at least and at most, one of so many of the budget; and evaluations after which a look is
 repeated if one was in the event."""
+
+PROBES, NEARER = 8, 0.02
+"""Evaluations at most in a row for each limit state that none has shown to fail, each where it is now expected nearest
+to failing; and the share of the rest of the way by which one has to come nearer for another."""
+
+DIRECTIONS, ELITE, NARROWER = 500, 25, (1.0, 0.5, 0.25, 0.12)
+"""Directions among which such a place is looked for at a time, the best of them, and how far others are from these."""
 
 LEARNT_ALL, LEARNT_ENOUGH = 1e-3, 0.1
 """What is unsure, over the probability, below which nothing is left to learn, and below which learning may end if the
@@ -90,10 +97,12 @@ class Learner:
     belief: SystemBelief = field(init=False)
     taken: list[int] = field(default_factory=list)
     rebuilt: int = 0
+    design: int = 0
     failed: int = 0
     given: int = 0
     afar: int = 0
     afar_hits: int = 0
+    unprobed: int = 0
 
     def begin(self, known: tuple[Float, Float] | None = None) -> None:
         """Evaluate the first design, and choose the warps for the whole run.
@@ -111,8 +120,8 @@ class Learner:
             x, margins = self._evaluated(first_design(self.dim, self.rng))
             self.x = x if known is None else np.vstack([known[0], x])
             self.margins = margins if known is None else np.vstack([known[1], margins])
-        design = max(first_size(self.dim) - self.failed, 3)
-        self.system = first_system(self.x, self.margins, self.least, self.goals, self.approximation, design)
+        self.design = max(first_size(self.dim) - self.failed, 3)
+        self.system = first_system(self.x, self.margins, self.least, self.goals, self.approximation, self.design)
         self.predictions = [[] for _ in self.system.components]
         self._draw_pool(None)
 
@@ -172,6 +181,7 @@ class Learner:
         most = min(int(LEARNT * budget), MOST_LEARNT - self.given) - looks  # those of the end
         next_look = first_size(self.dim) + self.dim + 10
         next_afar = next_look if budget >= AFAR_TWICE else self.seen + budget
+        self.probe(most)
         while self.evaluations < most:
             if self.seen >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
                 self.rebuild()
@@ -208,11 +218,69 @@ class Learner:
         self._evaluate(list(drawn))
         return any((p if hit else 1.0 - p) < SURPRISE for p, hit in self.outcomes[before:])
 
+    @property
+    def uncrossed(self) -> list[int]:
+        """Limit states that no evaluation has shown to fail."""
+        return [j for j, column in enumerate(self.margins.T) if not (column >= min(self.goals)).any()]
+
+    def probe(self, most: int) -> None:
+        """Evaluate limit states that none has shown to fail where they are expected nearest to it, as far out as
+        `far_points`, while each comes nearer and all evaluations are at most ``most``.
+
+        Each limit state has its threshold beyond all values of the first design, and a warp is hardly known there: one
+        with a bound may be sure that it is never reached, and then nothing else would look.
+        """
+        if len(self.system.components) == 1:
+            return
+        begun, left = self.seen, self.uncrossed
+        for _ in range(PROBES):
+            if not left or self.evaluations + len(left) > most:
+                break
+            radius = far_radius(self.pool.points, self.pool.weight * self.belief.failing)
+            before = self.margins.max(axis=0)
+            self._add(np.vstack([self._likeliest(j, radius) for j in left]))
+            self._choose_warps(left)
+            left = [j for j in self.uncrossed if j in left and self._is_nearer(j, float(before[j]))]
+        self.unprobed = len(left)
+        if self.seen > begun:
+            self.rebuild()
+
+    def _is_nearer(self, column: int, before: float) -> bool:
+        """Whether the largest margin of a limit state is nearer to its threshold than ``before``, as its surrogate
+        measures it."""
+        component = self.system.components[column]
+        found = component.process.warp(np.array([before, self.margins[:, column].max()]))
+        gaps = component.boundary(min(self.goals)) - found
+        return bool(gaps[1] < (1.0 - NEARER) * gaps[0])
+
+    def _likeliest(self, column: int, radius: float) -> Float:
+        """The point (d,) of a sphere at which a limit state is expected to have its largest margin."""
+        process = self.system.components[column].process
+        best = directions(self.rng.standard_normal((DIRECTIONS, self.dim)))
+        for width in NARROWER:
+            mean, _ = process.predict(radius * best)
+            elite = best[np.argsort(-mean)[:ELITE]]
+            others = np.repeat(elite, DIRECTIONS // ELITE - 1, axis=0)
+            moved = directions(others + width * self.rng.standard_normal(others.shape) / math.sqrt(self.dim))
+            best = np.vstack([elite, moved])
+        mean, _ = process.predict(radius * best)
+        return np.asarray(radius * best[int(np.argmax(mean))])
+
+    def _choose_warps(self, columns: list[int]) -> None:
+        """Surrogates of some limit states with all warps in the choice again."""
+        rough = None if self.approximation is None else self.approximation(self.x)
+        components = list(self.system.components)
+        for j in columns:
+            near = None if rough is None else rough[:, j]
+            components[j] = first_component(self.x, self.margins[:, j], near, j, self.design)
+        self.system = replace(self.system, components=tuple(components))
+
     def look_afar(self, count: int) -> None:
         """Evaluate at most ``count`` of `far_points`, where the surrogates are sure of no event.
 
-        Neither parameters nor pool follow what is found yet.
+        Neither parameters nor pool follow what is found yet. Limit states that have not been seen to fail are probed.
         """
+        self.probe(self.evaluations + 2 * len(self.uncrossed))
         points = far_points(self.pool.points, self.pool.weight * self.belief.failing, self.rng)
         seen = (points[:, np.newaxis] == self.x).all(axis=2).any(axis=1)
         sure = np.flatnonzero((self.system.failing_at(points).max(axis=0) < SURPRISE) & ~seen)

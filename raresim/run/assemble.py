@@ -159,7 +159,7 @@ def assemble(
             **timing_facts(asked.stop, sample),
         },
         iterations=tuned.iterations,
-        convergence=reading.convergence(found.questions, sample, crude=not search["weighted"]),
+        convergence=reading.convergence(found.questions, sample, not search["weighted"], search["facts"]),
         exhibits=exhibits,
         arrays=Arrays(
             loss=sample.summary.kept.loss,

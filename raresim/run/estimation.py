@@ -509,8 +509,9 @@ def _spread(tail: TailMoments, k: int, known: Sequence[float], known_rows: float
 
 
 def _worst(total: Summary, job: Estimator) -> float:
-    """The largest relative error of any event; infinite while one has no hit."""
-    return max(_error(total, k, job) for k in range(total.tail.hits.size))
+    """The largest relative error of any event, over what its answer allows; infinite while one has no hit."""
+    count = total.tail.hits.size
+    return max(_error(total, k, job) / ease for k, ease in enumerate(job.eases or (1.0,) * count))
 
 
 def _error(total: Summary, k: int, job: Estimator) -> float:

@@ -36,7 +36,7 @@ from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock, affordable, pace_of
 from raresim.run.estimation import Extension, Progress, Stop, Wanted, estimator_of, sample_of
-from raresim.run.explore import climbed, nowhere, once, scale_of
+from raresim.run.explore import climbed, nowhere, once, scale_of, unknown
 from raresim.run.facts import (
     canary_of,
 )
@@ -264,14 +264,15 @@ class Experiment:
         before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
         tails = [tail for measure in self.measures for tail in measure.tails]
-        located: Located | KnownQuantiles | None = self.known_quantiles
-        if tails and located is None:
+        located: Located | KnownQuantiles | None = None if self.method.finds_quantiles else self.known_quantiles
+        if tails and located is None and not self.method.finds_quantiles:
             located = locate(before, tails, keep=any(m.keeps == "draws" for m in self.measures))
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)
         before = replace(before, max_evaluations=budget - explore - after)
         scale = scale_of(before, explored, [k for measure in self.measures for k in measure.sigmas])
-        asked = [measure.questions(scale, located.quantile if located else nowhere) for measure in self.measures]
+        elsewhere = unknown if self.method.finds_quantiles else nowhere
+        asked = [measure.questions(scale, located.quantile if located else elsewhere) for measure in self.measures]
         questions, places = once(asked)
         error, asked_for = self.stop.relative_error, None
         if located and error is not None:
@@ -293,9 +294,11 @@ class Experiment:
             drawing=drawing_of(self.output, questions, beyond, self.seed),
             scheme=None if self.model is None else self.model.scheme,
             approximation=near,
+            tails=[q.tail for q in questions],
+            excesses=[q.quantity == "expected_shortfall" for q in questions],
         )
         tuned = self.method.tune(session)
-        if self.known_quantiles is not None:
+        if self.known_quantiles is not None and located is not None:
             tuned = replace(tuned, decisions=(KnownQuantiles.sentence, *tuned.decisions))
         job = estimator_of(session, tuned, wanted)
         reserved = 0 if job.gapless else session.reserved
@@ -305,7 +308,7 @@ class Experiment:
         self, questions: Sequence[Question], located: Located | KnownQuantiles | None, problem: Problem
     ) -> Beyond | None:
         """The rows of the estimate that its measures are read from; None if counts of events are enough."""
-        if all(measure.keeps == "counts" for measure in self.measures):
+        if self.method.finds_quantiles or all(measure.keeps == "counts" for measure in self.measures):
             return None
         floors = [q.event.threshold for q in questions if q.tail is None]
         if located:

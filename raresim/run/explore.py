@@ -143,3 +143,8 @@ def climbed(located: Located | KnownQuantiles, problem: Problem) -> Callable[[fl
 
 def nowhere(tail: float) -> float:
     raise ValueError(f"a quantile that is not among the measure's tails: {tail:g}")
+
+
+def unknown(tail: float) -> float:
+    """The quantile where the method finds it by itself: not a number."""
+    return math.nan

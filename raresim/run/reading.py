@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raresim.measures.base import Question
 from raresim.record.records import ConvergencePoint, Estimate
-from raresim.run import probabilities, quantiles
+from raresim.run import corrected, probabilities, quantiles
 from raresim.run.audit import Audit
 from raresim.run.estimation import Sample
 from raresim.run.probabilities import Lost
@@ -46,24 +46,31 @@ def estimates(
     """
     lost, audited = lost or Lost(), audited or Audit("off")
     losses = _losses(sample)
-    return tuple(
-        probabilities.estimate(k, question, sample, search, total, lost, audited)
-        if question.tail is None or losses is None
-        else quantiles.estimate(k, question, question.tail, losses, sample, search, total, audited)
-        for k, question in enumerate(questions)
-    )
+
+    def answered(k: int, question: Question) -> Estimate:
+        if question.tail is None:
+            return probabilities.estimate(k, question, sample, search, total, lost, audited)
+        if losses is None:
+            return corrected.estimate(k, question, question.tail, sample, search, total, audited)
+        return quantiles.estimate(k, question, question.tail, losses, sample, search, total, audited)
+
+    return tuple(answered(k, question) for k, question in enumerate(questions))
 
 
-def convergence(questions: Sequence[Question], sample: Sample, crude: bool) -> tuple[ConvergencePoint, ...]:
-    """Each estimate after growing parts of its draws, question by question."""
+def convergence(
+    questions: Sequence[Question], sample: Sample, crude: bool, facts: Mapping[str, float]
+) -> tuple[ConvergencePoint, ...]:
+    """Each estimate after growing parts of its draws, question by question; ``facts`` are those of the search."""
     losses = _losses(sample)
-    paths = (
-        probabilities.path(k, question, sample, crude)
-        if question.tail is None or losses is None
-        else quantiles.path(k, question, question.tail, losses, sample, crude)
-        for k, question in enumerate(questions)
-    )
-    return tuple(point for path in paths for point in path)
+
+    def path(k: int, question: Question) -> Iterator[ConvergencePoint]:
+        if question.tail is None:
+            return probabilities.path(k, question, sample, crude)
+        if losses is None:
+            return corrected.path(k, question, question.tail, sample, facts)
+        return quantiles.path(k, question, question.tail, losses, sample, crude)
+
+    return tuple(point for k, question in enumerate(questions) for point in path(k, question))
 
 
 def _losses(sample: Sample) -> Losses | None:

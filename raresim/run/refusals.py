@@ -13,6 +13,7 @@ from raresim.engine.problem import Problem
 from raresim.errors import FieldError, about
 from raresim.losses.base import Loss
 from raresim.measures.base import Measure
+from raresim.measures.levels import AtLevels
 from raresim.methods.base import Method
 from raresim.run import explore, locate
 from raresim.run.audit import Extent
@@ -91,7 +92,9 @@ def refuse_for(
                 measure.check_inputs(inputs)
                 measure.check_parameters(loss, inputs)
                 measure.check_moments(loss, inputs)
-    tails = [] if known_quantiles else [tail for measure in measures for tail in measure.tails]
+    tails = (
+        [] if known_quantiles or method.finds_quantiles else [tail for measure in measures for tail in measure.tails]
+    )
     if tails:
         locate.refuse_budget(tails, max_evaluations)
     if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
@@ -131,7 +134,8 @@ def _refuse_rows(loss: Loss, measures: Sequence[Measure], method: Method) -> Non
                 "its bet; use 'retry' or 'error'",
                 ("measures", k),
             )
-        if measure.keeps != "counts" and not method.weighs_draws:
+        reads = method.finds_quantiles and isinstance(measure, AtLevels)
+        if measure.keeps != "counts" and not method.weighs_draws and not reads:
             raise FieldError(
                 "measures",
                 f"must be probabilities with method {method.kind} and these options, got {measure.kind}: it needs "

@@ -63,7 +63,7 @@ def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
         },
         "notes": list(inputs.notes),
         "method": {"kind": method.kind, "evaluations": cost, "at_the_end": method.least_time if stop.seconds else ""},
-        "quantile_evaluations": 0 if inputs.known_quantiles else expected_cost(config.tails),
+        "quantile_evaluations": 0 if inputs.known_quantiles or method.finds_quantiles else expected_cost(config.tails),
         "stop": {
             "relative_error": stop.relative_error,
             "max_evaluations": stop.max_evaluations,

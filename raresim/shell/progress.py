@@ -53,7 +53,8 @@ def forecast(experiment: Experiment) -> Forecast:
     from raresim.run.locate import expected_cost
 
     inputs, stop = experiment.inputs, experiment.stop
-    measures = () if experiment.known_quantiles else experiment.measures
+    is_found = experiment.known_quantiles or experiment.method.finds_quantiles
+    measures = () if is_found else experiment.measures
     tails = [tail for measure in measures for tail in measure.tails]
     budget = experiment.stop.max_evaluations
     search = experiment.method.cost_within(budget, inputs.latent_dim, inputs.dim) + expected_cost(tails)

@@ -36,6 +36,8 @@ class Belief:
         Mean and standard deviation of the warped margin, the latter not tempered.
     whitened : (n, m) float64
         ``root^-1 k(x, points)``.
+    waved : (m, d k) float64 or None
+        `Layout.waved` at the points.
     """
 
     process: GaussianProcess
@@ -43,11 +45,13 @@ class Belief:
     mean: Float
     spread: Float
     whitened: Float
+    waved: Float | None
 
     @classmethod
-    def of(cls, process: GaussianProcess, points: Float) -> Self:
-        """What ``process`` believes of ``points``."""
-        return cls(process, points, *process.posterior(points))
+    def of(cls, process: GaussianProcess, points: Float, waved: Float | None = None) -> Self:
+        """What ``process`` believes of ``points``, where ``waved`` is `Layout.waved` if it is known."""
+        waved = process.layout.waved(points) if waved is None else waved
+        return cls(process, points, *process.posterior(points, waved), waved)
 
     def after(self, x: Float, y: float) -> Belief:
         """The belief after the warped margin ``y`` at ``x`` (d,) is known: the parameters stay."""
@@ -57,7 +61,8 @@ class Belief:
         own = process.whitened(z)[:, 0]
         left = float(variance(process.layout, process.theta, z)[0] - own @ own) + process.noise
         step = math.sqrt(max(left, JITTER))
-        row = (covariance(process.layout, process.theta, z, self.points)[0] - own @ self.whitened) / step
+        prior = covariance(process.layout, process.theta, z, self.points, z_waved=self.waved)[0]
+        row = (prior - own @ self.whitened) / step
         known = process.whitened_values
         residual = (y - float(own @ known)) / step
         n = len(process.y)
@@ -65,7 +70,8 @@ class Belief:
         root[:n, :n], root[n, :n], root[n, n] = process.root, own, step
         grown = replace(process, x=np.vstack([process.x, z]), y=np.append(process.y, y), root=root)
         spread = np.sqrt(np.maximum(self.spread**2 - row**2, JITTER))
-        return Belief(grown, self.points, self.mean + residual * row, spread, np.vstack([self.whitened, row]))
+        mean, whitened = self.mean + residual * row, np.vstack([self.whitened, row])
+        return Belief(grown, self.points, mean, spread, whitened, self.waved)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Self
 
 import numpy as np
 
 from raresim.numerics.arrays import Float, Index
+from raresim.numerics.jit import kernel
 
 CONSTANT = 25.0
 """Variance of the constant, in squared units of the standardised values."""
@@ -77,10 +80,19 @@ class Layout:
         return x if self.turn is None else x @ self.turn
 
     @property
+    def has_alone(self) -> bool:
+        """Whether axes have effects of their own."""
+        return self.dim >= ALONE_FROM
+
+    def waved(self, x: Float) -> Float | None:
+        """`waves` of its axes at ``x`` (n, d), which depend on no parameter; None where it has none."""
+        return waves(self.turned(x)) if self.has_alone else None
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each entry of the vector."""
         lengths = min(self.dim, ARD_UP_TO) if self.turn is not None or self.dim <= ARD_UP_TO else 1
-        alone = ("alone", "alone_length") if self.dim >= ALONE_FROM else ()
+        alone = ("alone", "alone_length") if self.has_alone else ()
         return ("linear", "quadratic", "radial", "rough", *("length",) * lengths, *alone, "noise")
 
     def prior(self) -> tuple[Float, Float]:
@@ -106,38 +118,78 @@ class Layout:
         return own[self.length_of]
 
 
-def covariance(layout: Layout, theta: Float, x: Float, z: Float) -> Float:
+def covariance(
+    layout: Layout, theta: Float, x: Float, z: Float, x_waved: Float | None = None, z_waved: Float | None = None
+) -> Float:
     """Prior covariance (n, m) of the values at ``x`` (n, d) and ``z`` (m, d), without noise.
 
     ``25 + c1 x.z + c2 (x.z)^2 + c3 |x|^2 |z|^2 + s2 Matern52 + (sa / d) sum_k Matern52_1(x_k, z_k)``: a quadratic
     function, one of the distance from the centre that needs a single number to be known, what they leave out, and
     effects of each axis alone, which a Matern part in many dimensions hardly sees.
+
+    Parameters
+    ----------
+    layout, theta
+        The prior, and logs of its parameters.
+    x, z : (n, d) and (m, d) float64
+        Points.
+    x_waved, z_waved : (n, d k) and (m, d k) float64, optional
+        `Layout.waved` there, where it is known.
     """
     inner = x @ z.T
     out: Float = CONSTANT + layout.at(theta, "linear") * inner + layout.at(theta, "quadratic") * inner**2
     out += layout.at(theta, "radial") * np.multiply.outer(_squares(x), _squares(z))
-    length, x, z = layout.lengths(theta), layout.turned(x), layout.turned(z)
-    out += layout.at(theta, "rough") * _matern(_distance(x / length, z / length))
-    if layout.dim >= ALONE_FROM:
+    length, x_along, z_along = layout.lengths(theta), layout.turned(x), layout.turned(z)
+    out += layout.at(theta, "rough") * _matern(_distance(x_along / length, z_along / length))
+    if layout.has_alone:
+        x_waved = waves(x_along) if x_waved is None else x_waved
+        z_waved = waves(z_along) if z_waved is None else z_waved
         wave_variances = layout.at(theta, "alone") / layout.dim * spectrum(layout.at(theta, "alone_length"))
-        out += (waves(x) * np.tile(wave_variances, layout.dim)) @ waves(z).T
+        out += (x_waved * np.tile(wave_variances, layout.dim)) @ z_waved.T
     return out
 
 
-def variance(layout: Layout, theta: Float, z: Float) -> Float:
-    """Prior variance (m,) of the value at each row of ``z`` (m, d), without noise."""
+def variance(layout: Layout, theta: Float, z: Float, waved: Float | None = None) -> Float:
+    """Prior variance (m,) of the value at each row of ``z`` (m, d), without noise; ``waved`` as of `covariance`."""
     inner = _squares(z)
     out: Float = CONSTANT + layout.at(theta, "linear") * inner
     out += (layout.at(theta, "quadratic") + layout.at(theta, "radial")) * inner**2
     out += layout.at(theta, "rough")
-    if layout.dim >= ALONE_FROM:
+    if layout.has_alone:
+        waved = waves(layout.turned(z)) if waved is None else waved
         wave_variances = layout.at(theta, "alone") / layout.dim * spectrum(layout.at(theta, "alone_length"))
-        out += waves(layout.turned(z)) ** 2 @ np.tile(wave_variances, layout.dim)
+        out += waved**2 @ np.tile(wave_variances, layout.dim)
     return out
 
 
-def with_derivatives(layout: Layout, theta: Float, x: Float) -> tuple[Float, Callable[[Float], Float]]:
-    """Covariance (n, n) of the values at ``x`` (n, d), with noise, and what its derivatives by ``theta`` sum to.
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """What covariances of points with each other have that depends on no parameter.
+
+    Parameters
+    ----------
+    inner, radial : (n, n) float64
+        Inner products of the points, and products of their squared distances from the centre.
+    along : (n, d) float64
+        The points along the axes.
+    waved : (n, d k) float64 or None
+        `Layout.waved` there.
+    """
+
+    inner: Float
+    radial: Float
+    along: Float
+    waved: Float | None
+
+    @classmethod
+    def of(cls, layout: Layout, x: Float) -> Self:
+        """Of points ``x`` (n, d)."""
+        square = _squares(x)
+        return cls(x @ x.T, np.multiply.outer(square, square), layout.turned(x), layout.waved(x))
+
+
+def with_derivatives(layout: Layout, theta: Float, fixed: Fixed) -> tuple[Float, Callable[[Float], Float]]:
+    """Covariance (n, n) of the values at some points, with noise, and what its derivatives by ``theta`` sum to.
 
     Returns
     -------
@@ -147,27 +199,24 @@ def with_derivatives(layout: Layout, theta: Float, x: Float) -> tuple[Float, Cal
         Takes a symmetric matrix (n, n) to the sums (p,) of its products with the derivative by each entry of
         ``theta``: no derivative is ever held as a matrix of its own.
     """
-    inner, square = x @ x.T, _squares(x)
-    linear, quadratic = layout.at(theta, "linear") * inner, layout.at(theta, "quadratic") * inner**2
-    radial = layout.at(theta, "radial") * np.multiply.outer(square, square)
-    along = layout.turned(x)
-    scaled = along / layout.lengths(theta)
+    linear, quadratic = layout.at(theta, "linear") * fixed.inner, layout.at(theta, "quadratic") * fixed.inner**2
+    radial = layout.at(theta, "radial") * fixed.radial
+    scaled = fixed.along / layout.lengths(theta)
     r = _distance(scaled, scaled)
-    rough = layout.at(theta, "rough") * _matern(r)
+    falling = np.exp(-ROOT5 * r)
+    rough = layout.at(theta, "rough") * ((1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * falling)
     total = CONSTANT + linear + quadratic + radial + rough
-    noise = layout.at(theta, "noise")
-    has_alone = layout.dim >= ALONE_FROM
-    if has_alone:
+    noise, phi = layout.at(theta, "noise"), fixed.waved
+    if phi is not None:
         scale, span = layout.at(theta, "alone") / layout.dim, layout.at(theta, "alone_length")
-        phi = waves(along)
         total += (phi * np.tile(scale * spectrum(span), layout.dim)) @ phi.T
 
     def summed(outer: Float) -> Float:
-        slope = outer * (layout.at(theta, "rough") * 5.0 / 3.0 * (1.0 + ROOT5 * r) * np.exp(-ROOT5 * r))
+        slope = outer * (layout.at(theta, "rough") * 5.0 / 3.0 * (1.0 + ROOT5 * r) * falling)
         by_axis = 2.0 * (slope.sum(axis=1) @ scaled**2 - np.einsum("ij,ij->j", scaled, slope @ scaled))
         by_length = np.bincount(layout.length_of, by_axis)
         found = [np.vdot(outer, part) for part in (linear, quadratic, radial, rough)]
-        if not has_alone:
+        if phi is None:
             return np.array([*found, *by_length, noise * np.trace(outer)])
         waved = np.einsum("ij,ij->j", phi, outer @ phi).reshape(layout.dim, -1).sum(axis=0)
         alone = [scale * (waved @ spectrum(span)), scale * (waved @ spectrum_slope(span))]
@@ -184,13 +233,20 @@ def waves(x: Float) -> Float:
     ----------
     .. [1] Solin & Sarkka, *Hilbert space methods for reduced-rank Gaussian process regression*, Stat. Comput. 30, 2020.
     """
-    angle = (np.clip(x, -HALF_WIDTH, HALF_WIDTH) + HALF_WIDTH) * (np.pi / (2.0 * HALF_WIDTH))
-    found = np.empty((*x.shape, FREQUENCIES))
-    before, wave, twice = np.zeros_like(angle), np.sin(angle) / math.sqrt(HALF_WIDTH), 2.0 * np.cos(angle)
-    for k in range(FREQUENCIES):
-        found[:, :, k] = wave
-        before, wave = wave, twice * wave - before
+    angle = np.ravel((np.clip(x, -HALF_WIDTH, HALF_WIDTH) + HALF_WIDTH) * (np.pi / (2.0 * HALF_WIDTH)))
+    found = np.empty((len(angle), FREQUENCIES))
+    sines_of_multiples(np.sin(angle) / math.sqrt(HALF_WIDTH), 2.0 * np.cos(angle), found)
     return found.reshape(len(x), -1)
+
+
+@kernel
+def sines_of_multiples(sine: Float, twice_cosine: Float, out: Float) -> None:
+    """Sines of the first ``k`` multiples of angles (n,) into ``out`` (n, k), each from the two before it."""
+    for i in range(out.shape[0]):
+        before, wave, twice = 0.0, sine[i], twice_cosine[i]
+        for k in range(out.shape[1]):
+            out[i, k] = wave
+            before, wave = wave, twice * wave - before
 
 
 def spectrum(length: float) -> Float:
@@ -204,6 +260,7 @@ def spectrum_slope(length: float) -> Float:
     return spectrum(length) * (-5.0 + 6.0 * stretch / (stretch + _frequencies() ** 2))
 
 
+@cache
 def _frequencies() -> Float:
     return np.asarray(np.pi * np.arange(1, FREQUENCIES + 1) / (2.0 * HALF_WIDTH))
 

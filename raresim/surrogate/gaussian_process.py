@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from raresim.numerics.arrays import Float
-from raresim.surrogate.covariance import Layout, covariance, variance, with_derivatives
+from raresim.surrogate.covariance import Fixed, Layout, covariance, variance, with_derivatives
 from raresim.surrogate.warp import Warp
 
 ITERATIONS = 60
@@ -53,24 +54,30 @@ class GaussianProcess:
         """Variance of what no length scale explains."""
         return self.layout.at(self.theta, "noise")
 
-    def whitened(self, z: Float) -> Float:
-        """``root^-1 k(x, z)`` (n, m) for points ``z`` (m, d)."""
-        return _solved(self.root, covariance(self.layout, self.theta, self.x, z))
+    @cached_property
+    def waved(self) -> Float | None:
+        """`Layout.waved` at its points."""
+        return self.layout.waved(self.x)
 
-    @property
+    def whitened(self, z: Float, waved: Float | None = None) -> Float:
+        """``root^-1 k(x, z)`` (n, m) for points ``z`` (m, d); ``waved`` is `Layout.waved` there, where it is known."""
+        return _solved(self.root, covariance(self.layout, self.theta, self.x, z, self.waved, waved))
+
+    @cached_property
     def whitened_values(self) -> Float:
         """``root^-1 y`` (n,)."""
         return _solved(self.root, self.y)
 
-    def posterior(self, z: Float) -> tuple[Float, Float, Float]:
+    def posterior(self, z: Float, waved: Float | None = None) -> tuple[Float, Float, Float]:
         """Mean and standard deviation (m,) of the warped value at each row of ``z`` (m, d), and `whitened` there."""
-        v = self.whitened(z)
-        spread = variance(self.layout, self.theta, z) - np.einsum("ij,ij->j", v, v)
+        waved = self.layout.waved(z) if waved is None else waved
+        v = self.whitened(z, waved)
+        spread = variance(self.layout, self.theta, z, waved) - np.einsum("ij,ij->j", v, v)
         return v.T @ self.whitened_values, np.sqrt(np.maximum(spread, JITTER)), v
 
-    def predict(self, z: Float) -> tuple[Float, Float]:
+    def predict(self, z: Float, waved: Float | None = None) -> tuple[Float, Float]:
         """Mean and standard deviation (m,) of the warped value at each row of ``z`` (m, d)."""
-        mean, spread, _ = self.posterior(z)
+        mean, spread, _ = self.posterior(z, waved)
         return mean, spread
 
     def axes(self) -> Float:
@@ -129,10 +136,11 @@ def fit(
 
     layout = Layout(x.shape[1], turn)
     centre, scale = layout.prior()
+    fixed = Fixed.of(layout, x)
 
     def objective(theta: Float) -> tuple[float, Float]:
         off = (theta - centre) / scale
-        value, slope = _likelihood(layout, theta, x, y)
+        value, slope = _likelihood(layout, theta, fixed, y)
         return 0.5 * float(off @ off) - value, off / scale - slope
 
     best = optimize.minimize(
@@ -143,18 +151,18 @@ def fit(
         bounds=layout.bounds(),
         options={"maxiter": ITERATIONS},
     )
-    k, _ = with_derivatives(layout, best.x, x)
+    k, _ = with_derivatives(layout, best.x, fixed)
     return GaussianProcess(layout, best.x, x, y, warp, _root(k)), -float(best.fun)
 
 
-def _likelihood(layout: Layout, theta: Float, x: Float, y: Float) -> tuple[float, Float]:
+def _likelihood(layout: Layout, theta: Float, fixed: Fixed, y: Float) -> tuple[float, Float]:
     """Log likelihood of ``y`` in nats, and its derivative by ``theta``."""
     from scipy import linalg
 
-    k, summed = with_derivatives(layout, theta, x)
+    k, summed = with_derivatives(layout, theta, fixed)
     root = _root(k)
-    alpha = linalg.cho_solve((root, True), y)
-    inverse = linalg.cho_solve((root, True), np.eye(len(y)))
+    alpha = linalg.cho_solve((root, True), y, check_finite=False)
+    inverse = linalg.cho_solve((root, True), np.eye(len(y)), overwrite_b=True, check_finite=False)
     value = -0.5 * float(y @ alpha) - float(np.log(np.diagonal(root)).sum()) - 0.5 * len(y) * math.log(2.0 * math.pi)
     outer = np.multiply.outer(alpha, alpha) - inverse
     return value, 0.5 * summed(outer)

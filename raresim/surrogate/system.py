@@ -87,13 +87,20 @@ class System:
     def _numbered(self) -> list[tuple[int, Component]]:
         return list(enumerate(self.components))
 
+    def waved(self, points: Float) -> list[Float | None]:
+        """`Layout.waved` of each component at ``points`` (k, d): the same array for all whose axes are not turned."""
+        layouts = [component.process.layout for component in self.components]
+        plain = next((layout.waved(points) for layout in layouts if layout.turn is None), None)
+        return [plain if layout.turn is None else layout.waved(points) for layout in layouts]
+
     def predict(self, points: Float) -> tuple[Float, Float]:
         """Mean and standard deviation (k, m) of the warped margins at ``points`` (k, d), the latter not tempered."""
         mean, spread = np.empty((len(points), len(self.components))), np.empty((len(points), len(self.components)))
         for first in range(0, len(points), ROWS):
             part = slice(first, first + ROWS)
+            waved = self.waved(points[part])
             for j, component in self._numbered:
-                mean[part, j], spread[part, j] = component.process.predict(points[part])
+                mean[part, j], spread[part, j] = component.process.predict(points[part], waved[j])
         offsets = self.offsets(points)
         return mean if offsets is None else np.asarray(mean + offsets), spread
 
@@ -140,7 +147,8 @@ class SystemBelief:
     def of(cls, system: System, points: Float) -> Self:
         """What ``system`` believes of ``points``."""
         offsets = system.offsets(points)
-        beliefs = [Belief.of(c.process, points) for c in system.components]
+        pairs = zip(system.components, system.waved(points), strict=True)
+        beliefs = [Belief.of(c.process, points, waved) for c, waved in pairs]
         if offsets is not None:
             beliefs = [replace(b, mean=b.mean + offsets[:, j]) for j, b in enumerate(beliefs)]
         return cls(system, points, tuple(beliefs), offsets)

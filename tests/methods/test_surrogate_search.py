@@ -44,7 +44,8 @@ def test_a_loss_that_is_what_it_seems_is_not_met_far_out():
 def test_a_limit_state_that_is_hidden_in_another_unit_is_met_far_out_among_columns():
     learner = begun(lambda u: np.column_stack([hidden(u), u[:, 0] - u[:, 1] - 6.0]), 2)
     learner.look_afar(8)
-    assert learner.afar_hits == np.count_nonzero(learner.margin[10:] >= 0.0) > 0
+    assert learner.uncrossed == []  # it was probed before
+    assert learner.afar_hits == np.count_nonzero(learner.margin[learner.rebuilt :] >= 0.0) > 0
 
 
 def test_predictions_that_never_come_true_are_far_from_expected():
@@ -136,3 +137,38 @@ def test_what_contradicts_the_surrogate_is_refused(name):
 def test_batches_that_agree_well_may_spread_more_than_expected():
     spread = SEEN | {"spread_over_known": 6.0}
     assert {c.status for c in surrogate_checks(facts(), spread, 0.01)} == {"trusted"}
+
+
+def bounded_in_sight(u):
+    """A plane whose values hardly change where it has not failed yet, beside another one in other units."""
+    return np.column_stack([np.expm1(2.0 * (u[:, 0] - 5.0)), 0.01 * (-u[:, 1] - 5.0)])
+
+
+def test_limit_states_are_probed_until_each_is_seen_to_fail():
+    learner = Learner(bounded_in_sight, 5, np.random.default_rng(1))
+    learner.begin()
+    assert learner.uncrossed == [0, 1]
+    before = learner.seen
+    learner.probe(100)
+    assert learner.uncrossed == []
+    assert learner.unprobed == 0
+    assert learner.seen - before <= 9
+    assert learner.pool.probability(learner.belief.failing[0]) == pytest.approx(2.0 * stats.norm.sf(5.0), rel=9.0)
+
+
+def test_a_limit_state_that_no_evaluation_is_left_for_is_named():
+    learner = Learner(bounded_in_sight, 5, np.random.default_rng(1))
+    learner.begin()
+    learner.probe(learner.seen)
+    assert learner.unprobed == 2
+    found = facts(limit_states=2.0, unprobed=2.0)
+    (check,) = [c for c in surrogate_checks(found, SEEN, 0.01) if c.status != "trusted"]
+    assert (check.name, check.status) == ("surrogate_limit_states", "caution")
+    assert "2 of 2 limit states were neither seen to fail" in check.message
+
+
+def test_one_loss_is_not_probed():
+    learner = begun(lambda u: u[:, 0] - 5.0, 4)
+    before = learner.seen
+    learner.probe(100)
+    assert learner.seen == before

@@ -104,6 +104,7 @@ ARGUMENTS = (
         "project": lambda: (X, BASIS, LOC, block(N, 2)),
         "revalued_sum": lambda: (0.1 * X, LOC, np.empty(N)),
         "scale_shift": lambda: (X, SCALE, LOC, block(N, D)),
+        "sines_of_multiples": lambda: (np.sin(W), 2.0 * np.cos(W), np.empty((N, 12))),
         "settle": lambda: (40.0, True, np.empty(D, bool), np.array([-1e-18, 0.3, 0.9, 1.1, 1.2, 7.0])),
         "set_column": lambda: (1.0, 2.0, W, np.empty(N)),
         "set_four": lambda: (LOC, factor(), 2, *columns(normals(N, 4, 107)), *columns(block(N, 4))),

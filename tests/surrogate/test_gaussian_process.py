@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, special
 
 from raresim.surrogate.belief import Belief, Predicted, largest_off, temper_of
-from raresim.surrogate.covariance import Layout, covariance, spectrum, variance, with_derivatives
+from raresim.surrogate.covariance import Fixed, Layout, covariance, spectrum, variance, with_derivatives
 from raresim.surrogate.gaussian_process import GaussianProcess, _likelihood, fit
 from raresim.surrogate.system import Component, System, SystemBelief
 from raresim.surrogate.warp import Warp, candidates, neighbours, unwarped
@@ -35,15 +35,15 @@ def test_derivatives_are_those_of_the_likelihood(dim, is_turned):
     layout = Layout(dim, turn)
     theta = layout.prior()[0] + 0.3 * np.random.default_rng(2).standard_normal(len(layout.names))
     theta[-1] = np.log(1e-2)  # enough noise for differences to be exact
-    values = waves(x)
-    slope = optimize.approx_fprime(theta, lambda t: _likelihood(layout, t, x, values)[0], 1e-6)
-    np.testing.assert_allclose(_likelihood(layout, theta, x, values)[1], slope, rtol=1e-3, atol=1e-3)
+    values, fixed = waves(x), Fixed.of(layout, x)
+    slope = optimize.approx_fprime(theta, lambda t: _likelihood(layout, t, fixed, values)[0], 1e-6)
+    np.testing.assert_allclose(_likelihood(layout, theta, fixed, values)[1], slope, rtol=1e-3, atol=1e-3)
 
 
 def test_the_covariance_has_one_formula():
     x, layout = draws(12, 4), Layout(4, np.linalg.qr(draws(4, 4, seed=9))[0])
     theta, _ = layout.prior()
-    noisy, _ = with_derivatives(layout, theta, x)
+    noisy, _ = with_derivatives(layout, theta, Fixed.of(layout, x))
     plain = covariance(layout, theta, x, x)
     np.testing.assert_allclose(noisy - layout.at(theta, "noise") * np.eye(12), plain, atol=1e-12)
     np.testing.assert_allclose(np.diagonal(plain), variance(layout, theta, x), rtol=1e-12)
@@ -171,5 +171,6 @@ def test_errors_that_nobody_could_see_are_no_contradiction(fitted):
 
 
 def at(theta, x, y):
-    total, _ = with_derivatives(Layout(x.shape[1]), theta, x)
-    return GaussianProcess(Layout(x.shape[1]), theta, x, y, STRAIGHT, np.linalg.cholesky(total))
+    layout = Layout(x.shape[1])
+    total, _ = with_derivatives(layout, theta, Fixed.of(layout, x))
+    return GaussianProcess(layout, theta, x, y, STRAIGHT, np.linalg.cholesky(total))
