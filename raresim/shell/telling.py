@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,10 +18,8 @@ from raresim.shell.common import (
     complain,
     emit,
     exits,
+    folded,
 )
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer()
 
@@ -65,7 +63,7 @@ def check(
         elif form == "text" and found["ok"]:
             typer.echo(f"{file}: ok")
             for line in checking.lines(found["facts"]):
-                typer.echo(f"  {line}")
+                typer.echo(folded(f"  {line}"))
             if show and "resolved" in found["facts"]:
                 typer.echo(found["facts"]["resolved"], nl=False)
     if form == "json":
