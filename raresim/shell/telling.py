@@ -48,6 +48,7 @@ def check(
     for file in files:
         found: dict[str, Any] = {"file": str(file), "ok": True, "errors": [], "facts": None}
         try:
+            _refuse_change(file)
             found["facts"] = checking.facts(file, seconds, whole=show or form == "json")
         except RaresimError as error:
             if debug:
@@ -69,6 +70,12 @@ def check(
     if form == "json":
         emit("check", {"exit_code": int(code), "files": results})
     return code
+
+
+def _refuse_change(file: Path) -> None:
+    """Refuse ``key=value``, which goes with ``run``."""
+    if "=" in str(file) and not file.exists():
+        raise ConfigError(f"{file}: no such file; a change goes with a run: `raresim run FILE {file}`")
 
 
 @app.command()

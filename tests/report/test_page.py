@@ -10,8 +10,10 @@ import pytest
 
 import raresim
 from raresim.record.exhibits import Exhibit
+from raresim.record.records import Reference
 from raresim.record.verdict import Check, Status, Verdict
 from raresim.report import page, style
+from raresim.report.rows import distinct
 from tests.report.test_report import Page
 
 
@@ -130,6 +132,17 @@ def test_there_are_colours_for_dark_rooms_and_cards_for_narrow_screens(html):
     assert set(re.findall(r"var\((--[\w-]+)\)", sheet)) <= own
     assert not re.search(r"#[0-9a-f]{3,6}", re.sub(r":root \{.*?\}", "", sheet, flags=re.DOTALL))
     assert "content: attr(data-label)" in sheet
+
+
+def test_a_number_that_was_asked_for_twice_is_shown_once(built):
+    first, second = judged(raresim.read_run(built).estimates[0], None, None)
+    again = replace(first, verdict=second.verdict)
+    other = replace(again, value=2 * first.value)
+    assert distinct([first, again, second, other, again]) == [first, second, other]
+    assert page._standing_of(distinct([first, again])) == ""
+    held = replace(again, reference=Reference(value=1.0, source="elsewhere"))
+    assert distinct([first, held]) == [first, held]
+    assert distinct([held, again]) == [held]
 
 
 def test_a_column_without_values_is_left_out_of_the_page():

@@ -88,6 +88,12 @@ def test_long_lines_break_between_words_on_a_terminal_only(monkeypatch):
     assert " ".join([first.strip(), *map(str.strip, others)]) == line.strip()
 
 
+def test_check_says_where_changes_go(config):  # noqa: F811
+    code, stdout, stderr = call("check", config, "seed=7")
+    assert (code, stdout.count(": ok")) == (2, 1)
+    assert stderr == "seed=7: no such file; a change goes with a run: `raresim run FILE seed=7`\n"
+
+
 def test_mistakes_are_annotations(config, monkeypatch):  # noqa: F811
     monkeypatch.chdir(config.parent)
     Path("a,b.yaml").write_text("seed: 1\ninputs: {kind: normall}\nloss: {kind: '50%'}\n")
