@@ -339,7 +339,8 @@ def remedy(value: Any, wanted: Type) -> str:
         return f"; call it: {value.__name__}(...)"
     if part in CONVERTERS and hasattr(value, "freeze") and hasattr(value, "name"):
         return f"; give it its parameters: scipy.stats.{value.name}(...)"
-    is_data = isinstance(value, np.ndarray) or (hasattr(value, "columns") and hasattr(value, "__len__"))
+    is_frame = hasattr(value, "columns") and hasattr(value, "__len__")
+    is_data = isinstance(value, np.ndarray) or is_frame or hasattr(value, "load")
     if part in ("Inputs", "Distribution") and is_data:
         return (
             "; fit a law to it, such as raresim.Normal.fit(data), raresim.StudentT.fit(data) or "

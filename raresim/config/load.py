@@ -351,7 +351,11 @@ class Config:
             options = {name: getattr(model, name) for name in model.model_fields_set - {"kind", "fit"}}
             self._refuse_parameters_beside_fit(model, loc, allowed=tuple(inspect.signature(cls.fit).parameters))  # type: ignore[attr-defined]
             column = source.load()
-            fit = cls.fit(column.values, **options)  # type: ignore[attr-defined]
+            try:
+                fit = cls.fit(column.values, **options)  # type: ignore[attr-defined]
+            except DataError as error:
+                found = f"{column.source.name}: column {column.name!r}"
+                raise DataError(f"{found}, its values counted from 0: {error}") from None
             object.__setattr__(fit.law, "fitted", FittedColumn(fit, column.values, column.source))
             return fit.law
         except DataError as error:

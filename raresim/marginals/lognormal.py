@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -90,11 +90,13 @@ class Lognormal(Continuous):
         out += self.loc
 
     def moments(self) -> Moments:
-        grown = math.expm1(self.s**2)
+        grown = _or_infinite(lambda: math.expm1(self.s**2))
         w = 1.0 + grown
-        mean = self.loc + self.scale * math.sqrt(w)
-        excess = grown * (w**3 + 3.0 * w**2 + 6.0 * w + 6.0)
-        return Moments(mean, self.scale**2 * w * grown, (w + 2.0) * math.sqrt(grown), excess)
+        root = math.sqrt(w) if w < math.inf else _or_infinite(lambda: math.exp(0.5 * self.s**2))
+        mean = self.loc + self.scale * root
+        variance = _or_infinite(lambda: self.scale**2 * w * grown)
+        excess = _or_infinite(lambda: grown * (w**3 + 3.0 * w**2 + 6.0 * w + 6.0))
+        return Moments(mean, variance, (w + 2.0) * math.sqrt(grown), excess)
 
     def entropy(self) -> float:
         return 0.5 + HALF_LOG_2PI + math.log(self.s * self.scale)
@@ -114,3 +116,11 @@ class Lognormal(Continuous):
     def examples() -> list[Lognormal]:
         """Members for the conformance tests."""
         return [Lognormal(s=0.5, scale=3.0), Lognormal(s=2.0, loc=-1.0), Lognormal(mean=10.0, std=4.0)]
+
+
+def _or_infinite(moment: Callable[[], float]) -> float:
+    """Infinity where no double holds ``moment``."""
+    try:
+        return moment()
+    except OverflowError:
+        return math.inf

@@ -139,6 +139,17 @@ class Estimate:
         if self.kind == "probability" and self.value == 0 and math.isnan(self.log_value):
             object.__setattr__(self, "log_value", -math.inf)
 
+    def __str__(self) -> str:
+        """One line: what it is, the value with its interval, and the verdict."""
+        unit = "" if self.unit in ("dimensionless", "loss") else f" {self.unit}"
+        value = f"exp({self.log_value:.6g})" if self.is_below_doubles else f"{self.value:.6g}"
+        interval = f"{self.confidence:.0%} [{self.lower:.6g}, {self.upper:.6g}]"
+        return f"{self.label}: {value}{unit}, {interval}{unit}, {self.verdict.status.replace('_', ' ')}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook shows."""
+        printer.text(str(self))
+
     @property
     def lower(self) -> float:
         """Lower end of the interval."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -49,3 +50,16 @@ class Verdict:
     hidden_mass_bound: float | None
     checks: tuple[Check, ...]
     advice: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The status, what did not pass, what to do and the scope, a line each."""
+        word = self.status.replace("_", " ").upper()
+        passed = sum(check.status is Status.TRUSTED for check in self.checks)
+        lines = [f"{word}, {passed} of {len(self.checks)} checks passed"]
+        lines += [f"  {check.name}: {check.message}" for check in self.checks if check.status is not Status.TRUSTED]
+        lines += [f"  -> {sentence}" for sentence in self.advice]
+        return "\n".join([*lines, f"  Scope: {self.scope}"] if self.scope else lines)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook shows."""
+        printer.text(str(self))

@@ -29,7 +29,8 @@ def draw(plot: EvidencePlot, name: str) -> style.Picture:
     axes = style.panel(figure, margin, 0.45, style.WIDTH - 0.15, 0.45 + height)
     on(axes, plot, labels)
     axes.set_xlabel(style.clipped(plot.y_label, style.WIDTH - margin, 9.0))
-    has_lines = bool(np.isfinite(np.array([*plot.low, *plot.high], dtype=np.float64)).any())
+    low, high = np.array(plot.low, dtype=np.float64), np.array(plot.high, dtype=np.float64)
+    has_lines = bool((high > low).any())
     caption = "Bars are the numbers, lines their intervals: one that contains zero leaves the sign of its number open."
     caption = caption if has_lines else "Bars are the numbers."
     return style.finish(figure, name, plot.title, caption, f"Bars: {', '.join(plot.labels)}.")

@@ -8,6 +8,7 @@ from raresim.record.outcome import Outcome
 from raresim.record.records import Estimate
 from raresim.record.verdict import Status
 from raresim.report import tables
+from raresim.report.rows import distinct
 
 __all__ = ["HEADS", "html", "reasons", "row", "text"]
 
@@ -29,7 +30,8 @@ HEADS = ("number", "estimate", "interval", "rel. error", "verdict")
 
 def text(result: Outcome) -> str:
     """At most a dozen lines: the verdict, the numbers, what they cost, and what did not pass."""
-    shown = result.estimates[:MOST_LINES]
+    numbers = distinct(result.estimates)
+    shown = numbers[:MOST_LINES]
     rows = [row(estimate) for estimate in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     verdict = _word(result.verdict.status).upper()
@@ -37,7 +39,7 @@ def text(result: Outcome) -> str:
     for first, *others in rows:
         cells = [first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(others, widths[1:], strict=True))]
         lines.append("  " + "  ".join(cells).rstrip())
-    if left := len(result.estimates) - len(shown):
+    if left := len(numbers) - len(shown):
         lines.append(f"  and {left} more in to_frame()")
     lines += [f"  {_cut(reason)}" for reason in reasons(result)]
     lines.append(f"  {_cost(result)}")
@@ -46,12 +48,13 @@ def text(result: Outcome) -> str:
 
 def html(result: Outcome) -> str:
     """The same as a table without script or style sheet; texts of the user's are escaped."""
-    shown = result.estimates[:MOST_ROWS]
+    numbers = distinct(result.estimates)
+    shown = numbers[:MOST_ROWS]
     head = "".join(f"<th>{name}</th>" for name in HEADS)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row(estimate)) + "</tr>" for estimate in shown
     )
-    left = len(result.estimates) - len(shown)
+    left = len(numbers) - len(shown)
     below = [f"and {left} more in to_frame()"] * bool(left) + [*reasons(result), _cost(result)]
     colour = COLOURS[result.verdict.status]
     return (

@@ -388,9 +388,12 @@ def _spread(rows: list[Row]) -> Spread:
 def _differences(first: Run, other: Run, another: bool) -> list[str]:
     """Notes on what differs; raises if the two runs answer different questions. ``another``: the problem may differ."""
     if len(first.estimates) != len(other.estimates):
-        raise ConfigError(
-            f"{other.folder}: it has {len(other.estimates)} measures and {first.folder} has {len(first.estimates)}"
-        )
+        few, many = sorted((first, other), key=lambda run: len(run.estimates))
+        known = {e.label for e in few.estimates}
+        more = [f"{e.label}{'' if e.asked else ' (added)'}" for e in many.estimates if e.label not in known]
+        alone = f", and one of them alone has {', '.join(more[:5])}" if more else ""
+        counts = f"it has {len(other.estimates)} measures and {first.folder} has {len(first.estimates)}"
+        raise ConfigError(f"{other.folder}: {counts}; runs that are compared ask the same{alone}")
     pairs = zip(first.estimates, other.estimates, strict=True)
     return [note for a, b in pairs for note in _questions(first, other, a, b, another)]
 

@@ -23,7 +23,7 @@ from raresim.record.rows import is_estimate
 from raresim.record.verdict import Check, Verdict
 from raresim.report import tables
 from raresim.report.glossary import spelling
-from raresim.report.rows import ROWS
+from raresim.report.rows import ROWS, distinct
 from raresim.report.run import Run
 from raresim.report.words import Words
 
@@ -298,7 +298,8 @@ def _html(run: Run, panels: Mapping[str, Panel]) -> str:
         .render(
             style_sheet=Markup(sheet),
             style_hash=_hash(sheet),
-            standing=_standing_of(run.estimates),
+            estimates=distinct(run.estimates),
+            standing=_standing_of(distinct(run.estimates)),
             has_decisions=bool(run.decisions or run.trace.tables or panels["trace"].uri),
             has_references=any(e.reference for e in run.estimates),
             has_gross=any(tables.is_known(e.diagnostics.get("share_of_gross")) for e in run.estimates),
@@ -487,7 +488,7 @@ def _failed(run: Run) -> dict[str, Any]:
     kinds = [f"{tables.count(number)} {FAILED[kind]}" for kind, number in by_kind.items() if kind in FAILED]
     widened = [
         (e.label, "without limit" if (x := e.diagnostics["widening"]) is None else f"by {tables.percent(x)}")
-        for e in run.estimates
+        for e in distinct(run.estimates)
         if "widening" in e.diagnostics
     ]
     names = ("rows", "share", "searching", "estimating", "retried", "kept")
@@ -584,7 +585,7 @@ def _cross_entropies(run: Run) -> list[Amount]:
 
 def _checks(run: Run) -> list[tuple[str, list[Check]]]:
     """The checks of each estimate, the primary first, then those that only the verdict of the run lists."""
-    ordered = [run.primary, *(e for e in run.estimates if e is not run.primary)]
+    ordered = distinct([run.primary, *run.estimates])
     groups = [(e.label, list(e.verdict.checks)) for e in ordered]
     listed = {check for _, checks in groups for check in checks}
     groups.append(("Whole run", [check for check in run.verdict.checks if check not in listed]))

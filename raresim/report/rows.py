@@ -1,10 +1,15 @@
-"""Names of the rows behind an estimate: draws, or what a method draws in their place."""
+"""Names of the rows behind an estimate: draws, or what a method draws in their place; and which numbers are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["ROWS", "Rows"]
+if TYPE_CHECKING:
+    from raresim.record.records import Estimate
+
+__all__ = ["ROWS", "Rows", "distinct"]
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,17 @@ ROWS = {
     "batch": Rows("batch", "batch", "batches in the event"),
 }
 """Names by the unit of a row, see `raresim.record.rows.Unit`."""
+
+
+def distinct(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """The numbers without those that say what an earlier one says, as of scenarios of a threshold that has its own."""
+    kept: list[Estimate] = []
+    for e in estimates:
+        said = (e.label, e.value, e.interval, e.confidence, e.verdict.status)
+        if not any(
+            said == (k.label, k.value, k.interval, k.confidence, k.verdict.status)
+            and e.reference in (None, k.reference)
+            for k in kept
+        ):
+            kept.append(e)
+    return kept

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -92,6 +94,15 @@ def _of_system(error: OSError) -> str:
 def complain(message: str) -> None:
     """Print a message on standard error."""
     print(visible(message.replace("\r", " ")), file=sys.stderr)  # noqa: T201  # the shell's error channel
+
+
+def folded(line: str) -> str:
+    """``line``, on a terminal with breaks between words and its further lines indented; as it is for a program."""
+    if not sys.stdout.isatty():
+        return line
+    begin = " " * (len(line) - len(line.lstrip()) + 2)
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(line, width, subsequent_indent=begin, break_long_words=False, break_on_hyphens=False)
 
 
 def emit(verb: str, content: Mapping[str, Any]) -> None:

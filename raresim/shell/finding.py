@@ -35,7 +35,9 @@ def conditions(texts: Sequence[str]) -> list[Condition]:
     for text in texts:
         match = _CONDITION.fullmatch(text)
         if match is None:
-            raise ConfigError(f"runs find: {text!r}: must be KEY=VALUE, or with !=, <, <=, > or >=")
+            raise ConfigError(
+                f"runs find: {text!r}: must be KEY=VALUE, or with !=, <, <=, > or >=; a name: name={text}"
+            )
         found.append(Condition(match[1].strip(), match[2], match[3].strip()))
     return found
 

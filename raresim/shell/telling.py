@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,10 +18,8 @@ from raresim.shell.common import (
     complain,
     emit,
     exits,
+    folded,
 )
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer()
 
@@ -50,6 +48,7 @@ def check(
     for file in files:
         found: dict[str, Any] = {"file": str(file), "ok": True, "errors": [], "facts": None}
         try:
+            _refuse_change(file)
             found["facts"] = checking.facts(file, seconds, whole=show or form == "json")
         except RaresimError as error:
             if debug:
@@ -65,12 +64,18 @@ def check(
         elif form == "text" and found["ok"]:
             typer.echo(f"{file}: ok")
             for line in checking.lines(found["facts"]):
-                typer.echo(f"  {line}")
+                typer.echo(folded(f"  {line}"))
             if show and "resolved" in found["facts"]:
                 typer.echo(found["facts"]["resolved"], nl=False)
     if form == "json":
         emit("check", {"exit_code": int(code), "files": results})
     return code
+
+
+def _refuse_change(file: Path) -> None:
+    """Refuse ``key=value``, which goes with ``run``."""
+    if "=" in str(file) and not file.exists():
+        raise ConfigError(f"{file}: no such file; a change goes with a run: `raresim run FILE {file}`")
 
 
 @app.command()

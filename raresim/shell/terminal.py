@@ -16,7 +16,7 @@ from rich.text import Text
 
 from raresim.diagnostics.verdict import advice_of
 from raresim.record.rows import is_estimate
-from raresim.report.rows import ROWS
+from raresim.report.rows import ROWS, distinct
 from raresim.report.tables import count, interval, multiple, number, percent, unit_of
 from raresim.report.tables import value as in_digits
 
@@ -78,21 +78,15 @@ def show_result(result: Result) -> None:
         console.print(f"  -> {advice}")
     console.print(f"Scope: {result.verdict.scope}.", style="dim")
     console.print()
-    if len(result.estimates) > MOST_DETAILED:
-        console.print(_listed(result.estimates))
+    numbers = distinct(result.estimates)
+    if len(numbers) > MOST_DETAILED:
+        console.print(_listed(numbers))
         console.print()
     else:
-        for estimate in result.estimates:
+        for estimate in numbers:
             console.print(_numbers(estimate, result.search["unit"]))
             console.print()
-    for exhibit in result.exhibits:
-        if exhibit.name == "limit_states" and exhibit.rows:
-            console.print(_shares(exhibit))
-        if exhibit.name == "controls":
-            console.print(_controls(exhibit))
-        console.print(f"{exhibit.title}: {exhibit.name}.csv, {count(len(exhibit.rows))} rows", style="dim")
-    if result.exhibits:
-        console.print()
+    _show_exhibits(console, result.exhibits)
     if drawn := result.manifest.get("draws"):
         of = f"{count(drawn['rows'])} of {count(drawn['of'])} draws of the event" if "file" in drawn else drawn["why"]
         console.print(f"Draws: {drawn['file']}, {of}" if "file" in drawn else f"Note: {of}", style="dim")
@@ -103,6 +97,20 @@ def show_result(result: Result) -> None:
     console.print()
 
 
+def _show_exhibits(console: Console, exhibits: Sequence[Exhibit]) -> None:
+    """What is worth a table here, and the file of each exhibit that has rows."""
+    for exhibit in exhibits:
+        if exhibit.name == "limit_states" and exhibit.rows:
+            console.print(_shares(exhibit))
+        if exhibit.name == "controls":
+            console.print(_controls(exhibit))
+        if exhibit.rows:
+            rows = "1 row" if len(exhibit.rows) == 1 else f"{count(len(exhibit.rows))} rows"
+            console.print(f"{exhibit.title}: {exhibit.name}.csv, {rows}", style="dim")
+    if exhibits:
+        console.print()
+
+
 def show_report(folder: Path) -> None:
     """Print the path of the report."""
     _console().print(f"Report: {folder / 'report.html'}", soft_wrap=True)
@@ -110,9 +118,10 @@ def show_report(folder: Path) -> None:
 
 def _listed(estimates: Sequence[Estimate]) -> Table:
     """Many numbers, with one or two lines each; the report has the details."""
+    has_references = any(estimate.reference is not None for estimate in estimates)
     table = Table(
         "number\nverdict",
-        Column("estimate\nreference", justify="right"),
+        Column("estimate\nreference" if has_references else "estimate", justify="right"),
         Column("interval", no_wrap=True),
         Column("rel.\nerror", justify="right"),
         box=box.SIMPLE_HEAD,

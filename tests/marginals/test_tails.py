@@ -240,6 +240,13 @@ def test_skewed_t_is_that_of_arch(dof, skew):
     np.testing.assert_allclose(law.ppf(p), oracle.ppf(p, parameters), rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize(("s", "finite"), [(13.0, 4), (15.0, 3), (20.0, 2), (27.0, 1), (40.0, 0)])
+def test_moments_that_no_double_holds_are_infinite(s, finite):
+    """Mean exp(s^2 / 2), variance and skewness about exp(2 s^2) and exp(1.5 s^2), fourth moment about exp(4 s^2)."""
+    found = Lognormal(s=s).moments()
+    assert np.isfinite([found.mean, found.variance, found.skewness, found.excess_kurtosis]).sum() == finite
+
+
 @pytest.mark.parametrize(
     "law",
     [

@@ -1,6 +1,7 @@
 """The compound model: its law against closed forms, and its contracts against hand calculation."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -326,6 +327,23 @@ def test_negative_claims_are_refused_with_their_places(tmp_path, kind):
     (tmp_path / "a.yaml").write_text(YAML.replace("lognormal", kind))
     with pytest.raises(DataError, match=r"claims\.csv:5:loss: must be at least 0, got -.*\nclaims\.csv:11:loss: must"):
         configs.load(tmp_path / "a.yaml").outline()
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ("0", r"claims\.csv: column 'loss', its values counted from 0: lognormal needs .* values, got 0 at row 3$"),
+        ("1e305", None),
+    ],
+    ids=["zero", "huge"],
+)
+def test_claims_that_a_law_does_not_hold_are_named(tmp_path, claim, said):
+    """A claim of 1e305 gives a lognormal law whose mean no double holds: that is said, and is no internal error."""
+    (tmp_path / "claims.csv").write_text(CLAIMS.replace("\n3,", f"\n3,{claim}\n99,"))
+    (tmp_path / "a.yaml").write_text(YAML)
+    with pytest.raises(DataError, match=said) if said else nullcontext():
+        notes = configs.load(tmp_path / "a.yaml").outline()[0].notes
+        assert any("infinite mean" in note for note in notes)
 
 
 def test_places_in_yaml_are_those_of_the_key(tmp_path):

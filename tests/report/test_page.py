@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import raresim
+from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
+from raresim.record.records import Reference
 from raresim.record.verdict import Check, Status, Verdict
-from raresim.report import page, style
+from raresim.report import bars, page, style
+from raresim.report.rows import distinct
 from tests.report.test_report import Page
 
 
@@ -132,6 +135,17 @@ def test_there_are_colours_for_dark_rooms_and_cards_for_narrow_screens(html):
     assert "content: attr(data-label)" in sheet
 
 
+def test_a_number_that_was_asked_for_twice_is_shown_once(built):
+    first, second = judged(raresim.read_run(built).estimates[0], None, None)
+    again = replace(first, verdict=second.verdict)
+    other = replace(again, value=2 * first.value)
+    assert distinct([first, again, second, other, again]) == [first, second, other]
+    assert page._standing_of(distinct([first, again])) == ""
+    held = replace(again, reference=Reference(value=1.0, source="elsewhere"))
+    assert distinct([first, held]) == [first, held]
+    assert distinct([held, again]) == [held]
+
+
 def test_a_column_without_values_is_left_out_of_the_page():
     rows = (("a", 1.0, None, ""), ("b", None, None, ""))
     exhibit = Exhibit("shares", "Shares", columns=("name", "share", "share_std_error", "how"), rows=rows)
@@ -152,3 +166,12 @@ def test_numbers_beside_an_axis_are_whole(largest, moved):
         assert place.x1 == pytest.approx(right)
         assert (place.x0 * style.WIDTH > 0.61) == moved
         assert place.x0 * style.WIDTH > style.width_of(f"{largest:,.0f}", 9.0)
+
+
+@pytest.mark.parametrize(("high", "words"), [((1.0, 2.0), "Bars are the numbers."), ((1.5, 2.0), "lines their interv")])
+def test_a_caption_speaks_of_lines_where_there_are_some(high, words):
+    plot = EvidencePlot(
+        "bars", "t", "", "shift", x=(0.0, 1.0), y=(1.0, 2.0), low=(1.0, 2.0), high=high, labels=("a", "b")
+    )
+    with style.applied():
+        assert words in bars.draw(plot, "bars").caption

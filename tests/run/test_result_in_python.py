@@ -48,7 +48,8 @@ def axes():
 
 def hostile(result, number):
     named = replace(result.estimates[0], label=HOSTILE)
-    return replace(result, name=HOSTILE, estimates=(named,) * number)
+    numbers = tuple(replace(named, value=named.value * (1 + k / number)) for k in range(number))
+    return replace(result, name=HOSTILE, estimates=numbers)
 
 
 def test_a_prompt_shows_the_numbers_in_a_dozen_lines(result):
@@ -60,6 +61,29 @@ def test_a_prompt_shows_the_numbers_in_a_dozen_lines(result):
         assert line.split("  ")[1] == estimate.label
     assert f"{result.evaluations['total']:,} evaluations" in lines[-1]
     assert str(result) == repr(result)
+
+
+def test_a_verdict_and_a_number_are_a_few_lines(result):
+    number, check = result.estimates[0], result.verdict.checks[0]
+    assert str(number) == (
+        f"{number.label}: {number.value:.6g}, 95% [{number.lower:.6g}, {number.upper:.6g}], {number.verdict.status}"
+    )
+    n = len(result.verdict.checks)
+    assert str(result.verdict).splitlines() == [
+        f"TRUSTED, {n} of {n} checks passed",
+        f"  Scope: {result.verdict.scope}",
+    ]
+    bad = replace(check, status=raresim.record.verdict.Status.UNTRUSTED)
+    verdict = replace(result.verdict, status=bad.status, checks=(bad, *result.verdict.checks[1:]), advice=("ask more",))
+    first, reason, advice, _ = str(verdict).splitlines()
+    assert first == f"UNTRUSTED, {n - 1} of {n} checks passed"
+    assert (reason, advice) == (f"  {check.name}: {check.message}", "  -> ask more")
+
+
+def test_data_in_place_of_a_law_are_to_be_fitted(tmp_path):
+    source = raresim.ReturnsSource(prices=tmp_path / "prices.csv", returns="log")
+    with pytest.raises(raresim.FieldError, match=r"got a ReturnsSource; fit a law to it, such as raresim\.Normal\.fit"):
+        raresim.estimate(source, sum, raresim.Probability(above=1.0), seed=1)
 
 
 def test_a_prompt_shows_some_of_many_numbers_and_checks(result):
@@ -196,7 +220,7 @@ def test_results_and_folders_are_compared(result, tmp_path):
         raresim.compare([tuned, crude], names=["a", "a"])
     with pytest.raises(raresim.FieldError, match="at least one result"):
         raresim.compare([])
-    with pytest.raises(raresim.ConfigError, match="has 6 measures and run has 1"):
+    with pytest.raises(raresim.ConfigError, match=r"has 6 measures and run has 1; .* alone has P\("):
         raresim.compare([tuned, result])
 
 

@@ -3,6 +3,7 @@
 import json
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from raresim.config.keys import json_schema
 from raresim.files import yaml_tree
 from raresim.registry import FAMILIES, members
-from raresim.shell import checking, cli
+from raresim.shell import checking, cli, common
 from tests.shell.test_sweep import call, config  # noqa: F401  # a fixture
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -72,6 +73,25 @@ def test_check_of_a_config_fits_its_schema(config, check_schema, monkeypatch):  
 def test_text_and_json_of_check_say_the_same(config):  # noqa: F811
     facts = machine("check", config)["files"][0]["facts"]
     assert call("check", config)[1].splitlines()[1:] == [f"  {line}" for line in checking.lines(facts)]
+
+
+def test_long_lines_break_between_words_on_a_terminal_only(monkeypatch):
+    line = "  memory: " + ", ".join(f"{k} MiB blocks" for k in range(12))
+    assert common.folded(line) == line
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("COLUMNS", "60")
+    first, *others = common.folded(line).split("\n")
+    assert first.startswith("  memory: 0 MiB")
+    assert others
+    assert all(len(text) <= 60 for text in (first, *others))
+    assert all(text.startswith("    ") for text in others)
+    assert " ".join([first.strip(), *map(str.strip, others)]) == line.strip()
+
+
+def test_check_says_where_changes_go(config):  # noqa: F811
+    code, stdout, stderr = call("check", config, "seed=7")
+    assert (code, stdout.count(": ok")) == (2, 1)
+    assert stderr == "seed=7: no such file; a change goes with a run: `raresim run FILE seed=7`\n"
 
 
 def test_mistakes_are_annotations(config, monkeypatch):  # noqa: F811

@@ -137,7 +137,7 @@ def test_runs_are_found_by_what_is_known_of_them(root, wanted, found):
     ("arguments", "message"),
     [
         (["find", "inputs.doff=4"], "unknown key 'inputs.doff'; did you mean 'inputs.dof'"),
-        (["find", "trusted"], "'trusted': must be KEY=VALUE"),
+        (["find", "trusted"], "'trusted': must be KEY=VALUE, or with !=, <, <=, > or >=; a name: name=trusted"),
         (["prune"], "give --keep COUNT, --older-than AGE or --incomplete"),
         (["prune", "--older-than", "3"], "must be a number of hours, days or weeks, 12h, 30d or 4w, got '3'"),
         (["show", "r"], " runs begin so, "),

@@ -151,7 +151,8 @@ def _only(file: DataFile, header: Header, is_named: bool, found: Sequence[Loadin
         raise DataError(
             f"{file.name}: nothing says how obligors depend on each other: a column rho (the share of the asset "
             "value's variance that is common), columns of loadings (`loadings: [a, b]`), or one number (`rho: 0.15`) "
-            "is required"
+            f"is required; where a column has another name, say `columns: {{rho: NAME}}` (columns: "
+            f"{files.listed(file.header)})"
         )
     return "rho"
 
