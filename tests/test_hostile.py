@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from raresim.config import load as configs
 from raresim.errors import ConfigError
@@ -25,6 +24,7 @@ from raresim.report.run import read
 from raresim.shell.cli import app
 from tests import hostile_pages, hostile_paths, hostile_yaml
 from tests.hostile_yaml import VALID, Refusal
+from tests.invoking import CliRunner
 
 CHROMIUM = shutil.which("chromium")
 
@@ -185,7 +185,7 @@ def hook(event, args):
     elif event in ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"):
         seen.append([event, repr(args)[:100]])
 sys.addaudithook(hook)
-from typer.testing import CliRunner
+from tests.invoking import CliRunner
 from raresim.shell.cli import app
 codes = [CliRunner().invoke(app, arguments).exit_code for arguments in json.loads(sys.argv[1])]
 sys.stdout.write(json.dumps([codes, seen]))

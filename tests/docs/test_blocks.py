@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
 import raresim
 from raresim.config import load as configs
 from raresim.shell import cli
 from tests.docs.blocks import blocks, desk
 from tests.helpers import ROOT
+from tests.invoking import CliRunner
 
 ELSEWHERE = {
     "docs/clusters.md": "tests/engine/test_guide.py",
