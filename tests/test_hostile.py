@@ -185,7 +185,7 @@ def hook(event, args):
     elif event in ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"):
         seen.append([event, repr(args)[:100]])
 sys.addaudithook(hook)
-from tests.invoking import CliRunner
+from typer.testing import CliRunner
 from raresim.shell.cli import app
 codes = [CliRunner().invoke(app, arguments).exit_code for arguments in json.loads(sys.argv[1])]
 sys.stdout.write(json.dumps([codes, seen]))
