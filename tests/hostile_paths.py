@@ -13,9 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from typer.testing import CliRunner
-
 from raresim.shell.cli import app
+from tests.invoking import CliRunner
 
 SECRET = "the content of a file outside"
 

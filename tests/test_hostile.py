@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from raresim.config import load as configs
 from raresim.errors import ConfigError
@@ -25,6 +24,7 @@ from raresim.report.run import read
 from raresim.shell.cli import app
 from tests import hostile_pages, hostile_paths, hostile_yaml
 from tests.hostile_yaml import VALID, Refusal
+from tests.invoking import CliRunner
 
 CHROMIUM = shutil.which("chromium")
 

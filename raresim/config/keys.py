@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
@@ -116,7 +117,8 @@ def names() -> set[str]:
     return found | {part.rpartition(" ")[2] for part, _, _ in kinds() if ", kind " in part}
 
 
-def documented(cls: type) -> dict[str, tuple[str, str]]:
+@functools.cache
+def documented(cls: type) -> Mapping[str, tuple[str, str]]:
     """Type and text of each parameter in the docstring of ``cls``, in one line each."""
     found: dict[str, tuple[str, str]] = {}
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", inspect.getdoc(cls) or "", re.M | re.S)
@@ -130,10 +132,15 @@ def documented(cls: type) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _parts() -> list[tuple[str, type[BaseModel]]]:
+def _parts() -> tuple[tuple[str, type[BaseModel]], ...]:
     """Every model below the top with its name: the key that it stands under, and its kind."""
+    return _parts_of(experiment_model())
+
+
+@functools.lru_cache(maxsize=1)
+def _parts_of(top: type[BaseModel]) -> tuple[tuple[str, type[BaseModel]], ...]:
     found: dict[type[BaseModel], str] = {}
-    waiting = [(key, model) for key, f in experiment_model().model_fields.items() for model in _models(f.annotation)]
+    waiting = [(key, model) for key, f in top.model_fields.items() for model in _models(f.annotation)]
     while waiting:
         under, model = waiting.pop(0)
         if model in found:
@@ -143,7 +150,7 @@ def _parts() -> list[tuple[str, type[BaseModel]]]:
         waiting += [
             (key_of(model, name), inner) for name, f in model.model_fields.items() for inner in _models(f.annotation)
         ]
-    return [(part, model) for model, part in found.items()]
+    return tuple((part, model) for model, part in found.items())
 
 
 def _default(field: FieldInfo) -> str:

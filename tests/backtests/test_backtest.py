@@ -10,7 +10,6 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
 import raresim
 from raresim import DataError, FieldError, Forecasts, ForecastSource
@@ -21,6 +20,7 @@ from raresim.backtests.shortfall import Tail
 from raresim.information import kl, mutual_information
 from raresim.shell import cli
 from tests.helpers import ROOT, python
+from tests.invoking import CliRunner
 from tests.statistical import assert_count, assert_count_at_least, assert_mean_is, assert_within_error
 
 VAR, ES = 2.3263478740408408, 2.6652142203457694

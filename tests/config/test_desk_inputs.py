@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import raresim
 from raresim.config import load as configs
@@ -15,6 +14,7 @@ from raresim.errors import ConfigError, DataError, FieldError
 from raresim.report import brief, tables
 from raresim.report.run import Run
 from raresim.shell import cli, terminal
+from tests.invoking import CliRunner
 from tests.problems import linear_normal, solve
 
 pandas = pytest.importorskip("pandas")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from raresim import (
     Auto,
@@ -31,6 +30,7 @@ from raresim.errors import ConfigError, FieldError
 from raresim.run.experiment import Experiment
 from raresim.shell import cli
 from tests.helpers import ROOT, python
+from tests.invoking import CliRunner
 from tests.problems import linear_normal, solve
 
 CONFIG = """\

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
 import raresim
 from raresim.config import load as configs
@@ -17,6 +16,7 @@ from raresim.errors import RaresimError
 from raresim.losses.python import PythonLoss
 from raresim.marginals import Normal as Law
 from raresim.shell import cli
+from tests.invoking import CliRunner
 
 pandas = pytest.importorskip("pandas")
 

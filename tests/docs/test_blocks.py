@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
 import raresim
 from raresim.config import load as configs
 from raresim.shell import cli
 from tests.docs.blocks import blocks, desk
 from tests.helpers import ROOT
+from tests.invoking import CliRunner
 
 ELSEWHERE = {
     "docs/clusters.md": "tests/engine/test_guide.py",
@@ -96,8 +96,9 @@ def test_commands_of_a_page_run(page, tmp_path, monkeypatch):
     ("page", "config"),
     [("README.md", "configs/portfolio-5-sigma-t.yaml"), ("docs/start/tutorial.md", "book.yaml")],
 )
+@pytest.mark.usefixtures("no_figures")
 def test_numbers_that_a_page_prints_are_those_of_the_run(page, config, tmp_path, monkeypatch):
-    """Every line of what is shown, but for spaces, is in what is printed."""
+    """Every line of what is shown, but for spaces, is in what is printed; `test_commands_of_a_page_run` draws too."""
     desk(tmp_path, page)
     for block in blocks("yaml"):
         if (block.page, block.name) == (page, config):

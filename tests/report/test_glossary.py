@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import raresim
 from raresim.accumulators import weighted_losses
@@ -33,6 +32,7 @@ from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
 from raresim.run.result import Result
 from raresim.run.rounds import Round
 from raresim.shell import cli, terminal
+from tests.invoking import CliRunner
 from tests.report.conftest import empty_figures
 from tests.report.test_report_fit import evidence
 

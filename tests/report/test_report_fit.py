@@ -266,6 +266,7 @@ def test_same_folder_gives_same_bytes(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_at_most_twelve_panels_of_each_form(run: Path) -> None:
     for n, more in (
         (12, ""),

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from raresim.config import load as configs
 from raresim.engine.journal import Journal
@@ -33,6 +32,7 @@ from raresim.numerics.blocks import Block
 from raresim.run import checkpoint
 from raresim.run.checkpoint import Checkpoint, State
 from raresim.shell import cli, common, unfinished
+from tests.invoking import CliRunner
 
 CONFIG = """\
 seed: 1

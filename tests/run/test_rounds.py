@@ -585,7 +585,7 @@ def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: Any) -> Path:
     (tmp_path / "steep.py").write_text(LOSS)
     text = CONFIG.format(seed=seed(6080)).replace("dim: 10", "dim: 3")
     text = text.replace(
-        "relative_error: 0.05, max_evaluations: 200000", "relative_error: 0.004, max_evaluations: 80000"
+        "relative_error: 0.05, max_evaluations: 200000", "relative_error: 0.008, max_evaluations: 20000"
     )
     (tmp_path / "long.yaml").write_text(text)
     return tmp_path / "long.yaml"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from raresim import Probability, Reference, estimate
 from raresim.registry import FAMILIES, members
 from raresim.run.experiment import Experiment
 from raresim.shell import cli, progress, running, terminal, unfinished
+from tests.invoking import CliRunner
 
 FILES = {
     "arrays.npz",

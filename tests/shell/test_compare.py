@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 import raresim
 from raresim.errors import ConfigError
@@ -24,6 +23,7 @@ from raresim.report.comparison import Failure, Row, Spread, compare, names_of
 from raresim.report.run import Run, read
 from raresim.report.settings import LONGEST
 from raresim.shell import cli, terminal
+from tests.invoking import CliRunner
 from tests.report.test_report import draws, estimate_entry, write_run
 
 CONFIG = """\

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
 from raresim.config.keys import json_schema
 from raresim.files import yaml_tree
 from raresim.registry import FAMILIES, members
 from raresim.shell import checking, cli, common
+from tests.invoking import CliRunner
 from tests.shell.test_sweep import call, config  # noqa: F401  # a fixture
 
 CONFIGS = Path(__file__).parents[2] / "configs"

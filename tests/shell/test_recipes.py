@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from raresim.shell import cli, recipes
 from tests.helpers import ROOT
+from tests.invoking import CliRunner
 
 
 def invoke(*arguments):

@@ -5,7 +5,6 @@ import json
 import shutil
 
 import pytest
-from typer.testing import CliRunner
 
 from raresim.config import load as configs
 from raresim.config import sweeps
@@ -13,6 +12,7 @@ from raresim.config.keys import json_schema
 from raresim.errors import ConfigError
 from raresim.report.run import read
 from raresim.shell import cli
+from tests.invoking import CliRunner
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
