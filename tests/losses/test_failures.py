@@ -654,6 +654,7 @@ WIDELY = set(COVERED) - {"antithetic", "sobol", "controls"}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.parametrize(
     ("name", "fails_beyond"), [(name, x) for name in COVERED for x in (2.0, 0.5) if x == 2.0 or name in WIDELY]
 )
