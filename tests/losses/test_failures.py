@@ -450,7 +450,7 @@ def test_18_10_the_shell_says_which_row_killed_its_worker(tmp_path):
     (tmp_path / "crash.yaml").write_text(
         "seed: 1\ninputs: {kind: normal, dim: 3}\nloss: {kind: python, function: losses.py:crash}\n"
         "measures: [{kind: probability, above: 6.0}]\nmethod: {kind: crude}\nstop: {max_evaluations: 5000}\n"
-        "execution: {executor: processes, workers: 2}\n"
+        "execution: {executor: processes, workers: 1}\n"
     )
     done = CliRunner().invoke(cli.app, ["run", str(tmp_path / "crash.yaml"), "--out", str(tmp_path / "out"), "-q"])
     assert done.exit_code == 3, done.output
