@@ -52,7 +52,7 @@ SAVE_EVERY = 30.0
 COVERAGE = (0.93, 0.975)
 """Bars of the coverage of the 95 % interval among the trusted runs, of all stepped and of all smooth problems."""
 
-QUICK = ("CREDIT-50", "FLOOR-PLANE-20", "GEOMETRIC-SUM-5", "WAVE-10", "T-SUM-5", "RINGS-4")
+QUICK = ("CREDIT-50", "FLOOR-PLANE-20", "FLOOR-BOWL-3", "WAVE-10", "T-SUM-5", "BOWL-50")
 QUICK_METHODS = ("line_sampling", "sequential_importance")
 QUICK_SEEDS = 6
 CHANCE = 1e-6

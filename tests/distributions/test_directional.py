@@ -220,6 +220,7 @@ def test_shell_is_exact_within_its_error(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover_over_many_seeds(seed):
     """40 runs from the law that suits a half-space at 5: a bias of 0.7 errors would show."""

@@ -105,6 +105,7 @@ def test_error_is_that_of_pairs_where_both_members_hit_alike(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=1.2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     case, method = linear_normal(3, 3.0), Importance(proposal=LAWS[3], draws="antithetic")

@@ -108,6 +108,7 @@ def test_variance_that_is_left_is_that_of_the_residuals(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """80 runs of 20 batches of 256 draws."""

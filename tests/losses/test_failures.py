@@ -450,7 +450,7 @@ def test_18_10_the_shell_says_which_row_killed_its_worker(tmp_path):
     (tmp_path / "crash.yaml").write_text(
         "seed: 1\ninputs: {kind: normal, dim: 3}\nloss: {kind: python, function: losses.py:crash}\n"
         "measures: [{kind: probability, above: 6.0}]\nmethod: {kind: crude}\nstop: {max_evaluations: 5000}\n"
-        "execution: {executor: processes, workers: 2}\n"
+        "execution: {executor: processes, workers: 1}\n"
     )
     done = CliRunner().invoke(cli.app, ["run", str(tmp_path / "crash.yaml"), "--out", str(tmp_path / "out"), "-q"])
     assert done.exit_code == 3, done.output
@@ -654,6 +654,7 @@ WIDELY = set(COVERED) - {"antithetic", "sobol", "controls"}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.parametrize(
     ("name", "fails_beyond"), [(name, x) for name in COVERED for x in (2.0, 0.5) if x == 2.0 or name in WIDELY]
 )

@@ -171,7 +171,7 @@ def test_an_output_that_cannot_be_read_is_refused(options, words):
 FAILING = {
     "exit": ("if a > 8: print('step 7', file=sys.stderr); sys.exit(3)", "exit code 3; its last line: 'step 7'"),
     "died": ("import os\nif a > 8: os.kill(os.getpid(), 9)", "was ended by SIGKILL.*; it printed nothing"),
-    "timeout": ("import time\nif a > 8: time.sleep(60)", "gave no answer within 2 s"),
+    "timeout": ("import time\nif a > 8: time.sleep(60)", "gave no answer within 1 s"),
     "output": ("if a > 8: sys.exit()", "wrote nothing in its standard output that the pattern"),
     "nan": ("if a > 8: b = float('nan')", "returned nan"),
     "infinite": ("if a > 8: b = -float('inf')", "returned -inf"),
@@ -183,7 +183,7 @@ FAILING = {
 @pytest.mark.timeout(120)
 def test_a_row_that_fails_ends_the_run_or_is_bounded(kind, parallel, tmp_path):
     code, words = FAILING[kind]
-    options = {"folder": tmp_path, "parallel": parallel, "timeout": 2.0 if kind == "timeout" else 60.0}
+    options = {"folder": tmp_path, "parallel": parallel, "timeout": 1.0 if kind == "timeout" else 60.0}
     code += "\nprint('loss:', b)"
     with pytest.raises(LossError, match=rf"^loss python.*: .*{words}.*; row 1, the scenario \[9. 2.\]") as error:
         losses(program(code, **options), ROWS)
@@ -234,8 +234,8 @@ def test_what_no_row_can_mend_ends_a_bounded_run(tmp_path):
 
 def test_a_program_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
     child = f"sleep 60 & echo $$! > {tmp_path / 'pid'}; wait"
-    loss = ProgramLoss(command=["sh", "-c", child, "sh", "${x1}"], output=PRINTED, timeout=2.0)
-    with pytest.raises(LossError, match="gave no answer within 2 s"):
+    loss = ProgramLoss(command=["sh", "-c", child, "sh", "${x1}"], output=PRINTED, timeout=1.0)
+    with pytest.raises(LossError, match="gave no answer within 1 s"):
         losses(loss.bind(StandardNormal(dim=2)), ROWS[:1])
     pid = int((tmp_path / "pid").read_text())
     for _ in range(200):

@@ -311,6 +311,7 @@ def test_exponential_tail_halves_the_cost_of_a_plane(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=1.5, false_fail=3e-7, false_pass=1e-3)
 def test_intervals_cover(seed):
     """40 runs at 4 sigma: mean z beyond 0.8, an error wrong by half, or coverage under 70 % would show."""

@@ -70,6 +70,7 @@ def test_both_sides_of_an_event_are_found_by_a_mixture(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_reported_error_is_the_spread(seed):
     """40 seeds: at least 95 % cover but for chance, and their z are standard."""

@@ -257,6 +257,7 @@ def test_variance_is_a_tenth_or_less_of_that_of_single_draws(d, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_canary")
 @pytest.mark.statistical(effect=1.2, false_fail=3e-7, false_pass=1e-3)
 def test_interval_covers_and_the_error_is_that_between_seeds(seed):
     """100 runs of 16 nets of 64 points: coverage of a 95 % interval, and the spread against the error, within 25 %."""

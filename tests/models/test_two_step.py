@@ -131,6 +131,7 @@ def rows_of(model, level, events, seed, n, share=0.1):
 
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
+@pytest.mark.slow_cases("ratings", "ratings, t and beta")
 def test_weights_are_those_of_the_model(model, seed):
     """They add up to one over all rows, and to the probability that plain draws see beyond a loss."""
     level, n = 0.3 * model.loss.largest_loss, 30_000
