@@ -167,7 +167,7 @@ Workers = Annotated[
         help="Number of workers, instead of the config's.", parser=counted(1), metavar="COUNT", show_default=False
     ),
 ]
-File = Annotated[Path, typer.Argument(help="Experiment config, YAML 1.2.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment config, YAML 1.2.", show_default=False)]
 RunFolder = Annotated[
     Path,
     typer.Argument(

@@ -42,9 +42,7 @@ app = typer.Typer()
 def compare(
     what: Annotated[
         list[str],
-        typer.Argument(
-            metavar="RUN_DIR... | FILE [KEY=VALUE]...", help="Finished runs, or a config to run.", show_default=False
-        ),
+        typer.Argument(metavar="RUN_DIR|FILE|KEY=VALUE", help="Finished runs, or a config to run.", show_default=False),
     ],
     methods: Methods = None,
     seeds: Seeds = None,
@@ -109,7 +107,7 @@ def sweep(
     values: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=A,B,C]...", help="Several values of a key, or one value for all runs.", show_default=False
+            metavar="KEY=A,B,C", help="Several values of a key, or one value for all runs.", show_default=False
         ),
     ] = None,
     methods: Methods = None,
@@ -169,7 +167,10 @@ def sweep(
 @app.command()
 @exits
 def backtest(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CSV or Parquet: dates, realised losses, VaR, ES.", show_default=False),
+    ],
     level: Annotated[
         float,
         typer.Option(help="Level of the VaR, such as 0.99.", parser=decimal, metavar="NUMBER", show_default=False),

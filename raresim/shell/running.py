@@ -49,7 +49,7 @@ NewFolder = Annotated[
 def run(
     file: File,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the config.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder. Default: runs/NAME/TIME-HASH.", show_default=False)

@@ -59,7 +59,7 @@ def find_runs(
     wanted: Annotated[
         list[str],
         typer.Argument(
-            metavar="KEY=VALUE...",
+            metavar="KEY=VALUE",
             help="Keys of the config, or name, method, seed, status, verdict, date, seconds, evaluations.",
             show_default=False,
         ),

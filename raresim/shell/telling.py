@@ -27,7 +27,7 @@ app = typer.Typer()
 @app.command()
 @exits
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment configs.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment configs.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print every value, and what a preset filled in.")] = False,
     seconds: Annotated[
         bool, typer.Option("--seconds", help="Predict the time: fits the inputs and calls the loss for a few draws.")
