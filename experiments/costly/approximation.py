@@ -5,7 +5,7 @@ the approximation and without it, and writes approximation.md from all rows ther
 
 *Straddles*: the book of ``configs/costly/option-book.yaml``, and its delta-gamma approximation. *Near expiry*: short
 options on twelve correlated assets (``near_expiry.csv``), five weeks before expiry with a horizon of two, and their
-delta-gamma approximation. *Solver*: the displacement of a damped oscillator with a cubic spring, six inputs, by 400
+delta-gamma approximation. *Solver*: the displacement of a damped oscillator with a softening spring, six inputs, by 100
 Runge-Kutta steps, and by a coarser run of the same program. A run ends at a relative error of 2 %, or after 400
 evaluations. Answers are exact or from long runs of this program that use no surrogate; correlations are those of 20,000
 draws of the inputs.
@@ -30,9 +30,9 @@ from raresim.record.verdict import Status
 from raresim.run.approximation import bound
 
 MARKET = Path(__file__).parents[2] / "configs" / "market"
-FILE, MOST, ERROR, SEEDS = "approximation", 400, 0.02, range(1, 6)
+FILE, MOST, ERROR, SEEDS = "approximation", 400, 0.02, range(1, 4)
 GROUPS = ("without", "with")
-DRAWS, LONG = 20_000, 2_000_000
+DRAWS, LONG = 20_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Assisted(Run):
 
 
 def solver(x: Float, steps: int) -> Float:
-    """Displacement (n,) at the end of a damped oscillator with a cubic spring, by ``steps`` Runge-Kutta steps."""
-    damping, spring, cubic = 0.1 * np.exp(0.2 * x[:, 0]), np.exp(0.1 * x[:, 1]), 0.3 * np.exp(0.2 * x[:, 2])
+    """Displacement (n,) at the end of a damped oscillator with a softening spring, by ``steps`` Runge-Kutta steps."""
+    damping, spring, bend = 0.1 * np.exp(0.2 * x[:, 0]), np.exp(0.1 * x[:, 1]), 0.3 * np.exp(0.2 * x[:, 2])
     force, frequency, start = np.exp(0.2 * x[:, 3]), 1.3 * np.exp(0.03 * x[:, 4]), 0.3 * x[:, 5]
     step, y, v = 12.0 / steps, start.copy(), np.zeros(len(x))
 
     def slope(t: float, y: Float, v: Float) -> Float:
-        return force * np.cos(frequency * t) - damping * v - spring * y - cubic * y**3
+        return force * np.cos(frequency * t) - damping * v - spring * y - bend * np.tanh(y)
 
     for k in range(steps):
         t = k * step
@@ -68,14 +68,14 @@ def solver(x: Float, steps: int) -> Float:
 
 
 def fine(x: Float) -> Float:
-    return solver(x, 400)
+    return solver(x, 100)
 
 
 def coarse(x: Float) -> Float:
     return solver(x, COARSE)
 
 
-COARSE = 20
+COARSE = 10
 """Steps of the coarser run, whose correlation with the finer one is 0.99."""
 
 
@@ -93,7 +93,7 @@ class Problem:
 def problem(name: str) -> Problem:
     """One of the problems."""
     if name == "solver":
-        return Problem((6, PythonLoss(function=fine, smooth=True)), 2.2, PythonLoss(function=coarse))
+        return Problem((6, PythonLoss(function=fine, smooth=True)), 6.2, PythonLoss(function=coarse))
     if name == "straddles":
         law = Normal(mean=0.0002, std=0.06, dim=10)
         given = {"positions": MARKET / "straddles.csv", "spots": MARKET / "spots.csv", "factors": law}
@@ -126,15 +126,15 @@ def correlation(name: str) -> float:
     model = asked.arguments[0] if is_book else None
     loss = (model.loss if model is not None else asked.arguments[1]).bind(inputs)
     near = bound(asked.approximation, loss, inputs, model)
-    x = np.empty((DRAWS, inputs.dim), order="F")
-    inputs.to_physical(np.asfortranarray(np.random.default_rng(1).standard_normal((DRAWS, inputs.latent_dim))), x)
+    u = np.asfortranarray(np.random.default_rng(1).standard_normal((DRAWS, inputs.latent_dim)))
+    x = inputs.to_physical(u, np.empty((DRAWS, inputs.dim), order="F"))
     found = np.empty((2, DRAWS))
     loss(x, found[0])
     near(x, found[1])
     return float(np.corrcoef(found)[0, 1])
 
 
-PROBLEMS = ("straddles", "near expiry", "solver")
+PROBLEMS = ("solver", "straddles", "near expiry")
 
 
 def run(key: tuple[str, str, int, int]) -> Assisted:
