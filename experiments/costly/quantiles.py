@@ -1,6 +1,6 @@
 """Are value at risk and expected shortfall of an option book right after 200 full revaluations?
 
-``python experiments/costly/quantiles.py`` makes the runs that are not in ``data/quantiles.csv.gz`` yet, twenty seeds,
+``python experiments/costly/quantiles.py`` makes the runs that are not in ``data/quantiles.csv.gz`` yet, sixty seeds,
 and writes quantiles.md from all rows there. ``--table`` runs nothing.
 
 The book is that of ``configs/market/options.yaml``: short straddles on ten assets, whose loss has an exact law. Both
@@ -23,7 +23,7 @@ from raresim.measures.intervals import clopper_pearson
 from raresim.record.verdict import Status
 
 MARKET = Path(__file__).parents[2] / "configs" / "market"
-FILE, BUDGET, SEEDS, LEVEL = "quantiles", 200, range(1, 21), 0.999
+FILE, BUDGET, SEEDS, LEVEL = "quantiles", 200, range(1, 61), 0.999
 EXACT = {"value at risk": 287.537537216383, "expected shortfall": 319.18832284660175}
 """By a contour integral of the transform of one asset's loss; see ``configs/market/options.yaml``."""
 

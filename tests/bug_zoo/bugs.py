@@ -1233,7 +1233,7 @@ def arcs_far_outside(arc):
 @bug("raresim.search.nearest:_new_normal", f"{HITS}::test_the_corner_of_two_planes_is_found[5.0-10]")
 def one_limit_state_of_a_corner(new_normal):
     """Once a limit state is known that ends the event, no second one is looked for."""
-    return lambda look, goal, edge, inwards, known: None if known else new_normal(look, goal, edge, inwards, known)
+    return lambda *given: None if given[4] else new_normal(*given)
 
 
 @bug("raresim.search.hits:_Search.inside", f"{HITS}::test_rows_without_a_loss_are_no_hits[nan]")

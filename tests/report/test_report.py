@@ -888,7 +888,7 @@ def test_replicates_have_no_weights_but_a_spread(run: Path) -> None:
 def test_replicates_of_several_measures_have_no_column_of_a_proposal(run: Path) -> None:
     rows_of(run, "replicate")
     entry = json.loads((run / "result.json").read_text())["estimates"][0]
-    edit(run / "result.json", estimates=[entry, entry | {"threshold": 4.0}])
+    edit(run / "result.json", estimates=[entry, entry | {"threshold": 4.0, "label": "P(loss >= 4)"}])
     words = page(build(run).parent).words
     section = words[words.index("For each estimate") : words.index("Sampling behind")]
     assert "Crude draws" in section

@@ -386,7 +386,7 @@ def test_each_look_of_each_event_is_a_point():
     )
     taken = Sample(Summary.of_rows(N, [np.log(HEAVY), np.log(W)], N), history, 2, False, resolution=0.1)
     questions = [QUESTION, Question(Event(4.0), "", 0.8, None)]
-    points = convergence(questions, taken, False)
+    points = convergence(questions, taken, False, {})
     assert [(p.estimate, p.evaluations) for p in points] == [(0, 100), (0, 4000), (1, 100), (1, 4000)]
     first, last, none, other = points
     value, error = moments(W[:10], 50)
@@ -407,12 +407,12 @@ def test_each_look_of_each_event_is_a_point():
 def test_points_of_replicates_have_a_degree_of_freedom_less_than_rows():
     rows = np.linspace(0.9, 1.1, 8) * 1e-4
     history = (Look(50, TailMoments.of_hits(8, [np.log(rows)])),)
-    (point,) = convergence([QUESTION], sample(rows, 8, unit="replicate", history=history), False)
+    (point,) = convergence([QUESTION], sample(rows, 8, unit="replicate", history=history), False, {})
     assert (point.lower, point.upper) == pytest.approx(log_scale(*moments(rows, 8), 0.9, 7))
 
 
 def test_points_of_counts_are_exact():
     history = (Look(50, TailMoments.of_hits(50, [np.zeros(10)]), TailMoments.of_hits(50, [np.zeros(12)])),)
     taken = Sample(summary(np.ones(400)), history, 1, True)
-    (point,) = convergence([QUESTION], taken, True)
+    (point,) = convergence([QUESTION], taken, True, {})
     assert (point.lower, point.upper) == (clopper_pearson(10, 50, 0.9)[0], clopper_pearson(12, 50, 0.9)[1])
