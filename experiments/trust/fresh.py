@@ -49,7 +49,7 @@ SAVE_EVERY = 30.0
 PLAN_PROBLEMS = 12
 
 QUICK_METHODS = ("auto", "cross_entropy", "subset_simulation")
-QUICK_PROBLEMS, QUICK_DIM = 36, 8
+QUICK_PROBLEMS, QUICK_DIM = 36, 16
 QUICK_STOP = (0.1, 20_000)
 CHANCE = 1e-6
 
