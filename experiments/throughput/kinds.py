@@ -99,6 +99,8 @@ def every() -> Mapping[str, Callable[[], Experiment]]:
         "ruin by a horizon": config("systems/ruin-by-horizon.yaml"),
         "queue, waiting time": config("systems/queue-waiting-time.yaml"),
         "queue, servers in a line": config("systems/queue-tandem.yaml"),
+        "path, walk of 50 steps": config("paths/walk-maximum.yaml"),
+        "path, Heston, 52 steps": config("paths/heston-end.yaml"),
     }
 
 
