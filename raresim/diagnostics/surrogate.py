@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from raresim.diagnostics.row_checks import graded
 from raresim.record.verdict import Check, Status
 
 FAILURES = (5, 1)
@@ -72,8 +73,7 @@ def surrogate_checks(
 def _graded(name: str, value: float, limits: tuple[float, float], message: str) -> Check:
     """Trusted up to the first limit, caution up to the second."""
     some, much = limits
-    status = Status.TRUSTED if value <= some else Status.CAUTION if value <= much else Status.UNTRUSTED
-    return Check(name, value, status, message)
+    return graded(name, value, value <= some, value <= much, message)
 
 
 def _sight(facts: Mapping[str, float]) -> Check:

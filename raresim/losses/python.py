@@ -398,6 +398,7 @@ class PythonLoss(UserCode):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "context": None, "call": None}
+        state.pop("_returned", None)  # made again where the loss arrives
         if isinstance(self.function, str):
             state["luggage"] = luggage(parts_of(self.function)[0])
         elif "<" in getattr(self.function, "__qualname__", ""):
@@ -478,8 +479,9 @@ class PythonLoss(UserCode):
         """The words for the columns that the function returns; None if it returns single numbers."""
         return PARTS if self.parts is not False else LIMIT_STATES if self.limit_states is not False else None
 
-    @property
+    @cached_property
     def _returned(self) -> Returned:
+        """The form of what the function returns, made once: it is asked for at each call, which may be for one row."""
         names = self.parts if self.parts is not False else self.limit_states
         return Returned(self.name, self.vectorised, self._columns, names, self.system, self._one_row_hint)
 
