@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import DATA, HERE, Run, keep, rows
+from run import DATA, HERE, Run, heading, keep, rows
 
 from raresim import Normal, Probability, PythonLoss, StandardNormal, Surrogate, estimate, models
 from raresim.numerics.arrays import Float
@@ -159,8 +159,7 @@ def table(found: Sequence[Run]) -> str:
     """The table, as Markdown."""
     header = ("problem", "correlation", "approximation", "runs", "accepted", "median evaluations", "most",
               "median error", "median reported error", "seconds")  # fmt: skip
-    out = ["# A cheap approximation", "", "Written by `python experiments/costly/approximation.py`; its first lines "
-           "say what the words mean.", "", f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]  # fmt: skip
+    out = heading("A cheap approximation", "approximation.py", header)
     for name in PROBLEMS:
         for group in GROUPS:
             some = [r for r in found if (r.problem, r.group) == (name, group)]

@@ -78,8 +78,7 @@ def run(key: Key) -> Columns:
 
 def table(found: Sequence[Run]) -> str:
     """The table, as Markdown."""
-    out = ["# Systems by columns", "", "Written by `python experiments/costly/columns.py`; its first lines say what "
-           "the words mean.", "", f"| {' | '.join(HEADER)} |", "| --- " * len(HEADER) + "|"]  # fmt: skip
+    out = study.heading("Systems by columns", "columns.py", HEADER)
     for part in PARTS:
         for group in GROUPS:
             some = [r for r in found if (r.part, r.group) == (part, group)]

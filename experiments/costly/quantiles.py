@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from run import DATA, HERE, Run, keep, rows
+from run import DATA, HERE, Run, heading, keep, rows
 
 from raresim import ExpectedShortfall, Normal, Surrogate, ValueAtRisk, estimate, models
 from raresim.measures.intervals import clopper_pearson
@@ -63,8 +63,7 @@ def table(found: Sequence[Run]) -> str:
     """The table, as Markdown."""
     header = ("number", "runs", "accepted", "within 1 %", "median error", "largest error", "reported error",
               "coverage %", "evaluations", "seconds")  # fmt: skip
-    out = ["# Quantiles of an option book", "", "Written by `python experiments/costly/quantiles.py`; its first lines "
-           "say what the words mean.", "", f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]  # fmt: skip
+    out = heading("Quantiles of an option book", "quantiles.py", header)
     for name in EXACT:
         some = [r for r in found if r.problem == name]
         off, held = [abs(r.ratio - 1.0) for r in some], sum(r.covered for r in some)

@@ -238,11 +238,16 @@ def line(name: tuple[str, ...], runs: Sequence[Run]) -> str:
     return f"| {' | '.join([*cells, f'{np.median([r.seconds for r in runs]):.1f}'])} |"
 
 
+def heading(title: str, script: str, header: Sequence[str]) -> list[str]:
+    """The first lines of a file with a table, as Markdown: its title, what writes it, and the heads of the columns."""
+    written = f"Written by `python experiments/costly/{script}`; its first lines say what the words mean."
+    return [f"# {title}", "", written, "", f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
+
+
 def table(found: Sequence[Run], others: Sequence[Peer]) -> str:
     """All tables, as Markdown."""
     parts = [part for part in ("reference", *PARTS, *OTHERS) if any(r.part == part for r in found)]
-    out = ["# A hundred evaluations", "", "Written by `python experiments/costly/run.py`; its first lines say what the "
-           "words mean.", "", f"| {' | '.join(HEADER)} |", "| --- " * len(HEADER) + "|"]  # fmt: skip
+    out = heading("A hundred evaluations", "run.py", HEADER)
     for part in parts:
         for group in ("reference", *GROUPS.values(), *unfit.KINDS, "wide"):
             for budget in (*BUDGETS, WIDE_BUDGET):

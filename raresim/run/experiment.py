@@ -42,7 +42,7 @@ from raresim.run.facts import (
 )
 from raresim.run.found import Found
 from raresim.run.live import Live
-from raresim.run.locate import Located, locate
+from raresim.run.locate import Located, locate, sought
 from raresim.run.path import Rounds
 from raresim.run.presets import Name
 from raresim.run.progress import Watcher, reporting
@@ -263,9 +263,9 @@ class Experiment:
         problem = Problem(self.inputs, loss, self.method.draws_in)
         before = Session(problem, [], self.seed, executor, budget, report, self.stop.relative_error)
         explored: list[LossScale] = []
-        tails = [tail for measure in self.measures for tail in measure.tails]
+        tails = sought(self.measures, self.method, self.known_quantiles is not None)
         located: Located | KnownQuantiles | None = None if self.method.finds_quantiles else self.known_quantiles
-        if tails and located is None and not self.method.finds_quantiles:
+        if tails:
             located = locate(before, tails, keep=any(m.keeps == "draws" for m in self.measures))
         explore = located.evaluations if located else 0
         after = sum(measure.after(budget) for measure in self.measures)

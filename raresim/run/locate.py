@@ -13,7 +13,9 @@ from raresim.accumulators.base import Accumulator
 from raresim.engine.fold import Job, Sampler
 from raresim.engine.session import Session
 from raresim.errors import FieldError
+from raresim.measures.base import Measure
 from raresim.measures.curve import TailCurve
+from raresim.methods.base import Method
 from raresim.methods.subset_simulation import climb
 from raresim.numerics.arrays import Float
 from raresim.numerics.blocks import Block
@@ -118,6 +120,13 @@ class _Find(Job[Climbed]):
         losses, log_weights = np.concatenate(loss), np.concatenate(log_weight)
         draws = np.concatenate(u) if self.keep else np.empty((0, sampler.problem.dim))
         return Climbed(losses.size, losses, log_weights, done.evaluations, int(done.reached), draws)
+
+
+def sought(measures: Sequence[Measure], method: Method, are_known: bool) -> list[float]:
+    """The tails whose quantiles are to be located: none if the model knows them, or ``method`` finds them itself."""
+    if are_known or method.finds_quantiles:
+        return []
+    return [tail for measure in measures for tail in measure.tails]
 
 
 def expected_cost(tails: Sequence[float]) -> int:

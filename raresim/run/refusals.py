@@ -92,10 +92,7 @@ def refuse_for(
                 measure.check_inputs(inputs)
                 measure.check_parameters(loss, inputs)
                 measure.check_moments(loss, inputs)
-    tails = (
-        [] if known_quantiles or method.finds_quantiles else [tail for measure in measures for tail in measure.tails]
-    )
-    if tails:
+    if tails := locate.sought(measures, method, known_quantiles):
         locate.refuse_budget(tails, max_evaluations)
     if any(measure.sigmas for measure in measures) and inputs is not None and loss.moments(inputs) is None:
         explore.refuse_budget(max_evaluations)

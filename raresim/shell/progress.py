@@ -50,12 +50,10 @@ class Forecast(NamedTuple):
 def forecast(experiment: Experiment) -> Forecast:
     """The prediction for ``experiment``."""
     from raresim.run.audit import SIZES
-    from raresim.run.locate import expected_cost
+    from raresim.run.locate import expected_cost, sought
 
     inputs, stop = experiment.inputs, experiment.stop
-    is_found = experiment.known_quantiles or experiment.method.finds_quantiles
-    measures = () if is_found else experiment.measures
-    tails = [tail for measure in measures for tail in measure.tails]
+    tails = sought(experiment.measures, experiment.method, experiment.known_quantiles is not None)
     budget = experiment.stop.max_evaluations
     search = experiment.method.cost_within(budget, inputs.latent_dim, inputs.dim) + expected_cost(tails)
     size = SIZES.get(experiment.audit)
