@@ -325,6 +325,23 @@ def iso_date(cell: str, last: datetime.date | None, problems: Problems, row: int
     return date
 
 
+def refuse_other_dates(file: DataFile, place: int) -> None:
+    """Refuse a file none of whose dates, in column ``place``, can be read: once, and not for each of its rows."""
+    lengths = Problems(file.name)
+    days: list[tuple[int, str]] = []
+    for row, (cell,) in file.rows((place,), lengths):
+        if _ISO_DATE.fullmatch(cell):
+            return
+        days.append((row, cell))
+    lengths.stop()
+    if len(days) > 1:
+        row, cell = days[0]
+        raise DataError(
+            f"{file.name}:{row}:{file.header[place] or 'date'}: must be a date YYYY-MM-DD or YYYY-MM, got {cell!r}, "
+            f"and none of the {len(days):,} rows has such a date; write the column anew, such as 2024-12-31"
+        )
+
+
 def repeated(names: Sequence[str]) -> list[str]:
     """The names that occur more than once, in order."""
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]

@@ -84,6 +84,7 @@ class ForecastSource:
         dates, rows, values = [], [], []
         last = None
         numbers = [role for role in names if role != "date"]
+        files.refuse_other_dates(file, file.header.index(names["date"]))
         for row, (day, *cells) in file.rows(file.place(list(names.values())), problems):
             date = files.iso_date(day, last, problems, row, names["date"])
             last = date or last

@@ -414,6 +414,7 @@ class _Rows:
         start, end = source.start or datetime.date.min, source.end or datetime.date.max
         first, last = None, None
         dates, lines, values = [], [], []
+        files.refuse_other_dates(file, 0)
         _refuse_empty(file, names, places)
         for row, (day, *cells) in file.rows((0, *places), problems):
             date = files.iso_date(day, last, problems, row, file.header[0])
