@@ -1044,6 +1044,14 @@ def test_exhibits_have_a_section_with_badge_table_notes_and_figures(run: Path) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unrendered")
+def test_an_exhibit_without_rows_and_plots_is_not_called_trusted(run: Path) -> None:
+    empty = EXHIBIT | {"title": "Days", "rows": [], "plots": [], "notes": ["There is no history."], "status": "trusted"}
+    section = page(build(exhibited(run, empty)).parent).words.split("Days", 1)[1]
+    assert section.index("There is no history.") < (section + "Trusted").index("Trusted")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unrendered")
 def test_every_name_of_an_exhibit_is_shown_up_to_a_hundred(run: Path) -> None:
     rows = [[f"name-{k}", 0.1, 1.0 * k] for k in range(130)]
     words = page(
