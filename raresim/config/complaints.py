@@ -66,7 +66,7 @@ def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str
     if kind == "missing":
         text = f"is required but missing{_example(first['loc'])}"
     elif kind == "extra_forbidden":
-        text = unknown("key", loc[-1], _allowed_keys(first["loc"][:-1]))
+        text = unknown("key", loc[-1], _allowed_keys(first["loc"][:-1])) + _naming(loc)
         return f"{tree.place(loc)}: {yaml_tree.dotted(loc[:-1]) or 'top level'}: {text}"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         return _kind_message(tree, loc, first)
@@ -78,6 +78,13 @@ def _message(tree: Tree, loc: Loc, problems: Sequence[Mapping[str, Any]]) -> str
         text += _hint(given, problems) or _kind_hint(given, first["loc"])
     place = tree.place(loc)
     return f"{place}: {yaml_tree.dotted(loc)}: {text}{yaml_tree.several(place)}"
+
+
+def _naming(loc: Loc) -> str:
+    """How inputs are named, for a key that looks like a name of them."""
+    if loc[0] == "inputs" and (loc[-1] == "names" or (loc[-1] == "name" and "marginals" in loc)):
+        return "; inputs get their names from a mapping, as in `marginals: {load: {kind: gumbel, ...}, ...}`"
+    return ""
 
 
 def _kind_message(tree: Tree, loc: Loc, problem: Mapping[str, Any]) -> str:

@@ -155,6 +155,15 @@ YAML = [
         measure("scenarios, below: 0"),
         "unknown key 'below'; a limit state enters with its sign turned: let the loss return",
     ),
+    (
+        {"inputs": "{kind: independent, marginals: [{kind: normal, name: load}, {kind: normal}]}"},
+        "unknown key 'name' (allowed: kind, loc, scale, mean, std, fit); inputs get their names from a mapping, as in "
+        "`marginals: {load: ",
+    ),
+    (
+        {"inputs": "{kind: independent, names: [load], marginals: [{kind: normal}]}"},
+        "unknown key 'names' (allowed: kind, marginals, marginal, dim); inputs get their names from a mapping",
+    ),
     ({"name": "a/b"}, "name: must be letters, digits, '.', '_' or '-', at most 100 of them"),
 ]
 
