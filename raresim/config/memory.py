@@ -106,7 +106,7 @@ def parts(
     if drawn:
         held_by_one = 2 * min(drawn, budget) * (d + 4)
         found.append(Part("draws that are written", VALUE * (WRITTEN * held_by_one + workers * held_by_one)))
-    if audit != "off":
+    if audit != "off" and not method.unaudited:
         size = SIZES[audit]
         climbs = min(workers, size.climbs) * MOST_LEVELS * min(size.most, budget) * (latent_dim + 4)
         found.append(Part("climbs of the audit", VALUE * climbs))

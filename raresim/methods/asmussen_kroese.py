@@ -41,6 +41,7 @@ class AsmussenKroese(Method):
 
     kind: ClassVar[str] = "asmussen_kroese"
     both_sides: ClassVar[bool] = True
+    unaudited: ClassVar[str] = "every draw comes from the target itself"
 
     @property
     def weighs_draws(self) -> bool:

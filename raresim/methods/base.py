@@ -143,6 +143,9 @@ class Method(ABC):
     both_sides: ClassVar[bool] = False
     """Whether one run can have events above and below thresholds."""
 
+    unaudited: ClassVar[str] = ""
+    """Why its rows are never audited, in words; empty where an audit looks for what they miss."""
+
     least_time: ClassVar[str] = ""
     """What the estimate finishes when the time of a run is up, in words, where that is more than some draws."""
 

@@ -44,6 +44,7 @@ class Crude(Method):
 
     kind: ClassVar[str] = "crude"
     both_sides: ClassVar[bool] = True
+    unaudited: ClassVar[str] = "every draw comes from the target itself"
 
     guarantee: Guarantee | None = None
 

@@ -77,6 +77,7 @@ class Surrogate(Method):
     bounds_failures: ClassVar[bool] = False
     uses_approximation: ClassVar[bool] = True
     finds_quantiles: ClassVar[bool] = True
+    unaudited: ClassVar[str] = "a costly loss leaves no evaluations for it"
     no_bounds: ClassVar[str] = "a surrogate learns nothing where evaluations fail, and then expects no event there"
 
     batch: int = 1

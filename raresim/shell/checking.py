@@ -70,7 +70,7 @@ def facts(file: Path, seconds: bool, whole: bool = True) -> dict[str, Any]:
             "seconds": stop.seconds,
         },
         "time": prediction.lines(config, cost) if seconds else [],
-        "audit": described(config.audit),
+        "audit": f"none, because {method.unaudited}" if method.unaudited else described(config.audit),
         "memory": {"bytes": sum(part.size for part in parts), "text": memory.needed(parts)},
         "output": None if output is None else {"draws": output["draws"], "file": f"draws.{output['format']}"},
         "sweep": None if sweep is None else {"runs": len(sweep.cells), "keys": list(sweep.values)},

@@ -56,7 +56,7 @@ def forecast(experiment: Experiment) -> Forecast:
     tails = sought(experiment.measures, experiment.method, experiment.known_quantiles is not None)
     budget = experiment.stop.max_evaluations
     search = experiment.method.cost_within(budget, inputs.latent_dim, inputs.dim) + expected_cost(tails)
-    size = SIZES.get(experiment.audit)
+    size = None if experiment.method.unaudited else SIZES.get(experiment.audit)
     is_fixed = stop.relative_error is None and stop.seconds is None
     return Forecast(
         search, max(0, stop.max_evaluations - search) if is_fixed else None, 0.0 if size is None else size.share

@@ -39,11 +39,12 @@ def test_method_finds_the_exact_answer(result):
 
 
 @pytest.mark.slow_cases(*SLOW)
-def test_method_accounts_for_every_evaluation(result):
+def test_method_accounts_for_every_evaluation(method, result):
     spent = result.evaluations
     assert spent["total"] == sum(n for stage, n in spent.items() if stage != "total")
     assert spent["tune"] == sum(i.evaluations for i in result.iterations)
     assert spent["total"] <= 5_000_000
+    assert not (method.unaudited and spent["audit"])
 
 
 @pytest.mark.slow_cases(*SLOW)

@@ -251,6 +251,12 @@ def test_check_reports_every_file_and_the_worst_code(config: Path, tmp_path: Pat
     assert "inputs: is required but missing" in stderr
 
 
+def test_check_announces_no_audit_where_there_is_none(config: Path) -> None:
+    assert "audit: none, because every draw comes from the target itself\n" in call("check", config)[1]
+    config.write_text(config.read_text().replace("{kind: crude}", "{kind: auto}"))
+    assert "audit: quick: soundings" in call("check", config)[1]
+
+
 def test_check_predicts_seconds_where_it_is_asked(config: Path) -> None:
     assert "time:" not in call("check", config)[1]
     code, stdout, _ = call("check", config, "--seconds")

@@ -122,7 +122,7 @@ def test_the_forecast_is_that_of_check() -> None:
     assert expected.search > rare.method.cost(2, 2) > 0
     assert (expected.estimate, expected.audit) == (None, 0.3)
     stop = Stop(relative_error=None, max_evaluations=5000)
-    plain = Experiment(**given, measures=[Probability(above=1.0)], method=Crude(), stop=stop, audit="off")
+    plain = Experiment(**given, measures=[Probability(above=1.0)], method=Crude(), stop=stop)
     assert forecast(plain) == Forecast(0, 5000, 0.0)
 
 
