@@ -13,14 +13,13 @@ Branches are declared to be smooth, except those that are the smallest of severa
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import run as study
 from branches import Corner
+from processes import run_in
 from random_problems import problem as random_problem
 from run import DATA, ERROR, HEADER, HERE, MOST_INPUTS, PARTS, WRONG, Key, Run, line, rows
 
@@ -114,8 +113,7 @@ def main() -> None:
     kept = rows.read(Columns, [FILE], DATA)
     if not options.table:
         wanted = [key for key in keys(options.first, options.last) if key not in kept]
-        with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-            study.keep(pool.map(run, wanted), len(wanted))
+        study.keep(run_in(options.workers, run, wanted), len(wanted))
     (HERE / "columns.md").write_text(table(list(rows.read(Columns, [FILE], DATA).values())))
 
 

@@ -18,16 +18,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import run as study
+from processes import run_in
 from random_problems import problem as random_problem
 from run import DATA, ERROR, HERE, MOST_INPUTS, PARTS, Key, Run, keep, rows
 
@@ -186,8 +185,7 @@ def main() -> None:
         keep((row for seed in left for row in run(seed)), len(left) * len(EXACT))
     for part in [part for part in asked if part in PARTS]:
         wanted = [key for key in keys(part) if key not in kept]
-        with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-            keep(pool.map(run_random, wanted), len(wanted))
+        keep(run_in(options.workers, run_random, wanted), len(wanted))
     found = list(rows.read(Quantile, [FILE], DATA).values())
     (HERE / "quantiles.md").write_text(table(found))
 

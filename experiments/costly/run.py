@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ import rows
 import unfit
 from peers import Peer
 from problems import PROBLEMS
+from processes import run_in
 from random_problems import problem as random_problem
 
 from raresim import Probability, PythonLoss, StandardNormal, Surrogate, estimate
@@ -322,8 +321,7 @@ def main() -> None:
     elif not options.table:
         asked = [options.part] if options.part else ["reference", "open"]
         wanted = [key for part in asked for key in keys(part) if key not in kept]
-        with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-            keep(pool.map(run, wanted), len(wanted))
+        keep(run_in(options.workers, run, wanted), len(wanted))
     found, others = rows.read(Run, [FILE], DATA), rows.read(Peer, [peers.FILE], DATA)
     (HERE / "table.md").write_text(table(list(found.values()), list(others.values())))
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import multiprocessing
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from scipy import stats
+
+# the study of methods has the processes
+sys.path.append(str(Path(__file__).parents[1] / "methods"))
+
+from processes import run_in
 
 from raresim import Result
 
@@ -131,13 +135,10 @@ def run_all(
     outcomes: Callable[[tuple[str, int, int]], list[T]], names: Sequence[str], first: int, seeds: int, workers: int
 ) -> Iterator[tuple[str, list[T]]]:
     """The outcomes of each case, in order; ``outcomes`` is given a name, a first seed and how many."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        pending = {
-            name: [pool.submit(outcomes, (name, first + k, min(CHUNK, seeds - k))) for k in range(0, seeds, CHUNK)]
-            for name in names
-        }
-        for name, futures in pending.items():
-            yield name, [outcome for future in futures for outcome in future.result()]
+    parts = [(first + k, min(CHUNK, seeds - k)) for k in range(0, seeds, CHUNK)]
+    made = run_in(workers, outcomes, [(name, *part) for name in names for part in parts])
+    for name in names:
+        yield name, [outcome for _ in parts for outcome in next(made)]
 
 
 def tell(row: Mapping[str, str], quick: bool) -> None:

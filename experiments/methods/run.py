@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import summary
 from problems import PROBLEMS
+from processes import run_in
 from runs import QUESTIONS, Key, Run, measure, read, save, some_of
 from scipy import stats
 from targets import TARGETS
@@ -47,8 +46,7 @@ FAR = 5.0
 
 def run_all(keys: Sequence[Key], seconds: float, workers: int) -> Iterator[Run]:
     """The runs, in order."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(partial(measure, seconds=seconds), keys)
+    return run_in(workers, partial(measure, seconds=seconds), keys)
 
 
 def study(keys: Sequence[Key], seconds: float, workers: int) -> None:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
 import rows
 import verdicts
+from processes import run_in
 from runs import some_of
 from suite import CASES
 from trials import MATTERS, METHODS, Key, Trial, run_trial
@@ -117,8 +116,9 @@ class Part:
         )
 
 
-def run_part(key: Key, known: Mapping[Key, Trial]) -> Part:
-    """The part from its runs, made one after the other except for those that are ``known``."""
+def run_part(asked: tuple[Key, Mapping[Key, Trial]]) -> Part:
+    """The part from its runs, made one after the other except for those that are known."""
+    key, known = asked
     runs = [known.get(run) or run_trial(run, SECONDS) for run in seeds_of(key)]
     return Part.of(*key, runs)
 
@@ -235,11 +235,7 @@ def trusted_cells(methods: Iterable[str], ids: Iterable[str]) -> list[tuple[str,
 
 def run_all(parts: Sequence[Key], workers: int, known: Mapping[Key, Trial]) -> Iterator[Part]:
     """The parts, in order; runs that are ``known`` are not made again."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    try:
-        yield from pool.map(run_part, parts, [{run: known[run] for run in seeds_of(p) if run in known} for p in parts])
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return run_in(workers, run_part, [(p, {run: known[run] for run in seeds_of(p) if run in known}) for p in parts])
 
 
 def cells_of(parts: Iterable[Part]) -> list[Cell]:

@@ -20,12 +20,10 @@ problems, writes nothing, and fails on results that chance gives one time in a m
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +37,7 @@ sys.path.append(str(Path(__file__).parents[1] / "methods"))
 import fresh_tables
 import rows
 from fresh_trials import BUDGET, COLUMNS, ERROR, METHODS, PARTS, Fresh, Key, Part, available, file_of, run_fresh
+from processes import run_in
 from random_problems import problem
 from runs import FAILED, some_of
 
@@ -62,8 +61,7 @@ def keys_of(methods: Iterable[str], numbers: Iterable[int], error: float, budget
 
 def run_all(keys: Sequence[Key], seconds: float, workers: int) -> Iterator[Fresh | None]:
     """The runs, in order; None where a method is not asked."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(partial(run_fresh, seconds=seconds), keys, chunksize=2)
+    return run_in(workers, partial(run_fresh, seconds=seconds), keys, chunk=2)
 
 
 def keep(runs: Iterable[Fresh | None], total: int) -> None:

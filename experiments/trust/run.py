@@ -10,14 +10,12 @@ chance gives one time in a million.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import platform
 import statistics
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +30,7 @@ import libraries
 import rows
 import verdicts
 from libraries import Rival
+from processes import run_in
 from runs import some_of
 from suite import CASES
 from trials import METHODS, Key, Trial, applies, run_trial
@@ -57,8 +56,7 @@ def keys_of(methods: Iterable[str], ids: Iterable[str], seeds: int) -> list[Key]
 
 def run_all(keys: Sequence[Key], seconds: float, workers: int) -> Iterator[Trial]:
     """The runs, in order."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(partial(run_trial, seconds=seconds), keys, chunksize=4)
+    return run_in(workers, partial(run_trial, seconds=seconds), keys, chunk=4)
 
 
 def keep(runs: Iterable[Trial] | Iterable[Rival], total: int) -> None:

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from scipy import integrate, stats
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
 import rows
+from processes import run_in
 from runs import FAILED, REFUSED, Counted, attempt, some_of
 
 from raresim import Independent, Probability, StandardNormal, StudentT, estimate
@@ -326,8 +325,7 @@ def run_one(key: Key) -> Run:
 
 def run_all(keys: Sequence[Key], workers: int) -> Iterator[Run]:
     """The runs, in order."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(run_one, keys, chunksize=4)
+    return run_in(workers, run_one, keys, chunk=4)
 
 
 def keep(runs: Iterable[Run], total: int) -> None:
