@@ -20,6 +20,7 @@ from raresim.errors import ConfigError
 from raresim.files import yaml_tree
 from raresim.files.yaml_events import MAX_ALIASES, MAX_DEPTH, MAX_KEY, MAX_LINES, MAX_NODES, MAX_TEXT
 from raresim.report import build, page
+from raresim.report.panels import Panel
 from raresim.report.run import read
 from raresim.shell.cli import app
 from tests import hostile_pages, hostile_paths, hostile_yaml
@@ -246,7 +247,7 @@ def rendered(folder: Path, text: str) -> str:
     """The page of a folder, with ``text`` in what would be said of its figures, which are not drawn."""
     run = read(folder)
     names = (*page.FIGURES, *page.FIT_FIGURES, "trace")
-    return page._html(run, {name: page.Panel(name, "data:image/png;base64,", text, text) for name in names})
+    return page._html(run, {name: Panel(name, "data:image/png;base64,", text, text) for name in names})
 
 
 @pytest.mark.slow

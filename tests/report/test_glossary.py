@@ -28,7 +28,8 @@ from raresim.registry import members
 from raresim.report import glossary
 from raresim.report.comparison import Row, Spread
 from raresim.report.glossary import TERMS, Term, explain, spelling
-from raresim.report.page import FACTS, ITERATION_COLUMNS, STAGES
+from raresim.report.numbers import ITERATION_COLUMNS, STAGES
+from raresim.report.provenance import FACTS
 from raresim.run.result import Result
 from raresim.run.rounds import Round
 from raresim.shell import cli, terminal

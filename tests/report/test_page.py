@@ -13,7 +13,7 @@ from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
 from raresim.record.records import Reference
 from raresim.record.verdict import Check, Status, Verdict
-from raresim.report import bars, page, style
+from raresim.report import bars, evidence_tables, numbers, panels, style
 from raresim.report.rows import distinct
 from tests.report.test_report import Page
 
@@ -75,12 +75,12 @@ def judged(estimate, *names):
     ],
 )
 def test_the_verdict_says_what_it_is_about(built, names, sentence):
-    assert page._standing_of(judged(raresim.read_run(built).estimates[0], *names)) == sentence
+    assert numbers.standing_of(judged(raresim.read_run(built).estimates[0], *names)) == sentence
 
 
 def test_numbers_that_were_added_do_not_count(built):
     estimates = [replace(e, asked=k == 0) for k, e in enumerate(raresim.read_run(built).estimates)]
-    assert page._standing_of(estimates) == ""
+    assert numbers.standing_of(estimates) == ""
 
 
 def test_every_cell_of_a_card_says_what_it_is(html):
@@ -117,10 +117,10 @@ def test_figures_are_drawings_without_text_of_their_own(html):
 
 def test_per_cent_signs_and_quotes_survive_the_address():
     svg = '<?xml version="1.0"?><svg a="50%" b="it\'s"><!-- gone --><path d="M 0.123456 1.5 "/></svg>'
-    assert unquote(page._address(svg).removeprefix("data:image/svg+xml,")) == (
+    assert unquote(panels.address(svg).removeprefix("data:image/svg+xml,")) == (
         "<svg a='50%' b='it's'><path d='M 0.12 1.5 '/></svg>"
     )
-    assert '"' not in page._address(svg)
+    assert '"' not in panels.address(svg)
 
 
 def test_there_are_colours_for_dark_rooms_and_cards_for_narrow_screens(html):
@@ -140,7 +140,7 @@ def test_a_number_that_was_asked_for_twice_is_shown_once(built):
     again = replace(first, verdict=second.verdict)
     other = replace(again, value=2 * first.value)
     assert distinct([first, again, second, other, again]) == [first, second, other]
-    assert page._standing_of(distinct([first, again])) == ""
+    assert numbers.standing_of(distinct([first, again])) == ""
     held = replace(again, reference=Reference(value=1.0, source="elsewhere"))
     assert distinct([first, held]) == [first, held]
     assert distinct([held, again]) == [held]
@@ -149,7 +149,7 @@ def test_a_number_that_was_asked_for_twice_is_shown_once(built):
 def test_a_column_without_values_is_left_out_of_the_page():
     rows = (("a", 1.0, None, ""), ("b", None, None, ""))
     exhibit = Exhibit("shares", "Shares", columns=("name", "share", "share_std_error", "how"), rows=rows)
-    shown = page._shown(exhibit, {})
+    shown = evidence_tables.shown(exhibit, {})
     assert [head[0] for head in shown.table.heads] == ["Name", "Share"]
     assert [len(row) for row in shown.table.rows] == [2, 2]
 

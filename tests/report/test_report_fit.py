@@ -20,7 +20,8 @@ from scipy import stats
 
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.report import build, fit, glossary, grid, style
-from raresim.report.page import EVIDENCE_ERRORS, EVIDENCE_NATS, FIT_FIGURES, MOST_ROWS
+from raresim.report.evidence_tables import EVIDENCE_ERRORS, EVIDENCE_NATS, MOST_ROWS
+from raresim.report.page import FIT_FIGURES
 from raresim.report.run import read
 from tests.report.test_report import HOSTILE, Page, bound_only, page, png_size, refused
 

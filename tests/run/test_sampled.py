@@ -12,7 +12,7 @@ from raresim.accumulators import tail_draws
 from raresim.config import load as configs
 from raresim.errors import ConfigError, FieldError
 from raresim.models import Credit
-from raresim.report import page
+from raresim.report import provenance
 from raresim.shell import unfinished
 from tests.models.test_credit import Table
 from tests.statistical import assert_within_error
@@ -108,10 +108,10 @@ def test_the_page_links_to_the_draws(result, tmp_path):
 
 
 def test_the_page_links_to_no_other_file_and_says_why_there_is_none():
-    assert page._draws({}) == {}
-    assert page._draws({"draws": {"file": "../../secret"}}) == {"why": "."}
-    assert page._draws({"draws": {"why": "no draws are written"}}) == {"why": "No draws are written."}
-    assert page._draws({"draws": {"file": "draws.csv", "rows": 3, "of": 9}})["href"] == "draws.csv"
+    assert provenance.draws({}) == {}
+    assert provenance.draws({"draws": {"file": "../../secret"}}) == {"why": "."}
+    assert provenance.draws({"draws": {"why": "no draws are written"}}) == {"why": "No draws are written."}
+    assert provenance.draws({"draws": {"file": "draws.csv", "rows": 3, "of": 9}})["href"] == "draws.csv"
 
 
 def test_without_pandas_and_polars_the_draws_are_arrays(result, monkeypatch):
