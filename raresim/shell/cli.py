@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Estimate the probability of rare events: an interval that holds, a verdict that says when it does not.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verbs in (running, telling, comparing, runs):

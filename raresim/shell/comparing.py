@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(short_help="Compare finished runs, or methods on one problem.")
 @exits
 def compare(
     what: Annotated[
@@ -100,7 +100,7 @@ def compare(
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
-@app.command()
+@app.command(short_help="Run a config with every combination of several values.")
 @exits
 def sweep(
     file: File,
@@ -164,7 +164,7 @@ def sweep(
     return max((failure.exit_code for failure in failures), default=ExitCode.OK)
 
 
-@app.command()
+@app.command(short_help="Test forecasts of VaR and ES against realised losses.")
 @exits
 def backtest(
     file: Annotated[

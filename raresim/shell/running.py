@@ -44,7 +44,7 @@ NewFolder = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Run an experiment: numbers, figures and report in a folder.")
 @exits
 def run(
     file: File,
@@ -100,7 +100,7 @@ def run(
         return _exit_code(_complete(config, own, quiet, drawing, form=form, port=page), require)
 
 
-@app.command()
+@app.command(short_help="Add samples to a finished run, in a new folder.")
 @exits
 def extend(
     run_dir: RunFolder,
@@ -128,7 +128,7 @@ def extend(
         return _exit_code(_complete(config, own, quiet, drawing, finished, form), None)
 
 
-@app.command()
+@app.command(short_help="Run the config of a finished run again, in a new folder.")
 @exits
 def rerun(
     run_dir: RunFolder,
@@ -149,7 +149,7 @@ def rerun(
         return _exit_code(_complete(config, own, quiet, drawing, form=form), None)
 
 
-@app.command()
+@app.command(short_help="Run a finished run again and compare the numbers.")
 @exits
 def verify(
     run_dir: RunFolder,

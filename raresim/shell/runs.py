@@ -80,7 +80,7 @@ def find_runs(
     return _listed("runs find", entries, root, every, form)
 
 
-@app.command("show")
+@app.command("show", short_help="Show a run in brief: its numbers, its cost and its origin.")
 @exits
 def show_run(
     run: Annotated[

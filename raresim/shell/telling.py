@@ -78,7 +78,7 @@ def _refuse_change(file: Path) -> None:
         raise ConfigError(f"{file}: no such file; a change goes with a run: `raresim run FILE {file}`")
 
 
-@app.command()
+@app.command(short_help="Rebuild figures and page from a run folder alone.")
 @exits
 def report(
     run_dir: RunFolder,
@@ -114,7 +114,7 @@ def report(
     return ExitCode.OK
 
 
-@app.command("list")
+@app.command("list", short_help="List the families of what `kind` may be, and their members.")
 @exits
 def list_kinds(
     family: Annotated[
@@ -161,7 +161,7 @@ def schema(
     return ExitCode.OK
 
 
-@app.command("init")
+@app.command("init", short_help="Write a config to begin from, with its files.")
 @exits
 def init_recipe(
     recipe: Annotated[str | None, typer.Argument(help="Its name; without one, list all.", show_default=False)] = None,
@@ -182,7 +182,7 @@ def init_recipe(
     return ExitCode.OK
 
 
-@app.command("explain")
+@app.command("explain", short_help="Explain a word of a table or report, or a key of a config.")
 @exits
 def explain_term(
     words: Annotated[
@@ -215,7 +215,7 @@ def explain_term(
     return ExitCode.OK
 
 
-@app.command()
+@app.command(short_help="Look at everything on this machine that a run may need.")
 @exits
 def doctor(form: Format = "text", debug: Debug = False) -> int:
     """Look at everything on this machine that a run may need; exits with 1 if no run is possible."""
@@ -230,7 +230,7 @@ def doctor(form: Format = "text", debug: Debug = False) -> int:
     return ExitCode.INTERNAL if any(each.status == "fail" for each in found) else ExitCode.OK
 
 
-@app.command()
+@app.command(short_help="Compile all kernels and keep them on disk.")
 @exits
 def warmup(quiet: Quiet = False, form: Format = "text", debug: Debug = False) -> int:
     """Compile all kernels and keep them on disk, so that no later run waits for a compiler."""
