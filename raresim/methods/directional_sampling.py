@@ -149,14 +149,14 @@ class DirectionalSampling(Method):
         cost = trial.summary.evaluations / n
         saved = self.rays(dim) * (rows(trial.step).nodes.size - final.nodes.size)
         low, high = final.nodes[0], final.nodes[-1]
-        text = "their variance plans the sample" if planned else "these are too few to plan the sample"
+        text = "the sample size is planned from their variance" if planned else "too few to plan the sample size"
         hard = "" if dim <= GOOD_UP_TO else f" In {dim} dimensions few directions meet a small event."
         return Tuned(
             proposal=None,
             iterations=(iteration("all", 0, math.nan, trial.evaluations, hit, hit / n),),
             evaluations=trial.evaluations,
             variances=tuple(n * tail.relative_error(k) ** 2 for k in events) if planned else None,
-            outcome="directions are uniform: nothing was searched for",
+            outcome="directions are uniform, without a search",
             estimator=replace(final, cost=cost - saved),
             facts=trial.facts,
             decisions=(

@@ -195,7 +195,9 @@ class LineSampling(Method):
                 "the boundaries in between are found: a narrower part of the event may be missed.",
                 trial.decision,
                 f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
-                + ("their variance plans the sample." if planned else "these are too few to plan the sample."),
+                + (
+                    "the sample size is planned from their variance." if planned else "too few to plan the sample size."
+                ),
             ],
         )
         estimator: Estimator = final
@@ -207,7 +209,7 @@ class LineSampling(Method):
             except FieldError as error:
                 if not found.before:
                     raise
-                refused = f"Lines at random, not through Sobol' nets: max_evaluations {error.message}."
+                refused = f"The lines are random, not through Sobol' nets: max_evaluations {error.message}."
         search = found.search
         given = not isinstance(self.direction, str)
         return Tuned(

@@ -154,7 +154,7 @@ def estimate(
         judged_error=relative_error,
         interval=interval,
         interval_kind=kind,
-        doubt="from weights that may have no variance" if doubtful else "",
+        doubt="from weights whose variance may be infinite" if doubtful else "",
         information=spent,
         diagnostics=diagnostics,
         level=level_of(tail),

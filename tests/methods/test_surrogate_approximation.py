@@ -51,7 +51,10 @@ def test_what_delta_gamma_leaves_of_a_book_is_learnt():
     assert_within_error(number.value, BEYOND_360, number.std_error)
     assert number.verdict.status == "trusted"
     assert number.relative_error <= 0.01
-    assert "it learnt what the approximation leaves of the loss" in assisted.search["decisions"]
+    assert (
+        "the surrogate learnt the part of the loss that the approximation does not explain"
+        in assisted.search["decisions"]
+    )
     assert assisted.description["approximation"][0].startswith("delta")
 
 

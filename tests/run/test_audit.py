@@ -494,7 +494,7 @@ def sounded(sign, missed=0, **changed):
         40,
         2,
         3,
-        "hits explained",
+        "all hits explained",
         SOUNDED,
         thin=Thin(np.full((missed, 2), 7.0), np.ones(missed)),
         **none,

@@ -118,7 +118,7 @@ def _dropped(
     return [
         f"{len(without)} of {len(labels)} factors have no covariance in {covariance} and do not move: this drops "
         f"{lost / total if total else 0.0:.3%} of the sum of absolute deltas and "
-        f"{lost_gamma / gamma if gamma else 0.0:.3%} of that of gammas "
+        f"{lost_gamma / gamma if gamma else 0.0:.3%} of the sum of absolute gammas "
         f"({', '.join(labels[name] for name in largest)}{more})"
     ]
 

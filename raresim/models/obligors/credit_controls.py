@@ -103,8 +103,8 @@ class CreditControls:
         most = 1.5 * max(_loss_of(e) for e in estimates)
         law = CreditRiskPlus.of(tape.severity, tape.pd, std, most / UNITS, most)
         why = (
-            f"Poisson defaults whose rates share one gamma factor with a standard deviation of {std:.3g}, that of the "
-            "large pool's loss: a thinner tail than the normal factor's"
+            f"Poisson defaults whose rates share one gamma factor with a standard deviation of {std:.3g}, as large as "
+            "for the loss of the large pool; its tail is thinner than the tail from a normal factor"
         )
         for e in estimates:
             if e.kind != "expected_shortfall":
