@@ -45,22 +45,22 @@ class Network(Model):
         An edge list, CSV or Parquet, with the columns from and to, with one of failure_probability (by time 1) and mean
         (of an exponential lifetime or length), and with name where edges have one.
     terminals : sequence of str
-        Nodes that have to be connected, or between which the path is; all of them where none is given.
+        Nodes that have to be connected, or the two ends of the path; if none is given, all nodes.
     quantity : "lifetime" or "shortest_path"
         What is asked of a network.
     tasks : path, optional
         Tasks of a project, CSV or Parquet, with the columns task, after (the tasks that it waits for, with blanks
         between them) and mean (of an exponential law).
     units : int, optional
-        Number of units, all alike.
+        Number of units, which all have the same law.
     failing : int, optional
         Number of failed units at which the system fails; with ``units``.
     consecutive : bool
-        Whether they have to be neighbours; with ``units``.
+        Whether only neighbouring failed units make the system fail; with ``units``.
     law : Marginal, optional
-        Of the lifetime, length or duration of every part, in place of a column.
+        Law of the lifetime, length or duration of every part, in place of a column.
     failure_probability : float, optional
-        Of every part by time 1, in place of ``law``.
+        Probability that a part fails by time 1, the same for every part, in place of ``law``.
 
     Raises
     ------

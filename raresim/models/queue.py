@@ -61,9 +61,9 @@ class Queue(Model):
     interarrival : Marginal, optional
         The law of the time between two arrivals, not negative.
     customers : int
-        The customer whose waiting time it is, where ``interarrival`` is given.
+        Number of the customer whose waiting time is the loss, where ``interarrival`` is given.
     service_rates : sequence of float, optional
-        Of exponential servers, in the order in which customers pass them.
+        Service rates of exponential servers, in the order in which customers pass the servers.
     capacity : int, optional
         Customers in all at which the line is full; with ``service_rates``.
     jumps : int
