@@ -380,7 +380,7 @@ class PythonLoss(UserCode):
         lines = [f"Python function {self.name}{how}"]
         again = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
         if self.on_failure == "retry":
-            lines.append(f"a row without a loss is tried again, and ends the run{again}")
+            lines.append(f"a row without a loss is tried again, and the run ends if it still has none{again}")
         if self.on_failure == "bound":
             lines.append(
                 f"a row without a loss{again} counts as safe for the lower end, and as failing for the upper end"

@@ -37,8 +37,9 @@ MOST_ALONE = 40
 class Sensitivities(Measure):
     r"""Derivatives of every probability, value at risk and expected shortfall of the run.
 
-    Derivatives are with respect to the parameters of the inputs, to those of a loss that has some (``pd``, ``rho`` and
-    ``lgd`` of a credit portfolio), to thresholds and to tail probabilities. They take no further evaluations.
+    Derivatives are with respect to the parameters of the inputs, to the parameters of the loss if it has any (``pd``,
+    ``rho`` and ``lgd`` of a credit portfolio), to thresholds and to tail probabilities. They take no further
+    evaluations.
 
     Parameters
     ----------

@@ -117,7 +117,9 @@ class DesignPointSampling(Method):
         if self.draws == "antithetic" and self.tail == "exponential":
             raise FieldError("draws", "cannot be 'antithetic' where tail is 'exponential': the law is not symmetric")
         if self.control_variates and self.tail == "normal" and self.defensive == 0:
-            raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+            raise FieldError(
+                "control_variates", "must be false where defensive is 0: a law of one component has no control variates"
+            )
 
     @property
     def weighs_draws(self) -> bool:

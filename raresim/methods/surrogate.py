@@ -34,8 +34,8 @@ MOST_INPUTS = 50
 class Surrogate(Method):
     """A Gaussian process learns the loss from few evaluations; further evaluations correct its estimate.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them. Up to fifty are
-    taken, where no result is trusted.
+    For a loss that takes seconds or hours, has at most twelve inputs and changes smoothly with them. Up to fifty inputs
+    are accepted, but no result with more than twelve is trusted.
 
     Parameters
     ----------

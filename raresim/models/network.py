@@ -36,8 +36,8 @@ class Network(Model):
     """A system of parts: a network with terminals, k units out of n, or the tasks of a project.
 
     *Network and units*: the loss is the lifetime of the system, so ``below: 1`` asks for a failure by time 1. With
-    ``quantity: shortest_path`` numbers of edges are lengths, and the loss is that of the shortest path. *Project*: the
-    loss is the time at which its last task ends (PERT).
+    ``quantity: shortest_path`` the numbers of the edges are lengths, and the loss is the length of the shortest path.
+    *Project*: the loss is the time at which its last task ends (PERT).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Network(Model):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         if sum(given is not None for given in (self.edges, self.tasks, self.units)) != 1:
-            raise FieldError("edges", "must be given, or tasks, or units; a system has one of these")
+            raise FieldError("edges", "exactly one of edges, tasks and units must be given")
         if self.failure_probability is not None:
             checks.between("failure_probability", self.failure_probability, 0.0, 1.0)
             if self.law is not None:

@@ -126,7 +126,7 @@ class Options(Model):
         if known is None:
             raise FieldError(
                 "factors",
-                f"must name its factors, or be a normal or t law of {len(self._spots())} of them, as spots has",
+                f"must name its factors, or be a normal or t law of as many factors as spots has, {len(self._spots())}",
             )
         for name in dict.fromkeys(p.underlying for p in self.book.positions if p.underlying):
             if name not in known:

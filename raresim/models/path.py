@@ -167,7 +167,9 @@ class Path(Model):
             raise FieldError("strike", "must be left out for first_passage: it is for knock_in and knock_out")
         if self.payoff == "vanilla" and (self.strike is None or self.quantity == "first_passage"):
             wrong = "strike" if self.strike is None else "payoff"
-            raise FieldError(wrong, "vanilla is a payoff beyond a strike: give one, for knock_in or knock_out")
+            raise FieldError(
+                wrong, "vanilla pays the distance beyond a strike: give a strike, for knock_in or knock_out"
+            )
         if self.quantity == "knock_out" and self.strike is not None:
             self._check_possible(self.barrier, self.strike)
 

@@ -82,7 +82,9 @@ class Stop:
         if self.ended_at is not None:
             object.__setattr__(self, "ended_at", whole("ended_at", self.ended_at, 1))
             if self.seconds is not None:
-                raise FieldError("ended_at", "must not be given beside seconds: it repeats a run that ended by them")
+                raise FieldError(
+                    "ended_at", "must not be given beside seconds: it repeats a run that a time limit ended"
+                )
         if self.relative_error is not None:
             between("relative_error", self.relative_error, 0.0, 1.0)
         object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))

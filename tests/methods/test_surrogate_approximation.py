@@ -106,7 +106,7 @@ REFUSED = {
     "another method": (
         lambda: solve(plane, method=Auto()),
         FieldError,
-        "approximation: must be left out with method auto: only method surrogate learns",
+        "approximation: must be left out with method auto: only method surrogate uses",
     ),
     "no book": (lambda: solve("delta_gamma"), FieldError, "inputs and loss of your own have none"),
     "another length": (
@@ -122,12 +122,12 @@ REFUSED = {
     "one number for columns": (
         lambda: solve(plane, STATES),
         FieldError,
-        "limit_states: must be as many as of the loss, which has 3 limit states, got none",
+        "limit_states: must be as many as the loss has, 3 limit states, got none",
     ),
     "rows that may fail": (
         lambda: solve(PythonLoss(function=plane, on_failure="bound")),
         FieldError,
-        "on_failure: cannot be 'bound' of an approximation",
+        "on_failure: cannot be 'bound' for an approximation",
     ),
 }
 

@@ -43,9 +43,9 @@ class Corridor:
 class Contract:
     """A reinsurance contract: ``limit`` in excess of ``attachment`` of each claim, with terms for the whole period.
 
-    Of the sum of what the layer takes of each claim, the contract pays what exceeds the aggregate deductible, up to the
-    aggregate limit, less a loss corridor, times the share. It applies to the gross claims of its lines, or to what
-    earlier contracts leave of each: ``net_of``.
+    The layer takes a part of each claim. Of the sum of these parts the contract pays what exceeds the aggregate
+    deductible, up to the aggregate limit, less a loss corridor, times the share. It applies to the gross claims of its
+    lines, or to what earlier contracts leave of each: ``net_of``.
 
     Parameters
     ----------

@@ -178,7 +178,9 @@ def _rows(
         for column, cell in (("IsPar", is_par), ("Currency", currency)):
             before, where = first.setdefault(column, (cell, row))
             if cell != before:
-                problems.add(f"must be {before!r} as in row {where}: rows of both cannot be added", row, column)
+                problems.add(
+                    f"must be {before!r} as in row {where}: rows with different values cannot be added", row, column
+                )
         delta, gamma = (
             files.number(cell, NUMBER, problems, row, column)
             for cell, column in zip(numbers, ("Delta", "Gamma"), strict=True)
