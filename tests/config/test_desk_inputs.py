@@ -154,7 +154,7 @@ def test_a_run_remarks_on_its_numbers_and_keeps_its_verdict(capsys):
     assert usual["usual_event"] == found.estimates[1].value > 0.5
     assert "usual_event" not in found.estimates[0].diagnostics
     said = [*remarks(found.estimates[0].diagnostics), *remarks(usual)]
-    assert said[0].startswith("the loss is 2.828 times the gross size of the book: no long position loses more")
+    assert said[0].startswith("the loss is 2.828 times the gross size of the book: a long position cannot lose more")
     assert said[1].startswith("the probability is 0.6")
     assert set(said) <= set(advice_of(found.verdict, found.estimates))
     assert str(found.verdict.status) == "trusted"
