@@ -125,8 +125,8 @@ def _distinct(share: float) -> Check:
 def _afar(looked: float, hits: float) -> Check:
     """Whether the event is where the surrogate is sure that it is not."""
     message = (
-        f"{hits:.0f} of the last {looked:.0f} evaluations far out are in the event, although the surrogate was sure "
-        "that they are not"
+        f"the surrogate was sure that the last {looked:.0f} evaluations far out are not in the event, and {hits:.0f} "
+        "of them are"
     )
     return Check("surrogate_afar", hits, Status.UNTRUSTED if hits else Status.TRUSTED, message)
 

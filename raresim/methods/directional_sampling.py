@@ -163,7 +163,7 @@ class DirectionalSampling(Method):
                 f"Of {n} trial rows of {self.rays(dim)} rays {hit} met the rarest event, at {cost:.3g} evaluations "
                 f"each; {text}.{hard}",
                 f"Each ray is evaluated every {trial.step:.3g} standard deviations from {low:.3g} to {high:.3g}, then "
-                "the boundaries in between are found: a narrower part of the event may be missed.",
+                "the boundaries of the event in between are found; a part narrower than this step may be missed.",
                 trial.decision,
             ),
         )

@@ -192,7 +192,7 @@ class LineSampling(Method):
             [
                 why,
                 f"Each line is evaluated every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
-                "the boundaries in between are found: a narrower part of the event may be missed.",
+                "the boundaries of the event in between are found; a part narrower than this step may be missed.",
                 trial.decision,
                 f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
                 + (

@@ -146,7 +146,7 @@ def estimate(
         label=f"{name} {percent(tail)}",
         direction="above",
         threshold=found.value,
-        threshold_note=f"tuned to a loss of {question.event.threshold:.6g}, found before",
+        threshold_note=f"tuned to a loss of {question.event.threshold:.6g}, found before the estimate",
         value=value,
         log_value=math.nan,
         std_error=std_error,
