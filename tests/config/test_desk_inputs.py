@@ -132,7 +132,7 @@ def test_check_remarks_on_thresholds_that_may_have_another_unit(folder):
     config(folder, measures="[{kind: probability, above: [-1.0, 60.0, 3 sigma]}]", more=", unit: USD")
     _, output = checked(folder)
     lines = [line for line in output.splitlines() if "note: the threshold" in line]
-    assert lines[0].startswith("  note: the threshold 60 USD is 1.2 times the gross size of the book, 50 USD: no long")
+    assert lines[0].startswith("  note: the threshold 60 USD is 1.2 times the gross size of the book, 50 USD: a long")
     assert lines[1].startswith("  note: the threshold -1 is below the median of the losses in the data, ")
     assert lines[1].endswith("; is the threshold in the unit of the loss?")
     assert len(lines) == 2
