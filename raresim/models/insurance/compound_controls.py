@@ -80,7 +80,7 @@ class CompoundControls:
                 yield self._by_grid(e, tail.value, tail.low, tail.high, within)
 
     def _by_grid(self, e: Estimate, value: float, low: float, high: float, within: float) -> Control:
-        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
+        why = f"claims rounded to a grid: rounding down and up gives {low:.6g} and {high:.6g}"
         if any(s.is_interpolated(POINTS) for s in severities(self.loss.frequencies)):
             why += "; tails of events interpolated"
             within += INTERPOLATED
