@@ -151,8 +151,8 @@ class Executor:
         Where the work is done; without it, in the calling thread. ``submit(function, *arguments)`` returns an object
         with ``result()``, as the pools of mpi4py, loky, executorlib and submitit have it.
     workers : int, optional
-        Number of workers; twice as many tasks may be under way at once, so that no worker waits. If it is left out, it is
-        the number that the pool states, or one if the pool states none.
+        Number of workers; twice as many tasks may be under way at once, so that no worker waits. By default it is the
+        number that the pool states, or one if the pool states none.
     owns : bool
         Whether leaving the context shuts the pool down; otherwise the pool stays open for its owner.
 
