@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_declared_smooth_is_never_trusted_on_so_few():
 def test_a_search_with_true_evaluations_stands_in_for_the_declaration():
     result = solve(four_branches, 2, smooth=False, most=1_200)
     assert result.verdict.status == "trusted"
-    assert "a search with true evaluations" in result.verdict.scope
+    assert "a search that evaluates the loss" in result.verdict.scope
 
 
 @pytest.mark.slow
