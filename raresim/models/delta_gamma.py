@@ -63,7 +63,7 @@ class DeltaGamma(Model):
     theta : float
         Change of the value, or of the loss, over the horizon where no factor moves, in the unit of the loss.
     of : "value" or "loss"
-        What deltas, gammas and theta are derivatives of: the value of the book, whose fall is the loss, or the loss.
+        What deltas, gammas and theta describe: the value of the book, whose fall is the loss, or the loss itself.
     ore : Ore, optional
         Files of the Open Source Risk Engine in place of deltas, gammas and covariance.
 

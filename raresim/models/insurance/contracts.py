@@ -62,8 +62,8 @@ class Contract:
     aggregate_deductible : float
         The deductible from what the layer takes in a period, in the unit of the loss.
     aggregate_limit : float, optional
-        The most that the contract pays in a period beyond the aggregate deductible. If it is left out, the limit
-        follows from ``reinstatements``, and is infinite without these.
+        The most that is recovered in a period after the aggregate deductible. If it is left out, it follows from
+        ``reinstatements``, and is infinite without these.
     reinstatements : int, optional
         How often the limit is restored after it was used up: the aggregate limit is ``(1 + reinstatements) limit``.
     reinstatement_rates : sequence of float, optional
