@@ -117,8 +117,8 @@ def scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[st
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
         return (
-            f"all failure regions: a part of the event that {nominal:,} draws of the target missed is small beside the "
-            "estimate",
+            f"all failure regions: any part of the event that {nominal:,} draws of the target missed is small beside "
+            "the estimate",
             hidden,
         )
     if reason := search.get("one_region"):

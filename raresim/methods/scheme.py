@@ -113,7 +113,8 @@ def chosen(offered: Tuned, search: Callable[[float], Tuned], needed: float, cost
         return _told(
             found,
             offered,
-            "draws come from the proposal of a search, because an audit found failing draws that the scheme misses",
+            "draws come from the proposal of a search, because an audit found failing draws that the scheme hardly "
+            "makes",
         )
 
     kept = replace(offered, again=again)

@@ -680,7 +680,7 @@ SCOPES = [
     ({"search": STATED | {"audit": UNAUDITED}}, "the failure regions that the stated proposal covers"),
     (
         {"self_information_nats": 1.0},
-        "all failure regions: a part of the event that 5,000 draws of the target missed is small beside the estimate",
+        "all failure regions: any part of the event that 5,000 draws of the target missed is small beside the estimate",
     ),
     (
         {"search": LINES},
