@@ -65,7 +65,7 @@ class CheckpointError(RaresimError):
 
 
 class ClusterLostError(RaresimError):
-    """A cluster that is lost while a run uses it; the run of a shell keeps its state, from which it can go on."""
+    """A cluster that was lost while a run used it; a run of the shell keeps its state and can be resumed."""
 
     exit_code = ExitCode.INTERRUPTED
 

@@ -40,8 +40,8 @@ SWEEP = Key(
     "sweep",
     "top level",
     "mapping of lists",
-    "Dotted keys with their values, {seed: [1, 2, 3]}: raresim sweep runs every combination. Other verbs refuse it, "
-    "but for check.",
+    "Dotted keys with their values, {seed: [1, 2, 3]}: raresim sweep runs every combination. Of the other "
+    "commands only check accepts them.",
 )
 
 

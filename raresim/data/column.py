@@ -34,7 +34,8 @@ class ColumnSource:
     missing : {"error", "drop"}
         ``error`` refuses missing values, ``drop`` leaves their rows out.
     least : float, optional
-        Values below it are refused, each with its place; of the severity of claims it is 0 without being asked.
+        Smallest allowed value; smaller ones are refused, each with its place. For the severity of claims it is 0 by
+        default.
 
     Examples
     --------

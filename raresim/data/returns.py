@@ -63,8 +63,8 @@ class ReturnsSource:
     Parameters
     ----------
     prices, returns_file, returns_csv : path
-        The file, CSV or Parquet (``.parquet``); exactly one of them. Prices must be positive. ``returns_csv`` is the
-        older name of ``returns_file``.
+        The file, CSV or Parquet (``.parquet``); exactly one of these keys is given. Prices must be positive.
+        ``returns_csv`` is the older name of ``returns_file``.
     returns : {"log", "simple"}
         How returns are made from prices: ``log(p[t] / p[t-1])`` or ``p[t] / p[t-1] - 1``; with
         ``returns_file``, what the numbers in the file are (they are not converted).

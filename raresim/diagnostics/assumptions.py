@@ -20,7 +20,7 @@ LINEAR_OFF = 0.1
 """Largest allowed share of a loss that comes from taking log returns as simple ones: half the return, to second
 order."""
 
-BEYOND_GROSS = "no long position loses more than its value; is the threshold in the unit of the positions?"
+BEYOND_GROSS = "a long position cannot lose more than its value; is the threshold in the unit of the positions?"
 USUAL = "more than half of all scenarios are in the event; is the threshold in the unit of the loss?"
 """What to ask about a loss that is larger than all positions together, and about an event that is no rare one."""
 
@@ -63,9 +63,9 @@ def _simple(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[A
     if "below_total_loss" not in stored:
         return []
     below, nats = stored["below_total_loss"], diagnostics["self_information_nats"]
-    start = "the law of simple returns draws some below -100 %, further than a price can fall"
+    start = "the law of simple returns allows returns below -100 %, which no price can have"
     if below is None or nats is None or not math.isfinite(nats):
-        return [Assumption("simple_returns", below, True, f"{start}; what that means for this number is not known")]
+        return [Assumption("simple_returns", below, True, f"{start}; their effect on this number is not known")]
     share = below * math.exp(min(nats, 700.0))
     shown = f"{share:.1%}" if share <= 1.0 else "all"
     message = f"{start}, with probability {below:.2g}: at most {shown} of this event ({BELOW_SHARE:.0%} allowed)"
@@ -79,8 +79,8 @@ def _log(stored: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> list[Assu
     size = diagnostics["share_of_gross"]
     off = 0.5 * size
     message = (
-        f"log returns enter the linear loss as if they were simple: about {off:.1%} of a loss of {size:.1%} of all "
-        f"positions comes from that ({LINEAR_OFF:.0%} allowed)"
+        f"log returns enter the linear loss as if they were simple returns: at a loss of {size:.1%} of all positions, "
+        f"this makes up about {off:.1%} of the loss ({LINEAR_OFF:.0%} allowed)"
     )
     return [Assumption("log_returns", off, off <= LINEAR_OFF, message)]
 
@@ -90,14 +90,14 @@ def _shrinkage(stored: Mapping[str, Any], _: Mapping[str, Any]) -> list[Assumpti
     if "shrinkage" not in stored:
         return []
     intensity, ratio = stored["shrinkage"], stored.get("loss_std_ratio")
-    start = f"the fit pulls correlations towards 0 by {intensity:.2%}"
+    start = f"the fit shrinks correlations towards 0 by {intensity:.2%}"
     if ratio is None:
         moved = stored["correlation_moved"]
         message = f"{start}, none by more than {moved:.2g} ({MOVED_CORRELATION:g} allowed)"
         return [Assumption("shrinkage", moved, moved <= MOVED_CORRELATION, message)]
     moved = abs(ratio - 1.0)
     message = (
-        f"{start}: the loss has {ratio:.4g} times its standard deviation in the sample "
+        f"{start}: the standard deviation of the loss is {ratio:.4g} times its value in the sample "
         f"(a change of {MOVED_LOSS:.0%} allowed)"
     )
     return [Assumption("shrinkage", moved, moved <= MOVED_LOSS, message)]

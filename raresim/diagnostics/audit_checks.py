@@ -77,13 +77,13 @@ def audit(
     soundings = _soundings(diagnostics)
     climbs, found, samples = diagnostics["audit_climbs"], diagnostics["audit_found"], audit["samples"]
     widened = is_estimate(unit) and not diagnostics["audit_nominal"]
-    kind = "from a widened target" if widened else "that never saw the proposal"
-    size = f"{climbs:,} climbs of {samples:,} draws a level {kind}"
+    kind = "from a widened target" if widened else "that do not use the proposal"
+    size = f"{climbs:,} climbs with {samples:,} draws per level {kind}"
     hits, chance = diagnostics["audit_nominal_hits"], diagnostics["audit_nominal_chance"]
     some, few = NOMINAL_CHANCE
     message = (
         f"{hits:,} of the {diagnostics['audit_nominal']:,} draws of the target that began the climbs hit the event "
-        f"(chance of so many: {chance:.2g})"
+        f"(probability of at least so many, if the estimate is right: {chance:.2g})"
     )
     drawn = diagnostics["audit_nominal"] > 0
     nominal = (graded("nominal_hits", hits, chance > some, chance > few, message),) if drawn else ()
@@ -95,8 +95,8 @@ def audit(
         return (Check("audit", None, Status.TRUSTED if known else Status.CAUTION, message), *soundings, *nominal)
     share = diagnostics["audit_uncovered"]
     most, limit = MISSED[1], missed_allowed(relative_error)
-    seen = "replicates hardly come near" if widened else "the estimate hardly draws"
-    message = f"{size}: {seen} {share:.1%} of the failing mass that they found ({limit:.2%} allowed)"
+    seen = "replicates hardly come near" if widened else "the estimate makes hardly any draws in"
+    message = f"{seen} {share:.1%} of the failure probability found by {size} ({limit:.2%} allowed)"
     coverage = graded("audit", share, share == 0.0 or share < limit, share < most, message)
     checks = (coverage, *soundings, *(() if unit == "draw" else _audited_error(diagnostics.get("audit_error_ratio"))))
     ratio, error = diagnostics["audit_log_ratio"], diagnostics["audit_log_ratio_error"]
@@ -130,28 +130,28 @@ def _soundings(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
         return ()
     draws, hits, width = (diagnostics[f"soundings_{name}"] for name in ("draws", "hits", "width"))
     regions = diagnostics["soundings_regions"]
-    size = f"{draws:,} draws with standard deviation {width:g}"
+    size = f"{draws:,} draws widened to standard deviation {width:g}"
     if not hits:
-        return (Check("soundings", None, Status.TRUSTED, f"none of {size} is in the event: they say nothing about it"),)
-    found = f"{hits:,} of {size} are in the event, in {regions} region{'' if regions == 1 else 's'}"
+        return (Check("soundings", None, Status.TRUSTED, f"none of {size} hit the event: they give no evidence"),)
+    found = f"{hits:,} of {size} hit the event, in {regions} region{'' if regions == 1 else 's'}"
     if not diagnostics["soundings_whole"]:
-        message = f"{found}; then the evaluations left for them were spent: more would show what the estimate misses"
+        message = f"{found}; the evaluations for soundings ran out before it was known what the estimate misses"
         return (Check("soundings", None, Status.CAUTION, message),)
     share = diagnostics["soundings_uncovered"]
     if share is None:
         return (Check("soundings", None, Status.CAUTION, f"{found}, but no typical failing draw was found there"),)
     seen = f"{share:.1%} of the event there"
     if SEEN_MISSED <= share < 1e-3:
-        seen = f"a part of the event there: they see a share of {share:.1g}, and it may be larger"
-    message = f"{found}; the estimate hardly draws {seen} (none wanted)"
+        seen = f"a part of the event there: the soundings see a share of {share:.1g}, but the part may be larger"
+    message = f"{found}; the estimate makes hardly any draws in {seen} (none wanted)"
     coverage = graded("soundings", share, share < SEEN_MISSED, share < MISSED[1], message)
     ratio, error = diagnostics["soundings_log_ratio"], diagnostics["soundings_error"]
     if ratio is None or error is None:
         return (coverage,)
     if width < WIDE_ENOUGH and ratio < math.log(ACCOUNTED):
         message = (
-            f"regions that they found account for {math.exp(ratio):.2g} of the estimate ({ACCOUNTED:g} wanted: below a "
-            f"standard deviation of {WIDE_ENOUGH:g} most draws hit one region, and others may hide behind it)"
+            f"the regions found by soundings account for {math.exp(ratio):.2g} of the estimate ({ACCOUNTED:g} wanted: "
+            f"below a standard deviation of {WIDE_ENOUGH:g} most draws hit one region, which may hide others)"
         )
         return (coverage, Check("soundings_level", ratio, Status.CAUTION, message))
     above = math.exp(min(ratio, 700.0)) * (1.0 - SOUNDED_ERRORS * error)
@@ -168,5 +168,8 @@ def _audited_error(ratio: float | None) -> tuple[Check, ...]:
     if ratio is None:
         return ()
     some, much = ERRORS_OFF
-    message = f"the failing draws of the audit give an error {ratio:.2f} times the reported one ({some:g} allowed)"
+    message = (
+        f"the relative error computed from the failing draws of the audit is {ratio:.2f} times the reported one "
+        f"({some:g} allowed)"
+    )
     return (graded("audit_error", ratio, ratio < some, ratio < much, message),)

@@ -20,36 +20,37 @@ class Ending(StrEnum):
 
     BUDGET = (
         "budget",
-        "raise stop.max_evaluations: the search spent its share before it came to the event",
+        "raise stop.max_evaluations: the search spent its share of the evaluations before it reached the event",
     )
     LEVELS = (
         "levels",
-        "raise max_levels of the method, or use method auto: the search came nearer to the event, and its levels ended",
+        "raise max_levels of the method, or use method auto: the search ran out of levels on its way to the event",
     )
     STALLED = (
         "stalled",
-        "check threshold and loss: no draw had a larger loss than those before, as where the event is impossible or "
-        "the loss has a largest value",
+        "check the threshold and the loss: no draw had a larger loss than all draws before it, as happens if the event "
+        "is impossible or the loss has a largest value",
     )
     LOWEST = (
         "lowest",
-        "check the threshold: the search went on to probabilities that a double can hardly hold",
+        "check the threshold: the search went down to probabilities near the smallest that a double can hold",
     )
     ALIKE = (
         "alike",
-        "check the loss: its values do not tell the tail from the rest, as where most draws have the same one",
+        "check the loss: its values do not separate the tail from the rest, as happens if most draws have the same "
+        "loss",
     )
     DEGENERATE = (
         "degenerate",
-        "give the method more samples a level or a proposal with fewer parameters: few weights carried the whole fit",
+        "give the method more samples per level, or a proposal with fewer parameters: a few weights decided the fit",
     )
     FLAT = (
         "flat",
-        "use method auto or subset_simulation, which need no gradient: the loss is flat where a climb came to",
+        "use method auto or subset_simulation, which need no gradient: the loss is flat where a climb ended",
     )
     UNSETTLED = (
         "unsettled",
-        "use method auto, or give the limit states by themselves: the loss has corners or jumps where a climb came to",
+        "use method auto, or give each limit state separately: the loss has corners or jumps where a climb ended",
     )
 
 

@@ -24,9 +24,12 @@ MIN_REPLICATES = 10
 MET = {"draw": "hit", "line": "met", "direction": "met", "replicate": "reached", "batch": "met"}
 """The verb for a row of each unit that is in the event."""
 
-_KNOWN = "the equations of the model give a row a relative variance of {:.3g}, and the error is not below that"
+_KNOWN = (
+    "by the equations of the model the relative variance of a row is {:.3g}, and the reported error is not smaller "
+    "than that implies"
+)
 
-_AS_SAID = "the failing draws of the audit give an error only {:.2f} times the reported one"
+_AS_SAID = "the relative error computed from the failing draws of the audit is only {:.2f} times the reported one"
 
 
 def graded(name: str, value: float, trusted: bool, caution: bool, message: str) -> Check:
@@ -76,8 +79,8 @@ def threshold(diagnostics: Mapping[str, Any]) -> tuple[Check, ...]:
     size = f"mean and standard deviation of the loss come from {draws:,} draws"
     if not threshold_is_known(diagnostics):
         message = (
-            f"{size}, whose squares have a tail of shape k-hat {shape:.2f} (below 0.5 wanted): the loss may have no "
-            "fourth moment, and the error of the threshold is not known"
+            f"{size}; the tail of the squared losses has the shape k-hat {shape:.2f} (below 0.5 wanted): the loss may "
+            "have no fourth moment, and the error of the threshold is not known"
         )
         return (graded("threshold", shape, False, shape < 0.7, message),)
     message = f"{size}: the threshold alone gives the probability a relative error of {error:.2%} (10 % wanted)"
@@ -100,8 +103,8 @@ def control(diagnostics: Mapping[str, Any], relative_error: float | None) -> tup
         return ()
     allowed = diagnostics["control_allowed"] + CONTROL_ERRORS * (relative_error or 0.0)
     message = (
-        f"a control that is known without sampling is {gap:.2%} off ({allowed:.2%} allowed by what it assumes and by "
-        f"{CONTROL_ERRORS:g} standard errors): see controls.csv"
+        f"the estimate is {gap:.2%} off a control, a number known without sampling ({allowed:.2%} allowed: the error "
+        f"of what the control assumes and {CONTROL_ERRORS:g} standard errors); see controls.csv"
     )
     return (Check("control", gap, Status.TRUSTED if gap <= allowed else Status.CAUTION, message),)
 
@@ -121,7 +124,7 @@ def tail(diagnostics: Mapping[str, Any], weighted: bool, confirmed: bool = False
         return Check("khat", khat, Status.TRUSTED, f"{shape}, but {said}")
     if khat is None:
         return Check("khat", None, Status.CAUTION, "too few different weights to see their tail")
-    meaning = "the weights have a variance" if khat < 0.5 else "the weights may have no variance"
+    meaning = "the weights have a finite variance" if khat < 0.5 else "the variance of the weights may be infinite"
     return graded("khat", khat, khat < 0.5, khat < 0.7, f"tail shape k-hat {khat:.2f}: {meaning} (below 0.5 wanted)")
 
 
@@ -136,7 +139,7 @@ def share_is_trusted(share: float, confirmed: bool = False) -> bool:
 
 
 def share(share: float, confirmed: bool = False) -> Check:
-    message = f"the largest weight carries {share:.2%} (under {'5' if confirmed else '2'} % wanted)"
+    message = f"the largest weight carries {share:.2%} of the estimate (under {'5' if confirmed else '2'} % wanted)"
     return graded("max_share", share, share_is_trusted(share, confirmed), share < 0.05, message)
 
 
@@ -146,8 +149,8 @@ def canary(canary: Mapping[str, Any] | None) -> tuple[Check, ...]:
         return ()
     if canary["z"] is None:
         message = (
-            f"the density of the proposal could not be tested: around its components the weights of "
-            f"{canary['draws']:,} draws are too uneven; this is missing evidence, not a finding"
+            "the density of the proposal could not be tested, because the weights of "
+            f"{canary['draws']:,} draws around its components are too uneven; this is missing evidence, not a finding"
         )
         return (Check("canary", None, Status.CAUTION, message),)
     z, ratio = canary["z"], canary["ratio"]
@@ -179,13 +182,13 @@ def failures(diagnostics: Mapping[str, Any], weighted: bool) -> tuple[Check, ...
     widening = math.inf if diagnostics["widening"] is None else diagnostics["widening"]
     some, much = WIDENED
     message = (
-        f"{estimating:,} rows of the estimate failed: counting them on both sides widens the interval by "
-        f"{widening:.3g} of its width ({some:.0%} allowed)"
+        f"{estimating:,} rows of the estimate failed: counting them as safe at the lower end and as failing at the "
+        f"upper end widens the interval by {widening:.3g} of its width ({some:.0%} allowed)"
     )
     few = weighted and searching > 0 and estimating < MIN_FAILED
     if few:
         message += (
-            f"; but {searching:,} of the rows of the search failed: the proposal may avoid them, and the upper end "
-            "miss them"
+            f"; but {searching:,} of the rows of the search failed: the proposal may avoid such rows, and the upper "
+            "end may then be too low"
         )
     return (graded("failures", widening, widening <= some and not few, widening <= much, message),)

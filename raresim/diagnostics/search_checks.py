@@ -30,17 +30,20 @@ def search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[C
     stands_in = diagnostics.get("audit_found", 0) >= 2 and search["audit"]["samples"] >= MIN_AUDIT
     if search["kind"] == "stated":
         if stands_in and diagnostics["audit_uncovered"] > 0:
-            message = "the proposal was stated, not searched for, and the audit found failing mass that it hardly draws"
+            message = (
+                "the proposal was stated, not found by a search, and the audit found a part of the event where it "
+                "hardly draws"
+            )
             return (Check("search", None, Status.CAUTION, message),)
         if stands_in:
-            message = "the proposal was stated, not searched for; the audit has looked for what it misses"
+            message = "the proposal was stated, not found by a search; the audit has looked for regions that it misses"
             return (Check("search", None, Status.TRUSTED, message),)
         return (
             Check(
                 "search",
                 None,
                 Status.CAUTION,
-                "the proposal was stated, not searched for: a failure region away from it would not be seen",
+                "the proposal was stated, not found by a search: a failure region away from it would not be seen",
             ),
         )
     reached, starts = search["reached"], search["starts"]
@@ -51,7 +54,7 @@ def search(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[C
     if starts < MIN_STARTS:
         message += f"; {MIN_STARTS} starts wanted"
     if 2 * regions > reached > 0:
-        message += "; two starts a region wanted: there may be more regions than starts"
+        message += "; two starts per region wanted: some regions may not have been reached by any start"
     enough = starts >= MIN_STARTS and 2 * reached >= starts and 2 * regions <= reached
     if stands_in and reached > 0 and not enough:
         enough, message = True, f"{message}; the audit has looked for missed regions"
@@ -64,21 +67,27 @@ def facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
     if "grid_step" in facts:
         step, change = facts["grid_step"], facts.get("grid_change")
         if change is None:
-            message = f"no grid finer than {step:.3g} standard deviations was tried: no trial hit, or no budget"
+            message = (
+                f"the grid step of {step:.3g} standard deviations was not compared with a finer one: no trial met the "
+                "event, or the budget was too small"
+            )
             checks.append(Check("grid", None, Status.CAUTION, message))
         else:
-            message = f"halving the step of the grid changes a trial's estimates by {change:.2%} (1 % allowed)"
+            message = f"halving the grid step changes the estimates of a trial by {change:.2%} (1 % allowed)"
             checks.append(graded("grid", change, change <= 0.01, change <= 0.1, message))
     if "uncovered" in facts:
         share = facts["uncovered"]
-        message = f"{share:.1%} of the failing mass seen so far lies where the proposal hardly draws (under 5 % wanted)"
+        message = (
+            f"{share:.1%} of the failure probability seen so far lies where the proposal makes hardly any draws (under "
+            "5 % wanted)"
+        )
         checks.append(graded("uncovered", share, share < 0.05, share < 0.2, message))
     if "unseen_regions" in facts:
         share, walks = facts["unseen_regions"], int(facts.get("unseen_walks", MANY_WALKS))
         if share >= 0.1 and walks < MANY_WALKS:
             message = (
-                f"{walks} walk{'' if walks == 1 else 's'} uphill cannot tell how many failure regions there are: this "
-                f"is missing evidence, not a finding ({MANY_WALKS} walks, or two a region, would tell)"
+                f"{walks} walk{'' if walks == 1 else 's'} uphill cannot show how many failure regions there are: this "
+                f"is missing evidence, not a finding ({MANY_WALKS} walks, or two per region, would be enough)"
             )
             return (*checks, Check("unseen_regions", None, Status.CAUTION, message))
         message = f"about {share:.1%} of the failure regions may not have been found (under 10 % wanted)"
@@ -88,7 +97,11 @@ def facts(facts: Mapping[str, float]) -> tuple[Check, ...]:
 
 def scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[str, float | None]:
     kind, unit, step = search["kind"], search["unit"], search["facts"].get("grid_step")
-    narrow = "" if step is None else f"; a part narrower along a line than {step:.3g} standard deviations may be missed"
+    narrow = (
+        ""
+        if step is None
+        else f"; a part of the event that is narrower than {step:.3g} standard deviations along a line may be missed"
+    )
     if kind == "none":
         which = "all failure regions" if step is None else "all failure regions that the grid sees"
         why = search["audit"].get("why") if unit == "draw" and search["weighted"] else ""
@@ -103,13 +116,18 @@ def scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[st
     hidden = -math.log(0.05) / nominal
     information = diagnostics["self_information_nats"]
     if information is not None and hidden <= UNCONDITIONAL * math.exp(-information):
-        return f"all failure regions: any part that {nominal:,} draws of the target missed is small beside them", hidden
+        return (
+            f"all failure regions: any part of the event that {nominal:,} draws of the target missed is small beside "
+            "the estimate",
+            hidden,
+        )
     if reason := search.get("one_region"):
         return f"all failure regions: {reason}{narrow}", None
-    first = "first draws of all runs" if kind == "replicates" else "first draws of search and audit"
+    first = "of all runs" if kind == "replicates" else "of the search and the audit"
     return (
-        f"{_met_when_widened(diagnostics)}failure regions that can be reached by climbing in the loss from the "
-        f"{nominal:,} {first}; an isolated region of probability up to {hidden:.2g} (95 %) cannot be excluded{narrow}",
+        f"{_met_when_widened(diagnostics)}failure regions that can be reached by following rising losses from the "
+        f"{nominal:,} first draws {first}; an isolated region with a probability of up to {hidden:.2g} (95 % "
+        f"confidence) cannot be excluded{narrow}",
         hidden,
     )
 
@@ -117,12 +135,17 @@ def scope(search: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[st
 def _seen_by_surrogate(facts: Mapping[str, float]) -> str:
     """The scope of a run with a surrogate."""
     if facts.get("surrogate_searched"):
-        return "the failure regions that a search with true evaluations, which followed no values of the loss, found"
+        return (
+            "the failure regions found by a search that evaluates the loss and only asks whether a draw is in the event"
+        )
     count, states = f"{facts['surrogate_evaluations']:.0f} evaluations", facts["surrogate_limit_states"]
     if not facts["surrogate_undeclared"]:
-        what = "a loss that is" if states == 1 else f"{states:.0f} limit states that are"
-        return f"the failure regions that {count} show of {what} as smooth as was declared"
-    return f"the failure regions that {count} show; a part of the loss that appears only where it fails is not excluded"
+        what = "the loss is" if states == 1 else f"all {states:.0f} limit states are"
+        return f"the failure regions that {count} can reveal, provided that {what} as smooth as declared"
+    return (
+        f"the failure regions that {count} can reveal; a failure region that does not show in the loss outside it "
+        "cannot be excluded"
+    )
 
 
 def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
@@ -135,7 +158,7 @@ def _met_when_widened(diagnostics: Mapping[str, Any]) -> str:
     least = -math.log(0.05) / draws
     distance = -width * float(ndtri(min(least, 0.5)))
     return (
-        f"failure regions that draws with {width:g} times the standard deviation meet with a probability of "
-        f"{least:.2g} or more (95 %; a half-space: up to {distance:.1f} standard deviations away), if the straight "
-        "line to another region leaves the event; and "
+        f"failure regions that a draw with {width:g} times the standard deviation hits with a probability of at least "
+        f"{least:.2g} (95 % confidence; for a half-space: up to {distance:.1f} standard deviations away), provided "
+        "that the straight line to any other region leaves the event; and "
     )

@@ -80,29 +80,29 @@ def _sight(facts: Mapping[str, float]) -> Check:
     """Whether a part of the loss that shows only where it fails can be excluded."""
     name, off = "surrogate_sight", facts["surrogate_largest_off"]
     if facts.get("surrogate_search_missed"):
-        count = f"{facts['surrogate_search_missed']:.0f} of the nearest points that a search found"
+        count = f"{facts['surrogate_search_missed']:.0f} of the design points that a search found"
         return Check(name, off, Status.UNTRUSTED, f"the surrogate does not expect the event beyond {count}")
     if facts.get("surrogate_searched"):
-        message = "a search that follows no values of the loss found no other part of the event"
+        message = "a search that only asks whether a draw is in the event found no other part of the event"
         return Check(name, off, Status.TRUSTED, message)
     states, undeclared = facts["surrogate_limit_states"], facts["surrogate_undeclared"]
     if undeclared:
-        which = "the loss is" if states == 1 else f"{undeclared:.0f} of its {states:.0f} limit states are"
+        which = "the loss is" if states == 1 else f"{undeclared:.0f} of the {states:.0f} limit states are"
         message = (
-            f"{facts['surrogate_evaluations']:.0f} evaluations cannot show a part of the loss that appears only where "
-            f"it fails, and {which} not declared to be smooth"
+            f"{which} not declared to be smooth, so {facts['surrogate_evaluations']:.0f} evaluations cannot exclude a "
+            "failure region that does not show in the loss outside it"
         )
         return Check(name, None, Status.CAUTION, message)
     what = "the loss is" if states == 1 else f"all {states:.0f} limit states are"
     message = (
-        f"{what} declared to be smooth; the others predict each evaluation within {off:.1f} standard deviations "
-        f"({LEFT_OUT[0]:g} allowed)"
+        f"{what} declared to be smooth; each evaluation lies within {off:.1f} standard deviations of its prediction "
+        f"from all other evaluations ({LEFT_OUT[0]:g} allowed)"
     )
     return _graded(name, off, LEFT_OUT, message)
 
 
 def _inputs(dim: float) -> Check:
-    message = f"the surrogate has {dim:.0f} inputs: {MOST_INPUTS} or fewer can be trusted"
+    message = f"the surrogate has {dim:.0f} inputs (at most {MOST_INPUTS} can be trusted)"
     return Check("surrogate_inputs", dim, Status.TRUSTED if dim <= MOST_INPUTS else Status.CAUTION, message)
 
 
@@ -115,7 +115,8 @@ def _failures(facts: Mapping[str, float]) -> Check:
 
 def _distinct(share: float) -> Check:
     message = (
-        f"{share:.0%} of the evaluations have values of their own ({DISTINCT:.0%} wanted: the loss moves in steps)"
+        f"{share:.0%} of the evaluations have distinct losses ({DISTINCT:.0%} wanted; a smaller share means that the "
+        "loss moves in steps)"
     )
     status = Status.TRUSTED if share >= DISTINCT else Status.UNTRUSTED
     return Check("surrogate_steps", share, status, message)
@@ -124,7 +125,8 @@ def _distinct(share: float) -> Check:
 def _afar(looked: float, hits: float) -> Check:
     """Whether the event is where the surrogate is sure that it is not."""
     message = (
-        f"{hits:.0f} of the last {looked:.0f} evaluations far out, where the surrogate was sure of no event, are in it"
+        f"the surrogate was sure that the last {looked:.0f} evaluations far out are not in the event, and {hits:.0f} "
+        "of them are"
     )
     return Check("surrogate_afar", hits, Status.UNTRUSTED if hits else Status.TRUSTED, message)
 
@@ -136,7 +138,7 @@ def _limit_states(facts: Mapping[str, float]) -> tuple[Check, ...]:
         return ()
     message = (
         f"{unprobed:.0f} of {states:.0f} limit states were neither seen to fail nor evaluated where they are expected "
-        "nearest to it"
+        "to be nearest to failure"
     )
     status = Status.CAUTION if unprobed else Status.TRUSTED
     return (Check("surrogate_limit_states", unprobed, status, message),)
@@ -144,14 +146,14 @@ def _limit_states(facts: Mapping[str, float]) -> tuple[Check, ...]:
 
 def _calibration(off: float) -> Check:
     message = (
-        f"while it learnt, the event came about {'more' if off > 0 else 'less'} often than the surrogate expected, by "
+        f"while the surrogate learnt, the event occurred {'more' if off > 0 else 'less'} often than it predicted, by "
         f"{abs(off):.1f} standard deviations ({CALIBRATION[0]:g} allowed)"
     )
     return _graded("surrogate_calibration", abs(off), CALIBRATION, message)
 
 
 def _unsure(ratio: float) -> Check:
-    message = f"what the surrogate is unsure of is {ratio:.2g} times the probability ({UNSURE[0]:g} allowed)"
+    message = f"the uncertainty of the surrogate is {ratio:.2g} times the probability ({UNSURE[0]:g} allowed)"
     return _graded("surrogate_unsure", ratio, UNSURE, message)
 
 
@@ -167,7 +169,8 @@ def _spread(ratio: float | None, relative_error: float | None) -> Check:
     ratio = math.inf if ratio is None else ratio
     limits = SPREAD_CLOSE if relative_error is not None and relative_error <= CLOSE else SPREAD
     message = (
-        f"the batches of the correction spread {ratio:.2g} times as much as its doubts say ({limits[0]:g} allowed)"
+        f"the variance between batches of the correction is {ratio:.2g} times the variance that the surrogate predicts "
+        f"({limits[0]:g} allowed)"
     )
     return _graded("surrogate_spread", ratio, limits, message)
 
@@ -175,7 +178,9 @@ def _spread(ratio: float | None, relative_error: float | None) -> Check:
 def _agreement(share: float | None, relative_error: float | None) -> Check:
     """Whether the surrogate alone and the corrected estimate agree."""
     if share is None:
-        return Check("surrogate_agreement", None, Status.UNTRUSTED, "the correction leaves nothing of the event")
+        return Check(
+            "surrogate_agreement", None, Status.UNTRUSTED, "after the correction nothing is left of the probability"
+        )
     off, allowed = abs(share), max(OFF, OFF_ERRORS * (relative_error or 0.0))
-    message = f"the surrogate alone is {off:.2%} off the corrected estimate ({allowed:.0%} allowed)"
+    message = f"the estimate of the surrogate alone is {off:.2%} off the corrected one ({allowed:.0%} allowed)"
     return _graded("surrogate_agreement", off, (allowed, 2.0 * allowed), message)

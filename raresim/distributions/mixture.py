@@ -23,7 +23,7 @@ from raresim.registry import member
 @member("distribution")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture(Distribution):
-    """Mixture of laws of one dimension.
+    """Mixture of laws that have the same dimension.
 
     Density ``sum_k w_k f_k(x)``.
 

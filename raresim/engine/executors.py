@@ -143,7 +143,7 @@ class WorkersDiedError(Exception):
 
 
 class Executor:
-    """An ordered map over chunks.
+    """Computes the chunks of a run, in the calling thread or in a pool of workers, and returns them in order.
 
     Parameters
     ----------
@@ -151,10 +151,10 @@ class Executor:
         Where the work is done; without it, in the calling thread. ``submit(function, *arguments)`` returns an object
         with ``result()``, as the pools of mpi4py, loky, executorlib and submitit have it.
     workers : int, optional
-        Number of workers; twice as many tasks may be under way at once, so that no worker waits. As the pool says when
-        left out, or one where it does not.
+        Number of workers; twice as many tasks may be under way at once, so that no worker waits. By default it is the
+        number that the pool states, or one if the pool states none.
     owns : bool
-        Whether leaving the context shuts the pool down; a pool that others made is left as it is.
+        Whether leaving the context shuts the pool down; otherwise the pool stays open for its owner.
 
     Raises
     ------

@@ -41,8 +41,8 @@ UNCOUNTED = ("empirical", "semi_parametric")
 class FittedInputs(Inputs, Distribution):
     """Margins and copula fitted to a table of returns, one after the other ("inference from margins").
 
-    Each margin is fitted to its column; the copula to the normal scores of the ranks, so that a wrong margin cannot
-    spoil it.
+    Each margin is fitted to its column; the copula to the normal scores of the ranks, so that a wrong margin does
+    not change it.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def _of_factor_model(base: FactorModel, u: Float, x: Float) -> LogDensity:
         assert isinstance(law, FactorModel)
         moved = any(np.any(getattr(law, name) != getattr(base, name)) for name in ("loadings", "specific", "loc"))
         if moved and np.isfinite(ends).any():
-            raise NoDensityError("the values that a name can take would move with it")
+            raise NoDensityError("the range of values of a name would change with it")
         _refuse_beyond([ends], [law.residual.support])
         specific, loc, centre = np.asarray(law.specific), np.asarray(law.loc), f @ np.asarray(law.loadings).T
         out = common(law.factors).copy()

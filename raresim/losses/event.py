@@ -26,8 +26,9 @@ from raresim.registry import member
 class Event(Composite):
     """A loss with a threshold of its own, as a part of a union, an intersection or another system.
 
-    The value is the distance beyond the threshold, ``(loss - above) / scale`` or ``(below - loss) / scale``: the event
-    is that it is at least 0, so that events of losses in different units go together. A measure asks for ``above: 0``.
+    The value is the distance beyond the threshold, ``(loss - above) / scale`` or ``(below - loss) / scale``. The event
+    is that this distance is at least 0, so events of losses in different units can be combined. A measure asks for
+    ``above: 0``.
 
     Parameters
     ----------

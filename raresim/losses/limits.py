@@ -27,7 +27,7 @@ class Limited:
         if self.name is not None and (not self.name or self.name != self.name.strip()):
             raise FieldError("name", f"must be a name without spaces around it, got {self.name!r}")
         if self.above is not None and self.below is not None:
-            raise FieldError("below", "must be left out beside above: the limit is one of both")
+            raise FieldError("below", "must be left out beside above: a number has one limit")
         for field in ("above", "below"):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, finite(field, getattr(self, field)))

@@ -49,10 +49,11 @@ class ProgramOutput(Limited):
     name : str, optional
         Name of the limit state, where there are several outputs; left out, ``g1``, ``g2``, ... by its place.
     above : float, optional
-        The limit of the number, in its own unit: it fails where it is at least this. The loss is then the distance
-        beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
+        The limit of the number, in its own unit: the limit state fails where the number is at least this. The loss is
+        then the distance beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
     below : float, optional
-        It fails where it is at most this, ``(below - number) / scale``. It replaces ``above``.
+        The limit state fails where the number is at most this limit; the loss is ``(below - number) / scale``. It
+        replaces ``above``.
     scale : float
         What counts as one unit beyond the limit, positive, in the unit of the number. It changes no event. Where
         several outputs have different units it makes their distances comparable, which helps a search.

@@ -50,8 +50,8 @@ class ProgramLoss(RowLoss):
         for ``${row_folder}``, the folder of the row. ``$$`` is a dollar sign.
     output : ProgramOutput or sequence of ProgramOutput
         Where the loss stands in what the program writes: ``{file: beam.out, pattern: "deflection = (.*)"}``, or
-        ``{file: beam.csv, column: deflection}``. Several are limit states of one start of the program, each with a
-        ``name``, and with a limit of its own, ``above`` or ``below``, where their units differ.
+        ``{file: beam.csv, column: deflection}``. Several outputs are limit states of one start of the program: each
+        has a ``name``, and where their units differ a limit of its own, ``above`` or ``below``.
     templates : mapping of str to path
         Input files of the program: the name in the folder of the row, and the template, whose placeholders are
         replaced as in ``command``.
@@ -81,8 +81,8 @@ class ProgramLoss(RowLoss):
         at least so many. Where outputs have limits of their own, a measure asks for ``above: 0``.
     smooth : bool
         Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
-        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
-        where they can.
+        with one mode of failure does. Methods that learn the loss from few evaluations need this declaration, and
+        report evaluations that contradict it.
 
     Raises
     ------

@@ -81,9 +81,9 @@ class PythonLoss(UserCode):
         Name of the loss's unit, such as ``USD``: it is printed beside numbers and on axes, and nothing is converted.
     smooth : bool or sequence of str
         Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
-        with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
-        where they can. Of a loss with limit states it declares that each of them is smooth, or those that it names;
-        their maximum never is.
+        with one mode of failure does. Methods that learn the loss from few evaluations need this declaration, and
+        report evaluations that contradict it. For a loss with limit states, true declares that each limit state is
+        smooth, and a list declares it for those that it names; their maximum is never smooth.
 
     Raises
     ------
@@ -380,7 +380,7 @@ class PythonLoss(UserCode):
         lines = [f"Python function {self.name}{how}"]
         again = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
         if self.on_failure == "retry":
-            lines.append(f"a row without a loss is tried again, and ends the run{again}")
+            lines.append(f"a row without a loss is tried again, and the run ends if it still has none{again}")
         if self.on_failure == "bound":
             lines.append(
                 f"a row without a loss{again} counts as safe for the lower end, and as failing for the upper end"

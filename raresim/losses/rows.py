@@ -154,7 +154,7 @@ class RowLoss(UserCode):
             lines.append(f"limit states {', '.join(names)}: the event is that {in_words(self.system)}")
         tries = f" after {self.again} further tr{'y' if self.again == 1 else 'ies'}" if self.again else ""
         if self.on_failure == "retry":
-            lines.append(f"a row without a loss is tried again, and ends the run{tries}")
+            lines.append(f"a row without a loss is tried again, and the run ends if it still has none{tries}")
         if self.on_failure == "bound":
             lines.append(
                 f"a row without a loss{tries} counts as safe for the lower end, and as failing for the upper end"

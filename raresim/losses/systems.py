@@ -49,7 +49,7 @@ class SeriesSystem(Combination):
 @member("loss")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParallelSystem(Combination):
-    """A system of components any of which will do: it fails where all of them fail. The same event as an intersection.
+    """A system of components that needs only one of them: it fails where all fail. The same event as an intersection.
 
     Parameters
     ----------

@@ -42,14 +42,16 @@ class UMBridgeOutput(Limited):
     Parameters
     ----------
     at : int or sequence of int, optional
-        Its index from 0, or ``[vector, index]`` where the output has several vectors. Left out, the only number.
+        Its index from 0, or ``[vector, index]`` where the output has several vectors. It may be left out if the output
+        is a single number.
     name : str, optional
         Name of the limit state, where there are several outputs; left out, ``g1``, ``g2``, ... by its place.
     above : float, optional
-        The limit of the number, in its own unit: it fails where it is at least this. The loss is then the distance
-        beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
+        The limit of the number, in its own unit: the limit state fails where the number is at least this. The loss is
+        then the distance beyond the limit, ``(number - above) / scale``, and a measure asks for ``above: 0``.
     below : float, optional
-        It fails where it is at most this, ``(below - number) / scale``. It replaces ``above``.
+        The limit state fails where the number is at most this limit; the loss is ``(below - number) / scale``. It
+        replaces ``above``.
     scale : float
         What counts as one unit beyond the limit, positive, in the unit of the number; it changes no event.
 
@@ -80,13 +82,13 @@ class UMBridgeLoss(RowLoss):
     url : str
         Address of the server, ``http://localhost:4242``.
     model : str
-        Name of the model, of those that the server has.
+        Name of the model on the server.
     config : mapping
         Options of the model, passed on as JSON.
     output : int, sequence of int, UMBridgeOutput or sequence of UMBridgeOutput, optional
         Which number of the model's output is the loss: its index from 0, or ``[vector, index]`` where the output has
-        several vectors; or with a limit of its own, ``{at: 1, above: 3}``. A list of the latter are limit states of
-        one evaluation. Left out, the only number.
+        several vectors; or with a limit of its own, ``{at: 1, above: 3}``. A list of such entries
+        gives the limit states of one evaluation. It may be left out if the output is a single number.
     parallel : int
         Number of rows that one worker asks for at the same time. A server that evaluates one row at a time lets the
         others wait.

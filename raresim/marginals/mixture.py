@@ -26,7 +26,7 @@ STEPS = 200
 @member("marginal")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture(Wrapper):
-    """Mixture of laws: its density and tail probabilities are those of the components, summed with weights ``w_k``.
+    """Mixture of laws: density and tail probabilities are sums over the components with the weights ``w_k``.
 
     Where components overlap smoothly, the map from a standard normal is tabulated. With gaps or edges inside the
     support each draw is solved for, which is as exact and takes some microseconds.

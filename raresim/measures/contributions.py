@@ -80,9 +80,9 @@ class Contributions(Measure):
     Parameters
     ----------
     level : float
-        Confidence of both numbers, such as 0.999; or
+        Confidence of both numbers, such as 0.999. Exactly one of ``level`` and ``tail`` is given.
     tail : float
-        one minus the level, such as 0.001. Exactly one of the two is given.
+        One minus the level, such as 0.001.
     of : "value_at_risk", "expected_shortfall" or "both"
         The number that is shared among the parts.
     by : str or sequence of str

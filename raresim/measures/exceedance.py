@@ -76,7 +76,8 @@ class Exceedance(Measure):
     Parameters
     ----------
     thresholds : list of float, optional
-        Thresholds in the unit of the loss, rising. Left out, the program chooses ``points`` quantiles of the sample.
+        Thresholds in the unit of the loss, rising. If they are left out, the program chooses quantiles of the
+        sample, as many as ``points`` says.
     points : int, optional
         Number of points that the program chooses, evenly spaced in the log probability; 100 when left out.
     from_tail, to_tail : float, optional

@@ -55,8 +55,8 @@ class ExpectedShortfall(AtLevels):
         if closed is not None and closed[0] == math.inf:
             raise FieldError(
                 "level" if self.level is not None else "tail",
-                "has no expected shortfall: the loss has an infinite mean, so that of its worst outcomes is infinite "
-                "too; ask for a value_at_risk or an exceedance curve, or limit the loss",
+                "has no expected shortfall: the loss has an infinite mean, so the mean of its worst outcomes is "
+                "infinite too; ask for a value_at_risk or an exceedance curve, or limit the loss",
             )
 
     @staticmethod

@@ -38,13 +38,13 @@ class Probability(Measure):
     Parameters
     ----------
     above, below : float, str or a list of them
-        Exactly one of the two. A number is in the unit of the loss; ``"5 sigma"`` is five standard deviations of
-        the loss from its mean: ``mean + 5 std`` above, ``mean - 5 std`` below.
+        Exactly one of the two is given. A number is in the unit of the loss; ``"5 sigma"`` is five standard deviations
+        of the loss from its mean: ``mean + 5 std`` above, ``mean - 5 std`` below.
     sigma : "model" or float
-        The standard deviation that is counted. ``model`` is the one of the loss under the input law, in closed form
-        where there is one, else from a pilot sample of the target with as many draws as the asked error needs, at most
-        a fiftieth of the budget or 10,000; the interval includes the remaining error of the threshold. A number is the
-        standard deviation itself, in the unit of the loss, around mean zero.
+        The standard deviation that a threshold in sigma is a multiple of. ``model`` is the standard deviation of the
+        loss under the input law: in closed form where there is one, else from a pilot sample of the target with as many
+        draws as the asked error needs, at most a fiftieth of the budget or 10,000; the interval includes the remaining
+        error of the threshold. A number is the standard deviation itself, in the unit of the loss, around mean zero.
     confidence : float
         Confidence of the interval, between 0 and 1.
     reference : Reference or a list of them

@@ -50,7 +50,7 @@ class Scenarios(Measure):
     tail : float
         One minus the level.
     sigma : "model" or float
-        The standard deviation that ``above`` counts, as in `Probability`.
+        The standard deviation that ``above`` is a multiple of, as in `Probability`.
     modes : int, optional
         Largest number of failure modes shown, by falling share; the others are taken together. Left out, all modes
         found are shown, up to 16.

@@ -37,8 +37,9 @@ MOST_ALONE = 40
 class Sensitivities(Measure):
     r"""Derivatives of every probability, value at risk and expected shortfall of the run.
 
-    Derivatives are with respect to the parameters of the inputs, to those of a loss that has some (``pd``, ``rho`` and
-    ``lgd`` of a credit portfolio), to thresholds and to tail probabilities. They take no further evaluations.
+    Derivatives are with respect to the parameters of the inputs, to the parameters of the loss if it has any (``pd``,
+    ``rho`` and ``lgd`` of a credit portfolio), to thresholds and to tail probabilities. They take no further
+    evaluations.
 
     Parameters
     ----------
@@ -245,14 +246,14 @@ COLUMNS = (
 )
 
 _OF_LOSS = (
-    "Of the loss: {names}, each changed by one factor for all parts, or for those of a group, by the score of what the "
-    "parts did given the factors."
+    "The parameters of the loss are {names}. Each is multiplied by one factor for all parts, or for the parts of a "
+    "group; the derivative comes from the score of the outcomes of the parts given the risk factors."
 )
 
 _OF_SIZE = (
-    "A factor on {names} of all parts multiplies every loss: it gives a value at risk and an expected shortfall the "
-    "elasticity 1, and a probability minus that of its threshold. By a factor for one group, a value at risk and an "
-    "expected shortfall change by the group's contribution."
+    "A factor on {names} of all parts multiplies every loss. The elasticity of a value at risk and of an expected "
+    "shortfall is then 1, and the elasticity of a probability is minus its elasticity with respect to the threshold. A "
+    "factor for one group changes a value at risk and an expected shortfall by the contribution of the group."
 )
 
 _HOW = (

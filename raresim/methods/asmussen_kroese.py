@@ -73,13 +73,13 @@ class AsmussenKroese(Method):
             iterations=(iteration("all", 0, math.nan, trial, int(tail.hits.min()), tail.hits.min() / trial),),
             evaluations=trial,
             variances=tuple(trial * tail.relative_error(k) ** 2 for k in events) if planned else None,
-            outcome="draws come from the target: nothing was searched for",
+            outcome="draws come from the target, without a search",
             estimator=rows,
             decisions=(
-                "The probability that a summand is the largest and the sum in the event is exact for each, given the "
-                "others.",
-                f"A trial of {trial:,} draws has an effective number of {least:,.0f}; "
-                + ("its variance plans the sample." if planned else "these are too few to plan the sample."),
+                "For each summand, given the others, the probability that it is the largest and that the sum is in the "
+                "event is computed exactly.",
+                f"A trial of {trial:,} draws is worth {least:,.0f} effective draws; "
+                + ("the sample size is planned from its variance." if planned else "too few to plan the sample size."),
             ),
         )
 

@@ -32,7 +32,7 @@ class Auto(Method):
     max_levels : int
         Levels after which the search for the event gives up.
     scheme : "compare", "only" or "off"
-        What becomes of the scheme that a model offers: held against what a search finds, used alone, or left out.
+        Use of the sampling scheme that a model offers: compared with what a search finds, used alone, or not used.
     draws : "independent" or "sobol"
         How the final draws are made: one by one, or as points of scrambled Sobol' nets.
     control_variates : bool

@@ -170,8 +170,10 @@ class Search:
         self.first_batch()
         probability = self.archive.probability(self.goal)
         if probability > COMMON:
-            self.notes.decide(f"the event is common (about {probability:.2g}): draws from the target, no weights")
-            return self.crude(f"the event is not rare: about {probability:.2g}")
+            self.notes.decide(
+                f"the event is common, with a probability of about {probability:.2g}: draws come from the target"
+            )
+            return self.crude(f"the event is not rare, with a probability of about {probability:.2g}")
         if self.crude_costs_no_more():
             return self.crude("crude Monte Carlo costs no more than a search for the event would")
         self.leave_common()
@@ -235,7 +237,9 @@ class Search:
         wide = widening(self.dim)
         law = Normal(mean=np.zeros(self.dim), std=wide)
         self.explorer.draw(law, n, f"first batch, standard deviation {wide:.2f}")
-        self.notes.decide(f"{n:,} draws of the target, widened to a standard deviation of {wide:.2f}")
+        self.notes.decide(
+            f"the search begins with {n:,} draws of the target, widened to a standard deviation of {wide:.2f}"
+        )
         self.notes.record("first", 0, n)
 
     def look_for_regions(self) -> None:
@@ -296,7 +300,8 @@ class Search:
             self.counted_walks = 0
         for sphere in [r.sphere for r in self.known.regions if r.sphere][spheres:]:
             self.notes.decide(
-                f"a region bends around the origin in {sphere[0].shape[1]} directions, {sphere[1]:.2f} away"
+                f"a failure region surrounds the origin in {sphere[0].shape[1]} directions, at a distance of "
+                f"{sphere[1]:.2f} standard deviations"
             )
 
     def around(self, points: Float) -> None:
@@ -403,8 +408,8 @@ class Search:
         many = f"{number} refit{'s' if number > 1 else ''}"
         _, broad, past, *_ = self.of_layers
         self.notes.decide(
-            f"{many}; the proposal is {kept}, {broad:.1%} of it broadened and {past:.1%} laws of the search; "
-            f"one draw has a relative variance of {max(variances):.2g}"
+            f"{many}; the proposal consists of {kept}, with {broad:.1%} of its draws from broadened laws and "
+            f"{past:.1%} from laws of the search; one draw has a relative variance of {max(variances):.2g}"
         )
         return candidates, shares, variances
 
@@ -451,8 +456,10 @@ class Search:
         probability = self.archive.probability(self.goal)
         variance = max(variances)
         if probability > 0 and (1.0 - probability) / probability < variance:
-            self.notes.decide(f"a draw of crude Monte Carlo has the smaller relative variance, {1 / probability:.2g}")
-            return self.crude(f"the event has a probability of about {probability:.2g}: weights gain nothing")
+            self.notes.decide(f"crude Monte Carlo has the smaller relative variance per draw, {1 / probability:.2g}")
+            return self.crude(
+                f"the event has a probability of about {probability:.2g}: importance sampling gains nothing"
+            )
         levels = max(1.0, -math.log10(max(probability, 1e-300)))
         if variance > SUBSET_VARIANCE * levels**2 and self.session.beyond is None:
             why = f"draws of the fitted proposal have a relative variance of {variance:.2g}"

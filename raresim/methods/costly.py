@@ -29,7 +29,7 @@ def why_a_surrogate(loss: Loss, dim: int, budget: int, counts: bool) -> str:
     if not (fits and counts and loss.runs_user_code and not loss.may_fail and not loss.undeclared):
         return ""
     return (
-        f"a surrogate learns the loss: it is declared to be smooth, there are {dim} standard normals (at most "
-        f"{MOST_INPUTS}), and {budget:,} evaluations are too few for a search of this method and its estimate "
-        f"({FEW:,} or more)"
+        f"a surrogate learns the loss, because the loss is declared to be smooth, there are {dim} standard normals (at "
+        f"most {MOST_INPUTS}), and {budget:,} evaluations are too few for a search of this method and its estimate, "
+        f"which need {FEW:,} or more"
     )

@@ -117,7 +117,9 @@ class DesignPointSampling(Method):
         if self.draws == "antithetic" and self.tail == "exponential":
             raise FieldError("draws", "cannot be 'antithetic' where tail is 'exponential': the law is not symmetric")
         if self.control_variates and self.tail == "normal" and self.defensive == 0:
-            raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+            raise FieldError(
+                "control_variates", "must be false where defensive is 0: a law of one component has no control variates"
+            )
 
     @property
     def weighs_draws(self) -> bool:
@@ -185,7 +187,7 @@ class DesignPointSampling(Method):
         shape = "normal with an exponential tail along the gradient" if self.tail == "exponential" else "normal"
         made = f"The proposal has a component at each of these points, {shape}."
         if trial <= 0:
-            untried = "The size of the sample is not planned: the budget allows no trial."
+            untried = "The sample size is not planned, because the budget allows no trial."
             return found.and_then(0, [], [made, untried]), None
         rows = session.fold("tune", Evaluate(sampler, found.event.sign), session.plan(trial), "trial")
         tail = TailMoments.of_block(rows.log_weight, masks(session.events, found.event.sign * rows.loss))
@@ -194,7 +196,8 @@ class DesignPointSampling(Method):
         k = session.events.index(found.event)
         row = iteration("pooled", 0, math.nan, trial, int(tail.hits[k]), tail.hits[k] / trial)
         seen = f"In a trial of {trial:,} draws of the proposal {tail.hits[k] / trial:.1%} hit the rarest event"
-        text = f"{seen}; {'its variance plans the sample' if enough else 'these are too few to plan the sample'}."
+        planned = "the sample size is planned from its variance" if enough else "too few to plan the sample size"
+        text = f"{seen}; {planned}."
         return found.and_then(trial, [row], [made, text]), variances
 
     def proposal(self, points: Sequence[DesignPoint]) -> Distribution:

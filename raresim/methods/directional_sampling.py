@@ -149,21 +149,21 @@ class DirectionalSampling(Method):
         cost = trial.summary.evaluations / n
         saved = self.rays(dim) * (rows(trial.step).nodes.size - final.nodes.size)
         low, high = final.nodes[0], final.nodes[-1]
-        text = "their variance plans the sample" if planned else "these are too few to plan the sample"
+        text = "the sample size is planned from their variance" if planned else "too few to plan the sample size"
         hard = "" if dim <= GOOD_UP_TO else f" In {dim} dimensions few directions meet a small event."
         return Tuned(
             proposal=None,
             iterations=(iteration("all", 0, math.nan, trial.evaluations, hit, hit / n),),
             evaluations=trial.evaluations,
             variances=tuple(n * tail.relative_error(k) ** 2 for k in events) if planned else None,
-            outcome="directions are uniform: nothing was searched for",
+            outcome="directions are uniform, without a search",
             estimator=replace(final, cost=cost - saved),
             facts=trial.facts,
             decisions=(
                 f"Of {n} trial rows of {self.rays(dim)} rays {hit} met the rarest event, at {cost:.3g} evaluations "
                 f"each; {text}.{hard}",
                 f"Each ray is evaluated every {trial.step:.3g} standard deviations from {low:.3g} to {high:.3g}, then "
-                "the boundaries in between are found: a narrower part of the event may be missed.",
+                "the boundaries of the event in between are found; a part narrower than this step may be missed.",
                 trial.decision,
             ),
         )

@@ -67,8 +67,8 @@ def refuse_draws(draws: Draws, control_variates: bool, law: Distribution | None 
     if control_variates and len(law.parts[1]) == 1:
         raise FieldError(
             "control_variates",
-            f"must be false: they are the components of a mixture, and a law of kind {law.kind} has none; "
-            "give a defensive share",
+            f"must be false: control variates are the components of a mixture, and a law of kind {law.kind} has only "
+            "one; give a defensive share",
         )
 
 
@@ -80,7 +80,9 @@ def refuse_family(draws: Draws, control_variates: bool, family: ProposalFamily, 
         allowed = ", ".join(kinds_of(needed[draws]))
         raise FieldError("draws", f"goes with proposal {allowed} if it is {draws!r}, got {family.kind}")
     if control_variates and defensive == 0:
-        raise FieldError("control_variates", "must be false where defensive is 0: a law of one component has none")
+        raise FieldError(
+            "control_variates", "must be false where defensive is 0: a law of one component has no control variates"
+        )
 
 
 def kinds_of(trait: Trait) -> list[str]:
@@ -227,7 +229,8 @@ def _size(
     if budget < needed:
         raise FieldError(
             "max_evaluations",
-            f"must leave {needed:,} for the estimate: {replicates} replicates of at least {least}, got {budget:,}",
+            f"must leave {needed:,} evaluations for the estimate, {replicates} replicates of at least {least} rows, "
+            f"got {budget:,}",
         )
     if variances is not None and relative_error is not None:
         wanted = math.ceil(FIRST_SHARE * max(variances) / relative_error**2 / replicates)

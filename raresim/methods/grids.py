@@ -50,11 +50,14 @@ class Trial:
     def decision(self) -> str:
         """The choice of the grid in words."""
         if math.isnan(self.change):
-            return f"The spacing of {self.step:.3g} was not compared with a finer one: no hit in a trial, or no budget."
+            return (
+                f"The grid step of {self.step:.3g} standard deviations was not compared with a finer one: no trial "
+                "met the event, or the budget was too small."
+            )
         if self.change <= SETTLED:
-            return f"Half the spacing of {self.step:.3g} changes the trial's estimates by {self.change:.2%} at most."
+            return f"Halving the grid step {self.step:.3g} changes estimates of a trial by {self.change:.2%} at most."
         return (
-            f"Half the spacing of {self.step:.3g} still changes the trial's estimates by {self.change:.2%}: "
+            f"Halving the grid step of {self.step:.3g} still changes the estimates of a trial by {self.change:.2%}: "
             "parts of the event are missed, so give a smaller step."
         )
 

@@ -192,10 +192,12 @@ class LineSampling(Method):
             [
                 why,
                 f"Each line is evaluated every {trial.step:.3g} standard deviations from {-top:.3g} to {top:.3g}, then "
-                "the boundaries in between are found: a narrower part of the event may be missed.",
+                "the boundaries of the event in between are found; a part narrower than this step may be missed.",
                 trial.decision,
                 f"Of {rows} trial rows {hit} met the rarest event, at {final.cost:.3g} evaluations each; "
-                + ("their variance plans the sample." if planned else "these are too few to plan the sample."),
+                + (
+                    "the sample size is planned from their variance." if planned else "too few to plan the sample size."
+                ),
             ],
         )
         estimator: Estimator = final
@@ -207,7 +209,7 @@ class LineSampling(Method):
             except FieldError as error:
                 if not found.before:
                     raise
-                refused = f"Lines at random, not through Sobol' nets: max_evaluations {error.message}."
+                refused = f"The lines are random, not through Sobol' nets: max_evaluations {error.message}."
         search = found.search
         given = not isinstance(self.direction, str)
         return Tuned(

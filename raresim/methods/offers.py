@@ -80,7 +80,7 @@ def offered(
     if not max(pilot.variances) <= WORTH * len(levels):
         session.max_evaluations -= pilot.rows
         return None
-    outcome = f"{name} makes the event the usual one"
+    outcome = f"{name} makes the event common"
     tuned = pilot.tuned(name, float(levels[-1]), outcome, (sentence, pilot.sentence))
     return replace(tuned, estimator=rows), heaviest(pilot.summary, log_weights)
 
@@ -90,8 +90,8 @@ def of_weights(factor: float) -> str:
     if not factor <= HEAVIEST:
         return ""
     return (
-        f"no row weighs more than {factor:.3g} times the estimate of the pilot: the share of any part of the event "
-        f"among the rows is at least its share of the event over {factor:.3g}"
+        f"no row weighs more than {factor:.3g} times the estimate of the pilot, so a part of the event with a share "
+        f"s of its probability has at least a share s / {factor:.3g} of the rows"
     )
 
 
@@ -104,9 +104,9 @@ def of_squares(factor: float) -> str:
     if not factor <= HEAVIEST:
         return ""
     return (
-        f"the mean square weight of a row is at most {factor:.3g} times the squared probability, by the equations of "
-        "the model: the error has no unseen part, and a part of the event with a share s of its probability has at "
-        f"least a share s^2 / {factor:.3g} of the rows"
+        f"by the equations of the model the mean square weight of a row is at most {factor:.3g} times the squared "
+        "probability, so the error leaves nothing out, and a part of the event with a share s of its probability has "
+        f"at least a share s^2 / {factor:.3g} of the rows"
     )
 
 

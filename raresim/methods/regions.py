@@ -393,7 +393,8 @@ def _where(found: Regions) -> list[str]:
     n, nearest = len(found.between), min(point.beta for point in found.between)
     points = "one point" if n == 1 else f"{n} points"
     halfway = (
-        f"Halfway between two of them the event begins before their planes: {points}, the nearest at {nearest:.4g}."
+        "Halfway between two design points the event begins nearer to the origin than their tangent planes: "
+        f"{points}, the nearest at a distance of {nearest:.4g}."
     )
     return [where, halfway]
 

@@ -110,20 +110,30 @@ def chosen(offered: Tuned, search: Callable[[float], Tuned], needed: float, cost
         found = search(math.inf)
         if found.again is not None:
             found = found.again(missed)
-        return _told(found, offered, "an audit found what the scheme hardly draws: what a search finds is drawn from")
+        return _told(
+            found,
+            offered,
+            "draws come from the proposal of a search, because an audit found failing draws that the scheme hardly "
+            "makes",
+        )
 
     kept = replace(offered, again=again)
     if needed <= cost:
-        return _told(kept, None, "the scheme of the model is drawn from: a search would cost more than it could save")
+        return _told(
+            kept, None, "draws come from the scheme of the model, because a search would cost more than it could save"
+        )
     found = search(needed)
     if found.variances is None:
-        sentence = f"the scheme of the model is drawn from: a search of {found.evaluations:,} evaluations "
-        return _told(kept, found, sentence + "found nothing to hold against it")
+        sentence = f"draws come from the scheme of the model: a search of {found.evaluations:,} evaluations "
+        return _told(kept, found, sentence + "found no proposal to compare with it")
     ratio = math.inf if offered.variances is None else max(offered.variances) / max(1e-300, *found.variances)
     if ratio * CHEAPER > 1.0:
-        sentence = f"what the search found is drawn from: a row of the scheme has {ratio:.2g} times its variance"
+        sentence = f"draws come from the proposal of the search: a row of the scheme has {ratio:.2g} times its variance"
         return _told(found, offered, sentence)
-    sentence = f"the scheme of the model is drawn from: its variance is {ratio:.2g} times that of what the search found"
+    sentence = (
+        f"draws come from the scheme of the model: a row has {ratio:.2g} times the variance of a draw from the "
+        "proposal of the search"
+    )
     return _told(kept, found, sentence)
 
 

@@ -32,18 +32,19 @@ MOST_INPUTS = 50
 @member("method")
 @dataclass(frozen=True, kw_only=True)
 class Surrogate(Method):
-    """A Gaussian process learns the loss from few evaluations; others correct its probability.
+    """A Gaussian process learns the loss from few evaluations; further evaluations correct its estimate.
 
-    For a loss that takes seconds or hours, of at most twelve inputs, which changes smoothly with them. Up to fifty are
-    taken, where no result is trusted.
+    For a loss that takes seconds or hours, has at most twelve inputs and changes smoothly with them. Up to fifty inputs
+    are accepted, but no result with more than twelve is trusted.
 
     Parameters
     ----------
     batch : int
-        Evaluations that are made side by side while it learns, for those who run a program several times at once.
+        Number of evaluations made at the same time while the surrogate learns, for programs that can run side by side.
     evaluations : path, optional
-        The folder of an earlier run with this method, of the same inputs and loss: its evaluations are learnt from and
-        not made again, whatever its threshold and budget were. They do not count for the budget of this run.
+        The folder of an earlier run with this method, with the same inputs and loss. The surrogate learns from its
+        evaluations without making them again, whatever the threshold and the budget of that run were. They do not count
+        towards the budget of this run.
 
     Raises
     ------

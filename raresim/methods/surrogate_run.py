@@ -244,24 +244,27 @@ class SurrogateRun:
         given, made = learner.given - self.aiming, learner.evaluations + self.aiming
         earlier = f" and {given} of an earlier run" if given else ""
         said = [
-            f"{what} learnt from {made} evaluations{earlier}, with margins {warp}; its standard "
-            f"deviations are taken times {between}, by which its own predictions were off",
+            f"{what} learnt from {made} evaluations{earlier}, with margins {warp}; its standard deviations are "
+            f"multiplied by {between} to agree with the errors of its own predictions",
             f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
         ]
         if learner.approximation is not None:
             assisted = sum(c.assisted for c in components)
             those = "the loss" if len(components) == 1 else f"{assisted} of {len(components)} limit states"
             said.append(
-                f"it learnt what the approximation leaves of {those}"
+                f"the surrogate learnt the part of {those} that the approximation does not explain"
                 if assisted
-                else "the approximation says less of the first evaluations than they say of each other: it is not used"
+                else "the approximation is not used, because it predicts the first evaluations less well than they "
+                "predict each other"
             )
         if self.aiming:
             said.insert(
-                0, f"the first {self.aiming} of its evaluations show where the quantile is: learning follows it"
+                0,
+                f"the first {self.aiming} evaluations locate the quantile, and the surrogate then learns the loss "
+                "there",
             )
         if searched is not None:
-            said.insert(0, f"a search that follows no values of the loss: {searched.describe()}")
+            said.insert(0, f"a search that only asks whether a draw is in the event: {searched.describe()}")
         return said
 
 

@@ -55,7 +55,7 @@ class Compound(Model):
     view : "gross", "ceded" or "net"
         What the loss is: all claims; what the contracts pay; or the difference, with the price of reinstatements.
     copula : Copula, optional
-        That joins the numbers of claims, in the order of the lines.
+        The dependence of the numbers of claims, in the order of the lines.
     mixing : GammaMixing, optional
         A common gamma factor of the expected numbers of claims of Poisson lines.
     common_events : sequence of CommonEvents

@@ -52,9 +52,9 @@ def exhibit(controls: Sequence[Control], status: Status) -> Exhibit:
     """The table of the controls, with the ``status`` of the run."""
     rows = tuple((c.name, c.quantity, c.value, c.estimate, c.gap, c.within, c.assumes) for c in controls)
     notes = (
-        "Numbers that are known without sampling, each under what it assumes. The difference is that of the control "
-        "from the estimate, relative to the estimate; beside what is allowed, a control that is further off, by more "
-        "than four standard errors of the estimate, makes the verdict caution.",
+        "A control is a number known without sampling under the assumptions stated with it. The difference is the "
+        "control minus the estimate, relative to the estimate. The verdict is caution if a control is further off than "
+        "what is allowed for its assumptions plus four standard errors of the estimate.",
     )
     return Exhibit("controls", "Controls", COLUMNS, rows, notes, status)
 

@@ -57,7 +57,7 @@ class Credit(Model):
         The share of each asset value's variance that is common (R^2), where the tape has no column for it.
     factors : "rho", "loadings" or "sector", optional
         How obligors depend on each other: by one factor with the loadings sqrt(rho); by columns of loadings on several;
-        or by the factor of their sector, with the loading sqrt(rho). Needed only where the tape says two of them.
+        or by the factor of their sector, with the loading sqrt(rho). Needed only if the tape has the columns of two.
     loadings : sequence of str or of column and by, optional
         The columns of loadings, each on a factor of its own. ``{column: loading_sector, by: sector}`` is a column of
         loadings on one factor for each sector. Without it, columns whose names begin with ``loading_`` are taken.
@@ -77,11 +77,12 @@ class Credit(Model):
     values : mapping of str to float, optional
         What a unit of exposure is worth in each rating, beside ``transitions``: a fall in value is a loss.
     spreads : mapping of str to float, optional
-        In place of values, the credit spread of each rating, a fraction a year. The exposure is what a claim is worth
-        in its present rating, and in another it is worth exp(-(spread - present spread) maturity) of that.
+        In place of values, the credit spread of each rating, as a fraction per year. The exposure is the value of a
+        claim in its present rating; in another rating the claim is worth the share
+        exp(-(spread - present spread) maturity) of it.
     maturity : float, optional
-        Years to the maturity of every claim that remain at the horizon, or its duration, beside ``spreads``, where the
-        tape has no column maturity.
+        Years from the horizon to the maturity of every claim, or its duration then; goes with ``spreads`` if the tape
+        has no column maturity.
 
     Raises
     ------

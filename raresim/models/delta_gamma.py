@@ -51,19 +51,19 @@ class DeltaGamma(Model):
         Second derivatives: a matrix, whose file names the factors in its header and first column; a file of pairs with
         the columns factor_1, factor_2 and gamma; or the diagonal alone. Left out, they are 0.
     covariance : path or (d, d), optional
-        Of the factors over the horizon, with mean 0: a matrix, or a file in one of the two shapes, whose column of
-        pairs is called covariance.
+        Covariance of the factors over the horizon, with mean 0: a matrix, or a file in one of the first two shapes of
+        ``gammas``, in which the column of a file of pairs is called covariance.
     dof : float, optional
         Degrees of freedom, above 2: the factors then have Student's t law with that covariance; else they are normal.
     repair : "none" or "nearest"
-        What becomes of a covariance that is not positive definite: it is refused, or its correlations are replaced by
-        the nearest correlation matrix that is.
+        Treatment of a covariance that is not positive definite: it is refused, or its correlations are replaced by the
+        nearest positive definite correlation matrix.
     factors : Inputs, optional
         The joint law of the factors in place of a covariance, such as one that is fitted to data.
     theta : float
         Change of the value, or of the loss, over the horizon where no factor moves, in the unit of the loss.
     of : "value" or "loss"
-        What deltas, gammas and theta are of: the value of the book, whose fall is the loss, or the loss itself.
+        What deltas, gammas and theta describe: the value of the book, whose fall is the loss, or the loss itself.
     ore : Ore, optional
         Files of the Open Source Risk Engine in place of deltas, gammas and covariance.
 

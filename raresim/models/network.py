@@ -36,8 +36,8 @@ class Network(Model):
     """A system of parts: a network with terminals, k units out of n, or the tasks of a project.
 
     *Network and units*: the loss is the lifetime of the system, so ``below: 1`` asks for a failure by time 1. With
-    ``quantity: shortest_path`` numbers of edges are lengths, and the loss is that of the shortest path. *Project*: the
-    loss is the time at which its last task ends (PERT).
+    ``quantity: shortest_path`` the numbers of the edges are lengths, and the loss is the length of the shortest path.
+    *Project*: the loss is the time at which its last task ends (PERT).
 
     Parameters
     ----------
@@ -45,22 +45,22 @@ class Network(Model):
         An edge list, CSV or Parquet, with the columns from and to, with one of failure_probability (by time 1) and mean
         (of an exponential lifetime or length), and with name where edges have one.
     terminals : sequence of str
-        Nodes that have to be connected, or between which the path is; all of them where none is given.
+        Nodes that have to be connected, or the two ends of the path; if none is given, all nodes.
     quantity : "lifetime" or "shortest_path"
         What is asked of a network.
     tasks : path, optional
         Tasks of a project, CSV or Parquet, with the columns task, after (the tasks that it waits for, with blanks
         between them) and mean (of an exponential law).
     units : int, optional
-        Number of units, all alike.
+        Number of units, which all have the same law.
     failing : int, optional
         Number of failed units at which the system fails; with ``units``.
     consecutive : bool
-        Whether they have to be neighbours; with ``units``.
+        Whether only neighbouring failed units make the system fail; with ``units``.
     law : Marginal, optional
-        Of the lifetime, length or duration of every part, in place of a column.
+        Law of the lifetime, length or duration of every part, in place of a column.
     failure_probability : float, optional
-        Of every part by time 1, in place of ``law``.
+        Probability that a part fails by time 1, the same for every part, in place of ``law``.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class Network(Model):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         if sum(given is not None for given in (self.edges, self.tasks, self.units)) != 1:
-            raise FieldError("edges", "must be given, or tasks, or units; a system has one of these")
+            raise FieldError("edges", "exactly one of edges, tasks and units must be given")
         if self.failure_probability is not None:
             checks.between("failure_probability", self.failure_probability, 0.0, 1.0)
             if self.law is not None:

@@ -56,11 +56,11 @@ class Options(Model):
         The joint law of the log returns of the underlyings over the horizon, and of the log changes of their
         volatilities if these move, by name. A law without names has those of ``spots``, then of ``volatility_factors``.
     horizon : float
-        In years, at least 0: every position is this much older when it is valued again.
+        Horizon in years, at least 0: every position is this much older when it is valued again.
     volatility_factors : mapping of str to str, optional
         The factor that moves the volatility of an underlying: ``{SPX: VIX}``.
     volatility, rate, dividend : float, optional
-        For positions whose cell is empty, or where the file has no such column.
+        Value for positions whose cell is empty, or for all positions if the file has no such column.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class Options(Model):
         if known is None:
             raise FieldError(
                 "factors",
-                f"must name its factors, or be a normal or t law of {len(self._spots())} of them, as spots has",
+                f"must name its factors, or be a normal or t law of as many factors as spots has, {len(self._spots())}",
             )
         for name in dict.fromkeys(p.underlying for p in self.book.positions if p.underlying):
             if name not in known:

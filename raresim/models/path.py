@@ -53,7 +53,7 @@ class Path(Model):
     process : Process
         What moves along the path: walk, gbm, merton, heston or garch.
     steps : int
-        Of the path: its dates are the ends of the steps.
+        Number of steps of the path; its dates are the ends of the steps.
     horizon : float, optional
         Time of the whole path, such as 0.25 years, for gbm, merton and heston. A step of a walk, and of garch, is the
         unit of time itself.
@@ -62,21 +62,23 @@ class Path(Model):
         before; first_passage, the time at which the barrier is reached; knock_in or knock_out; average, over all dates;
         n_day_loss, the largest fall over any ``days`` steps. Falls of a price are fractions of it.
     barrier : float, optional
-        In the unit of the path, for first_passage, knock_in and knock_out.
+        Level of the barrier in the unit of the path, for first_passage, knock_in and knock_out.
     strike : float, optional
-        Where the path has to end, for knock_in and knock_out; a digital without it asks for the barrier alone.
+        Level beyond which the path has to end, for knock_in and knock_out; a digital without a strike asks for the
+        barrier alone.
     option : "call" or "put"
-        Whether it has to end above or below the strike.
+        Whether the path has to end above the strike (call) or below it (put).
     payoff : "digital" or "vanilla"
-        Of knock_in and knock_out. The loss of a digital is by how much, in logs of a price, the worse of both
-        conditions is met: ``above: 0`` asks for the probability that it pays. The loss of a vanilla is what it pays.
+        Payoff of knock_in and knock_out. The loss of a digital is the margin by which the worse of the two conditions
+        is met, in logs of a price: ``above: 0`` asks for the probability that it pays. The loss of a vanilla is what it
+        pays.
     monitoring : "discrete" or "continuous"
-        Whether a barrier counts, or an extreme, at the dates alone or between them too, by the exact law of the
-        Brownian bridge; for gbm and for a walk with normal steps.
+        Whether barriers and extremes are watched at the dates alone, or also between them by the exact law of the
+        Brownian bridge; the latter for gbm and for a walk with normal steps.
     average : "arithmetic" or "geometric"
-        Which average.
+        The kind of average, for quantity average.
     days : int, optional
-        Steps of an n_day_loss; all of them by default.
+        Number of steps of an n_day_loss; by default all steps of the path.
     construction : "increments" or "bridge"
         Whether the normals of a path are those of its steps, or those of a Brownian bridge, the end of the path first:
         the order for nets of points (``draws: sobol``). For gbm, merton and heston.
@@ -165,7 +167,9 @@ class Path(Model):
             raise FieldError("strike", "must be left out for first_passage: it is for knock_in and knock_out")
         if self.payoff == "vanilla" and (self.strike is None or self.quantity == "first_passage"):
             wrong = "strike" if self.strike is None else "payoff"
-            raise FieldError(wrong, "vanilla is a payoff beyond a strike: give one, for knock_in or knock_out")
+            raise FieldError(
+                wrong, "vanilla pays the distance beyond a strike: give a strike, for knock_in or knock_out"
+            )
         if self.quantity == "knock_out" and self.strike is not None:
             self._check_possible(self.barrier, self.strike)
 

@@ -45,9 +45,9 @@ jumps, the probability of 20 customers comes out 5 % too small; with 3e-8 and 1,
 class Queue(Model):
     """A queue: the waiting time of a customer, or the largest number of customers in a line of servers.
 
-    *Waiting time*, with ``service``: one server, first come, first served. With ``arrival_rate`` it is that of an M/G/1
-    queue in its steady state; with ``interarrival`` that of customer number ``customers`` of a GI/G/1 queue that begins
-    empty.
+    *Waiting time*, with ``service``: one server, first come, first served. With ``arrival_rate`` the loss is the
+    waiting time in an M/G/1 queue in its steady state; with ``interarrival`` it is the waiting time of customer number
+    ``customers`` of a GI/G/1 queue that begins empty.
 
     *Largest number*, with ``service_rates``: Poisson arrivals pass one exponential server after the other. The loss is
     the largest number of customers in all, from the first arrival until the line is empty again or full.
@@ -61,9 +61,9 @@ class Queue(Model):
     interarrival : Marginal, optional
         The law of the time between two arrivals, not negative.
     customers : int
-        The customer whose waiting time it is, where ``interarrival`` is given.
+        Number of the customer whose waiting time is the loss, where ``interarrival`` is given.
     service_rates : sequence of float, optional
-        Of exponential servers, in the order in which customers pass them.
+        Service rates of exponential servers, in the order in which customers pass the servers.
     capacity : int, optional
         Customers in all at which the line is full; with ``service_rates``.
     jumps : int
@@ -97,11 +97,11 @@ class Queue(Model):
 
     def __post_init__(self) -> None:
         if (self.service is None) == (self.service_rates is None):
-            raise FieldError("service", "must be given, or service_rates; a queue has one of both")
+            raise FieldError("service", "exactly one of service and service_rates must be given")
         if self.arrival_rate is not None:
             object.__setattr__(self, "arrival_rate", checks.positive("arrival_rate", self.arrival_rate))
         if (self.arrival_rate is None) == (self.interarrival is None):
-            raise FieldError("arrival_rate", "must be given, or interarrival; a queue has one of both")
+            raise FieldError("arrival_rate", "exactly one of arrival_rate and interarrival must be given")
         if self.service_rates is not None:
             self._check_line()
             return
@@ -228,7 +228,8 @@ class Queue(Model):
                 return []
             return [
                 f"a path is longer than {self.jumps:,} jumps with a probability of about "
-                f"{math.exp(self.loss.log_longer):.1g}, and then counts as it is: raise jumps"
+                f"{math.exp(self.loss.log_longer):.1g}; it is cut off there and counts with its largest number so far: "
+                "raise jumps"
             ]
         return [] if self.steady is None else self.steady.notes()
 

@@ -42,9 +42,9 @@ MOST_STEPS = 20_000
 @member("model")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ruin(Model):
-    """The Cramer-Lundberg model: what claims have taken, less the premiums so far, at its largest.
+    """The Cramer-Lundberg model: the largest surplus of the claims over the premiums so far.
 
-    The loss is that maximum: it reaches ``u`` where an initial reserve of ``u`` is ruined. So ``above: u`` asks for the
+    The loss is this surplus: it reaches ``u`` where an initial reserve of ``u`` is ruined. So ``above: u`` asks for the
     probability of ruin, and a value at risk for the reserve that keeps it at a level.
 
     Parameters

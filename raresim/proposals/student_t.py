@@ -61,7 +61,7 @@ class StudentTStatistics(Statistics):
 @member("proposal_family")
 @dataclass(frozen=True, kw_only=True)
 class StudentTMixture(MixtureFamily):
-    """Student t laws: no weight grows without bound, however narrow the fit.
+    """Mixtures of Student t laws: every weight stays bounded, however narrow the fit.
 
     Parameters
     ----------

@@ -245,7 +245,7 @@ def _compared(runs: Sequence[Run], names: Sequence[str] | None, failures: Sequen
         for k in range(len(first.estimates))
     ]
     notes += [
-        f"the interval of {row.run} does not hold at its confidence: its weights may have no variance"
+        f"the interval of {row.run} does not hold at its confidence: the variance of its weights may be infinite"
         for row in (row for answers in rows for row in answers)
         if not row.holds_confidence
     ]

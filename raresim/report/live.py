@@ -25,7 +25,7 @@ MOST_ROWS = 40
 LATER = ("audit", "interrupted")
 """Checks that say of a run which goes on only that it does."""
 
-NOT_AUDITED = "so far: the run goes on, and its audit comes at the end"
+NOT_AUDITED = "so far: the run is in progress, and its audit comes at the end"
 
 WORDS = {"trusted": "Trusted", "caution": "Caution", "untrusted": "Untrusted", "bound_only": "Bound only"}
 

@@ -55,9 +55,9 @@ def draw(run: Run) -> style.Picture | str:
         title,
         f"Left: the bars show how many {rows.hits} have which weight, the line the share of the estimate they carry."
         f" Under a high line there should be many {rows.hits}; a line that is high where there are no bars means"
-        f" that a handful of {rows.many} decides the answer. Right: the share that the heaviest of them carry together;"
-        " a curve that starts high is the same warning. k-hat is the tail index of the weights: below 0.5 their"
-        " variance is finite, from 0.7 on the interval does not hold.",
+        f" that a handful of {rows.many} decides the estimate. Right: the share of the estimate that the {rows.hits} "
+        "with the largest weights carry together; a curve that starts high is the same warning. k-hat is the tail "
+        "index of the weights: below 0.5 their variance is finite, from 0.7 on the interval does not hold.",
         f"Histogram of log weights of {tables.count(log_weight.size)} kept {rows.hits}. {_facts(khat, share)}.",
     )
 

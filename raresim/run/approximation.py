@@ -21,12 +21,14 @@ def refuse_approximation(approximation: Loss | Named | None, method: Method) -> 
     if not method.uses_approximation:
         raise FieldError(
             "approximation",
-            f"must be left out with method {method.kind}: only method surrogate learns what an approximation leaves",
+            f"must be left out with method {method.kind}: only method surrogate uses an approximation",
             (),
         )
     if isinstance(approximation, Loss) and approximation.may_fail:
         raise FieldError(
-            "on_failure", "cannot be 'bound' of an approximation: it has to have a value everywhere", ("approximation",)
+            "on_failure",
+            "cannot be 'bound' for an approximation, which must have a value everywhere",
+            ("approximation",),
         )
 
 
@@ -45,8 +47,8 @@ def meant(approximation: Loss | Named, model: Model | None) -> Loss:
         what = "inputs and loss of your own have none" if model is None else f"this model of kind {model.kind} has none"
         raise FieldError(
             "approximation",
-            f"must be a loss, such as {{kind: python, function: file.py:name}}: '{approximation}' is of a model of "
-            f"kind options whose factors are normal or Student's t, and {what}",
+            f"must be a loss, such as {{kind: python, function: file.py:name}}: only a model of kind options whose "
+            f"factors are normal or Student's t has '{approximation}', and {what}",
             (),
         )
     return own
@@ -69,7 +71,7 @@ def bound(approximation: Loss | Named | None, loss: Loss, inputs: Inputs, model:
         states = "no limit states" if not wanted else f"{wanted} limit states"
         raise FieldError(
             "limit_states",
-            f"must be as many as of the loss, which has {states}, got {got or 'none'}",
+            f"must be as many as the loss has, {states}, got {got or 'none'}",
             ("approximation",),
         )
     return found

@@ -87,7 +87,7 @@ def described(extent: Extent) -> str:
         return "off: the verdict is caution at best, unless nothing can be missed"
     size = SIZES[extent]
     return (
-        f"{extent}: soundings, and {size.climbs} climbs of {size.least} draws a level or more, for about "
+        f"{extent}: soundings, and {size.climbs} climbs with at least {size.least} draws per level, for about "
         f"{size.share:.0%} of the evaluations before them"
     )
 

@@ -56,11 +56,11 @@ class Stop:
         holds. The estimate ends with the last chunk of rows that was finished in time; the chunk under way is not used.
         What cannot be cut is finished: a search, the first rows of an estimate, and the audit.
     ended_at : int or None
-        Evaluations at which a run in seconds has ended, as it recorded them: with them, and its recorded
-        ``max_evaluations``, the run is repeated digit by digit however long it takes.
+        Number of evaluations after which a run limited by ``seconds`` ended, as its result records it. With this number
+        and the recorded ``max_evaluations`` the run is repeated digit by digit, however long it takes.
     by_hand : bool or None
-        Whether ``ended_at`` is where the user stopped the run on its live page. Who stops a run has seen its estimate,
-        so its intervals are widened as for a further look.
+        Whether ``ended_at`` is where the user stopped the run on its live page. A user who stops a run has seen its
+        estimate, so its intervals are widened as for a further look.
 
     Raises
     ------
@@ -82,7 +82,9 @@ class Stop:
         if self.ended_at is not None:
             object.__setattr__(self, "ended_at", whole("ended_at", self.ended_at, 1))
             if self.seconds is not None:
-                raise FieldError("ended_at", "must not be given beside seconds: it repeats a run that ended by them")
+                raise FieldError(
+                    "ended_at", "must not be given beside seconds: it repeats a run that a time limit ended"
+                )
         if self.relative_error is not None:
             between("relative_error", self.relative_error, 0.0, 1.0)
         object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))

@@ -65,15 +65,15 @@ class Experiment:
     inputs : Inputs
         The joint law of the risk factors.
     loss : Loss
-        A function of them; larger is worse.
+        The loss as a function of the risk factors; larger is worse.
     model : Model, optional
-        Both together, such as a credit tape, instead of inputs and loss.
+        A model that gives inputs and loss together, such as a credit portfolio, instead of the two.
     measures : sequence of Measure
         What is to be estimated, at least one.
     method : Method
-        How draws are chosen.
+        How the law to draw from is chosen.
     stop : Stop
-        When to end.
+        When the run ends.
     seed : int
         From 0 to 2^64 - 1; the same seed gives the same digits.
     name : str
@@ -85,8 +85,9 @@ class Experiment:
     output : Output, optional
         A weighted sample of the event that the run writes beside its numbers, which do not change.
     approximation : Loss or "delta_gamma", optional
-        Something cheap that is near to the loss: the surrogate learns what it leaves. A function, a coarser run of the
-        same program, or the delta-gamma approximation that a model of kind options has of itself.
+        A cheap approximation of the loss: the surrogate then learns only the part that the approximation does not
+        explain. It is a function, a coarser run of the same program, or the delta-gamma approximation that a model of
+        kind options provides.
     """
 
     inputs: Inputs = None  # type: ignore[assignment]  # a model has both

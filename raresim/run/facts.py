@@ -48,16 +48,16 @@ def timing_words(stop: Stop, sample: Sample) -> list[str]:
     planned = f"stop: {{seconds: null, max_evaluations: {stop.max_evaluations}"
     if sample.by_hand:
         return [
-            f"the user stopped it after {sample.ended_at:,} evaluations, with the estimate in sight, so its intervals "
-            f"are widened; {planned}, ended_at: {sample.ended_at}, by_hand: true}} repeats its digits"
+            f"the user, who could see the estimate, stopped the run after {sample.ended_at:,} evaluations, so its "
+            f"intervals are widened; {planned}, ended_at: {sample.ended_at}, by_hand: true}} repeats its digits"
         ]
     if stop.seconds is None:
         return []
     if sample.ended_at is None:
-        return [f"it ended before its {stop.seconds:g} s were up; {planned}}} repeats its digits"]
+        return [f"the run ended before its {stop.seconds:g} s were up; {planned}}} repeats its digits"]
     return [
-        f"its {stop.seconds:g} s were up after {sample.ended_at:,} evaluations, and what was under way is not used: "
-        f"{planned}, ended_at: {sample.ended_at}}} repeats its digits"
+        f"the {stop.seconds:g} s of the run were up after {sample.ended_at:,} evaluations, and unfinished rows are not "
+        f"used; {planned}, ended_at: {sample.ended_at}}} repeats its digits"
     ]
 
 

@@ -92,10 +92,10 @@ def estimate(
     doubt = ""
     if not (crude or not hits or bets is not None or seen):
         doubt = "from weights " + (
-            "too few to see their tail" if weights["khat"] is None else "that may have no variance"
+            "too few to see their tail" if weights["khat"] is None else "whose variance may be infinite"
         )
     elif of_threshold > 0 and not threshold_is_known(diagnostics):
-        doubt = "whose draws may have no variance"
+        doubt = "whose draws may have an infinite variance"
     found = Answer(
         kind="probability",
         label=question.event.label,

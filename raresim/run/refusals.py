@@ -106,8 +106,8 @@ def _refuse_sides(loss: Loss, measures: Sequence[Measure], method: Method) -> No
         raise FieldError(
             "measures",
             "must ask `above` where the loss has limit states, got below: a limit state fails where it is at least "
-            "the threshold; return -g for one that fails at g <= 0, and ask `above: 0`; of named losses, write such a "
-            "part as {kind: event, below: 0, loss: ...}",
+            "the threshold. For a limit state that fails at g <= 0, return -g and ask `above: 0`; as one of several "
+            "named losses, write it as {kind: event, below: 0, loss: ...}",
             (),
         )
     if "below" in sides and any(measure.keeps != "counts" for measure in measures):

@@ -40,7 +40,7 @@ class Candidate:
     """The event that it is for, if there are several."""
 
     def __str__(self) -> str:
-        return f"mixture of {self.parts}, {self.name}" if self.parts else self.name
+        return f"mixture of {self.parts} laws ({self.name})" if self.parts else self.name
 
 
 def drawn_from(candidates: Sequence[Candidate], shares: Float) -> Bool:

@@ -38,7 +38,7 @@ class Climbs(Looks):
         begun = []
         for target in targets:
             if not planes.are_usable(target):
-                self.missed.setdefault(target, "a column is flat where the climb begins")
+                self.missed.setdefault(target, "a limit state is flat where the climb begins")
                 continue
             climb = Climb(target, u, states, planes)
             aim = self.aim(climb)
@@ -109,7 +109,7 @@ class Climbs(Looks):
             aim = self.aim(climb)
             if aim is None:
                 flat = climb.planes is None or not climb.planes.are_usable(climb.target)
-                climb.end("a column is flat" if flat else "the linearised columns never reach the goal together")
+                climb.end("a limit state is flat" if flat else "the linearised limit states never fail together")
                 continue
             v, multipliers = aim
             move = float(np.linalg.norm(v - climb.u))

@@ -57,7 +57,7 @@ SAME = 1.0
 SPENT = "evaluations spent"
 """Ending of a search that had no evaluations left."""
 
-KNOWN, JOINED_ALL = "further climbs only lead to known points", "regions cannot be told apart"
+KNOWN, JOINED_ALL = "further climbs lead to known points only", "regions that cannot be told apart"
 """Endings of a search in which a region that bends left hits unexplained."""
 
 PROBES, PROBE = 8, 0.1
@@ -199,12 +199,15 @@ class Hits:
 
     def describe(self, known: int = 0) -> str:
         """A sentence about the search; ``known`` points were there before."""
-        many = f"{self.draws:,} draws with standard deviation {self.width:g}"
+        many = f"{self.draws:,} draws widened to standard deviation {self.width:g}"
         if not self.hits:
-            return f"none of {many} was in the event ({self.evaluations:,} evaluations)"
+            return f"none of {many} hit the event ({self.evaluations:,} evaluations)"
         n, new = len(self.regions), max(0, len(self.regions) - known)
-        regions = f"{n} region{'' if n == 1 else 's'}, {new} of them new: {self.ended}"
-        return f"{self.hits:,} of {many} were in the event, in {regions} ({self.evaluations:,} evaluations)"
+        regions = f"{n} failure region{'' if n == 1 else 's'} ({new} new)"
+        return (
+            f"{self.hits:,} of {many} hit the event, in {regions}; the search ended with: {self.ended} "
+            f"({self.evaluations:,} evaluations)"
+        )
 
 
 def find_by_hits(
@@ -265,7 +268,7 @@ def find_by_hits(
         ended = search.explain(seen, climbs)
         if search.around_spheres():
             search.hits, (width, seen, draws) = 0, search.ladder(rng)
-            ended = "no hit outside known spheres" if not len(seen) else ""
+            ended = "no hit outside known regions that surround the origin" if not len(seen) else ""
             continue
         once = sum(region.hits == 1 for region in search.regions)
         if ended:
@@ -275,7 +278,7 @@ def find_by_hits(
             seen = search.draw(width, RUNG, rng)
             draws += RUNG
         elif search.hits >= enough and once <= unseen * search.hits:
-            ended = "hits explained"
+            ended = "all hits explained"
         elif search.evaluations >= most:
             ended = SPENT
         elif search.hits >= MOST_HITS or draws >= MOST_DRAWS:

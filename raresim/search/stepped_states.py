@@ -115,7 +115,7 @@ class SteppedClimbs(Climbs):
             elif move < 0.1 * SMOOTHING:
                 break
         if best is None:
-            self.missed.setdefault(target, "no point beyond the edge of a stepped column was found")
+            self.missed.setdefault(target, "no point beyond the edge of a limit state that moves in steps was found")
             return
         climb.u, climb.states = self.without_noise(target, *best)
         climb.end()

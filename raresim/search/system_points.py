@@ -87,8 +87,9 @@ class SystemSearch:
         columns = len({j for point in self.points for j in point.failing})
         nearest = min(point.beta for point in self.points)
         return (
-            f"the search along limit states found {many} of {columns} of them, the nearest at distance {nearest:.2f} "
-            f"{spent}"
+            f"the search along limit states found {many}, at which {columns} limit "
+            f"state{'s fail' if columns > 1 else ' fails'}; the nearest is {nearest:.2f} standard deviations from "
+            f"the origin {spent}"
         )
 
 

@@ -73,10 +73,13 @@ class DesignPoints:
             return f"{self.walks} walks uphill reached no design point {spent}"
         nearest = math.sqrt(float(np.square(self.points).sum(axis=1).min()))
         points = f"{len(self.points)} design point{'s' if len(self.points) > 1 else ''}"
-        between = f" and {self.between} between two" if self.between else ""
-        on_axes = f", {self.on_axes} of them on axes{between}" if self.on_axes else ""
-        regions = f"{self.regions} region{'s' if self.regions > 1 else ''}"
-        return f"walks uphill found {points}{on_axes}, in {regions}, the nearest at distance {nearest:.2f} {spent}"
+        between = f", {self.between} between two axes" if self.between else ""
+        on_axes = f" ({self.on_axes} on axes{between})" if self.on_axes else ""
+        regions = f"{self.regions} failure region{'s' if self.regions > 1 else ''}"
+        return (
+            f"walks uphill found {points}{on_axes} in {regions}; the nearest is {nearest:.2f} standard deviations from "
+            f"the origin {spent}"
+        )
 
 
 def find_design_points(explorer: Explorer, goal: float, most: int) -> DesignPoints:

@@ -109,7 +109,9 @@ def _linear_algebra() -> Iterator[Finding]:
     for pool in pools:
         yield Finding("ok", "BLAS", f"{pool['internal_api']} {pool.get('version')}, {pool['num_threads']} threads")
     if not pools:
-        yield Finding("warn", "BLAS", "threadpoolctl knows none: its threads may change the last digits")
+        yield Finding(
+            "warn", "BLAS", "threadpoolctl found no BLAS: the number of its threads may change the last digits of a run"
+        )
 
 
 def _extras() -> Iterator[Finding]:

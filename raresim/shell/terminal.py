@@ -225,10 +225,12 @@ def _numbers(estimate: Estimate, unit: str) -> Table:
         table.add_row(rows.many, f"{count(d['hits'])} of {count(d['rows'])} {reached}")
     else:
         khat = "-" if d["khat"] is None else f"{d['khat']:.2f}"
-        worth = f"{count(d['hits'])} {rows.hits} worth {d['ess']:,.0f}"
-        table.add_row("weights", f"{worth}, largest {percent(d['max_share'])}, k-hat {khat}")
+        worth = f"{count(d['hits'])} {rows.hits}, {d['ess']:,.0f} effective"
+        table.add_row("weights", f"{worth}; largest share {percent(d['max_share'])}, k-hat {khat}")
     if "surrogate_correction" in d:
-        table.add_row("correction", f"{d['surrogate_correction']:+.2%} of the estimate; the rest is of the surrogate")
+        table.add_row(
+            "correction", f"{d['surrogate_correction']:+.2%} of the estimate; the rest comes from the surrogate"
+        )
     if estimate.value > 0:
         i = estimate.information
         table.add_row("surprise -log P", f"{i.event_nats:.4f} nats = {i.event_bits:.4f} bits: what crude pays")

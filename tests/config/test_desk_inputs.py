@@ -132,7 +132,7 @@ def test_check_remarks_on_thresholds_that_may_have_another_unit(folder):
     config(folder, measures="[{kind: probability, above: [-1.0, 60.0, 3 sigma]}]", more=", unit: USD")
     _, output = checked(folder)
     lines = [line for line in output.splitlines() if "note: the threshold" in line]
-    assert lines[0].startswith("  note: the threshold 60 USD is 1.2 times the gross size of the book, 50 USD: no long")
+    assert lines[0].startswith("  note: the threshold 60 USD is 1.2 times the gross size of the book, 50 USD: a long")
     assert lines[1].startswith("  note: the threshold -1 is below the median of the losses in the data, ")
     assert lines[1].endswith("; is the threshold in the unit of the loss?")
     assert len(lines) == 2
@@ -154,7 +154,7 @@ def test_a_run_remarks_on_its_numbers_and_keeps_its_verdict(capsys):
     assert usual["usual_event"] == found.estimates[1].value > 0.5
     assert "usual_event" not in found.estimates[0].diagnostics
     said = [*remarks(found.estimates[0].diagnostics), *remarks(usual)]
-    assert said[0].startswith("the loss is 2.828 times the gross size of the book: no long position loses more")
+    assert said[0].startswith("the loss is 2.828 times the gross size of the book: a long position cannot lose more")
     assert said[1].startswith("the probability is 0.6")
     assert set(said) <= set(advice_of(found.verdict, found.estimates))
     assert str(found.verdict.status) == "trusted"

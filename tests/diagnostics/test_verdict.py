@@ -269,9 +269,19 @@ MESSAGES = [
     ("ess", {"ess": 1234.5}, 1234.5, "the effective number of hits is 1,234 (50 wanted)"),
     ("relative_error", {}, 0.05, "the relative error is 5.00% (10 % wanted)"),
     ("relative_error", {"relative_error": None}, math.inf, "the relative error is inf% (10 % wanted)"),
-    ("khat", {}, 0.2, "tail shape k-hat 0.20: the weights have a variance (below 0.5 wanted)"),
-    ("khat", {"khat": 0.6}, 0.6, "tail shape k-hat 0.60: the weights may have no variance (below 0.5 wanted)"),
-    ("khat", {"khat": 0.5}, 0.5, "tail shape k-hat 0.50: the weights may have no variance (below 0.5 wanted)"),
+    ("khat", {}, 0.2, "tail shape k-hat 0.20: the weights have a finite variance (below 0.5 wanted)"),
+    (
+        "khat",
+        {"khat": 0.6},
+        0.6,
+        ("tail shape k-hat 0.60: the variance of the weights may be infinite (below 0.5 wanted)"),
+    ),
+    (
+        "khat",
+        {"khat": 0.5},
+        0.5,
+        ("tail shape k-hat 0.50: the variance of the weights may be infinite (below 0.5 wanted)"),
+    ),
     ("khat", {"khat": None}, None, "too few different weights to see their tail"),
     ("khat", {"search": NONE}, None, "all weights are equal"),
     (
@@ -286,47 +296,47 @@ MESSAGES = [
         None,
         "the largest weight is only 6 times the mean weight: too little to matter",
     ),
-    ("max_share", {}, 0.01, "the largest weight carries 1.00% (under 2 % wanted)"),
+    ("max_share", {}, 0.01, "the largest weight carries 1.00% of the estimate (under 2 % wanted)"),
     ("search", {}, 4, "4 of 4 starts reached the threshold, in 1 region"),
     ("search", {"search": knowing(searched=1.0)}, 4, "4 of 4 starts reached the threshold"),
     (
         "search",
         {"search": STATED},
         None,
-        "the proposal was stated, not searched for; the audit has looked for what it misses",
+        "the proposal was stated, not found by a search; the audit has looked for regions that it misses",
     ),
     (
         "search",
         {"search": STATED, "audit_uncovered": 0.004},
         None,
-        "the proposal was stated, not searched for, and the audit found failing mass that it hardly draws",
+        "the proposal was stated, not found by a search, and the audit found a part of the event where it hardly draws",
     ),
     (
         "search",
         {"search": STATED, "audit_found": 0},
         None,
-        "the proposal was stated, not searched for: a failure region away from it would not be seen",
+        "the proposal was stated, not found by a search: a failure region away from it would not be seen",
     ),
     (
         "search",
         {"search": TUNED | {"starts": 1, "reached": 1}},
         1,
-        "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted; two starts a region wanted: there may be "
-        "more regions than starts; the audit has looked for missed regions",
+        "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted; two starts per region wanted: some "
+        "regions may not have been reached by any start; the audit has looked for missed regions",
     ),
     (
         "audit",
         {},
         0.0,
-        "2 climbs of 500 draws a level that never saw the proposal: the estimate hardly draws 0.0% of the failing mass "
-        "that they found (1.00% allowed)",
+        "the estimate makes hardly any draws in 0.0% of the failure probability found by 2 climbs with 500 draws "
+        "per level that do not use the proposal (1.00% allowed)",
     ),
     (
         "audit",
         {"search": REPLICATES | {"audit": AUDITED}, "hits": 20, "rows": 20, "khat": None, "audit_nominal": 0},
         0.0,
-        "2 climbs of 500 draws a level from a widened target: replicates hardly come near 0.0% of the failing mass "
-        "that they found (1.00% allowed)",
+        "replicates hardly come near 0.0% of the failure probability found by 2 climbs with 500 draws per level "
+        "from a widened target (1.00% allowed)",
     ),
     (
         "audit_agreement",
@@ -338,22 +348,28 @@ MESSAGES = [
         "audit_error",
         {"search": LINES, "audit_error_ratio": 1.234},
         1.234,
-        "the failing draws of the audit give an error 1.23 times the reported one (2 allowed)",
+        "the relative error computed from the failing draws of the audit is 1.23 times the reported one (2 allowed)",
     ),
     (
         "khat",
         {"khat": 0.9, "audit_error_ratio": 1.2},
         0.9,
-        "tail shape k-hat 0.90, but the failing draws of the audit give an error only 1.20 times the reported one",
+        "tail shape k-hat 0.90, but the relative error computed from the failing draws of the audit is only 1.20 "
+        "times the reported one",
     ),
-    ("max_share", {"audit_error_ratio": 1.2}, 0.01, "the largest weight carries 1.00% (under 5 % wanted)"),
+    (
+        "max_share",
+        {"audit_error_ratio": 1.2},
+        0.01,
+        ("the largest weight carries 1.00% of the estimate (under 5 % wanted)"),
+    ),
     ("audit", {"search": TUNED | {"audit": UNAUDITED}}, None, "no audit was made: it was switched off"),
     (
         "audit",
         {"audit_found": 0},
         None,
-        "none of 2 climbs of 500 draws a level that never saw the proposal reached the event: they cannot say what "
-        "the estimate misses",
+        "none of 2 climbs with 500 draws per level that do not use the proposal reached the event: they cannot say "
+        "what the estimate misses",
     ),
     ("audit_level", {"audit_log_ratio": 0.0}, 0.0, "the climbs put the probability at 1 times the estimate"),
     (
@@ -366,35 +382,36 @@ MESSAGES = [
         "soundings",
         SOUNDED | {"soundings_uncovered": 0.125},
         0.125,
-        "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; the estimate hardly draws 12.5% "
-        "of the event there (none wanted)",
+        "40 of 1,600 draws widened to standard deviation 4.2 hit the event, in 2 regions; the estimate makes "
+        "hardly any draws in 12.5% of the event there (none wanted)",
     ),
     (
         "soundings",
         SOUNDED | {"soundings_uncovered": 3e-7},
         3e-7,
-        "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; the estimate hardly draws a "
-        "part of the event there: they see a share of 3e-07, and it may be larger (none wanted)",
+        "40 of 1,600 draws widened to standard deviation 4.2 hit the event, in 2 regions; the estimate makes "
+        "hardly any draws in a part of the event there: the soundings see a share of 3e-07, but the part may be "
+        "larger (none wanted)",
     ),
     (
         "soundings",
         SOUNDED | {"soundings_uncovered": None, "soundings_regions": 1, "soundings_width": 6.0},
         None,
-        "40 of 1,600 draws with standard deviation 6 are in the event, in 1 region, but no typical failing draw was "
-        "found there",
+        "40 of 1,600 draws widened to standard deviation 6 hit the event, in 1 region, but no typical failing draw "
+        "was found there",
     ),
     (
         "soundings",
         SOUNDED | {"soundings_whole": False},
         None,
-        "40 of 1,600 draws with standard deviation 4.2 are in the event, in 2 regions; then the evaluations left for "
-        "them were spent: more would show what the estimate misses",
+        "40 of 1,600 draws widened to standard deviation 4.2 hit the event, in 2 regions; the evaluations for "
+        "soundings ran out before it was known what the estimate misses",
     ),
     (
         "soundings",
         NOT_HIT,
         None,
-        "none of 1,600 draws with standard deviation 4.2 is in the event: they say nothing about it",
+        "none of 1,600 draws widened to standard deviation 4.2 hit the event: they give no evidence",
     ),
     (
         "soundings_level",
@@ -406,7 +423,8 @@ MESSAGES = [
         "nominal_hits",
         {"audit_nominal_hits": 3, "audit_nominal_chance": 0.25},
         3,
-        "3 of the 1,000 draws of the target that began the climbs hit the event (chance of so many: 0.25)",
+        "3 of the 1,000 draws of the target that began the climbs hit the event (probability of at least so many, "
+        "if the estimate is right: 0.25)",
     ),
     (
         "canary",
@@ -419,26 +437,27 @@ MESSAGES = [
         "canary",
         {"search": TUNED | {"canary": NO_CANARY}},
         None,
-        "the density of the proposal could not be tested: around its components the weights of 10,000 draws are too "
-        "uneven; this is missing evidence, not a finding",
+        "the density of the proposal could not be tested, because the weights of 10,000 draws around its "
+        "components are too uneven; this is missing evidence, not a finding",
     ),
     (
         "grid",
         {"search": LINES},
         0.0,
-        "halving the step of the grid changes a trial's estimates by 0.00% (1 % allowed)",
+        "halving the grid step changes the estimates of a trial by 0.00% (1 % allowed)",
     ),
     (
         "grid",
         {"search": knowing(grid_step=0.5)},
         None,
-        "no grid finer than 0.5 standard deviations was tried: no trial hit, or no budget",
+        "the grid step of 0.5 standard deviations was not compared with a finer one: no trial met the event, or "
+        "the budget was too small",
     ),
     (
         "uncovered",
         {"search": knowing(uncovered=0.04)},
         0.04,
-        "4.0% of the failing mass seen so far lies where the proposal hardly draws (under 5 % wanted)",
+        "4.0% of the failure probability seen so far lies where the proposal makes hardly any draws (under 5 % wanted)",
     ),
     (
         "unseen_regions",
@@ -450,8 +469,8 @@ MESSAGES = [
         "unseen_regions",
         {"search": knowing(unseen_regions=1.0, unseen_walks=4.0)},
         None,
-        "4 walks uphill cannot tell how many failure regions there are: this is missing evidence, not a finding (16 "
-        "walks, or two a region, would tell)",
+        "4 walks uphill cannot show how many failure regions there are: this is missing evidence, not a finding "
+        "(16 walks, or two per region, would be enough)",
     ),
     (
         "replicates",
@@ -475,15 +494,16 @@ MESSAGES = [
         "failures",
         FAILED | {"widening": 0.05},
         0.05,
-        "50 rows of the estimate failed: counting them on both sides widens the interval by 0.05 of its width (10% "
-        "allowed)",
+        "50 rows of the estimate failed: counting them as safe at the lower end and as failing at the upper end "
+        "widens the interval by 0.05 of its width (10% allowed)",
     ),
     (
         "failures",
         FAILED | {"failed_estimating": 9, "failed_searching": 1, "widening": None},
         math.inf,
-        "9 rows of the estimate failed: counting them on both sides widens the interval by inf of its width (10% "
-        "allowed); but 1 of the rows of the search failed: the proposal may avoid them, and the upper end miss them",
+        "9 rows of the estimate failed: counting them as safe at the lower end and as failing at the upper end "
+        "widens the interval by inf of its width (10% allowed); but 1 of the rows of the search failed: the proposal "
+        "may avoid such rows, and the upper end may then be too low",
     ),
     (
         "interrupted",
@@ -522,19 +542,19 @@ GRANTED = ("shrinkage", "columns", "simple_returns", "log_returns")
         ),
         ({"below_total_loss": 0.051 * math.exp(-15.0)}, "simple_returns", "caution", "at most 5.1% of this event"),
         ({"below_total_loss": 0.1}, "simple_returns", "caution", "at most all of this event"),
-        ({"below_total_loss": None}, "simple_returns", "trusted", "what that means for this number is not known"),
+        ({"below_total_loss": None}, "simple_returns", "trusted", "their effect on this number is not known"),
         (
             {"log_returns": True, "gross": 5.0},
             "log_returns",
             "caution",
-            "of a loss of 20.2% of all positions comes from that",
+            "at a loss of 20.2% of all positions, this makes up about",
         ),
         (
             {"shrinkage": 0.25, "correlation_moved": 0.3, "loss_std_ratio": 0.96},
             "shrinkage",
             "trusted",
-            "the fit pulls correlations towards 0 by 25.00%: the loss has 0.96 times its standard deviation in the "
-            "sample (a change of 5% allowed)",
+            "the fit shrinks correlations towards 0 by 25.00%: the standard deviation of the loss is 0.96 times "
+            "its value in the sample (a change of 5% allowed)",
         ),
         ({"shrinkage": 0.25, "correlation_moved": 0.0, "loss_std_ratio": 0.94}, "shrinkage", "caution", ""),
         ({"shrinkage": 0.25, "correlation_moved": 0.0, "loss_std_ratio": 1.06}, "shrinkage", "caution", ""),
@@ -543,7 +563,7 @@ GRANTED = ("shrinkage", "columns", "simple_returns", "log_returns")
             {"shrinkage": 0.9, "correlation_moved": 0.11},
             "shrinkage",
             "caution",
-            "the fit pulls correlations towards 0 by 90.00%, none by more than 0.11 (0.1 allowed)",
+            "the fit shrinks correlations towards 0 by 90.00%, none by more than 0.11 (0.1 allowed)",
         ),
         (
             {"dependent_columns": ["column 'B' is a copy of column 'A'", "column 'D' is a copy of column 'C'"]},
@@ -628,7 +648,7 @@ def test_the_worse_of_soundings_and_climbs_decides():
 def test_both_checks_of_the_soundings_give_one_advice():
     got = verdict(**(SOUNDED | {"soundings_uncovered": 0.5, "soundings_log_ratio": 3.0}))
     assert len(got.advice) == 1
-    assert "limit states by themselves" in got.advice[0]
+    assert "each limit state separately" in got.advice[0]
 
 
 def test_a_folder_from_before_the_error_was_audited_is_judged_without_it():
@@ -654,19 +674,19 @@ SCOPES = [
     ({"search": NONE}, "all failure regions: every draw came from the target itself"),
     (
         {"search": RAYS},
-        "all failure regions that the grid sees: every direction came from the target itself; "
-        "a part narrower along a line than 0.5 standard deviations may be missed",
+        "all failure regions that the grid sees: every direction came from the target itself; a part of the event "
+        "that is narrower than 0.5 standard deviations along a line may be missed",
     ),
     ({"search": STATED | {"audit": UNAUDITED}}, "the failure regions that the stated proposal covers"),
     (
         {"self_information_nats": 1.0},
-        "all failure regions: any part that 5,000 draws of the target missed is small beside them",
+        "all failure regions: any part of the event that 5,000 draws of the target missed is small beside the estimate",
     ),
     (
         {"search": LINES},
-        "failure regions that can be reached by climbing in the loss from the 5,000 first draws of search and audit; "
-        "an isolated region of probability up to 0.0006 (95 %) cannot be excluded; "
-        "a part narrower along a line than 0.5 standard deviations may be missed",
+        "failure regions that can be reached by following rising losses from the 5,000 first draws of the search "
+        "and the audit; an isolated region with a probability of up to 0.0006 (95 % confidence) cannot be "
+        "excluded; a part of the event that is narrower than 0.5 standard deviations along a line may be missed",
     ),
 ]
 
@@ -685,8 +705,8 @@ def test_the_scope_says_what_a_number_is_trusted_for(changes, scope):
         ({"starts": 2, "reached": 2}, "4 of 4 starts reached the threshold, in 1 region; 4 starts wanted"),
         (
             {"regions": 3},
-            "4 of 4 starts reached the threshold, in 3 regions; "
-            "two starts a region wanted: there may be more regions than starts",
+            "4 of 4 starts reached the threshold, in 3 regions; two starts per region wanted: some regions may not "
+            "have been reached by any start",
         ),
     ],
 )
@@ -733,7 +753,7 @@ def test_no_hit_gives_a_bound_only(search, advice):
 def test_hidden_mass_is_three_over_the_draws_of_the_target():
     got = verdict()
     assert got.hidden_mass_bound == pytest.approx(3.0 / 5000, rel=0.01)
-    assert "5,000 first draws of search and audit" in got.scope
+    assert "5,000 first draws of the search and the audit" in got.scope
     assert "0.0006" in got.scope
     assert verdict(search=STATED).hidden_mass_bound == pytest.approx(3.0 / 1000, rel=0.01)
     assert verdict(search=STATED | {"audit": UNAUDITED}).hidden_mass_bound is None
@@ -765,7 +785,7 @@ def test_replicates_climb_from_all_their_first_levels():
 def test_a_grid_limits_the_scope(search):
     got = verdict(search=search)
     assert got.status is Status.TRUSTED
-    assert "narrower along a line than 0.5 standard deviations may be missed" in got.scope
+    assert "narrower than 0.5 standard deviations along a line may be missed" in got.scope
     assert not got.scope.startswith("all failure regions:")
 
 

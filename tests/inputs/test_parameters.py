@@ -243,7 +243,7 @@ def test_joined_defaults_are_weighed_for_other_probabilities_and_correlations(se
             FactorModel(loadings=[[1.0]], factors=Normal(dim=1), specific=1.0, residual=Exponential()),
             "loadings",
             0.1,
-            "the values that a name can take would move with it",
+            "the range of values of a name would change with it",
         ),
     ],
 )

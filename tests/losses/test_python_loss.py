@@ -542,7 +542,7 @@ def test_options_of_limit_states_are_checked(options, message):
 
 
 def test_small_losses_of_limit_states_are_refused():
-    with pytest.raises(FieldError, match=r"return -g for one that fails at g <= 0, and ask `above: 0`"):
+    with pytest.raises(FieldError, match=r"that fails at g <= 0, return -g and ask `above: 0`"):
         raresim.estimate(3, PythonLoss(function=squares, limit_states=True), raresim.Probability(below=1e-9), seed=1)
 
 

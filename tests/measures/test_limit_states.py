@@ -369,7 +369,7 @@ def test_small_losses_are_refused_without_importing_the_loss(tmp_path: Path) -> 
     path.write_text(path.read_text().replace("above: 0", "below: 0"))
     code, shown = call("check", path)
     assert code == 2
-    assert "return -g for one that fails at g <= 0, and ask `above: 0`" in " ".join(shown.split())
+    assert "that fails at g <= 0, return -g and ask `above: 0`" in " ".join(shown.split())
 
 
 def test_check_accepts_limit_states_and_shows_them_resolved(tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def test_a_mixture_says_how_many_components_it_has(seed):
     assert {type(law) for law in laws} == {StudentT}
     assert {law.dof for law in laws} == {6.0}
     hits, parts = tuned.decisions
-    assert "were in the event, in 2 regions, 2 of them new: hits explained" in hits
+    assert "hit the event, in 2 failure regions (2 new); the search ended with: all hits explained" in hits
     assert parts == f"The student_t proposal has {len(laws)} components in 2 regions."
 
 

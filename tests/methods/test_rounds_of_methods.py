@@ -230,7 +230,7 @@ def test_later_round_that_cannot_pay_for_nets_has_lines_at_random(blind, seed):
     more = first.again(at({1: 5.1, 2: -1.0}))
     assert isinstance(first.estimator, SobolLines)
     assert isinstance(more.estimator, Lines)
-    assert more.decisions[-1].startswith("Lines at random, not through Sobol' nets: max_evaluations must leave ")
+    assert more.decisions[-1].startswith("The lines are random, not through Sobol' nets: max_evaluations must leave ")
 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)

@@ -379,7 +379,7 @@ def test_lines_of_a_net_follow_the_variance_and_the_budget(seed):
     assert draws.lines_for(lines, budget=10**6, variances=(4.0,), relative_error=0.01).points == 256
     assert draws.lines_for(lines, budget=6_000, variances=(1.0,), relative_error=0.01).points == 16
     assert draws.lines_for(lines, budget=10**6).cost == 64 * 20.0
-    with pytest.raises(FieldError, match=r"^max_evaluations: must leave 5,120 for the estimate"):
+    with pytest.raises(FieldError, match=r"^max_evaluations: must leave 5,120 evaluations for the estimate"):
         draws.lines_for(lines, budget=5_000)
 
 
@@ -421,7 +421,9 @@ def test_too_many_coordinates_are_refused():
 
 def test_a_budget_below_the_smallest_nets_is_refused(seed):
     method = Importance(proposal=SHIFTED, draws="sobol")
-    with pytest.raises(FieldError, match=r"^max_evaluations: must leave 1,024 for .* of at least 64, got 1,000"):
+    with pytest.raises(
+        FieldError, match=r"^max_evaluations: must leave 1,024 evaluations for .* of at least 64 rows, got 1,000"
+    ):
         solve(linear_normal(3, 3.0), seed(319), method=method, max_evaluations=1000, audit="off")
 
 

@@ -51,14 +51,17 @@ def test_what_delta_gamma_leaves_of_a_book_is_learnt():
     assert_within_error(number.value, BEYOND_360, number.std_error)
     assert number.verdict.status == "trusted"
     assert number.relative_error <= 0.01
-    assert "it learnt what the approximation leaves of the loss" in assisted.search["decisions"]
+    assert (
+        "the surrogate learnt the part of the loss that the approximation does not explain"
+        in assisted.search["decisions"]
+    )
     assert assisted.description["approximation"][0].startswith("delta")
 
 
 @pytest.mark.slow
 def test_an_approximation_that_says_nothing_is_not_used():
     result = solve(lambda x: np.sin(9.0 * x[:, 0]))
-    assert "the approximation says less" in " ".join(result.search["decisions"])
+    assert "the approximation is not used" in " ".join(result.search["decisions"])
     assert result.search["facts"]["surrogate_assisted"] == 0
 
 
@@ -103,7 +106,7 @@ REFUSED = {
     "another method": (
         lambda: solve(plane, method=Auto()),
         FieldError,
-        "approximation: must be left out with method auto: only method surrogate learns",
+        "approximation: must be left out with method auto: only method surrogate uses",
     ),
     "no book": (lambda: solve("delta_gamma"), FieldError, "inputs and loss of your own have none"),
     "another length": (
@@ -119,12 +122,12 @@ REFUSED = {
     "one number for columns": (
         lambda: solve(plane, STATES),
         FieldError,
-        "limit_states: must be as many as of the loss, which has 3 limit states, got none",
+        "limit_states: must be as many as the loss has, 3 limit states, got none",
     ),
     "rows that may fail": (
         lambda: solve(PythonLoss(function=plane, on_failure="bound")),
         FieldError,
-        "on_failure: cannot be 'bound' of an approximation",
+        "on_failure: cannot be 'bound' for an approximation",
     ),
 }
 

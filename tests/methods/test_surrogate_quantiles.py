@@ -46,7 +46,7 @@ def test_quantile_and_shortfall_come_from_the_same_hundred_evaluations():
         assert number.interval[0] < number.value < number.interval[1]
     assert result.evaluations["total"] <= 100
     assert len(result.exhibit("evaluations").rows) == result.evaluations["total"]
-    assert any("learning follows it" in decision for decision in result.search["decisions"])
+    assert any("locate the quantile" in decision for decision in result.search["decisions"])
     assert {point.estimate for point in result.convergence} == {0, 1}
 
 

@@ -118,10 +118,16 @@ def facts(**changed):
 
 SEEN = {"surrogate_correction": 0.01, "spread_over_known": 1.0}
 REFUSED = {
-    "surrogate_inputs": (facts(inputs=13.0), SEEN, 0.01, "caution", "the surrogate has 13 inputs: 12 or fewer"),
-    "surrogate_afar": (facts(afar_hits=1.0), SEEN, 0.01, "untrusted", "1 of the last 8 evaluations far out"),
-    "surrogate_calibration": (facts(calibration=-5.0), SEEN, 0.01, "caution", "came about less often"),
-    "surrogate_spread": (facts(), SEEN | {"spread_over_known": 6.0}, 0.1, "untrusted", "6 times as much"),
+    "surrogate_inputs": (facts(inputs=13.0), SEEN, 0.01, "caution", "the surrogate has 13 inputs (at most 12"),
+    "surrogate_afar": (
+        facts(afar_hits=1.0),
+        SEEN,
+        0.01,
+        "untrusted",
+        "the last 8 evaluations far out are not in the event, and 1 of",
+    ),
+    "surrogate_calibration": (facts(calibration=-5.0), SEEN, 0.01, "caution", "the event occurred less often"),
+    "surrogate_spread": (facts(), SEEN | {"spread_over_known": 6.0}, 0.1, "untrusted", "is 6 times the variance that"),
 }
 
 

@@ -113,7 +113,7 @@ def test_auto_takes_the_scheme_and_finds_the_exact_answer(seed):
     assert exact < 1e-3
     assert result.verdict.status is Status.TRUSTED
     assert result.evaluations["estimate"] < 6_000
-    assert any("the scheme of the model is drawn from" in decision for decision in result.search["decisions"])
+    assert any("draws come from the scheme of the model" in decision for decision in result.search["decisions"])
 
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)

@@ -106,7 +106,7 @@ SENSITIVITY, COVARIANCE = ((OWN / name).read_text() for name in ("sensitivity.cs
         (
             "sensitivity.csv",
             SENSITIVITY.replace("EUR,-20000.0,110.0", "USD,-20000.0,110.0"),
-            "sensitivity.csv:4:Currency: must be 'EUR' as in row 2: rows of both cannot be added",
+            "sensitivity.csv:4:Currency: must be 'EUR' as in row 2: rows with different values cannot be added",
         ),
         (
             "sensitivity.csv",

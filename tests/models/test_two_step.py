@@ -186,7 +186,7 @@ def test_auto_takes_the_scheme_and_finds_the_exact_answer(seed):
     assert_within_error(estimate.value / exact, 1.0, estimate.std_error / exact)
     assert result.verdict.status is Status.TRUSTED
     assert result.evaluations["estimate"] < 8_000
-    assert "the scheme of the model is drawn from" in result.search["decisions"][-1]
+    assert "draws come from the scheme of the model" in result.search["decisions"][-1]
 
 
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)

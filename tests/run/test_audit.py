@@ -467,11 +467,13 @@ def test_what_is_held_back_pays_for_the_least_audit_or_is_a_share_up_to_the_pric
         ("off", "off: the verdict is caution at best, unless nothing can be missed"),
         (
             "quick",
-            "quick: soundings, and 2 climbs of 30 draws a level or more, for about 30% of the evaluations before them",
+            "quick: soundings, and 2 climbs with at least 30 draws per level, for about 30% of the evaluations "
+            "before them",
         ),
         (
             "full",
-            "full: soundings, and 4 climbs of 100 draws a level or more, for about 100% of the evaluations before them",
+            "full: soundings, and 4 climbs with at least 100 draws per level, for about 100% of the evaluations "
+            "before them",
         ),
     ],
 )
@@ -494,7 +496,7 @@ def sounded(sign, missed=0, **changed):
         40,
         2,
         3,
-        "hits explained",
+        "all hits explained",
         SOUNDED,
         thin=Thin(np.full((missed, 2), 7.0), np.ones(missed)),
         **none,

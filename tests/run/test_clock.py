@@ -206,7 +206,7 @@ def test_error_of_the_loss_comes_while_it_is_timed(seed):
     [
         ({"seconds": 0.0}, "seconds: must be positive and finite, got 0"),
         ({"ended_at": 0}, "ended_at: must be at least 1, got 0"),
-        ({"seconds": 1.0, "ended_at": 5}, "ended_at: must not be given beside seconds: it repeats a run that ended by"),
+        ({"seconds": 1.0, "ended_at": 5}, "ended_at: must not be given beside seconds: it repeats a run that a time"),
     ],
 )
 def test_refusal_says_what_is_allowed(given, message):

@@ -199,7 +199,7 @@ def test_surprise_is_in_nats_and_bits(seed):
         (AsmussenKroese(), "none", "all failure regions: every draw came from the target itself"),
         (DirectionalSampling(), "none", "all failure regions that the grid sees: every direction came from"),
         (LineSampling(direction=[1.0, 1.0, 1.0]), "none", "all failure regions that the grid sees: every line"),
-        (CrossEntropy(draws="sobol"), "tuned", "all failure regions: any part that 4,000 draws of the target"),
+        (CrossEntropy(draws="sobol"), "tuned", "all failure regions: any part of the event that 4,000 draws of"),
         (Importance(proposal=Normal(mean=1.5, dim=3), draws="sobol"), "stated", "the stated proposal covers"),
     ],
     ids=lambda value: getattr(value, "kind", None),
@@ -214,7 +214,7 @@ def test_scope_says_what_was_looked_at(method, kind, scope, seed):
 @pytest.mark.parametrize(
     ("method", "kind", "scope"),
     [
-        (LineSampling(), "tuned", "from the 1,000 first draws of search and audit; "),
+        (LineSampling(), "tuned", "from the 1,000 first draws of the search and the audit; "),
         (Splitting(samples=100, killed=20), "replicates", "first draws of all runs; "),
     ],
     ids=lambda value: getattr(value, "kind", None),

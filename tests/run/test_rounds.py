@@ -246,7 +246,7 @@ def sounded(uncovered: float, *shares: float) -> Audit:
     """An audit whose soundings found draws at which a row would add these ``shares`` of the estimate."""
     thin = Thin(np.arange(2.0 * len(shares)).reshape(-1, 2), np.array(shares))
     seen = Sounded(
-        1.0, 4.2, 40, 20, 2, 2, "hits explained", 500, np.array([9]), np.zeros(1), np.full(1, 0.1),
+        1.0, 4.2, 40, 20, 2, 2, "all hits explained", 500, np.array([9]), np.zeros(1), np.full(1, 0.1),
         np.array([uncovered]), thin,
     )  # fmt: skip
     return Audit("quick", soundings=(seen,), signs=(1.0,), log_values=(0.0,), errors=(0.05,))

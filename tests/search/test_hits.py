@@ -292,7 +292,7 @@ def test_a_lone_plane_costs_a_few_hundred_evaluations(d, seed):
     """About 24 hits at one hit in seven draws, a gradient, and chords to each hit."""
     for found in searches(lambda u: u[:, 0] - 4.5, d, 0.0, seed(5180), 10):
         assert len(found.regions) == 1
-        assert found.ended == "hits explained"
+        assert found.ended == "all hits explained"
         assert found.hits >= 24
         assert found.evaluations < 400 + 3 * d
         assert found.draws % 40 == 0
@@ -304,7 +304,7 @@ def test_where_nothing_is_hit_there_is_no_region(seed):
     assert found.nearest.size == 0
     assert (found.hits, found.climbs, found.ended) == (0, 0, "no hit")
     assert found.evaluations == 2 * search_hits.RUNG
-    assert found.describe() == "none of 40 draws with standard deviation 6 was in the event (80 evaluations)"
+    assert found.describe() == "none of 40 draws widened to standard deviation 6 hit the event (80 evaluations)"
 
 
 @pytest.mark.parametrize("most", [60, 150, 300, 600])
@@ -361,7 +361,7 @@ def test_regions_that_are_known_count_and_take_no_climb(seed):
     assert found.climbs == 0
     assert {id(region) for region in found.regions} == {id(region) for region in known}
     assert sum(region.hits for region in known) == found.hits
-    assert "in 2 regions, 0 of them new: hits explained" in found.describe(2)
+    assert "in 2 failure regions (0 new); the search ended with: all hits explained" in found.describe(2)
 
 
 def test_a_region_that_is_not_known_is_found_beside_one_that_is(seed):
@@ -369,7 +369,7 @@ def test_a_region_that_is_not_known_is_found_beside_one_that_is(seed):
     found = search(two_planes(5.0), 10, 0.0, seed(5250), known=known)
     assert len(found.regions) == 2
     assert off(found, axis(10, 0.0, FAR)) < 0.5
-    assert "in 2 regions, 1 of them new: hits explained" in found.describe(1)
+    assert "in 2 failure regions (1 new); the search ended with: all hits explained" in found.describe(1)
 
 
 def test_hits_are_looked_at_from_the_nearest_on_and_every_one_is_counted(seed):
@@ -391,9 +391,9 @@ def test_two_regions_are_not_joined_by_the_way_between_them():
 
 
 def test_what_was_found_is_said_in_a_sentence():
-    found = Hits((Region(axis(2, 3.0)),), 4.2, 1600, 200, 3, 2345, "hits explained")
+    found = Hits((Region(axis(2, 3.0)),), 4.2, 1600, 200, 3, 2345, "all hits explained")
     assert found.describe() == (
-        "200 of 1,600 draws with standard deviation 4.2 were in the event, in 1 region, 1 of them new: hits explained "
-        "(2,345 evaluations)"
+        "200 of 1,600 draws widened to standard deviation 4.2 hit the event, in 1 failure region (1 new); the "
+        "search ended with: all hits explained (2,345 evaluations)"
     )
     np.testing.assert_array_equal(found.nearest, [[3.0, 0.0]])

@@ -120,7 +120,7 @@ def test_a_plane_that_others_imply_is_left_out():
 def test_columns_that_cannot_fail_together_are_said_to():
     found = search(lambda x: np.column_stack([x[:, 0] - 4.0, -x[:, 0] - 4.0]), 2, 3)
     assert found.points == ()
-    assert found.missed == (((0, 1), "the linearised columns never reach the goal together"),)
+    assert found.missed == (((0, 1), "the linearised limit states never fail together"),)
     assert found.describe().startswith("the search along limit states reached no design point (")
 
 
@@ -186,7 +186,7 @@ def test_a_step_and_a_plane_fail_together(d):
 def test_a_column_that_never_moves_is_said_to():
     found = search(lambda x: np.column_stack([x[:, 0] - 4.0, np.full(len(x), -1.0)]), 1, 5)
     assert_points(found, 4.0 * np.eye(5)[:1])
-    assert found.missed == (((1,), "no point beyond the edge of a stepped column was found"),)
+    assert found.missed == (((1,), "no point beyond the edge of a limit state that moves in steps was found"),)
 
 
 def test_rows_that_fail_are_beyond_nothing():

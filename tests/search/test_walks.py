@@ -91,7 +91,7 @@ def test_points_between_axes_are_where_two_terms_make_the_event(d, signs, seed):
     assert (loss(between) >= 0).all()
     assert (loss(0.97 * between) < 0).all()
     assert found.regions >= found.on_axes
-    assert f"{found.on_axes} of them on axes and {found.between} between two, in" in found.describe()
+    assert f"({found.on_axes} on axes, {found.between} between two axes) in" in found.describe()
 
 
 def test_nothing_is_between_the_axes_of_a_maximum(seed):

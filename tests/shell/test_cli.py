@@ -364,9 +364,9 @@ def test_decisions_are_printed_the_first_of_them(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("unit", "words"),
     [
-        ("draw", "hits worth"),
-        ("line", "lines in the event worth"),
-        ("direction", "directions in the event worth"),
+        ("draw", " effective; largest share"),
+        ("line", "lines in the event, "),
+        ("direction", "directions in the event, "),
         ("replicate", "of 2,000 reached the event"),
     ],
 )

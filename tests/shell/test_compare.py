@@ -276,7 +276,9 @@ def test_interval_that_is_not_what_it_is_called_is_a_note(tmp_path: Path, runs: 
     entry = json.loads((tmp_path / "plain" / "result.json").read_text())["estimates"][0]
     change(tmp_path / "plain", estimates=[entry | {"holds_confidence": False}])
     both = compare([read(tmp_path / "tuned"), read(tmp_path / "plain")], ["a", "b"])
-    assert both.notes == ("the interval of b does not hold at its confidence: its weights may have no variance",)
+    assert both.notes == (
+        ("the interval of b does not hold at its confidence: the variance of its weights may be infinite"),
+    )
     both.save(tmp_path)
     with (tmp_path / "compare.csv").open(encoding="utf-8") as file:
         assert [row["holds_confidence"] for row in csv.DictReader(file)] == ["True", "False"]

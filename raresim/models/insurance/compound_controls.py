@@ -80,7 +80,7 @@ class CompoundControls:
                 yield self._by_grid(e, tail.value, tail.low, tail.high, within)
 
     def _by_grid(self, e: Estimate, value: float, low: float, high: float, within: float) -> Control:
-        why = f"claims rounded to a grid: rounded down and up, it is between {low:.6g} and {high:.6g}"
+        why = f"claims rounded to a grid: rounding down and up gives {low:.6g} and {high:.6g}"
         if any(s.is_interpolated(POINTS) for s in severities(self.loss.frequencies)):
             why += "; tails of events interpolated"
             within += INTERPOLATED
@@ -160,8 +160,9 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
     ept.sort(key=lambda row: (row[2], -row[3]))
     columns = ("return_period", "aep", "aep_lower", "aep_upper", "aep_tvar", "oep", "oep_tvar")
     notes = (
-        "Return periods are in periods of the model, such as years. The AEP is of the sum of a period, as the run "
-        f"found it, with its interval. {_of_occurrence(loss)} TVaR is the mean of losses as rare or rarer.",
+        "Return periods are in periods of the model, such as years. The AEP is the aggregate exceedance probability, "
+        f"of the sum of a period; the run estimates it, with an interval. {_of_occurrence(loss)} TVaR is the mean of "
+        "losses that are as rare or rarer.",
     )
     status = worst([e.verdict.status for e in found.values()])
     note = ("In the columns of ktools: EPType 1 OEP, 2 OEP TVaR, 3 AEP, 4 AEP TVaR; EPCalc 2, full uncertainty.",)
@@ -181,12 +182,12 @@ def return_periods(loss: CompoundLoss, estimates: Sequence[Estimate], shown: Seq
 def _of_occurrence(loss: CompoundLoss) -> str:
     """What the OEP is of, in a sentence or two."""
     if reason := unknown(loss):
-        return f"There is no closed form of the OEP here: {reason}."
+        return f"The OEP, the occurrence exceedance probability, has no closed form here: {reason}."
     if loss.view == "gross":
-        return "The OEP, of the largest claim of a period, is in closed form."
+        return "The OEP is the occurrence exceedance probability, of the largest claim of a period, in closed form."
     what = "most that a claim brings to the contracts" if loss.view == "ceded" else "largest claim net of contracts"
     annual = ", before their terms for the whole period" if has_annual_terms(loss) else ""
-    return f"The OEP is of the {what}{annual}; it is in closed form."
+    return f"The OEP is the occurrence exceedance probability, of the {what}{annual}, in closed form."
 
 
 def _plots(rows: Sequence[tuple[float | None, ...]]) -> tuple[EvidencePlot, ...]:

@@ -43,9 +43,9 @@ class Corridor:
 class Contract:
     """A reinsurance contract: ``limit`` in excess of ``attachment`` of each claim, with terms for the whole period.
 
-    Of the sum of what the layer takes of each claim, the contract pays what exceeds the aggregate deductible, up to the
-    aggregate limit, less a loss corridor, times the share. It applies to the gross claims of its lines, or to what
-    earlier contracts leave of each: ``net_of``.
+    The layer takes a part of each claim. Of the sum of these parts the contract pays what exceeds the aggregate
+    deductible, up to the aggregate limit, less a loss corridor, times the share. It applies to the gross claims of its
+    lines, or to what earlier contracts leave of each: ``net_of``.
 
     Parameters
     ----------
@@ -60,16 +60,17 @@ class Contract:
     share : float
         The part of the layer that is placed, above 0 and at most 1.
     aggregate_deductible : float
-        Of the layer's sum over a period.
+        The deductible from what the layer takes in a period, in the unit of the loss.
     aggregate_limit : float, optional
-        Of what exceeds it; infinite where it is left out, but for ``reinstatements``.
+        The most that is recovered in a period after the aggregate deductible. If it is left out, it follows from
+        ``reinstatements``, and is infinite without these.
     reinstatements : int, optional
-        How often the limit is there again after it was used up: the aggregate limit is ``(1 + reinstatements) limit``.
+        How often the limit is restored after it was used up: the aggregate limit is ``(1 + reinstatements) limit``.
     reinstatement_rates : sequence of float, optional
         The price of each reinstatement, as a share of ``premium``, for a whole limit: 1 is 100 %, 0 is free. It is due
         in proportion to the limit that is reinstated, and counts as a cost of the cedent.
     premium : float, optional
-        The premium for the whole layer, which the reinstatement rates are shares of.
+        The premium for the whole layer; the reinstatement rates are shares of it.
     corridor : Corridor, optional
         The part of the annual recovery that the cedent keeps again.
     net_of : sequence of str, optional

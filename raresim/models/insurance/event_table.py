@@ -49,9 +49,9 @@ class EventTable:
     rates : path, optional
         A file with the columns event_id and rate.
     summary_id : int, optional
-        Which rows are taken, of a table with several summaries.
+        The summary whose rows are used, for a table with several summaries.
     type : int, optional
-        Which rows are taken, of a table with analytical (1) and sampled (2) ones.
+        The type whose rows are used, for a table with analytical (1) and sampled (2) rows.
     """
 
     name: str

@@ -102,7 +102,7 @@ class ExponentialTwist(Scheme):
             "Numbers and sizes of claims are twisted exponentially until the expected loss is "
             f"{' or '.join(f'{x:,.6g}' for x in levels)}; {PLAIN:.0%} of the rows come from the model itself."
         )
-        outcome = "the twist makes the loss the usual one"
+        outcome = "the twist makes the event common"
         tuned = pilot.tuned("exponential twist", float(levels[-1]), outcome, (sentence, pilot.sentence))
         return replace(tuned, estimator=rows, patience=PATIENCE)
 

@@ -98,7 +98,7 @@ class LargestClaim(Scheme):
             iterations=(iteration("largest claim", 0, float(levels[-1]), spent, hits, hits / n),),
             evaluations=spent,
             variances=variances,
-            outcome="the largest claim makes the loss: nothing was searched for",
+            outcome="the largest claim makes the loss, so no search was made",
             estimator=rows,
             decisions=(
                 "All claims but the largest come from the model; the largest is drawn given that it lifts the sum to "

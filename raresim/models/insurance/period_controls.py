@@ -51,7 +51,7 @@ def controls_of(ordered: Float, estimates: Sequence[Estimate]) -> Iterator[Contr
         if e.kind == "value_at_risk":
             around = ordered[max(place - 1, 0) : place + 2]
             step = float(np.abs(around - value).max())
-            steps = f"losses of a table have steps: those beside it are {around[0]:.6g} and {around[-1]:.6g}"
+            steps = f"losses of a table move in steps: the neighbouring losses are {around[0]:.6g} and {around[-1]:.6g}"
             yield Control(NAME, e.label, value, e.value, steps, max(step / value, ROUNDING) if value else None)
         elif e.kind == "expected_shortfall":
             shortfall = value + float(np.maximum(ordered - value, 0.0).mean()) / tail

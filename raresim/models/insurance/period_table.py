@@ -57,9 +57,9 @@ class PeriodTable:
         How many periods were simulated. Periods without events have no rows in a PLT: where it is left out, the
         numbers in the file must be 1 to the largest without gaps.
     summary_id : int, optional
-        Which rows are taken, of a table with several summaries.
+        The summary whose rows are used, for a table with several summaries.
     type : int, optional
-        Which rows are taken, of a table with analytical (1) and sampled (2) ones.
+        The type whose rows are used, for a table with analytical (1) and sampled (2) rows.
 
     Raises
     ------

@@ -102,7 +102,7 @@ class BookTwist(Scheme):
         rows = WeightedDraws(sampler, tuple(session.events), beyond=session.beyond)
         pilot = SchemePilot.of(session, rows, PILOT * len(laws), "the delta-gamma twist")
         said = told(levels, fits, pilot.rows, max(pilot.variances))
-        outcome = "the twist makes the loss the usual one"
+        outcome = "the twist makes the event common"
         return replace(pilot.tuned("delta-gamma twist", levels[-1], outcome, said, spent), proposal=proposal)
 
     def fit(self, session: Session, level: float) -> Fit | None:

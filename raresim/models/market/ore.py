@@ -118,7 +118,7 @@ def _dropped(
     return [
         f"{len(without)} of {len(labels)} factors have no covariance in {covariance} and do not move: this drops "
         f"{lost / total if total else 0.0:.3%} of the sum of absolute deltas and "
-        f"{lost_gamma / gamma if gamma else 0.0:.3%} of that of gammas "
+        f"{lost_gamma / gamma if gamma else 0.0:.3%} of the sum of absolute gammas "
         f"({', '.join(labels[name] for name in largest)}{more})"
     ]
 
@@ -178,7 +178,9 @@ def _rows(
         for column, cell in (("IsPar", is_par), ("Currency", currency)):
             before, where = first.setdefault(column, (cell, row))
             if cell != before:
-                problems.add(f"must be {before!r} as in row {where}: rows of both cannot be added", row, column)
+                problems.add(
+                    f"must be {before!r} as in row {where}: rows with different values cannot be added", row, column
+                )
         delta, gamma = (
             files.number(cell, NUMBER, problems, row, column)
             for cell, column in zip(numbers, ("Delta", "Gamma"), strict=True)

@@ -67,7 +67,7 @@ class QuadraticTwist(Scheme):
         sampler = Sampler(session.problem, proposal, session.seed)
         rows = QuadraticDraws(sampler, tuple(session.events), session.beyond)
         pilot = SchemePilot.of(session, rows, PILOT * len(found), "the delta-gamma twist")
-        outcome = "the twist makes the loss the usual one"
+        outcome = "the twist makes the event common"
         tuned = pilot.tuned("delta-gamma twist", levels[-1], outcome, (*told(found), pilot.sentence))
         return replace(tuned, proposal=proposal, estimator=rows, patience=PATIENCE)
 

@@ -103,8 +103,8 @@ class CreditControls:
         most = 1.5 * max(_loss_of(e) for e in estimates)
         law = CreditRiskPlus.of(tape.severity, tape.pd, std, most / UNITS, most)
         why = (
-            f"Poisson defaults whose rates share one gamma factor with a standard deviation of {std:.3g}, that of the "
-            "large pool's loss: a thinner tail than the normal factor's"
+            f"Poisson defaults whose rates share one gamma factor with a standard deviation of {std:.3g}, as large as "
+            "for the loss of the large pool; its tail is thinner than the tail from a normal factor"
         )
         for e in estimates:
             if e.kind != "expected_shortfall":
@@ -117,7 +117,7 @@ class CreditControls:
         k = float(tape.ead @ capital(tape.pd, tape.lgd))
         why = (
             f"the supervisory correlations of corporate exposures and {MATURITY:g} years, whatever the model says; "
-            "capital is the 99.9 % loss less the expected one"
+            "capital is the 99.9 % loss less the expected loss"
         )
         yield Control("IRB capital (CRE31)", "UL 99.9 %", k, None, why)
         yield Control("IRB risk-weighted assets", "12.5 x capital", 12.5 * k, None, why)
@@ -142,7 +142,7 @@ def of_pool(pool: Pool, has_one_factor: bool, estimates: Sequence[Estimate]) -> 
     """ASRF, and where the portfolio has one common factor, with the granularity adjustment."""
     why = "infinitely many small obligors, and one factor"
     if not has_one_factor:
-        why += ", with the R^2 of each obligor: what sectors diversify is left out"
+        why += ", with the R^2 of each obligor: diversification between sectors is left out"
     for e in estimates:
         if e.level is None:
             yield Control("ASRF (Vasicek)", e.label, pool.probability(e.threshold), e.value, why)

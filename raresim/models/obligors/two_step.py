@@ -136,7 +136,7 @@ class TwoStep(Scheme):
             starts=1,
             reached=1,
             regions=search.places,
-            outcome="factors and defaults that make the loss usual were found on its conditional law",
+            outcome="factors and defaults that make the loss common were found from its conditional law",
             estimator=rows,
             facts={"searched": 1.0},
             decisions=tuple(search.decisions),
@@ -193,7 +193,7 @@ class _Search:
         nearest = min(float(np.linalg.norm(point)) for point, _ in modes)
         self.decide(
             f"a loss of {level:,.6g}: the likeliest factors are {nearest:.2f} standard deviations away, in "
-            f"{len(modes)} place{'s' * (len(modes) > 1)}; a batch of the fitted factors is worth "
+            f"{len(modes)} place{'s' * (len(modes) > 1)}; the effective size of a batch of the fitted factors is "
             f"{ess / n:.0%} of its size"
         )
         self.places = max(self.places, len(modes))

@@ -41,13 +41,13 @@ class GarchReturns(Process):
     price : float
         The first price.
     omega, alpha, beta : float, optional
-        Without ``fit``: the parameters, of which ``omega`` is in the square of the returns' unit.
+        Without ``fit``: the parameters; ``omega`` is in the squared unit of the returns.
     gamma : float, optional
         What is added to ``alpha`` after a loss.
     mean : float, optional
         Mean return of a step.
     variance : float, optional
-        Of the first step; the long-run variance by default.
+        Variance of the first step; the long-run variance by default.
     dof : float, optional
         Degrees of freedom of Student t innovations, above 2; left out, they are normal.
 

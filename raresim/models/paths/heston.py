@@ -28,15 +28,15 @@ class Heston(Process):
     drift : float
         Expected growth of the price in a unit of time.
     variance : float
-        Of the log return over a unit of time now: 0.04 for a volatility of 20 %.
+        Present variance of the log return over a unit of time: 0.04 for a volatility of 20 %.
     reversion : float
         Rate at which the variance returns to its long-run level.
     long_variance : float
-        That level.
+        Long-run level of the variance.
     vol_of_variance : float
         Volatility of the variance: ``dv = reversion (long_variance - v) dt + vol_of_variance sqrt(v) dW``.
     correlation : float
-        Of the Brownian motions of price and variance.
+        Correlation of the Brownian motions of price and variance.
 
     Notes
     -----

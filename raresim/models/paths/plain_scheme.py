@@ -56,9 +56,13 @@ class PlainPaths(Scheme):
         hits, needed = pilot.hits, max(pilot.variances) / (session.relative_error or LARGEST_ERROR) ** 2
         sentence = (
             f"{hits:,} of {pilot.rows:,} draws of the model hit the event: crude Monte Carlo needs about "
-            f"{math.ceil(needed):,}, no more than a search over {session.problem.dim:,} normals, its audit and estimate"
+            f"{math.ceil(needed):,} draws, no more than a search over {session.problem.dim:,} normals with its audit "
+            "and estimate"
         )
-        told = f"the event has a probability of about {hits / pilot.rows:.2g}: weights gain nothing over so many steps"
+        told = (
+            f"the event has a probability of about {hits / pilot.rows:.2g}: importance sampling gains nothing over "
+            "so many steps"
+        )
         tuned = pilot.tuned("plain draws", events[0].threshold, told, (sentence,), spent - pilot.rows)
         return replace(tuned, starts=0, nominal=spent, patience=math.inf)
 

@@ -291,7 +291,7 @@ KNOCK = PRICE | {"quantity": "knock_in", "barrier": 85.0, "strike": 96.0}
             {**KNOCK, "quantity": "knock_out", "strike": 80.0, "option": "put"},
             "^barrier: is on the wrong side: .* below the strike 80",
         ),
-        ({**KNOCK, "strike": None, "payoff": "vanilla"}, "^strike: vanilla is a payoff beyond a strike"),
+        ({**KNOCK, "strike": None, "payoff": "vanilla"}, "^strike: vanilla pays the distance beyond a strike"),
         ({**KNOCK, "quantity": "first_passage"}, "^strike: must be left out for first_passage"),
         ({**KNOCK, "strike": None, "option": "put"}, "^option: must be left out without a strike"),
         ({**PRICE, "payoff": "vanilla"}, "^payoff: must be left out for end"),

@@ -219,8 +219,8 @@ def test_paths_that_may_be_cut_short_are_said():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "^service: must be given, or service_rates"),
-        ({"service": EXPONENTIAL}, "^arrival_rate: must be given, or interarrival"),
+        ({}, "^service: exactly one of service and service_rates must be given"),
+        ({"service": EXPONENTIAL}, "^arrival_rate: exactly one of arrival_rate and interarrival must be given"),
         ({"service": EXPONENTIAL, "arrival_rate": 1.0}, "^service: .* waiting without end is certain, got rho = 1$"),
         ({"service": EXPONENTIAL, "interarrival": EXPONENTIAL}, "waiting without end is certain"),
         ({"service": EVERY, "arrival_rate": 0.1}, "^service: must have a density beside arrival_rate"),
