@@ -246,7 +246,7 @@ def test_points_between_get_draws_of_their_own_and_are_no_regions(method, seed):
     case = Case("heavy", StandardNormal(dim=3), PythonLoss(function=heavy), Probability(above=0.0), [0.0])
     result = solve(case, seed(521), method=method, relative_error=0.1)
     assert result.search["regions"] == 3
-    assert any("before their planes: 3 points" in sentence for sentence in result.search["decisions"])
+    assert any("than their tangent planes: 3 points" in sentence for sentence in result.search["decisions"])
     looked = [row for row in result.iterations if row.start == "between"]
     assert [(row.level, row.evaluations) for row in looked] == [(0.0, 21)]
     assert sum(row.evaluations for row in result.iterations if row.start != "trial") <= result.evaluations["tune"]
