@@ -147,7 +147,7 @@ def test_draws_from_the_target_alone_have_nothing_to_correct(seed):
 
 
 def test_a_law_without_components_is_refused():
-    with pytest.raises(FieldError, match=r"^control_variates: .* a law of kind normal has none; give a defensive"):
+    with pytest.raises(FieldError, match=r"^control_variates: .* a law of kind normal has only one; give a defensive"):
         Importance(proposal=SHIFTED, control_variates=True)
 
 
