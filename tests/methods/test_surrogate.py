@@ -168,7 +168,7 @@ def test_limit_states_by_columns_are_learnt_each_by_itself():
 def test_a_limit_state_that_is_not_declared_smooth_is_counted():
     result = solve_states(lambda x: x - 2.5, 2, ["a", "b"], smooth=["a"], error=0.1)
     assert failed_checks(result) == {"surrogate_sight"}
-    assert any("1 of its 2 limit states are not declared" in c.message for c in result.estimates[0].verdict.checks)
+    assert any("1 of the 2 limit states are not declared" in c.message for c in result.estimates[0].verdict.checks)
 
 
 @pytest.mark.slow
