@@ -19,8 +19,9 @@ from raresim.surrogate.belief import unsure
 from raresim.surrogate.system import Approximation, System, together
 from raresim.surrogate.warp import unwarped
 
-MOVES, LOOKS = 8, 2
-"""Most moves of the thresholds, and looks at which the surrogate learns near them before they are fixed."""
+MOVES, LOOKS, ASTRAY = 8, 2, 3
+"""Most moves of the thresholds, looks at which the surrogate learns near them before they are fixed, and moves in a row
+without coming near after which it learns where it is."""
 
 CLOSE = 2.0
 """Factor from the asked tail within which a threshold is near enough to learn there."""
@@ -70,15 +71,20 @@ class Believed:
         """The margin that is reached with probability ``tail``, between those that are predicted."""
         from scipy import optimize
 
-        predicted = unwarped(self.system.components[0].process.warp, self.mean[:, 0])
-        low, high = float(predicted.min()), float(predicted.max())
+        predicted = np.sort(unwarped(self.system.components[0].process.warp, self.mean[:, 0]))
 
         def excess(goal: float) -> float:
             return math.log(max(self.probability(goal), 1e-300) / tail)
 
-        if excess(low) <= 0.0 or excess(high) >= 0.0:
-            return low if excess(low) <= 0.0 else high
-        return float(optimize.brentq(excess, low, high, xtol=1e-9 * (high - low), rtol=1e-9))
+        if excess(predicted[0]) <= 0.0 or excess(predicted[-1]) >= 0.0:
+            return float(predicted[0] if excess(predicted[0]) <= 0.0 else predicted[-1])
+        # Where a warp is a logarithm, the largest predictions may be astronomic: only neighbours give a scale.
+        above, below = 0, predicted.size - 1
+        while below - above > 1:
+            middle = (above + below) // 2
+            above, below = (middle, below) if excess(predicted[middle]) > 0.0 else (above, middle)
+        low, high = float(predicted[above]), float(predicted[below])
+        return float(optimize.brentq(excess, low, high, xtol=1e-9 * (high - low), rtol=1e-9)) if high > low else low
 
     def rate(self, tail: float) -> float:
         """How fast the log of the probability falls with the margin at its quantile, per unit of the loss."""
@@ -143,6 +149,7 @@ def answers_of(believed: Believed, session: Session, at: float) -> Asked:
             continue
         value, rate = abs(at + goals[k]), believed.rate(tail)
         facts |= {f"surrogate_threshold_{k}": at + goals[k], f"surrogate_rate_{k}": rate}
+        facts[f"surrogate_beyond_{k}"] = believed.pool.probability(likely)
         eases[k] = value * rate
         if session.excesses[k]:
             over, spread = believed.excess(goals[k])
@@ -200,14 +207,16 @@ class Aim:
         self.u, self.losses = known[0][good], known[1][good]
         largest = float(self.losses.max())
         self.thresholds = [largest if tail else at for tail, at in zip(self.tails, self.thresholds, strict=True)]
-        looks = 0
+        looks = astray = 0
         for _ in range(MOVES):
             at, learner = self.thresholds[0], self.learner()
             learner.begin((self.u, self.losses - at))
-            if self._follow(learner):
-                if looks == LOOKS:
-                    return
-                looks += 1
+            is_near = self._follow(learner)
+            if is_near and looks == LOOKS:
+                return
+            astray = 0 if is_near else astray + 1
+            if is_near or astray == ASTRAY:
+                looks, astray = looks + is_near, 0
                 while learner.seen < len(self.u) + self.dim // 2 + 3:
                     learner.step(self.batch)
                 self.u, self.losses = learner.x, learner.margins + at

@@ -85,6 +85,10 @@ def estimate(
     diagnostics = answer.diagnostics_of(moments.n, hits, moments.ess(k), moments.max_share(k), weights, spent, faster)
     diagnostics |= audited.diagnostics(k) | answer.of_gross(search, value) | answer.of_surrogate(search, sample, k)
     diagnostics |= {"tail_error": tail_error}
+    if "surrogate_correction" in diagnostics:
+        # to first order only: a threshold that is no quantile of the surrogate gives no number either
+        off = 1.0 - tail / max(search["facts"][f"surrogate_beyond_{k}"], 1e-300)
+        diagnostics["surrogate_correction"] = max(diagnostics["surrogate_correction"], off, key=abs)
     relative_error = error / abs(value) if value else math.inf
     name = "VaR" if question.quantity == "value_at_risk" else "ES"
     number = Answer(

@@ -1,6 +1,7 @@
 """Value at risk and expected shortfall from a surrogate: thresholds that follow the quantile, and corrected means."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,9 +71,34 @@ def test_what_is_believed_of_a_known_plane_is_the_normal_law():
     believed = Believed.of(system, Pool(points, np.exp(log_p - log_q), law))
     assert 3.0 + believed.goal(0.01) == pytest.approx(stats.norm.isf(0.01), abs=0.03)
     assert believed.rate(0.01) == pytest.approx(stats.norm.pdf(stats.norm.isf(0.01)) / 0.01, rel=0.1)
+    mean = believed.mean.copy()
+    mean[0] = 1e15
+    astronomic = replace(believed, mean=mean)
+    assert 3.0 + astronomic.goal(0.01) == pytest.approx(stats.norm.isf(0.01), abs=0.03)
     over, spread = believed.excess(-1.0)
     np.testing.assert_allclose(over, np.maximum(plane(points) - 2.0, 0.0), atol=0.02)
     assert spread.max() < 0.02
+
+
+@pytest.mark.parametrize("measure", [ValueAtRisk(tail=TAIL), ExpectedShortfall(tail=TAIL)], ids=["var", "es"])
+def test_a_threshold_that_is_no_quantile_gives_no_trusted_number(measure, monkeypatch):
+    """Both numbers are of first order around the quantile; far from it they mean nothing."""
+    monkeypatch.setattr(Believed, "goal", lambda self, tail: -2.0)
+    loss = PythonLoss(function=plane, smooth=True)
+    result = estimate(2, loss, measure, Surrogate(), seed=1, max_evaluations=100, relative_error=None)
+    (number,) = result.estimates
+    assert number.verdict.status == "untrusted"
+    assert "surrogate_agreement" in {c.name for c in number.verdict.checks if c.status == "untrusted"}
+
+
+def test_thresholds_are_found_where_two_warps_disagree_far_out():
+    """A loss with few large values: one warp expects far too much beyond the first design, another far too little."""
+    loss = lambda u: (np.exp(2.0 * np.abs(u[:, 0])) + np.exp(1.5 * u[:, 1]))[:, np.newaxis]  # noqa: E731
+    aim = Aim(loss, 2, np.random.default_rng(4), 1, (TAIL,), [math.nan])
+    aim.find(None)
+    draws = np.random.default_rng(5).standard_normal((400_000, 2))
+    beyond = float(np.mean(loss(draws) > aim.thresholds[0]))
+    assert TAIL / 2.5 < beyond < 2.5 * TAIL
 
 
 def test_corrections_move_a_quantile_by_the_rate_and_a_shortfall_by_its_excess():
