@@ -11,7 +11,8 @@ seeds. Both numbers come from the same 200 revaluations at the level 99.9 %; a r
 *Open* and *unseen*: random problems of ``experiments/trust`` with one smooth branch, at most twelve inputs and a
 probability from 1e-6 to 1e-2, one seed each, declared to be smooth. The level is one minus the exact probability of the
 event, so that the value at risk is the threshold of the event; the median of the loss is subtracted, so that the value
-at risk is its distance from the median and a relative error means something.
+at risk is its distance from the median and a relative error means something. *Retired*: an earlier unseen part, of
+which three trusted values at risk were wrong. The bug that it showed is mended; the unseen part has later numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import numpy as np
 import run as study
 from processes import run_in
 from random_problems import problem as random_problem
-from run import DATA, ERROR, HERE, MOST_INPUTS, PARTS, Key, Run, keep, rows
+from run import DATA, ERROR, HERE, MOST_INPUTS, Key, Run, keep, rows
 
 from raresim import ExpectedShortfall, Normal, PythonLoss, Surrogate, ValueAtRisk, estimate, models
 from raresim.measures.intervals import clopper_pearson
@@ -44,6 +45,9 @@ EXACT = {"value at risk": 287.537537216383, "expected shortfall": 319.1883228466
 WITHIN = 0.01
 BOOK = "quantiles"
 """The part that is not random."""
+
+PARTS = {"open": range(1_000), "retired": range(40_000, 41_316), "unseen": range(41_316, 42_500)}
+"""Numbers of random problems."""
 
 MOST, RAREST, DRAWS = 100, 1e-6, 20_001
 """Random problems of a part, the least probability, and draws for a median."""
@@ -128,7 +132,7 @@ def of_random(found: Sequence[Run]) -> list[str]:
         off, held = [abs(r.ratio - 1.0) for r in accepted], sum(r.covered for r in accepted)
         low, high = clopper_pearson(held, len(accepted), 0.95)
         # reported errors are relative to the estimate
-        squares = [(1.0 - 1.0 / r.ratio) ** 2 / r.reported**2 for r in accepted]
+        squares = [(1.0 - 1.0 / r.ratio) ** 2 / r.reported**2 for r in accepted if r.reported > 0]
         cells = [part, str(len(some)), f"{len(accepted)} ({len(accepted) / len(some):.0%})"]
         cells += [f"{sum(x <= WITHIN for x in off)} of {len(accepted)}", f"{np.median(off):.2%}", f"{max(off):.2%}"]
         cells += [f"{np.median([r.reported for r in accepted]):.2%}"]
@@ -168,7 +172,7 @@ def table(found: Sequence[Run]) -> str:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=["book", *PARTS], help="one part; by default book and open")
+    parser.add_argument("--part", choices=["book", "open", "unseen"], help="one part; by default book and open")
     parser.add_argument("--workers", type=int, default=2, help="processes, for random problems")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--table", action="store_true", help="run nothing; write the tables")
