@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,15 +77,12 @@ class Believed:
         def excess(goal: float) -> float:
             return math.log(max(self.probability(goal), 1e-300) / tail)
 
-        if excess(predicted[0]) <= 0.0 or excess(predicted[-1]) >= 0.0:
-            return float(predicted[0] if excess(predicted[0]) <= 0.0 else predicted[-1])
         # Where a warp is a logarithm, the largest predictions may be astronomic: only neighbours give a scale.
-        above, below = 0, predicted.size - 1
-        while below - above > 1:
-            middle = (above + below) // 2
-            above, below = (middle, below) if excess(predicted[middle]) > 0.0 else (above, middle)
-        low, high = float(predicted[above]), float(predicted[below])
-        return float(optimize.brentq(excess, low, high, xtol=1e-9 * (high - low), rtol=1e-9)) if high > low else low
+        beyond = bisect.bisect_left(predicted, True, key=lambda goal: excess(goal) <= 0.0)
+        if beyond in (0, predicted.size):
+            return float(predicted[min(beyond, predicted.size - 1)])
+        low, high = map(float, predicted[beyond - 1 : beyond + 1])
+        return float(optimize.brentq(excess, low, high, xtol=1e-9 * (high - low), rtol=1e-9))
 
     def rate(self, tail: float) -> float:
         """How fast the log of the probability falls with the margin at its quantile, per unit of the loss."""
