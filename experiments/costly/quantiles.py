@@ -18,7 +18,6 @@ which three trusted values at risk were wrong. The bug that it showed is mended;
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,8 +112,8 @@ def run_random(key: Key) -> Quantile:
     try:
         found = estimate(asked.inputs, PythonLoss(function=loss, smooth=True), measure, Surrogate(), **options)
     except Exception as error:
-        seconds, text = round(time.process_time() - begun, 2), f"{type(error).__name__}: {error}"[:200]
-        return Quantile(*key, "random", asked.dim, math.nan, math.nan, False, 0, seconds, "failed", text)
+        known = dict(zip(("part", "problem", "budget", "seed"), key, strict=True), group="random", dim=asked.dim)
+        return Quantile(**vars(study.failed(known, error, round(time.process_time() - begun, 2))))
     seconds = round(time.process_time() - begun - found.seconds["compile"], 2)
     return row(key, "random", asked.dim, exact, found.estimates[0], found.evaluations["total"], seconds)
 
@@ -144,12 +143,7 @@ def of_random(found: Sequence[Run]) -> list[str]:
 def quick() -> None:
     """Raise where chance does not explain what two runs find."""
     for name in QUICK:
-        made = run_random(("open", name, 100, int(name)))
-        print(f"{name}: {made.ratio:.4f} of the answer, {made.verdict}, {made.evaluations} evaluations", flush=True)
-        if made.verdict == "failed" or made.evaluations > 100:
-            raise SystemExit(f"{name}: {made.wanting}, {made.evaluations} evaluations")
-        if made.accepted and abs(made.ratio - 1.0) > 6.0 * made.reported:
-            raise SystemExit(f"{name}: trusted, and {made.ratio:.4g} times the answer")
+        study.judge(run_random(("open", name, 100, int(name))), slack=0.0)
 
 
 def table(found: Sequence[Run]) -> str:

@@ -179,11 +179,15 @@ def run(key: Key) -> Run:
     try:
         found = estimate(inputs, costly, measure, Surrogate(), seed=seed, max_evaluations=budget, relative_error=ERROR)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"[:200]
-        seconds = time.process_time() - begun
-        return Run(**known, ratio=math.nan, reported=math.nan, covered=False, evaluations=0, seconds=seconds,
-                   verdict="failed", wanting=text)  # fmt: skip
+        return failed(known, error, time.process_time() - begun)
     return _row(known, found, answer, time.process_time() - begun)
+
+
+def failed(known: dict[str, Any], error: Exception, seconds: float) -> Run:
+    """The row of a run that ended with an error."""
+    text = f"{type(error).__name__}: {error}"[:200]
+    return Run(**known, ratio=math.nan, reported=math.nan, covered=False, evaluations=0, seconds=seconds,
+               verdict="failed", wanting=text)  # fmt: skip
 
 
 def _row(known: dict[str, Any], found: Result, answer: float, seconds: float) -> Run:
@@ -292,12 +296,17 @@ def errors(off: Sequence[float]) -> list[str]:
 def quick() -> None:
     """Raise where chance does not explain what a few runs find."""
     for part, name, seed in QUICK:
-        row = run((part, name, BUDGETS[0], seed))
-        print(f"{row.problem}: {row.ratio:.3f} of the answer, {row.verdict}, {row.evaluations} evaluations", flush=True)
-        if row.verdict == "failed" or row.evaluations > BUDGETS[0]:
-            raise SystemExit(f"{row.problem}: {row.wanting}, {row.evaluations} evaluations")
-        if row.accepted and abs(row.ratio - 1.0) > max(WRONG, 6.0 * row.reported):
-            raise SystemExit(f"{row.problem}: trusted, and {row.ratio:.3f} times the answer")
+        judge(run((part, name, BUDGETS[0], seed)))
+
+
+def judge(row: Run, slack: float = WRONG) -> None:
+    """Tell of a run of a short version; raise where it failed or spent too much, and where it is trusted and more than
+    ``slack`` and six reported errors off."""
+    print(f"{row.problem}: {row.ratio:.4f} of the answer, {row.verdict}, {row.evaluations} evaluations", flush=True)
+    if row.verdict == "failed" or row.evaluations > row.budget:
+        raise SystemExit(f"{row.problem}: {row.wanting}, {row.evaluations} evaluations")
+    if row.accepted and abs(row.ratio - 1.0) > max(slack, 6.0 * row.reported):
+        raise SystemExit(f"{row.problem}: trusted, and {row.ratio:.4g} times the answer")
 
 
 def main() -> None:
