@@ -408,7 +408,7 @@ class Search:
         many = f"{number} refit{'s' if number > 1 else ''}"
         _, broad, past, *_ = self.of_layers
         self.notes.decide(
-            f"{many}; the proposal consists of {kept}, with {broad:.1%} of its draws from broadened laws and "
+            f"{many}; the proposal is {kept}, with {broad:.1%} of its draws from broadened laws and "
             f"{past:.1%} from laws of the search; one draw has a relative variance of {max(variances):.2g}"
         )
         return candidates, shares, variances

@@ -40,7 +40,8 @@ class Candidate:
     """The event that it is for, if there are several."""
 
     def __str__(self) -> str:
-        return f"mixture of {self.parts} laws ({self.name})" if self.parts else self.name
+        laws = "one law" if self.parts == 1 else f"a mixture of {self.parts} laws"
+        return f"{laws} ({self.name})" if self.parts else self.name
 
 
 def drawn_from(candidates: Sequence[Candidate], shares: Float) -> Bool:
