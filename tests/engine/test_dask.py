@@ -122,7 +122,7 @@ class TestCluster:
         assert counting.calls == 0
 
     def test_five_sigma_takes_few_tasks_and_bytes(self, client, monkeypatch, seed):
-        """Even if hardly any stage is short enough for this process."""
+        """Even if no stage is short enough for this process, so that the bytes do not depend on its speed."""
         sent = []
 
         class Weighed(dask_pool.DaskPool):
@@ -135,14 +135,14 @@ class TestCluster:
                 sent.append(result)
                 return result
 
-        monkeypatch.setattr(groups, "HERE", 0.005)
+        monkeypatch.setattr(groups, "HERE", -1.0)
         monkeypatch.setattr(dask_pool, "DaskPool", Weighed)
         executor = Executor(client)
         options = {"method": CrossEntropy(), "relative_error": None, "max_evaluations": 1_500_000}
         found = solve(linear_normal(20, 5.0), seed(4007), executor, **options)
         assert found.evaluations["total"] > 1_200_000
-        assert 0 < executor.groups.tasks < 60
-        assert len(pickle.dumps(sent)) < 2e6
+        assert 0 < executor.groups.tasks < 200
+        assert len(pickle.dumps(sent)) < 4e6
 
     def test_executor_of_a_client_is_used_like_a_client(self, client, tmp_path, seed):
         case, _ = counted(tmp_path)
