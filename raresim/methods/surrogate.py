@@ -57,6 +57,10 @@ class Surrogate(Method):
     and then estimates its own mistakes by importance sampling, with evaluations that it does not learn from, as
     Meta-IS does [2]_. Adaptive kriging has no such correction, and no interval.
 
+    With an approximation that serves it learns what that leaves, looks for other parts of the loss at fewer places, and
+    stops once the correction is expected to need no more evaluations than it has learnt from. The correction then takes
+    as few as the asked error needs, in batches of four or more.
+
     A value at risk moves the threshold: it learns where it expects the quantile, and corrects the probability there.
     The correction of the quantile is that of the log of the probability over the rate at which it falls, and that of an
     expected shortfall comes from the same evaluations.

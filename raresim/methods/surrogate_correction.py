@@ -10,6 +10,9 @@ from raresim.methods.surrogate_pool import Pool
 from raresim.numerics.arrays import Float
 from raresim.surrogate.belief import unsure
 
+SMALLEST, LARGEST = 4, 8
+"""Evaluations of a batch of the correction, if the budget pays for no more, and if it does."""
+
 MIXED = (0.85, 0.10, 0.05)
 """Shares of what the correction draws by: where the surrogate is unsure, where it expects the event, anywhere."""
 

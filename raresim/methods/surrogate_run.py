@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,12 @@ from raresim.estimators.surrogate_batches import BATCHES, SurrogateBatches
 from raresim.methods.base import Tuned
 from raresim.methods.regions import iteration
 from raresim.methods.surrogate_approximation import approximation_of
-from raresim.methods.surrogate_correction import draw_by, row_variances
+from raresim.methods.surrogate_correction import LARGEST, SMALLEST, draw_by, row_variances
 from raresim.methods.surrogate_facts import OUTWARDS, facts_of, plots_of
 from raresim.methods.surrogate_known import known_in
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.methods.surrogate_quantiles import Aim, Asked, Believed, answers_of
-from raresim.methods.surrogate_search import Learner
+from raresim.methods.surrogate_search import SPARE, Learner
 from raresim.numerics.arrays import Float
 from raresim.record.evaluated import Evaluated
 from raresim.record.event import Event
@@ -34,9 +35,6 @@ FINAL, LEAST_FINAL = 100_000, 30_000
 
 PREDICTED = 600
 """Evaluations times limit states from which the last pool has fewer points."""
-
-SMALLEST, LARGEST = 4, 8
-"""Evaluations of a batch of the correction, if the budget pays for no more, and if it does."""
 
 SEARCH_SHARE, SEARCH_LEAST = 0.5, 600
 """Share of the budget that a search with true evaluations may take, and evaluations from which it is tried."""
@@ -91,8 +89,6 @@ class SurrogateRun:
         size = max(LEAST_FINAL, int(FINAL * min(1.0, PREDICTED / learner.margins.size)))
         pool = pool_of(learner.system, (learner.x, learner.margin), size, rng, learner.pool.law)
         asked = self.asked(learner, pool)
-        left = budget - self.explorer.evaluations
-        draws = max(SMALLEST, min(LARGEST, left // BATCHES))
         variances = row_variances(pool, asked.expected, asked.doubts)
         job = SurrogateBatches(
             Sampler(session.problem, None, session.seed),
@@ -101,7 +97,7 @@ class SurrogateRun:
             pool.weight,
             asked.expected,
             draw_by(pool, asked.expected, asked.doubts),
-            draws,
+            self.draws(learner, variances),
             variances,
             max(map(pool.error, asked.expected)),
             Evaluated.joined(self.made),
@@ -142,6 +138,19 @@ class SurrogateRun:
             return target
         believed = Believed.of(learner.system, learner.pool)
         return min(answers_of(believed, self.session, self.event.threshold).eases) * target
+
+    def draws(self, learner: Learner, variances: Sequence[float]) -> int:
+        """Evaluations of a batch of the correction.
+
+        With an approximation that serves, not more than are expected to reach the asked error: what shows only where
+        the loss fails shows there, too.
+        """
+        paid = max(SMALLEST, min(LARGEST, (self.session.max_evaluations - self.explorer.evaluations) // BATCHES))
+        target = self.eased(learner)
+        if target is None or not learner.is_assisted:
+            return paid
+        needed = max(variances) / (SPARE * target**2 * BATCHES)
+        return paid if needed >= paid else max(SMALLEST, math.ceil(needed))
 
     def asked(self, learner: Learner, pool: Pool) -> Asked:
         """What the surrogate says of what is asked, at the points of the last pool."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from raresim.distributions.mixture import Mixture
+from raresim.estimators.surrogate_batches import BATCHES
 from raresim.losses.system import combined
-from raresim.methods.surrogate_correction import draw_by, relative_worth, row_variances
+from raresim.methods.surrogate_correction import SMALLEST, draw_by, relative_worth, row_variances
 from raresim.methods.surrogate_design import directions, far_points, far_radius, first_design, first_size
 from raresim.methods.surrogate_pool import Pool, pool_of
 from raresim.numerics.arrays import Float, Index
@@ -32,6 +33,10 @@ LEARNT, MOST_LEARNT = 0.6, 300
 
 SPARE = 0.7
 """Share of the evaluations that are left for the correction by which it must be expected to reach the asked error."""
+
+LOOK, ASSISTED_LOOK = 10, 4
+"""Evaluations after the first design before learning may end: beside one for each input, or with an approximation that
+serves, which needs none of these."""
 
 REHEARSED, SURPRISE = 8, 0.03
 """Evaluations drawn as the correction draws them, before learning may end; and the probability below which an outcome
@@ -175,12 +180,14 @@ class Learner:
     def learn(self, budget: int, target: float | None) -> None:
         """Evaluate where it helps most, until the correction is expected to reach ``target`` with what is left.
 
-        ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used.
+        ``budget`` counts all evaluations, with those of the correction; without a ``target`` all of it is used. An
+        approximation that serves shows the parts of the loss that are far out, so fewer evaluations look there.
         """
-        looks = min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
+        assisted = self.is_assisted
+        looks = AFAR_LEAST if assisted else min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
         most = min(int(LEARNT * budget), MOST_LEARNT - self.given) - looks  # those of the end
-        next_look = first_size(self.dim) + self.dim + 10
-        next_afar = next_look if budget >= AFAR_TWICE else self.seen + budget
+        next_look = first_size(self.dim) + (ASSISTED_LOOK if assisted else self.dim + LOOK)
+        next_afar = next_look if budget >= AFAR_TWICE and not assisted else self.seen + budget
         self.probe(most)
         while self.evaluations < most:
             if self.seen >= self.rebuilt + max(REBUILD_LEAST, int(REBUILD * self.rebuilt)):
@@ -191,9 +198,10 @@ class Learner:
                 next_afar = self.seen + (AFAR_AGAIN if self.afar_hits else budget)
                 continue
             if self.seen >= next_look and self.failures >= FAILURES and self._knows(budget, target):
-                if not self.rehearse(min(REHEARSED, most - self.evaluations)):
+                surprised = self.rehearse(min(REHEARSED, most - self.evaluations))
+                if not surprised and not self._was_too_sure(target):
                     self.look_afar(looks)
-                    if not self.afar_hits:
+                    if not self.afar_hits and not self._was_too_sure(target):
                         return
                 next_look = self.seen + max(REBUILD_LEAST, self.dim)
                 self.rebuild()
@@ -206,7 +214,20 @@ class Learner:
         doubt = max(map(self.pool.doubt, self.belief.failing))
         if target is None:
             return doubt <= LEARNT_ALL
+        if self.is_assisted:
+            return not self._is_dear(target)
         return doubt <= LEARNT_ENOUGH and self.expected_error(budget) <= target
+
+    def _is_dear(self, target: float) -> bool:
+        """Whether the correction is expected to need more evaluations for ``target`` than the learning has had."""
+        return self.expected_error(self.evaluations + max(SMALLEST * BATCHES, self.seen)) > target
+
+    def _was_too_sure(self, target: float | None) -> bool:
+        """Whether it no longer knows enough after parameters are fitted to all evaluations; see `_is_dear`."""
+        if target is None or not self.is_assisted:
+            return False
+        self.rebuild()
+        return self._is_dear(target)
 
     def rehearse(self, count: int) -> bool:
         """Evaluate points as the correction would draw them, and learn from them; true if one was a surprise."""
@@ -351,6 +372,11 @@ class Learner:
             p[some] * (1.0 - p[some]) * belief.deciding(some, g) for p, g in zip(failing, self.goals, strict=True)
         ]
         return int(some[np.argmax(np.sum(taught, axis=0))])
+
+    @property
+    def is_assisted(self) -> bool:
+        """Whether the surrogates learn what an approximation leaves, of every limit state."""
+        return all(component.assisted for component in self.system.components)
 
     @property
     def calibration(self) -> float:

@@ -25,11 +25,14 @@ class First:
     rough: Float | None = None
 
     def rivals(self) -> Iterator[Rival]:
-        """The warps to choose from, each without the approximation and with it."""
+        """The warps to choose from, each without the approximation, and those without a bound with it, too.
+
+        What an approximation says beyond a bound of the loss would be taken for certain.
+        """
         warps = list(candidates(self.margin))
-        yield from (Rival(warp) for warp in warps)
+        yield from map(Rival, warps)
         if self.rough is not None:
-            yield from (Rival(self.of_rest(warp), assisted=True) for warp in warps)
+            yield from (Rival(self.of_rest(warp), assisted=True) for warp in warps if not warp.is_bounded)
 
     def near(self, rival: Rival) -> Iterator[Rival]:
         """Rivals along the same axes whose warps are the `neighbours` of that of ``rival``."""

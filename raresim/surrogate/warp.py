@@ -59,6 +59,11 @@ class Warp:
         return _SHAPES[self.shape][0]((margin - self.centre) / self.scale, self.edge) / self.unit
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether margins are taken to have a bound."""
+        return self.edge > 0.0
+
+    @property
     def boundary(self) -> float:
         """The warped margin at the threshold."""
         return float(self(np.zeros(1))[0])

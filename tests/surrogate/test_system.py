@@ -7,6 +7,7 @@ import pytest
 from scipy import special
 
 from raresim.surrogate.components import first_component, first_system, refitted
+from raresim.surrogate.rivals import First
 from raresim.surrogate.system import SystemBelief, together
 
 RNG = np.random.default_rng(5)
@@ -55,6 +56,14 @@ def test_an_approximation_is_used_only_where_it_helps():
     near, far = truth + 0.01 * x[:, 0], RNG.normal(size=30)
     assert first_component(x, truth, near, 0).assisted
     assert not first_component(x, truth, far, 0).assisted
+
+
+def test_an_approximation_is_not_used_with_a_bound_of_the_loss():
+    """Beyond a bound, what it says would be taken for certain. A loss with a bound, which has one, is still offered."""
+    margin = np.tanh(np.random.default_rng(2).normal(size=30))
+    rivals = list(First(margin, 2.0 * margin).rivals())
+    assert {rival.warp.shape for rival in rivals if not rival.assisted} >= {"log", "atanh"}
+    assert {rival.warp.shape for rival in rivals if rival.assisted} == {"straight", "asinh", "root", "sinh"}
 
 
 def test_the_surrogate_with_an_approximation_predicts_the_truth():
