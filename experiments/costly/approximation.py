@@ -31,7 +31,7 @@ from raresim.record.verdict import Status
 from raresim.run.approximation import bound
 
 MARKET = Path(__file__).parents[2] / "configs" / "market"
-FILE, MOST, ERROR, SEEDS = "approximation", 400, 0.02, range(1, 4)
+FILE, MOST, ERROR, SEEDS = "approximation", 400, 0.02, range(1, 11)
 GROUPS = ("without", "with")
 DRAWS, LONG = 20_000, 500_000
 

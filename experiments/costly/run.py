@@ -62,7 +62,9 @@ WIDE, WIDE_INPUTS, WIDE_BUDGET = 20, range(20, 51), 300
 OTHERS = ("unfit", "wide")
 """Parts beside the literature and the random problems."""
 
-BUDGETS = (100, 200)
+BUDGETS, MOST_SMOOTH = (100, 200), 300
+"""Evaluations of a run, and of a third one for each smooth problem."""
+
 ERROR = 0.01
 """Relative error that a run stops at; the budget mostly ends before."""
 
@@ -137,7 +139,7 @@ class Run:
 
 
 def keys(part: str) -> list[Key]:
-    """The runs of a part: smooth random problems before systems, and both before losses with steps."""
+    """The runs of a part: smooth random problems, systems, losses with steps, and smooth ones with most evaluations."""
     if part == "reference":
         return [(part, name, budget, seed) for name in REFERENCE for budget in BUDGETS for seed in range(SEEDS)]
     if part == "unfit":
@@ -151,8 +153,9 @@ def keys(part: str) -> list[Key]:
         drawn_one = random_problem(number)
         if drawn_one.dim <= MOST_INPUTS:
             found[drawn_one.kind].append(number)
-    order = [number for kind in GROUPS for number in found[kind][:MOST]]
-    return [(part, str(number), budget, number) for number in order for budget in BUDGETS]
+    order = [(number, budget) for kind in GROUPS for number in found[kind][:MOST] for budget in BUDGETS]
+    order += [(number, MOST_SMOOTH) for number in found["one"][:MOST]]
+    return [(part, str(number), budget, number) for number, budget in order]
 
 
 def asked_of(part: str, name: str) -> tuple[Any, Any, Any, float, str]:
@@ -253,7 +256,7 @@ def table(found: Sequence[Run], others: Sequence[Peer]) -> str:
     out = heading("A hundred evaluations", "run.py", HEADER)
     for part in parts:
         for group in ("reference", *GROUPS.values(), *unfit.KINDS, "wide"):
-            for budget in (*BUDGETS, WIDE_BUDGET):
+            for budget in (*BUDGETS, MOST_SMOOTH):
                 some = [r for r in found if (r.part, r.group, r.budget) == (part, group, budget)]
                 if some:
                     out.append(line((part, group, str(budget)), some))
