@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-from concurrent.futures import ProcessPoolExecutor
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri
+
+# the study of methods has the processes
+sys.path.append(str(Path(__file__).parents[1] / "methods"))
+
+from processes import run_in
 
 import raresim
 from raresim.models import Credit
@@ -100,8 +105,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     truth = exact()
-    with ProcessPoolExecutor(options.workers) as pool:
-        found = list(pool.map(partial(run, error=options.error), range(options.seeds), chunksize=5))
+    found = list(run_in(options.workers, partial(run, error=options.error), range(options.seeds), 5))
     lines = []
     for name, value in truth.items():
         each = [f[name] for f in found]

@@ -10,13 +10,18 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import sys
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+
+# the study of methods has the processes
+sys.path.append(str(Path(__file__).parents[1] / "methods"))
+
+from processes import run_in
 
 import raresim
 from raresim.config import load
@@ -79,17 +84,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     lines = []
-    with ProcessPoolExecutor(options.workers) as pool:
-        for name, case in CASES.items():
-            job = partial(run, name=name, error=options.error)
-            found = list(pool.map(job, range(options.seeds), chunksize=5))
-            share = sum(f[2] <= case.exact <= f[3] for f in found) / len(found)
-            z = np.array([(f[0] - case.exact) / f[1] for f in found])
-            trusted = sum(f[4] == "trusted" for f in found) / len(found)
-            median = int(np.median([f[5] for f in found]))
-            is_held = BAR[0] <= share <= BAR[1]
-            lines.append((name, case.exact, len(found), share, z.mean(), z.std(), trusted, median, is_held))
-            print(lines[-1], flush=True)
+    for name, case in CASES.items():
+        job = partial(run, name=name, error=options.error)
+        found = list(run_in(options.workers, job, range(options.seeds), 5))
+        share = sum(f[2] <= case.exact <= f[3] for f in found) / len(found)
+        z = np.array([(f[0] - case.exact) / f[1] for f in found])
+        trusted = sum(f[4] == "trusted" for f in found) / len(found)
+        median = int(np.median([f[5] for f in found]))
+        is_held = BAR[0] <= share <= BAR[1]
+        lines.append((name, case.exact, len(found), share, z.mean(), z.std(), trusted, median, is_held))
+        print(lines[-1], flush=True)
     heads = ("case", "exact", "runs", "coverage", "mean of z", "standard deviation of z", "trusted")
     heads = (*heads, "median evaluations", "within 93 to 97.5 %")
     with (HERE / "paths.csv").open("w", newline="", encoding="utf-8") as file:

@@ -12,7 +12,6 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from scipy import special, stats
 
 sys.path.append(str(Path(__file__).parents[1] / "methods"))
 
+from processes import run_in
 from trials import sure_interval
 
 from raresim import Independent, Probability, StandardNormal, estimate
@@ -158,23 +158,22 @@ def lines(seeds: int, workers: int) -> Iterator[str]:
     """The table, a row for each case."""
     yield "| case | probability | runs | trusted | trusted and wrong (95 % limit) | coverage if trusted | evaluations |"
     yield "|---|---|---|---|---|---|---|"
-    with ProcessPoolExecutor(workers) as pool:
-        for name, case in cases().items():
-            seen: list[Outcome] = []
-            for first in range(1, seeds + 1, 50):
-                keys = [(name, seed) for seed in range(first, min(first + 50, seeds + 1))]
-                seen += pool.map(run, keys, chunksize=5)
-                if sum(outcome.trusted for outcome in seen) >= TRUSTED:
-                    break
-            trusted = [outcome for outcome in seen if outcome.trusted]
-            wrong = sum(outcome.wrong for outcome in trusted)
-            limit = clopper_pearson(wrong, len(trusted), 0.9)[1] if trusted else 1.0
-            covered = sum(outcome.covered for outcome in trusted) / max(1, len(trusted))
-            spent = statistics.median(outcome.evaluations for outcome in seen)
-            yield (
-                f"| {name} | {case.probability:.4g} | {len(seen)} | {len(trusted)} ({len(trusted) / len(seen):.1%}) | "
-                f"{wrong} ({limit:.1%}) | {covered:.1%} | {spent:,.0f} |"
-            )
+    for name, case in cases().items():
+        seen: list[Outcome] = []
+        for first in range(1, seeds + 1, 50):
+            keys = [(name, seed) for seed in range(first, min(first + 50, seeds + 1))]
+            seen += run_in(workers, run, keys, 5)
+            if sum(outcome.trusted for outcome in seen) >= TRUSTED:
+                break
+        trusted = [outcome for outcome in seen if outcome.trusted]
+        wrong = sum(outcome.wrong for outcome in trusted)
+        limit = clopper_pearson(wrong, len(trusted), 0.9)[1] if trusted else 1.0
+        covered = sum(outcome.covered for outcome in trusted) / max(1, len(trusted))
+        spent = statistics.median(outcome.evaluations for outcome in seen)
+        yield (
+            f"| {name} | {case.probability:.4g} | {len(seen)} | {len(trusted)} ({len(trusted) / len(seen):.1%}) | "
+            f"{wrong} ({limit:.1%}) | {covered:.1%} | {spent:,.0f} |"
+        )
 
 
 def main() -> None:
