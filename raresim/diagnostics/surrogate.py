@@ -37,6 +37,11 @@ MOST_INPUTS = 12
 """Inputs up to which a result was found to be right where all other checks pass; of seven such results in 20 to 50
 inputs one was a quarter of the answer."""
 
+LEARNT_PER_INPUT = 5.5
+"""Evaluations for each input below which nothing is trusted: few can contradict the declaration of a smooth loss, and
+losses of unlike parts that were declared so were mostly wrong and trusted with fewer. An approximation that serves shows
+such parts, so with one there is no least number."""
+
 POOL_ERROR = (0.04, 0.08)
 """Relative error from the points of the pool."""
 
@@ -58,6 +63,7 @@ def surrogate_checks(
     return (
         _sight(facts),
         _inputs(facts["surrogate_inputs"]),
+        _evaluations(facts),
         _failures(facts),
         _distinct(facts["surrogate_distinct"]),
         _afar(facts["surrogate_afar"], facts["surrogate_afar_hits"]),
@@ -104,6 +110,16 @@ def _sight(facts: Mapping[str, float]) -> Check:
 def _inputs(dim: float) -> Check:
     message = f"the surrogate has {dim:.0f} inputs (at most {MOST_INPUTS} can be trusted)"
     return Check("surrogate_inputs", dim, Status.TRUSTED if dim <= MOST_INPUTS else Status.CAUTION, message)
+
+
+def _evaluations(facts: Mapping[str, float]) -> Check:
+    """Whether the declaration of a smooth loss was held against enough evaluations."""
+    learnt, dim = facts["surrogate_evaluations"], min(facts["surrogate_inputs"], MOST_INPUTS)
+    is_assisted = facts["surrogate_assisted"] >= facts["surrogate_limit_states"]
+    wanted = 1 if is_assisted else math.ceil(LEARNT_PER_INPUT * dim)
+    message = f"the surrogate learnt from {learnt:.0f} evaluations ({wanted} wanted)"
+    status = Status.TRUSTED if learnt >= wanted else Status.CAUTION
+    return Check("surrogate_evaluations", learnt, status, message)
 
 
 def _failures(facts: Mapping[str, float]) -> Check:

@@ -112,13 +112,21 @@ def facts(**changed):
     names = ("evaluations", "failures", "distinct", "unsure", "pool_error", "largest_off", "limit_states", "undeclared")
     values = (100.0, 20.0, 1.0, 0.1, 0.01, 1.0, 1.0, 0.0)
     fine = {f"surrogate_{name}": value for name, value in zip(names, values, strict=True)}
-    fine |= {"surrogate_inputs": 12.0, "surrogate_afar": 8.0, "surrogate_afar_hits": 0.0, "surrogate_calibration": 0.5}
+    fine |= {"surrogate_inputs": 12.0, "surrogate_assisted": 0.0}
+    fine |= {"surrogate_afar": 8.0, "surrogate_afar_hits": 0.0, "surrogate_calibration": 0.5}
     return fine | {f"surrogate_{name}": value for name, value in changed.items()}
 
 
 SEEN = {"surrogate_correction": 0.01, "spread_over_known": 1.0}
 REFUSED = {
     "surrogate_inputs": (facts(inputs=13.0), SEEN, 0.01, "caution", "the surrogate has 13 inputs (at most 12"),
+    "surrogate_evaluations": (
+        facts(evaluations=65.0),
+        SEEN,
+        0.01,
+        "caution",
+        "the surrogate learnt from 65 evaluations (66 wanted)",
+    ),
     "surrogate_afar": (
         facts(afar_hits=1.0),
         SEEN,
@@ -138,6 +146,11 @@ def test_what_contradicts_the_surrogate_is_refused(name):
     wanting = [c for c in surrogate_checks(found, diagnostics, error) if c.status != "trusted"]
     assert [(c.name, c.status) for c in wanting] == [(name, status)]
     assert words in wanting[0].message
+
+
+def test_fewer_evaluations_are_enough_with_fewer_inputs_or_an_approximation():
+    for found in (facts(evaluations=55.0, inputs=10.0), facts(evaluations=40.0, assisted=1.0)):
+        assert {c.status for c in surrogate_checks(found, SEEN, 0.01)} == {"trusted"}
 
 
 def test_batches_that_agree_well_may_spread_more_than_expected():
