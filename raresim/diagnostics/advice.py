@@ -48,8 +48,8 @@ ADVICE = {
     "surrogate_pool": "raise stop.max_evaluations, or use method auto: the pool does not cover the event well",
     "surrogate_inputs": "use method auto, or leave out inputs that hardly matter: in many inputs a surrogate can miss "
     "most of an event",
-    "surrogate_evaluations": "raise stop.max_evaluations: the surrogate has learnt from too few evaluations for so many "
-    "inputs",
+    "surrogate_evaluations": "raise stop.max_evaluations: the surrogate has learnt from too few evaluations for so "
+    "many inputs",
     "surrogate_afar": "remove loss.smooth: true, and use method auto or a budget of 1,200 evaluations: the loss has "
     "a part that the surrogate does not expect",
     "surrogate_calibration": "raise stop.max_evaluations, or use method auto: the losses do not agree with what "

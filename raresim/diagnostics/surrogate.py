@@ -39,8 +39,8 @@ inputs one was a quarter of the answer."""
 
 LEARNT_PER_INPUT = 5.5
 """Evaluations for each input below which nothing is trusted: few can contradict the declaration of a smooth loss, and
-losses of unlike parts that were declared so were mostly wrong and trusted with fewer. An approximation that serves shows
-such parts, so with one there is no least number."""
+losses of unlike parts that were declared so were mostly wrong and trusted with fewer. An approximation that serves
+shows such parts, so with one there is no least number."""
 
 POOL_ERROR = (0.04, 0.08)
 """Relative error from the points of the pool."""

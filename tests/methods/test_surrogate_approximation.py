@@ -61,7 +61,7 @@ def test_what_delta_gamma_leaves_of_a_book_is_learnt():
 @pytest.mark.slow
 @pytest.mark.statistical(effect=0.5, false_fail=1e-6, false_pass=1e-3)
 def test_a_good_approximation_saves_evaluations():
-    """Ten seeds without it took 160 (median): learning ends early, and the correction takes what the asked error needs."""
+    """Ten seeds without it took 160 (median): learning ends early, and the correction takes what the error needs."""
     assisted = of_book("delta_gamma", 400, relative_error=0.02)
     (number,) = assisted.estimates
     assert assisted.evaluations["total"] <= 130
