@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import matplotlib
@@ -56,6 +58,7 @@ INK, GREY, FAINT = "#1f2933", "#5f6b7a", "#dfe3e8"
 WIDTH = 7.6  # inches
 TITLE_LENGTH = 84  # characters of the bold title that fit into the width
 DPI = 132
+LONGEST = 200  # characters of a text that are tried where it is clipped
 
 STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib, so the bytes do not depend on the machine's fonts
@@ -151,21 +154,32 @@ def safe(text: str) -> str:
     return "".join(c if font.get_char_index(ord(c)) else "?" for c in " ".join(text.split()))
 
 
+@lru_cache(maxsize=4096)
 def width_of(text: str, size: float) -> float:
     """Inches that one line of ``text`` takes at ``size`` points."""
-    renderer: Any = RendererAgg  # matplotlib has no types for it
     font = FontProperties(family="DejaVu Sans", size=size)
-    return float(renderer(1, 1, DPI).get_text_width_height_descent(text, font, False)[0]) / DPI
+    return float(_renderer().get_text_width_height_descent(text, font, False)[0]) / DPI
+
+
+@cache
+def _renderer() -> Any:
+    """What measures text; matplotlib has no types for it."""
+    renderer: Any = RendererAgg
+    return renderer(1, 1, DPI)
 
 
 def clipped(text: str, inches: float, size: float) -> str:
     """``text`` made `safe`, with dots for its middle if it is wider than ``inches`` at ``size`` points."""
     text = safe(text[:1000])
-    for kept in range(min(len(text), 200), 0, -1):
-        short = text if kept == len(text) else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
-        if width_of(short, size) <= inches:
-            return short
-    return ""
+    if len(text) <= LONGEST and width_of(text, size) <= inches:
+        return text
+
+    def short(kept: int) -> str:
+        return f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+
+    lengths = range(1, min(len(text), LONGEST + 1))
+    kept = bisect_right(lengths, inches, key=lambda kept: width_of(short(kept), size))
+    return short(kept) if kept else ""
 
 
 def decades(axis: Axis, low: float, high: float, *, most: int = 7, plain: bool = False) -> None:
