@@ -48,9 +48,13 @@ FAILURES, EVERY = 5, 3
 AFAR_TWICE = 150
 """Evaluations from which a look is made early, too; the last one ends the learning."""
 
-AFAR_LEAST, AFAR_MOST, AFAR_EVERY, AFAR_AGAIN = 4, 12, 25, 20
-"""Far evaluations of a look, at least and at most, one of so many of the budget; and evaluations after which a look is
-repeated if one was in the event."""
+AFAR_LEAST, AFAR_MOST, AFAR_AGAIN = 4, 12, 20
+"""Far evaluations of a look, at least and at most; and evaluations after which a look is repeated if one was in the
+event."""
+
+AFAR_EVERY, AFAR_DENSE, FEW_INPUTS = 25, 8, 6
+"""A look has one far evaluation for so many of the budget, and with few inputs for fewer: a part that is far out takes
+a good share of the directions then, so that some of a dozen see it."""
 
 PROBES, NEARER = 8, 0.02
 """Evaluations at most in a row for each limit state that none has shown to fail, each where it is now expected nearest
@@ -184,7 +188,8 @@ class Learner:
         approximation that serves shows the parts of the loss that are far out, so fewer evaluations look there.
         """
         assisted = self.is_assisted
-        looks = AFAR_LEAST if assisted else min(max(AFAR_LEAST, budget // AFAR_EVERY), AFAR_MOST)
+        every = AFAR_DENSE if self.dim <= FEW_INPUTS else AFAR_EVERY
+        looks = AFAR_LEAST if assisted else min(max(AFAR_LEAST, budget // every), AFAR_MOST)
         most = min(int(LEARNT * budget), MOST_LEARNT - self.given) - looks  # those of the end
         next_look = first_size(self.dim) + (ASSISTED_LOOK if assisted else self.dim + LOOK)
         next_afar = next_look if budget >= AFAR_TWICE and not assisted else self.seen + budget

@@ -34,6 +34,13 @@ def test_a_part_in_another_unit_is_met_far_out():
     assert np.linalg.norm(learner.x[10:], axis=1).max() <= AFAR_RADII[1] * (1.0 + 1e-12)
 
 
+@pytest.mark.parametrize(("dim", "looks"), [(3, 7), (7, 4)])
+def test_more_evaluations_are_far_out_where_there_are_few_inputs(dim, looks):
+    learner = begun(lambda u: u[:, 0] - 3.0, dim)
+    learner.learn(60, None)
+    assert learner.afar == looks
+
+
 def test_a_loss_that_is_what_it_seems_is_not_met_far_out():
     learner = begun(lambda u: u[:, 0] - 4.0, 2)
     learner.look_afar(8)
