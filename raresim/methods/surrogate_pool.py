@@ -160,7 +160,8 @@ def _refitted(system: System, law: Mixture, rng: np.random.Generator) -> Mixture
         if min(map(pool.effective, chances[-1])) > ENOUGH:
             return law
         all_points = np.asfortranarray(np.vstack(points))
-        weight = np.mean([_ratio(one, all_points) ** -1 for one in laws], axis=0) ** -1
+        with np.errstate(divide="ignore"):  # far out a ratio is zero, and so is the weight
+            weight = np.mean([_ratio(one, all_points) ** -1 for one in laws], axis=0) ** -1
         law = _fitted(all_points, _worth(weight, np.concatenate(chances, axis=1)), law.dim, rng)
     return _around(system, law, rng)
 

@@ -5,8 +5,10 @@ import pytest
 from scipy import integrate, stats
 
 from raresim.diagnostics.surrogate import surrogate_checks
+from raresim.distributions.mixture import Mixture
+from raresim.distributions.normal import Normal
 from raresim.methods.surrogate_design import AFAR_RADII
-from raresim.methods.surrogate_pool import pool_of
+from raresim.methods.surrogate_pool import _refitted, pool_of
 from raresim.methods.surrogate_search import FAILURES, Learner
 from raresim.surrogate.belief import Predicted, calibration_of
 from raresim.surrogate.components import first_system
@@ -104,6 +106,14 @@ def test_a_pool_has_the_far_side_of_an_ellipse_too():
     pool = pool_of(system, (x, margin), 20_000, np.random.default_rng(4))
     terms = pool.weight * (two_lobes(pool.points) >= 0.0)
     assert_within_error(terms.mean(), outside(), terms.std(ddof=1) / np.sqrt(terms.size))
+
+
+def test_draws_too_far_out_to_have_a_weight_count_for_nothing():
+    """Their density under the target is zero in floating point."""
+    system = first_system(np.eye(2), np.array([[-1.0], [-2.0]]), 1, (0.0,), None)
+    far = Mixture(weights=[1.0], components=[Normal(mean=np.array([60.0, 0.0]), std=np.ones(2))])
+    law = _refitted(system, far, np.random.default_rng(1))
+    assert np.isfinite(law.weights).all()
 
 
 def test_many_inputs_of_which_one_direction_matters_are_learnt():
