@@ -146,8 +146,8 @@ class SurrogateRun:
         the loss fails shows there, too.
         """
         paid = max(SMALLEST, min(LARGEST, (self.session.max_evaluations - self.explorer.evaluations) // BATCHES))
-        target = self.eased(learner)
-        if target is None or not learner.is_assisted:
+        target = self.eased(learner) if learner.is_assisted else None
+        if target is None:
             return paid
         needed = max(variances) / (SPARE * target**2 * BATCHES)
         return paid if needed >= paid else max(SMALLEST, math.ceil(needed))
