@@ -256,7 +256,7 @@ def table(found: Sequence[Run], others: Sequence[Peer]) -> str:
     out = heading("A hundred evaluations", "run.py", HEADER)
     for part in parts:
         for group in ("reference", *GROUPS.values(), *unfit.KINDS, "wide"):
-            for budget in (*BUDGETS, MOST_SMOOTH):
+            for budget in sorted({r.budget for r in found}):
                 some = [r for r in found if (r.part, r.group, r.budget) == (part, group, budget)]
                 if some:
                     out.append(line((part, group, str(budget)), some))

@@ -150,7 +150,7 @@ class SurrogateRun:
         if target is None:
             return paid
         needed = max(variances) / (SPARE * target**2 * BATCHES)
-        return paid if needed >= paid else max(SMALLEST, math.ceil(needed))
+        return max(SMALLEST, math.ceil(min(needed, paid)))
 
     def asked(self, learner: Learner, pool: Pool) -> Asked:
         """What the surrogate says of what is asked, at the points of the last pool."""

@@ -121,8 +121,9 @@ class TestCluster:
             solve(case, 1, client, method=Crude(), **OPTIONS)
         assert counting.calls == 0
 
-    def test_five_sigma_takes_few_tasks_and_bytes(self, client, monkeypatch, seed):
-        """Even if no stage is short enough for this process, so that the bytes do not depend on its speed."""
+    @pytest.mark.parametrize(("here", "tasks", "size"), [(groups.HERE, 60, 2e6), (-1.0, 200, 4e6)])
+    def test_five_sigma_takes_few_tasks_and_bytes(self, here, tasks, size, client, monkeypatch, seed):
+        """Few, and not many more where no stage is short enough for this process: that does not depend on its speed."""
         sent = []
 
         class Weighed(dask_pool.DaskPool):
@@ -135,14 +136,14 @@ class TestCluster:
                 sent.append(result)
                 return result
 
-        monkeypatch.setattr(groups, "HERE", -1.0)
+        monkeypatch.setattr(groups, "HERE", here)
         monkeypatch.setattr(dask_pool, "DaskPool", Weighed)
         executor = Executor(client)
         options = {"method": CrossEntropy(), "relative_error": None, "max_evaluations": 1_500_000}
         found = solve(linear_normal(20, 5.0), seed(4007), executor, **options)
         assert found.evaluations["total"] > 1_200_000
-        assert 0 < executor.groups.tasks < 200
-        assert len(pickle.dumps(sent)) < 4e6
+        assert 0 < executor.groups.tasks < tasks
+        assert len(pickle.dumps(sent)) < size
 
     def test_executor_of_a_client_is_used_like_a_client(self, client, tmp_path, seed):
         case, _ = counted(tmp_path)
