@@ -94,7 +94,7 @@ REFUSED = [
     (lambda: Importance(proposal=ONE, defensive=-0.1), "defensive: must be at least 0 and below 1, got -0.1"),
     (lambda: Stop(relative_error=0.0), "relative_error: must be above 0 and below 1, got 0"),
     (lambda: Stop(relative_error=np.nan), "relative_error: must be above 0 and below 1, got nan"),
-    (lambda: Stop(max_evaluations=99), "max_evaluations: must be at least 100, got 99"),
+    (lambda: Stop(max_evaluations=19), "max_evaluations: must be at least 20, got 19"),
     (lambda: Experiment(inputs=ONE, loss=Linear(weights="equal"), measures=[], seed=1), "measures: must name at least"),
     (
         lambda: asking(Crude(guarantee="relative"), UP, Stop(relative_error=None)),

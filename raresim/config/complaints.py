@@ -31,6 +31,8 @@ def messages(tree: Tree, error: ValidationError) -> list[str]:
         found.setdefault(_data_loc(tree.data, problem), []).append(problem)
     deepest = [loc for loc in found if not any(len(o) > len(loc) and o[: len(loc)] == loc for o in found)]
     misspelt = {(*loc[:-1], key) for loc in deepest for key in _meant(found[loc][0])}
+    order = {place: index for index, place in enumerate(tree.places.values())}
+    deepest.sort(key=lambda loc: order.get(tree.place(loc), -1))
     lines = [_message(tree, loc, found[loc]) for loc in deepest if loc not in misspelt]
     if len(lines) > MAX_PROBLEMS:
         lines = [*lines[:MAX_PROBLEMS], f"... and {len(lines) - MAX_PROBLEMS} more problems"]
@@ -147,6 +149,8 @@ def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     kinds = {problem["type"] for problem in problems}
     if kinds == {"list_type"} and isinstance(given, dict):
         return "; put it into a list, [{...}]"
+    if isinstance(given, int) and problems[0]["loc"][-1] == "evaluations":
+        return f"; the number that a run may make is `stop: {{max_evaluations: {given}}}`"
     if not isinstance(given, str):
         return ""
     if "bool_type" in kinds and given.casefold() in _BOOLEANS:

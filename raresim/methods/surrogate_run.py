@@ -12,6 +12,7 @@ import numpy as np
 
 from raresim.engine.fold import Sampler
 from raresim.engine.session import Session
+from raresim.errors import LossError
 from raresim.estimators.surrogate_batches import BATCHES, SurrogateBatches
 from raresim.methods.base import Tuned
 from raresim.methods.regions import iteration
@@ -83,6 +84,7 @@ class SurrogateRun:
         self.stage = "learning"
         if searched is not None and len(searched.nearest):
             learner.see(np.vstack([searched.nearest, OUTWARDS * searched.nearest]))
+        self.refuse_constant(learner.margins)
         whole = budget - self.explorer.evaluations + learner.evaluations
         learner.learn(whole, self.eased(learner))
         learner.rebuild(is_last=True)
@@ -119,6 +121,17 @@ class SurrogateRun:
             facts={**facts_of(learner, pool, asked.failing, self.session.problem.loss, searched), **asked.facts},
             decisions=(*filter(None, [said]), *self.decisions(learner, pool, searched)),
         )
+
+    def refuse_constant(self, margins: Float) -> None:
+        """Raise `LossError` where the ``margins`` (n, m) of every limit state are the same for all rows."""
+        if len(margins) > 1 and not np.ptp(margins, axis=0).any():
+            value = self.event.sign * margins[0, 0] + self.event.threshold
+            same = f"the loss is {value:.6g}" if margins.shape[1] == 1 else "each limit state has one value"
+            raise LossError(
+                f"{same} in all of the first {len(margins)} evaluations, so that a surrogate has nothing to learn "
+                "from; check the loss, give one that also tells scenarios apart where nothing is lost, or use method "
+                "crude"
+            )
 
     def aimed(self, rng: np.random.Generator) -> tuple[Float, Float]:
         """Move the thresholds to where the quantiles are expected; the points that this took, and their margins."""
@@ -253,7 +266,7 @@ class SurrogateRun:
         given, made = learner.given - self.aiming, learner.evaluations + self.aiming
         earlier = f" and {given} of an earlier run" if given else ""
         said = [
-            f"{what} learnt from {made} evaluations{earlier}, with margins {warp}; its standard deviations are "
+            f"{what} learnt from {made} evaluations{earlier}; margins are {warp}; standard deviations are "
             f"multiplied by {between} to agree with the errors of its own predictions",
             f"the pool has {len(pool.points):,} points of a mixture of {len(pool.law.shares)} laws",
         ]
@@ -278,7 +291,7 @@ class SurrogateRun:
 
 
 def _warps(warps: Sequence[Warp]) -> str:
-    """How margins are taken, in words that follow "margins"."""
+    """How margins are taken, in words that follow "margins are"."""
     ways = Counter(warp.describe() for warp in warps)
     if len(ways) == 1:
         return next(iter(ways))

@@ -87,7 +87,7 @@ class Stop:
                 )
         if self.relative_error is not None:
             between("relative_error", self.relative_error, 0.0, 1.0)
-        object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 100))
+        object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 20))
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,8 +74,8 @@ class Warp:
         return float(slopes.sum()) - margin.size * math.log(self.scale * self.unit)
 
     def describe(self) -> str:
-        """How margins are taken, in words that follow "margins"."""
-        return "as they are" if self.shape == "straight" else f"warped by {self.shape}"
+        """How margins are taken, in words that follow "margins are"."""
+        return "not transformed" if self.shape == "straight" else f"transformed by {self.shape}"
 
     @property
     def bonus(self) -> float:

@@ -809,7 +809,7 @@ ADDED = {
     ),
     "no proposal": ("method: {kind: importance}", ":5:1: method.proposal: is required but missing"),
     "relative error": ("stop: {relative_error: 2}", ":5:8: stop.relative_error: must be above 0 and below 1, got 2"),
-    "budget": ("stop: {max_evaluations: 1}", ":5:8: stop.max_evaluations: must be at least 100, got 1"),
+    "budget": ("stop: {max_evaluations: 1}", ":5:8: stop.max_evaluations: must be at least 20, got 1"),
     "executor": (
         "execution: {executor: thread}",
         ":5:13: execution.executor: must be 'auto', 'serial', 'threads', 'processes' or 'dask', got the text 'thread'; did you mean 'threads'?",

@@ -89,6 +89,7 @@ YAML = [
     ({"measures": "[VaR]"}, "must be a mapping, got the text 'VaR'; write `{kind: value_at_risk}` with its options"),
     ({"measures": "{kind: probability, above: 3.0}"}, "must be a list, got a mapping; put it into a list, [{...}]"),
     ({"measures": "[]"}, "measures: must be a list with at least one entry, got an empty list"),
+    ({"method": "{kind: surrogate, evaluations: 90}"}, "a run may make is `stop: {max_evaluations: 90}`"),
     ({"method": "{kind: mc}"}, "unknown kind 'mc'; did you mean 'crude'?"),
     ({"method": "auto"}, "method: must be a mapping, got the text 'auto'; write `{kind: auto}` with its options"),
     ({"budget": "10000"}, "top level: unknown key 'budget'; did you mean 'stop'?"),
@@ -310,3 +311,14 @@ def test_a_mistake_in_python_is_answered_in_one_line(call, expected):
 
 def test_the_table_is_long_enough():
     assert len(YAML) + len(SHELL) + len(PYTHON) >= 60
+
+
+def test_mistakes_come_in_the_order_of_the_file(folder):
+    path = folder / "order.yaml"
+    path.write_text(
+        "seed: 1\nmeasures: {}\nmethod: {kind: crude}\nloss: {kind: nothing}\nname: 3\ninputs: 2\n", "utf-8"
+    )
+    with pytest.raises(RaresimError) as refused:
+        configs.load(path)
+    places = [int(line.rsplit("order.yaml:", 1)[1].split(":", 1)[0]) for line in str(refused.value).splitlines()]
+    assert places == [2, 4, 5, 6]

@@ -8,6 +8,7 @@ from scipy import stats
 
 from raresim import (
     Auto,
+    ExpectedShortfall,
     Probability,
     ProgramLoss,
     ProgramOutput,
@@ -17,7 +18,7 @@ from raresim import (
     ValueAtRisk,
     estimate,
 )
-from raresim.errors import FieldError
+from raresim.errors import FieldError, LossError
 from raresim.methods.surrogate_correction import draw_by, row_variances
 from raresim.methods.surrogate_design import first_design
 from raresim.methods.surrogate_search import Learner
@@ -274,6 +275,28 @@ def test_an_event_that_is_never_seen_is_bounded_and_not_an_error():
     result = solve(lambda x: x[:, 0] - 40.0, 2)
     assert result.verdict.status in ("bound_only", "untrusted")
     assert result.to_dict()
+
+
+@pytest.mark.parametrize(
+    "measure", [Probability(above=1.0), ValueAtRisk(level=0.999), ExpectedShortfall(level=0.999)], ids=lambda m: m.kind
+)
+def test_a_constant_loss_is_named_before_more_is_spent_on_it(measure):
+    calls = []
+
+    def nothing(x):
+        calls.append(len(x))
+        return np.full(len(x), -0.25)
+
+    with pytest.raises(LossError, match=r"^the loss is -0.25 in all of the first 1\d evaluations, so that a surrogate"):
+        estimate(3, nothing, measure, Surrogate(), seed=1, max_evaluations=200)
+    assert sum(calls) < 40
+
+
+def test_sixty_evaluations_are_enough_in_two_inputs():
+    found = solve(plane, 2, most=60).estimates[0]
+    assert found.value == pytest.approx(stats.norm.sf(4.0), rel=0.02)
+    low, high = found.interval
+    assert low < stats.norm.sf(4.0) < high
 
 
 REFUSED = {
