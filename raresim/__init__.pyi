@@ -79,13 +79,13 @@ from raresim.proposals.student_t import StudentTMixture as StudentTMixture
 from raresim.proposals.von_mises_fisher_nakagami import VonMisesFisherNakagamiMixture as VonMisesFisherNakagamiMixture
 from raresim.record.records import Reference as Reference
 from raresim.report.comparison import compare as compare
-from raresim.run.estimation import Stop as Stop
 from raresim.run.experiment import Experiment as Experiment
 from raresim.run.experiment import estimate as estimate
 from raresim.run.progress import StageProgress as StageProgress
 from raresim.run.result import Result as Result
 from raresim.run.result import read_run as read_run
 from raresim.run.sampled import Output as Output
+from raresim.run.stop import Stop as Stop
 
 __all__: list[str]
 __version__: str

@@ -46,7 +46,7 @@ from raresim.record.event import Event
 from raresim.record.verdict import Status
 from raresim.report.run import read
 from raresim.run.checkpoint import State
-from raresim.run.estimation import Progress
+from raresim.run.sample import Progress
 from tests.accumulators.test_accumulators import assert_same_tail, cuts, merged, pieces, rows, tail_of
 from tests.diagnostics.test_verdict import GOOD, REPLICATES, STATED, TUNED
 from tests.helpers import logpdf

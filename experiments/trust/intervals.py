@@ -23,7 +23,7 @@ from raresim.diagnostics.psis import khat
 from raresim.diagnostics.row_checks import tail_is_trusted
 from raresim.estimators.guarantee import Goal, chance_of_more, hits_for
 from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION, clopper_pearson, log_scale, widened
-from raresim.run.estimation import MARGIN, _next_size, _rows_to
+from raresim.run.looks import MARGIN, next_size, rows_to
 
 HERE = Path(__file__).parent
 SEED = 20261125
@@ -185,7 +185,7 @@ def _drawn(rng: np.random.Generator, k: int, p: float) -> int:
     """Rows that a run draws until the look with hit ``k``, those after it included."""
     n, hits = k, int(rng.binomial(k, p))
     while hits < k:
-        more = _rows_to(hits, k - hits, n)
+        more = rows_to(hits, k - hits, n)
         n, hits = n + more, hits + int(rng.binomial(more, p))
     return n
 
@@ -312,7 +312,7 @@ def _size(sums: Array, squares: Array, rule: str, most: int, first: int | None) 
     if rule in ("pilot", "own"):
         at, looks = min(most, max(400, first or most // 16)), 1
         while error[at - 1] > TARGET and at < most:
-            at = min(most, at + _next_size(at, float(error[at - 1]) / TARGET))
+            at = min(most, at + next_size(at, float(error[at - 1]) / TARGET))
             looks += 1
         return at, looks
     if rule == "1":

@@ -41,10 +41,10 @@ from raresim.registry import Plugin
 from raresim.run import plausible, presets
 from raresim.run.approximation import meant, refuse_approximation
 from raresim.run.audit import Extent
-from raresim.run.estimation import Stop
 from raresim.run.experiment import EITHER, Experiment
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.rough_quantiles import KnownQuantiles
+from raresim.run.stop import Stop
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)

@@ -18,7 +18,7 @@ from raresim.measures.base import Keeps
 from raresim.methods.base import Method
 from raresim.numerics.blocks import block_rows
 from raresim.run.audit import MOST_LEVELS, SIZES, Extent
-from raresim.run.estimation import Stop
+from raresim.run.stop import Stop
 
 MIB = UNITS["MiB"]
 

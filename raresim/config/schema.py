@@ -37,9 +37,9 @@ from raresim.proposals.base import ProposalFamily
 from raresim.registry import Plugin, adopt, members, plugins_of, some_members
 from raresim.run.approximation import Named
 from raresim.run.audit import Extent
-from raresim.run.estimation import Stop
 from raresim.run.presets import Name
 from raresim.run.sampled import Output
+from raresim.run.stop import Stop
 
 _FAMILY_OF = {
     Inputs: "inputs",

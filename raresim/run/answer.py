@@ -16,7 +16,7 @@ from raresim.measures.intervals import HEAVY_DOF, HEAVY_KHAT, LOOK_INFLATION
 from raresim.record.budget import Budget
 from raresim.record.records import Estimate
 from raresim.record.rows import Unit, is_estimate
-from raresim.run.estimation import Sample
+from raresim.run.sample import Sample
 
 LEAST_KNOWN = 1e-12
 """Relative variance of a row below which what is known counts as rounding: a surrogate can know a plane exactly."""

@@ -26,7 +26,6 @@ from raresim.run import evaluations as of_evaluations
 from raresim.run import reading, units
 from raresim.run.answer import inflation
 from raresim.run.audit import Audit
-from raresim.run.estimation import Sample
 from raresim.run.facts import (
     entropies,
     failed_facts,
@@ -39,6 +38,7 @@ from raresim.run.found import Found
 from raresim.run.presets import PRESETS
 from raresim.run.probabilities import Lost
 from raresim.run.result import Result
+from raresim.run.sample import Sample
 from raresim.run.sampled import not_drawn, sampled
 
 if TYPE_CHECKING:

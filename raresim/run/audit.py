@@ -27,8 +27,8 @@ from raresim.numerics.streams import stream
 from raresim.record.event import Event
 from raresim.record.evidence import Evidence, EvidencePlot, EvidenceTable
 from raresim.record.rows import is_estimate
-from raresim.run.estimation import Sample
 from raresim.run.reach import Reach
+from raresim.run.sample import Sample
 from raresim.run.soundings import HITS, Sound, Sounded, Thin, rows_through
 from raresim.run.soundings import cost as cost_of_soundings
 from raresim.search.hits import SPENT

@@ -37,7 +37,7 @@ from raresim.errors import CheckpointError
 from raresim.files.storage import replace_file
 from raresim.losses.failures import Failures
 from raresim.numerics.blocks import Growing, Plan
-from raresim.run.estimation import Look, Progress
+from raresim.run.sample import Look, Progress
 
 MAGIC = b"raresim checkpoint 2\n"
 """First line of the file; the number is the version of the format."""

@@ -15,7 +15,7 @@ from raresim.engine.journal import keeping
 from raresim.engine.problem import Problem
 from raresim.losses.failures import collecting
 from raresim.numerics.blocks import Block, Plan, plan
-from raresim.run.estimation import Stop
+from raresim.run.stop import Stop
 
 STAGE = 2**31
 """Stage of the timed draws, which no other stage of a run can have."""

@@ -16,7 +16,7 @@ from raresim.record.records import ConvergencePoint, Estimate
 from raresim.run import answer
 from raresim.run.answer import Answer
 from raresim.run.audit import Audit
-from raresim.run.estimation import Sample
+from raresim.run.sample import Sample
 
 
 @dataclass(frozen=True)

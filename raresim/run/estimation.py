@@ -8,196 +8,26 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from raresim.accumulators.summary import Summary
-from raresim.accumulators.tail import TailMoments
-from raresim.arguments.checks import between, positive, whole
-from raresim.arguments.typed import typed
-from raresim.diagnostics.psis import khat
-from raresim.diagnostics.row_checks import share_is_trusted, tail_is_trusted
 from raresim.distributions.mixture import log_weight_bound
 from raresim.engine.fold import Sampler, fold
 from raresim.engine.session import Session
 from raresim.errors import FieldError
 from raresim.estimators.base import Estimator
-from raresim.estimators.guarantee import Wait
 from raresim.estimators.weighted_draws import WeightedDraws
-from raresim.losses.failures import NOTHING, Failures, collecting, note, noted
+from raresim.losses.failures import collecting, note, noted
 from raresim.measures.base import Question
-from raresim.measures.often import Often, often
 from raresim.methods.base import Tuned
 from raresim.numerics.blocks import Growing, Plan
-from raresim.record.rows import Unit, is_estimate
+from raresim.record.rows import is_estimate
 from raresim.run.asked import Asked, worst_error
+from raresim.run.looks import error_of, first_size, further, ratio_of, weights_settled, worst
+from raresim.run.sample import Look, Progress, Sample
+from raresim.run.stop import Stop
 
-GROWTH = 8
 SETTLINGS = 2
 """How often the rows may be doubled because of the largest weights: each time, the share of one row halves."""
 
 HISTORY_STEP, TEXT_STEP = 1.1, 1.2
-MARGIN = 1.1
-"""Factor on the draws that the known variance asks for, so that a second look is rare."""
-
-
-@typed
-@dataclass(frozen=True, kw_only=True)
-class Stop:
-    """When a run ends.
-
-    Parameters
-    ----------
-    relative_error : float or None
-        Standard error divided by the estimate, asked of every measure; None: spend the budget. If a value at risk or an
-        expected shortfall is next to zero, between losses of either sign, the error is divided by a quarter of the
-        distance to losses half as likely and twice as likely, or of the mean excess.
-    max_evaluations : int
-        Loss evaluations of the whole run, tuning included.
-    seconds : float or None
-        How long the run may take, without figures and page: it ends there with the estimate that it has. Evaluations
-        are timed before the run, and its searches planned for those that the time pays for; ``max_evaluations`` still
-        holds. The estimate ends with the last chunk of rows that was finished in time; the chunk under way is not used.
-        What cannot be cut is finished: a search, the first rows of an estimate, and the audit.
-    ended_at : int or None
-        Number of evaluations after which a run limited by ``seconds`` ended, as its result records it. With this number
-        and the recorded ``max_evaluations`` the run is repeated digit by digit, however long it takes.
-    by_hand : bool or None
-        Whether ``ended_at`` is where the user stopped the run on its live page. A user who stops a run has seen its
-        estimate, so its intervals are widened as for a further look.
-
-    Raises
-    ------
-    FieldError
-        When an argument is out of range.
-    """
-
-    relative_error: float | None = 0.01
-    max_evaluations: int = 10_000_000
-    seconds: float | None = None
-    ended_at: int | None = None
-    by_hand: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.by_hand and self.ended_at is None:
-            raise FieldError("by_hand", "must be given beside ended_at: it says who ended the run there")
-        if self.seconds is not None:
-            object.__setattr__(self, "seconds", positive("seconds", self.seconds))
-        if self.ended_at is not None:
-            object.__setattr__(self, "ended_at", whole("ended_at", self.ended_at, 1))
-            if self.seconds is not None:
-                raise FieldError(
-                    "ended_at", "must not be given beside seconds: it repeats a run that a time limit ended"
-                )
-        if self.relative_error is not None:
-            between("relative_error", self.relative_error, 0.0, 1.0)
-        object.__setattr__(self, "max_evaluations", whole("max_evaluations", self.max_evaluations, 20))
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """The moments after a part of the rows, and their cost; ``upper`` and ``outside`` as in `Summary`."""
-
-    evaluations: int
-    tail: TailMoments
-    upper: TailMoments | None = None
-    outside: TailMoments | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Progress:
-    """State of the estimate stage after a whole chunk: the stage can go on from here.
-
-    Parameters
-    ----------
-    plan : Plan or Growing
-        Plan of the current look.
-    chunks : int
-        Chunks of it that are done.
-    total : Summary or None
-        Sums over all rows so far; None before the first.
-    looks : int
-        Number of the current look, from one.
-    rows : int
-        Rows of all looks, including the current one.
-    history : tuple of Look
-        The moments so far, at growing numbers of rows.
-    failures : Failures
-        Rows of this stage without a number.
-    settling : int
-        Number of the current look among those made for the largest weights, not for the asked error; 0 for none.
-    audited : int or None
-        Draws of a level of the audit that followed; None if none has followed.
-    """
-
-    plan: Plan | Growing
-    chunks: int
-    total: Summary | None
-    looks: int
-    rows: int
-    history: tuple[Look, ...] = ()
-    failures: Failures = NOTHING
-    settling: int = 0
-    audited: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The outcome of the estimate stage.
-
-    Parameters
-    ----------
-    summary : Summary
-        Sums over all rows.
-    history : tuple of Look
-        The moments so far, at growing numbers of rows.
-    looks : int
-        How often the result was compared with the asked error.
-    planned : bool
-        Whether the size of the first look came from draws outside the sample.
-    unit : Unit
-        What a row is.
-    resolution : float
-        Relative error from the resolution of a row's weight, added to the error from the spread of rows.
-    known : tuple of float
-        Relative variance of a row for each event, known before any was drawn; empty if unknown.
-    waits : tuple of Wait
-        Rows until the wanted hits of each event, if the stage ends with a number of hits.
-    progress : Progress or None
-        The end of the stage, from which it can go on.
-    reached : bool
-        Whether the stage ended with what was asked for, not with its budget.
-    weight_bound : float or None
-        Log of the largest weight that a row can have, in nats; None if it is not needed.
-    ended_at : int or None
-        Evaluations of the run at which its time was up or the user stopped it; None if it ended otherwise.
-    by_hand : bool
-        Whether the user stopped it.
-    known_rows : float
-        Rows that ``known`` counts for.
-    is_exact : bool
-        Whether ``known`` is exact; see `Estimator.is_exact`.
-    """
-
-    summary: Summary
-    history: tuple[Look, ...]
-    looks: int
-    planned: bool
-    unit: Unit = "draw"
-    resolution: float = 0.0
-    waits: tuple[Wait, ...] = ()
-    known: tuple[float, ...] = ()
-    progress: Progress | None = None
-    reached: bool = True
-    weight_bound: float | None = None
-    ended_at: int | None = None
-    by_hand: bool = False
-    known_rows: float = Estimator.known_rows
-    is_exact: bool = False
-
-    def common(self, at: Summary | Look, k: int) -> Often | None:
-        """The reading of event ``k`` at the end or at a look if the event is common; None if it is not."""
-        return None if at.upper is not None else often(at.tail, at.outside, k, self.weight_bound)
-
-    def relative_error(self, tail: TailMoments, k: int) -> float:
-        """Relative error of event ``k`` from rows with moments ``tail``: their spread, and what it does not show."""
-        return math.hypot(_spread(tail, k, self.known, self.known_rows), self.resolution)
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,11 +189,11 @@ def estimate(
             if target is None or isinstance(at.plan, Growing) or extension is not None or at.settling == SETTLINGS:
                 break
             affordable = int((budget - total.evaluations) * total.tail.n / max(1, total.evaluations))
-            ratio = _ratio(total, target, wanted.asked, job)
+            ratio = ratio_of(total, target, wanted.asked, job)
             reached = ratio <= 1.0
             if affordable < 1 or (reached and (not settles or weights_settled(total))):
                 break
-            more = total.tail.n if reached else _further(total, ratio)
+            more = total.tail.n if reached else further(total, ratio)
             settling = at.settling + 1 if reached else at.settling
             at = history.next_look(at.plan.then(min(affordable, more)), total, settling)
     note(found.failures)
@@ -433,7 +263,7 @@ def _first(
     session: Session, tuned: Tuned, job: Estimator, target: float | None, affordable: int, asked: Asked | None
 ) -> Progress:
     """The stage before its first row. A sample of known size begins like any longer one."""
-    size = _first_size(tuned.variances, target, affordable, job, asked)
+    size = first_size(tuned.variances, target, affordable, job, asked)
     size = max(size, min(affordable, tuned.rows))
     if tuned.goals:  # so many hits take at least so many rows
         size = min(affordable, max(goal.hits for goal in tuned.goals))
@@ -486,98 +316,9 @@ class _History:
         if total.arrivals is not None:
             missing, wanted = max(zip(total.arrivals.missing, total.arrivals.wanted, strict=True))
             return f"{wanted - missing:,} of {wanted:,} hits"
-        error = _worst(total, self.job)
+        error = worst(total, self.job)
         if self.wanted.questions and math.isfinite(error):
             bounded = self.job.weight_bound is not None
-            error = worst_error(total, self.wanted.questions, lambda k: _error(total, k, self.job), bounded)
+            error = worst_error(total, self.wanted.questions, lambda k: error_of(total, k, self.job), bounded)
         asked = "" if self.target is None else f", asked {self.target:.2%}"
         return f"relative error {error:.2%}{asked}" if math.isfinite(error) else "no hit yet"
-
-
-def _spread(tail: TailMoments, k: int, known: Sequence[float], known_rows: float) -> float:
-    """Relative error of the estimate of event ``k``, from the spread of its rows and the variance known before.
-
-    A few rows may have a small spread by chance; a run would stop there and be trusted. If the variance of a row was
-    roughly known in advance, the two are pooled, with the known one counted as ``known_rows`` rows. It never lowers
-    the error.
-    """
-    seen, n = tail.relative_error(k), tail.n
-    if not known or not math.isfinite(seen):
-        return seen
-    pooled = known[k]
-    if math.isfinite(known_rows):
-        pooled = ((n - 1) * n * seen**2 + known_rows * known[k]) / (n - 1 + known_rows)
-    return max(seen, math.sqrt(pooled / n))
-
-
-def _worst(total: Summary, job: Estimator) -> float:
-    """The largest relative error of any event, over what its answer allows; infinite while one has no hit."""
-    count = total.tail.hits.size
-    return max(_error(total, k, job) / ease for k, ease in enumerate(job.eases or (1.0,) * count))
-
-
-def _error(total: Summary, k: int, job: Estimator) -> float:
-    """Relative error of the probability of event ``k``."""
-    common = often(total.tail, total.outside, k, job.weight_bound) if total.upper is None else None
-    if common is not None:
-        return common.relative_error
-    return math.hypot(_spread(total.tail, k, job.known, job.known_rows), job.unseen / total.tail.n)
-
-
-def _ratio(total: Summary, target: float, asked: Asked | None, job: Estimator) -> float:
-    """The largest error divided by the asked error; infinite until all wanted hits are there, if hits are wanted."""
-    if total.arrivals is not None:
-        return math.inf if any(total.arrivals.missing) else 0.0
-    if asked is None:
-        return _worst(total, job) / target
-    return asked.ratio(total, lambda k: _error(total, k, job), job.weight_bound is not None)
-
-
-def _further(total: Summary, ratio: float) -> int:
-    """Rows of the next look, after one that ended with an error of ``ratio`` times the asked error."""
-    if total.arrivals is None:
-        return _next_size(total.tail.n, ratio)
-    pairs = zip(total.arrivals.wanted, total.arrivals.missing, strict=True)
-    return max(_rows_to(wanted - missing, missing, total.tail.n) for wanted, missing in pairs)
-
-
-def weights_settled(total: Summary, audited: bool = False) -> bool:
-    """Whether the largest weights of every event would be trusted; an audit may have confirmed the error."""
-    drawn = total.drawn or total.tail
-    return all(
-        (audited or tail_is_trusted(khat(total.top.largest(k), n), n * drawn.max_share(k), n))
-        and share_is_trusted(total.tail.max_share(k), audited)
-        for k, n in enumerate(drawn.hits.tolist())
-    )
-
-
-def _first_size(
-    variances: Sequence[float] | None, target: float | None, affordable: int, job: Estimator, asked: Asked | None
-) -> int:
-    """Rows of the first look, at most ``affordable``."""
-    if target is None:
-        return affordable
-    if variances is None:
-        return min(affordable, job.first_look)
-    planned = [target] * len(variances) if asked is None else asked.planned
-    wanted = max(variance / error**2 for variance, error in zip(variances, planned, strict=True))
-    return min(affordable, max(job.least_rows, math.ceil(MARGIN * wanted)))
-
-
-def _next_size(n: int, ratio: float) -> int:
-    """Further rows that the variance so far asks for, within a factor `GROWTH`."""
-    times = min(MARGIN * ratio**2, GROWTH)
-    return max(math.ceil(n * (times - 1)), n // 10, 1)
-
-
-def _rows_to(hits: int, missing: int, n: int) -> int:
-    """Further rows for ``missing`` more hits after ``hits`` among ``n``, within a factor `GROWTH`.
-
-    The number is one standard deviation too small, of the rate so far and of the hits to come: the last looks are
-    short, and few rows come after the last hit that counts.
-    """
-    most = n * (GROWTH - 1)
-    if not hits or not missing:
-        return most if missing else 1
-    likely = (missing - math.sqrt(missing)) * (1.0 - 1.0 / math.sqrt(hits))
-    return min(most, math.ceil(max(likely, 1.0) * n / hits))

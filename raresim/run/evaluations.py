@@ -13,7 +13,7 @@ from raresim.losses.evaluations import columns_of
 from raresim.record.evaluated import STAGES, Evaluated
 from raresim.record.evidence import EvidencePlot
 from raresim.record.exhibits import Exhibit
-from raresim.run.estimation import Sample
+from raresim.run.sample import Sample
 
 NAME = "evaluations"
 

@@ -35,7 +35,7 @@ from raresim.run.assemble import Estimated, assemble
 from raresim.run.audit import Audit, Extent, reserve
 from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock, affordable, pace_of
-from raresim.run.estimation import Extension, Progress, Stop, Wanted, estimator_of, sample_of
+from raresim.run.estimation import Extension, Wanted, estimator_of, sample_of
 from raresim.run.explore import climbed, nowhere, once, scale_of, unknown
 from raresim.run.facts import (
     canary_of,
@@ -50,7 +50,9 @@ from raresim.run.provenance import compile_seconds, durations, environment, fing
 from raresim.run.refusals import refuse_for, refuse_output, refuse_parts
 from raresim.run.result import Result
 from raresim.run.rough_quantiles import KnownQuantiles
+from raresim.run.sample import Progress
 from raresim.run.sampled import Output, drawing_of, refuse_names
+from raresim.run.stop import Stop
 
 EITHER = "a run takes either inputs and loss, or a model, which has both"
 

@@ -12,7 +12,8 @@ from raresim.losses.failures import Failures
 from raresim.methods.base import Tuned
 from raresim.record.records import Estimate
 from raresim.record.rows import Unit
-from raresim.run.estimation import Sample, Stop
+from raresim.run.sample import Sample
+from raresim.run.stop import Stop
 
 
 def search_facts(tuned: Tuned, unit: Unit, rows: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from raresim.numerics.surroundings import usual_arithmetic
 
 if TYPE_CHECKING:
     from raresim.losses.failures import Failures
-    from raresim.run.estimation import Progress
     from raresim.run.found import Found
     from raresim.run.result import Result
+    from raresim.run.sample import Progress
 
     Read = Callable[[Found, Progress, Failures], Result]
 

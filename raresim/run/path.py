@@ -11,11 +11,14 @@ from raresim.numerics.arrays import Float
 from raresim.run.audit import Audit, Extent, audit, reserve
 from raresim.run.checkpoint import Checkpoint
 from raresim.run.clock import Clock
-from raresim.run.estimation import Extension, Progress, Sample, Stop, estimator_of, weights_settled
+from raresim.run.estimation import Extension, estimator_of
 from raresim.run.estimation import estimate as estimate_stage
 from raresim.run.found import Found
 from raresim.run.live import Live
+from raresim.run.looks import weights_settled
 from raresim.run.rounds import ended, held_on_the_way, missed_by, reserved_next
+from raresim.run.sample import Progress, Sample
+from raresim.run.stop import Stop
 
 
 @dataclass(eq=False)

@@ -24,7 +24,7 @@ from raresim.record.rows import is_estimate
 from raresim.run import answer
 from raresim.run.answer import Answer
 from raresim.run.audit import Audit
-from raresim.run.estimation import Look, Sample
+from raresim.run.sample import Look, Sample
 
 USUAL = 0.5
 """Probability from which on an event that was asked for is remarked on: its threshold may be in another unit."""

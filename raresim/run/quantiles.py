@@ -22,7 +22,7 @@ from raresim.record.records import ConvergencePoint, Estimate
 from raresim.run import answer
 from raresim.run.answer import Answer
 from raresim.run.audit import Audit
-from raresim.run.estimation import Look, Sample
+from raresim.run.sample import Look, Sample
 
 SECTIONS, LEAST_OF_SECTION = 16, 20
 """Number of parts of the rows for a cross-check of an error, and rows beyond the quantile that each part must have."""

@@ -9,9 +9,9 @@ from raresim.measures.base import Question
 from raresim.record.records import ConvergencePoint, Estimate
 from raresim.run import corrected, probabilities, quantiles
 from raresim.run.audit import Audit
-from raresim.run.estimation import Sample
 from raresim.run.probabilities import Lost
 from raresim.run.quantiles import Losses
+from raresim.run.sample import Sample
 
 
 def estimates(

@@ -17,7 +17,7 @@ from raresim.measures.levels import AtLevels
 from raresim.methods.base import Method
 from raresim.run import explore, locate
 from raresim.run.audit import Extent
-from raresim.run.estimation import Stop
+from raresim.run.stop import Stop
 from raresim.search.goals import TWO_SIDES
 
 

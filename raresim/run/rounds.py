@@ -17,7 +17,8 @@ from typing import Any
 from raresim.methods.base import Tuned
 from raresim.numerics.arrays import Float
 from raresim.run.audit import Audit
-from raresim.run.estimation import Sample, weights_settled
+from raresim.run.looks import weights_settled
+from raresim.run.sample import Sample
 
 MOST = 3
 """Largest number of rounds of a run."""

@@ -516,7 +516,7 @@ class _Pooled(Estimator):
         return self.earlier.merge(self.fresh(block)) if block.first == 0 else self.fresh(block)
 
 
-@bug("raresim.run.estimation:_worst", "tests/run/test_estimation.py::test_every_event_gets_the_asked_error")
+@bug("raresim.run.looks:worst", "tests/run/test_estimation.py::test_every_event_gets_the_asked_error")
 def first_event_decides(worst):
     """A run ends when the first of its events has the asked error."""
     return lambda total, job: total.tail.relative_error(0)

@@ -37,7 +37,7 @@ from raresim.record.event import Event
 from raresim.record.evidence import Evidence
 from raresim.record.verdict import Status
 from raresim.run.audit import MOST_ROWS, SIZES, Audit, Climbs, ClimbSeen, _AuditClimb, audit, described, reserve
-from raresim.run.estimation import Sample
+from raresim.run.sample import Sample
 from raresim.run.soundings import Sound, Sounded, Soundings, Thin, rows_through
 from raresim.run.soundings import cost as cost_of_soundings
 from tests.problems import crude, experiment, linear_normal, solve, two_sided

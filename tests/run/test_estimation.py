@@ -28,7 +28,8 @@ from raresim.measures.intervals import LOOK_INFLATION, clopper_pearson, log_scal
 from raresim.methods.base import Tuned
 from raresim.record.event import Event
 from raresim.run import estimation
-from raresim.run.estimation import GROWTH, HISTORY_STEP, estimate
+from raresim.run.estimation import HISTORY_STEP, estimate
+from raresim.run.looks import GROWTH
 from tests.problems import linear_normal, solve
 from tests.statistical import assert_count, assert_within_error
 

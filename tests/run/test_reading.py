@@ -18,9 +18,9 @@ from raresim.record.event import Event
 from raresim.record.records import Reference
 from raresim.run.answer import inflation
 from raresim.run.audit import Audit
-from raresim.run.estimation import Look, Sample
 from raresim.run.probabilities import Lost
 from raresim.run.reading import convergence, estimates
+from raresim.run.sample import Look, Sample
 from tests.diagnostics.test_verdict import NONE, REPLICATES, TUNED, UNAUDITED
 
 N = 2000

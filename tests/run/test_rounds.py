@@ -32,9 +32,10 @@ from raresim.record.verdict import Status
 from raresim.run import path, rounds
 from raresim.run.audit import Audit, _AuditClimb
 from raresim.run.checkpoint import Checkpoint, State
-from raresim.run.estimation import Progress, Sample, weights_settled
 from raresim.run.estimation import estimate as estimate_stage
+from raresim.run.looks import weights_settled
 from raresim.run.rounds import MOST, Round, ended, held_on_the_way, missed_by, reserved_next
+from raresim.run.sample import Progress, Sample
 from raresim.run.soundings import Sound, Sounded, Thin
 from raresim.search.explorer import EvaluatePoints
 from raresim.search.hits import Region
