@@ -92,7 +92,7 @@ def _quadrature(density: Callable[[Any], Any], reach: float, rule: str = "tanh-s
 
     def tail(x: Any, upper: bool) -> Any:
         side = 1 if upper else -1
-        steps = [0, mpf("0.01"), mpf("0.1"), 1, 4, 10, 20, 40]
+        steps = [0, mpf("0.01"), mpf("0.1"), mpf("0.5"), 1, 2, 3, 4, 6, 8, 10, 14, 20, 30, 40]
         points = sorted({x + side * reach * s for s in steps} | ({mpf(0)} if side * x < 0 else set()))
         return mp.quad(density, points, method=rule)
 

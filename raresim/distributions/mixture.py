@@ -17,6 +17,7 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.errors import FieldError
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
+from raresim.numerics.exponentials import exponential
 from raresim.registry import member
 
 
@@ -135,7 +136,7 @@ def log_sum_exp(logs: Float, out: Float) -> None:
     top = arrays.scratch("log_sum_exp", logs.shape[0], 1)[:, 0]
     np.max(logs, axis=1, out=top)
     logs -= top[:, None]
-    np.exp(logs, out=logs)
+    exponential(logs, logs)
     np.sum(logs, axis=1, out=out)
     np.log(out, out=out)
     out += top

@@ -30,21 +30,30 @@ def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
     """``x = loc + factor u`` for a lower triangular factor; ``x`` may be ``u``, as the last columns are made first.
 
     Four columns at a time are made from four, so that each value read is used four times. Rows are taken through
-    slices that start at zero: an index that might be negative would keep the loop from being vectorised.
+    slices that start at zero: an index that might be negative would keep the loop from being vectorised. So would a
+    loop that reads and writes the same column: where ``x`` is ``u``, such columns are copied first.
     """
-    n = u.shape[0]
+    n, alike = u.shape[0], u.ctypes.data == x.ctypes.data
+    spare = np.empty((4 if alike else 0, TILE + 8)).T
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
-        affine_rows(u, start, stop, factor, loc, x, start)
+        affine_rows(u, start, stop, factor, loc, x, start, spare)
 
 
 @kernel
-def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: Float, at: int) -> None:
-    """`lower_affine` of some rows of ``u``, into the rows of ``x`` from ``at`` on."""
-    d, end = u.shape[1], at + stop - start
+def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: Float, at: int, spare: Float) -> None:
+    """`lower_affine` of some rows of ``u``, into the rows of ``x`` from ``at`` on.
+
+    ``spare`` has four columns where ``x`` is ``u``, and none where it is not.
+    """
+    d, end, alike = u.shape[1], at + stop - start, spare.shape[1] > 0
     first = d - d % 4
     for j in range(d - 1, first - 1, -1):
-        set_column(loc[j], factor[j, j], u[start:stop, j], x[at:end, j])
+        if alike:
+            set_column(0.0, 1.0, u[start:stop, j], spare[: stop - start, 0])
+            set_column(loc[j], factor[j, j], spare[: stop - start, 0], x[at:end, j])
+        else:
+            set_column(loc[j], factor[j, j], u[start:stop, j], x[at:end, j])
         for c in range(j):
             add_column(factor[j, c], u[start:stop, c], x[at:end, j])
     while first > 0:
@@ -53,7 +62,12 @@ def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: F
         for c in range(first, -1, -4):
             u0, u1 = u[start:stop, c], u[start:stop, c + 1]
             u2, u3 = u[start:stop, c + 2], u[start:stop, c + 3]
-            if c == first:
+            if c == first and alike:
+                s0, s1 = spare[: stop - start, 0], spare[: stop - start, 1]
+                s2, s3 = spare[: stop - start, 2], spare[: stop - start, 3]
+                copy_four(u0, u1, u2, u3, s0, s1, s2, s3)
+                set_four(loc, factor, first, s0, s1, s2, s3, x0, x1, x2, x3)
+            elif c == first:
                 set_four(loc, factor, first, u0, u1, u2, u3, x0, x1, x2, x3)
             else:
                 add_four(factor, first, c, u0, u1, u2, u3, x0, x1, x2, x3)
@@ -63,10 +77,11 @@ def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: F
 def affine_sums(u: Float, factor: Float, loc: Float, weights: Float, out: Float) -> None:
     """``out[i] = sum_j weights[j] x[i, j]`` of ``x = loc + factor u``, which stays in cache, a tile at a time."""
     n, d = u.shape
-    x = np.empty((d, TILE)).T
+    x, none = np.empty((d, TILE)).T, np.empty((0, TILE)).T
+    first = n - n  # for a literal zero, a kernel is compiled again
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
-        affine_rows(u, start, stop, factor, loc, x, 0)
+        affine_rows(u, start, stop, factor, loc, x, first, none)
         total = out[start:stop]
         total[:] = 0.0
         for j in range(d):
@@ -105,6 +120,13 @@ def set_four(
         x1[i] = m1 + b0 * p + b1 * q + b2 * r + b3 * s
         x2[i] = m2 + c0 * p + c1 * q + c2 * r + c3 * s
         x3[i] = m3 + d0 * p + d1 * q + d2 * r + d3 * s
+
+
+@kernel
+def copy_four(u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float) -> None:
+    """``x = u`` for four columns."""
+    for i in range(x0.shape[0]):
+        x0[i], x1[i], x2[i], x3[i] = u0[i], u1[i], u2[i], u3[i]
 
 
 @kernel

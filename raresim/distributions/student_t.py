@@ -20,9 +20,9 @@ from raresim.distributions.normal import Normal, common_dim, take_names
 from raresim.errors import FieldError
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.numerics.jit import kernel
-from raresim.numerics.normals import fill_standard_normal
 from raresim.registry import member
 
 DOF_RANGE = (0.1, 1e5)
@@ -163,8 +163,8 @@ class StudentT(Inputs, Distribution):
         self.normal.to_physical(u[:, 1:], x)
         mixing = arrays.scratch("mixing", u.shape[0], 1)[:, 0]
         log_mixing(u[:, 0], self.mixing_table, mixing)
-        np.exp(mixing, out=mixing)
-        stretch(x, self.normal.location, mixing, x)
+        exponential(mixing, mixing)
+        stretch(x, self.normal.location, mixing)
         return x
 
     def sums_in_one_region(self, weights: Float) -> str:
@@ -201,11 +201,10 @@ class StudentT(Inputs, Distribution):
         return [head, *(self.fitted.lines if self.fitted else ())]
 
     def sample(self, rng: np.random.Generator, x: Float) -> None:
-        fill_standard_normal(rng, x)
-        self.normal.to_physical(x, x)
+        self.normal.sample(rng, x)
         mixing = arrays.scratch("mixing", x.shape[0], 1)[:, 0]
         fill_mixing(rng, self.dof, mixing)
-        stretch(x, self.normal.location, mixing, x)
+        stretch(x, self.normal.location, mixing)
 
     def logpdf(self, x: Float, out: Float) -> None:
         self.normal.distance(x, out)
@@ -234,10 +233,10 @@ def fill_mixing(rng: np.random.Generator, dof: float, out: Float) -> None:
 
 
 @kernel
-def stretch(y: Float, loc: Float, mixing: Float, x: Float) -> None:
-    """``x = loc + mixing * (y - loc)``, row by row."""
-    n, d = y.shape
+def stretch(x: Float, loc: Float, mixing: Float) -> None:
+    """Replace ``x`` by ``loc + mixing * (x - loc)``, row by row."""
+    n, d = x.shape
     for j in range(d):
         m = loc[j]
         for i in range(n):
-            x[i, j] = m + mixing[i] * (y[i, j] - m)
+            x[i, j] = m + mixing[i] * (x[i, j] - m)

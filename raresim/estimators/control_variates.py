@@ -18,6 +18,7 @@ from raresim.estimators.base import KEPT_ROWS, OfDraws
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Bool, Float, Index
 from raresim.numerics.blocks import Block
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.streams import stream
 from raresim.record.event import Event
 from raresim.record.rows import Unit
@@ -125,7 +126,7 @@ def responsibilities(mixture: Mixture, u: Float) -> Float:
     logs = np.empty((u.shape[0], len(mixture.components)), order="F")
     mixture.component_logpdf(u, logs)
     logs -= logs.max(axis=1, keepdims=True)
-    np.exp(logs, out=logs)
+    exponential(logs, logs)
     logs /= logs.sum(axis=1, keepdims=True)
     return logs
 

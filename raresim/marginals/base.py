@@ -21,6 +21,7 @@ from raresim.marginals import likelihood
 from raresim.marginals.likelihood import Domain, FittedColumn, MarginalFit
 from raresim.numerics import arrays, normal_scores
 from raresim.numerics.arrays import Float
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.numerics.jit import kernel
 from raresim.numerics.normals import fill_standard_normal
@@ -393,9 +394,9 @@ class QuantileTable:
         covered = self.polynomial(u, out)
         with np.errstate(over="ignore"):
             if self.form != "plain":
-                np.exp(out, out=out)
+                exponential(out, out)
             if self.form == "line":
-                hyperbolic_sine(out, self.base, self.unit, out)
+                hyperbolic_sine(out, self.base, self.unit)
             else:
                 out *= self.unit
                 out += self.base
@@ -466,8 +467,8 @@ def described(law: Marginal) -> str:
 
 
 @kernel
-def hyperbolic_sine(e: Float, base: float, unit: float, out: Float) -> None:
-    """``out = base + unit * sinh(g)`` where ``e = exp(g)``; ``out`` may be ``e``."""
+def hyperbolic_sine(e: Float, base: float, unit: float) -> None:
+    """Replace ``e = exp(g)`` (n,) by ``base + unit * sinh(g)``."""
     half = 0.5 * unit
     for i in range(e.shape[0]):
-        out[i] = base + half * (e[i] - 1.0 / e[i])
+        e[i] = base + half * (e[i] - 1.0 / e[i])

@@ -17,6 +17,7 @@ from raresim.marginals.likelihood import MarginalFit
 from raresim.marginals.normal import HALF_LOG_2PI
 from raresim.marginals.parameters import REQUIRED, UNSET, Natural, finite, mean_and_std, resolve
 from raresim.numerics.arrays import Float
+from raresim.numerics.exponentials import exponential
 from raresim.registry import member
 
 
@@ -85,7 +86,7 @@ class Lognormal(Continuous):
 
     def from_normal(self, u: Float, out: Float) -> None:
         np.multiply(u, self.s, out=out)
-        np.exp(out, out=out)
+        exponential(out, out)
         out *= self.scale
         out += self.loc
 

@@ -14,6 +14,7 @@ from raresim.distributions.mixing import log_mixing, log_mixing_table
 from raresim.marginals.base import Marginal
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float, frozen
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.interpolation import PiecewisePolynomial
 
 SHOCK, OWN = "shock", "own_risk"
@@ -107,7 +108,7 @@ class CreditFactors(Inputs):
         if self.table is not None:
             lowered = np.negative(u, out=arrays.scratch("mixing normal", u.size, 1)[:, 0])
             log_mixing(lowered, self.table, out)
-            np.exp(out, out=out)
+            exponential(out, out)
         elif self.variance is not None:
             self.variance.from_normal(u, out)
             np.sqrt(out, out=out)

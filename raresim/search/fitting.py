@@ -23,6 +23,7 @@ from raresim.distributions.von_mises_fisher_nakagami import VonMisesFisherNakaga
 from raresim.numerics.arrays import Bool, Float, frozen
 from raresim.numerics.clusters import noise_edge, one_hot, principal, seeds, settled
 from raresim.numerics.em import climb
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.jit import kernel
 
 Rest = Literal["unit", "pooled"]
@@ -329,7 +330,7 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         for k, part in enumerate(parts):
             np.add(seen[k].log_density, math.log(part.share), out=logs[:, k])
         top = logs.max(axis=1, keepdims=True)
-        np.exp(logs - top, out=logs)
+        exponential(logs - top, logs)
         total = logs.sum(axis=1, keepdims=True)
         logs /= total
         return (seen, logs), float(weight @ (top + np.log(total))[:, 0])

@@ -21,6 +21,7 @@ from raresim.models.market.book_file import Book
 from raresim.models.market.instruments import LINEAR, Instrument
 from raresim.models.market.prices import add_europeans
 from raresim.numerics.arrays import Float, Index, frozen, scratch
+from raresim.numerics.exponentials import exponential
 
 LARGEST, LARGEST_OF_VOLATILITY = 650.0, 3.0
 """Largest log changes of a price and of a volatility, either way, that positions are valued with: larger ones, which
@@ -179,7 +180,7 @@ class BookLoss(Loss):
         growth = scratch("growth", len(x), 1)[:, 0]
         at = self.column.get(name)
         moves = _limited("moves", np.zeros(len(x)) if at is None else x[:, at], LARGEST)
-        np.exp(moves, out=growth)
+        exponential(moves, growth)
         return moves, growth
 
     def _volatility(self, x: Float, name: str) -> Float | None:

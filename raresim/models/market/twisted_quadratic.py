@@ -14,6 +14,7 @@ from raresim.distributions.standard_normal import StandardNormal
 from raresim.models.market.quadratic_form import QuadraticForm
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Float
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.interpolation import PiecewisePolynomial
 from raresim.numerics.jit import kernel
 
@@ -125,7 +126,7 @@ class TwistedQuadratic(Distribution):
         root = np.ones(n)
         if form.dof is not None:
             log_mixing(np.ascontiguousarray(u[:, 0]), self.table or log_mixing_table(form.dof), root)
-            np.exp(-root, out=root)
+            exponential(-root, root)
         z = normals
         if form.rotation.size:
             z = np.empty((n, form.dim), order="F")
