@@ -13,6 +13,7 @@ from raresim.accumulators.base import Accumulator
 from raresim.information import weighted_kl
 from raresim.numerics import arrays
 from raresim.numerics.arrays import Bool, Float
+from raresim.numerics.exponentials import exponential
 from raresim.numerics.jit import kernel
 from raresim.record.event import Event
 
@@ -57,7 +58,7 @@ class TailMoments(Accumulator):
                     raise ArithmeticError("a log weight is NaN: target and proposal are both impossible at a draw")
                 peak[k] = top
                 log_v = hits - top
-                v = np.exp(log_v)
+                exponential(log_v, v := np.empty_like(log_v))
                 if not v.all():
                     log_v[v == 0] = 0.0
                 log_v *= v
