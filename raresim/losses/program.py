@@ -83,6 +83,8 @@ class ProgramLoss(RowLoss):
         Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
         with one mode of failure does. Methods that learn the loss from few evaluations need this declaration, and
         report evaluations that contradict it.
+    unit : str, optional
+        Name of the loss's unit, such as ``mm``: it is printed beside numbers and on axes, and nothing is converted.
 
     Raises
     ------

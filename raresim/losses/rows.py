@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from raresim.arguments.checks import whole
+from raresim.arguments.checks import named_unit, whole
 from raresim.distributions.base import Inputs
 from raresim.errors import LossError
 from raresim.losses import noise
@@ -55,6 +55,8 @@ class RowLoss(UserCode):
         Which of several outputs make the event; see `PythonLoss`.
     smooth : bool
         Declares that the loss changes smoothly with the factors; see `PythonLoss`.
+    unit : str, optional
+        Name of the loss's unit; see `PythonLoss`.
     """
 
     parallel: int = 1
@@ -63,6 +65,7 @@ class RowLoss(UserCode):
     retries: int | None = None
     system: System = "any"
     smooth: bool = False
+    unit: str | None = None
 
     token: str = field(default="", init=False, repr=False)
 
@@ -97,6 +100,7 @@ class RowLoss(UserCode):
     def check_rows(self) -> None:
         """Raise `FieldError` if a field of this class is not allowed; the numbers become plain ones."""
         object.__setattr__(self, "parallel", whole("parallel", self.parallel))
+        named_unit("unit", self.unit)
         self.check_policy()
         object.__setattr__(self, "system", checked(self.system))
         check_outputs(self.outputs, self.system)

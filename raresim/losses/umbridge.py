@@ -108,6 +108,8 @@ class UMBridgeLoss(RowLoss):
         Declares that the loss changes smoothly with the factors, without kinks or jumps, as a finite-element model
         with one mode of failure does. Methods that learn the loss from few evaluations need it; these contradict it
         where they can.
+    unit : str, optional
+        Name of the loss's unit, such as ``mm``: it is printed beside numbers and on axes, and nothing is converted.
 
     Raises
     ------

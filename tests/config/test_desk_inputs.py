@@ -189,7 +189,19 @@ def test_a_function_has_a_unit_too_and_a_run_without_one_says_nothing():
     assert Run.of(solve(linear_normal(1, 3.0), 1)).loss_unit == ""
 
 
+def test_a_program_has_a_unit_too():
+    loss = raresim.ProgramLoss(
+        command=["${python}", "-c", "print('loss', ${x1} + ${x2})"],
+        output=raresim.ProgramOutput(pattern="loss (.*)"),
+        unit="mm",
+    )
+    found = raresim.estimate(2, loss, raresim.Probability(above=0.0), raresim.Crude(), seed=1, max_evaluations=20)
+    assert Run.of(found).loss_unit == "mm"
+
+
 @pytest.mark.parametrize("unit", ["", " USD", "x" * 21, "a\nb"])
 def test_a_unit_is_a_short_name(unit):
     with pytest.raises(FieldError, match="unit: must be a short name such as USD or EUR m, got"):
         raresim.Linear(weights="equal", unit=unit)
+    with pytest.raises(FieldError, match="unit: must be a short name such as USD or EUR m, got"):
+        raresim.ProgramLoss(command=["true"], output=raresim.ProgramOutput(pattern="(.*)"), unit=unit)

@@ -28,7 +28,7 @@ def test_a_recipe_runs_as_it_is_written(name, tmp_path, monkeypatch, no_figures)
 
 
 def test_recipes_are_listed_with_what_they_are_for():
-    assert {"credit", "insurance", "function", "portfolio", "reliability"} <= set(recipes.names())
+    assert {"costly", "credit", "insurance", "function", "portfolio", "reliability"} <= set(recipes.names())
     listed = " ".join(invoke("init").output.split())
     for name in recipes.names():
         assert name in listed
@@ -47,13 +47,18 @@ def test_nothing_is_overwritten(tmp_path):
 def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path):
     done = invoke("init", "credits", "--out", str(tmp_path / "x"))
     assert done.exit_code == 2
-    assert "unknown recipe 'credits'; did you mean 'credit'? (allowed: credit, function, insurance, " in done.output
+    assert (
+        "unknown recipe 'credits'; did you mean 'credit'? (allowed: costly, credit, function, insurance, "
+        in done.output
+    )
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
     ("written", "original"),
     [
+        ("costly/beam.py", "programs/beam.py"),
+        ("costly/beam.in.template", "programs/beam.in.template"),
         ("credit/tape.csv", "credit/tape.csv"),
         ("insurance/claims.csv", "insurance/claims.csv"),
         ("insurance/years.csv", "insurance/years.csv"),
