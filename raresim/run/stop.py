@@ -21,7 +21,7 @@ class Stop:
         expected shortfall is next to zero, between losses of either sign, the error is divided by a quarter of the
         distance to losses half as likely and twice as likely, or of the mean excess.
     max_evaluations : int
-        Loss evaluations of the whole run, tuning included.
+        Loss evaluations of the whole run, tuning included; at least 20.
     seconds : float or None
         How long the run may take, without figures and page: it ends there with the estimate that it has. Evaluations
         are timed before the run, and its searches planned for those that the time pays for; ``max_evaluations`` still
