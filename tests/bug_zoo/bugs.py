@@ -90,9 +90,9 @@ def factor_transposed(lower_affine):
 def mixing_variable_for_each_coordinate(stretch):
     """The coordinates of a multivariate t law are stretched independently."""
 
-    def apart(y, loc, mixing, x):
-        for j in range(y.shape[1]):
-            x[:, j] = loc[j] + np.roll(mixing, j) * (y[:, j] - loc[j])
+    def apart(x, loc, mixing):
+        for j in range(x.shape[1]):
+            x[:, j] = loc[j] + np.roll(mixing, j) * (x[:, j] - loc[j])
 
     return apart
 

@@ -542,7 +542,7 @@ def test_every_executor_finds_the_same_failures(method, executors, seed):
 @pytest.mark.slow
 def test_a_limit_works_in_processes(two_processes, seed):
     """The rows beyond 3.2 never come back: the same rows that raise without a limit."""
-    found = run(hanging, executor=two_processes, seed=seed(613), n=4000, on_failure="bound", timeout=0.3)
+    found = run(hanging, executor=two_processes, seed=seed(613), n=4000, on_failure="bound", timeout=1.0)
     assert found.failed["kinds"] == {"timeout": int(found.failures.total)}
     assert 0 < found.failures.total == (found.failures.x[:, 0] > 3.0).sum() < 20
 
