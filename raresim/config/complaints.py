@@ -149,7 +149,7 @@ def _hint(given: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     kinds = {problem["type"] for problem in problems}
     if kinds == {"list_type"} and isinstance(given, dict):
         return "; put it into a list, [{...}]"
-    if isinstance(given, int) and problems[0]["loc"][-1] == "evaluations":
+    if type(given) is int and problems[0]["loc"][-1:] == ("evaluations",):
         return f"; the number that a run may make is `stop: {{max_evaluations: {given}}}`"
     if not isinstance(given, str):
         return ""
