@@ -58,7 +58,8 @@ class TailMoments(Accumulator):
                     raise ArithmeticError("a log weight is NaN: target and proposal are both impossible at a draw")
                 peak[k] = top
                 log_v = hits - top
-                exponential(log_v, v := np.empty_like(log_v))
+                v = np.empty_like(log_v)
+                exponential(log_v, v)
                 if not v.all():
                     log_v[v == 0] = 0.0
                 log_v *= v

@@ -34,7 +34,7 @@ def lower_affine(u: Float, factor: Float, loc: Float, x: Float) -> None:
     loop that reads and writes the same column: where ``x`` is ``u``, such columns are copied first.
     """
     n, alike = u.shape[0], u.ctypes.data == x.ctypes.data
-    spare = np.empty((4 if alike else 0, TILE + 8)).T
+    spare = np.empty((4 if alike else 0, TILE + 8)).T  # columns a page apart would share lines of the cache
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
         affine_rows(u, start, stop, factor, loc, x, start, spare)
@@ -50,7 +50,7 @@ def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: F
     first = d - d % 4
     for j in range(d - 1, first - 1, -1):
         if alike:
-            set_column(0.0, 1.0, u[start:stop, j], spare[: stop - start, 0])
+            copy_column(u[start:stop, j], spare[: stop - start, 0])
             set_column(loc[j], factor[j, j], spare[: stop - start, 0], x[at:end, j])
         else:
             set_column(loc[j], factor[j, j], u[start:stop, j], x[at:end, j])
@@ -65,7 +65,10 @@ def affine_rows(u: Float, start: int, stop: int, factor: Float, loc: Float, x: F
             if c == first and alike:
                 s0, s1 = spare[: stop - start, 0], spare[: stop - start, 1]
                 s2, s3 = spare[: stop - start, 2], spare[: stop - start, 3]
-                copy_four(u0, u1, u2, u3, s0, s1, s2, s3)
+                copy_column(u0, s0)
+                copy_column(u1, s1)
+                copy_column(u2, s2)
+                copy_column(u3, s3)
                 set_four(loc, factor, first, s0, s1, s2, s3, x0, x1, x2, x3)
             elif c == first:
                 set_four(loc, factor, first, u0, u1, u2, u3, x0, x1, x2, x3)
@@ -88,6 +91,13 @@ def affine_sums(u: Float, factor: Float, loc: Float, weights: Float, out: Float)
             w, xj = weights[j], x[: stop - start, j]
             for i in range(stop - start):
                 total[i] += w * xj[i]
+
+
+@kernel
+def copy_column(u: Float, x: Float) -> None:
+    """``x = u``."""
+    for i in range(x.shape[0]):
+        x[i] = u[i]
 
 
 @kernel
@@ -120,13 +130,6 @@ def set_four(
         x1[i] = m1 + b0 * p + b1 * q + b2 * r + b3 * s
         x2[i] = m2 + c0 * p + c1 * q + c2 * r + c3 * s
         x3[i] = m3 + d0 * p + d1 * q + d2 * r + d3 * s
-
-
-@kernel
-def copy_four(u0: Float, u1: Float, u2: Float, u3: Float, x0: Float, x1: Float, x2: Float, x3: Float) -> None:
-    """``x = u`` for four columns."""
-    for i in range(x0.shape[0]):
-        x0[i], x1[i], x2[i], x3[i] = u0[i], u1[i], u2[i], u3[i]
 
 
 @kernel

@@ -330,7 +330,8 @@ def em(u: Float, weight: Float, parts: Sequence[Part], rest: Rest) -> Fit:
         for k, part in enumerate(parts):
             np.add(seen[k].log_density, math.log(part.share), out=logs[:, k])
         top = logs.max(axis=1, keepdims=True)
-        exponential(logs - top, logs)
+        logs -= top
+        exponential(logs, logs)
         total = logs.sum(axis=1, keepdims=True)
         logs /= total
         return (seen, logs), float(weight @ (top + np.log(total))[:, 0])

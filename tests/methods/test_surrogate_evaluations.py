@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from raresim import DataError, FieldError, Normal, Probability, PythonLoss, Surrogate, estimate, read_run
 from raresim.engine.journal import SLOW, Journal
+from raresim.methods.surrogate_design import first_size
 from raresim.shell import cli
 
 LOSS = """import pathlib
@@ -89,7 +90,7 @@ def test_an_extension_and_another_threshold_use_every_row(folder):
     assert twice(folder) <= 2 * (AGAIN + DRAWN_AGAIN)
     new = len(set(rows(folder))) - len(made)
     assert 0 <= farther.evaluations["total"] - new <= DRAWN_AGAIN
-    assert farther.evaluations["tune"] < 0.8 * first.evaluations["tune"]
+    assert farther.evaluations["tune"] <= first.evaluations["tune"] - first_size(2)  # the first design is there
     table = farther.exhibit("evaluations")
     assert len(table.rows) == longer.evaluations["total"] + farther.evaluations["total"]
     x = np.array([row[3:] for row in table.rows])

@@ -92,7 +92,7 @@ ARGUMENTS = (
         "stretched": lambda: (W, 0.3, 2.0, np.empty(N)),
         "total": lambda: (X, 0.1, 0.2, 0.1, 0.05, 0.8, 1.5, np.empty(N)),
         "compress": lambda: (W, W > 0.5, np.zeros(N + 1)),
-        "copy_four": lambda: (*columns(normals(N, 4, 107)), *columns(block(N, 4))),
+        "copy_column": lambda: (W, np.empty(N)),
         "dense_distance": lambda: (X, factor(), LOC, np.empty(N)),
         "diagonal_distance": lambda: (X, SCALE, LOC, np.empty(N)),
         "exponentiate": lambda: (np.linspace(-800.0, 800.0, N),),
